@@ -1,0 +1,54 @@
+"""Expected failures: each is one line that says what was wrong, where, and the way out."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+
+__all__ = ["DataError", "DivergedError", "Interrupted", "RunError", "SettingsError", "ZartsError", "unknown"]
+
+
+class ZartsError(Exception):
+    """Base of every expected failure; `exit_code` is what the command line returns for it."""
+
+    exit_code = 1
+
+
+class SettingsError(ZartsError, ValueError):
+    """A setting, a name or a combination that cannot be used."""
+
+    exit_code = 2
+
+
+class DataError(ZartsError):
+    """Images or a data set that cannot be used."""
+
+    exit_code = 3
+
+
+class RunError(ZartsError):
+    """A run folder, checkpoint, genotype or model file that cannot be read or written."""
+
+
+class DivergedError(ZartsError):
+    """No finite loss is left to go on with."""
+
+
+class Interrupted(ZartsError):
+    """The user (Ctrl-C) or the system (SIGTERM) asked to stop; the state has been saved."""
+
+    exit_code = 130
+
+
+def unknown(kind: str, got: str, known: Iterable[str]) -> str:
+    """The sentence for an unknown name, with the nearest known one.
+
+    Args:
+        kind: what the name should have been, for example `space`.
+        got: what was given.
+        known: all names there are.
+    """
+    names = sorted(known)
+    near = difflib.get_close_matches(got, names, n=1, cutoff=0.5)
+    hint = f"did you mean {near[0]!r}? " if near else ""
+    return f"unknown {kind} {got!r}: {hint}known are {', '.join(names)}"

@@ -1,0 +1,23 @@
+"""What can be chosen: operations on the edges of a cell, genotypes, and the rule that derives them."""
+
+from __future__ import annotations
+
+from zarts.errors import SettingsError, unknown
+from zarts.spaces.darts import DARTS, DARTS_ZERO, S1, S2, S3, S4
+from zarts.spaces.genotype import CellGenotype, Choice, Genotype
+from zarts.spaces.space import PARAMETERLESS, Edge, Space
+
+__all__ = ["PARAMETERLESS", "SPACES", "CellGenotype", "Choice", "Edge", "Genotype", "Space", "get_space"]
+
+SPACES: dict[str, Space] = {space.name: space for space in (DARTS, DARTS_ZERO, S1, S2, S3, S4)}
+
+
+def get_space(name: str) -> Space:
+    """The space of that name.
+
+    Raises:
+        SettingsError: there is none.
+    """
+    if name not in SPACES:
+        raise SettingsError(unknown("space", name, SPACES))
+    return SPACES[name]

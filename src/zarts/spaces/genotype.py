@@ -1,0 +1,117 @@
+"""A genotype: which operations a cell is made of. Frozen, JSON in and out."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any, NamedTuple
+
+from zarts.errors import RunError
+
+__all__ = ["CellGenotype", "Choice", "Genotype"]
+
+_FORMAT = 1
+
+
+class Choice(NamedTuple):
+    """One chosen edge into a node: `op` applied to the output of node `source`."""
+
+    op: str
+    source: int
+
+
+CellGenotype = tuple[tuple[Choice, ...], ...]
+"""For each intermediate node, in node order, its chosen incoming edges, strongest first."""
+
+
+@dataclass(frozen=True)
+class Genotype:
+    """The discrete architecture that a search ends with.
+
+    Args:
+        space: name of the search space that it belongs to.
+        cells: cell type (`normal`, `reduce`) to the choices of its nodes. Nodes are numbered as in
+            the paper: 0 and 1 are the cell's inputs, the first intermediate node is 2.
+    """
+
+    space: str
+    cells: Mapping[str, CellGenotype]
+
+    def __post_init__(self) -> None:
+        frozen = {
+            kind: tuple(tuple(Choice(str(op), int(source)) for op, source in node) for node in nodes)
+            for kind, nodes in self.cells.items()
+        }
+        object.__setattr__(self, "cells", MappingProxyType(frozen))
+
+    def __hash__(self) -> int:
+        return hash((self.space, tuple(sorted(self.cells.items()))))
+
+    def __reduce__(self) -> tuple[type[Genotype], tuple[str, dict[str, CellGenotype]]]:
+        return Genotype, (self.space, dict(self.cells))
+
+    def count(self, kind: str, ops: frozenset[str]) -> int:
+        """How many edges of cell type `kind` carry one of `ops`."""
+        return sum(choice.op in ops for node in self.cells[kind] for choice in node)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain data, the inverse of `from_dict`."""
+        cells = {kind: [[list(choice) for choice in node] for node in nodes] for kind, nodes in self.cells.items()}
+        return {"format": _FORMAT, "space": self.space, "cells": cells}
+
+    def to_json(self) -> str:
+        """JSON text: one line a node, so that two genotypes can be compared by eye and by diff."""
+        cells = ",\n".join(
+            f'    "{kind}": [\n'
+            + ",\n".join(f"      {json.dumps([list(c) for c in node])}" for node in nodes)
+            + "\n    ]"
+            for kind, nodes in self.cells.items()
+        )
+        return f'{{\n  "format": {_FORMAT},\n  "space": {json.dumps(self.space)},\n  "cells": {{\n{cells}\n  }}\n}}\n'
+
+    @staticmethod
+    def from_dict(data: Any, where: str = "genotype") -> Genotype:
+        """Read plain data as `to_dict` writes it.
+
+        Raises:
+            RunError: `data` has not the form of a genotype; the message begins with `where`.
+        """
+        try:
+            if data["format"] != _FORMAT:
+                raise RunError(
+                    f"{where}: format {data['format']!r} is not {_FORMAT}: written by another version of zarts"
+                )
+            return Genotype(data["space"], data["cells"])
+        except (KeyError, TypeError, ValueError, AttributeError) as error:
+            raise RunError(
+                f"{where}: not a genotype ({type(error).__name__}: {error}); expected the keys format, space, cells"
+            ) from error
+
+    @staticmethod
+    def from_json(text: str, where: str = "genotype") -> Genotype:
+        """Read JSON text as `to_json` writes it.
+
+        Raises:
+            RunError: `text` is no JSON or has not the form of a genotype.
+        """
+        try:
+            data = json.loads(text)
+        except json.JSONDecodeError as error:
+            raise RunError(f"{where}: not JSON ({error})") from error
+        return Genotype.from_dict(data, where)
+
+    @staticmethod
+    def load(path: str | Path) -> Genotype:
+        """Read a genotype file.
+
+        Raises:
+            RunError: the file is not there or is not a genotype.
+        """
+        try:
+            text = Path(path).read_text(encoding="utf-8")
+        except (OSError, UnicodeDecodeError) as error:
+            raise RunError(f"{path}: cannot read a genotype ({error})") from error
+        return Genotype.from_json(text, where=str(path))

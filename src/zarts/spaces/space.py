@@ -1,0 +1,166 @@
+"""A search space: the graph of a cell and the operations that may stand on each of its edges."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from zarts.errors import RunError, SettingsError
+from zarts.spaces.genotype import CellGenotype, Choice, Genotype
+
+__all__ = ["PARAMETERLESS", "Edge", "Space"]
+
+Edge = tuple[int, int]
+"""`(target, source)`: an edge into node `target` from node `source`."""
+
+PARAMETERLESS = frozenset({"max_pool_3x3", "avg_pool_3x3", "skip_connect"})
+"""Operations without weights; more than four of them in a normal cell is the sign of a collapse."""
+
+
+@dataclass(frozen=True)
+class Space:
+    """What can be chosen on each edge of each cell type.
+
+    A cell has `inputs` input nodes and `nodes` intermediate nodes; every intermediate node has an edge
+    from every earlier node, ordered by target and then by source (14 edges for 2 inputs and 4 nodes).
+    The cell's output is the concatenation of its intermediate nodes.
+
+    Args:
+        name: the name in the registry.
+        candidates: cell type to, for each edge, the names of its candidate operations. All edges of a
+            cell type have the same number of candidates.
+        source: where the space was published.
+        inputs: number of input nodes.
+        nodes: number of intermediate nodes.
+        keep: how many incoming edges of a node the derived cell keeps.
+    """
+
+    name: str
+    candidates: Mapping[str, tuple[tuple[str, ...], ...]]
+    source: str
+    inputs: int = 2
+    nodes: int = 4
+    keep: int = 2
+
+    def __post_init__(self) -> None:
+        for kind, edges in self.candidates.items():
+            if len(edges) != len(self.edges) or len({len(ops) for ops in edges}) != 1:
+                raise SettingsError(
+                    f"space {self.name!r}, cell {kind!r}: needs {len(self.edges)} edges with the same number of "
+                    f"candidates, got {[len(ops) for ops in edges]}"
+                )
+        object.__setattr__(self, "candidates", MappingProxyType(dict(self.candidates)))
+
+    @property
+    def edges(self) -> tuple[Edge, ...]:
+        """All edges of a cell, in the order of the rows of alpha."""
+        return tuple((node, source) for node in range(self.inputs, self.inputs + self.nodes) for source in range(node))
+
+    @property
+    def shapes(self) -> dict[str, tuple[int, int]]:
+        """Shape `(edges, ops)` of alpha for each cell type."""
+        return {kind: (len(ops), len(ops[0])) for kind, ops in self.candidates.items()}
+
+    @property
+    def dimension(self) -> int:
+        """Length of the flat alpha vector."""
+        return sum(edges * ops for edges, ops in self.shapes.values())
+
+    def split(self, flat: Float[Tensor, " d"]) -> dict[str, Float[Tensor, "edges ops"]]:
+        """The flat vector as one matrix per cell type (views, in the order of `shapes`).
+
+        Raises:
+            SettingsError: the vector has not `dimension` entries.
+        """
+        if flat.shape != (self.dimension,):
+            raise SettingsError(f"alpha has shape {tuple(flat.shape)}; space {self.name!r} needs ({self.dimension},)")
+        sizes = [edges * ops for edges, ops in self.shapes.values()]
+        return {
+            kind: part.view(shape)
+            for (kind, shape), part in zip(self.shapes.items(), torch.split(flat, sizes), strict=True)
+        }
+
+    def derive(self, weights: Mapping[str, Float[Tensor, "edges ops"]]) -> Genotype:
+        """The discrete cells of the strongest operations.
+
+        For each node, incoming edges are ranked by their strongest operation, `none` left aside, and
+        the `keep` strongest edges stay, strongest first, each with that operation. Equal strengths keep
+        the lower index.
+
+        Args:
+            weights: for each cell type the weight of every (edge, operation), for example a softmax.
+
+        Source: Liu et al., DARTS (ICLR 2019), section 2.4.
+        Differs: from the released code of DARTS-like spaces with other lists on every edge, which look for
+            `none` in the list of the wrong edge.
+        """
+        return Genotype(self.name, {kind: self._derive_cell(kind, weights[kind]) for kind in self.candidates})
+
+    def _derive_cell(self, kind: str, weights: Float[Tensor, "edges ops"]) -> CellGenotype:
+        rows = weights.detach().cpu().tolist()
+        incoming: dict[int, list[tuple[float, Choice]]] = {}
+        for (node, source), ops, row in zip(self.edges, self.candidates[kind], rows, strict=True):
+            strength, op = max(
+                ((w, op) for w, op in zip(row, ops, strict=True) if op != "none"), key=lambda pair: pair[0]
+            )
+            incoming.setdefault(node, []).append((strength, Choice(op, source)))
+        return tuple(
+            tuple(choice for _, choice in sorted(edges, key=lambda pair: -pair[0])[: self.keep])
+            for edges in incoming.values()
+        )
+
+    def random(self, generator: torch.Generator) -> Genotype:
+        """A genotype drawn uniformly: `keep` different inputs a node, one operation (not `none`) an edge.
+
+        Args:
+            generator: the source of randomness, on the CPU.
+        """
+
+        def pick(n: int) -> int:
+            return int(torch.randint(n, (1,), generator=generator))
+
+        cells: dict[str, CellGenotype] = {}
+        for kind, candidates in self.candidates.items():
+            choices = dict(zip(self.edges, candidates, strict=True))
+            nodes = []
+            for node in range(self.inputs, self.inputs + self.nodes):
+                sources = sorted(torch.randperm(node, generator=generator)[: self.keep].tolist())
+                ops = [[op for op in choices[node, source] if op != "none"] for source in sources]
+                nodes.append(tuple(Choice(op[pick(len(op))], source) for op, source in zip(ops, sources, strict=True)))
+            cells[kind] = tuple(nodes)
+        return Genotype(self.name, cells)
+
+    def check(self, genotype: Genotype, where: str = "genotype") -> None:
+        """Refuse a genotype that this space cannot have.
+
+        Raises:
+            RunError: another space, other cell types, or an edge or operation that is not in the space.
+        """
+        if genotype.space != self.name:
+            raise RunError(f"{where}: belongs to space {genotype.space!r}, not to {self.name!r}")
+        if set(genotype.cells) != set(self.candidates):
+            raise RunError(
+                f"{where}: has cells {sorted(genotype.cells)}; space {self.name!r} has {sorted(self.candidates)}"
+            )
+        for kind, nodes in genotype.cells.items():
+            choices = dict(zip(self.edges, self.candidates[kind], strict=True))
+            if len(nodes) != self.nodes:
+                raise RunError(f"{where}: cell {kind!r} has {len(nodes)} nodes; space {self.name!r} has {self.nodes}")
+            for node, chosen in enumerate(nodes, start=self.inputs):
+                sources = [choice.source for choice in chosen]
+                if len(set(sources)) != len(sources) or len(sources) != min(self.keep, node):
+                    raise RunError(
+                        f"{where}: node {node} of cell {kind!r} has inputs {sources}; expected {self.keep} different"
+                    )
+                for op, source in chosen:
+                    if op not in choices.get((node, source), ()) or op == "none":
+                        known = [o for o in choices.get((node, source), ()) if o != "none"]
+                        raise RunError(
+                            f"{where}: cell {kind!r} has {op!r} on edge {node}<-{source}; "
+                            f"space {self.name!r} allows {known or 'no such edge'}"
+                        )
