@@ -1,1 +1,39 @@
-"""zarts."""
+"""zarts: neural architectures for your own images, found by zero-order optimisation.
+
+import zarts
+result = zarts.search(data="path/to/images", method="zarts-mgs")
+trained = zarts.retrain(result)
+trained.test_accuracy
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+__all__ = ["Genotype", "ZartsError", "create_model", "evaluate", "load_model", "retrain", "search"]
+
+from zarts.errors import ZartsError
+
+if TYPE_CHECKING:
+    from zarts.api import evaluate, retrain, search
+    from zarts.nets import create_model
+    from zarts.retrain import load_model
+    from zarts.spaces import Genotype
+
+_HOMES = {
+    "Genotype": "zarts.spaces",
+    "create_model": "zarts.nets",
+    "evaluate": "zarts.api",
+    "load_model": "zarts.retrain.model",
+    "retrain": "zarts.api",
+    "search": "zarts.api",
+}
+
+
+def __getattr__(name: str) -> Any:
+    """Import torch and the rest only when a name is first used: the command line stays quick."""
+    if name in _HOMES:
+        import importlib
+
+        return getattr(importlib.import_module(_HOMES[name]), name)
+    raise AttributeError(f"module 'zarts' has no attribute {name!r}")

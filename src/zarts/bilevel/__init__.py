@@ -1,1 +1,19 @@
-"""Placeholder."""
+"""Weight steps, fine-tune-and-restore, candidate losses and gradients in alpha."""
+
+from __future__ import annotations
+
+from zarts.bilevel.candidates import evaluate
+from zarts.bilevel.gradients import first_order_gradient, hessian_vector_product, unrolled_gradient
+from zarts.bilevel.problem import Batch, Bilevel, Outcome
+from zarts.bilevel.snapshot import Snapshot
+
+__all__ = [
+    "Batch",
+    "Bilevel",
+    "Outcome",
+    "Snapshot",
+    "evaluate",
+    "first_order_gradient",
+    "hessian_vector_product",
+    "unrolled_gradient",
+]

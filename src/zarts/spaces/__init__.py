@@ -5,9 +5,21 @@ from __future__ import annotations
 from zarts.errors import SettingsError, unknown
 from zarts.spaces.darts import DARTS, DARTS_ZERO, S1, S2, S3, S4
 from zarts.spaces.genotype import CellGenotype, Choice, Genotype
+from zarts.spaces.published import published, published_sources
 from zarts.spaces.space import PARAMETERLESS, Edge, Space
 
-__all__ = ["PARAMETERLESS", "SPACES", "CellGenotype", "Choice", "Edge", "Genotype", "Space", "get_space"]
+__all__ = [
+    "PARAMETERLESS",
+    "SPACES",
+    "CellGenotype",
+    "Choice",
+    "Edge",
+    "Genotype",
+    "Space",
+    "get_space",
+    "published",
+    "published_sources",
+]
 
 SPACES: dict[str, Space] = {space.name: space for space in (DARTS, DARTS_ZERO, S1, S2, S3, S4)}
 

@@ -57,6 +57,11 @@ class Genotype:
         """How many edges of cell type `kind` carry one of `ops`."""
         return sum(choice.op in ops for node in self.cells[kind] for choice in node)
 
+    def describe(self, kind: str) -> str:
+        """Cell type `kind` in one line, node by node: `sep_conv_3x3<-0 + skip_connect<-1; ...`."""
+        nodes = [" + ".join(f"{op}<-{source}" for op, source in node) for node in self.cells[kind]]
+        return "; ".join(nodes)
+
     def to_dict(self) -> dict[str, Any]:
         """Plain data, the inverse of `from_dict`."""
         cells = {kind: [[list(choice) for choice in node] for node in nodes] for kind, nodes in self.cells.items()}

@@ -1,1 +1,27 @@
-"""Placeholder."""
+"""Zero-order optimisers over one flat vector, by ask and tell; they know no network.
+
+```python
+optimizer = OPTIMIZERS["mgs"](torch.zeros(196), torch.Generator().manual_seed(0), mixture_lambda=1.0)
+for step in range(steps):
+    optimizer.anneal(step / steps)
+    points = optimizer.ask()
+    optimizer.tell(torch.stack([loss(point) for point in points]))
+```
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from zarts.zo.base import Step, ZeroOrderOptimizer
+from zarts.zo.gradientless import GradientlessDescent
+from zarts.zo.guided import GuidedSearch
+from zarts.zo.random_search import RandomSearch
+
+__all__ = ["OPTIMIZERS", "GradientlessDescent", "GuidedSearch", "RandomSearch", "Step", "ZeroOrderOptimizer"]
+
+OPTIMIZERS: dict[str, Callable[..., ZeroOrderOptimizer]] = {
+    "mgs": GuidedSearch,
+    "rs": RandomSearch,
+    "gld": GradientlessDescent,
+}

@@ -1,0 +1,221 @@
+"""The jobs of the command line, from Python: the same settings, the same run folders."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, TypeVar
+
+import torch
+
+from zarts.config import RetrainSettings, SearchSettings, dump, retrain_settings, search_settings
+from zarts.data import load_data
+from zarts.engine import Listener, Run, SearchResult, choose_device, free_name
+from zarts.engine import search as run_search
+from zarts.errors import RunError, SettingsError, unknown
+from zarts.report import draw_cells, write_report
+from zarts.retrain import RetrainResult, accuracy, load_model, test_batches
+from zarts.retrain import retrain as run_retrain
+from zarts.spaces import Genotype, published, published_sources
+
+__all__ = [
+    "Source",
+    "evaluate",
+    "genotype_of",
+    "inherited",
+    "resume_retrain",
+    "resume_search",
+    "retrain",
+    "search",
+    "start_retrain",
+    "start_search",
+]
+
+Source = SearchResult | Genotype | Path | str
+"""What can be retrained: a search (its result or its folder), a genotype, its file, or a published one's name."""
+
+_R = TypeVar("_R", SearchResult, RetrainResult)
+
+_INHERITED = ("data", "data_dir", "image_size", "split_seed", "stem")
+
+
+def search(
+    *,
+    out: Path | str | None = None,
+    preset: str | None = None,
+    config: Path | str | None = None,
+    listener: Listener | None = None,
+    **options: Any,
+) -> SearchResult:
+    """Search an architecture.
+
+    Args:
+        out: the run folder; None makes a new one in `runs/search`.
+        preset: name of a preset, for example `quick`.
+        config: a YAML file with settings.
+        listener: called with every event.
+        options: settings, see `zarts.config.SearchSettings`; for example `space="s2", method="zarts-gld"`.
+
+    Raises:
+        ZartsError: see the subclasses in `zarts.errors`.
+    """
+    settings = search_settings(options, preset=preset, config=None if config is None else Path(config))
+    return start_search(settings, out, listener)
+
+
+def start_search(settings: SearchSettings, out: Path | str | None, listener: Listener | None) -> SearchResult:
+    """Search with settings that are resolved already; see `search`."""
+    label = Path(settings.data).name or "images"
+    name = f"{label}-{settings.space}-{settings.method}-seed{settings.seed}"
+    path = free_name(Path("runs/search"), name) if out is None else Path(out)
+    return _drawn(run_search(settings, Run.create(path, dump(settings), "search"), listener=listener))
+
+
+def resume_search(path: Path | str, listener: Listener | None = None) -> SearchResult:
+    """Go on with an interrupted search; a finished one only gives its result.
+
+    Raises:
+        RunError: the folder or its checkpoint cannot be used.
+    """
+    run = Run.open(Path(path), "search")
+    settings = search_settings(run.settings("search"), where=str(run.path / "config.yaml"))
+    return _drawn(run_search(settings, run, resume=True, listener=listener))
+
+
+def retrain(
+    source: Source,
+    *,
+    out: Path | str | None = None,
+    preset: str | None = None,
+    config: Path | str | None = None,
+    listener: Listener | None = None,
+    **options: Any,
+) -> RetrainResult:
+    """Train the network of an architecture from scratch, and test it.
+
+    Args:
+        source: a search (its result or its folder), a genotype, its file, or a published one's name.
+            A search hands down its data, split, image size and stem.
+        out: the run folder; None makes a new one in `runs/retrain`.
+        preset: name of a preset, for example `cifar10`.
+        config: a YAML file with settings.
+        listener: called with every event.
+        options: settings, see `zarts.config.RetrainSettings`; for example `epochs=100, channels=24`.
+
+    Raises:
+        ZartsError: see the subclasses in `zarts.errors`.
+    """
+    settings = retrain_settings(
+        options, preset=preset, config=None if config is None else Path(config), inherited=inherited(source)
+    )
+    return start_retrain(source, settings, out, listener)
+
+
+def start_retrain(
+    source: Source, settings: RetrainSettings, out: Path | str | None, listener: Listener | None
+) -> RetrainResult:
+    """Retrain with settings that are resolved already; see `retrain`."""
+    genotype, name = genotype_of(source)
+    searched = _run_of(source)
+    path = free_name(Path("runs/retrain"), f"{name}-retrained-seed{settings.seed}") if out is None else Path(out)
+    run = Run.create(path, dump(settings), "retrain")
+    run.write("genotype.json", genotype.to_json())
+    same_data = searched is not None and settings.data == searched.settings("search").get("data")
+    if searched is not None and same_data and (searched.path / "split.json").exists():
+        run.write_json("split.json", searched.read_json("split.json"))
+    return _drawn(run_retrain(settings, genotype, run, listener=listener))
+
+
+def resume_retrain(path: Path | str, listener: Listener | None = None) -> RetrainResult:
+    """Go on with an interrupted retraining; a finished one only gives its result.
+
+    Raises:
+        RunError: the folder or its checkpoint cannot be used.
+    """
+    run, settings = _retrained(path)
+    return _drawn(run_retrain(settings, Genotype.load(run.path / "genotype.json"), run, resume=True, listener=listener))
+
+
+def evaluate(path: Path | str, *, data: str | None = None, device: str = "auto") -> float:
+    """Test accuracy, in percent, of a retrained network, from the files of its run folder alone.
+
+    Args:
+        path: folder of a `retrain` run.
+        data: other images with the same classes; None takes those that it was trained for.
+        device: see the setting of that name.
+
+    Raises:
+        RunError: the folder or the model file cannot be used.
+        DataError: the images cannot be used.
+        SettingsError: the images have other classes than the network.
+    """
+    run, settings = _retrained(path)
+    network, card = load_model(run.path / "model.safetensors")
+    own = data is None or data == settings.data
+    images = load_data(
+        settings.data if data is None else data,
+        image_size=card.image_size,
+        subset=settings.subset if own else None,
+        seed=settings.split_seed,
+        data_dir=settings.data_dir,
+        manifest=run.read_json("split.json") if own else None,
+    )
+    if images.classes != card.classes:
+        raise SettingsError(f"{data}: has classes {list(images.classes)}; the network has {list(card.classes)}")
+    where = choose_device(device)
+    network = network.to(where).to(memory_format=torch.channels_last)
+    return accuracy(network, test_batches(images.test(), card, where))
+
+
+def inherited(source: Source) -> Mapping[str, Any]:
+    """The settings that a search hands down to the retraining of its result.
+
+    Raises:
+        RunError: the source is a folder, but not of a search.
+    """
+    run = _run_of(source)
+    return {} if run is None else {k: v for k, v in run.settings("search").items() if k in _INHERITED}
+
+
+def genotype_of(source: Source) -> tuple[Genotype, str]:
+    """The genotype of a source, and a name for it.
+
+    Raises:
+        RunError: it cannot be read, or there is none of that name.
+    """
+    if isinstance(source, SearchResult):
+        return source.genotype, source.run.name
+    if isinstance(source, Genotype):
+        return source, source.space
+    path = Path(source)
+    if path.is_dir():
+        if not (path / "genotype.json").exists():
+            raise RunError(f"{path}: the search has not finished: go on with `zarts search --resume {path}`")
+        return Genotype.load(path / "genotype.json"), path.name
+    if path.exists():
+        return Genotype.load(path), path.stem
+    if str(source) in published_sources():
+        return published(str(source)), str(source)
+    if path.suffix or len(path.parts) > 1:
+        raise RunError(f"{source}: no such run folder or genotype file")
+    raise RunError(unknown("run folder, genotype file or published genotype", str(source), published_sources()))
+
+
+def _run_of(source: Source) -> Run | None:
+    """The search run that the source is, or belongs to."""
+    if isinstance(source, SearchResult):
+        return Run(source.run)
+    if isinstance(source, str | Path) and Path(source).is_dir():
+        return Run.open(Path(source), "search")
+    return None
+
+
+def _retrained(path: Path | str) -> tuple[Run, RetrainSettings]:
+    run = Run.open(Path(path), "retrain")
+    return run, retrain_settings(run.settings("retrain"), where=str(run.path / "config.yaml"))
+
+
+def _drawn(result: _R) -> _R:
+    draw_cells(result.genotype, result.run / "cells")
+    write_report(result.run)
+    return result

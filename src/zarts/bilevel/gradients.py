@@ -1,0 +1,119 @@
+"""Gradients of the validation loss in alpha: first order, and through one unrolled weight step."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Literal
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from zarts.bilevel.problem import Batch, Bilevel
+
+__all__ = ["first_order_gradient", "hessian_vector_product", "unrolled_gradient"]
+
+_RADIUS = 1e-2
+"""epsilon' of eq. 1: length of the finite difference of the weights (DARTS' released code has the same)."""
+
+
+def first_order_gradient(
+    problem: Bilevel, alpha: Float[Tensor, " d"], val_batches: Sequence[Batch]
+) -> tuple[float, Float[Tensor, " d"]]:
+    """The validation loss under the present weights, and its gradient in alpha.
+
+    Batch norm uses the statistics of the batch, and its running ones are left untouched.
+    """
+    with problem.preserved():
+        problem.model.train()
+        leaf = alpha.detach().requires_grad_()
+        loss = problem.mean_loss(leaf, val_batches)
+        (gradient,) = torch.autograd.grad(loss, leaf)
+    return loss.item(), gradient
+
+
+def unrolled_gradient(
+    problem: Bilevel,
+    alpha: Float[Tensor, " d"],
+    train_batch: Batch,
+    val_batches: Sequence[Batch],
+    hessian: Literal["central", "exact"] = "central",
+) -> tuple[float, Float[Tensor, " d"]]:
+    """The validation loss after one unrolled weight step, and its gradient in alpha (second order).
+
+    With omega' = omega - eta (momentum * buffer + grad_omega L_train(omega, alpha) + decay * omega), the gradient is
+    grad_alpha L_val(omega', alpha) - eta (d^2 L_train / d alpha d omega) v, with v = grad_omega' L_val(omega', alpha).
+
+    Args:
+        problem: an SGD problem; eta, momentum, its buffers and weight decay are the optimizer's current ones.
+        alpha: the architecture.
+        train_batch: the batch of the unrolled step.
+        val_batches: batches of the validation half.
+        hessian: how the product with v is had: central difference (eq. 1) or exactly, by differentiating twice.
+
+    Source: ZARTS, supplementary 1.1, eq. 1; DARTS, eq. 6 to 8 and its released code for momentum and decay.
+    """
+    with problem.preserved() as snapshot:
+        problem.model.train()
+        weights = [p for p in problem.model.parameters() if p.requires_grad]
+        eta = float(problem.optimizer.param_groups[0]["lr"])
+        with torch.enable_grad():
+            _unroll(problem, alpha, train_batch, weights)
+            leaf = alpha.detach().requires_grad_()
+            loss = problem.mean_loss(leaf, val_batches)
+            direct, *v = torch.autograd.grad(loss, [leaf, *weights], allow_unused=True)
+        snapshot.restore()
+        problem.model.train()
+        vector = [torch.zeros_like(w) if part is None else part for w, part in zip(weights, v, strict=True)]
+        product = hessian_vector_product(problem, alpha, train_batch, vector, hessian)
+    return loss.item(), direct - eta * product
+
+
+def _unroll(problem: Bilevel, alpha: Tensor, batch: Batch, weights: Sequence[Tensor]) -> None:
+    """Move the weights to omega', in place."""
+    group = problem.optimizer.param_groups[0]
+    loss = problem.forward(alpha.detach(), batch).loss
+    gradients = torch.autograd.grad(loss, weights, allow_unused=True)
+    with torch.no_grad():
+        for weight, gradient in zip(weights, gradients, strict=True):
+            step = group["weight_decay"] * weight
+            if gradient is not None:
+                step += gradient
+            buffer = problem.optimizer.state.get(weight, {}).get("momentum_buffer")
+            if buffer is not None:
+                step += group["momentum"] * buffer
+            weight.sub_(step, alpha=group["lr"])
+
+
+def hessian_vector_product(
+    problem: Bilevel,
+    alpha: Float[Tensor, " d"],
+    batch: Batch,
+    vector: Sequence[Tensor],
+    hessian: Literal["central", "exact"] = "central",
+) -> Float[Tensor, " d"]:
+    """(d^2 L_train / d alpha d omega) v at the present weights, for v = `vector`, one tensor a weight.
+
+    The central difference (eq. 1) is [grad_alpha L_train(omega + e v) - grad_alpha L_train(omega - e v)] / (2 e)
+    with e = 0.01 / |v|; it is exact where grad_alpha L_train is at most quadratic in omega along v.
+    """
+    weights = [p for p in problem.model.parameters() if p.requires_grad]
+    leaf = alpha.detach().requires_grad_()
+    if hessian == "exact":
+        loss = problem.forward(leaf, batch).loss
+        gradients = torch.autograd.grad(loss, weights, create_graph=True, allow_unused=True)
+        inner = [(g * v).sum() for g, v in zip(gradients, vector, strict=True) if g is not None]
+        return torch.autograd.grad(torch.stack(inner).sum(), leaf)[0]
+    norm = torch.linalg.vector_norm(torch.stack([torch.linalg.vector_norm(v) for v in vector]))
+    if norm == 0:
+        return torch.zeros_like(alpha)
+    epsilon = _RADIUS / norm.item()
+    sides = []
+    for sign in (1.0, -1.0):
+        with problem.preserved():
+            with torch.no_grad():
+                for weight, v in zip(weights, vector, strict=True):
+                    weight.add_(v, alpha=sign * epsilon)
+            (gradient,) = torch.autograd.grad(problem.forward(leaf, batch).loss, leaf)
+            sides.append(gradient)
+    return (sides[0] - sides[1]) / (2 * epsilon)  # (eq. 1)

@@ -1,0 +1,89 @@
+"""The bi-level problem: weights omega trained under an architecture alpha, alpha judged under trained weights.
+
+    min_alpha L_val(omega*(alpha), alpha)  subject to  omega*(alpha) = argmin_omega L_train(omega, alpha)
+
+Source: Wang et al., ZARTS (NeurIPS 2022), supplementary 1.1; Liu et al., DARTS (ICLR 2019), eq. 3 and 4.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from zarts.bilevel.snapshot import Snapshot
+from zarts.errors import DivergedError
+
+__all__ = ["Batch", "Bilevel", "Outcome"]
+
+Batch = tuple[Tensor, Tensor]
+"""Images `(b, c, h, w)` and labels `(b,)`."""
+
+
+class Outcome(NamedTuple):
+    """Mean loss of a batch, and how many of its images are classified correctly (without gradient)."""
+
+    loss: Tensor
+    correct: Tensor
+
+
+def _never() -> None:
+    pass
+
+
+@dataclass
+class Bilevel:
+    """Weights, the optimizer that trains them, and the loss of a batch under an architecture.
+
+    Args:
+        model: holds the weights omega.
+        optimizer: trains them.
+        forward: the loss of `(alpha, batch)` under the model's present weights.
+        grad_clip: largest norm of the weights' gradient.
+        generators: sources of randomness that `forward` draws from.
+        check: called before each weight step of a candidate; may raise to stop the work in hand.
+    """
+
+    model: nn.Module
+    optimizer: torch.optim.Optimizer
+    forward: Callable[[Tensor, Batch], Outcome]
+    grad_clip: float = float("inf")
+    generators: Sequence[torch.Generator] = ()
+    check: Callable[[], None] = field(default=_never)
+
+    def weight_step(self, alpha: Float[Tensor, " d"], batch: Batch) -> Outcome:
+        """One step of the weights on the training loss, alpha held fixed.
+
+        Raises:
+            DivergedError: the loss is not finite; the weights are not touched.
+        """
+        self.model.train()
+        self.optimizer.zero_grad(set_to_none=True)
+        outcome = self.forward(alpha.detach(), batch)
+        if not outcome.loss.isfinite():
+            raise DivergedError(
+                f"the training loss is {outcome.loss.item()}: take a smaller learning rate "
+                f"(now {self.optimizer.param_groups[0]['lr']:g}) or a smaller gradient norm (--grad-clip)"
+            )
+        outcome.loss.backward()  # type: ignore[no-untyped-call]
+        nn.utils.clip_grad_norm_(self.model.parameters(), self.grad_clip)
+        self.optimizer.step()
+        return Outcome(outcome.loss.detach(), outcome.correct)
+
+    def mean_loss(self, alpha: Float[Tensor, " d"], batches: Sequence[Batch]) -> Float[Tensor, ""]:
+        """Mean over `batches` of the loss under the present weights and mode."""
+        return torch.stack([self.forward(alpha, batch).loss for batch in batches]).mean()
+
+    @contextmanager
+    def preserved(self) -> Iterator[Snapshot]:
+        """Whatever happens inside, everything is as before on the way out, also when it raises."""
+        snapshot = Snapshot(self.model, self.optimizer, self.generators)
+        try:
+            yield snapshot
+        finally:
+            snapshot.restore()

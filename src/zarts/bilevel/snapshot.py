@@ -1,0 +1,57 @@
+"""Everything that a weight step may change, so that it can be put back."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+
+__all__ = ["Snapshot"]
+
+
+class Snapshot:
+    """Weights, buffers, optimizer state and settings, train/eval modes and random states, as they are now.
+
+    Args:
+        model: its parameters, buffers and modes are kept.
+        optimizer: its state (momentum) and the settings of its groups (learning rate) are kept.
+        generators: their states are kept, beside that of torch's own generator on the CPU.
+    """
+
+    def __init__(
+        self, model: nn.Module, optimizer: torch.optim.Optimizer, generators: Sequence[torch.Generator] = ()
+    ) -> None:
+        self._optimizer = optimizer
+        self._tensors = [(tensor, tensor.detach().clone()) for tensor in (*model.parameters(), *model.buffers())]
+        self._modes = [(module, module.training) for module in model.modules()]
+        self._groups = [{k: v for k, v in group.items() if k != "params"} for group in optimizer.param_groups]
+        self._state = {
+            parameter: {key: value.clone() if isinstance(value, Tensor) else value for key, value in state.items()}
+            for parameter, state in optimizer.state.items()
+        }
+        self._generators = [(generator, generator.get_state()) for generator in generators]
+        self._global_state = torch.get_rng_state()
+
+    @torch.no_grad()
+    def restore(self) -> None:
+        """Put everything back; gradients are dropped. May be called any number of times."""
+        for tensor, value in self._tensors:
+            tensor.copy_(value)
+            tensor.grad = None
+        for module, training in self._modes:
+            module.training = training
+        for group, settings in zip(self._optimizer.param_groups, self._groups, strict=True):
+            group.update(settings)
+        state = self._optimizer.state
+        for parameter in [p for p in state if p not in self._state]:
+            del state[parameter]
+        for parameter, kept in self._state.items():
+            for key, value in kept.items():
+                if isinstance(value, Tensor) and isinstance(state[parameter].get(key), Tensor):
+                    state[parameter][key].copy_(value)
+                else:
+                    state[parameter][key] = value.clone() if isinstance(value, Tensor) else value
+        for generator, generator_state in self._generators:
+            generator.set_state(generator_state)
+        torch.set_rng_state(self._global_state)

@@ -1,0 +1,164 @@
+"""The commands, one thin function each: settings in, work done by `zarts.api`, a few lines out."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+import yaml
+
+from zarts.cli.listing import Kind, listing
+from zarts.cli.options import parse_set, with_settings
+from zarts.cli.progress import progress
+from zarts.config import CommonSettings, RetrainSettings, SearchSettings, dump, retrain_settings, search_settings
+from zarts.errors import SettingsError
+
+__all__ = ["app"]
+
+# Commands import `zarts.api` themselves: it imports torch, which takes seconds, and help pages need none of it.
+
+app = typer.Typer(
+    name="zarts",
+    help="Find neural network architectures for your own images, by zero-order optimisation.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+
+Preset = Annotated[str | None, typer.Option(help="a published setting: see `zarts list presets`", metavar="NAME")]
+Config = Annotated[Path | None, typer.Option(help="a YAML file with settings", metavar="FILE")]
+Set = Annotated[list[str] | None, typer.Option("--set", help="any setting; has the last word", metavar="KEY=VALUE")]
+Out = Annotated[Path | None, typer.Option(help="the run folder (default: a new one in runs/)", metavar="DIR")]
+Resume = Annotated[Path | None, typer.Option(help="go on with this interrupted run", metavar="RUN")]
+Print = Annotated[bool, typer.Option("--print-config", help="print all settings, and stop")]
+Source = Annotated[
+    str | None, typer.Argument(help="a search run, a genotype file, or a published genotype's name", show_default=False)
+]
+
+
+@app.callback()
+def _zarts() -> None:
+    """Find neural network architectures for your own images, by zero-order optimisation."""
+
+
+@app.command()
+@with_settings(SearchSettings)
+def search(
+    *,
+    preset: Preset = None,
+    config: Config = None,
+    set_: Set = None,
+    out: Out = None,
+    resume: Resume = None,
+    print_config: Print = False,
+    options: dict[str, Any],
+) -> None:
+    """Search an architecture for the images of --data."""
+    given = {**options, **parse_set(set_ or [])}
+    if resume is not None:
+        _alone(resume, preset, config, out, given)
+        from zarts import api
+
+        with progress() as listener:
+            result = api.resume_search(resume, listener)
+    else:
+        settings = search_settings(given, preset=preset, config=config)
+        if print_config:
+            return _print_config("search", settings)
+        from zarts import api
+
+        with progress() as listener:
+            result = api.start_search(settings, out, listener)
+    for kind in result.genotype.cells:
+        print(f"{kind}: {result.genotype.describe(kind)}")
+    print(f"found in {result.seconds:.0f} s; report: {result.run / 'report.html'}")
+    print(f"train it: zarts retrain {result.run}")
+    return None
+
+
+@app.command()
+@with_settings(RetrainSettings)
+def retrain(
+    source: Source = None,
+    *,
+    preset: Preset = None,
+    config: Config = None,
+    set_: Set = None,
+    out: Out = None,
+    resume: Resume = None,
+    print_config: Print = False,
+    options: dict[str, Any],
+) -> None:
+    """Train a found network from scratch, and test it."""
+    given = {**options, **parse_set(set_ or [])}
+    if resume is not None:
+        _alone(resume, source, preset, config, out, given)
+        from zarts import api
+
+        with progress() as listener:
+            result = api.resume_retrain(resume, listener)
+    else:
+        if source is None:
+            raise SettingsError(
+                "retrain what? name a search run, a genotype file, or a genotype of `zarts list genotypes`"
+            )
+        from zarts import api
+
+        settings = retrain_settings(given, preset=preset, config=config, inherited=api.inherited(source))
+        if print_config:
+            return _print_config("retrain", settings)
+        with progress() as listener:
+            result = api.start_retrain(source, settings, out, listener)
+    print(f"test accuracy: {result.test_accuracy:.2f} % (last epoch)")
+    print(f"parameters: {result.parameters:,}   mult-adds: {result.mult_adds:,}   time: {result.seconds:.0f} s")
+    print(f"model: {result.run / 'model.safetensors'}; report: {result.run / 'report.html'}")
+    return None
+
+
+@app.command()
+def evaluate(
+    run: Annotated[Path, typer.Argument(help="folder of a retraining")],
+    data: Annotated[str | None, typer.Option(help="other images with the same classes")] = None,
+    device: Annotated[str, typer.Option(help="auto, cpu, cuda, mps")] = "auto",
+) -> None:
+    """Test a retrained network again, from the files of its run alone."""
+    from zarts import api
+
+    print(f"test accuracy: {api.evaluate(run, data=data, device=device):.2f} %")
+
+
+@app.command()
+def draw(
+    source: Annotated[str, typer.Argument(help="a run, a genotype file, or a published genotype's name")],
+    out: Annotated[Path, typer.Option(help="folder for the pictures", metavar="DIR")] = Path("cells"),
+) -> None:
+    """Draw the cells of a genotype as SVG and PNG."""
+    from zarts import api
+    from zarts.report import draw_cells
+
+    for path in draw_cells(api.genotype_of(source)[0], out):
+        print(path)
+
+
+@app.command()
+def report(run: Annotated[Path, typer.Argument(help="folder of a search or a retraining")]) -> None:
+    """Write the report of a run again."""
+    from zarts.report import write_report
+
+    print(write_report(run))
+
+
+@app.command("list")
+def list_(kind: Annotated[Kind, typer.Argument(help="what to list")]) -> None:
+    """List the methods, spaces, presets or published genotypes."""
+    listing(kind)
+
+
+def _alone(resume: Path, *others: Any) -> None:
+    if any(others):
+        raise SettingsError(f"--resume {resume} goes on with the settings of that run: leave everything else out")
+
+
+def _print_config(command: str, settings: CommonSettings) -> None:
+    print(yaml.safe_dump({command: dump(settings)}, sort_keys=False), end="")

@@ -1,0 +1,66 @@
+"""`zarts list`: what there is to choose from."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from enum import StrEnum
+
+__all__ = ["Kind", "listing"]
+
+
+class Kind(StrEnum):
+    """What can be listed."""
+
+    METHODS = "methods"
+    SPACES = "spaces"
+    PRESETS = "presets"
+    GENOTYPES = "genotypes"
+
+
+def _methods() -> Iterable[tuple[str, ...]]:
+    from zarts.methods import METHODS
+
+    yield "method", "what", "relaxation", "supernet", "alpha update", "selection", "paper"
+    for m in METHODS.values():
+        yield m.name, m.summary, m.relaxation, m.supernet, m.update, m.selection, m.paper
+
+
+def _spaces() -> Iterable[tuple[str, ...]]:
+    from zarts.spaces import SPACES
+
+    yield "space", "edges", "operations an edge", "dimension of alpha", "operations", "source"
+    for s in SPACES.values():
+        ops = dict.fromkeys(op for edges in s.candidates.values() for edge in edges for op in edge)
+        yield s.name, str(len(s.edges)), str(s.shapes["normal"][1]), str(s.dimension), ", ".join(ops), s.source
+
+
+def _presets() -> Iterable[tuple[str, ...]]:
+    from zarts.config import preset_names, preset_summary
+
+    yield "preset", "what"
+    for name in preset_names():
+        yield name, preset_summary(name)
+
+
+def _genotypes() -> Iterable[tuple[str, ...]]:
+    from zarts.spaces import published, published_sources
+
+    yield "genotype", "normal cell", "reduction cell", "source"
+    for name, source in published_sources().items():
+        genotype = published(name)
+        yield name, genotype.describe("normal"), genotype.describe("reduce"), source
+
+
+_ROWS = {Kind.METHODS: _methods, Kind.SPACES: _spaces, Kind.PRESETS: _presets, Kind.GENOTYPES: _genotypes}
+
+
+def listing(kind: Kind) -> None:
+    """Print a table."""
+    from rich.console import Console
+    from rich.table import Table
+
+    header, *rows = _ROWS[kind]()
+    table = Table(*header, box=None, pad_edge=False)
+    for row in rows:
+        table.add_row(*row)
+    Console().print(table)

@@ -1,0 +1,81 @@
+"""Command-line options made from the settings: each field is one option, with its help text and group."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable
+from typing import Any, get_args
+
+import typer
+import yaml
+
+from zarts.config import CommonSettings
+from zarts.errors import SettingsError
+
+__all__ = ["parse_set", "with_settings"]
+
+Command = Callable[..., None]
+
+
+def _metavar(annotation: Any) -> str:
+    words = [a for a in get_args(annotation) if isinstance(a, str)]
+    if words and not any(a in (int, float) for a in get_args(annotation)):
+        return "|".join(words)
+    kinds = {annotation, *get_args(annotation)}
+    for kind, name in ((int, "INT"), (float, "FLOAT")):
+        if kind in kinds:
+            return name
+    return "NUMBER|auto" if words else "TEXT"
+
+
+def _parameter(name: str, field: Any) -> inspect.Parameter:
+    extra, default = field.json_schema_extra, field.default
+    is_bool = bool in {field.annotation, *get_args(field.annotation)}
+    flag = "--" + name.replace("_", "-")
+    declaration = f"{flag}/--no-{flag[2:]}" if is_bool else flag
+    text = field.description if default is None else f"{field.description} [{default}]"
+    option = typer.Option(
+        None,
+        declaration,
+        help=text,
+        rich_help_panel=extra["panel"],
+        show_default=False,
+        metavar=None if is_bool else _metavar(field.annotation),
+    )
+    annotation = bool | None if is_bool else str | None
+    return inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=option, annotation=annotation)
+
+
+def with_settings(kind: type[CommonSettings]) -> Callable[[Command], Command]:
+    """Give a command one option for each field of `kind`; it receives those given as the mapping `options`."""
+
+    def decorate(command: Command) -> Command:
+        generated = [_parameter(name, field) for name, field in kind.model_fields.items()]
+        own = [p for p in inspect.signature(command, eval_str=True).parameters.values() if p.name != "options"]
+
+        def wrapper(**arguments: Any) -> None:
+            options = {p.name: arguments.pop(p.name) for p in generated}
+            command(**arguments, options={k: v for k, v in options.items() if v is not None})
+
+        parameters = [*own, *generated]
+        wrapper.__name__, wrapper.__doc__ = command.__name__, command.__doc__
+        wrapper.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
+        wrapper.__annotations__ = {p.name: p.annotation for p in parameters}
+        return wrapper
+
+    return decorate
+
+
+def parse_set(items: list[str]) -> dict[str, Any]:
+    """`--set key=value` as a mapping; values are read as YAML.
+
+    Raises:
+        SettingsError: an item has no equals sign.
+    """
+    values = {}
+    for item in items:
+        key, sign, value = item.partition("=")
+        if not sign:
+            raise SettingsError(f"--set {item}: expected key=value, for example --set epochs=20")
+        values[key.strip().replace("-", "_")] = yaml.safe_load(value)
+    return values

@@ -1,0 +1,50 @@
+"""The progress bar: hears the events of a run; silent when standard error is not a terminal."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any
+
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+
+__all__ = ["progress"]
+
+
+class _Bar:
+    """Turns events into one line: epoch, loss, accuracy, N_e of the last update, parameterless operations."""
+
+    def __init__(self, bar: Progress) -> None:
+        self._bar = bar
+        self._task = bar.add_task("loading", total=None)
+        self._extra: dict[str, str] = {}
+
+    def __call__(self, event: Mapping[str, Any]) -> None:
+        kind = event["event"]
+        if kind == "alpha_step" and "ess" in event:
+            self._extra["ess"] = f"N_e {event['ess']:.1f} of {len(event['weights'])}"
+        elif kind == "genotype":
+            self._extra["cell"] = f"parameterless {event['parameterless'].get('normal', 0)}"
+        elif kind == "train_epoch":
+            self._extra["test"] = f"test {event['test_accuracy']:.1f} %"
+        elif kind == "step":
+            done = (event["epoch"] - 1) * event["steps"] + event["step"]
+            text = f"epoch {event['epoch']}/{event['epochs']}  loss {event['train_loss']:.3f}"
+            text = "  ".join([text, f"acc {event['train_accuracy']:.1f} %", *self._extra.values()])
+            self._bar.update(self._task, completed=done, total=event["epochs"] * event["steps"], description=text)
+
+
+@contextmanager
+def progress() -> Iterator[_Bar]:
+    """A listener that draws a bar on standard error while the block lasts."""
+    console = Console(stderr=True)
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(bar_width=20),
+        TimeElapsedColumn(),
+        TextColumn("left"),
+        TimeRemainingColumn(),
+    )
+    with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as bar:
+        yield _Bar(bar)

@@ -1,0 +1,29 @@
+"""Settings, checked: typed records and the layers that they are put together from."""
+
+from __future__ import annotations
+
+from zarts.config.layers import (
+    Layer,
+    dump,
+    preset_layer,
+    preset_names,
+    preset_summary,
+    resolve_search,
+    retrain_settings,
+    search_settings,
+)
+from zarts.config.settings import CommonSettings, RetrainSettings, SearchSettings
+
+__all__ = [
+    "CommonSettings",
+    "Layer",
+    "RetrainSettings",
+    "SearchSettings",
+    "dump",
+    "preset_layer",
+    "preset_names",
+    "preset_summary",
+    "resolve_search",
+    "retrain_settings",
+    "search_settings",
+]

@@ -1,0 +1,120 @@
+"""Crop, flip and cutout of a whole batch at once, with one draw a sample.
+
+torchvision draws once for all images of a batch; a loop over the samples costs more than a small network.
+Images are (b, h, w, c) here: a row of an image is one run of bytes, and (b, c, h, w) channels_last is a view.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import torch
+from jaxtyping import Bool, Float32, Int64, UInt8
+from torch import Tensor
+from torch.nn.functional import pad
+
+from zarts.errors import SettingsError
+
+__all__ = ["Augment", "Draws"]
+
+
+class Draws(NamedTuple):
+    """What was drawn for the b samples of a batch.
+
+    Args:
+        top: first row of the crop in the padded image.
+        left: its first column.
+        flip: whether the sample is mirrored.
+        cut_row: centre of the cutout.
+        cut_column: likewise.
+    """
+
+    top: Int64[Tensor, " b"]
+    left: Int64[Tensor, " b"]
+    flip: Bool[Tensor, " b"]
+    cut_row: Int64[Tensor, " b"]
+    cut_column: Int64[Tensor, " b"]
+
+
+@dataclass(frozen=True)
+class Augment:
+    """What is done to training images.
+
+    Args:
+        crop_padding: zeros added on each side before a crop of the original size; 0 is no crop.
+        flip: mirror half of the samples.
+        cutout: side of the square set to zero after normalisation; 0 is none.
+
+    Source: DeVries and Taylor, cutout (2017); padding 4, flip and cutout 16 at 32×32 are those of
+        Liu et al., DARTS (ICLR 2019).
+    Differs: the DARTS code makes a square of odd side one smaller.
+    """
+
+    crop_padding: int = 0
+    flip: bool = False
+    cutout: int = 0
+
+    @classmethod
+    def scaled(cls, size: int, *, flip: bool, cutout: bool = True) -> Augment:
+        """The augmentation of the papers at 32×32, in proportion for images of another size."""
+        return cls(crop_padding=size // 8, flip=flip, cutout=size // 2 if cutout else 0)
+
+    def check(self, size: int) -> None:
+        """Refuse what would leave nothing of an image whose shorter side is `size`.
+
+        Raises:
+            SettingsError: a padding or a cutout that is negative or does not fit.
+        """
+        for name, value in (("crop_padding", self.crop_padding), ("cutout", self.cutout)):
+            if not 0 <= value < size:
+                raise SettingsError(
+                    f"{name} is {value}, but images have {size} pixels a side; take {name} from 0 to {size - 1}, "
+                    f"for example {getattr(self.scaled(size, flip=False), name)}"
+                )
+
+    def draw(self, count: int, height: int, width: int, generator: torch.Generator) -> Draws:
+        """One independent draw for each of `count` samples, each uniform over all possibilities."""
+
+        def integers(high: int) -> Tensor:
+            return torch.randint(high, (count,), generator=generator)
+
+        offsets = 2 * self.crop_padding + 1
+        return Draws(integers(offsets), integers(offsets), integers(2).bool(), integers(height), integers(width))
+
+    def move(self, pixels: UInt8[Tensor, "b h w c"], draws: Draws) -> UInt8[Tensor, "b h w c"]:
+        """Crop and flip."""
+        if self.crop_padding:
+            pixels = _crop(pixels, draws.top, draws.left, self.crop_padding)
+        if self.flip:
+            pixels = torch.where(draws.flip.view(-1, 1, 1, 1), pixels.flip(2), pixels)
+        return pixels
+
+    def cut_(self, normalised: Float32[Tensor, "b h w c"], draws: Draws) -> Float32[Tensor, "b h w c"]:
+        """Set the square, clipped at the border of the image, to zero in place."""
+        if not self.cutout:
+            return normalised
+        b, h, w, c = normalised.shape
+        rows = _covers(draws.cut_row, self.cutout, h).float()
+        columns = _covers(draws.cut_column, self.cutout, w).float().repeat_interleave(c, dim=1)
+        normalised.view(b, h, w * c).mul_(1 - rows[:, :, None] * columns[:, None, :])  # 7 times masked_fill_'s speed
+        return normalised
+
+
+def _crop(
+    pixels: UInt8[Tensor, "b h w c"], top: Int64[Tensor, " b"], left: Int64[Tensor, " b"], padding: int
+) -> UInt8[Tensor, "b h w c"]:
+    b, h, w, c = pixels.shape
+    padded = pad(pixels, (0, 0, padding, padding, padding, padding))
+    # every (sample, row, offset) is a view of w * c bytes in a row: the gather copies whole rows
+    runs = padded.view(b, h + 2 * padding, -1).unfold(2, w * c, c)
+    sample = torch.arange(b, device=pixels.device)[:, None]
+    rows = top[:, None] + torch.arange(h, device=pixels.device)
+    return runs[sample, rows, left[:, None]].view(b, h, w, c)
+
+
+def _covers(centre: Int64[Tensor, " b"], side: int, length: int) -> Bool[Tensor, "b length"]:
+    """Which of `length` positions lie in the interval of length `side` around each centre."""
+    start = (centre - side // 2)[:, None]
+    position = torch.arange(length, device=centre.device)
+    return (position >= start) & (position < start + side)

@@ -1,0 +1,147 @@
+"""Endless batches, each a pure function of (seed, stream, index)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+import torch
+from jaxtyping import Float32, Int64
+from torch import Tensor
+
+from zarts.data.augment import Augment, Draws
+from zarts.data.images import ImageSet
+from zarts.errors import DataError, SettingsError
+from zarts.seeds import keyed_generator
+
+__all__ = ["Batches"]
+
+
+class Batches:
+    """Normalised batches of images, numbered from 0 without end.
+
+    Batch `index` is step `index % len` of epoch `index // len`. The order of an epoch and the
+    augmentation of a batch come from generators seeded by a hash of (seed, stream, epoch) and of
+    (seed, stream, index). So a checkpoint needs to keep the next index and nothing else, and any batch
+    can be made again.
+
+    Shuffled, the last batch of an epoch is smaller, as in DARTS, and is left out if it were a single
+    image, which batch norm cannot use. In order, all images are kept.
+
+    Args:
+        images: the images; moved to `device` once, as uint8.
+        indices: which of them, or None for all.
+        batch_size: images a batch.
+        seed: with `stream` and the index, all that a batch depends on.
+        stream: a name for what the batches are used for; two streams have independent orders.
+        mean: per channel, of images scaled to [0, 1].
+        std: likewise.
+        augment: what is done to the images, or None.
+        device: where the batches are made and stay.
+        shuffle: False walks through `indices` as they are, for testing.
+
+    Raises:
+        SettingsError: a batch size below 1, or an augmentation that does not fit the images.
+        DataError: no images, or fewer than `batch_size` to shuffle.
+    """
+
+    def __init__(
+        self,
+        images: ImageSet,
+        indices: Int64[Tensor, " m"] | None = None,
+        *,
+        batch_size: int,
+        seed: int,
+        stream: str,
+        mean: Sequence[float],
+        std: Sequence[float],
+        augment: Augment | None = None,
+        device: torch.device | str = "cpu",
+        shuffle: bool = True,
+    ) -> None:
+        _, channels, height, width = images.images.shape
+        count = len(images) if indices is None else len(indices)
+        _check(count, batch_size, stream, shuffle, channels, mean, std)
+        if augment is not None:
+            augment.check(min(height, width))
+        self.batch_size = batch_size
+        self._seed, self._stream, self._augment, self._shuffle = seed, stream, augment, shuffle
+        self._device = torch.device(device)
+        self._pixels = images.images.to(self._device).permute(0, 2, 3, 1).contiguous()  # (n, h, w, c)
+        self._labels = images.labels.to(self._device)
+        self._indices = torch.arange(count) if indices is None else indices.cpu()
+        whole, rest = divmod(count, batch_size)
+        self._length = whole + (rest > 1 if shuffle else rest > 0)
+        # (x / 255 - mean) / std = x * scale + shift, tiled over a row of the image: long runs vectorise
+        deviation = torch.tensor(tuple(std), dtype=torch.float64)
+        scale, shift = 1 / (255 * deviation), -torch.tensor(tuple(mean), dtype=torch.float64) / deviation
+        self._scale, self._shift = (t.float().repeat(width).to(self._device) for t in (scale, shift))
+        self._order: tuple[int, Tensor] = (-1, self._indices)
+
+    def __len__(self) -> int:
+        """Batches an epoch."""
+        return self._length
+
+    def __iter__(self) -> Iterator[tuple[Tensor, Tensor]]:
+        """One pass in order.
+
+        Raises:
+            TypeError: shuffled batches have no end and no first epoch; take `batches[index]`.
+        """
+        if self._shuffle:
+            raise TypeError(f"batches {self._stream!r} are shuffled and endless; take batches[index]")
+        return (self[index] for index in range(len(self)))
+
+    def __getitem__(self, index: int) -> tuple[Float32[Tensor, "b c h w"], Int64[Tensor, " b"]]:
+        """Batch `index`, 0 or more: images, channels_last and normalised, and labels."""
+        if index < 0:
+            raise IndexError(f"batch index is {index}; batches are numbered from 0")
+        epoch, step = divmod(index, len(self))
+        rows = self._epoch_order(epoch)[step * self.batch_size : (step + 1) * self.batch_size].to(self._device)
+        pixels = self._pixels.index_select(0, rows)
+        if self._augment is None:
+            normalised = self._normalise(pixels)
+        else:
+            b, h, w, _ = pixels.shape
+            drawn = self._augment.draw(b, h, w, keyed_generator(*self._key("augment", index)))
+            draws = Draws(*(t.to(self._device) for t in drawn))
+            normalised = self._augment.cut_(self._normalise(self._augment.move(pixels, draws)), draws)
+        return normalised.permute(0, 3, 1, 2), self._labels[rows]
+
+    def _normalise(self, pixels: Tensor) -> Tensor:
+        rows = pixels.flatten(2).to(torch.float32)  # (b, h, w * c)
+        return rows.mul_(self._scale).add_(self._shift).view(pixels.shape)
+
+    def _epoch_order(self, epoch: int) -> Tensor:
+        if not self._shuffle:
+            return self._indices
+        if self._order[0] != epoch:
+            order = torch.randperm(len(self._indices), generator=keyed_generator(*self._key("order", epoch)))
+            self._order = (epoch, self._indices[order])
+        return self._order[1]
+
+    def _key(self, use: str, number: int) -> tuple[int | str, ...]:
+        return self._seed, self._stream, use, number
+
+
+def _check(
+    count: int,
+    batch_size: int,
+    stream: str,
+    shuffle: bool,
+    channels: int,
+    mean: Sequence[float],
+    std: Sequence[float],
+) -> None:
+    if batch_size < 1:
+        raise SettingsError(f"batch_size is {batch_size}; it needs to be 1 or more")
+    if count == 0:
+        raise DataError(f"batches {stream!r} have no images")
+    if shuffle and count < batch_size:
+        raise DataError(
+            f"batches {stream!r} have {count} images, fewer than one batch of {batch_size}; "
+            f"take --batch-size {count} or less"
+        )
+    if not len(mean) == len(std) == channels:
+        raise SettingsError(
+            f"mean has {len(mean)} and std {len(std)} values; images with {channels} channels need {channels}"
+        )

@@ -1,0 +1,104 @@
+"""What a data set is: labelled images in memory as uint8, and how to get at its test images."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+from jaxtyping import Int64, UInt8
+from torch import Tensor
+
+__all__ = ["DataSet", "ImageSet", "channel_statistics"]
+
+_STD_FLOOR = 1 / 255
+"""One grey level: images of one constant colour are not divided by 0."""
+
+
+@dataclass(frozen=True, eq=False)
+class ImageSet:
+    """Labelled images.
+
+    Args:
+        images: (n, c, h, w), 0 to 255; the loaders lay them out channels_last.
+        labels: (n,), indices into the classes of the data set.
+        names: for images from a folder, their paths relative to it.
+    """
+
+    images: UInt8[Tensor, "n c h w"]
+    labels: Int64[Tensor, " n"]
+    names: tuple[str, ...] | None = None
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+    def take(self, indices: Int64[Tensor, " m"]) -> ImageSet:
+        """The images at `indices`, in that order."""
+        names = None if self.names is None else tuple(self.names[i] for i in indices.tolist())
+        return ImageSet(self.images[indices], self.labels[indices], names)
+
+
+@dataclass(frozen=True, eq=False)
+class DataSet:
+    """A data set whose training images are loaded and whose test images are not.
+
+    Args:
+        name: the registered name, or the path of the folder.
+        classes: names of the classes, in the order of the labels.
+        train: the training images.
+        mean: per channel, of images scaled to [0, 1].
+        std: likewise.
+        flip: whether a horizontal flip keeps the class.
+        manifest: what a run folder keeps as `split.json`; for a folder that was split here it lists
+            the `train` and the `test` images by name, else it has the name and the counts.
+        load_test: loads the test images; call `test()`.
+        notes: what the user should be told, a sentence each; empty when all is as expected.
+    """
+
+    name: str
+    classes: tuple[str, ...]
+    train: ImageSet
+    mean: tuple[float, ...]
+    std: tuple[float, ...]
+    flip: bool
+    manifest: Mapping[str, Any]
+    load_test: Callable[[], ImageSet] = field(repr=False)
+    notes: tuple[str, ...] = ()
+
+    @property
+    def image_size(self) -> int:
+        """Height and width of an image."""
+        return self.train.images.shape[-1]
+
+    @property
+    def channels(self) -> int:
+        """1 for grey images, 3 for colour."""
+        return self.train.images.shape[1]
+
+    def test(self) -> ImageSet:
+        """The test images, read now: nothing before this call has opened them.
+
+        Raises:
+            DataError: they cannot be read, or have other classes than the training images.
+        """
+        return self.load_test()
+
+
+def channel_statistics(images: UInt8[Tensor, "n c h w"]) -> tuple[tuple[float, ...], tuple[float, ...]]:
+    """Mean and standard deviation of each channel, of images scaled to [0, 1].
+
+    Computed from the histogram of the 256 levels, so exact and the same for any number of threads.
+
+    Returns:
+        `(mean, std)`; std is at least one grey level, so that it can be divided by.
+    """
+    levels = torch.arange(256, dtype=torch.float64) / 255
+    means, stds = [], []
+    for channel in images.unbind(1):
+        counts = torch.bincount(channel.reshape(-1), minlength=256)
+        share = counts / counts.sum(dtype=torch.float64)
+        mean = (share * levels).sum()
+        means.append(float(mean))
+        stds.append(max(float((share * (levels - mean).square()).sum().sqrt()), _STD_FLOOR))
+    return tuple(means), tuple(stds)

@@ -1,0 +1,131 @@
+"""Which image files a folder has: names only, no file is opened."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from zarts.data.decode import SUFFIXES
+from zarts.errors import DataError
+
+__all__ = ["check_classes", "class_of", "images_by_class", "names_of_manifest", "train_and_test"]
+
+
+def images_by_class(root: Path, part: str = "") -> dict[str, list[str]]:
+    """The image files below each sub-folder of `root/part`: class to sorted names relative to `root`.
+
+    Files with the suffix of an image count, at any depth; hidden files and folders do not.
+
+    Raises:
+        DataError: a folder may not be read.
+    """
+    return {
+        folder.name: sorted(path.relative_to(root).as_posix() for path in _images_below(folder))
+        for folder in sorted(_subfolders(root / part))
+    }
+
+
+def check_classes(found: Mapping[str, list[str]], folder: Path, least: int) -> None:
+    """Refuse a folder from which no classifier can be learnt.
+
+    Args:
+        found: class to its images.
+        folder: where they were looked for.
+        least: how many images a class needs.
+
+    Raises:
+        DataError: fewer than two classes, or too few images in one.
+    """
+    if len(found) < 2:
+        has = f"one class, {next(iter(found))!r}" if found else "no sub-folders"
+        raise DataError(f"{folder}: has {has}; expected two or more sub-folders, one a class")
+    for name, images in found.items():
+        if not images:
+            raise DataError(
+                f"{folder}: class {name!r} has no images ({', '.join(sorted(SUFFIXES))}); add some or remove the folder"
+            )
+        if len(images) < least:
+            raise DataError(
+                f"{folder}: class {name!r} has {len(images)} image; needs {least} or more, one of them for the test"
+            )
+
+
+def class_of(name: str, part: str = "") -> str:
+    """The class of an image named relative to the root: its folder below `part`."""
+    return name.removeprefix(f"{part}/").split("/")[0]
+
+
+def train_and_test(root: Path) -> tuple[str, str] | None:
+    """Names of the sub-folders `train` and `test` in any case, or None for a folder of classes.
+
+    A class may itself be called `train`: with no `test` beside it, it is one if it has no sub-folders.
+
+    Raises:
+        DataError: one is there without the other.
+    """
+    parts = {folder.name.lower(): folder for folder in _subfolders(root)}
+    train, test = parts.get("train"), parts.get("test")
+    if train is not None and test is not None:
+        return train.name, test.name
+    if test is not None:
+        raise DataError(f"{root}: has {test.name}/ but no train/; expected both, or one sub-folder a class")
+    if train is not None and _subfolders(train):
+        others = [parts[name].name for name in ("val", "valid", "validation") if name in parts]
+        hint = f"; rename {others[0]}/ to test/ if it holds the test images" if others else ""
+        raise DataError(f"{root}: has {train.name}/ but no test/; expected both, or one sub-folder a class{hint}")
+    return None
+
+
+def names_of_manifest(manifest: Mapping[str, Any], on_disk: set[str], root: Path) -> tuple[list[str], list[str]]:
+    """The train and the test images of an earlier split, all of which are still there.
+
+    Args:
+        manifest: with the lists `train` and `test`.
+        on_disk: the images that there are now. Only these are ever opened, whatever the manifest says.
+        root: the folder.
+
+    Raises:
+        DataError: no such lists, an image in both, or an image that is gone.
+    """
+    for part in ("train", "test"):
+        names = manifest.get(part)
+        if not isinstance(names, list) or not names or not all(isinstance(name, str) for name in names):
+            raise DataError(
+                f"{root}: the earlier split (split.json) lists no {part} images; it is of "
+                f"{manifest.get('source', 'another data set')}, or was edited"
+            )
+    train, test = manifest["train"], manifest["test"]
+    for name in (*train, *test):
+        if name not in on_disk:
+            raise DataError(
+                f"{root}: {name!r} of the earlier split (split.json) is not there any more; put it back, or start a "
+                "new search"
+            )
+    both = sorted(set(train) & set(test))
+    if both:
+        raise DataError(f"{root}: {both[0]!r} is in both lists, train and test, of the earlier split (split.json)")
+    return train, test
+
+
+def _subfolders(folder: Path) -> list[Path]:
+    try:
+        return [path for path in folder.iterdir() if path.is_dir() and not path.name.startswith(".")]
+    except OSError as error:
+        raise DataError(f"{folder}: cannot read the folder ({error.strerror})") from error
+
+
+def _images_below(folder: Path) -> list[Path]:
+    def refuse(error: OSError) -> None:
+        raise DataError(f"{error.filename}: cannot read the folder ({error.strerror})") from error
+
+    found = []
+    for base, folders, files in os.walk(folder, onerror=refuse):  # goes round no ring of symbolic links
+        folders[:] = [name for name in folders if not name.startswith(".")]
+        found += [
+            Path(base, name)
+            for name in files
+            if not name.startswith(".") and os.path.splitext(name)[1].lower() in SUFFIXES  # noqa: PTH122 (50,000 files)
+        ]
+    return found

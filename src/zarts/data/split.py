@@ -1,0 +1,107 @@
+"""Stratified choices: every part has the classes in the proportion of the whole."""
+
+from __future__ import annotations
+
+import torch
+from jaxtyping import Int64
+from torch import Tensor
+
+from zarts.errors import DataError, SettingsError
+from zarts.seeds import keyed_generator
+
+__all__ = ["halves", "split_test", "subset_indices"]
+
+TEST_FRACTION = 0.2
+
+
+def halves(labels: Int64[Tensor, " n"], seed: int) -> tuple[Int64[Tensor, " a"], Int64[Tensor, " b"]]:
+    """Two disjoint stratified halves of the training images: one trains the weights, one judges alpha.
+
+    The images are shuffled, sorted by class, and dealt in turn to the two halves: each class, and the
+    whole, differ by at most one image.
+
+    Args:
+        labels: (n,) class of each image.
+        seed: another seed deals otherwise.
+
+    Returns:
+        `(weights, alpha)`: ascending indices; `weights` has the odd one.
+
+    Raises:
+        DataError: fewer than two images.
+
+    Source: Liu et al., DARTS (ICLR 2019), section 3.1 (two halves).
+    Differs: DARTS cuts a random order in two, not stratified.
+    """
+    if len(labels) < 2:
+        raise DataError(f"the training set has {len(labels)} images; two halves need at least 2")
+    order = _shuffled(len(labels), keyed_generator(seed, "halves"))
+    by_class = order[torch.argsort(labels.cpu()[order], stable=True)]
+    return by_class[0::2].sort().values, by_class[1::2].sort().values
+
+
+def subset_indices(labels: Int64[Tensor, " n"], size: int | None, seed: int) -> Int64[Tensor, " m"]:
+    """Ascending indices of a stratified subset with at least one image of each class.
+
+    The subset of a smaller size with the same seed is a part of it.
+
+    Args:
+        labels: (n,) class of each training image.
+        size: how many; None is all of them.
+        seed: another seed chooses others.
+
+    Raises:
+        SettingsError: `size` is not positive.
+        DataError: more than there are, or fewer than one a class.
+    """
+    if size is None:
+        return torch.arange(len(labels))
+    if size < 1:
+        raise SettingsError(f"subset is {size}; it is a number of training images, 1 or more")
+    classes = _classes_in(labels)
+    if size > len(labels):
+        raise DataError(f"subset is {size}, but there are {len(labels)} training images; take that many or fewer")
+    if size < classes:
+        raise DataError(f"subset is {size}, but there are {classes} classes; take one image a class or more")
+    return _stratified_order(labels, keyed_generator(seed, "subset"))[:size].sort().values
+
+
+def split_test(labels: Int64[Tensor, " n"], *key: int | str) -> tuple[Int64[Tensor, " a"], Int64[Tensor, " b"]]:
+    """Set a fifth of the images aside for the test, stratified, at least one image of each class.
+
+    Args:
+        labels: (n,) class of each image; every class has two images or more.
+        key: what the split depends on, for example the seed.
+
+    Returns:
+        `(train, test)`: ascending indices.
+    """
+    size = max(round(TEST_FRACTION * len(labels)), _classes_in(labels))
+    order = _stratified_order(labels, keyed_generator(*key, "test"))
+    return order[size:].sort().values, order[:size].sort().values
+
+
+def _stratified_order(labels: Int64[Tensor, " n"], generator: torch.Generator) -> Int64[Tensor, " n"]:
+    """A random order every beginning of which is stratified.
+
+    The image of rank r among the n_c of its class stands at (r + 1/2) / n_c: so each class is spread
+    evenly over the order (a Sainte-Laguë apportionment). One image of each class comes before all others.
+    """
+    order = _shuffled(len(labels), generator)
+    counts = torch.bincount(labels)
+    by_class = order[torch.argsort(labels[order], stable=True)]
+    counts_of = counts[labels[by_class]]
+    starts = (counts.cumsum(0) - counts)[labels[by_class]]
+    rank = torch.arange(len(labels)) - starts
+    place = torch.where(rank == 0, -1.0, (rank + 0.5) / counts_of.double())
+    position = torch.empty(len(labels), dtype=torch.float64)
+    position[by_class] = place
+    return order[torch.argsort(position[order], stable=True)]  # equal places stay in random order
+
+
+def _classes_in(labels: Int64[Tensor, " n"]) -> int:
+    return int((torch.bincount(labels) > 0).sum())
+
+
+def _shuffled(n: int, generator: torch.Generator) -> Int64[Tensor, " n"]:
+    return torch.randperm(n, generator=generator)

@@ -1,0 +1,80 @@
+"""What a search ends with, in memory and in the run folder."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from zarts.config import SearchSettings
+from zarts.engine.run import Run
+from zarts.spaces import PARAMETERLESS, Genotype, get_space
+
+__all__ = ["SearchResult", "counts", "read_result", "write_result"]
+
+
+@dataclass(frozen=True)
+class SearchResult:
+    """What a search found.
+
+    Args:
+        genotype: the derived architecture of the last epoch.
+        alphas: cell type to the final alpha `(edges, ops)`; empty for method `random`.
+        history: all logged events, in order.
+        run: the run folder.
+        seconds: wall time of all steps, over all resumptions.
+    """
+
+    genotype: Genotype
+    alphas: dict[str, Tensor]
+    history: list[dict[str, Any]]
+    run: Path
+    seconds: float
+
+
+def counts(genotype: Genotype) -> dict[str, dict[str, int]]:
+    """Parameterless operations and identities of each cell: many of them are the sign of a collapse."""
+    return {
+        "parameterless": {kind: genotype.count(kind, PARAMETERLESS) for kind in genotype.cells},
+        "skip": {kind: genotype.count(kind, frozenset({"skip_connect"})) for kind in genotype.cells},
+    }
+
+
+def write_result(
+    settings: SearchSettings, run: Run, genotype: Genotype, alphas: Mapping[str, Tensor], seconds: float
+) -> SearchResult:
+    """Write `genotype.json` and `result.json`; with the second one the run counts as finished."""
+    matrices = {kind: matrix.cpu() for kind, matrix in alphas.items()}
+    run.write("genotype.json", genotype.to_json())
+    run.write_json(
+        "result.json",
+        {
+            "command": "search",
+            "method": settings.method,
+            "space": settings.space,
+            "data": settings.data,
+            "genotype": genotype.to_dict(),
+            **counts(genotype),
+            "alphas": {kind: matrix.tolist() for kind, matrix in matrices.items()},
+            "seconds": seconds,
+        },
+    )
+    return SearchResult(genotype, matrices, run.events(), run.path, seconds)
+
+
+def read_result(settings: SearchSettings, run: Run) -> SearchResult:
+    """The result of a finished run.
+
+    Raises:
+        RunError: it cannot be read, or its genotype is not of the space in the settings.
+    """
+    where = str(run.path / "result.json")
+    result = run.read_json("result.json")
+    genotype = Genotype.from_dict(result.get("genotype"), where)
+    get_space(settings.space).check(genotype, where)
+    alphas = {kind: torch.tensor(matrix) for kind, matrix in result["alphas"].items()}
+    return SearchResult(genotype, alphas, run.events(), run.path, result["seconds"])

@@ -1,0 +1,180 @@
+"""The folder of a run: its settings, events, results and checkpoint."""
+
+from __future__ import annotations
+
+import datetime
+import json
+import os
+import platform
+import sys
+from collections.abc import Mapping
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+import torch
+import yaml
+
+from zarts.engine.files import load_checkpoint, save_checkpoint, write_atomically
+from zarts.errors import RunError, SettingsError
+
+__all__ = ["Run", "environment", "free_name"]
+
+_FORMAT = 1
+
+
+def free_name(folder: Path, name: str) -> Path:
+    """`folder/name`, or with -2, -3 … behind it, whichever does not exist yet."""
+    path, number = folder / name, 1
+    while path.exists():
+        number += 1
+        path = folder / f"{name}-{number}"
+    return path
+
+
+def environment(device: torch.device) -> dict[str, Any]:
+    """What the numbers of a run may depend on, beside its settings."""
+    return {
+        "command": " ".join(["zarts", *sys.argv[1:]]) if Path(sys.argv[0]).stem == "zarts" else "from Python",
+        "date": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
+        "zarts": metadata.version("zarts"),
+        "python": platform.python_version(),
+        "torch": torch.__version__,
+        "system": f"{platform.system()} {platform.machine()}",
+        "processors": os.cpu_count(),
+        "threads": torch.get_num_threads(),
+        "device": torch.cuda.get_device_name(device) if device.type == "cuda" else device.type,
+    }
+
+
+class Run:
+    """A run folder; made by `create`, found again by `open`."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    @staticmethod
+    def create(path: Path, settings: Mapping[str, Any], command: str) -> Run:
+        """A new folder with `config.yaml`.
+
+        Raises:
+            SettingsError: it exists already.
+            RunError: it cannot be written.
+        """
+        try:
+            path.mkdir(parents=True)
+        except FileExistsError:
+            raise SettingsError(
+                f"{path} exists: no run is overwritten; choose another --out, "
+                f"or go on with `zarts {command} --resume {path}`"
+            ) from None
+        except OSError as error:
+            raise RunError(f"{path}: cannot be made ({error.strerror})") from error
+        run = Run(path)
+        run.write("config.yaml", yaml.safe_dump({command: dict(settings)}, sort_keys=False))
+        return run
+
+    @staticmethod
+    def open(path: Path, command: str) -> Run:
+        """An existing folder of a `command` run.
+
+        Raises:
+            RunError: it is no such folder.
+        """
+        if not path.is_dir():
+            raise RunError(f"{path}: no such run folder")
+        run = Run(path)
+        run.settings(command)
+        return run
+
+    def settings(self, command: str) -> dict[str, Any]:
+        """The settings of the run, which must be one of `command`.
+
+        Raises:
+            RunError: there are none, or they are of another command.
+        """
+        file = self.path / "config.yaml"
+        try:
+            data = yaml.safe_load(file.read_text(encoding="utf-8"))
+        except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+            raise RunError(f"{self.path}: not a run folder (config.yaml cannot be read)") from error
+        if not isinstance(data, dict) or not isinstance(data.get(command), dict):
+            raise RunError(f"{self.path}: not the folder of a {command} run")
+        return dict(data[command])
+
+    def write(self, name: str, content: str | bytes) -> None:
+        """Write a file of the folder, whole or not at all."""
+        write_atomically(self.path / name, content)
+
+    def write_json(self, name: str, data: Any) -> None:
+        """Write plain data as JSON."""
+        self.write(name, json.dumps(data, indent=2, ensure_ascii=False) + "\n")
+
+    def read_json(self, name: str) -> Any:
+        """Read plain data.
+
+        Raises:
+            RunError: the file is missing or no JSON.
+        """
+        try:
+            return json.loads((self.path / name).read_text(encoding="utf-8"))
+        except (OSError, ValueError) as error:
+            raise RunError(f"{self.path / name}: cannot be read ({error})") from error
+
+    @property
+    def finished(self) -> bool:
+        """Whether the run has a result."""
+        return (self.path / "result.json").exists()
+
+    def log(self, event: Mapping[str, Any]) -> None:
+        """Append one event to `metrics.jsonl`.
+
+        Raises:
+            RunError: it cannot be written; the checkpoint is intact.
+        """
+        try:
+            with (self.path / "metrics.jsonl").open("a", encoding="utf-8") as file:
+                file.write(json.dumps(dict(event)) + "\n")
+        except OSError as error:
+            raise RunError(f"{self.path}: metrics.jsonl cannot be written ({error.strerror})") from error
+
+    def events(self) -> list[dict[str, Any]]:
+        """All events so far."""
+        file = self.path / "metrics.jsonl"
+        if not file.exists():
+            return []
+        return [json.loads(line) for line in file.read_text(encoding="utf-8").splitlines()]
+
+    def save(self, state: Mapping[str, Any], settings: Mapping[str, Any]) -> None:
+        """Write `checkpoint.pt`: `state`, and what ties it to this run and to its events so far."""
+        file = self.path / "metrics.jsonl"
+        size = file.stat().st_size if file.exists() else 0
+        save_checkpoint(
+            self.path / "checkpoint.pt",
+            {"format": _FORMAT, "settings": dict(settings), "metrics_bytes": size, **state},
+        )
+
+    def restore(self, settings: Mapping[str, Any], device: torch.device) -> dict[str, Any]:
+        """Read `checkpoint.pt`, and forget the events that came after it.
+
+        Raises:
+            RunError: the checkpoint is damaged or of another run.
+        """
+        path = self.path / "checkpoint.pt"
+        state = load_checkpoint(path, device)
+        if state.get("format") != _FORMAT or not isinstance(state.get("settings"), dict):
+            raise RunError(f"{path}: not a checkpoint of this version of zarts")
+        other = {k for k in {*settings, *state["settings"]} if settings.get(k) != state["settings"].get(k)}
+        if other:
+            key = min(other)
+            raise RunError(
+                f"{path}: belongs to another run: it has {key} = {state['settings'].get(key)!r}, "
+                f"this run {settings.get(key)!r}"
+            )
+        file = self.path / "metrics.jsonl"
+        size = file.stat().st_size if file.exists() else 0
+        if size < state["metrics_bytes"]:
+            raise RunError(f"{file}: is shorter than when the checkpoint was written: events are lost")
+        if file.exists():
+            os.truncate(file, state["metrics_bytes"])
+        return state

@@ -1,0 +1,53 @@
+"""Ctrl-C and SIGTERM as a wish to stop at the next step, so that the state can be saved first."""
+
+from __future__ import annotations
+
+import signal
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from types import FrameType
+
+from zarts.errors import Interrupted
+
+__all__ = ["StopRequest", "stop_request"]
+
+
+class StopRequest:
+    """Whether somebody asked to stop."""
+
+    def __init__(self) -> None:
+        self.asked = False
+
+    def check(self) -> None:
+        """Raise if somebody asked.
+
+        Raises:
+            Interrupted: a signal has come since the start.
+        """
+        if self.asked:
+            raise Interrupted("interrupted")
+
+
+@contextmanager
+def stop_request() -> Iterator[StopRequest]:
+    """Inside, the first SIGINT or SIGTERM only marks the request; a second SIGINT interrupts at once.
+
+    Python delivers signals to the main thread; in another one nothing is changed.
+    """
+    request = StopRequest()
+
+    def handle(number: int, frame: FrameType | None) -> None:
+        if request.asked and number == signal.SIGINT:
+            raise KeyboardInterrupt
+        request.asked = True
+
+    if threading.current_thread() is not threading.main_thread():
+        yield request
+        return
+    before = {number: signal.signal(number, handle) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield request
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)

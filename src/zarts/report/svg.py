@@ -1,0 +1,77 @@
+"""From matplotlib figures to SVG: the same bytes each time, and fit to stand inside an HTML page."""
+
+from __future__ import annotations
+
+import html
+import io
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import matplotlib
+from matplotlib.figure import Figure
+
+from zarts.report.palette import ROLES
+
+__all__ = ["drawing", "inline", "to_png", "to_svg"]
+
+_RC: dict[Any, Any] = {
+    "svg.hashsalt": "zarts",
+    "svg.fonttype": "none",  # text stays text
+    "font.family": "sans-serif",
+    "font.sans-serif": ["DejaVu Sans", "Verdana", "Arial", "sans-serif"],  # the first two have the same widths
+    "text.color": ROLES["ink"].light,
+}
+
+
+@contextmanager
+def drawing() -> Iterator[None]:
+    """Draw with our settings of matplotlib, whatever the user's are; afterwards they are back."""
+    with matplotlib.rc_context():
+        matplotlib.rcdefaults()
+        matplotlib.rcParams.update(_RC)
+        yield
+
+
+def to_svg(figure: Figure) -> str:
+    """The figure as an SVG file, without date and version. Only inside `drawing`."""
+    buffer = io.StringIO()
+    figure.savefig(buffer, format="svg", metadata={"Date": None, "Creator": None, "Format": None, "Type": None})
+    return buffer.getvalue()
+
+
+def to_png(figure: Figure, dpi: float) -> bytes:
+    """The figure as a PNG file, without the version of matplotlib. Only inside `drawing`."""
+    buffer = io.BytesIO()
+    figure.savefig(buffer, format="png", dpi=dpi, metadata={"Software": None})
+    return buffer.getvalue()
+
+
+def inline(svg: str, name: str, alt: str) -> str:
+    """An SVG file as an element of an HTML page.
+
+    Its ids begin with `name`, so that two pictures of a page do not mix; its colours are the CSS variables
+    of their roles (`--ink`, …), so that the page decides on light and dark; its text has the font of the page.
+
+    Args:
+        svg: what `to_svg` returned.
+        name: letters, digits and hyphens; unique in the page.
+        alt: what the picture shows, for those who do not see it.
+    """
+    svg = svg[svg.index("<svg") :].strip()
+    svg = re.sub(r"<metadata>.*?</metadata>|<defs>\s*<style.*?</style>\s*</defs>|<!--.*?-->", "", svg, flags=re.DOTALL)
+    svg = re.sub(r'(\bid="|href="#|url\(#)', rf"\g<1>{name}-", svg)
+    svg = re.sub(r" font-family: [^;\"]*;", "", svg)
+    svg = re.sub(r"font: (?:(\w+) )?([\d.]+)px [^;\"]*", _page_font, svg)  # so before matplotlib 3.10
+    for role, colour in ROLES.items():
+        svg = svg.replace(colour.light, f"var(--{role})")
+    svg = re.sub(r'(<svg[^>]*?) width="[^"]*"', r"\1", svg, count=1)
+    svg = re.sub(r'(<svg[^>]*?) height="[^"]*"', r"\1", svg, count=1)
+    svg = re.sub(r"\n\s*", "\n", svg)
+    return svg.replace("<svg", f'<svg role="img" aria-label="{html.escape(alt)}"', 1)
+
+
+def _page_font(match: re.Match[str]) -> str:
+    weight = f"font-weight: {match[1]}; " if match[1] else ""
+    return f"{weight}font-size: {match[2]}px"

@@ -1,0 +1,113 @@
+"""A trained network as one safetensors file: weights, genotype, and all that is needed to use it."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import safetensors
+import safetensors.torch
+
+from zarts.engine.files import write_atomically
+from zarts.errors import RunError
+from zarts.nets import Network, create_model
+from zarts.spaces import Genotype
+
+__all__ = ["ModelCard", "load_model", "save_model"]
+
+_FORMAT = "1"
+_AUXILIARY = "auxiliary_head."
+
+
+@dataclass(frozen=True)
+class ModelCard:
+    """What it takes to build the network and to feed it.
+
+    Args:
+        genotype: its cells.
+        channels: of the first cells.
+        cells: how many.
+        stem: `cifar` or `imagenet`.
+        classes: names, in the order of the logits.
+        image_size: pixels a side.
+        mean: of each image channel, of images scaled to [0, 1].
+        std: likewise.
+    """
+
+    genotype: Genotype
+    channels: int
+    cells: int
+    stem: str
+    classes: tuple[str, ...]
+    image_size: int
+    mean: tuple[float, ...]
+    std: tuple[float, ...]
+
+    def build(self, *, auxiliary: bool = False, **options: Any) -> Network:
+        """The network, with fresh weights; `options` go to `create_model`."""
+        return create_model(
+            self.genotype,
+            channels=self.channels,
+            cells=self.cells,
+            num_classes=len(self.classes),
+            in_channels=len(self.mean),
+            stem=self.stem,
+            auxiliary=auxiliary,
+            **options,
+        )
+
+    def to_json(self) -> str:
+        """JSON text, the inverse of `from_json`."""
+        data = {k: v for k, v in vars(self).items() if k != "genotype"}
+        return json.dumps({**data, "genotype": self.genotype.to_dict()})
+
+    @staticmethod
+    def from_json(text: str, where: str) -> ModelCard:
+        """Read what `to_json` wrote.
+
+        Raises:
+            RunError: it is something else.
+        """
+        try:
+            data = json.loads(text)
+            genotype = Genotype.from_dict(data.pop("genotype"), where)
+            data |= {key: tuple(data[key]) for key in ("classes", "mean", "std")}
+            return ModelCard(genotype=genotype, **data)
+        except (ValueError, TypeError, KeyError, AttributeError) as error:
+            raise RunError(f"{where}: its description is not one of zarts ({error})") from error
+
+
+def save_model(path: Path, network: Network, card: ModelCard) -> None:
+    """Write the weights, without those of the auxiliary head, which is for training only.
+
+    Raises:
+        RunError: the file cannot be written.
+    """
+    weights = {k: v.cpu().contiguous() for k, v in network.state_dict().items() if not k.startswith(_AUXILIARY)}
+    metadata = {"format": "pt", "zarts": _FORMAT, "model": card.to_json()}
+    write_atomically(path, safetensors.torch.save(weights, metadata))
+
+
+def load_model(path: str | Path) -> tuple[Network, ModelCard]:
+    """The network of a file, in evaluation mode on the CPU, and its card.
+
+    Raises:
+        RunError: the file is missing, cut short, or not a model of zarts.
+    """
+    try:
+        with safetensors.safe_open(path, framework="pt") as file:
+            metadata = file.metadata() or {}
+            weights = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+    except (OSError, safetensors.SafetensorError) as error:
+        raise RunError(f"{path}: not a model file ({error})") from error
+    if metadata.get("zarts") != _FORMAT:
+        raise RunError(f"{path}: not a model file of this version of zarts")
+    card = ModelCard.from_json(metadata["model"], str(path))
+    network = card.build()
+    try:
+        network.load_state_dict(weights)
+    except RuntimeError as error:
+        raise RunError(f"{path}: its weights do not fit its genotype ({' '.join(str(error).split())[:200]})") from error
+    return network.eval(), card

@@ -1,0 +1,48 @@
+"""Who moves alpha: the interface."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from jaxtyping import Float
+from torch import Tensor
+
+from zarts.bilevel import Batch, Bilevel
+
+__all__ = ["AlphaUpdate"]
+
+
+class AlphaUpdate(ABC):
+    """Owns the flat vector alpha and moves it."""
+
+    @property
+    @abstractmethod
+    def alpha(self) -> Float[Tensor, " d"]:
+        """The architecture as it is now, without gradient."""
+
+    @property
+    @abstractmethod
+    def train_batches(self) -> int:
+        """How many of the coming training batches `step` looks at."""
+
+    @abstractmethod
+    def step(self, problem: Bilevel, train_batches: Sequence[Batch], val_batches: Sequence[Batch]) -> dict[str, Any]:
+        """Move alpha once; the weights of `problem` stay as they are.
+
+        Returns:
+            What happened, as plain numbers and lists for the log: `losses`, `move_norm` and more.
+        """
+
+    @abstractmethod
+    def anneal(self, progress: float) -> None:
+        """Set schedules to the place `progress` in [0, 1] between the end of the warm-up and the end."""
+
+    @abstractmethod
+    def state_dict(self) -> dict[str, Any]:
+        """Everything that the next steps depend on."""
+
+    @abstractmethod
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Go on from `state`."""

@@ -1,0 +1,94 @@
+"""alpha moved by a zero-order optimizer: from nothing but losses of candidates."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Literal
+
+from jaxtyping import Float
+from torch import Tensor
+from typing_extensions import override
+
+from zarts.bilevel import Batch, Bilevel, evaluate, first_order_gradient
+from zarts.updates.base import AlphaUpdate
+from zarts.zo import ZeroOrderOptimizer
+
+__all__ = ["ZeroOrderUpdate"]
+
+
+class ZeroOrderUpdate(AlphaUpdate):
+    """Asks the optimizer for N candidates, judges them after M steps each, and tells it their losses.
+
+    Args:
+        optimizer: owns alpha.
+        inner_steps: M.
+        learning_rate: of the inner steps; None: the weights' current one.
+        momentum: of the inner steps; None: the weights'.
+        batch_norm: see `zarts.bilevel.evaluate`.
+
+    Source: ZARTS, supplementary 2.3 (Algorithm 1).
+    Differs: the M inner batches are the next M that the weights themselves will be trained on, so that a
+        candidate is judged where the weights would be under it; the released code takes them from the
+        validation half.
+    """
+
+    def __init__(
+        self,
+        optimizer: ZeroOrderOptimizer,
+        *,
+        inner_steps: int,
+        learning_rate: float | None = None,
+        momentum: float | None = None,
+        batch_norm: Literal["train", "eval"] = "train",
+    ) -> None:
+        self._optimizer = optimizer
+        self._inner_steps = inner_steps
+        self._learning_rate = learning_rate
+        self._momentum = momentum
+        self._batch_norm: Literal["train", "eval"] = batch_norm
+
+    @property
+    @override
+    def alpha(self) -> Float[Tensor, " d"]:
+        return self._optimizer.x
+
+    @property
+    @override
+    def train_batches(self) -> int:
+        return self._inner_steps
+
+    @override
+    def step(self, problem: Bilevel, train_batches: Sequence[Batch], val_batches: Sequence[Batch]) -> dict[str, Any]:
+        gradient = None
+        if self._optimizer.uses_gradient:
+            gradient = first_order_gradient(problem, self.alpha, val_batches)[1]
+        losses = evaluate(
+            problem,
+            self._optimizer.ask(gradient),
+            train_batches,
+            val_batches,
+            learning_rate=self._learning_rate,
+            momentum=self._momentum,
+            batch_norm=self._batch_norm,
+        )
+        move = self._optimizer.tell(losses)
+        return {
+            "losses": losses.tolist(),
+            "weights": move.weights.tolist(),
+            "ess": move.ess,
+            "esr": move.esr,
+            "move_norm": move.move.norm().item(),
+            **move.info,
+        }
+
+    @override
+    def anneal(self, progress: float) -> None:
+        self._optimizer.anneal(progress)
+
+    @override
+    def state_dict(self) -> dict[str, Any]:
+        return self._optimizer.state_dict()
+
+    @override
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        self._optimizer.load_state_dict(state)

@@ -1,0 +1,52 @@
+"""Checks of settings, and the decay that MGS and GLD share."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable
+
+from zarts.errors import SettingsError, unknown
+
+__all__ = ["DECAYS", "DECAY_FLOOR", "check", "check_choice", "decay"]
+
+DECAYS = ("cosine", "constant")
+
+DECAY_FLOOR = 0.005
+"""What is left of a decayed size at the end. At 0 all candidates would be one point and N(., 0) has no density.
+The released schedule of ZARTS ends at 0.00616 of its start (epoch 49 of 50), so the floor changes none of its steps."""
+
+
+def check(holds: bool, name: str, needs: str, got: object, way_out: str) -> None:
+    """Refuse a setting.
+
+    Raises:
+        SettingsError: `holds` is false.
+    """
+    if not holds:
+        raise SettingsError(f"{name} needs {needs}, got {got!r}: {way_out}")
+
+
+def check_choice(name: str, got: str, known: Iterable[str]) -> None:
+    """Refuse a name that is not one of `known`.
+
+    Raises:
+        SettingsError: it is not.
+    """
+    known = tuple(known)
+    if got not in known:
+        raise SettingsError(unknown(name, got, known))
+
+
+def decay(kind: str, progress: float) -> float:
+    """The factor on sigma or on the radius: 1 at the start, `DECAY_FLOOR` at the end of `cosine`.
+
+    Args:
+        kind: one of `DECAYS`.
+        progress: the part of the search that is done, in [0, 1].
+
+    Source: released code of ZARTS, `cnn/utils.py`: (1 + cos(pi progress)) / 2.
+    Differs: the floor.
+    """
+    if kind == "constant":
+        return 1.0
+    return max((1 + math.cos(math.pi * progress)) / 2, DECAY_FLOOR)

@@ -1,0 +1,141 @@
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from zarts.data.decode import decode, read_image
+from zarts.errors import DataError
+
+COLOUR = np.random.default_rng(0).integers(0, 256, (12, 12, 3), dtype=np.uint8)
+GREY = COLOUR[:, :, 0]
+
+
+def save(path, array, mode=None, **settings):
+    image = Image.fromarray(array)
+    (image.convert(mode) if mode else image).save(path, **settings)
+    return path
+
+
+@pytest.mark.parametrize("suffix", ["png", "bmp", "tif", "ppm"])
+def test_lossless_formats_come_through_unchanged(tmp_path, suffix):
+    assert np.array_equal(read_image(save(tmp_path / f"a.{suffix}", COLOUR), 12), COLOUR)
+
+
+@pytest.mark.parametrize("suffix", ["jpg", "webp", "gif"])
+def test_other_formats_are_near(tmp_path, suffix):
+    smooth = np.asarray(Image.fromarray(COLOUR[:2, :2]).resize((12, 12), Image.Resampling.BILINEAR))
+    got = read_image(save(tmp_path / f"a.{suffix}", smooth), 12, "RGB")
+    assert np.abs(got.astype(int) - smooth).mean() < 20
+
+
+@pytest.mark.parametrize("mode", ["L", "1", "LA"])
+def test_grey_modes(tmp_path, mode):
+    array = (GREY > 127).astype(np.uint8) * 255
+    path = save(tmp_path / "a.png", array, mode)
+    assert decode([path], 12).shape == (1, 1, 12, 12)
+    assert np.array_equal(decode([path], 12)[0, 0], array)
+
+
+def test_sixteen_bits_become_eight(tmp_path):
+    path = save(tmp_path / "a.png", GREY.astype(np.uint16) * 257)
+    with Image.open(path) as image:
+        assert image.mode.startswith("I")
+    assert np.array_equal(read_image(path, 12), GREY)
+
+
+def test_palette_with_transparency_lies_on_white(tmp_path):
+    image = Image.new("P", (8, 8), 0)
+    image.putpalette([255, 0, 0, 0, 0, 255])
+    image.putpixel((0, 0), 1)
+    image.save(tmp_path / "a.png", transparency=0)
+    got = read_image(tmp_path / "a.png", 8)
+    assert got[0, 0].tolist() == [0, 0, 255]
+    assert got[5, 5].tolist() == [255, 255, 255]
+
+
+def test_half_transparent_lies_on_white(tmp_path):
+    save(tmp_path / "a.png", np.broadcast_to(np.array([0, 0, 0, 51], dtype=np.uint8), (8, 8, 4)).copy())
+    assert np.unique(read_image(tmp_path / "a.png", 8)).tolist() == [204]
+
+
+def test_photographs_stand_upright(tmp_path):
+    exif = Image.Exif()
+    exif[0x0112] = 6  # the camera was turned: rotate by 270 degrees
+    smooth = np.zeros((16, 16, 3), dtype=np.uint8)
+    smooth[:8] = 255  # top half white
+    save(tmp_path / "a.jpg", smooth, exif=exif)
+    got = read_image(tmp_path / "a.jpg", 16).astype(int).mean(2)
+    assert got[:, 8:].mean() > 250
+    assert got[:, :8].mean() < 5
+
+
+@pytest.mark.parametrize("shape", [(40, 20), (20, 40), (13, 29), (7, 5)])
+def test_shorter_side_is_resized_and_the_centre_kept(tmp_path, shape):
+    # a picture that differs only along its longer side
+    h, w = shape
+    ramp = np.linspace(0, 255, max(h, w)).round().astype(np.uint8)
+    array = np.broadcast_to(ramp[:, None] if h > w else ramp[None], shape).copy()
+    got = read_image(save(tmp_path / "a.png", array), 8).astype(float)
+    assert got.shape == (8, 8)
+    short, long = sorted(shape)
+    along = got.mean(1) if h > w else got.mean(0)
+    edges = 255 * ((long - short) / 2 + (np.arange(8) + 0.5) * short / 8 - 0.5) / (long - 1)
+    assert np.abs(along - edges)[1:-1].max() < 3
+
+
+@pytest.mark.parametrize("shape", [(400, 320), (80, 64)])
+def test_large_photographs_are_nearly_as_if_decoded_whole(tmp_path, shape):
+    blocks = np.random.default_rng(1).integers(0, 256, (8, 8, 3), dtype=np.uint8)
+    photo = Image.fromarray(blocks).resize(shape, Image.Resampling.BICUBIC)
+    photo.save(tmp_path / "a.jpg", quality=95)
+    photo.save(tmp_path / "a.png")
+    near, whole = read_image(tmp_path / "a.jpg", 16).astype(int), read_image(tmp_path / "a.png", 16)
+    assert np.abs(near - whole).max() < 10
+
+
+def test_channels_are_one_only_if_all_are_grey(tmp_path):
+    grey = save(tmp_path / "grey.png", GREY)
+    hidden = save(tmp_path / "hidden.png", GREY, "RGB")
+    colour = save(tmp_path / "colour.png", COLOUR)
+    assert decode([grey, hidden], 12).shape[1] == 1
+    both = decode([grey, colour], 12)
+    assert both.shape[1] == 3
+    assert np.array_equal(both[0], np.broadcast_to(GREY, (3, 12, 12)))
+    assert decode([colour], 12, channels=1).shape[1] == 1
+    assert decode([grey], 12, channels=3).shape[1] == 3
+    assert both.is_contiguous(memory_format=torch.channels_last)
+
+
+def test_order_is_kept_over_many_chunks(tmp_path):
+    paths = [save(tmp_path / f"{i}.png", np.full((8, 8), i, dtype=np.uint8)) for i in range(200)]
+    assert decode(paths, 8)[:, 0, 0, 0].tolist() == list(range(200))
+
+
+def test_the_first_broken_image_is_named(tmp_path):
+    paths = [save(tmp_path / f"{i:03}.png", GREY) for i in range(150)]
+    for i in (70, 140):
+        paths[i].write_bytes(paths[i].read_bytes()[:60])
+    with pytest.raises(DataError, match=r"cannot read the image .*070\.png \(.+\); repair or remove it"):
+        decode(paths, 8)
+
+
+@pytest.mark.parametrize("content", [b"", b"hello", b"\x89PNG\r\n\x1a\n" + b"\0" * 50, b"\xff\xd8\xff" + b"\0" * 50])
+def test_not_an_image(tmp_path, content):
+    (tmp_path / "a.jpg").write_bytes(content)
+    with pytest.raises(DataError, match=r"cannot read the image .*a\.jpg \("):
+        read_image(tmp_path / "a.jpg", 8)
+
+
+def test_unreadable_file(tmp_path, monkeypatch):
+    def refuse(*_):
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr(Image, "open", refuse)
+    with pytest.raises(DataError, match=r"cannot read the image .*a\.png \(Permission denied\)"):
+        read_image(tmp_path / "a.png", 8)
+
+
+def test_floating_point_pixels(tmp_path):
+    save(tmp_path / "a.tif", GREY.astype(np.float32))
+    with pytest.raises(DataError, match=r"floating-point numbers; save it with 8 or 16 bits"):
+        read_image(tmp_path / "a.tif", 8)

@@ -1,0 +1,114 @@
+import subprocess
+import sys
+
+import pytest
+import torch
+
+from zarts.data import halves, keyed_generator
+from zarts.data.split import split_test, subset_indices
+from zarts.errors import DataError, SettingsError
+
+UNEVEN = torch.tensor([0] * 50 + [1] * 21 + [2] * 7 + [3] * 3)[torch.randperm(81, generator=keyed_generator("test"))]
+
+
+def counts(labels, indices, classes=4):
+    return torch.bincount(labels[indices], minlength=classes)
+
+
+def test_halves_are_a_stratified_partition():
+    weights, alpha = halves(UNEVEN, seed=3)
+    assert torch.equal(torch.cat([weights, alpha]).sort().values, torch.arange(81))
+    assert len(weights) - len(alpha) == 1
+    assert (counts(UNEVEN, weights) - counts(UNEVEN, alpha)).abs().max() <= 1
+
+
+def test_halves_depend_on_the_seed_and_on_nothing_else():
+    torch.manual_seed(0)
+    before = torch.get_rng_state()
+    first = halves(UNEVEN, seed=0)
+    torch.manual_seed(1)
+    assert torch.equal(first[0], halves(UNEVEN, seed=0)[0])
+    assert not torch.equal(first[0], halves(UNEVEN, seed=1)[0])
+    torch.manual_seed(0)
+    halves(UNEVEN, seed=2)
+    assert torch.equal(torch.get_rng_state(), before)
+
+
+def test_halves_mix_the_images_of_a_class():
+    one_class = torch.zeros(1000, dtype=torch.int64)
+    weights, _ = halves(one_class, seed=0)
+    assert 200 < int((weights < 500).sum()) < 300
+
+
+def test_one_image_has_no_halves():
+    with pytest.raises(DataError, match=r"training set has 1 images; two halves need at least 2"):
+        halves(torch.tensor([0]), seed=0)
+
+
+@pytest.mark.parametrize("size", [4, 5, 20, 40, 81])
+def test_subset_is_stratified(size):
+    chosen = subset_indices(UNEVEN, size, seed=0)
+    assert len(chosen) == size == len(chosen.unique())
+    assert torch.equal(chosen, chosen.sort().values)
+    got, ideal = counts(UNEVEN, chosen), counts(UNEVEN, torch.arange(81)) * size / 81
+    assert got.min() >= 1
+    assert ((got - ideal).abs() < 1.5).all()
+
+
+def test_subset_of_a_smaller_size_is_a_part():
+    small, large = (set(subset_indices(UNEVEN, n, seed=5).tolist()) for n in (10, 30))
+    assert small < large
+    assert small != set(subset_indices(UNEVEN, 10, seed=6).tolist())
+
+
+def test_odd_images_of_a_subset_go_to_any_class():
+    even = torch.arange(10).repeat(20)
+    extra = {int(counts(even, subset_indices(even, 51, seed), 10).argmax()) for seed in range(20)}
+    assert len(extra) > 3
+
+
+def test_no_subset_is_everything():
+    assert torch.equal(subset_indices(UNEVEN, None, seed=0), torch.arange(81))
+
+
+@pytest.mark.parametrize(
+    ("size", "error", "message"),
+    [
+        (0, SettingsError, r"subset is 0; it is a number of training images, 1 or more"),
+        (82, DataError, r"subset is 82, but there are 81 training images; take that many or fewer"),
+        (3, DataError, r"subset is 3, but there are 4 classes; take one image a class or more"),
+    ],
+)
+def test_impossible_subset(size, error, message):
+    with pytest.raises(error, match=message):
+        subset_indices(UNEVEN, size, seed=0)
+
+
+def test_a_fifth_is_set_aside_stratified():
+    train, test = split_test(UNEVEN, 0)
+    assert torch.equal(torch.cat([train, test]).sort().values, torch.arange(81))
+    assert counts(UNEVEN, test).tolist() == [10, 4, 1, 1]
+
+
+def test_two_images_a_class_give_one_to_each_part():
+    labels = torch.arange(30).repeat(2)
+    train, test = split_test(labels, 0)
+    assert labels[train].sort().values.tolist() == labels[test].sort().values.tolist() == list(range(30))
+
+
+def test_keyed_generators_are_the_same_in_another_process():
+    code = (
+        "from zarts.data import keyed_generator; import torch;"
+        "print(torch.randint(10**9, (3,), generator=keyed_generator(7, 'stream', 2)).tolist())"
+    )
+    out = subprocess.run(
+        [sys.executable, "-c", code], env={"PYTHONHASHSEED": "123"}, capture_output=True, text=True, check=True
+    )
+    here = torch.randint(10**9, (3,), generator=keyed_generator(7, "stream", 2)).tolist()
+    assert out.stdout.strip() == str(here)
+
+
+def test_keys_do_not_run_together():
+    keys = [(1, "a"), (1, "a", 0), ("1", "a"), (1, "b"), (2, "a"), (11, "a"), (1, "1a")]
+    draws = {int(torch.randint(2**40, (1,), generator=keyed_generator(*key))) for key in keys}
+    assert len(draws) == len(keys)

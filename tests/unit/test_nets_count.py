@@ -1,0 +1,114 @@
+import json
+import os
+from pathlib import Path
+
+import pytest
+import torch
+from torch import nn
+from torch.utils.flop_counter import FlopCounterMode
+
+from zarts.nets import count_mult_adds, count_parameters, create_model
+from zarts.spaces import SPACES, Choice, Genotype, published
+
+IMAGENET = {"channels": 48, "cells": 14, "num_classes": 1000, "stem": "imagenet"}
+SMALL = {"channels": 16, "cells": 8}
+
+# Closed form, checked against the papers' tables: 36/20 on CIFAR-10, 36/20 on CIFAR-100, 48/14 on ImageNet, 16/8.
+PARAMETERS = {
+    "DARTS_V1": (3_169_414, 3_221_344, 4_510_432, 232_890),
+    "DARTS_V2": (3_349_342, 3_401_272, 4_718_752, 246_106),
+    "PC_DARTS_cifar": (3_634_678, 3_686_608, 5_270_560, 335_738),
+    "PC_DARTS_image": (3_721_510, 3_773_440, 5_342_464, 327_546),
+    "PDARTS": (3_433_798, 3_485_728, 4_944_352, 292_026),
+}
+
+
+def sizes(genotype, **settings):
+    """Parameters without and with the auxiliary head; no memory is taken for them."""
+    with torch.device("meta"):
+        net = create_model(genotype, auxiliary=True, **settings)
+    return count_parameters(net), count_parameters(net, auxiliary=True)
+
+
+@pytest.mark.parametrize("name", PARAMETERS)
+def test_parameters_of_published_cells(name):
+    cifar10, cifar100, imagenet, small = PARAMETERS[name]
+    genotype = published(name)
+    assert sizes(genotype) == (cifar10, cifar10 + 476_426)
+    assert sizes(genotype, num_classes=100)[0] == cifar100
+    assert sizes(genotype, **IMAGENET) == (imagenet, imagenet + 1_260_776)
+    assert sizes(genotype, **SMALL)[0] == small
+
+
+@pytest.mark.slow
+def test_parameters_of_every_shared_genotype():
+    folder = os.environ.get("ZARTS_SHARED")
+    if folder is None:
+        pytest.skip("ZARTS_SHARED is not set: it names the folder with data/genotypes.json")
+    records = json.loads(Path(folder, "data", "genotypes.json").read_text(encoding="utf-8"))
+    names = {"s0": "darts-zero"}
+    for record in records:
+        space = record["name"].split("_")[1] if record["name"].startswith("sdarts/") else "s0"
+        cells = {}
+        for kind in ("normal", "reduce"):
+            choices = [Choice(op, source) for op, source in record[kind]]
+            cells[kind] = tuple(tuple(choices[i : i + 2]) for i in range(0, 8, 2))
+        genotype = Genotype(names.get(space, space), cells)
+        SPACES[genotype.space].check(genotype, where=record["name"])
+        full = record["parameters_36ch_20cells"]
+        head = record["auxiliary_head_36ch_20cells"]
+        assert sizes(genotype, num_classes=record["classes"]) == (full, full + head), record["name"]
+        small = record["parameters_16ch_8cells"]
+        assert sizes(genotype, num_classes=record["classes"], **SMALL)[0] == small, record["name"]
+
+
+def test_mult_adds_by_hand():
+    net = nn.Sequential(
+        nn.Conv2d(3, 8, 3, stride=2, padding=1), nn.Conv2d(8, 8, 5, groups=8), nn.Flatten(), nn.Linear(128, 7)
+    )
+    assert count_mult_adds(net, (3, 16, 16)) == 8 * 8 * 8 * 27 + 8 * 4 * 4 * 25 + 128 * 7
+
+
+def test_mult_adds_of_a_small_network_by_hand():
+    """Cells of one separable convolution and one skip a node, 4 channels, 3 cells, 8×8 grey images."""
+    node = (Choice("sep_conv_3x3", 0), Choice("skip_connect", 1))
+    net = create_model(
+        Genotype("s2", dict.fromkeys(("normal", "reduce"), (node,) * 4)), channels=4, cells=3, in_channels=1
+    )
+
+    def pointwise(inputs, outputs, side):
+        return inputs * outputs * side**2
+
+    def separable(channels, side):
+        return 2 * (9 * channels * side**2 + pointwise(channels, channels, side))
+
+    stem = 12 * 9 * 8**2
+    normal = 2 * pointwise(12, 4, 8) + 4 * separable(4, 8)
+    first = pointwise(12, 8, 8) + pointwise(16, 8, 8) + 4 * (separable(8, 4) + pointwise(8, 8, 4))
+    second = pointwise(16, 16, 4) + pointwise(32, 16, 4) + 4 * (separable(16, 2) + pointwise(16, 16, 2))
+    assert count_mult_adds(net, (1, 8, 8)) == stem + normal + first + second + 64 * 10
+
+
+def test_mult_adds_at_imagenet_size():
+    with torch.device("meta"):
+        net = create_model(published("DARTS_V2"), auxiliary=True, **IMAGENET).eval()
+    counted = count_mult_adds(net, (3, 224, 224))
+    assert counted == 529_911_552
+    assert counted == pytest.approx(574e6, rel=0.08)  # what the paper says, by a counter that was not released
+    with FlopCounterMode(display=False) as flops, torch.no_grad():
+        net(torch.zeros(1, 3, 224, 224, device="meta"))
+    assert flops.get_total_flops() == 2 * counted
+
+
+def test_counting_leaves_the_network_alone(generator):
+    net = create_model(SPACES["s4"].random(generator), channels=4, cells=3, drop_path=0.5, generator=generator)
+    net.cells[1].eval()
+    modes = [module.training for module in net.modules()]
+    state = {key: value.clone() for key, value in net.state_dict().items()}
+    noise, default = generator.get_state(), torch.get_rng_state()
+    count_mult_adds(net, (3, 8, 8))
+    assert modes == [module.training for module in net.modules()]
+    assert all(torch.equal(value, state[key]) for key, value in net.state_dict().items())
+    assert torch.equal(noise, generator.get_state())
+    assert torch.equal(default, torch.get_rng_state())
+    assert not any(module._forward_hooks for module in net.modules())

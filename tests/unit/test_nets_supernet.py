@@ -1,0 +1,234 @@
+import contextlib
+import copy
+import pickle
+
+import pytest
+import torch
+from torch import nn
+
+from zarts.errors import SettingsError
+from zarts.nets import SuperNet, count_parameters, seeded
+from zarts.nets.supernet import MixedEdge
+from zarts.spaces import SPACES, Space, get_space
+
+
+@pytest.fixture
+def images(generator):
+    return torch.randn(3, 1, 8, 8, generator=generator)
+
+
+def build(name, generator=None, **settings):
+    with seeded(0):
+        settings = {"channels": 4, "cells": 3, "num_classes": 5, "in_channels": 1} | settings
+        return SuperNet(get_space(name), generator=generator, **settings)
+
+
+def random_weights(shapes, generator):
+    return {kind: torch.rand(shape, generator=generator) for kind, shape in shapes.items()}
+
+
+def one_hot_weights(shapes, generator):
+    weights = {}
+    for kind, (edges, ops) in shapes.items():
+        chosen = torch.randint(ops, (edges,), generator=generator)
+        weights[kind] = nn.functional.one_hot(chosen, ops).float()
+    return weights
+
+
+def ran(net):
+    """Names of the operations that run from now on."""
+    names = []
+    for name, module in net.named_modules():
+        if name.split(".")[-2:-1] == ["ops"]:
+            module.register_forward_hook(lambda *_, name=name: names.append(name))
+    return names
+
+
+@pytest.mark.parametrize(
+    ("name", "settings", "count"),
+    [
+        ("darts", {}, 1_930_618),
+        ("darts-zero", {}, 1_930_618),
+        ("s1", {}, 405_146),
+        ("s2", {}, 665_466),
+        ("s3", {}, 665_466),
+        ("s4", {}, 624_506),
+        ("darts", {"stem": "imagenet", "num_classes": 1000}, 2_215_648),
+    ],
+)
+def test_parameters_at_paper_size(name, settings, count):
+    with torch.device("meta"):
+        net = build(name, **({"channels": 16, "cells": 8, "num_classes": 10, "in_channels": 3} | settings))
+    assert count_parameters(net) == count
+
+
+@pytest.mark.parametrize("name", SPACES)
+@pytest.mark.parametrize("stem", ["cifar", "imagenet"])
+def test_every_space_gives_finite_logits_and_gradients(name, stem, images, generator):
+    net = build(name, generator, stem=stem)
+    weights = {kind: w.requires_grad_() for kind, w in random_weights(net.shapes, generator).items()}
+    logits = net(images, weights)
+    logits.square().sum().backward()
+    assert logits.shape == (3, 5)
+    assert logits.isfinite().all()
+    for kind, matrix in weights.items():
+        assert matrix.grad.isfinite().all()
+        dead = [[op == "none" for op in ops] for ops in get_space(name).candidates[kind]]
+        assert torch.equal(matrix.grad == 0, torch.tensor(dead))
+
+
+def test_gradient_of_the_weights_is_that_of_finite_differences(images, generator):
+    net = build("s2").double().eval()
+    weights = {kind: w.double().requires_grad_() for kind, w in random_weights(net.shapes, generator).items()}
+    net(images.double(), weights).sum().backward()
+    for kind, edge, op in (("normal", 0, 1), ("reduce", 4, 0), ("reduce", 13, 1)):
+        values = []
+        for step in (1e-5, -1e-5):
+            moved = {k: w.detach().clone() for k, w in weights.items()}
+            moved[kind][edge, op] += step
+            values.append(net(images.double(), moved).sum().item())
+        assert weights[kind].grad[edge, op].item() == pytest.approx((values[0] - values[1]) / 2e-5, rel=1e-4)
+
+
+@pytest.mark.parametrize("name", ["darts-zero", "s1", "s3"])
+def test_one_hot_weights_run_the_chosen_operations_only(name, images, generator):
+    net = build(name).eval()
+    space, weights = get_space(name), one_hot_weights(net.shapes, generator)
+    names = ran(net)
+    logits = net(images, weights)
+    assert len(names) == 3 * 14
+
+    before, previous = net.stem(images)
+    for cell, kind in zip(net.cells, ["normal", "reduce", "reduce"], strict=True):
+        node = {0: cell.preprocess.before(before), 1: cell.preprocess.previous(previous)}
+        for (target, source), edge, row in zip(space.edges, cell.edges, weights[kind], strict=True):
+            node[target] = node.get(target, 0) + edge.ops[int(row.argmax())](node[source])
+        before, previous = previous, torch.cat([node[i] for i in (2, 3, 4, 5)], dim=1)
+    expected = net.classifier(nn.functional.adaptive_avg_pool2d(previous, 1).flatten(1))
+    assert torch.allclose(logits, expected, atol=1e-6)
+
+
+def test_weights_that_require_a_gradient_run_everything_with_the_same_result(images, generator):
+    net = build("darts").eval()
+    weights = one_hot_weights(net.shapes, generator)
+    names = ran(net)
+    logits = net(images, {kind: w.clone().requires_grad_() for kind, w in weights.items()})
+    assert len(names) == 3 * 14 * 7
+    assert torch.allclose(logits, net(images, weights), atol=1e-6)
+
+
+def test_none_everywhere_and_no_weight_at_all_are_the_same(images):
+    net = build("darts-zero").eval()
+    nothing = {kind: torch.zeros(shape) for kind, shape in net.shapes.items()}
+    none = {kind: w.clone() for kind, w in nothing.items()}
+    for matrix in none.values():
+        matrix[:, 0] = 1
+    assert torch.equal(net(images, none), net(images, nothing))
+    assert torch.allclose(net(images, none), net.classifier.bias.expand(3, 5))
+
+
+def test_an_edge_is_linear_in_its_weights(generator):
+    edge = MixedEdge(SPACES["darts-zero"].candidates["normal"][0], 4, 2, None)
+    x = torch.randn(2, 4, 6, 6, generator=generator)
+    a, b = torch.rand(2, 8, generator=generator)
+    running = list(range(8))
+    mixed = edge(x, 2 * a - 3 * b, running)
+    assert torch.allclose(mixed, 2 * edge(x, a, running) - 3 * edge(x, b, running), atol=1e-5)
+
+
+def test_reductions_are_at_one_and_two_thirds_of_the_depth(generator):
+    for cells, positions in ((3, [1, 2]), (4, [1, 2]), (5, [1, 3]), (8, [2, 5]), (20, [6, 13])):
+        with torch.device("meta"):
+            net = build("s2", cells=cells)
+        assert [index for index, kind in enumerate(net.kinds) if kind == "reduce"] == positions
+    shapes = []
+    net = build("s2", cells=5)
+    for cell in net.cells:
+        cell.register_forward_hook(lambda _module, _args, output: shapes.append(tuple(output.shape[1:])))
+    net(torch.randn(2, 1, 8, 8, generator=generator), random_weights(net.shapes, generator))
+    assert shapes == [(16, 8, 8), (32, 4, 4), (32, 4, 4), (64, 2, 2), (64, 2, 2)]
+
+
+def test_only_stem_and_classifier_have_affine_or_bias_parameters():
+    names = [name for name, parameter in build("darts").named_parameters() if parameter.dim() == 1]
+    assert names == ["stem.norm.weight", "stem.norm.bias", "classifier.bias"]
+
+
+def test_names_in_the_state_dict():
+    keys = build("darts").state_dict()
+    assert "cells.2.edges.13.ops.3.1.depthwise.weight" in keys
+    assert "cells.0.preprocess.before.conv.weight" in keys
+
+
+def test_copies_and_pickles_compute_the_same(images, generator):
+    net = build("s4", torch.Generator().manual_seed(2))
+    weights = random_weights(net.shapes, generator)
+    copies = copy.deepcopy(net), pickle.loads(pickle.dumps(net))  # noqa: S301
+    expected = net(images, weights)
+    for other in copies:
+        assert torch.equal(other(images, weights), expected)
+
+
+def test_noise_comes_from_the_generator_only(images):
+    generator = torch.Generator().manual_seed(2)
+    net = build("s4", generator).eval()
+    weights = {kind: torch.full(shape, 0.5) for kind, shape in net.shapes.items()}
+    before, state = torch.get_rng_state(), generator.get_state()
+    first, second = net(images, weights), net(images, weights)
+    generator.set_state(state)
+    assert torch.equal(net(images, weights), first)
+    assert not torch.equal(first, second)
+    assert torch.equal(before, torch.get_rng_state())
+
+
+class TestRefused:
+    def test_too_few_cells(self):
+        with pytest.raises(SettingsError, match="cells is 2; needs at least 3: the cells at 1/3 and 2/3"):
+            build("s2", cells=2)
+
+    def test_too_few_channels(self):
+        with pytest.raises(SettingsError, match="channels is 1; needs at least 2"):
+            build("s2", channels=1)
+
+    def test_unknown_stem(self):
+        with pytest.raises(SettingsError, match=r"unknown stem 'image': did you mean 'imagenet'\?"):
+            build("s2", stem="image")
+
+    def test_space_of_another_form(self):
+        space = Space("one", {"normal": (("skip_connect",),) * 6}, "nowhere", inputs=1, nodes=3)
+        with pytest.raises(SettingsError, match=r"space 'one' has 1 inputs and cells \['normal'\]; this supernet"):
+            SuperNet(space, channels=4, cells=3, num_classes=2)
+
+    def test_weights_of_another_space(self, images):
+        weights = {kind: torch.zeros(shape) for kind, shape in SPACES["darts"].shapes.items()}
+        with pytest.raises(SettingsError, match=r"weights\['normal'\] has shape \(14, 7\); space 's3' needs \(14, 3\)"):
+            build("s3")(images, weights)
+
+
+class TestSeeded:
+    def test_same_seed_same_weights_and_no_trace(self):
+        before = torch.get_rng_state()
+        first, second = (build("s2").state_dict() for _ in range(2))
+        assert all(torch.equal(first[key], second[key]) for key in first)
+        assert torch.equal(before, torch.get_rng_state())
+
+    def test_other_seed_other_weights(self):
+        draws = []
+        for seed in (1, 2):
+            with seeded(seed):
+                draws.append(torch.rand(1).item())
+        assert draws[0] != draws[1]
+
+    def test_none_draws_from_the_default_generator(self):
+        with torch.random.fork_rng():
+            before = torch.get_rng_state()
+            with seeded(None):
+                torch.rand(1)
+            assert not torch.equal(before, torch.get_rng_state())
+
+    def test_state_comes_back_after_an_error(self):
+        before = torch.get_rng_state()
+        with contextlib.suppress(KeyError), seeded(1):
+            torch.rand(1)
+            raise KeyError
+        assert torch.equal(before, torch.get_rng_state())

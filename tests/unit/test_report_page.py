@@ -1,0 +1,203 @@
+"""The page of a run: whole, safe, self-contained, and content with what there is."""
+
+import json
+import re
+from html.parser import HTMLParser
+
+import matplotlib
+import pytest
+import torch
+import yaml
+
+from zarts.errors import RunError
+from zarts.report import write_report
+from zarts.report.facts import duration, show
+from zarts.spaces import SPACES
+
+EVIL = "<script>alert(1)</script>"
+VOID = {"meta", "link", "br", "img", "input", "hr"}
+
+
+class Checker(HTMLParser):
+    """Collects what a browser would see, and checks that every element is closed."""
+
+    def __init__(self, text):
+        super().__init__()
+        self.open, self.tags, self.attributes, self.words = [], [], [], []
+        self.feed(text)
+        self.close()
+        assert self.open == []
+
+    def handle_starttag(self, tag, attrs):
+        self.tags.append(tag)
+        self.attributes += attrs
+        if tag not in VOID:
+            self.open.append(tag)
+
+    def handle_startendtag(self, tag, attrs):
+        self.tags.append(tag)
+        self.attributes += attrs
+
+    def handle_endtag(self, tag):
+        assert self.open.pop() == tag
+
+    def handle_data(self, data):
+        if self.open and self.open[-1] != "style":
+            self.words.append(data.strip())
+
+
+@pytest.fixture
+def genotype(generator):
+    return SPACES["darts"].random(generator)
+
+
+def write_run(folder, result=None, events=(), genotype=None, history=()):
+    (folder / "genotypes").mkdir()
+    (folder / "config.yaml").write_text(
+        yaml.safe_dump({"method": "zarts-mgs", "space": "darts", "note": EVIL, "N": 10})
+    )
+    (folder / "env.json").write_text(json.dumps({"command": f"zarts search --name '{EVIL}'", "torch": "2.9.1"}))
+    (folder / "metrics.jsonl").write_text("".join(json.dumps(event) + "\n" for event in events) + '{"event": "cu')
+    if result:
+        (folder / "result.json").write_text(json.dumps(result))
+    if genotype:
+        (folder / "genotype.json").write_text(genotype.to_json())
+    for epoch, kept in enumerate(history, start=1):
+        (folder / "genotypes" / f"epoch_{epoch:03d}.json").write_text(kept.to_json())
+    return folder
+
+
+def search_events(epochs=3):
+    return [
+        event
+        for epoch in range(1, epochs + 1)
+        for event in (
+            {"event": "weight_epoch", "epoch": epoch, "train_loss": 1.25 / epoch, "train_accuracy": 50.0 + epoch},
+            {"event": "alpha_step", "epoch": epoch, "step": 1, "update": 1, "losses": [0.5, 0.75], "esr": 0.62},
+            {"event": "genotype", "epoch": epoch, "parameterless": {"normal": 6, "reduce": 1}},
+        )
+    ]
+
+
+def test_page_of_a_search(tmp_path, genotype, generator):
+    result = {
+        "command": "search", "method": "zarts-mgs", "space": "darts", "genotype": genotype.to_dict(),
+        "parameterless": {"normal": 6, "reduce": 1}, "seconds": 4350.0, "remark": EVIL,
+    }  # fmt: skip
+    other = SPACES["darts"].random(generator)
+    run = write_run(tmp_path, result, search_events(), genotype, [other, genotype, genotype])
+    parameters, state = dict(matplotlib.rcParams), torch.get_rng_state()
+    path = write_report(run)
+    assert dict(matplotlib.rcParams) == parameters
+    assert torch.equal(torch.get_rng_state(), state)
+    assert path == tmp_path / "report.html"
+    text = path.read_text(encoding="utf-8")
+    page = Checker(text)
+    assert len(text) < 1_000_000
+    for word in ("1 h 12 min", "6", "0.62", "2 of 3 epochs", "Search by zarts-mgs in space darts", "2.9.1", EVIL):
+        assert word in page.words, word
+    assert "more than 4: the sign of a collapse" in page.words
+    assert f"zarts search --name '{EVIL}'" in page.words
+    assert page.tags.count("svg") == 2 + 5
+    assert "script" not in page.tags
+    assert not [file for file in tmp_path.iterdir() if file.name.endswith(".part")]
+    before = path.read_bytes()
+    assert write_report(run).read_bytes() == before
+
+
+def test_page_asks_no_network(tmp_path, genotype):
+    text = write_report(write_run(tmp_path, None, search_events(), genotype)).read_text(encoding="utf-8")
+    page = Checker(text)
+    assert not {"script", "link", "img", "iframe", "object", "base"} & set(page.tags)
+    for name, value in page.attributes:
+        if name in {"src", "href", "xlink:href", "action", "data", "poster", "srcset"}:
+            assert value.startswith("#"), (name, value)
+    assert not re.search(r"@import|url\((?!#)", text)
+    assert set(re.findall(r"https?://[^\s\"']+", text)) <= {
+        "http://www.w3.org/2000/svg",
+        "http://www.w3.org/1999/xlink",
+    }
+    ids = [value for name, value in page.attributes if name == "id"]
+    assert len(ids) == len(set(ids))
+
+
+def test_every_colour_variable_is_defined(tmp_path, genotype):
+    text = write_report(write_run(tmp_path, None, search_events(), genotype)).read_text(encoding="utf-8")
+    used = set(re.findall(r"var\(--([a-z-]+)\)", text))
+    assert used - {"dot"} <= set(re.findall(r"--([a-z-]+): #", text))
+
+
+def test_page_of_a_retrain_gives_the_last_epoch_as_the_result(tmp_path, genotype):
+    events = [{"event": "train_epoch", "epoch": e, "train_loss": 0.1, "test_accuracy": 97.0 + e / 10} for e in (1, 2)]
+    result = {
+        "command": "retrain", "test_accuracy": 97.2, "best_epoch": 1, "best_test_accuracy_selected_on_test": 97.61,
+        "parameters": 3349342, "mult_adds": 528123456, "seconds": 100000.0, "genotype": genotype.to_dict(),
+    }  # fmt: skip
+    page = Checker(write_report(write_run(tmp_path, result, events)).read_text(encoding="utf-8"))
+    words = page.words
+    assert words[words.index("test accuracy") + 1] == "97.20 %"
+    assert words[words.index("test accuracy") + 2] == "after the last epoch: the result"
+    assert words[words.index("best epoch, chosen on the test images: not a result") + 1] == "97.61 %"
+    assert "3\u202f349\u202f342" in words
+    assert "multiply-adds" in words
+    assert page.tags.count("svg") == 2 + 2
+
+
+def test_unfinished_retrain_says_so(tmp_path):
+    events = [{"event": "train_epoch", "epoch": 1, "test_accuracy": 91.5}]
+    words = Checker(write_report(write_run(tmp_path, None, events)).read_text(encoding="utf-8")).words
+    assert "after epoch 1 of a run that has not finished" in words
+    assert "91.50 %" in words
+    assert any(word.startswith("This run has not finished") for word in words)
+
+
+@pytest.mark.parametrize("missing", ["config.yaml", "env.json", "metrics.jsonl", "result.json", "genotype.json"])
+def test_what_is_missing_is_left_out(tmp_path, genotype, missing):
+    run = write_run(tmp_path, {"command": "search"}, search_events(), genotype)
+    (run / missing).unlink()
+    Checker(write_report(run).read_text(encoding="utf-8"))
+
+
+def test_a_single_file_is_enough(tmp_path):
+    (tmp_path / "config.yaml").write_text("")
+    page = Checker(write_report(tmp_path).read_text(encoding="utf-8"))
+    assert "svg" not in page.tags
+    assert "Search" in page.words
+
+
+def test_method_without_curves(tmp_path, genotype):
+    result = {"command": "search", "method": "random", "genotype": genotype.to_dict(), "seconds": 0.5}
+    page = Checker(write_report(write_run(tmp_path, result, [])).read_text(encoding="utf-8"))
+    assert page.tags.count("svg") == 2
+    assert "Curves" not in page.words
+    assert "0.5 s" in page.words
+
+
+def test_other_folders_are_refused(tmp_path):
+    with pytest.raises(RunError, match=r"not a run folder; expected at least one of config\.yaml, env\.json"):
+        write_report(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "message"),
+    [
+        ("result.json", "{", r"result\.json: not JSON"),
+        ("config.yaml", "a: [", r"config\.yaml: not YAML"),
+        ("config.yaml", "- a", r"config\.yaml: expected a mapping, got list"),
+        ("genotype.json", "{}", r"genotype\.json: not a genotype"),
+        ("result.json", '{"genotype": 3}', r"result\.json: genotype: not a genotype"),
+    ],
+)
+def test_damaged_files_are_named(tmp_path, name, text, message):
+    (tmp_path / name).write_text(text)
+    with pytest.raises(RunError, match=message):
+        write_report(tmp_path)
+
+
+def test_values_are_shown_as_people_write_them():
+    assert [duration(s) for s in (0.5, 59.96, 119.0, 3599.0, 4350.0, 400_000.0)] == [
+        "0.5 s", "1 min", "2 min", "1 h 0 min", "1 h 12 min", "4 d 15 h",
+    ]  # fmt: skip
+    assert [show(v) for v in (None, True, 9999, 12345, 0.025, [1, "a"], "x")] == [
+        "not set", "yes", "9999", "12\u202f345", "0.025", '[1, "a"]', "x",
+    ]  # fmt: skip

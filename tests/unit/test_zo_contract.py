@@ -1,0 +1,291 @@
+"""What every zero-order optimiser promises, over the whole registry."""
+
+import io
+
+import pytest
+import torch
+
+from zarts.errors import DivergedError, RunError, SettingsError
+from zarts.zo import OPTIMIZERS
+
+DEVICES = ["cpu", *(["cuda"] if torch.cuda.is_available() else [])]
+CASES = [  # every way through the code, by method
+    ("mgs", {}),
+    ("mgs", {"mixture_lambda": 1.0, "tau": 0.05, "weights": "exact", "antithetic": False, "sigma_decay": "constant"}),
+    ("mgs", {"proposal": "sum", "weights": "released", "mixture_lambda": 0.1}),
+    ("rs", {}),
+    ("rs", {"estimator": "forward", "directions": "gaussian"}),
+    ("rs", {"estimator": "one-point", "alpha_lr": 0.05}),
+    ("gld", {}),
+    ("gld", {"directions": "ball", "radius_decay": "constant"}),
+]
+every_case = pytest.mark.parametrize(("name", "settings"), CASES)
+every_method = pytest.mark.parametrize("name", list(OPTIMIZERS))
+
+
+def loss(points):
+    """A shallow bowl around 2: slopes and curvature as small as those of a supernet's loss."""
+    return 0.05 * (points - 2).square().sum(-1)
+
+
+def gradient_for(optimizer):
+    return 0.1 * (optimizer.x - 2) if optimizer.uses_gradient else None
+
+
+def make(name, seed=0, d=6, dtype=torch.float32, device="cpu", **settings):
+    generator = torch.Generator(device).manual_seed(seed)
+    return OPTIMIZERS[name](torch.zeros(d, dtype=dtype, device=device), generator, **settings)
+
+
+def run(optimizer, steps, start=0, total=100):
+    for step in range(start, start + steps):
+        optimizer.anneal(step / total)
+        optimizer.tell(loss(optimizer.ask(gradient_for(optimizer))))
+    return optimizer.x
+
+
+def test_the_cases_cover_the_registry():
+    assert {name for name, _ in CASES} == set(OPTIMIZERS)
+
+
+@every_case
+@pytest.mark.parametrize("device", DEVICES)
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_points_and_step_have_the_shape_kind_and_place_of_x(name, settings, dtype, device):
+    optimizer = make(name, dtype=dtype, device=device, **settings)
+    before = optimizer.x.clone()
+    points = optimizer.ask(gradient_for(optimizer))
+    assert points.shape == (len(points), 6)
+    assert (points.dtype, points.device.type) == (dtype, device)
+    assert len(torch.unique(points, dim=0)) == len(points)
+    assert torch.equal(optimizer.x, before)
+    step = optimizer.tell(loss(points))
+    assert torch.equal(optimizer.x, before + step.move)
+    assert (optimizer.x.dtype, optimizer.x.device.type) == (dtype, device)
+    assert step.move.isfinite().all()
+    assert step.weights.min() >= 0
+    torch.testing.assert_close(step.weights.sum().item(), 1.0)
+    assert 1 - 1e-6 <= step.ess <= len(step.weights) + 1e-5
+    assert step.esr == step.ess / len(step.weights)
+    assert step.info
+    assert all(isinstance(value, float) for value in step.info.values())
+
+
+@every_method
+@pytest.mark.parametrize("device", DEVICES)
+def test_minimises_a_quadratic_with_its_defaults(name, device):
+    optimizer = make(name, device=device)
+    start = loss(optimizer.x)
+    run(optimizer, 100)
+    assert loss(optimizer.x) < 0.03 * start
+
+
+@every_case
+def test_same_seed_same_path_and_other_seed_other_path(name, settings):
+    first, same, other = (run(make(name, seed, **settings), 5) for seed in (0, 0, 1))
+    assert torch.equal(first, same)
+    assert not torch.equal(first, other)
+
+
+@every_case
+def test_global_random_state_is_untouched(name, settings):
+    before = torch.get_rng_state()
+    run(make(name, **settings), 3)
+    assert torch.equal(torch.get_rng_state(), before)
+
+
+@every_method
+def test_start_vector_is_copied(name):
+    x = torch.zeros(6)
+    optimizer = OPTIMIZERS[name](x, torch.Generator().manual_seed(0))
+    run(optimizer, 3)
+    assert torch.equal(x, torch.zeros(6))
+    fresh = OPTIMIZERS[name](x, torch.Generator().manual_seed(0))
+    x.fill_(1.0)
+    assert torch.equal(fresh.x, torch.zeros(6))
+
+
+def through_a_file(state):
+    buffer = io.BytesIO()
+    torch.save(state, buffer)
+    buffer.seek(0)
+    return torch.load(buffer, weights_only=True)
+
+
+@every_case
+def test_resume_equals_straight_run(name, settings):
+    straight = run(make(name, **settings), 8)
+    half = make(name, **settings)
+    run(half, 4)
+    resumed = make(name, seed=99, **settings)
+    resumed.load_state_dict(through_a_file(half.state_dict()))
+    assert resumed.progress == half.progress
+    assert torch.equal(run(resumed, 4, start=4), straight)
+
+
+@every_case
+def test_resume_between_ask_and_tell_equals_straight_run(name, settings):
+    half = make(name, **settings)
+    run(half, 3)
+    half.anneal(0.6)
+    points = half.ask(gradient_for(half))
+    half.anneal(0.7)  # must not touch what has been asked
+    state = through_a_file(half.state_dict())
+    steps = [half.tell(loss(points))]
+    resumed = make(name, seed=99, **settings)
+    resumed.load_state_dict(state)
+    steps.append(resumed.tell(loss(points)))
+    assert torch.equal(steps[0].move, steps[1].move)
+    assert steps[0].info == steps[1].info
+    assert torch.equal(run(half, 3, start=70), run(resumed, 3, start=70))
+
+
+@every_method
+def test_state_is_a_snapshot(name):
+    optimizer = make(name)
+    state = optimizer.state_dict()
+    run(optimizer, 2)
+    restored = make(name, seed=5)
+    restored.load_state_dict(state)
+    assert torch.equal(run(restored, 2), optimizer.x)
+    assert torch.equal(state["x"], torch.zeros(6))
+
+
+@every_method
+def test_asking_again_draws_anew(name):
+    optimizer = make(name)
+    first = optimizer.ask(gradient_for(optimizer))
+    second = optimizer.ask(gradient_for(optimizer))
+    assert not torch.equal(first, second)
+    torch.testing.assert_close(optimizer.state_dict()["pending"]["moves"], second - optimizer.x)
+
+
+@every_case
+@pytest.mark.parametrize("bad", [float("nan"), float("inf"), float("-inf")])
+def test_one_loss_that_is_not_finite_has_no_say(name, settings, bad):
+    optimizer = make(name, **settings)
+    points = optimizer.ask(gradient_for(optimizer))
+    losses = loss(points)
+    losses[-1] = bad
+    step = optimizer.tell(losses)
+    assert step.move.isfinite().all()
+    assert step.weights[-1] == 0
+    torch.testing.assert_close(step.weights.sum().item(), 1.0)
+
+
+@every_case
+def test_no_finite_loss_is_an_error_that_changes_nothing(name, settings):
+    optimizer = make(name, **settings)
+    run(optimizer, 2)
+    points = optimizer.ask(gradient_for(optimizer))
+    before = optimizer.state_dict()
+    with pytest.raises(DivergedError, match=rf"none of {len(points)} losses.*lower the learning rate"):
+        optimizer.tell(torch.full((len(points),), torch.nan))
+    after = optimizer.state_dict()
+    assert torch.equal(after["x"], before["x"])
+    assert torch.equal(after["generator"], before["generator"])
+    untroubled = make(name, **settings)
+    run(untroubled, 2)
+    untroubled.ask(gradient_for(untroubled))
+    assert torch.equal(optimizer.tell(loss(points)).move, untroubled.tell(loss(points)).move)
+
+
+@every_method
+def test_tell_before_ask_and_twice_is_refused(name):
+    optimizer = make(name)
+    with pytest.raises(SettingsError, match="call ask first"):
+        optimizer.tell(torch.zeros(8))
+    run(optimizer, 1)
+    with pytest.raises(SettingsError, match="call ask first"):
+        optimizer.tell(torch.zeros(8))
+
+
+@every_method
+def test_wrong_number_of_losses_is_refused(name):
+    optimizer = make(name)
+    points = optimizer.ask(gradient_for(optimizer))
+    with pytest.raises(SettingsError, match=r"losses have shape \(3,\);.*asked for \(8,\)"):
+        optimizer.tell(torch.zeros(3))
+    optimizer.tell(loss(points))
+
+
+@every_method
+def test_wrong_gradients_are_refused(name):
+    optimizer = make(name)
+    if not optimizer.uses_gradient:
+        points = optimizer.ask(torch.full((6,), torch.nan))  # ignored
+        assert points.isfinite().all()
+        return
+    with pytest.raises(SettingsError, match=r"needs a gradient of shape \(6,\), got None.*mixture_lambda"):
+        optimizer.ask()
+    with pytest.raises(SettingsError, match=r"gradient has shape \(2, 3\); x needs \(6,\)"):
+        optimizer.ask(torch.zeros(2, 3))
+    with pytest.raises(DivergedError, match="gradient is not finite"):
+        optimizer.ask(torch.full((6,), torch.inf))
+
+
+@every_method
+def test_wrong_starts_are_refused(name):
+    generator = torch.Generator()
+    for x in (torch.zeros(2, 3), torch.zeros(0), torch.zeros(3, dtype=torch.int64)):
+        with pytest.raises(SettingsError, match=r"x has shape .* needs a flat vector \(d,\) of floats"):
+            OPTIMIZERS[name](x, generator)
+    with pytest.raises(SettingsError, match=r"generator is on cpu, x on meta.*torch.Generator\('meta'\)"):
+        OPTIMIZERS[name](torch.zeros(3, device="meta"), generator)
+
+
+@every_method
+@pytest.mark.parametrize("progress", [-0.1, 1.1, float("nan")])
+def test_progress_outside_is_refused(name, progress):
+    with pytest.raises(SettingsError, match=r"progress needs a number in \[0, 1\]"):
+        make(name).anneal(progress)
+
+
+@every_method
+def test_state_of_another_run_is_refused(name):
+    other = next(known for known in OPTIMIZERS if known != name)
+    with pytest.raises(RunError, match=r"state is of .* resume with the settings"):
+        make(name).load_state_dict(make(other).state_dict())
+    with pytest.raises(RunError, match=r"state is of .* with x of shape \(7,\); needs .* with \(6,\)"):
+        make(name).load_state_dict(make(name, d=7).state_dict())
+
+
+WRONG = [
+    ("mgs", {"samples": 0}, "samples needs a whole number >= 1, got 0: the paper has 4"),
+    ("mgs", {"samples": 5}, "samples needs an even number, got 5: or set antithetic to false"),
+    (
+        "mgs",
+        {"samples": 1, "antithetic": False},
+        "samples needs a whole number >= 2 with tau 'auto', got 1: or set tau",
+    ),
+    ("mgs", {"sigma": 0.0}, r"sigma needs a number > 0, got 0\.0"),
+    ("mgs", {"sigma": float("inf")}, r"sigma needs a number > 0, got inf"),
+    ("mgs", {"sigma_decay": "cosin"}, "unknown sigma_decay 'cosin': did you mean 'cosine'"),
+    ("mgs", {"tau": "automatic"}, "tau needs a number > 0 or 'auto', got 'automatic'"),
+    ("mgs", {"tau": 0.0}, r"tau needs a number > 0 or 'auto', got 0\.0"),
+    ("mgs", {"esr_target": 0.125}, r"esr_target needs a number in \(1 / samples, 1\) = \(0\.125, 1\), got 0\.125"),
+    ("mgs", {"esr_target": 1.0}, r"esr_target needs .* got 1\.0: 0\.5 lets half of the samples count"),
+    ("mgs", {"mixture_lambda": 1.5}, r"mixture_lambda needs a number in \[0, 1\], got 1\.5: 1 uses no gradient"),
+    ("mgs", {"proposal": "mix"}, "unknown proposal 'mix': did you mean 'mixture'"),
+    ("mgs", {"weights": "soft-max"}, "unknown weights 'soft-max': did you mean 'softmax'"),
+    ("mgs", {"alpha_lr": float("nan")}, "alpha_lr needs a number > 0, got nan: the paper has 1"),
+    ("rs", {"samples": 0}, "samples needs a whole number >= 1, got 0: 4 antithetic pairs"),
+    ("rs", {"estimator": "two-point"}, "unknown estimator 'two-point': did you mean 'one-point'"),
+    ("rs", {"directions": "ball"}, "unknown directions 'ball': known are gaussian, sphere"),
+    ("rs", {"smoothing": -1.0}, r"smoothing needs a number > 0, got -1\.0"),
+    ("rs", {"alpha_lr": 0.0}, r"alpha_lr needs a number > 0, got 0\.0: 1 suits"),
+    ("gld", {"radius_max": 0.0}, r"radius_max needs a number > 0, got 0\.0"),
+    (
+        "gld",
+        {"radius_min": 3.0},
+        r"radius_min needs a number in \(0, radius_max\] = \(0, 2\.8\], got 3\.0: radius_max / 64",
+    ),
+    ("gld", {"directions": "gaussian"}, "unknown directions 'gaussian': known are ball, sphere"),
+    ("gld", {"radius_decay": "linear"}, "unknown radius_decay 'linear':.* constant, cosine"),
+]
+
+
+@pytest.mark.parametrize(("name", "settings", "message"), WRONG)
+def test_wrong_settings_are_refused(name, settings, message):
+    with pytest.raises(SettingsError, match=message):
+        make(name, **settings)
