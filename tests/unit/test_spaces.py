@@ -165,11 +165,6 @@ class TestCheck:
 class TestGenotype:
     genotype = published("PDARTS")
 
-    @pytest.mark.xfail(
-        strict=True,
-        reason="Genotype.from_dict hands the lists of JSON to a constructor annotated with tuples, "
-        "which the type checks of the tests refuse",
-    )
     def test_json_round_trip(self, tmp_path):
         assert Genotype.from_json(self.genotype.to_json()) == self.genotype
         assert Genotype.from_dict(json.loads(json.dumps(self.genotype.to_dict()))) == self.genotype

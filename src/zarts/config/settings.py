@@ -175,7 +175,7 @@ class SearchSettings(CommonSettings):
     )
     smoothing: float = setting(1.0, "delta: smoothing radius of RS", panel="Architecture", used_by=("rs",), gt=0)
     radius_max: float = setting(2.8, "R: largest radius of GLD", panel="Architecture", used_by=("gld",), gt=0)
-    radius_min: float = setting(0.35, "r: smallest radius of GLD", panel="Architecture", used_by=("gld",), gt=0)
+    radius_min: float = setting(0.04, "r: smallest radius of GLD", panel="Architecture", used_by=("gld",), gt=0)
     radius_decay: Literal["cosine", "constant"] = setting(
         "cosine", "schedule of GLD's R after the warm-up", panel="Architecture", used_by=("gld",)
     )

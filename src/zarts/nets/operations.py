@@ -78,21 +78,25 @@ class PointwiseBlock(nn.Module):
 
 
 class FactorizedReduce(nn.Module):
-    """ReLU, halve the size, batch norm: one half of the channels sees the even pixels, the other the odd ones."""
+    """ReLU, halve the size, batch norm: one half of the channels sees the even pixels, the other the odd ones.
+
+    The pixels are picked before the 1×1 convolutions, which then have stride 1: oneDNN's backward pass of a
+    strided one on few channels in channels_last writes outside its memory (seen with torch 2.14.1 on the CPU).
+    """
 
     def __init__(self, in_channels: int, out_channels: int, affine: bool) -> None:
         super().__init__()
-        self.even = nn.Conv2d(in_channels, out_channels // 2, 1, stride=2, bias=False)
-        self.odd = nn.Conv2d(in_channels, out_channels - out_channels // 2, 1, stride=2, bias=False)
+        self.even = nn.Conv2d(in_channels, out_channels // 2, 1, bias=False)
+        self.odd = nn.Conv2d(in_channels, out_channels - out_channels // 2, 1, bias=False)
         self.norm = nn.BatchNorm2d(out_channels, affine=affine)
 
     def forward(self, x: Features) -> Output:
         """Another number of channels, half the size."""
         x = torch.relu(x)
-        odd = x[:, :, 1:, 1:]
+        odd = x[:, :, 1::2, 1::2]
         if x.shape[2] % 2 or x.shape[3] % 2:  # an odd side has one odd pixel less than even ones
             odd = nn.functional.pad(odd, (0, x.shape[3] % 2, 0, x.shape[2] % 2))
-        output: Tensor = self.norm(torch.cat([self.even(x), self.odd(odd)], dim=1))
+        output: Tensor = self.norm(torch.cat([self.even(x[:, :, ::2, ::2]), self.odd(odd)], dim=1))
         return output
 
 

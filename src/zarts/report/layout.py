@@ -33,10 +33,10 @@ _OUTPUT_WIDTH = 58.0
 _PORT = 13.0  # between two wires that enter the output
 _LANE = 4.0
 _CLEAR = {0: 20.0, 1: 13.0, 2: 9.0}  # between neighbours in a column, by how many of the two are lanes
-_CANDIDATES = 4
+_CANDIDATES = 4  # orders that are tried out
 _SWEEPS = 15  # there and back
-_STILL = 0.02
-_SOFTNESS = (8.0, 4.0, 2.0, 1.0, 0.5, 0.25)
+_STILL = 0.05  # points: less movement in a sweep is none
+_SOFTNESS = (8.0, 3.0, 1.0, 0.5, 0.25)  # points: rises below it count as straight; one round each
 
 
 class Box(NamedTuple):
@@ -199,11 +199,12 @@ class _Graph:
     def length(self, order: Sequence[Sequence[Item]], y: dict[Item, float]) -> float:
         """Sum of the wires' rises: the smaller, the calmer the picture."""
         ports = self.ports(order)
-        return sum(
+        rises = [
             abs(y[stop] + (ports[wire] if stop == route[-1] else 0.0) - y[start])
             for wire, route in enumerate(self.routes)
             for start, stop in pairwise(route)
-        )
+        ]
+        return sum(rises, start=0.0)
 
 
 def _spread(wanted: Sequence[float], weights: Sequence[float], gaps: Sequence[float]) -> list[float]:

@@ -21,6 +21,7 @@ _RC: dict[Any, Any] = {
     "svg.fonttype": "none",  # text stays text
     "font.family": "sans-serif",
     "font.sans-serif": ["DejaVu Sans", "Verdana", "Arial", "sans-serif"],  # the first two have the same widths
+    "text.parse_math": False,
     "text.color": ROLES["ink"].light,
 }
 

@@ -41,11 +41,7 @@ class Genotype:
     cells: Mapping[str, CellGenotype]
 
     def __post_init__(self) -> None:
-        frozen = {
-            kind: tuple(tuple(Choice(str(op), int(source)) for op, source in node) for node in nodes)
-            for kind, nodes in self.cells.items()
-        }
-        object.__setattr__(self, "cells", MappingProxyType(frozen))
+        object.__setattr__(self, "cells", MappingProxyType(dict(self.cells)))
 
     def __hash__(self) -> int:
         return hash((self.space, tuple(sorted(self.cells.items()))))
@@ -89,7 +85,11 @@ class Genotype:
                 raise RunError(
                     f"{where}: format {data['format']!r} is not {_FORMAT}: written by another version of zarts"
                 )
-            return Genotype(data["space"], data["cells"])
+            cells = {
+                kind: tuple(tuple(Choice(str(op), int(source)) for op, source in node) for node in nodes)
+                for kind, nodes in data["cells"].items()
+            }
+            return Genotype(data["space"], cells)
         except (KeyError, TypeError, ValueError, AttributeError) as error:
             raise RunError(
                 f"{where}: not a genotype ({type(error).__name__}: {error}); expected the keys format, space, cells"

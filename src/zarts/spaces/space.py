@@ -56,6 +56,12 @@ class Space:
                 )
         object.__setattr__(self, "candidates", MappingProxyType(dict(self.candidates)))
 
+    def __reduce__(self) -> tuple[type[Space], tuple[str, dict[str, tuple[tuple[str, ...], ...]], str, int, int, int]]:
+        return Space, (self.name, dict(self.candidates), self.source, self.inputs, self.nodes, self.keep)
+
+    def __hash__(self) -> int:
+        return hash(self.name)
+
     @property
     def edges(self) -> tuple[Edge, ...]:
         """All edges of a cell, in the order of the rows of alpha."""
