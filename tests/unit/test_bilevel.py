@@ -62,7 +62,7 @@ def test_candidate_losses_equal_the_closed_form(steps, generator):
 
 
 def test_the_minimiser_of_the_landscape_goes_to_the_true_one_as_m_grows():
-    """The claim of the paper's figure 1: first order is far off, M steps come close (spec 3.7)."""
+    """The claim of the paper's figure 1: first order is far off, M steps come close."""
     toy = Quadratic()
     true = toy.minimiser(1.0)
     distances = []
@@ -126,7 +126,7 @@ def test_central_difference_is_exact_up_to_quadratic(power):
 
 
 def test_error_of_the_central_difference_is_a_sixth_of_the_third_derivative():
-    """Along the unit vector l, f = sum(omega^3) has f''' = 6 sum(l^3); the error is eps'^2/6 f''' |v| (spec 3.3)."""
+    """Along the unit vector l, f = sum(omega^3) has f''' = 6 sum(l^3); the error is eps'^2/6 f''' |v|."""
     problem = polynomial(3)
     v = [torch.tensor([2.0, -3.0, 0.5], dtype=torch.float64)]
     alpha = torch.ones(1, dtype=torch.float64)

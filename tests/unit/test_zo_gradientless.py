@@ -1,4 +1,4 @@
-"""GLD: radii, acceptance and invariance (spec 2.3, 3.6)."""
+"""GLD: radii, acceptance and invariance."""
 
 import math
 

@@ -1,4 +1,4 @@
-"""MGS: proposal, weights and move against the formulas of spec 1.1, 1.4 and 3.2."""
+"""MGS: proposal, weights and move against their formulas."""
 
 import math
 
@@ -40,7 +40,7 @@ def test_moments_of_the_mixture(generator, mix):
 
 @pytest.mark.parametrize("mix", [0.0, 0.3, 1.0])
 def test_moments_of_the_sum(generator, mix):
-    """One Gaussian N(-(1 - lambda) g, ((1 - lambda)^2 + lambda^2) sigma^2 I) (spec 1.4 B)."""
+    """One Gaussian N(-(1 - lambda) g, ((1 - lambda)^2 + lambda^2) sigma^2 I)."""
     u = search(generator, samples=N, sigma=0.4, mixture_lambda=mix, proposal="sum").ask(G3)
     assert ((u.mean(0) + (1 - mix) * G3) / (u.std(0) / math.sqrt(N))).abs().max() < 4.5
     variance = ((1 - mix) ** 2 + mix**2) * 0.16
@@ -83,7 +83,7 @@ def test_gradient_is_needed_unless_lambda_is_one(generator, mix, needs):
 
 
 def test_linear_loss_moves_by_the_gradient(generator):
-    """Weights softmax, L = g.u: E[u] = m - (sigma^2 / tau) g (spec 3.2)."""
+    """Weights softmax, L = g.u: E[u] = m - (sigma^2 / tau) g."""
     slope = torch.tensor([1.0, -0.5, 0.2], dtype=torch.float64)
     optimizer = search(generator, samples=N, sigma=0.5, tau=0.4, mixture_lambda=0.0)
     u = optimizer.ask(G3)
@@ -94,7 +94,7 @@ def test_linear_loss_moves_by_the_gradient(generator):
 
 
 def test_quadratic_loss_moves_by_damped_newton(generator):
-    """Weights softmax, L = g.u + u.Hu / 2, m = 0: E[u] = -(H + (tau / sigma^2) I)^-1 g (spec 3.2)."""
+    """Weights softmax, L = g.u + u.Hu / 2, m = 0: E[u] = -(H + (tau / sigma^2) I)^-1 g."""
     hessian = torch.tensor([[2.0, 0.5, 0.0], [0.5, 1.0, 0.3], [0.0, 0.3, 0.5]], dtype=torch.float64)
     optimizer = search(generator, samples=N, sigma=0.7, tau=0.5, mixture_lambda=1.0)
     u = optimizer.ask()
@@ -236,7 +236,7 @@ def test_a_constant_added_to_all_losses_changes_nothing(weights, tau):
 @given(st.lists(st.floats(-5, 5), min_size=2, max_size=12), st.floats(0.01, 10), st.sampled_from([0.0, 0.1, 1.0]))
 @settings(max_examples=40, deadline=None)
 def test_weights_are_a_distribution_and_ess_counts_them(values, tau, mix):
-    """c_i >= 0 with sum 1, so the move is in the convex hull; 1 <= N_e = N / (1 + CV^2) <= N (spec 3.5)."""
+    """c_i >= 0 with sum 1, so the move is in the convex hull; 1 <= N_e = N / (1 + CV^2) <= N."""
     losses = torch.tensor(values, dtype=torch.float64)
     for weights in ("softmax", "released", "exact"):
         _, step = told(losses, gradient=G3, tau=tau, weights=weights, mixture_lambda=mix)
@@ -318,3 +318,12 @@ def test_losses_steer_with_the_defaults(generator):
     optimizer = GuidedSearch(torch.zeros(200), generator, mixture_lambda=1.0)
     moves = torch.stack([optimizer.tell(optimizer.ask() @ slope).move for _ in range(100)])
     assert ((moves @ slope) < 0).double().mean() > 0.9
+
+
+@pytest.mark.parametrize("samples", [1, 2])
+def test_auto_tau_with_few_samples_lets_the_best_take_all(samples):
+    losses = torch.tensor([0.3, 0.1])[:samples]
+    u, step = told(losses, tau="auto", esr_target=0.5, antithetic=False)
+    assert step.ess == pytest.approx(1.0)
+    assert step.weights[losses.argmin()] == 1
+    torch.testing.assert_close(step.move, u[losses.argmin()])

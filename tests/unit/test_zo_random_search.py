@@ -1,4 +1,4 @@
-"""RS: its estimate is the gradient, with the known bias and variance (spec 3.1)."""
+"""RS: its estimate is the gradient, with the known bias and variance."""
 
 import math
 

@@ -28,7 +28,7 @@ class GradientlessDescent(ZeroOrderOptimizer):
         x: the start, shape (d,).
         generator: the source of randomness, on the device of x.
         radius_max: R. Released plot code 0.13 a cell type, search value unpublished. 2.8 is 0.2 in each of 196
-            coordinates, the length of a sample of our MGS; shorter steps drown in the noise of a loss (spec 9.2).
+            coordinates, the length of a sample of our MGS; shorter steps drown in the noise of a loss.
         radius_min: r. Released plot code R / 2^14.8, 15 candidates. 0.04 gives K = 6: 7 candidates and
             the incumbent are the 8 evaluations of our MGS.
         directions: `sphere` (as released) or `ball` (Golovin et al.); alike in many dimensions.

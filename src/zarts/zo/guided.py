@@ -28,14 +28,15 @@ class GuidedSearch(ZeroOrderOptimizer):
     Args:
         x: the start, shape (d,).
         generator: the source of randomness, on the device of x.
-        samples: N. Paper 4; 8 from our runs, where 4 antithetic pairs made the losses steer (spec 9.9).
+        samples: N. Paper 4; 8 from our runs, where 4 antithetic pairs made the losses steer.
         sigma: standard deviation of a sample in each coordinate. Released scripts 0.025 (DARTS space) and 0.2
-            (S1-S4); at 0.025 the losses have about 6 % of the move, most of it noise (spec 9.1), so 0.2.
+            (S1-S4); at 0.025 the losses have about 6 % of the move, most of it noise, so 0.2.
         sigma_decay: `cosine` (released scripts) or `constant`.
         tau: temperature, or `auto`: solved at every `tell` so that softmax(-L / tau) has N_e / N = `esr_target`.
             Released scripts 0.01, which fits one spread of the losses only; `auto` fits each.
-        esr_target: for tau `auto`. 0.5 from our runs (spec 9.9); the paper's curves end near 0.7. The losses
-            that are not finite do not count in N. With weights `exact`, 1 / q lowers N_e further.
+        esr_target: for tau `auto`. 0.5 from our runs; the paper's curves end near 0.7. The losses
+            that are not finite do not count in N; where N_e would be 1
+            or less, the best takes all. With weights `exact`, 1 / q lowers N_e further.
         mixture_lambda: part of the samples drawn without the gradient, in [0, 1]; at 1 none is needed. 1e-3 as
             released.
         proposal: `mixture` (eq. 8), or `sum` of two Gaussian variables (released code).
@@ -43,7 +44,7 @@ class GuidedSearch(ZeroOrderOptimizer):
             `softmax`: at 196 dimensions `exact` picks the longest sample whatever its loss (N_e 1.2 of 4),
             and `released` is `softmax` but for rounding.
         antithetic: draw pairs with opposite noise around the same centre; needs even `samples`. Not in the
-            paper; from our runs (spec 9.9).
+            paper; from our runs.
         alpha_lr: factor on the move; 1 in the paper.
 
     `Step.info` has sigma, tau, and ess_exact (N_e of the `exact` weights) where others are used.
@@ -78,9 +79,9 @@ class GuidedSearch(ZeroOrderOptimizer):
         check_choice("sigma_decay", sigma_decay, DECAYS)
         if isinstance(tau, str):
             check(tau == "auto", "tau", "a number > 0 or 'auto'", tau, "'auto' fits it to the losses")
-            check(samples > 1, "samples", "a whole number >= 2 with tau 'auto'", samples, "or set tau to a number")
-            needs = f"a number in (1 / samples, 1) = ({1 / samples:.3g}, 1)"
-            check(1 / samples < esr_target < 1, "esr_target", needs, esr_target, "0.5 lets half of the samples count")
+            check(
+                0 < esr_target < 1, "esr_target", "a number in (0, 1)", esr_target, "0.5 lets half of the samples count"
+            )
         else:
             check(0 < tau < math.inf, "tau", "a number > 0 or 'auto'", tau, "'auto' fits it to the losses")
         check(0 <= mixture_lambda <= 1, "mixture_lambda", "a number in [0, 1]", mixture_lambda, "1 uses no gradient")

@@ -39,12 +39,12 @@ class RandomSearch(ZeroOrderOptimizer):
             about sqrt(d): take `smoothing` that much smaller for the same reach.
         smoothing: delta. Released plot code 0.1, search value unpublished. With a gradient of norm 0.05 and
             d = 200 a pair differs by 2 delta 0.05 / sqrt(d) = 0.007 delta; common-batch noise of a loss is 0.002
-            to 0.005 (spec 9.2), so 1.
+            to 0.005, so 1.
         alpha_lr: xi. Released plot code 1e-4, search value unpublished. The estimate has norm
             sqrt(d / N) |g| = 7 x 0.05 = 0.35 (d = 200, N = 4, sphere or Gaussian): at 1 a move is 0.025 in each
             coordinate, of which 0.05 in all go down. On a bowl of curvature h the mean of |x|^2 shrinks while
-            xi h < 2 N / (d + N - 1): at 1 up to h = 0.04; measured is about 0.01 (a rise of 0.02 at distance 2,
-            spec 9.4), where 4 would diverge.
+            xi h < 2 N / (d + N - 1): at 1 up to h = 0.04; measured is
+            about 0.01 (a rise of 0.02 at distance 2), where 4 would diverge.
 
     `Step.weights` are the absolute coefficients of the directions, normalised to sum 1 (uniform if all are 0); a
     direction with a loss that is not finite has weight 0, and N counts the rest. `Step.info` has smoothing and

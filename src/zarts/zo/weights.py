@@ -67,7 +67,7 @@ def solve_tau(losses: Float[Tensor, " n"], esr_target: float) -> float:
 
     Args:
         losses: finite. Equal losses have uniform weights at every tau; 1 is returned.
-        esr_target: in (1 / N, 1).
+        esr_target: in (0, 1); at 1 / N and below the lowest loss has all weight.
     """
     gaps = losses - losses.min()
     spread = float(gaps.max())
