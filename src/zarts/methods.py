@@ -42,8 +42,8 @@ class Method:
 _ZARTS = "Wang et al., ZARTS (NeurIPS 2022)"
 _DARTS = "Liu et al., DARTS (ICLR 2019)"
 
-# DARTS alternates one step of alpha with one step of the weights, from the first epoch on (spec of its released code).
-_GRADIENT = {"alpha_lr": 3e-4, "alpha_every": 1, "warmup_epochs": 0}
+# DARTS alternates one step of alpha, on one batch, with one step of the weights, from the first epoch on (its code).
+_GRADIENT = {"alpha_lr": 3e-4, "alpha_every": 1, "warmup_epochs": 0, "val_batches": 1}
 
 METHODS: dict[str, Method] = {
     method.name: method

@@ -1,4 +1,4 @@
-"""Defaults < method < preset < configuration file < options: how settings are put together and checked."""
+"""Defaults < preset < configuration file < options: how settings are put together and checked."""
 
 from __future__ import annotations
 
@@ -88,7 +88,7 @@ def _section(data: Any, command: str, where: str) -> Mapping[str, Any]:
 def search_settings(
     options: Mapping[str, Any], *, preset: str | None = None, config: Path | None = None, where: str = "options"
 ) -> SearchSettings:
-    """The settings of a search: defaults < method < preset < configuration file < options.
+    """The settings of a search: defaults < preset < configuration file < options.
 
     Raises:
         SettingsError: see `resolve_search`; or the preset or file cannot be read.
@@ -123,8 +123,9 @@ def _files(command: str, preset: str | None, config: Path | None) -> tuple[Layer
 def resolve_search(*layers: Layer) -> SearchSettings:
     """The settings of a search from layers, later ones first.
 
-    A setting that the method does not use is refused when it is given in the layer that names the method
-    or in a later one; in an earlier layer (a preset, say) it is dropped.
+    The layer that names the method divides them: what lies below was written for another method (a preset
+    for ZARTS, say), so the method's own defaults (its row of the table) go before it, and what the method
+    does not use is dropped from it. In that layer and above, a setting that the method does not use is refused.
 
     Raises:
         SettingsError: unknown names, values out of range, a setting that the method does not use.
@@ -138,10 +139,11 @@ def resolve_search(*layers: Layer) -> SearchSettings:
         if idle and i >= named:
             raise SettingsError(
                 f"{idle[0]} ({layer.where}) is not used by method {method.name!r}: leave it out, or choose a method "
-                f"with the update {_used_by(idle[0])}"
+                f"whose update is {' or '.join(_used_by(idle[0]))}"
             )
         kept.append(Layer(layer.where, {k: v for k, v in layer.values.items() if k not in idle}))
-    settings = _build(SearchSettings, [Layer(f"method {method.name!r}", method.defaults), *kept])
+    kept.insert(max(named, 0), Layer(f"method {method.name!r}", method.defaults))
+    settings = _build(SearchSettings, kept)
     if settings.warmup_epochs >= settings.epochs and method.update != "none":
         raise SettingsError(
             f"warmup_epochs = {settings.warmup_epochs} leaves no epoch of {settings.epochs} in which alpha moves: "
@@ -184,5 +186,7 @@ def _build(kind: type[_S], layers: list[Layer]) -> _S:
     except ValidationError as error:
         first = error.errors()[0]
         key = str(first["loc"][0])
-        reason = first["msg"].removeprefix("Input ")
+        reason = " or ".join(
+            dict.fromkeys(e["msg"].removeprefix("Input ") for e in error.errors() if e["loc"][0] == key)
+        )
         raise SettingsError(f"{key} = {values.get(key)!r} ({origin.get(key, 'default')}): {reason}") from None

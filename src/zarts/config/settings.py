@@ -72,7 +72,7 @@ class CommonSettings(BaseModel):
         "cifar", "cifar, or imagenet (three strides of two)", panel="Network", used_by=SUPERNET
     )
 
-    seed: int = setting(0, "of everything that is drawn", panel="Run", ge=0)
+    seed: int = setting(0, "of everything that is drawn", panel="Run", ge=0, lt=2**63)
     device: str = setting("auto", "auto, cpu, cuda, cuda:1, mps", panel="Run")
     threads: int | None = setting(None, "processor threads of torch (default: torch's choice)", panel="Run", ge=1)
 
