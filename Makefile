@@ -1,0 +1,38 @@
+# `make` alone lists the targets.
+PYTHON ?= python3
+VENV   := .venv
+BIN    := $(VENV)/bin
+RUN    ?= runs/quick-$(shell date +%Y%m%d-%H%M%S)
+
+.DEFAULT_GOAL := help
+.PHONY: help search test lint types clean
+
+help: ## list the targets
+	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*##/\t/' | expand -t 12
+
+$(BIN)/zarts: pyproject.toml constraints.txt
+	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "zarts needs Python 3.11 or newer: make PYTHON=python3.12")'
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt -e .
+	@touch $@
+
+$(VENV)/.dev: $(BIN)/zarts
+	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev]'
+	@touch $@
+
+search: $(BIN)/zarts ## install, search an architecture for the embedded digits, train and test it
+	$(BIN)/zarts search --preset quick --out $(RUN)/search
+	$(BIN)/zarts retrain $(RUN)/search --preset quick --out $(RUN)/retrain
+
+lint: $(VENV)/.dev ## check format and style
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+
+types: $(VENV)/.dev ## check types
+	$(BIN)/mypy
+
+test: lint types ## install the development extra, check style and types, run the tests
+	OMP_NUM_THREADS=1 $(BIN)/pytest -n auto
+
+clean: ## remove the virtual environment and caches (not the runs)
+	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .hypothesis
