@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from zarts.errors import RunError, SettingsError
 from zarts.nets.auxiliary import AuxiliaryHead
+from zarts.nets.layout import dense_gradient
 from zarts.nets.operations import build_operation
 from zarts.nets.skeleton import CellPlan, Preprocess, plan_cells, reduction_cells
 from zarts.nets.stem import Stem, build_stem
@@ -85,7 +86,8 @@ class Cell(nn.Module):
         """Output of the cell; `drop_probability` is that of drop-path, which spares identities."""
         states: list[Tensor] = list(self.preprocess(before, previous))
         for node in self.nodes:
-            states.append(node(states, drop_probability))
+            state = node(states, drop_probability)
+            states.append(dense_gradient(state) if self.training else state)
         return torch.cat(states[2:], dim=1)
 
 

@@ -12,6 +12,8 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from zarts.errors import SettingsError, unknown
+from zarts.nets.dilated import dilated_depthwise
+from zarts.nets.layout import dense_gradient
 
 __all__ = [
     "OPERATIONS",
@@ -92,7 +94,7 @@ class FactorizedReduce(nn.Module):
 
     def forward(self, x: Features) -> Output:
         """Another number of channels, half the size."""
-        x = torch.relu(x)
+        x = dense_gradient(torch.relu(x))
         odd = x[:, :, 1::2, 1::2]
         if x.shape[2] % 2 or x.shape[3] % 2:  # an odd side has one odd pixel less than even ones
             odd = nn.functional.pad(odd, (0, x.shape[3] % 2, 0, x.shape[2] % 2))
@@ -120,7 +122,12 @@ class DepthwiseBlock(nn.Module):
 
     def forward(self, x: Features) -> Output:
         """The same number of channels, the strided size."""
-        output: Tensor = self.norm(self.pointwise(self.depthwise(torch.relu(x))))
+        x = dense_gradient(torch.relu(x))
+        if self.training and x.device.type == "cpu" and self.depthwise.dilation == (2, 2):  # else the plain layer
+            x = dilated_depthwise(x, self.depthwise.weight, self.depthwise.stride[0])
+        else:
+            x = self.depthwise(x)
+        output: Tensor = self.norm(self.pointwise(x))
         return output
 
 
