@@ -1,6 +1,6 @@
 """Search an architecture for the digits that come with scikit-learn, train it, and use the network.
 
-    python examples/search_digits.py            # a few minutes; add --fast for a smoke test
+python examples/search_digits.py            # a few minutes; add --fast for a smoke test
 """
 
 import sys

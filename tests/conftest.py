@@ -16,3 +16,63 @@ def _one_thread():
 @pytest.fixture
 def generator():
     return torch.Generator().manual_seed(0)
+
+
+@pytest.fixture(scope="session")
+def searched(tmp_path_factory):
+    """A finished search, for tests that only read it."""
+    import zarts
+    from small import SMALL
+
+    torch.set_num_threads(1)
+    return zarts.search(out=tmp_path_factory.mktemp("searched") / "run", **SMALL)
+
+
+@pytest.fixture(scope="session")
+def retrained(searched, tmp_path_factory):
+    """Its retraining, for tests that only read it."""
+    import zarts
+    from small import TRAIN
+
+    torch.set_num_threads(1)
+    return zarts.retrain(searched.run, out=tmp_path_factory.mktemp("retrained") / "run", **TRAIN)
+
+
+@pytest.fixture
+def no_pictures(monkeypatch):
+    """Runs draw nothing, which is half of the time of the smallest ones."""
+    monkeypatch.setattr("zarts.api._drawn", lambda result: result)
+
+
+@pytest.fixture
+def command(monkeypatch, capsys):
+    """`zarts` in this process: words in; exit code, standard output and standard error out."""
+    import signal
+    import sys
+
+    import zarts.cli
+
+    before = signal.getsignal(signal.SIGTERM)
+
+    def run(*words):
+        capsys.readouterr()
+        monkeypatch.setattr(sys, "argv", ["zarts", *map(str, words)])
+        with pytest.raises(SystemExit) as exit_:
+            zarts.cli.main()
+        return exit_.value.code, *capsys.readouterr()
+
+    yield run
+    signal.signal(signal.SIGTERM, before)
+
+
+@pytest.fixture
+def photos(tmp_path):
+    """A folder of images without train/ and test/: three classes of sixteen images."""
+    from PIL import Image
+
+    root = tmp_path / "photos"
+    for number, name in enumerate(("ant", "bee", "cat")):
+        (root / name).mkdir(parents=True)
+        for i in range(16):
+            Image.new("RGB", (10, 10), (80 * number, 10 * i, 50)).save(root / name / f"{i:02}.png")
+    return root

@@ -17,14 +17,14 @@ from zarts.errors import ZartsError
 if TYPE_CHECKING:
     from zarts.api import evaluate, retrain, search
     from zarts.nets import create_model
-    from zarts.retrain import load_model
     from zarts.spaces import Genotype
+    from zarts.training import load_model
 
 _HOMES = {
     "Genotype": "zarts.spaces",
     "create_model": "zarts.nets",
     "evaluate": "zarts.api",
-    "load_model": "zarts.retrain.model",
+    "load_model": "zarts.training.model",
     "retrain": "zarts.api",
     "search": "zarts.api",
 }

@@ -2,21 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TypeVar
 
 import torch
 
-from zarts.config import RetrainSettings, SearchSettings, dump, retrain_settings, search_settings
-from zarts.data import load_data
+from zarts.config import CommonSettings, RetrainSettings, SearchSettings, dump, retrain_settings, search_settings
+from zarts.data import DATA_SETS, load_data
 from zarts.engine import Listener, Run, SearchResult, choose_device, free_name
 from zarts.engine import search as run_search
-from zarts.errors import RunError, SettingsError, unknown
+from zarts.errors import RunError, SettingsError, ZartsError, unknown
 from zarts.report import draw_cells, write_report
-from zarts.retrain import RetrainResult, accuracy, load_model, test_batches
-from zarts.retrain import retrain as run_retrain
-from zarts.spaces import Genotype, published, published_sources
+from zarts.spaces import SPACES, Genotype, get_space, published, published_sources
+from zarts.training import RetrainResult, accuracy, load_model, test_batches
+from zarts.training import retrain as run_retrain
 
 __all__ = [
     "Source",
@@ -68,7 +69,10 @@ def start_search(settings: SearchSettings, out: Path | str | None, listener: Lis
     label = Path(settings.data).name or "images"
     name = f"{label}-{settings.space}-{settings.method}-seed{settings.seed}"
     path = free_name(Path("runs/search"), name) if out is None else Path(out)
-    return _drawn(run_search(settings, Run.create(path, dump(settings), "search"), listener=listener))
+    run = _new_run(path, settings, "search")
+    with _discarded_unless_begun(run):
+        result = run_search(settings, run, listener=listener)
+    return _drawn(result)
 
 
 def resume_search(path: Path | str, listener: Listener | None = None) -> SearchResult:
@@ -118,12 +122,14 @@ def start_retrain(
     genotype, name = genotype_of(source)
     searched = _run_of(source)
     path = free_name(Path("runs/retrain"), f"{name}-retrained-seed{settings.seed}") if out is None else Path(out)
-    run = Run.create(path, dump(settings), "retrain")
-    run.write("genotype.json", genotype.to_json())
-    same_data = searched is not None and settings.data == searched.settings("search").get("data")
-    if searched is not None and same_data and (searched.path / "split.json").exists():
-        run.write_json("split.json", searched.read_json("split.json"))
-    return _drawn(run_retrain(settings, genotype, run, listener=listener))
+    run = _new_run(path, settings, "retrain")
+    with _discarded_unless_begun(run):
+        run.write("genotype.json", genotype.to_json())
+        split = None if searched is None else searched.split()
+        if searched is not None and split is not None and settings.data == searched.settings("search").get("data"):
+            run.write_json("split.json", split)
+        result = run_retrain(settings, genotype, run, listener=listener)
+    return _drawn(result)
 
 
 def resume_retrain(path: Path | str, listener: Listener | None = None) -> RetrainResult:
@@ -150,6 +156,8 @@ def evaluate(path: Path | str, *, data: str | None = None, device: str = "auto")
         SettingsError: the images have other classes than the network.
     """
     run, settings = _retrained(path)
+    if not run.finished:
+        raise RunError(f"{path}: the retraining has not finished: go on with `zarts retrain --resume {path}`")
     network, card = load_model(run.path / "model.safetensors")
     own = data is None or data == settings.data
     images = load_data(
@@ -158,10 +166,16 @@ def evaluate(path: Path | str, *, data: str | None = None, device: str = "auto")
         subset=settings.subset if own else None,
         seed=settings.split_seed,
         data_dir=settings.data_dir,
-        manifest=run.read_json("split.json") if own else None,
+        manifest=run.split() if own else None,
     )
     if images.classes != card.classes:
-        raise SettingsError(f"{data}: has classes {list(images.classes)}; the network has {list(card.classes)}")
+        raise SettingsError(
+            f"{images.name} has classes {list(images.classes)}; the network was trained for {list(card.classes)}"
+        )
+    if images.channels != len(card.mean):
+        raise SettingsError(
+            f"{images.name}: images have {images.channels} channels; the network was trained on {len(card.mean)}"
+        )
     where = choose_device(device)
     network = network.to(where).to(memory_format=torch.channels_last)
     return accuracy(network, test_batches(images.test(), card, where))
@@ -191,14 +205,49 @@ def genotype_of(source: Source) -> tuple[Genotype, str]:
     if path.is_dir():
         if not (path / "genotype.json").exists():
             raise RunError(f"{path}: the search has not finished: go on with `zarts search --resume {path}`")
-        return Genotype.load(path / "genotype.json"), path.name
+        return _checked(path / "genotype.json"), path.resolve().name
     if path.exists():
-        return Genotype.load(path), path.stem
+        return _checked(path), path.stem
     if str(source) in published_sources():
         return published(str(source)), str(source)
     if path.suffix or len(path.parts) > 1:
         raise RunError(f"{source}: no such run folder or genotype file")
     raise RunError(unknown("run folder, genotype file or published genotype", str(source), published_sources()))
+
+
+def _checked(path: Path) -> Genotype:
+    """The genotype of a file, if it is one of the space that it names."""
+    genotype = Genotype.load(path)
+    if genotype.space not in SPACES:
+        raise RunError(f"{path}: {unknown('space', str(genotype.space), SPACES)}")
+    get_space(genotype.space).check(genotype, str(path))
+    return genotype
+
+
+def _new_run(path: Path, settings: CommonSettings, command: str) -> Run:
+    """A new run folder.
+
+    Raises:
+        SettingsError: it exists, or lies in the folder of images, where it would be a class.
+        RunError: it cannot be written.
+    """
+    images = Path(settings.data).expanduser()
+    if settings.data not in DATA_SETS and images.is_dir() and path.resolve().is_relative_to(images.resolve()):
+        raise SettingsError(
+            f"{path} lies in the folder of images {settings.data}, whose sub-folders are classes: "
+            "choose another --out, or start from another directory"
+        )
+    return Run.create(path, dump(settings), command)
+
+
+@contextmanager
+def _discarded_unless_begun(run: Run) -> Iterator[None]:
+    """A new run that fails before its first step (no such data, say) leaves no folder behind."""
+    try:
+        yield
+    except ZartsError:
+        run.discard()
+        raise
 
 
 def _run_of(source: Source) -> Run | None:

@@ -248,7 +248,8 @@ def test_candidates_do_not_influence_each_other():
     order = torch.tensor([2, 0, 3, 1])
     assert_same(evaluate(problem, points[order], batches[:3], batches[3:5]), losses[order])
     same = evaluate(problem, points[:1].expand(3, 4), batches[:3], batches[3:5])
-    assert same.unique().numel() == 1 and losses.unique().numel() == 4
+    assert same.unique().numel() == 1
+    assert losses.unique().numel() == 4
 
 
 def test_inner_steps_train_the_candidate():

@@ -108,7 +108,7 @@ def hessian_vector_product(
     if norm == 0:
         return torch.zeros_like(alpha)
     epsilon = _RADIUS / norm.item()
-    sides = []
+    sides: list[Tensor] = []
     for sign in (1.0, -1.0):
         with problem.preserved():
             with torch.no_grad():

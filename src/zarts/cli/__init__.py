@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
+import signal
 import sys
+import traceback
 
 __all__ = ["main"]
 
@@ -12,6 +14,7 @@ def main() -> None:
     """Run `zarts` with the process's arguments and exit: 0 done, 1 failed, 2 usage, 3 data, 130 interrupted."""
     debug = "--debug" in sys.argv
     sys.argv[1:] = [argument for argument in sys.argv[1:] if argument != "--debug"]
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # as Ctrl-C; loops that can save first take both over
     sys.exit(_run(debug))
 
 
@@ -19,21 +22,25 @@ def _run(debug: bool) -> int:
     from typer import TyperException
 
     from zarts.cli.commands import app
+    from zarts.cli.memory import keep_freed_memory
     from zarts.errors import ZartsError
 
+    keep_freed_memory()
     try:
-        app(standalone_mode=False)
+        code = app(standalone_mode=False)
     except ZartsError as error:
         if debug:
-            raise
+            traceback.print_exc()
         return _fail(str(error), error.exit_code)
     except TyperException as error:
-        return _fail(error.format_message() if hasattr(error, "format_message") else str(error), 2)
-    except KeyboardInterrupt:
-        return _fail("interrupted", 130)
+        message = error.format_message() if hasattr(error, "format_message") else str(error)
+        return _fail(message, 2) if message else 2  # no message: no command was given, and the help has been shown
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-    return 0
+        return 0
+    if code == 130:  # typer's word for a KeyboardInterrupt
+        return _fail("interrupted", 130)
+    return int(code or 0)
 
 
 def _fail(message: str, code: int) -> int:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -57,7 +58,7 @@ def search(
     """Search an architecture for the images of --data."""
     given = {**options, **parse_set(set_ or [])}
     if resume is not None:
-        _alone(resume, preset, config, out, given)
+        _alone(resume, preset, config, out, print_config, given)
         from zarts import api
 
         with progress() as listener:
@@ -73,7 +74,7 @@ def search(
     for kind in result.genotype.cells:
         print(f"{kind}: {result.genotype.describe(kind)}")
     print(f"found in {result.seconds:.0f} s; report: {result.run / 'report.html'}")
-    print(f"train it: zarts retrain {result.run}")
+    print(f"train it: zarts retrain {shlex.quote(str(result.run))}")
     return None
 
 
@@ -93,7 +94,7 @@ def retrain(
     """Train a found network from scratch, and test it."""
     given = {**options, **parse_set(set_ or [])}
     if resume is not None:
-        _alone(resume, source, preset, config, out, given)
+        _alone(resume, source, preset, config, out, print_config, given)
         from zarts import api
 
         with progress() as listener:

@@ -70,12 +70,15 @@ def parse_set(items: list[str]) -> dict[str, Any]:
     """`--set key=value` as a mapping; values are read as YAML.
 
     Raises:
-        SettingsError: an item has no equals sign.
+        SettingsError: an item has no equals sign, or its value is no YAML.
     """
     values = {}
     for item in items:
         key, sign, value = item.partition("=")
         if not sign:
             raise SettingsError(f"--set {item}: expected key=value, for example --set epochs=20")
-        values[key.strip().replace("-", "_")] = yaml.safe_load(value)
+        try:
+            values[key.strip().replace("-", "_")] = yaml.safe_load(value)
+        except yaml.YAMLError as error:
+            raise SettingsError(f"--set {item}: the value cannot be read as YAML ({error})") from error
     return values

@@ -28,6 +28,8 @@ class _Bar:
             self._extra["cell"] = f"parameterless {event['parameterless'].get('normal', 0)}"
         elif kind == "train_epoch":
             self._extra["test"] = f"test {event['test_accuracy']:.1f} %"
+        elif kind == "note":
+            self._bar.console.print(event["text"], markup=False, highlight=False, soft_wrap=True)
         elif kind == "step":
             done = (event["epoch"] - 1) * event["steps"] + event["step"]
             text = f"epoch {event['epoch']}/{event['epochs']}  loss {event['train_loss']:.3f}"

@@ -12,6 +12,7 @@ from torch import Tensor
 
 from zarts.config import SearchSettings
 from zarts.engine.run import Run
+from zarts.errors import RunError
 from zarts.spaces import PARAMETERLESS, Genotype, get_space
 
 __all__ = ["SearchResult", "counts", "read_result", "write_result"]
@@ -74,7 +75,11 @@ def read_result(settings: SearchSettings, run: Run) -> SearchResult:
     """
     where = str(run.path / "result.json")
     result = run.read_json("result.json")
-    genotype = Genotype.from_dict(result.get("genotype"), where)
+    try:
+        genotype = Genotype.from_dict(result["genotype"], where)
+        alphas = {kind: torch.tensor(matrix) for kind, matrix in result["alphas"].items()}
+        seconds = float(result["seconds"])
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        raise RunError(f"{where}: not the result of a search ({type(error).__name__}: {error})") from error
     get_space(settings.space).check(genotype, where)
-    alphas = {kind: torch.tensor(matrix) for kind, matrix in result["alphas"].items()}
-    return SearchResult(genotype, alphas, run.events(), run.path, result["seconds"])
+    return SearchResult(genotype, alphas, run.events(), run.path, seconds)

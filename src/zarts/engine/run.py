@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import datetime
 import json
+import math
 import os
 import platform
+import shlex
 import sys
 from collections.abc import Mapping
 from importlib import metadata
@@ -21,6 +24,9 @@ from zarts.errors import RunError, SettingsError
 __all__ = ["Run", "environment", "free_name"]
 
 _FORMAT = 1
+
+_BEFORE_START = ("config.yaml", "env.json", "genotype.json", "split.json")
+"""What a run writes before its first step."""
 
 
 def free_name(folder: Path, name: str) -> Path:
@@ -47,6 +53,14 @@ def environment(device: torch.device) -> dict[str, Any]:
     }
 
 
+def _json(data: Any) -> Any:
+    if isinstance(data, Mapping):
+        return {key: _json(value) for key, value in data.items()}
+    if isinstance(data, list | tuple):
+        return [_json(value) for value in data]
+    return None if isinstance(data, float) and not math.isfinite(data) else data
+
+
 class Run:
     """A run folder; made by `create`, found again by `open`."""
 
@@ -66,7 +80,7 @@ class Run:
         except FileExistsError:
             raise SettingsError(
                 f"{path} exists: no run is overwritten; choose another --out, "
-                f"or go on with `zarts {command} --resume {path}`"
+                f"or go on with `zarts {command} --resume {shlex.quote(str(path))}`"
             ) from None
         except OSError as error:
             raise RunError(f"{path}: cannot be made ({error.strerror})") from error
@@ -122,28 +136,66 @@ class Run:
             raise RunError(f"{self.path / name}: cannot be read ({error})") from error
 
     @property
+    def started(self) -> bool:
+        """Whether there is anything to go on from."""
+        return (self.path / "checkpoint.pt").exists() or (self.path / "metrics.jsonl").exists()
+
+    @property
     def finished(self) -> bool:
         """Whether the run has a result."""
         return (self.path / "result.json").exists()
 
+    def way_on(self, command: str) -> str:
+        """End of the message of an interrupted run."""
+        return f": saved in {self.path}; go on with `zarts {command} --resume {shlex.quote(str(self.path))}`"
+
+    def split(self) -> dict[str, Any] | None:
+        """The split of the images into train and test that the run began with; None before it began.
+
+        Raises:
+            RunError: `split.json` cannot be read.
+        """
+        if not (self.path / "split.json").exists():
+            return None
+        split = self.read_json("split.json")
+        if not isinstance(split, dict):
+            raise RunError(f"{self.path / 'split.json'}: not a split (holds a {type(split).__name__})")
+        return split
+
+    def discard(self) -> None:
+        """Take the folder away again, unless something has been computed or another program's file is in it."""
+        if self.started or self.finished:
+            return
+        for name in _BEFORE_START:
+            (self.path / name).unlink(missing_ok=True)
+        with contextlib.suppress(OSError):
+            self.path.rmdir()
+
     def log(self, event: Mapping[str, Any]) -> None:
-        """Append one event to `metrics.jsonl`.
+        """Append one event to `metrics.jsonl`; a number that is not finite becomes null, for JSON has none.
 
         Raises:
             RunError: it cannot be written; the checkpoint is intact.
         """
         try:
             with (self.path / "metrics.jsonl").open("a", encoding="utf-8") as file:
-                file.write(json.dumps(dict(event)) + "\n")
+                file.write(json.dumps(_json(event), allow_nan=False) + "\n")
         except OSError as error:
             raise RunError(f"{self.path}: metrics.jsonl cannot be written ({error.strerror})") from error
 
     def events(self) -> list[dict[str, Any]]:
-        """All events so far."""
+        """All events so far.
+
+        Raises:
+            RunError: a line cannot be read.
+        """
         file = self.path / "metrics.jsonl"
         if not file.exists():
             return []
-        return [json.loads(line) for line in file.read_text(encoding="utf-8").splitlines()]
+        try:
+            return [json.loads(line) for line in file.read_text(encoding="utf-8").splitlines()]
+        except (OSError, ValueError) as error:
+            raise RunError(f"{file}: damaged ({error})") from error
 
     def save(self, state: Mapping[str, Any], settings: Mapping[str, Any]) -> None:
         """Write `checkpoint.pt`: `state`, and what ties it to this run and to its events so far."""
@@ -161,6 +213,8 @@ class Run:
             RunError: the checkpoint is damaged or of another run.
         """
         path = self.path / "checkpoint.pt"
+        for part in self.path.glob(f".{path.name}.*"):  # of a write that was killed
+            part.unlink(missing_ok=True)
         state = load_checkpoint(path, device)
         if state.get("format") != _FORMAT or not isinstance(state.get("settings"), dict):
             raise RunError(f"{path}: not a checkpoint of this version of zarts")

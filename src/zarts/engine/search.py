@@ -54,7 +54,7 @@ def search(
         if method.supernet == "none":
             return _draw(settings, run)
         loop = _Search(settings, run, listener or _ignore)
-        if resume and (run.path / "checkpoint.pt").exists():
+        if resume and run.started:
             loop.restore()
         return loop.run()
 
@@ -86,7 +86,10 @@ class _Search:
             subset=settings.subset,
             seed=settings.split_seed,
             data_dir=settings.data_dir,
+            manifest=run.split(),
         )
+        for note in data.notes:
+            listener({"event": "note", "text": note})
         self.train, self.val = self._batches(data, device)
         noise = keyed_generator(settings.seed, "noise", device=device)
         with seeded(settings.seed):
@@ -118,7 +121,7 @@ class _Search:
         self.epoch = self.step = self.updates = 0
         self.meter = Meter(device)
         self.seconds = 0.0  # of the epochs that are done
-        if not run.finished and not (run.path / "env.json").exists():
+        if run.split() is None:
             run.write_json("env.json", environment(device))
             run.write_json("split.json", data.manifest)
 
@@ -152,7 +155,7 @@ class _Search:
 
     def run(self) -> SearchResult:
         """Go on until the last epoch is done."""
-        with stop_request() as stop:
+        with stop_request(self.run_folder.way_on("search")) as stop:
             self.problem.check = stop.check
             if self.epoch == 0 and self.step == 0:
                 self._save()

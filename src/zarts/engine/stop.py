@@ -14,10 +14,15 @@ __all__ = ["StopRequest", "stop_request"]
 
 
 class StopRequest:
-    """Whether somebody asked to stop."""
+    """Whether somebody asked to stop.
 
-    def __init__(self) -> None:
+    Args:
+        way_on: what the message ends with: where the state is, and the command that goes on from it.
+    """
+
+    def __init__(self, way_on: str = "") -> None:
         self.asked = False
+        self._way_on = way_on
 
     def check(self) -> None:
         """Raise if somebody asked.
@@ -26,16 +31,19 @@ class StopRequest:
             Interrupted: a signal has come since the start.
         """
         if self.asked:
-            raise Interrupted("interrupted")
+            raise Interrupted(f"interrupted{self._way_on}")
 
 
 @contextmanager
-def stop_request() -> Iterator[StopRequest]:
+def stop_request(way_on: str = "") -> Iterator[StopRequest]:
     """Inside, the first SIGINT or SIGTERM only marks the request; a second SIGINT interrupts at once.
 
     Python delivers signals to the main thread; in another one nothing is changed.
+
+    Args:
+        way_on: see `StopRequest`.
     """
-    request = StopRequest()
+    request = StopRequest(way_on)
 
     def handle(number: int, frame: FrameType | None) -> None:
         if request.asked and number == signal.SIGINT:

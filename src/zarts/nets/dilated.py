@@ -6,6 +6,8 @@ from jaxtyping import Float
 from torch import Tensor
 from torch.nn import functional
 
+from zarts.nets.depthwise import depthwise
+
 __all__ = ["dilated_depthwise"]
 
 
@@ -24,15 +26,17 @@ def dilated_depthwise(
         stride: 1 or 2.
     """
     batch, channels, height, width = x.shape
-    padding = weight.shape[-1] // 2
+    if x.device.type != "cpu":
+        padding = weight.shape[-1] // 2 * 2
+        return functional.conv2d(x, weight, None, stride, padding, dilation=2, groups=channels)
     if stride == 2:
-        return functional.conv2d(x[:, :, ::2, ::2], weight, padding=padding, groups=channels)
+        return depthwise(x[:, :, ::2, ::2], weight, 1)
     if height % 2 or width % 2:
         x = functional.pad(x, (0, width % 2, 0, height % 2))
     rows, columns = (height + 1) // 2, (width + 1) // 2
     split = x.permute(0, 2, 3, 1).reshape(batch, rows, 2, columns, 2, channels)
     phases = split.permute(2, 4, 0, 1, 3, 5).reshape(4 * batch, rows, columns, channels).permute(0, 3, 1, 2)
-    y = functional.conv2d(phases, weight, padding=padding, groups=channels)
+    y = depthwise(phases, weight, 1)
     merged = y.permute(0, 2, 3, 1).reshape(2, 2, batch, rows, columns, channels).permute(2, 3, 0, 4, 1, 5)
     output = merged.reshape(batch, 2 * rows, 2 * columns, channels).permute(0, 3, 1, 2)
     return output[:, :, :height, :width] if height % 2 or width % 2 else output

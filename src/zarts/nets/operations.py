@@ -12,6 +12,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from zarts.errors import SettingsError, unknown
+from zarts.nets.depthwise import depthwise
 from zarts.nets.dilated import dilated_depthwise
 from zarts.nets.layout import dense_gradient
 
@@ -123,10 +124,13 @@ class DepthwiseBlock(nn.Module):
     def forward(self, x: Features) -> Output:
         """The same number of channels, the strided size."""
         x = dense_gradient(torch.relu(x))
-        if self.training and x.device.type == "cpu" and self.depthwise.dilation == (2, 2):  # else the plain layer
-            x = dilated_depthwise(x, self.depthwise.weight, self.depthwise.stride[0])
+        layer = self.depthwise
+        if not self.training:  # the plain layer, which exports
+            x = layer(x)
+        elif layer.dilation == (2, 2):
+            x = dilated_depthwise(x, layer.weight, layer.stride[0])
         else:
-            x = self.depthwise(x)
+            x = depthwise(x, layer.weight, layer.stride[0])
         output: Tensor = self.norm(self.pointwise(x))
         return output
 

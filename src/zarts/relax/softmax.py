@@ -10,8 +10,11 @@ from torch import Tensor
 __all__ = ["softmax"]
 
 
-def softmax(alpha: Mapping[str, Float[Tensor, "?edges ?ops"]]) -> dict[str, Float[Tensor, "?edges ?ops"]]:
+def softmax(alpha: Mapping[str, Float[Tensor, "_ _"]]) -> dict[str, Float[Tensor, "_ _"]]:
     """Softmax over the operations of each edge.
+
+    Args:
+        alpha: cell type to a matrix `(edges, ops)`; the edges and operations of each type are its own.
 
     Source: Liu et al., DARTS (ICLR 2019), section 2.2.
     """

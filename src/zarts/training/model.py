@@ -104,7 +104,7 @@ def load_model(path: str | Path) -> tuple[Network, ModelCard]:
         raise RunError(f"{path}: not a model file ({error})") from error
     if metadata.get("zarts") != _FORMAT:
         raise RunError(f"{path}: not a model file of this version of zarts")
-    card = ModelCard.from_json(metadata["model"], str(path))
+    card = ModelCard.from_json(metadata.get("model", "null"), str(path))
     network = card.build()
     try:
         network.load_state_dict(weights)

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from zarts.retrain.evaluate import accuracy, test_batches
-from zarts.retrain.model import ModelCard, load_model, save_model
-from zarts.retrain.train import RetrainResult, retrain
+from zarts.training.evaluate import accuracy, test_batches
+from zarts.training.model import ModelCard, load_model, save_model
+from zarts.training.train import RetrainResult, retrain
 
 __all__ = ["ModelCard", "RetrainResult", "accuracy", "load_model", "retrain", "save_model", "test_batches"]

@@ -22,10 +22,10 @@ from zarts.data import Augment, Batches, load_data
 from zarts.engine import Listener, Meter, Run, choose_device, cosine, environment, stop_request, torch_threads
 from zarts.errors import DivergedError, Interrupted, RunError
 from zarts.nets import Network, count_mult_adds, count_parameters, seeded
-from zarts.retrain.evaluate import accuracy, test_batches
-from zarts.retrain.model import ModelCard, load_model, save_model
 from zarts.seeds import keyed_generator
 from zarts.spaces import Genotype
+from zarts.training.evaluate import accuracy, test_batches
+from zarts.training.model import ModelCard, load_model, save_model
 
 __all__ = ["RetrainResult", "retrain"]
 
@@ -84,7 +84,7 @@ def retrain(
         return _read_result(run)
     with torch_threads(settings.threads):
         loop = _Training(settings, genotype, run, listener)
-        if resume and (run.path / "checkpoint.pt").exists():
+        if resume and run.started:
             loop.restore()
         return loop.run()
 
@@ -107,8 +107,10 @@ class _Training:
             subset=settings.subset,
             seed=settings.split_seed,
             data_dir=settings.data_dir,
-            manifest=run.read_json("split.json") if (run.path / "split.json").exists() else None,
+            manifest=run.split(),
         )
+        for note in data.notes:
+            self.listener({"event": "note", "text": note})
         self.card = ModelCard(
             genotype,
             settings.channels,
@@ -157,7 +159,7 @@ class _Training:
 
     def run(self) -> RetrainResult:
         """Go on until the last epoch is done."""
-        with stop_request() as stop:
+        with stop_request(self.run_folder.way_on("retrain")) as stop:
             if self.epoch == 0 and self.step == 0:
                 self._save()
             while self.epoch < self.settings.epochs:
@@ -267,12 +269,16 @@ class _Training:
                 "optimizer": self.optimizer.state_dict(),
                 "drops": self.drops.get_state(),
             },
-            dump(self.settings),
+            self._identity(),
         )
+
+    def _identity(self) -> dict[str, Any]:
+        """What a checkpoint of this run, and of no other, was made with."""
+        return {**dump(self.settings), "genotype": self.card.genotype.to_dict()}
 
     def restore(self) -> None:
         """Go on from the run's checkpoint."""
-        state = self.run_folder.restore(dump(self.settings), self.device)
+        state = self.run_folder.restore(self._identity(), self.device)
         for name in ("epoch", "step", "seconds"):
             setattr(self, name, state[name])
         self.meter.load_state_dict(state["meter"])
@@ -299,5 +305,5 @@ def _read_result(run: Run) -> RetrainResult:
             run=run.path,
             seconds=result["seconds"],
         )
-    except KeyError as error:
-        raise RunError(f"{where}: has no {error}") from error
+    except (KeyError, TypeError) as error:
+        raise RunError(f"{where}: not the result of a retraining (has no {error})") from error

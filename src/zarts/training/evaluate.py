@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from zarts.data import Batches, ImageSet
-from zarts.retrain.model import ModelCard
+from zarts.training.model import ModelCard
 
 __all__ = ["accuracy", "test_batches"]
 

@@ -1,0 +1,139 @@
+"""All operations on a group of edges, worked on together."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+from torch.nn import functional
+
+from zarts.nets.routes import Group, Route
+from zarts.nets.stacked import (
+    EPSILON,
+    MOMENTUM,
+    StackedBlock,
+    StackedReduce,
+    StackedSeparable,
+    per_pixel,
+    spread,
+)
+
+__all__ = ["EdgeGroup"]
+
+Sources = Float[Tensor, "batch sources_channels height width"]
+Sums = Float[Tensor, "batch targets_channels out_height out_width"]
+
+_CONVOLUTIONS: dict[str, Callable[[int, int, int], nn.Module]] = {
+    "sep_conv_3x3": lambda slots, channels, stride: StackedSeparable(slots, channels, 3, stride),
+    "sep_conv_5x5": lambda slots, channels, stride: StackedSeparable(slots, channels, 5, stride),
+    "dil_conv_3x3": lambda slots, channels, stride: StackedBlock(slots, channels, 3, stride, 2),
+    "dil_conv_5x5": lambda slots, channels, stride: StackedBlock(slots, channels, 5, stride, 2),
+}
+
+
+class SharedPool(nn.Module):
+    """A pool and its batch norm: computed once for each source, whatever the number of slots that read it.
+
+    Each slot has running statistics of its own, for it may run when others do not.
+
+    Args:
+        slots: number of slots.
+        channels: channels C of a node.
+        stride: 1 or 2.
+        average: average pool or max pool.
+    """
+
+    mean: Tensor
+    var: Tensor
+
+    def __init__(self, slots: int, channels: int, stride: int, average: bool) -> None:
+        super().__init__()
+        self.channels, self.stride, self.average = channels, stride, average
+        self.register_buffer("mean", torch.zeros(slots, channels))
+        self.register_buffer("var", torch.ones(slots, channels))
+
+    def forward(self, x: Sources, route: Route, sums: Sums | None) -> Sums:
+        """The targets' sums plus the weighted pools of the sources."""
+        if self.average:
+            pooled = functional.avg_pool2d(x, 3, self.stride, padding=1, count_include_pad=False)
+        else:
+            pooled = functional.max_pool2d(x, 3, self.stride, padding=1)
+        chosen = slice(None) if route.chosen is None else route.chosen
+        return self._train(pooled, route, chosen, sums) if self.training else self._test(pooled, route, chosen, sums)
+
+    def _train(self, pooled: Tensor, route: Route, chosen: slice | Tensor, sums: Tensor | None) -> Tensor:
+        mean, var = pooled.new_zeros(pooled.shape[1]), pooled.new_zeros(pooled.shape[1])
+        normal = functional.batch_norm(pooled, mean, var, training=True, momentum=1.0)  # sets them to the batch's
+        for running, batch in ((self.mean, mean), (self.var, var)):
+            running[chosen] = running[chosen].lerp(route.owner @ batch.view(-1, self.channels), MOMENTUM)
+        return per_pixel(normal, spread(route.mix, self.channels), sums)
+
+    def _test(self, pooled: Tensor, route: Route, chosen: slice | Tensor, sums: Tensor | None) -> Tensor:
+        scale = route.weight[:, None] * (self.var[chosen] + EPSILON).rsqrt()
+        shift = torch.einsum("st,sc->tc", route.target, -self.mean[chosen] * scale).flatten()
+        identity = torch.eye(self.channels, dtype=pooled.dtype, device=pooled.device)
+        matrix = torch.einsum("sr,st,sc,cd->rctd", route.owner, route.target, scale, identity)
+        return per_pixel(pooled, matrix.reshape(pooled.shape[1], -1), sums) + shift[:, None, None]
+
+
+class EdgeGroup(nn.Module):
+    """All operations on the edges of one group.
+
+    Args:
+        group: the edges.
+        channels: channels C of a node.
+        stride: stride of the edges.
+    """
+
+    def __init__(self, group: Group, channels: int, stride: int) -> None:
+        super().__init__()
+        self.channels, self.stride = channels, stride
+        self.ops = nn.ModuleDict()
+        for name, places in group.places.items():
+            slots = len(places)
+            if name in _CONVOLUTIONS:
+                self.ops[name] = _CONVOLUTIONS[name](slots, channels, stride)
+            elif name.endswith("pool_3x3"):
+                self.ops[name] = SharedPool(slots, channels, stride, average=name.startswith("avg"))
+            elif name == "skip_connect" and stride == 2:
+                self.ops[name] = StackedReduce(slots, channels)
+
+    def forward(self, x: Sources, routes: Mapping[str, Route], sums: Sums | None) -> Sums | None:
+        """The targets' sums plus what these edges give them.
+
+        Args:
+            x: the group's sources, side by side.
+            routes: the operations that run.
+            sums: the targets' sums so far, side by side; None are empty sums.
+        """
+        rectified = torch.relu(x)
+        inputs: dict[tuple[int, ...], Tensor] = {}
+        for name, route in routes.items():
+            if name == "skip_connect" and self.stride == 1:
+                sums = per_pixel(x, spread(route.mix, self.channels), sums)
+                continue
+            op = self.ops[name]
+            if isinstance(op, SharedPool):
+                sums = op(x, route, sums)
+                continue
+            if isinstance(op, StackedReduce):
+                y = op(rectified, route.owner, route.chosen, route.weight)
+            else:
+                if route.sources not in inputs:
+                    inputs[route.sources] = _repeat(rectified, route.sources, self.channels)
+                y = op(inputs[route.sources], route.chosen, route.weight)
+            sums = per_pixel(y, spread(route.target, self.channels), sums)
+        return sums
+
+
+def _repeat(x: Sources, sources: tuple[int, ...], channels: int) -> Float[Tensor, "batch slots_channels height width"]:
+    """The source of each slot, side by side."""
+    count = x.shape[1] // channels
+    if sources == tuple(range(count)):
+        return x
+    if sources == tuple(range(count)) * (len(sources) // count):
+        return x.permute(0, 2, 3, 1).repeat(1, 1, 1, len(sources) // count).permute(0, 3, 1, 2)  # keeps channels_last
+    parts = x.chunk(count, dim=1)
+    return torch.cat([parts[source] for source in sources], dim=1)

@@ -1,0 +1,133 @@
+"""Which operations run on which edges: the edges of a cell in groups, and the weights of a call put in their order."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor
+from torch.nn import functional
+
+from zarts.spaces import Space
+
+__all__ = ["Group", "Place", "Route", "Running", "layout", "route"]
+
+
+@dataclass(frozen=True)
+class Place:
+    """An operation on an edge.
+
+    Args:
+        edge: row of alpha.
+        op: column of alpha.
+        source: position of the edge's source among the sources of its group.
+        target: position of the edge's target among the nodes behind those sources.
+    """
+
+    edge: int
+    op: int
+    source: int
+    target: int
+
+
+@dataclass(frozen=True)
+class Group:
+    """The edges that leave nodes which are ready at the same time.
+
+    Args:
+        behind: the first node behind them.
+        sources: number R of those nodes.
+        targets: number T of nodes behind them.
+        places: for each operation the edges with it, its slots, ordered by target and then by source.
+    """
+
+    behind: int
+    sources: int
+    targets: int
+    places: dict[str, tuple[Place, ...]]
+
+
+@dataclass(frozen=True)
+class Route:
+    """The running slots of one operation in a group, s of them.
+
+    Args:
+        sources: source of each slot.
+        chosen: the running slots among all; None if all run.
+        weight: weight of each.
+        owner: one-hot rows: which source a slot reads.
+        target: one-hot rows: which target a slot enters.
+        mix: weight from each source to each target, for operations that are the same for all targets.
+    """
+
+    sources: tuple[int, ...]
+    chosen: Int[Tensor, " s"] | None
+    weight: Float[Tensor, " s"]
+    owner: Float[Tensor, "s sources"]
+    target: Float[Tensor, "s targets"]
+    mix: Float[Tensor, "sources targets"]
+
+
+@dataclass(frozen=True)
+class Running:
+    """What runs in the cells of one type.
+
+    Args:
+        groups: for each group the operations, but for `none` and `noise`.
+        noise: target and weight of each edge with running `noise`, in the order of the edges.
+    """
+
+    groups: list[dict[str, Route]]
+    noise: list[tuple[int, Float[Tensor, ""]]]
+
+
+def layout(space: Space, kind: str) -> list[Group]:
+    """The groups of a cell type: the edges that leave the inputs, and then for each node those that leave it."""
+    last = space.inputs + space.nodes
+    ready = [tuple(range(space.inputs)), *((node,) for node in range(space.inputs, last - 1))]
+    return [_group(space, kind, sources) for sources in ready]
+
+
+def _group(space: Space, kind: str, sources: tuple[int, ...]) -> Group:
+    behind = sources[-1] + 1
+    found: dict[str, list[Place]] = {}
+    for edge, (target, source) in enumerate(space.edges):
+        if source in sources:
+            for op, name in enumerate(space.candidates[kind][edge]):
+                place = Place(edge, op, sources.index(source), target - behind)
+                found.setdefault(name, []).append(place)
+    return Group(behind, len(sources), space.inputs + space.nodes - behind, {n: tuple(p) for n, p in found.items()})
+
+
+def route(groups: list[Group], weights: Float[Tensor, "edges ops"]) -> Running:
+    """The operations that run: all, or with constant weights only those whose weight is not 0."""
+    rows = None if weights.requires_grad else weights.tolist()
+    routes: list[dict[str, Route]] = []
+    noise = []
+    for group in groups:
+        running = {}
+        for name, places in group.places.items():
+            kept = [slot for slot, place in enumerate(places) if rows is None or rows[place.edge][place.op] != 0]
+            if name == "noise":
+                noise += [(places[slot].edge, places[slot].op, group.behind + places[slot].target) for slot in kept]
+            elif kept and name != "none":
+                running[name] = _route(group, places, kept, weights)
+        routes.append(running)
+    first = groups[0].behind
+    return Running(routes, [(node - first, weights[edge, op]) for edge, op, node in sorted(noise)])
+
+
+def _route(group: Group, places: tuple[Place, ...], kept: list[int], weights: Tensor) -> Route:
+    running = [places[slot] for slot in kept]
+    device = weights.device
+    chosen = None if len(kept) == len(places) else torch.tensor(kept, device=device)
+    weight = weights[[place.edge for place in running], [place.op for place in running]]
+    sources = tuple(place.source for place in running)
+
+    def one_hot(positions: tuple[int, ...], count: int) -> Tensor:
+        return functional.one_hot(torch.tensor(positions, device=device), count).to(weights.dtype)
+
+    owner = one_hot(sources, group.sources)
+    target = one_hot(tuple(place.target for place in running), group.targets)
+    return Route(sources, chosen, weight, owner, target, owner.T @ (weight[:, None] * target))

@@ -1,0 +1,288 @@
+"""The command line, in this process: what it prints, one line of error, exit codes."""
+
+import errno
+import json
+import os
+import re
+from pathlib import Path
+
+import pytest
+import torch
+import yaml
+
+from small import SMALL, TRAIN, leftovers, options, outcome, small
+from zarts.config import RetrainSettings, SearchSettings, preset_names, retrain_settings, search_settings
+from zarts.methods import METHODS
+from zarts.spaces import SPACES, published_sources
+
+pytestmark = pytest.mark.usefixtures("no_pictures")
+
+
+def one_line(err):
+    """The message, which is one line."""
+    assert err.startswith("zarts: ")
+    assert err.count("\n") == 1, err
+    return err.removeprefix("zarts: ").rstrip()
+
+
+def test_search_then_retrain_then_evaluate(command, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    code, out, err = command("search", *options(SMALL))
+    assert (code, err) == (0, ""), "quiet when not a terminal"
+    run = "runs/search/digits-s2-zarts-mgs-seed0"
+    assert re.fullmatch(
+        rf"normal: .*\nreduce: .*\nfound in \d+ s; report: {run}/report.html\ntrain it: zarts retrain {run}\n", out
+    )
+    code, out, err = command("retrain", run, *options({k: v for k, v in TRAIN.items() if k != "data"}))
+    assert (code, err) == (0, "")
+    accuracy = re.search(r"test accuracy: (\d+\.\d\d) % \(last epoch\)\nparameters: [\d,]+   mult-adds: [\d,]+", out)[1]
+    trained = "runs/retrain/digits-s2-zarts-mgs-seed0-retrained-seed0"
+    assert f"model: {trained}/model.safetensors; report: {trained}/report.html\n" in out
+    assert command("evaluate", trained) == (0, f"test accuracy: {accuracy} %\n", "")
+    code, out, err = command("evaluate", run)
+    assert (code, one_line(err)) == (1, f"{run}: not the folder of a retrain run")
+    code, out, err = command("search", "--resume", run)
+    assert (code, err) == (0, "")
+    code, out, err = command("search", *options(SMALL), "--out", run)
+    assert code == 2
+    message = f"{run} exists: no run is overwritten; choose another --out, or go on with `zarts search --resume {run}`"
+    assert one_line(err) == message
+
+
+@pytest.mark.parametrize(
+    ("words", "code", "message"),
+    [
+        ("search --epoch 3", 2, r"No such option: --epoch .*--epochs"),
+        ("search --epochs", 2, r"'--epochs' requires an argument"),
+        ("serch", 2, r"No such command 'serch'. Did you mean 'search'\?"),
+        ("search --epochs three", 2, r"epochs = 'three' \(options\): should be a valid integer"),
+        ("search --samples 0", 2, r"samples = '0' \(options\): should be greater than or equal to 1"),
+        ("search --inner-steps -1", 2, r"inner_steps = '-1' \(options\)"),
+        ("search --tau 0", 2, r"tau = '0' \(options\): should be greater than 0 or should be 'auto'"),
+        ("search --sigma -1", 2, r"sigma = '-1' \(options\): should be greater than 0"),
+        ("search --preset quik", 2, r"unknown preset 'quik': did you mean 'quick'\?"),
+        ("search --method zarts-msg", 2, r"unknown method 'zarts-msg': did you mean 'zarts-mgs'\?"),
+        ("search --space s9 --out never", 2, r"unknown space 's9': did you mean 's4'\?"),
+        ("search --data digit --out never", 2, r"unknown data set 'digit': did you mean 'digits'\?"),
+        ("search --data no/such --out never", 3, r"no/such: not found; expected a folder of images"),
+        ("search --subset 64 --out never", 3, r"batches 'train' have 32 images, fewer than one batch of 64"),
+        ("search --set epochs", 2, r"--set epochs: expected key=value, for example --set epochs=20"),
+        ("search --set epochs=[", 2, r"--set epochs=\[: the value cannot be read as YAML"),
+        ("search --set epoch=3", 2, r"unknown setting 'epoch': did you mean 'epochs'\?"),
+        ("search --set epochs=", 2, r"epochs = None \(options\): should be a valid integer"),
+        ("search --config none.yaml", 2, r"none\.yaml: cannot read settings"),
+        ("search --device toaster --out never", 2, r"device 'toaster' cannot be used"),
+        ("search --resume none", 1, "none: no such run folder"),
+        ("search --resume none --epochs 3", 2, "--resume none goes on with the settings of that run: leave everything"),
+        ("search --resume none --print-config", 2, "--resume none goes on with the settings of that run"),
+        ("retrain", 2, "retrain what\\? name a search run, a genotype file, or a genotype of `zarts list genotypes`"),
+        ("retrain --resume none DARTS_V2", 2, "--resume none goes on with the settings of that run"),
+        ("retrain DARTS_V3", 1, "unknown run folder, genotype file or published genotype 'DARTS_V3': did you mean"),
+        ("retrain DARTS_V2 --drop-path 1", 2, r"drop_path = '1' \(options\): should be less than 1"),
+        ("retrain .", 1, r"not a run folder"),
+        ("evaluate none", 1, "none: no such run folder"),
+        ("draw none.json", 1, "none.json: no such run folder or genotype file"),
+        ("draw DARTS_V2 --out /dev/null/x", 1, "/dev/null/x.*: cannot write"),
+        ("report none", 1, "none: not a run folder"),
+        ("list foo", 2, "'foo' is not one of 'methods', 'spaces', 'presets', 'genotypes'"),
+    ],
+)
+def test_one_line_that_says_what_is_wrong(command, tmp_path, monkeypatch, words, code, message):
+    monkeypatch.chdir(tmp_path)
+    got, out, err = command(*words.split())
+    assert re.search(message, one_line(err))
+    assert (got, out) == (code, "")
+    assert list(tmp_path.iterdir()) == [], "nothing is left behind"
+
+
+def test_debug_adds_the_traceback(command):
+    code, out, err = command("search", "--debug", "--preset", "quik")
+    assert (code, out) == (2, "")
+    assert err.startswith("Traceback (most recent call last):")
+    assert err.splitlines()[-1].startswith("zarts: unknown preset 'quik'")
+
+
+@pytest.mark.parametrize("words", [["--help"], ["search", "--help"], ["retrain", "--help"], ["evaluate", "--help"]])
+def test_help(command, words):
+    code, out, err = command(*words)
+    assert (code, err) == (0, "")
+    assert "Usage" in out
+
+
+@pytest.mark.parametrize(("name", "kind"), [("search", SearchSettings), ("retrain", RetrainSettings)])
+def test_every_setting_is_an_option(command, monkeypatch, name, kind):
+    monkeypatch.setenv("COLUMNS", "200")
+    out = command(name, "--help")[1]
+    for field in kind.model_fields:
+        assert f"--{field.replace('_', '-')}" in out
+
+
+def test_no_command_shows_the_help(command):
+    code, out, err = command()
+    assert code == 2
+    assert "Usage" in out + err
+    assert "zarts: " not in err
+
+
+@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize("preset", [None, *preset_names()])
+def test_printed_settings_read_back_the_same(command, tmp_path, method, preset):
+    chosen = [] if preset is None else ["--preset", preset]
+    code, out, _ = (
+        command("search", "--method", method, *chosen, "--seed", 3, "--no-flip", "--print-config")
+        if (method != "random")
+        else command("search", "--method", method, *chosen, "--seed", 3, "--print-config")
+    )
+    assert code == 0
+    path = tmp_path / "printed.yaml"
+    path.write_text(out)
+    given = {"method": method, "seed": 3} | ({} if method == "random" else {"flip": False})
+    assert search_settings({}, config=path) == search_settings(given, preset=preset)
+    assert command("search", "--config", path, "--print-config")[1] == out
+
+
+def test_printed_settings_of_a_retraining(command, tmp_path, searched):
+    code, out, _ = command("retrain", searched.run, "--preset", "quick", "--subset", 64, "--print-config")
+    assert code == 0
+    path = tmp_path / "printed.yaml"
+    path.write_text(out)
+    assert retrain_settings({}, config=path) == retrain_settings({"subset": 64}, preset="quick")
+
+
+def test_the_last_word(command, tmp_path):
+    """Preset < file < options < --set."""
+    path = tmp_path / "c.yaml"
+    path.write_text("search: {batch_size: 11, epochs: 21, cells: 6}")
+    words = ["--preset", "quick", "--config", path, "--epochs", 22, "--cells", 7, "--set", "cells=9", "--print-config"]
+    printed = yaml.safe_load(command("search", *words)[1])["search"]
+    assert (printed["batch_size"], printed["epochs"], printed["cells"], printed["channels"]) == (11, 22, 9, 4)
+    printed = yaml.safe_load(command("search", "--set", "flip=null", "--flip", "--print-config")[1])["search"]
+    assert printed["flip"] is None
+
+
+@pytest.mark.parametrize(
+    ("kind", "names"),
+    [("methods", METHODS), ("spaces", SPACES), ("presets", preset_names()), ("genotypes", published_sources())],
+)
+def test_list(command, monkeypatch, kind, names):
+    monkeypatch.setenv("COLUMNS", "400")
+    code, out, err = command("list", kind)
+    assert (code, err) == (0, "")
+    assert set(names) <= set(out.split())
+
+
+def test_draw_and_report(command, tmp_path, retrained):
+    code, out, _ = command("draw", "DARTS_V2", "--out", tmp_path / "cells")
+    assert code == 0
+    paths = out.split()
+    assert len(paths) == 4
+    assert all(Path(path).stat().st_size > 500 for path in paths)
+    assert command("draw", retrained.run, "--out", tmp_path / "own")[0] == 0
+    before = (retrained.run / "report.html").stat().st_mtime_ns
+    code, out, _ = command("report", retrained.run)
+    assert (code, out.strip()) == (0, str(retrained.run / "report.html"))
+    assert (retrained.run / "report.html").stat().st_mtime_ns > before
+
+
+def folder(photos, problem):
+    if problem == "one class":
+        for name in ("bee", "cat"):
+            for path in (photos / name).iterdir():
+                path.unlink()
+            (photos / name).rmdir()
+    elif problem == "empty class":
+        for path in (photos / "bee").iterdir():
+            path.unlink()
+    elif problem == "broken":
+        for path in (photos / "bee").iterdir():
+            path.write_bytes(path.read_bytes()[:40])
+    return photos
+
+
+@pytest.mark.parametrize(
+    ("problem", "message"),
+    [
+        ("one class", r"photos: has one class, 'ant'; expected two or more sub-folders, one a class"),
+        ("empty class", r"photos: class 'bee' has no images .*; add some or remove the folder"),
+        ("broken", r"photos/bee/\d\d\.png"),
+        ("few", r"batches 'train' have 19 images, fewer than one batch of 20; take --batch-size 19 or less"),
+    ],
+)
+def test_bad_folders(command, tmp_path, photos, problem, message):
+    settings = {**SMALL, "data": folder(photos, problem), "image_size": 8, "subset": 38, "batch_size": 20}
+    del settings["subset"]
+    code, out, err = command("search", *options(settings), "--out", tmp_path / "run")
+    assert (code, out) == (3, "")
+    assert re.search(message, one_line(err))
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_run_folder_among_the_images(command, photos, monkeypatch):
+    monkeypatch.chdir(photos)
+    code, _, err = command("search", *options({**SMALL, "data": "."}))
+    assert code == 2
+    assert one_line(err).startswith("runs/search/images-s2-zarts-mgs-seed0 lies in the folder of images ., whose")
+    assert not (photos / "runs").exists()
+
+
+@pytest.mark.parametrize("failing", [1, 3])
+def test_a_full_disk(command, tmp_path, monkeypatch, failing, searched):
+    """Files are flushed: config, env, split, checkpoint 0, genotype 1, checkpoint 1, ..."""
+    run, real, calls = tmp_path / "run", os.fsync, []
+
+    def fsync(descriptor):
+        calls.append(descriptor)
+        if len(calls) >= 3 + failing:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        real(descriptor)
+
+    monkeypatch.setattr(os, "fsync", fsync)
+    code, out, err = command("search", *options(SMALL), "--out", run)
+    assert (code, out) == (1, "")
+    message = one_line(err)
+    assert message.endswith("checkpoint.pt: cannot be written (No space left on device); what was there is as it was")
+    monkeypatch.setattr(os, "fsync", real)
+    if failing == 1:
+        assert not run.exists(), "nothing was computed"
+        return
+    assert leftovers(run) == []
+    assert torch.load(run / "checkpoint.pt", weights_only=True)["epoch"] == 0
+    assert command("search", "--resume", run)[0] == 0
+    assert outcome(run) == outcome(searched.run)
+
+
+def test_a_full_disk_for_the_events(command, tmp_path, monkeypatch):
+    real = Path.open
+
+    def open_(self, *words, **more):
+        if self.name == "metrics.jsonl":
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        return real(self, *words, **more)
+
+    monkeypatch.setattr(Path, "open", open_)
+    code, _, err = command("search", *options(SMALL), "--out", tmp_path / "run")
+    assert code == 1
+    assert one_line(err).endswith("run: metrics.jsonl cannot be written (No space left on device)")
+
+
+def test_a_diverged_search(command, tmp_path):
+    code, _, err = command("search", *options({**SMALL, "learning_rate": 1e30}), "--out", tmp_path / "run")
+    assert code == 1
+    assert re.match(r"the training loss is (nan|inf): take a smaller learning rate", one_line(err))
+    assert torch.load(tmp_path / "run/checkpoint.pt", weights_only=True)["epoch"] == 0
+
+
+def test_a_name_that_the_shell_would_split(command, tmp_path):
+    run = tmp_path / "my run"
+    code, out, _ = command("search", *options(small("random")), "--out", run)
+    assert code == 0
+    assert f"train it: zarts retrain '{run}'" in out
+    assert json.loads((run / "result.json").read_text())["method"] == "random"
+
+
+def test_one_candidate(command, tmp_path):
+    words = options({**SMALL, "samples": 1, "antithetic": False})
+    assert command("search", *words, "--out", tmp_path / "run")[0] == 0
+    code, _, err = command("search", *options({**SMALL, "samples": 1}), "--out", tmp_path / "other")
+    assert code == 2
+    assert "samples needs an even number, got 1: or set antithetic to false" in one_line(err)

@@ -1,0 +1,154 @@
+"""The command line in processes of its own: signals, kills, limits of the system, imports."""
+
+import random
+import re
+import resource
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+
+import zarts
+from small import SMALL, TRAIN, ZARTS, finish, leftovers, options, outcome, start, stop_at
+
+LONG = {**SMALL, "subset": 120, "epochs": 3, "batch_size": 20, "alpha_every": 2}
+
+
+def wait_for_lines(process, file, lines, seconds=90):
+    """Until the run has logged so many events."""
+    end = time.monotonic() + seconds
+    while time.monotonic() < end:
+        if file.exists() and file.read_bytes().count(b"\n") >= lines:
+            return
+        assert process.poll() is None, process.communicate()
+        time.sleep(0.01)
+    raise AssertionError("the run is too slow")
+
+
+@pytest.fixture(scope="module")
+def straight(tmp_path_factory):
+    """An uninterrupted search."""
+    return zarts.search(out=tmp_path_factory.mktemp("straight") / "run", **LONG)
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("no_pictures")
+def test_killed_at_random_moments(tmp_path, command, straight):
+    """Kill -9 a search, resume it, kill it again, and again; then let it finish."""
+    run, dice = tmp_path / "run", random.Random(0)
+    total = len(straight.history)
+    for number in range(3):
+        words = ["--resume", run] if number else [*options(LONG), "--out", run]
+        process = start("search", *words)
+        done = (run / "metrics.jsonl").read_bytes().count(b"\n") if number else 0
+        wait_for_lines(process, run / "metrics.jsonl", min(done + dice.randint(1, 3), total - 4))
+        time.sleep(dice.uniform(0, 0.15))
+        process.kill()
+        assert finish(process)[0] == -signal.SIGKILL
+        assert not (run / "result.json").exists()
+    assert command("search", "--resume", run)[0] == 0
+    assert outcome(run) == outcome(straight.run)
+    assert leftovers(run) == []
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("no_pictures")
+def test_a_search_is_asked_to_stop(tmp_path, command, straight):
+    run = tmp_path / "run"
+    process = start("search", *options(LONG), "--out", run)
+    wait_for_lines(process, run / "metrics.jsonl", 3)
+    process.send_signal(signal.SIGINT)
+    assert finish(process) == (
+        130,
+        "",
+        f"zarts: interrupted: saved in {run}; go on with `zarts search --resume {run}`\n",
+    )
+    assert not (run / "result.json").exists()
+    assert command("search", "--resume", run)[0] == 0
+    assert outcome(run) == outcome(straight.run)
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("no_pictures")
+def test_a_retraining_is_asked_to_stop(tmp_path, command, searched):
+    settings = {**TRAIN, "epochs": 12, "drop_path": 0.3, "batch_size": 32}
+    run = tmp_path / "run"
+    process = start("retrain", searched.run, *options(settings), "--out", run)
+    wait_for_lines(process, run / "metrics.jsonl", 2)
+    process.send_signal(signal.SIGTERM)
+    code, out, err = finish(process)
+    assert (code, out) == (130, "")
+    assert err == f"zarts: interrupted: saved in {run}; go on with `zarts retrain --resume {run}`\n"
+    assert command("retrain", "--resume", run)[0] == 0
+    whole = zarts.retrain(searched.run, out=tmp_path / "whole", **settings)
+    assert outcome(run) == outcome(whole.run)
+
+
+def test_asked_to_stop_before_there_is_anything_to_save(tmp_path, command):
+    """Ctrl-C while images are loaded, and the second Ctrl-C of an impatient user: nothing but the exit code."""
+    code = """
+import sys, zarts.cli, zarts.api
+def load(*words): raise KeyboardInterrupt
+zarts.api.start_search = load
+sys.argv = ["zarts", "search"]
+zarts.cli.main()
+"""
+    process = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert (process.returncode, process.stdout, process.stderr) == (130, "", "zarts: interrupted\n")
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("no_pictures")
+def test_a_limit_on_the_size_of_files(tmp_path, command, monkeypatch, searched):
+    """The first checkpoint has no momentum and is half as large as the others: the second does not fit."""
+    monkeypatch.setattr(sys.modules["zarts.engine.search"], "stop_request", stop_at(1))
+    assert command("search", *options(SMALL), "--out", tmp_path / "first")[0] == 130
+    monkeypatch.setattr(sys.modules["zarts.engine.search"], "stop_request", stop_at(0))
+    small, large = ((r / "checkpoint.pt").stat().st_size for r in (tmp_path / "first", searched.run))
+    assert small < large
+    limit, run = (small + large) // 2, tmp_path / "run"
+    process = start(
+        "search",
+        *options(SMALL),
+        "--out",
+        run,
+        preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit)),
+    )
+    code, out, err = finish(process)
+    message = f"zarts: {run}/checkpoint.pt: cannot be written (File too large); what was there is as it was\n"
+    assert (code, out, err) == (1, "", message)
+    assert leftovers(run) == []
+    assert command("search", "--resume", run)[0] == 0
+    assert outcome(run) == outcome(searched.run)
+
+
+def test_exit_codes(tmp_path):
+    (tmp_path / "empty").mkdir()
+    for words, code, message in (
+        (["search", "--preset", "quik"], 2, "zarts: unknown preset 'quik': did you mean 'quick'?"),
+        (["search", "--resume", tmp_path / "none"], 1, f"zarts: {tmp_path}/none: no such run folder"),
+        (["search", "--data", tmp_path / "empty", "--out", tmp_path / "x"], 3, f"zarts: {tmp_path}/empty: has no sub"),
+    ):
+        got, out, err = finish(start(*words))
+        assert (got, out, err.count("\n")) == (code, "", 1)
+        assert err.startswith(message)
+        assert "Traceback" not in err
+
+
+def test_help_imports_no_torch():
+    words = [sys.executable, "-X", "importtime", *ZARTS, "--help"]
+    process = subprocess.run(words, capture_output=True, text=True, check=True)
+    modules = {line.split("|")[-1].strip() for line in process.stderr.splitlines()}
+    assert "zarts.cli.commands" in modules
+    assert not {m.split(".")[0] for m in modules} & {"torch", "torchvision", "numpy", "sklearn", "matplotlib"}
+    assert re.search(r"search .*retrain .*evaluate", process.stdout, re.DOTALL)
+
+
+def test_a_reader_that_leaves_early():
+    process = start("list", "genotypes")
+    process.stdout.close()
+    process.wait(60)
+    assert process.stderr.read() == ""
+    process.stderr.close()

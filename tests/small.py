@@ -1,0 +1,117 @@
+"""The smallest runs that go through every step, and what is compared between two of them."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+from zarts.config import SearchSettings
+
+EVERY = {
+    "data": "digits",
+    "space": "s2",
+    "subset": 64,
+    "channels": 2,
+    "cells": 3,
+    "batch_size": 16,
+    "epochs": 2,
+    "warmup_epochs": 1,
+    "alpha_every": 1,
+    "val_batches": 1,
+}
+ZERO_ORDER = {"inner_steps": 1, "samples": 2, "esr_target": 0.6}
+SMALL = {**EVERY, **ZERO_ORDER}
+TRAIN = {
+    "data": "digits",
+    "subset": 64,
+    "channels": 2,
+    "cells": 3,
+    "batch_size": 16,
+    "epochs": 2,
+    "auxiliary_weight": 0.0,
+    "drop_path": 0.0,
+    "cutout": 0,
+}
+ZARTS = [str(Path(sys.executable).parent / "zarts")]
+
+
+def small(method: str, **other: object) -> dict:
+    """The settings of `SMALL` that the method uses, and `other`."""
+    from zarts.methods import get_method
+
+    update = get_method(method).update
+    fields = SearchSettings.model_fields
+    used = {k: v for k, v in SMALL.items() if update in (fields[k].json_schema_extra["used_by"] or [update])}
+    return {"method": method, **used, **other}
+
+
+def options(settings: dict) -> list[str]:
+    """Settings as options of the command line."""
+    words = []
+    for key, value in settings.items():
+        flag = key.replace("_", "-")
+        if isinstance(value, bool):
+            words.append(f"--{flag}" if value else f"--no-{flag}")
+        else:
+            words += [f"--{flag}", str(value)]
+    return words
+
+
+def start(*words: object, **more: object) -> subprocess.Popen:
+    """`zarts WORDS` in a process of its own."""
+    environment = {**os.environ, "OMP_NUM_THREADS": "1", "COLUMNS": "200"}
+    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
+    return subprocess.Popen([*ZARTS, *map(str, words)], env=environment, **{**pipes, **more})
+
+
+def finish(process: subprocess.Popen) -> tuple[int, str, str]:
+    """Exit code, standard output and standard error."""
+    out, err = process.communicate(timeout=100)
+    return process.returncode, out, err
+
+
+def untimed(data: object) -> object:
+    """Plain data without its `seconds`."""
+    if isinstance(data, dict):
+        return {k: untimed(v) for k, v in data.items() if k != "seconds"}
+    return [untimed(v) for v in data] if isinstance(data, list) else data
+
+
+def outcome(run: Path) -> dict:
+    """All that a resumed run must share with an uninterrupted one, to the last bit."""
+    lines = (run / "metrics.jsonl").read_text().splitlines()
+    return {
+        "result": untimed(json.loads((run / "result.json").read_text())),
+        "metrics": [untimed(json.loads(line)) for line in lines],
+        "genotype": (run / "genotype.json").read_text(),
+        "epochs": {p.name: p.read_text() for p in sorted((run / "genotypes").glob("*"))},
+    }
+
+
+def leftovers(run: Path) -> list[str]:
+    """Temporary files that should not be there."""
+    return [p.name for p in run.rglob(".*")]
+
+
+def stop_at(number: int):
+    """A stand-in for `stop_request` whose check asks to stop at the given call (0: never)."""
+    from contextlib import contextmanager
+
+    from zarts.engine.stop import StopRequest
+
+    class Stop(StopRequest):
+        calls = 0
+
+        def check(self) -> None:
+            self.calls += 1
+            self.asked = self.calls == number
+            super().check()
+
+    @contextmanager
+    def request(way_on: str = ""):
+        yield Stop(way_on)
+
+    return request

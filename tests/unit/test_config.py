@@ -1,0 +1,230 @@
+"""Settings: layers, names, ranges, and the same defaults everywhere."""
+
+import inspect
+from importlib import resources
+from pathlib import Path
+
+import pytest
+import yaml
+
+from small import small
+from zarts.config import (
+    RetrainSettings,
+    SearchSettings,
+    dump,
+    preset_layer,
+    preset_names,
+    preset_summary,
+    retrain_settings,
+    search_settings,
+)
+from zarts.errors import DataError, DivergedError, Interrupted, RunError, SettingsError, ZartsError, unknown
+from zarts.methods import METHODS, get_method
+from zarts.updates import UPDATES
+from zarts.zo import OPTIMIZERS
+
+
+def written(tmp_path, data):
+    path = tmp_path / "settings.yaml"
+    path.write_text(yaml.safe_dump(data))
+    return path
+
+
+def test_later_layers_win(tmp_path):
+    assert search_settings({}).batch_size == SearchSettings.model_fields["batch_size"].default == 64
+    assert search_settings({}, preset="quick").batch_size == 32
+    config = written(tmp_path, {"search": {"batch_size": 20, "epochs": 9}, "retrain": {"batch_size": 21}})
+    assert search_settings({}, preset="quick", config=config).batch_size == 20
+    assert search_settings({"batch_size": 10}, preset="quick", config=config).batch_size == 10
+    assert search_settings({"batch_size": 10}, preset="quick", config=config).epochs == 9
+    assert retrain_settings({}, preset="quick", config=config).batch_size == 21
+    assert retrain_settings({"batch_size": 7}, preset="quick", config=config).batch_size == 7
+
+
+def test_what_a_search_hands_down_is_above_the_preset_and_below_the_file(tmp_path):
+    given = {"data": "cifar10", "image_size": 16}
+    assert retrain_settings({}, preset="quick", inherited=given).data == "cifar10"
+    config = written(tmp_path, {"data": "svhn"})
+    resolved = retrain_settings({}, preset="quick", inherited=given, config=config)
+    assert (resolved.data, resolved.image_size) == ("svhn", 16)
+
+
+def test_defaults_of_the_method():
+    assert search_settings({"method": "darts"}).alpha_lr == 3e-4
+    assert search_settings({"method": "darts", "alpha_lr": 0.1}).alpha_lr == 0.1
+    assert search_settings({"method": "darts"}, preset="quick").alpha_every == 1
+
+
+def test_a_file_need_not_have_sections_and_may_be_empty(tmp_path):
+    assert search_settings({}, config=written(tmp_path, {"epochs": 33})).epochs == 33
+    assert search_settings({}, config=written(tmp_path, None)) == search_settings({})
+    assert search_settings({}, config=written(tmp_path, {"retrain": {"epochs": 5}})) == search_settings({})
+
+
+@pytest.mark.parametrize("content", ["a: [", "- 1\n- 2", "just words", "1: 2"])
+def test_a_file_that_is_no_settings(tmp_path, content):
+    path = tmp_path / "bad.yaml"
+    path.write_text(content)
+    with pytest.raises(SettingsError, match=r"bad\.yaml: (cannot read settings|expected lines `setting: value`)"):
+        search_settings({}, config=path)
+
+
+def test_a_file_that_is_not_there(tmp_path):
+    with pytest.raises(SettingsError, match=r"none\.yaml: cannot read settings \(.*No such file"):
+        search_settings({}, config=tmp_path / "none.yaml")
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"epoch": 3}, r"options: unknown setting 'epoch': did you mean 'epochs'\?"),
+        ({"inner_step": 3}, r"unknown setting 'inner_step': did you mean 'inner_steps'\?"),
+        ({"method": "zarts-msg"}, r"unknown method 'zarts-msg': did you mean 'zarts-mgs'\?"),
+        ({"inner_steps": -1}, r"inner_steps = -1 \(options\): should be greater than or equal to 0"),
+        ({"samples": 0}, r"samples = 0 \(options\): should be greater than or equal to 1"),
+        ({"samples": 2.5}, r"samples = 2.5 \(options\): should be a valid integer"),
+        ({"tau": 0}, r"tau = 0 \(options\): should be greater than 0 or should be 'auto'"),
+        ({"tau": "warm"}, r"tau = 'warm' \(options\): should be a valid number, .* or should be 'auto'"),
+        ({"sigma": -0.1}, r"sigma = -0.1 \(options\): should be greater than 0"),
+        ({"sigma": float("inf")}, r"sigma = inf \(options\): should be a finite number"),
+        ({"mixture_lambda": 1.1}, r"mixture_lambda = 1.1 \(options\): should be less than or equal to 1"),
+        ({"esr_target": 1}, r"esr_target = 1 \(options\): should be less than 1"),
+        ({"val_batches": 0}, r"val_batches = 0 \(options\): should be greater than or equal to 1"),
+        ({"alpha_every": 0}, r"alpha_every = 0"),
+        ({"epochs": 0}, r"epochs = 0"),
+        ({"epochs": None}, r"epochs = None \(options\): should be a valid integer"),
+        ({"batch_size": 1}, r"batch_size = 1 \(options\): should be greater than or equal to 2"),
+        ({"cells": 2}, r"cells = 2"),
+        ({"channels": 0}, r"channels = 0"),
+        ({"learning_rate": 0}, r"learning_rate = 0"),
+        ({"momentum": 1}, r"momentum = 1"),
+        ({"image_size": 4}, r"image_size = 4"),
+        ({"seed": -1}, r"seed = -1"),
+        ({"seed": 2**63}, r"seed = 9223372036854775808 \(options\): should be less than"),
+        ({"proposal": "mix"}, r"proposal = 'mix' \(options\): should be 'mixture' or 'sum'"),
+        ({"weights": "hard"}, r"weights = 'hard'"),
+        ({"batch_norm": "none"}, r"batch_norm = 'none'"),
+        ({"flip": "perhaps"}, r"flip = 'perhaps' \(options\): should be a valid boolean"),
+        ({"warmup_epochs": 50}, r"warmup_epochs = 50 leaves no epoch of 50 in which alpha moves: take .* below 50"),
+        ({"method": "darts", "sigma": 0.1}, r"sigma \(options\) is not used by method 'darts': leave it out, .* mgs"),
+        ({"method": "zarts-gld", "samples": 4}, r"samples \(options\) is not used by method 'zarts-gld'"),
+        ({"method": "zarts-rs", "tau": 1.0}, r"tau \(options\) is not used by method 'zarts-rs'"),
+        ({"method": "random", "epochs": 4}, r"epochs \(options\) is not used by method 'random'"),
+        ({"radius_max": 1.0}, r"radius_max \(options\) is not used by method 'zarts-mgs'"),
+    ],
+)
+def test_refused(options, message):
+    with pytest.raises(SettingsError, match=message):
+        search_settings(options)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"drop_pth": 0.1}, r"unknown setting 'drop_pth': did you mean 'drop_path'\?"),
+        ({"drop_path": 1}, r"drop_path = 1 \(options\): should be less than 1"),
+        ({"auxiliary_weight": -1}, r"auxiliary_weight = -1"),
+        ({"label_smoothing": 1}, r"label_smoothing = 1"),
+        ({"space": "s2"}, r"unknown setting 'space'"),
+    ],
+)
+def test_refused_for_a_retraining(options, message):
+    with pytest.raises(SettingsError, match=message):
+        retrain_settings(options)
+
+
+def test_unknown_preset_names_the_nearest():
+    with pytest.raises(SettingsError, match=r"unknown preset 'quik': did you mean 'quick'\? known are .*quick"):
+        search_settings({}, preset="quik")
+    with pytest.raises(SettingsError, match="unknown preset"):
+        preset_layer("../methods", "search")
+
+
+def test_far_names_get_no_hint():
+    assert unknown("space", "zzz", ["s1", "darts"]) == "unknown space 'zzz': known are darts, s1"
+
+
+def test_unused_settings_of_a_preset_or_file_below_the_method_are_dropped(tmp_path):
+    config = written(tmp_path, {"sigma": 0.3, "epochs": 20})
+    settings = search_settings({"method": "darts"}, config=config)
+    assert settings.epochs == 20
+    assert settings.sigma == SearchSettings.model_fields["sigma"].default
+    with pytest.raises(SettingsError, match=r"settings\.yaml\) is not used by method 'darts'"):
+        search_settings({}, config=written(tmp_path, {"method": "darts", "sigma": 0.3}))
+    with pytest.raises(SettingsError, match=r"sigma \(options\) is not used by method 'darts'"):
+        search_settings({"sigma": 0.3}, config=written(tmp_path, {"method": "darts"}))
+    with pytest.raises(SettingsError, match=r"settings\.yaml: unknown setting 'sigm': did you mean 'sigma'"):
+        search_settings({"method": "darts"}, config=written(tmp_path, {"sigm": 0.3}))
+
+
+@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize("preset", [None, *preset_names()])
+def test_dumped_settings_read_back_the_same(tmp_path, method, preset):
+    settings = search_settings({"method": method, "seed": 5}, preset=preset)
+    assert search_settings({}, config=written(tmp_path, {"search": dump(settings)})) == settings
+    assert search_settings(dump(settings)) == settings
+
+
+@pytest.mark.parametrize("preset", preset_names())
+def test_every_preset_resolves_and_says_what_it_is(tmp_path, preset):
+    assert search_settings({}, preset=preset).method in METHODS
+    trained = retrain_settings({}, preset=preset)
+    assert retrain_settings({}, config=written(tmp_path, {"retrain": dump(trained)})) == trained
+    assert len(preset_summary(preset)) > 20
+    text = (resources.files("zarts") / "presets" / f"{preset}.yaml").read_text()
+    assert set(yaml.safe_load(text)) <= {"search", "retrain"}
+
+
+def test_the_papers_numbers():
+    paper = search_settings({}, preset="cifar10")
+    assert (paper.cells, paper.channels, paper.epochs, paper.samples, paper.inner_steps) == (8, 16, 50, 4, 10)
+    trained = retrain_settings({}, preset="cifar10")
+    assert (trained.cells, trained.channels, trained.epochs, trained.drop_path) == (20, 36, 600, 0.2)
+    assert (trained.auxiliary_weight, trained.cutout) == (0.4, 16)
+
+
+@pytest.mark.parametrize("name", OPTIMIZERS)
+def test_an_optimizers_own_defaults_are_those_of_the_settings(name):
+    """Alone or in a search, an optimizer does the same unless something else is said."""
+    (method,) = (m for m in METHODS.values() if m.update == name)
+    settings = search_settings({"method": method.name})
+    parameters = inspect.signature(OPTIMIZERS[name]).parameters.values()
+    own = {p.name: p.default for p in parameters if p.kind is p.KEYWORD_ONLY}
+    assert own == {key: getattr(settings, key) for key in own}
+    assert not {k: v for k, v in own.items() if k not in dump(settings)}, "a setting that the method says it ignores"
+
+
+def test_the_table_of_methods_has_names_that_exist():
+    from zarts.relax import RELAXATIONS
+    from zarts.select import SELECTIONS
+
+    for name, method in METHODS.items():
+        assert get_method(name).name == name
+        assert method.update in UPDATES or method.update == "none"
+        assert method.relaxation in RELAXATIONS or method.relaxation == "none"
+        assert method.selection in SELECTIONS
+        assert method.supernet in ("mixed", "none")
+        assert set(method.defaults) <= set(SearchSettings.model_fields)
+        assert method.paper
+        assert method.summary
+
+
+def test_every_setting_has_help_and_known_users():
+    for kind in (SearchSettings, RetrainSettings):
+        for name, field in kind.model_fields.items():
+            assert field.description, name
+            assert set(field.json_schema_extra["used_by"]) <= set(UPDATES), name
+
+
+def test_settings_are_frozen():
+    with pytest.raises(ValueError, match="frozen"):
+        search_settings(small("zarts-mgs")).epochs = 4
+
+
+def test_data_dir_is_a_path():
+    assert search_settings({"data_dir": "here"}).data_dir == Path("here")
+
+
+def test_exit_codes():
+    codes = {SettingsError: 2, DataError: 3, RunError: 1, DivergedError: 1, Interrupted: 130, ZartsError: 1}
+    assert {kind: kind.exit_code for kind in codes} == codes

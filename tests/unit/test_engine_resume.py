@@ -1,0 +1,230 @@
+"""An interrupted run that is resumed ends with the same bits as one that was not."""
+
+import json
+import os
+import sys
+
+import pytest
+import torch
+
+import zarts
+from small import SMALL, TRAIN, leftovers, outcome, small, stop_at
+from zarts.api import resume_retrain, resume_search
+from zarts.engine import Run
+from zarts.errors import DataError, Interrupted, RunError
+from zarts.methods import METHODS
+from zarts.spaces import Genotype
+
+pytestmark = pytest.mark.usefixtures("no_pictures")
+TRAINED = [name for name, method in METHODS.items() if method.supernet != "none"]
+
+
+def interrupt(monkeypatch, number):
+    for module in ("zarts.engine.search", "zarts.training.train"):
+        monkeypatch.setattr(sys.modules[module], "stop_request", stop_at(number))
+
+
+@pytest.fixture
+def stopped(tmp_path, monkeypatch):
+    """A search that was stopped in its second epoch, with its checkpoint."""
+    interrupt(monkeypatch, 6)
+    with pytest.raises(Interrupted):
+        zarts.search(out=tmp_path / "run", **SMALL)
+    interrupt(monkeypatch, 0)
+    return tmp_path / "run"
+
+
+@pytest.mark.parametrize("method", TRAINED)
+def test_search(tmp_path, monkeypatch, method):
+    """Stopped before a step, then in the middle of an alpha update (zero order) or before the last step."""
+    settings = small(method, space="s4")
+    straight = zarts.search(out=tmp_path / "straight", **settings)
+    interrupt(monkeypatch, 2)
+    run = tmp_path / "run"
+    with pytest.raises(Interrupted, match=rf"^interrupted: saved in {run}; go on with `zarts search --resume {run}`$"):
+        zarts.search(out=run, **settings)
+    interrupt(monkeypatch, 3 if method.startswith("darts") else 4)
+    with pytest.raises(Interrupted):
+        resume_search(run)
+    interrupt(monkeypatch, 0)
+    resumed = resume_search(run)
+    assert outcome(run) == outcome(straight.run)
+    assert all(torch.equal(straight.alphas[kind], resumed.alphas[kind]) for kind in straight.alphas)
+    assert leftovers(run) == []
+
+
+@pytest.mark.parametrize("number", [4, 8])
+def test_within_an_alpha_update(tmp_path, monkeypatch, searched, number):
+    interrupt(monkeypatch, number)
+    with pytest.raises(Interrupted):
+        zarts.search(out=tmp_path / "run", **SMALL)
+    interrupt(monkeypatch, 0)
+    resume_search(tmp_path / "run")
+    assert outcome(tmp_path / "run") == outcome(searched.run)
+
+
+def test_retrain_with_drop_path_and_auxiliary_head(tmp_path, monkeypatch, searched):
+    settings = {**TRAIN, "drop_path": 0.5, "auxiliary_weight": 0.4, "epochs": 3, "cutout": 2}
+    cells = searched.genotype.cells.items()
+    noisy = Genotype("s4", {k: tuple(tuple(c._replace(op="noise") for c in n) for n in nodes) for k, nodes in cells})
+    straight = zarts.retrain(noisy, out=tmp_path / "straight", **settings)
+    interrupt(monkeypatch, 3)
+    run = tmp_path / "run"
+    with pytest.raises(Interrupted, match=rf"^interrupted: saved in {run}; go on with `zarts retrain --resume {run}`$"):
+        zarts.retrain(noisy, out=run, **settings)
+    for number in (4, 2):
+        interrupt(monkeypatch, number)
+        with pytest.raises(Interrupted):
+            resume_retrain(run)
+    interrupt(monkeypatch, 0)
+    resume_retrain(run)
+    assert outcome(run) == outcome(straight.run)
+    ours, theirs = (zarts.load_model(r / "model.safetensors")[0].state_dict() for r in (run, straight.run))
+    assert all(torch.equal(ours[name], theirs[name]) for name in theirs)
+
+
+def test_events_after_the_checkpoint_are_forgotten_and_a_cut_line_is_mended(stopped, searched):
+    """Killed while it wrote: whole events, and half a line, that no checkpoint knows of."""
+    with (stopped / "metrics.jsonl").open("a") as file:
+        file.write('{"event": "alpha_step", "epoch": 2}\n{"event": "weight_ep')
+    (stopped / ".checkpoint.pt.x1y2z3").write_bytes(b"half a checkpoint")
+    resume_search(stopped)
+    assert outcome(stopped) == outcome(searched.run)
+    assert leftovers(stopped) == []
+
+
+def test_before_the_first_checkpoint_it_starts_from_the_beginning(tmp_path, searched):
+    run = tmp_path / "run"
+    run.mkdir()
+    (run / "config.yaml").write_bytes((searched.run / "config.yaml").read_bytes())
+    resume_search(run)
+    assert outcome(run) == outcome(searched.run)
+
+
+def test_a_finished_run_only_gives_its_result(searched, retrained):
+    before = {p: p.stat().st_mtime_ns for p in searched.run.rglob("*") if p.suffix in (".pt", ".jsonl", ".json")}
+    again = resume_search(searched.run)
+    assert (again.genotype, again.seconds, again.history) == (searched.genotype, searched.seconds, searched.history)
+    assert all(torch.equal(again.alphas[kind], searched.alphas[kind]) for kind in searched.alphas)
+    assert {p: p.stat().st_mtime_ns for p in before} == before
+    assert resume_retrain(retrained.run) == retrained
+
+
+@pytest.mark.parametrize("keep", [0, 10, 1000, -10])
+def test_a_checkpoint_cut_short(stopped, keep):
+    path = stopped / "checkpoint.pt"
+    path.write_bytes(path.read_bytes()[:keep])
+    with pytest.raises(RunError, match=r"checkpoint\.pt: cut short, damaged, or not a checkpoint"):
+        resume_search(stopped)
+
+
+def test_a_checkpoint_with_code_in_it(stopped):
+    torch.save({"format": os.system}, stopped / "checkpoint.pt")
+    with pytest.raises(RunError, match=r"checkpoint\.pt: cut short, damaged, or not a checkpoint"):
+        resume_search(stopped)
+
+
+@pytest.mark.parametrize("content", [[1], {"format": 1}, {"format": 2, "settings": {}}])
+def test_a_file_that_is_no_checkpoint(stopped, content):
+    torch.save(content, stopped / "checkpoint.pt")
+    with pytest.raises(RunError, match=r"checkpoint\.pt: not a checkpoint"):
+        resume_search(stopped)
+
+
+def test_a_checkpoint_that_is_gone(stopped):
+    (stopped / "checkpoint.pt").unlink()
+    with pytest.raises(RunError, match="there is no checkpoint; start the run again with another --out"):
+        resume_search(stopped)
+
+
+def test_a_checkpoint_of_another_run(stopped, tmp_path, monkeypatch):
+    interrupt(monkeypatch, 6)
+    with pytest.raises(Interrupted):
+        zarts.search(out=tmp_path / "other", **SMALL, seed=7)
+    (stopped / "checkpoint.pt").write_bytes((tmp_path / "other/checkpoint.pt").read_bytes())
+    with pytest.raises(RunError, match=r"belongs to another run: it has seed = 7, this run 0"):
+        resume_search(stopped)
+
+
+def test_a_checkpoint_of_another_genotype(tmp_path, monkeypatch, searched):
+    interrupt(monkeypatch, 2)
+    for name, source in (("one", "DARTS_V1"), ("two", "DARTS_V2")):
+        with pytest.raises(Interrupted):
+            zarts.retrain(source, out=tmp_path / name, **TRAIN)
+    (tmp_path / "one/checkpoint.pt").write_bytes((tmp_path / "two/checkpoint.pt").read_bytes())
+    with pytest.raises(RunError, match=r"belongs to another run: it has genotype = "):
+        resume_retrain(tmp_path / "one")
+
+
+def test_lost_events(stopped):
+    (stopped / "metrics.jsonl").write_text("")
+    with pytest.raises(RunError, match="is shorter than when the checkpoint was written: events are lost"):
+        resume_search(stopped)
+
+
+def test_edited_settings(stopped):
+    path = stopped / "config.yaml"
+    path.write_text(path.read_text().replace("epochs: 2", "epochs: 3"))
+    with pytest.raises(RunError, match=r"belongs to another run: it has epochs = 2, this run 3"):
+        resume_search(stopped)
+
+
+def test_images_that_came_since_are_left_out(tmp_path, monkeypatch, photos):
+    """The split of a resumed search is the one that it began with."""
+    settings = small("darts", data=str(photos), subset=None, image_size=8, epochs=1, warmup_epochs=0)
+    straight = zarts.search(out=tmp_path / "straight", **settings)
+    interrupt(monkeypatch, 2)
+    with pytest.raises(Interrupted):
+        zarts.search(out=tmp_path / "run", **settings)
+    (photos / "ant/new.png").write_bytes((photos / "ant/00.png").read_bytes())
+    interrupt(monkeypatch, 0)
+    notes = []
+    resume_search(tmp_path / "run", lambda e: notes.append(e["text"]) if e["event"] == "note" else None)
+    assert outcome(tmp_path / "run")["metrics"] == outcome(straight.run)["metrics"]
+    assert len(notes) == 1
+    assert "1 images came after the split" in notes[0]
+    split = json.loads((tmp_path / "run/split.json").read_text())
+    (photos / split["train"][0]).unlink()
+    (tmp_path / "run/result.json").unlink()
+    with pytest.raises(DataError, match=r"of the earlier split .* is not there any more"):
+        resume_search(tmp_path / "run")
+
+
+def test_folders_that_are_no_run(tmp_path, searched, retrained):
+    with pytest.raises(RunError, match="none: no such run folder"):
+        resume_search(tmp_path / "none")
+    with pytest.raises(RunError, match=r"not a run folder \(config.yaml cannot be read\)"):
+        resume_search(tmp_path)
+    with pytest.raises(RunError, match="not the folder of a retrain run"):
+        resume_retrain(searched.run)
+    with pytest.raises(RunError, match="not the folder of a search run"):
+        Run.open(retrained.run, "search")
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda r: "[]", r"result\.json: not the result of a search"),
+        (lambda r: "{", r"result\.json: cannot be read"),
+        (lambda r: json.dumps({**r, "alphas": None}), r"result\.json: not the result of a search"),
+        (lambda r: json.dumps({k: v for k, v in r.items() if k != "seconds"}), "not the result of a search"),
+        (
+            lambda r: json.dumps({**r, "genotype": {**r["genotype"], "space": "s1"}}),
+            "belongs to space 's1', not to 's2'",
+        ),
+        (lambda r: json.dumps({**r, "genotype": 3}), r"result\.json: not a genotype"),
+    ],
+)
+def test_a_damaged_result(tmp_path, searched, change, message):
+    run = tmp_path / "run"
+    run.mkdir()
+    (run / "config.yaml").write_bytes((searched.run / "config.yaml").read_bytes())
+    (run / "result.json").write_text(change(json.loads((searched.run / "result.json").read_text())))
+    with pytest.raises(RunError, match=message):
+        resume_search(run)
+
+
+def test_damaged_events(tmp_path):
+    (tmp_path / "metrics.jsonl").write_text('{"event": "x"}\n{"eve')
+    with pytest.raises(RunError, match=r"metrics\.jsonl: damaged"):
+        Run(tmp_path).events()

@@ -1,0 +1,219 @@
+"""The search loop: every space and method runs, is reproducible, and keeps its hands off what is not its own."""
+
+import json
+
+import numpy as np
+import pytest
+import torch
+import yaml
+
+import zarts
+from small import SMALL, leftovers, small
+from zarts.data import DataSet
+from zarts.errors import DataError, DivergedError, SettingsError
+from zarts.methods import METHODS
+from zarts.spaces import PARAMETERLESS, SPACES, Genotype, get_space
+
+pytestmark = pytest.mark.usefixtures("no_pictures")
+
+
+def alpha_steps(result):
+    return [e for e in result.history if e["event"] == "alpha_step"]
+
+
+def check_files(result, settings):
+    """The run folder has all that design section 7 promises, and it agrees with the result."""
+    run = result.run
+    space = get_space(settings["space"])
+    space.check(result.genotype)
+    assert Genotype.load(run / "genotype.json") == result.genotype
+    stored = json.loads((run / "result.json").read_text())
+    assert stored["method"] == settings["method"]
+    assert Genotype.from_dict(stored["genotype"]) == result.genotype
+    normal = [op for node in result.genotype.cells["normal"] for op, _ in node]
+    assert stored["parameterless"]["normal"] == sum(op in PARAMETERLESS for op in normal)
+    assert stored["skip"]["normal"] == normal.count("skip_connect")
+    assert yaml.safe_load((run / "config.yaml").read_text())["search"]["method"] == settings["method"]
+    assert json.loads((run / "env.json").read_text())["device"] == "cpu"
+    assert leftovers(run) == []
+
+
+def test_pictures_and_report(searched):
+    for name in ("report.html", "cells/normal.svg", "cells/normal.png", "cells/reduce.svg", "cells/reduce.png"):
+        assert (searched.run / name).stat().st_size > 500
+
+
+@pytest.mark.parametrize("space", SPACES)
+def test_every_space(tmp_path, space):
+    settings = small("zarts-mgs", space=space)
+    result = zarts.search(out=tmp_path / "run", **settings)
+    check_files(result, settings)
+    assert {kind: tuple(a.shape) for kind, a in result.alphas.items()} == get_space(space).shapes
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_every_method(tmp_path, method):
+    settings = small(method)
+    result = zarts.search(out=tmp_path / "run", **settings)
+    check_files(result, {"space": "s2", **settings})
+    if method == "random":
+        assert (result.alphas, result.history) == ({}, [])
+        return
+    kinds = [e["event"] for e in result.history]
+    assert kinds == ["weight_epoch", "genotype", "alpha_step", "alpha_step", "weight_epoch", "genotype"]
+    for step in alpha_steps(result):
+        assert step["seconds"] > 0
+        assert step["move_norm"] > 0
+        assert all(np.isfinite(step["losses"]))
+        if method.startswith("zarts"):
+            assert 0 < step["esr"] <= 1
+            assert step["esr"] == pytest.approx(step["ess"] / len(step["weights"]))
+    assert [p.name for p in sorted((result.run / "genotypes").iterdir())] == ["epoch_001.json", "epoch_002.json"]
+    assert Genotype.load(result.run / "genotypes/epoch_002.json") == result.genotype
+
+
+def test_one_candidate(tmp_path):
+    settings = {**small("zarts-mgs"), "samples": 1, "antithetic": False}
+    result = zarts.search(out=tmp_path / "run", **settings)
+    assert [step["weights"] for step in alpha_steps(result)] == [[1.0], [1.0]]
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"samples": 1}, "samples needs an even number, got 1: or set antithetic to false"),
+        ({"space": "s9"}, r"unknown space 's9': did you mean 's4'\?"),
+        ({"data": "digit"}, r"unknown data set 'digit': did you mean 'digits'\?"),
+        ({"device": "toaster"}, "device 'toaster' cannot be used .*: take --device auto or cpu"),
+        ({"image_size": 10}, "image_size is 10; it needs to be 8 or more and a multiple of 4"),
+        ({"cutout": 100}, "cutout is 100, but images have 8 pixels a side"),
+    ],
+)
+def test_what_cannot_be_searched_leaves_no_folder(tmp_path, options, message):
+    with pytest.raises(SettingsError, match=message):
+        zarts.search(out=tmp_path / "run", **{**SMALL, **options})
+    assert not (tmp_path / "run").exists()
+
+
+def test_fewer_images_than_a_batch(tmp_path):
+    with pytest.raises(DataError, match=r"batches 'train' have 32 images, fewer than one batch of 33; .* 32 or less"):
+        zarts.search(out=tmp_path / "run", **{**SMALL, "batch_size": 33})
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_folder_that_exists_is_left_alone(tmp_path):
+    with pytest.raises(SettingsError, match="exists: no run is overwritten; choose another --out"):
+        zarts.search(out=tmp_path, **SMALL)
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("inner_steps", [0])
+def test_inner_steps_are_taken(tmp_path, searched, inner_steps):
+    """The same candidates after another M have other losses: the released code's are the same."""
+    other = zarts.search(out=tmp_path / "run", **{**SMALL, "inner_steps": inner_steps})
+    ours, theirs = alpha_steps(searched)[0], alpha_steps(other)[0]
+    assert np.mean(ours["losses"]) != np.mean(theirs["losses"])
+
+
+@pytest.mark.slow
+def test_ten_inner_steps_move_the_mean_loss(tmp_path):
+    settings = {**SMALL, "epochs": 1, "warmup_epochs": 0, "alpha_every": 5}
+    means = [
+        np.mean(alpha_steps(zarts.search(out=tmp_path / str(m), **{**settings, "inner_steps": m}))[0]["losses"])
+        for m in (0, 10)
+    ]
+    assert abs(means[0] - means[1]) > 1e-3
+
+
+def test_same_seed_same_bits_other_seed_others(tmp_path, searched):
+    again = zarts.search(out=tmp_path / "again", **SMALL)
+    other = zarts.search(out=tmp_path / "other", **SMALL, seed=1)
+    for kind, alpha in searched.alphas.items():
+        assert torch.equal(alpha, again.alphas[kind])
+        assert not torch.equal(alpha, other.alphas[kind])
+    assert again.genotype == searched.genotype
+
+
+def test_global_random_state_is_untouched(tmp_path):
+    """Python's own generator is left out: `tempfile` and others draw file names from it."""
+
+    def state():
+        return torch.get_rng_state().tolist(), str(np.random.get_state())  # noqa: NPY002
+
+    before = state()
+    zarts.search(out=tmp_path / "run", **SMALL)
+    assert state() == before
+
+
+def test_global_random_state_has_no_say(tmp_path, searched):
+    torch.manual_seed(12345)
+    again = zarts.search(out=tmp_path / "run", **{**SMALL})
+    assert torch.equal(again.alphas["normal"], searched.alphas["normal"])
+
+
+def test_the_test_images_are_never_looked_at(tmp_path, monkeypatch, photos):
+    def refuse(self):
+        raise AssertionError("a search has opened the test images")
+
+    monkeypatch.setattr(DataSet, "test", refuse)
+    zarts.search(out=tmp_path / "run", **SMALL)
+    folder = small("darts", data=str(photos), subset=38, image_size=8, epochs=1, warmup_epochs=0)
+    result = zarts.search(out=tmp_path / "photos-run", **folder)
+    split = json.loads((result.run / "split.json").read_text())
+    for name in split["test"]:
+        (photos / name).write_bytes(b"no image")
+    again = zarts.search(out=tmp_path / "again", **folder)
+    assert torch.equal(again.alphas["normal"], result.alphas["normal"])
+
+
+def test_a_candidate_without_a_finite_loss_gets_no_weight(tmp_path, monkeypatch):
+    from zarts.bilevel import evaluate
+    from zarts.updates import zero_order
+
+    def broken(*args, **options):
+        losses = evaluate(*args, **options)
+        losses[0] = float("nan")
+        return losses
+
+    monkeypatch.setattr(zero_order, "evaluate", broken)
+    heard = []
+    result = zarts.search(out=tmp_path / "run", listener=heard.append, **{**SMALL, "samples": 4})
+    for step in alpha_steps(result):
+        assert step["losses"][0] is None
+        assert step["weights"][0] == 0
+        assert sum(step["weights"]) == pytest.approx(1)
+    text = (tmp_path / "run/metrics.jsonl").read_text()
+    assert "NaN" not in text, "NaN is no JSON"
+    assert [e["event"] for e in heard if e["event"] != "step"] == [e["event"] for e in result.history]
+
+
+def test_no_finite_candidate_stops_with_the_checkpoint_intact(tmp_path):
+    with pytest.raises(DivergedError, match=r"none of 2 losses can be used \(nan or inf\): lower the learning rate"):
+        zarts.search(out=tmp_path / "run", **SMALL, inner_learning_rate=1e30)
+    state = torch.load(tmp_path / "run/checkpoint.pt", weights_only=True)
+    assert (state["epoch"], state["step"], state["updates"]) == (1, 0, 0)
+
+
+def test_diverging_weights_stop_with_the_checkpoint_intact(tmp_path):
+    with pytest.raises(
+        DivergedError, match=r"the training loss is (nan|inf): take a smaller learning rate \(now 1e\+30"
+    ):
+        zarts.search(out=tmp_path / "run", **SMALL, learning_rate=1e30)
+    assert torch.load(tmp_path / "run/checkpoint.pt", weights_only=True)["epoch"] == 0
+
+
+def test_the_number_of_threads_is_put_back(tmp_path):
+    seen = []
+    zarts.search(out=tmp_path / "run", listener=lambda e: seen.append(torch.get_num_threads()), **SMALL, threads=2)
+    assert set(seen) == {2}
+    assert torch.get_num_threads() == 1
+
+
+def test_two_runs_do_not_share_a_folder(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    settings = small("random", space="s2", data="digits")
+    runs = [zarts.search(**settings).run for _ in range(2)]
+    assert [str(run) for run in runs] == [
+        "runs/search/digits-s2-random-seed0",
+        "runs/search/digits-s2-random-seed0-2",
+    ]

@@ -1,0 +1,255 @@
+"""Retraining and testing: from each kind of source, from the files alone, and with damaged files."""
+
+import json
+import shutil
+
+import pytest
+import safetensors.torch
+import torch
+
+import zarts
+from small import TRAIN, small
+from zarts.data import load_data
+from zarts.errors import DataError, DivergedError, RunError, SettingsError
+from zarts.nets import count_parameters
+from zarts.spaces import Genotype, published
+from zarts.training import load_model
+
+pytestmark = pytest.mark.usefixtures("no_pictures")
+ONE = {**TRAIN, "epochs": 1}
+
+
+def epochs(result):
+    return [e for e in result.history if e["event"] == "train_epoch"]
+
+
+def test_result(searched, retrained):
+    assert retrained.genotype == searched.genotype
+    stored = json.loads((retrained.run / "result.json").read_text())
+    assert stored["test_accuracy"] == retrained.test_accuracy == epochs(retrained)[-1]["test_accuracy"]
+    accuracies = [e["test_accuracy"] for e in epochs(retrained)]
+    assert len(accuracies) == TRAIN["epochs"]
+    assert stored["best_test_accuracy_selected_on_test"] == max(accuracies)
+    assert stored["best_epoch"] == accuracies.index(max(accuracies)) + 1
+    network = retrained.load()
+    assert not network.training
+    assert stored["parameters"] == retrained.parameters == count_parameters(network)
+    assert retrained.mult_adds > 0
+    assert network(torch.zeros(2, 1, 8, 8)).shape == (2, 10)
+
+
+def test_evaluate_from_the_files_alone(tmp_path, retrained):
+    assert zarts.evaluate(retrained.run) == retrained.test_accuracy
+    copy = shutil.copytree(retrained.run, tmp_path / "elsewhere")
+    (copy / "checkpoint.pt").unlink()
+    assert zarts.evaluate(copy) == retrained.test_accuracy
+
+
+def test_the_model_file_needs_no_run(tmp_path, searched, retrained):
+    model = shutil.copy(retrained.run / "model.safetensors", tmp_path / "alone.safetensors")
+    network, card = load_model(model)
+    assert card.genotype == searched.genotype
+    assert (card.classes, card.image_size) == (tuple("0123456789"), 8)
+    images = load_data("digits").test()
+    mean, std = (torch.tensor(v)[:, None, None] for v in (card.mean, card.std))
+    with torch.no_grad():
+        right = (network((images.images / 255 - mean) / std).argmax(1) == images.labels).sum().item()
+    assert 100 * right / len(images) == retrained.test_accuracy
+
+
+def test_sources_are_equal(tmp_path, searched, retrained):
+    """The folder, the result, the file, and the genotype in memory make the same network."""
+    for number, source in enumerate((searched, str(searched.run / "genotype.json"), searched.genotype)):
+        result = zarts.retrain(source, out=tmp_path / str(number), **TRAIN)
+        assert result.genotype == searched.genotype
+        assert epochs(result)[-1]["train_loss"] == epochs(retrained)[-1]["train_loss"]
+
+
+def test_a_published_name(tmp_path):
+    result = zarts.retrain("DARTS_V2", out=tmp_path / "run", **ONE)
+    assert result.genotype == published("DARTS_V2")
+
+
+def test_what_a_search_hands_down(tmp_path, photos):
+    """Data, image size, and which images are for the test."""
+    search = small("darts", data=str(photos), image_size=8, subset=None, epochs=1, warmup_epochs=0)
+    found = zarts.search(out=tmp_path / "search", **search)
+    options = {k: v for k, v in ONE.items() if k not in ("data", "subset")}
+    (photos / "ant/late.png").write_bytes((photos / "ant/00.png").read_bytes())
+    result = zarts.retrain(found.run, out=tmp_path / "retrain", **options)
+    first, second = (json.loads((run / "split.json").read_text()) for run in (found.run, result.run))
+    assert first == second
+    assert not set(first["train"]) & set(first["test"])
+    assert "ant/late.png" not in {*first["train"], *first["test"]}
+    assert load_model(result.run / "model.safetensors")[1].image_size == 8
+    assert zarts.evaluate(result.run) == result.test_accuracy
+    for name in first["train"]:
+        assert name not in first["test"]
+    with pytest.raises(
+        SettingsError, match=r"digits has classes \['0', .*; the network was trained for \['ant', 'bee'"
+    ):
+        zarts.evaluate(result.run, data="digits")
+    other = shutil.copytree(photos, tmp_path / "grey")
+    from PIL import Image
+
+    for path in other.rglob("*.png"):
+        Image.open(path).convert("L").save(path)
+    with pytest.raises(SettingsError, match=r"grey: images have 1 channels; the network was trained on 3"):
+        zarts.evaluate(result.run, data=str(other))
+
+
+def test_other_data_than_the_searchs_get_their_own_split(tmp_path, searched, photos):
+    options = {**ONE, "data": str(photos), "subset": None, "image_size": 8, "batch_size": 8}
+    result = zarts.retrain(searched.run, out=tmp_path / "run", **options)
+    assert json.loads((result.run / "split.json").read_text())["source"] == str(photos)
+
+
+def test_auxiliary_head_and_drop_path(tmp_path, searched):
+    plain, head, drop = (
+        zarts.retrain(searched.genotype, out=tmp_path / str(number), **{**TRAIN, **options})
+        for number, options in enumerate(({}, {"auxiliary_weight": 0.4}, {"drop_path": 0.5}))
+    )
+    assert head.parameters == plain.parameters, "the head is for training only"
+    weights = safetensors.torch.load_file(head.run / "model.safetensors")
+    assert not [name for name in weights if "auxiliary" in name]
+    assert zarts.evaluate(head.run) == head.test_accuracy
+    first, last = ([e["train_loss"] for e in epochs(r)] for r in (plain, drop))
+    assert first[0] == last[0], "drop-path grows from 0"
+    assert first[1] != last[1]
+
+
+def test_label_smoothing_changes_the_loss(tmp_path, searched, retrained):
+    smooth = zarts.retrain(searched.genotype, out=tmp_path / "run", **ONE, label_smoothing=0.3)
+    assert epochs(smooth)[0]["train_loss"] != epochs(retrained)[0]["train_loss"]
+
+
+def test_global_random_state_is_untouched(tmp_path, searched):
+    before = torch.get_rng_state()
+    zarts.retrain(searched.genotype, out=tmp_path / "run", **{**ONE, "drop_path": 0.2, "epochs": 2})
+    assert torch.equal(torch.get_rng_state(), before)
+
+
+def test_diverged(tmp_path, searched):
+    with pytest.raises(DivergedError, match=r"the training loss is nan in epoch \d: take a smaller --learning-rate"):
+        zarts.retrain(searched.genotype, out=tmp_path / "run", **TRAIN, learning_rate=1e30)
+    assert torch.load(tmp_path / "run/checkpoint.pt", weights_only=True)["epoch"] <= 1
+
+
+@pytest.mark.parametrize(
+    ("source", "message"),
+    [
+        ("DARTS_V3", r"unknown run folder, genotype file or published genotype 'DARTS_V3': did you mean 'DARTS_V"),
+        ("no/such.json", r"no/such\.json: no such run folder or genotype file"),
+    ],
+)
+def test_no_such_source(tmp_path, source, message):
+    with pytest.raises(RunError, match=message):
+        zarts.retrain(source, out=tmp_path / "run", **ONE)
+    assert not (tmp_path / "run").exists()
+
+
+def damaged(genotype, change):
+    data = genotype.to_dict()
+    change(data)
+    return json.dumps(data)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda d: d.update(space="s3x"), "unknown space 's3x': did you mean 's3'"),
+        (lambda d: d.update(space="s1"), r"cell 'normal' has 'sep_conv_3x3' on edge .*; space 's1' allows"),
+        (lambda d: d["cells"].pop("reduce"), r"has cells \['normal'\]"),
+        (lambda d: d["cells"]["normal"].pop(), "cell 'normal' has 3 nodes; space 's2' has 4"),
+        (lambda d: d["cells"]["normal"][0].pop(), r"node 2 of cell 'normal' has inputs \[\d\]; expected 2 different"),
+        (lambda d: d["cells"]["normal"][0].__setitem__(0, ["conv_9x9", 0]), "has 'conv_9x9' on edge 2<-0; space 's2'"),
+        (lambda d: d["cells"]["normal"][0].__setitem__(0, ["skip_connect"]), "not a genotype"),
+        (lambda d: d.pop("cells"), "not a genotype .*expected the keys format, space, cells"),
+        (lambda d: d.update(format=9), "format 9 is not 1: written by another version of zarts"),
+    ],
+)
+def test_a_damaged_genotype_file(tmp_path, searched, change, message):
+    path = tmp_path / "g.json"
+    path.write_text(damaged(searched.genotype, change))
+    with pytest.raises(RunError, match=rf"g\.json: .*{message}"):
+        zarts.retrain(path, out=tmp_path / "run", **ONE)
+    assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize("content", ["", "{", "\xff", "[1]", "3"])
+def test_a_file_that_is_no_genotype(tmp_path, content):
+    path = tmp_path / "g.json"
+    path.write_bytes(content.encode("latin-1"))
+    with pytest.raises(RunError, match=r"g\.json: (not JSON|cannot read a genotype|not a genotype)"):
+        zarts.retrain(path, out=tmp_path / "run", **ONE)
+
+
+def test_a_search_that_has_not_finished(tmp_path, searched):
+    run = tmp_path / "run"
+    run.mkdir()
+    shutil.copy(searched.run / "config.yaml", run)
+    with pytest.raises(RunError, match=rf"the search has not finished: go on with `zarts search --resume {run}`"):
+        zarts.retrain(run, **ONE)
+
+
+def test_evaluate_a_retraining_that_has_not_finished(tmp_path, retrained):
+    run = tmp_path / "run"
+    run.mkdir()
+    shutil.copy(retrained.run / "config.yaml", run)
+    with pytest.raises(RunError, match=rf"has not finished: go on with `zarts retrain --resume {run}`"):
+        zarts.evaluate(run)
+
+
+def rewritten(path, **metadata):
+    """The weights of a model file with another description, or without some of the weights."""
+    with safetensors.safe_open(path, framework="pt") as file:
+        before = file.metadata()
+    weights = safetensors.torch.load_file(path)
+    if metadata.pop("cut", False):
+        weights.pop(sorted(weights)[0])
+    safetensors.torch.save_file(weights, path, {**before, **metadata})
+
+
+@pytest.mark.parametrize(
+    ("damage", "message"),
+    [
+        (lambda p: p.unlink(), "not a model file"),
+        (lambda p: p.write_bytes(p.read_bytes()[:-50]), "not a model file"),
+        (lambda p: p.write_bytes(b""), "not a model file"),
+        (lambda p: p.write_bytes(b"\xff" * 200), "not a model file"),
+        (lambda p: rewritten(p, zarts="9"), "not a model file of this version"),
+        (lambda p: rewritten(p, model="{"), "its description is not one of zarts"),
+        (lambda p: rewritten(p, model="[]"), "its description is not one of zarts"),
+        (lambda p: rewritten(p, cut=True), "its weights do not fit its genotype"),
+        (lambda p: safetensors.torch.save_file({"a": torch.zeros(1)}, p, {"zarts": "1"}), "not one of zarts"),
+        (lambda p: safetensors.torch.save_file({"a": torch.zeros(1)}, p), "not a model file of this version"),
+    ],
+)
+def test_a_damaged_model_file(tmp_path, retrained, damage, message):
+    run = shutil.copytree(retrained.run, tmp_path / "run", ignore=shutil.ignore_patterns("*.pt", "cells"))
+    damage(run / "model.safetensors")
+    with pytest.raises(RunError, match=rf"model\.safetensors: .*{message}"):
+        zarts.evaluate(run)
+
+
+def test_fewer_images_than_a_batch(tmp_path, searched):
+    with pytest.raises(DataError, match="have 64 images, fewer than one batch of 65"):
+        zarts.retrain(searched.genotype, out=tmp_path / "run", **{**ONE, "batch_size": 65})
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_damaged_result(tmp_path, retrained):
+    run = shutil.copytree(retrained.run, tmp_path / "run", ignore=shutil.ignore_patterns("cells"))
+    for content in ("{}", "[]"):
+        (run / "result.json").write_text(content)
+        with pytest.raises(RunError, match=r"result\.json: not the result of a retraining"):
+            zarts.api.resume_retrain(run)
+    (run / "split.json").write_text("[]")
+    with pytest.raises(RunError, match=r"split\.json: not a split"):
+        zarts.evaluate(run)
+
+
+def test_genotypes_in_memory_are_checked_by_the_network(tmp_path):
+    with pytest.raises(RunError, match="genotype has cells"):
+        zarts.retrain(Genotype("s2", {"normal": ()}), out=tmp_path / "run", **ONE)
+    assert not (tmp_path / "run").exists()

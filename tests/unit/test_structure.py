@@ -1,0 +1,126 @@
+"""Imports go downwards only, importing changes nothing, and public names are there and explained."""
+
+import ast
+import importlib
+import inspect
+import json
+import pkgutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import zarts
+
+SOURCE = Path(zarts.__file__).parent
+LAYERS = [
+    {"errors"},
+    {"seeds"},
+    {"spaces", "zo", "relax", "data"},
+    {"nets"},
+    {"bilevel"},
+    {"methods"},
+    {"config"},
+    {"updates", "select"},
+    {"engine"},
+    {"training"},
+    {"report"},
+    {"api"},
+    {"cli"},
+]
+RANK = {name: rank for rank, layer in enumerate(LAYERS) for name in layer}
+FILES = [p for p in sorted(SOURCE.rglob("*.py")) if p != SOURCE / "__init__.py"]
+MODULES = ["zarts", *(m.name for m in pkgutil.walk_packages(zarts.__path__, "zarts."))]
+
+
+def part(path):
+    return path.relative_to(SOURCE).parts[0].removesuffix(".py")
+
+
+def imported(tree):
+    """Parts of zarts that a file imports, wherever in it, with the line."""
+    for node in ast.walk(tree):
+        names = []
+        if isinstance(node, ast.ImportFrom):
+            assert node.level == 0, "relative import"
+            names = [f"{node.module}.{a.name}" if node.module == "zarts" else node.module for a in node.names]
+        elif isinstance(node, ast.Import):
+            names = [a.name for a in node.names]
+        for name in names:
+            if name.startswith("zarts."):
+                yield name.split(".")[1], node.lineno
+
+
+def test_every_part_has_its_layer():
+    assert {part(path) for path in FILES} <= set(RANK)
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda p: str(p.relative_to(SOURCE)))
+def test_imports_go_downwards(path):
+    own = part(path)
+    for other, line in imported(ast.parse(path.read_text())):
+        assert other == own or RANK[other] < RANK[own], f"{path}:{line}: {own} imports {other}"
+
+
+def test_networks_and_optimisers_know_no_settings():
+    low = [path for path in FILES if RANK[part(path)] < RANK["methods"]]
+    for path in low:
+        assert not {other for other, _ in imported(ast.parse(path.read_text()))} & {"config", "methods"}, path
+
+
+def python(code):
+    return subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
+
+
+@pytest.mark.parametrize("module", ["zarts", "zarts.config", "zarts.methods", "zarts.errors", "zarts.cli.commands"])
+def test_light_modules_import_no_torch(module):
+    heavy = json.loads(
+        python(
+            f"import sys, json, {module}; print(json.dumps([m for m in HEAVY if m in sys.modules]))".replace(
+                "HEAVY", "('torch', 'torchvision', 'numpy', 'sklearn', 'matplotlib')"
+            )
+        )
+    )
+    assert heavy == []
+
+
+def test_importing_changes_nothing():
+    code = """
+import sys, os, logging, random, signal, torch
+import torchvision, sklearn.datasets, rich.progress, matplotlib  # what these change on import is not ours
+def state():
+    return (list(sys.argv), dict(os.environ), list(logging.root.handlers), logging.root.level, torch.get_num_threads(),
+            torch.get_rng_state().tolist(), random.getstate(), torch.get_default_dtype(), torch.is_grad_enabled(),
+            torch.are_deterministic_algorithms_enabled(), torch.backends.cudnn.benchmark, signal.getsignal(2),
+            signal.getsignal(15), torch.backends.mkldnn.enabled, os.getcwd(), sys.excepthook)
+before = state()
+import zarts, zarts.api, zarts.cli.commands
+print(before == state())
+"""
+    assert python(code).strip() == "True"
+
+
+@pytest.mark.parametrize("name", MODULES)
+def test_public_names_are_there_and_explained(name):
+    module = importlib.import_module(name)
+    assert module.__doc__, f"{name} has no docstring"
+    for public in getattr(module, "__all__", ()):
+        value = getattr(module, public)
+        if inspect.isclass(value) or inspect.isfunction(value):
+            assert value.__doc__, f"{name}.{public} has no docstring"
+    if name not in ("zarts.cli.commands",):
+        assert hasattr(module, "__all__"), f"{name} has no __all__"
+
+
+def test_a_name_that_is_not_there():
+    with pytest.raises(AttributeError, match="module 'zarts' has no attribute 'serch'"):
+        zarts.serch  # noqa: B018
+
+
+def test_no_module_hides_a_public_name():
+    """`import zarts.training` sets `zarts.training`; a module called `retrain` would hide the function."""
+    parts = {part(path) for path in FILES}
+    assert not parts & set(zarts.__all__)
+    importlib.import_module("zarts.api")
+    assert all(callable(getattr(zarts, name)) for name in zarts.__all__)
