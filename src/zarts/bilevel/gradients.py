@@ -107,7 +107,7 @@ def hessian_vector_product(
     norm = torch.linalg.vector_norm(torch.stack([torch.linalg.vector_norm(v) for v in vector]))
     if norm == 0:
         return torch.zeros_like(alpha)
-    epsilon = _RADIUS / norm.item()
+    epsilon = _RADIUS / float(norm)
     sides: list[Tensor] = []
     for sign in (1.0, -1.0):
         with problem.preserved():

@@ -11,7 +11,7 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from torch.nn import functional as F  # noqa: N812
+from torch.nn import functional as F
 
 from zarts.bilevel import Batch, Bilevel, Outcome
 from zarts.config import SearchSettings, dump

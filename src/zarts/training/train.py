@@ -15,7 +15,7 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F  # noqa: N812
+from torch.nn import functional as F
 
 from zarts.config import RetrainSettings, dump
 from zarts.data import Augment, Batches, load_data
