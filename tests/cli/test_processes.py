@@ -103,9 +103,9 @@ zarts.cli.main()
 @pytest.mark.usefixtures("no_pictures")
 def test_a_limit_on_the_size_of_files(tmp_path, command, monkeypatch, searched):
     """The first checkpoint has no momentum and is half as large as the others: the second does not fit."""
-    monkeypatch.setattr(sys.modules["zarts.engine.search"], "stop_request", stop_at(1))
+    monkeypatch.setattr(sys.modules["zarts.engine.loop"], "stop_request", stop_at(1))
     assert command("search", *options(SMALL), "--out", tmp_path / "first")[0] == 130
-    monkeypatch.setattr(sys.modules["zarts.engine.search"], "stop_request", stop_at(0))
+    monkeypatch.setattr(sys.modules["zarts.engine.loop"], "stop_request", stop_at(0))
     small, large = ((r / "checkpoint.pt").stat().st_size for r in (tmp_path / "first", searched.run))
     assert small < large
     limit, run = (small + large) // 2, tmp_path / "run"

@@ -20,8 +20,7 @@ TRAINED = [name for name, method in METHODS.items() if method.supernet != "none"
 
 
 def interrupt(monkeypatch, number):
-    for module in ("zarts.engine.search", "zarts.training.train"):
-        monkeypatch.setattr(sys.modules[module], "stop_request", stop_at(number))
+    monkeypatch.setattr(sys.modules["zarts.engine.loop"], "stop_request", stop_at(number))
 
 
 @pytest.fixture

@@ -12,7 +12,7 @@ from small import TRAIN, small
 from zarts.data import load_data
 from zarts.errors import DataError, DivergedError, RunError, SettingsError
 from zarts.nets import count_parameters
-from zarts.spaces import Genotype, published
+from zarts.spaces import Genotype, get_space, published
 from zarts.training import load_model
 
 pytestmark = pytest.mark.usefixtures("no_pictures")
@@ -148,6 +148,9 @@ def test_no_such_source(tmp_path, source, message):
     assert not (tmp_path / "run").exists()
 
 
+CONVOLUTIONS = get_space("s2").derive({kind: torch.tensor([[0.1, 0.9]] * 14) for kind in ("normal", "reduce")})
+
+
 def damaged(genotype, change):
     data = genotype.to_dict()
     change(data)
@@ -168,9 +171,9 @@ def damaged(genotype, change):
         (lambda d: d.update(format=9), "format 9 is not 1: written by another version of zarts"),
     ],
 )
-def test_a_damaged_genotype_file(tmp_path, searched, change, message):
+def test_a_damaged_genotype_file(tmp_path, change, message):
     path = tmp_path / "g.json"
-    path.write_text(damaged(searched.genotype, change))
+    path.write_text(damaged(CONVOLUTIONS, change))
     with pytest.raises(RunError, match=rf"g\.json: .*{message}"):
         zarts.retrain(path, out=tmp_path / "run", **ONE)
     assert not (tmp_path / "run").exists()

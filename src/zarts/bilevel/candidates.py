@@ -43,7 +43,7 @@ def evaluate(
             released code) or the running ones, which the M steps have moved (`eval`).
 
     Returns:
-        The losses, nan for a candidate whose training or validation loss is not finite.
+        The losses: nan for a candidate whose training loss was not finite, nan or inf where the validation loss is.
 
     Source: ZARTS, supplementary 1.2 and 2.3.
     Differs: from the released code, whose inner loop steps the optimizer of other weights than the candidate's.

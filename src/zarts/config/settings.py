@@ -211,6 +211,6 @@ class RetrainSettings(CommonSettings):
         0.4, "weight of the auxiliary head's loss; 0: no head", panel="Regularisation", ge=0
     )
     drop_path: float = setting(
-        0.2, "drop-path probability at the last epoch, growing linearly", panel="Regularisation", ge=0, lt=1
+        0.2, "drop-path probability: in epoch e of E, from 0, e / E of this", panel="Regularisation", ge=0, lt=1
     )
     label_smoothing: float = setting(0.0, "of the training loss", panel="Regularisation", ge=0, lt=1)

@@ -3,23 +3,27 @@
 from __future__ import annotations
 
 from zarts.engine.device import choose_device, torch_threads
+from zarts.engine.loop import Job, Listener, Loop
 from zarts.engine.meter import Meter
 from zarts.engine.result import SearchResult
-from zarts.engine.run import Run, environment, free_name
+from zarts.engine.run import Run, free_name
 from zarts.engine.schedule import cosine
-from zarts.engine.search import Listener, search
-from zarts.engine.stop import stop_request
+from zarts.engine.search import search
+from zarts.engine.setup import augmentation, load_images, sgd
 
 __all__ = [
+    "Job",
     "Listener",
+    "Loop",
     "Meter",
     "Run",
     "SearchResult",
+    "augmentation",
     "choose_device",
     "cosine",
-    "environment",
     "free_name",
+    "load_images",
     "search",
-    "stop_request",
+    "sgd",
     "torch_threads",
 ]

@@ -41,7 +41,7 @@ def free_name(folder: Path, name: str) -> Path:
 def environment(device: torch.device) -> dict[str, Any]:
     """What the numbers of a run may depend on, beside its settings."""
     return {
-        "command": " ".join(["zarts", *sys.argv[1:]]) if Path(sys.argv[0]).stem == "zarts" else "from Python",
+        "command": shlex.join(["zarts", *sys.argv[1:]]) if Path(sys.argv[0]).stem == "zarts" else "from Python",
         "date": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
         "zarts": metadata.version("zarts"),
         "python": platform.python_version(),

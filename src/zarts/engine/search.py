@@ -1,4 +1,4 @@
-"""The search loop: weights and architecture in turn, resumable at every step.
+"""The search: weights and architecture in turn.
 
 Source: ZARTS (NeurIPS 2022), supplementary 2.2 and 2.3 (Algorithm 1); DARTS (ICLR 2019), section 3.1.
 """
@@ -6,23 +6,24 @@ Source: ZARTS (NeurIPS 2022), supplementary 2.2 and 2.3 (Algorithm 1); DARTS (IC
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 import torch
 from torch import Tensor
 from torch.nn import functional as F
+from typing_extensions import override
 
 from zarts.bilevel import Batch, Bilevel, Outcome
 from zarts.config import SearchSettings, dump
-from zarts.data import Augment, Batches, DataSet, halves, load_data
+from zarts.data import Batches, DataSet, halves
 from zarts.engine.device import choose_device, torch_threads
+from zarts.engine.loop import Job, Listener, Loop
 from zarts.engine.meter import Meter
 from zarts.engine.result import SearchResult, counts, read_result, write_result
 from zarts.engine.run import Run, environment
 from zarts.engine.schedule import cosine
-from zarts.engine.stop import stop_request
-from zarts.errors import Interrupted
+from zarts.engine.setup import augmentation, load_images, sgd
 from zarts.methods import get_method
 from zarts.nets import SuperNet, seeded
 from zarts.relax import RELAXATIONS
@@ -31,10 +32,7 @@ from zarts.select import SELECTIONS
 from zarts.spaces import Genotype, get_space
 from zarts.updates import UPDATES
 
-__all__ = ["Listener", "SearchResult", "search"]
-
-Listener = Callable[[Mapping[str, Any]], None]
-"""Hears every event; beside the logged ones also `step`, after each weight step."""
+__all__ = ["search"]
 
 
 def search(
@@ -50,17 +48,11 @@ def search(
     if run.finished:
         return read_result(settings, run)
     with torch_threads(settings.threads):
-        method = get_method(settings.method)
-        if method.supernet == "none":
+        if get_method(settings.method).supernet == "none":
             return _draw(settings, run)
-        loop = _Search(settings, run, listener or _ignore)
-        if resume and run.started:
-            loop.restore()
-        return loop.run()
-
-
-def _ignore(event: Mapping[str, Any]) -> None:
-    pass
+        job = _Search(settings, run, listener or (lambda event: None))
+        job.loop.run(job, resume=resume)
+        return write_result(settings, run, job.derive(), job.space.split(job.update.alpha), job.loop.seconds)
 
 
 def _draw(settings: SearchSettings, run: Run) -> SearchResult:
@@ -71,27 +63,18 @@ def _draw(settings: SearchSettings, run: Run) -> SearchResult:
     return write_result(settings, run, genotype, {}, time.perf_counter() - start)
 
 
-class _Search:
-    """The state of a search, and its loop."""
+class _Search(Job):
+    """The state of a search, and its steps."""
 
     def __init__(self, settings: SearchSettings, run: Run, listener: Listener) -> None:
-        self.settings, self.run_folder, self.listener = settings, run, listener
-        self.method = get_method(settings.method)
+        self.settings, self.run = settings, run
+        method = get_method(settings.method)
         self.space = get_space(settings.space)
-        self.relax = RELAXATIONS[self.method.relaxation]
+        self.relax, self.select = RELAXATIONS[method.relaxation], SELECTIONS[method.selection]
         device = choose_device(settings.device)
-        data = load_data(
-            settings.data,
-            image_size=settings.image_size,
-            subset=settings.subset,
-            seed=settings.split_seed,
-            data_dir=settings.data_dir,
-            manifest=run.split(),
-        )
-        for note in data.notes:
-            listener({"event": "note", "text": note})
+        data = load_images(settings, run, device, listener)
         self.train, self.val = self._batches(data, device)
-        noise = keyed_generator(settings.seed, "noise", device=device)
+        self.noise = keyed_generator(settings.seed, "noise", device=device)
         with seeded(settings.seed):
             self.model = SuperNet(
                 self.space,
@@ -100,37 +83,34 @@ class _Search:
                 num_classes=len(data.classes),
                 in_channels=data.channels,
                 stem=settings.stem,
-                generator=noise,
+                generator=self.noise,
             ).to(device)
         alpha = 1e-3 * torch.randn(self.space.dimension, generator=keyed_generator(settings.seed, "alpha"))
-        update = keyed_generator(settings.seed, "update", device=device)
-        self.update = UPDATES[self.method.update](settings, alpha.to(device), update)
+        generator = keyed_generator(settings.seed, "update", device=device)
+        self.update = UPDATES[method.update](settings, alpha.to(device), generator)
+        self.updates, self.epochs_done = 0, 0
+        self.loop = Loop(
+            run,
+            "search",
+            dump(settings),
+            epochs=settings.epochs,
+            steps=len(self.train),
+            device=device,
+            listener=listener,
+        )
         self.problem = Bilevel(
             self.model,
-            torch.optim.SGD(
-                self.model.parameters(),
-                lr=settings.learning_rate,
-                momentum=settings.momentum,
-                weight_decay=settings.weight_decay,
-            ),
+            sgd(settings, self.model.parameters()),
             self._forward,
             grad_clip=settings.grad_clip,
-            generators=[noise],
+            generators=[self.noise],
+            check=lambda: self.loop.stop.check(),
         )
-        self.device, self.noise = device, noise
-        self.epoch = self.step = self.updates = 0
-        self.meter = Meter(device)
-        self.seconds = 0.0  # of the epochs that are done
-        if run.split() is None:
-            run.write_json("env.json", environment(device))
-            run.write_json("split.json", data.manifest)
 
     def _batches(self, data: DataSet, device: torch.device) -> tuple[Batches, Batches]:
         """Two disjoint halves of the training images: for the weights and for alpha."""
         settings = self.settings
-        padding = data.image_size // 8 if settings.crop_padding is None else settings.crop_padding
-        flip = data.flip if settings.flip is None else settings.flip
-        augment = Augment(crop_padding=padding, flip=flip, cutout=settings.cutout)
+        augment = augmentation(settings, data, settings.cutout)
         weights_half, alpha_half = halves(data.train.labels, settings.seed)
 
         def batches(indices: Tensor, name: str) -> Batches:
@@ -153,54 +133,27 @@ class _Search:
         logits = self.model(images, self.relax(self.space.split(alpha)))
         return Outcome(F.cross_entropy(logits, labels), (logits.detach().argmax(1) == labels).sum())
 
-    def run(self) -> SearchResult:
-        """Go on until the last epoch is done."""
-        with stop_request(self.run_folder.way_on("search")) as stop:
-            self.problem.check = stop.check
-            if self.epoch == 0 and self.step == 0:
-                self._save()
-            while self.epoch < self.settings.epochs:
-                try:
-                    self._epoch()
-                except Interrupted:
-                    self._save()
-                    raise
-        return write_result(
-            self.settings, self.run_folder, self._derive(), self.space.split(self.update.alpha), self.seconds
-        )
-
-    def _epoch(self) -> None:
-        """The rest of an epoch, from the present step on."""
+    def _rate(self, epoch: int) -> float:
         settings = self.settings
-        rate = cosine(settings.learning_rate, settings.learning_rate_min, self.epoch / settings.epochs)
-        for group in self.problem.optimizer.param_groups:
-            group["lr"] = rate
-        searching = self.epoch >= settings.warmup_epochs
-        if searching:
-            self.update.anneal((self.epoch - settings.warmup_epochs) / (settings.epochs - settings.warmup_epochs))
-        while self.step < len(self.train):
-            self.problem.check()
-            start = time.perf_counter()
-            place = self.epoch * len(self.train) + self.step
-            if searching and self.step % settings.alpha_every == 0:
-                self._alpha_step(place)
-            batch = self.train[place]
-            outcome = self.problem.weight_step(self.update.alpha, batch)
-            self.meter.add(outcome.loss, outcome.correct, len(batch[1]), time.perf_counter() - start)
-            self.step += 1
-            self.listener(
-                {
-                    "event": "step",
-                    "epoch": self.epoch + 1,
-                    "step": self.step,
-                    "steps": len(self.train),
-                    "epochs": self.settings.epochs,
-                    **self.meter.means(),
-                }
-            )
-        self._end_epoch(rate)
+        return cosine(settings.learning_rate, settings.learning_rate_min, epoch / settings.epochs)
 
-    def _alpha_step(self, place: int) -> None:
+    @override
+    def begin_epoch(self, epoch: int) -> None:
+        for group in self.problem.optimizer.param_groups:
+            group["lr"] = self._rate(epoch)
+        warmup, epochs = self.settings.warmup_epochs, self.settings.epochs
+        self.update.anneal(max(0, epoch - warmup) / (epochs - warmup))
+
+    @override
+    def step(self, epoch: int, step: int) -> tuple[Tensor, Tensor, int]:
+        place = epoch * len(self.train) + step
+        if epoch >= self.settings.warmup_epochs and step % self.settings.alpha_every == 0:
+            self._move_alpha(epoch, step, place)
+        batch = self.train[place]
+        outcome = self.problem.weight_step(self.update.alpha, batch)
+        return outcome.loss, outcome.correct, len(batch[1])
+
+    def _move_alpha(self, epoch: int, step: int, place: int) -> None:
         """One move of alpha; when it is interrupted or fails, alpha's state is as before."""
         start = time.perf_counter()
         before = self.update.state_dict()
@@ -215,67 +168,44 @@ class _Search:
             self.update.load_state_dict(before)
             raise
         self.updates += 1
-        self._log(
-            {
-                "event": "alpha_step",
-                "epoch": self.epoch + 1,
-                "step": self.step,
-                "update": self.updates,
-                **outcome,
-                "seconds": time.perf_counter() - start,
-            }
-        )
+        moved = {"event": "alpha_step", "epoch": epoch + 1, "step": step, "update": self.updates}
+        self.loop.log({**moved, **outcome, "seconds": time.perf_counter() - start})
 
-    def _end_epoch(self, rate: float) -> None:
-        genotype = self._derive()
-        self.epoch += 1
-        self._log(
+    @override
+    def end_epoch(self, epoch: int, meter: Meter) -> None:
+        self.epochs_done = epoch + 1
+        genotype = self.derive()
+        self.loop.log(
             {
                 "event": "weight_epoch",
-                "epoch": self.epoch,
-                **self.meter.means(),
-                "learning_rate": rate,
-                "seconds": self.meter.seconds,
+                "epoch": epoch + 1,
+                **meter.means(),
+                "learning_rate": self._rate(epoch),
+                "seconds": meter.seconds,
             }
         )
-        self._log({"event": "genotype", "epoch": self.epoch, **counts(genotype)})
-        self.run_folder.write(f"genotypes/epoch_{self.epoch:03d}.json", genotype.to_json())
-        self.seconds += self.meter.seconds
-        self.step, self.meter = 0, Meter(self.device)
-        self._save()
+        self.loop.log({"event": "genotype", "epoch": epoch + 1, **counts(genotype)})
+        self.run.write(f"genotypes/epoch_{epoch + 1:03d}.json", genotype.to_json())
 
-    def _derive(self) -> Genotype:
+    def derive(self) -> Genotype:
+        """The genotype of the present alpha."""
         weights = self.relax(self.space.split(self.update.alpha))
-        return SELECTIONS[self.method.selection](
-            self.space, weights, keyed_generator(self.settings.seed, "select", self.epoch)
-        )
+        return self.select(self.space, weights, keyed_generator(self.settings.seed, "select", self.epochs_done))
 
-    def _log(self, event: dict[str, Any]) -> None:
-        self.run_folder.log(event)
-        self.listener(event)
+    @override
+    def state_dict(self) -> dict[str, Any]:
+        return {
+            "epochs_done": self.epochs_done,
+            "updates": self.updates,
+            "model": self.model.state_dict(),
+            "optimizer": self.problem.optimizer.state_dict(),
+            "update": self.update.state_dict(),
+            "noise": self.noise.get_state(),
+        }
 
-    def _save(self) -> None:
-        self.run_folder.save(
-            {
-                "epoch": self.epoch,
-                "step": self.step,
-                "updates": self.updates,
-                "seconds": self.seconds,
-                "meter": self.meter.state_dict(),
-                "model": self.model.state_dict(),
-                "optimizer": self.problem.optimizer.state_dict(),
-                "update": self.update.state_dict(),
-                "noise": self.noise.get_state(),
-            },
-            dump(self.settings),
-        )
-
-    def restore(self) -> None:
-        """Go on from the run's checkpoint."""
-        state = self.run_folder.restore(dump(self.settings), self.device)
-        for name in ("epoch", "step", "updates", "seconds"):
-            setattr(self, name, state[name])
-        self.meter.load_state_dict(state["meter"])
+    @override
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        self.epochs_done, self.updates = state["epochs_done"], state["updates"]
         self.model.load_state_dict(state["model"])
         self.problem.optimizer.load_state_dict(state["optimizer"])
         self.update.load_state_dict(state["update"])

@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 import torch
 from torch import Tensor, nn
 
 from zarts.data import Batches, ImageSet
+from zarts.nets.operations import Noise
+from zarts.seeds import keyed_generator
 from zarts.training.model import ModelCard
 
 __all__ = ["accuracy", "test_batches"]
@@ -31,10 +36,29 @@ def test_batches(images: ImageSet, card: ModelCard, device: torch.device) -> Bat
 
 @torch.no_grad()
 def accuracy(network: nn.Module, batches: Batches) -> float:
-    """Percentage of images whose largest logit is that of their class; the mode is put back afterwards."""
+    """Percentage of images whose largest logit is that of their class; the mode is put back afterwards.
+
+    The operation `noise` draws when testing too: here it draws the same every time, so that the file of a network
+    has the accuracy that its training ended with.
+    """
     training = network.training
     network.eval()
-    correct: list[Tensor] = [(network(images).argmax(1) == labels).sum() for images, labels in batches]
+    with _same_noise(network):
+        correct: list[Tensor] = [(network(images).argmax(1) == labels).sum() for images, labels in batches]
     total = sum(len(labels) for _, labels in batches)
     network.train(training)
     return 100 * int(torch.stack(correct).sum()) / total
+
+
+@contextmanager
+def _same_noise(network: nn.Module) -> Iterator[None]:
+    """Inside, all `noise` operations draw from one generator with a fixed seed, on the CPU; afterwards as before."""
+    operations = [(module, module.generator) for module in network.modules() if isinstance(module, Noise)]
+    fixed = keyed_generator("test", "noise")
+    for operation, _ in operations:
+        operation.generator = fixed
+    try:
+        yield
+    finally:
+        for operation, generator in operations:
+            operation.generator = generator

@@ -8,7 +8,7 @@ Differs: the accuracy of the last epoch is the result; the released code of ZART
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,11 +16,24 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
+from typing_extensions import override
 
 from zarts.config import RetrainSettings, dump
-from zarts.data import Augment, Batches, load_data
-from zarts.engine import Listener, Meter, Run, choose_device, cosine, environment, stop_request, torch_threads
-from zarts.errors import DivergedError, Interrupted, RunError
+from zarts.data import Batches
+from zarts.engine import (
+    Job,
+    Listener,
+    Loop,
+    Meter,
+    Run,
+    augmentation,
+    choose_device,
+    cosine,
+    load_images,
+    sgd,
+    torch_threads,
+)
+from zarts.errors import DivergedError, RunError
 from zarts.nets import Network, count_mult_adds, count_parameters, seeded
 from zarts.seeds import keyed_generator
 from zarts.spaces import Genotype
@@ -83,57 +96,28 @@ def retrain(
     if run.finished:
         return _read_result(run)
     with torch_threads(settings.threads):
-        loop = _Training(settings, genotype, run, listener)
-        if resume and run.started:
-            loop.restore()
-        return loop.run()
+        job = _Training(settings, genotype, run, listener or (lambda event: None))
+        job.loop.run(job, resume=resume)
+        job.write_result()
+    return _read_result(run)
 
 
-class _Training:
-    """The state of a training, and its loop."""
+class _Training(Job):
+    """The state of a training, and its steps."""
 
-    def __init__(
-        self,
-        settings: RetrainSettings,
-        genotype: Genotype,
-        run: Run,
-        listener: Listener | None,
-    ) -> None:
-        self.settings, self.run_folder, self.listener = settings, run, listener or (lambda event: None)
+    def __init__(self, settings: RetrainSettings, genotype: Genotype, run: Run, listener: Listener) -> None:
+        self.settings, self.run = settings, run
         self.device = choose_device(settings.device)
-        data = load_data(
-            settings.data,
-            image_size=settings.image_size,
-            subset=settings.subset,
-            seed=settings.split_seed,
-            data_dir=settings.data_dir,
-            manifest=run.split(),
-        )
-        for note in data.notes:
-            self.listener({"event": "note", "text": note})
+        data = load_images(settings, run, self.device, listener)
+        size = data.image_size
         self.card = ModelCard(
-            genotype,
-            settings.channels,
-            settings.cells,
-            settings.stem,
-            data.classes,
-            data.image_size,
-            data.mean,
-            data.std,
+            genotype, settings.channels, settings.cells, settings.stem, data.classes, size, data.mean, data.std
         )
         self.drops = keyed_generator(settings.seed, "drop-path", device=self.device)
         with seeded(settings.seed):
-            self.network = self.card.build(auxiliary=settings.auxiliary_weight > 0, generator=self.drops).to(
-                self.device
-            )
-        self.network.to(memory_format=torch.channels_last)
-        self.optimizer = torch.optim.SGD(
-            self.network.parameters(),
-            lr=settings.learning_rate,
-            momentum=settings.momentum,
-            weight_decay=settings.weight_decay,
-        )
-        size = data.image_size
+            network = self.card.build(auxiliary=settings.auxiliary_weight > 0, generator=self.drops)
+        self.network = network.to(self.device).to(memory_format=torch.channels_last)
+        self.optimizer = sgd(settings, self.network.parameters())
         self.train = Batches(
             data.train,
             None,
@@ -142,107 +126,77 @@ class _Training:
             stream="retrain",
             mean=data.mean,
             std=data.std,
-            augment=Augment(
-                crop_padding=size // 8 if settings.crop_padding is None else settings.crop_padding,
-                flip=data.flip if settings.flip is None else settings.flip,
-                cutout=size // 2 if settings.cutout is None else settings.cutout,
-            ),
+            augment=augmentation(settings, data, size // 2 if settings.cutout is None else settings.cutout),
             device=self.device,
         )
         self.test = test_batches(data.test(), self.card, self.device)
-        self.epoch = self.step = 0
-        self.meter, self.seconds = Meter(self.device), 0.0
-        if not (run.path / "env.json").exists():
-            run.write_json("env.json", environment(self.device))
-            run.write_json("split.json", data.manifest)
-            run.write("genotype.json", genotype.to_json())
+        run.write("genotype.json", genotype.to_json())
+        self.loop = Loop(
+            run,
+            "retrain",
+            {**dump(settings), "genotype": genotype.to_dict()},
+            epochs=settings.epochs,
+            steps=len(self.train),
+            device=self.device,
+            listener=listener,
+        )
 
-    def run(self) -> RetrainResult:
-        """Go on until the last epoch is done."""
-        with stop_request(self.run_folder.way_on("retrain")) as stop:
-            if self.epoch == 0 and self.step == 0:
-                self._save()
-            while self.epoch < self.settings.epochs:
-                try:
-                    self._epoch(stop.check)
-                except Interrupted:
-                    self._save()
-                    raise
-        return self._finish()
+    def _rate(self, epoch: int) -> float:
+        return cosine(self.settings.learning_rate, 0.0, epoch / self.settings.epochs)
 
-    def _epoch(self, check: Callable[[], None]) -> None:
-        """The rest of an epoch, from the present step on, and its test."""
-        settings = self.settings
-        progress = self.epoch / settings.epochs
-        rate = cosine(settings.learning_rate, 0.0, progress)
+    @override
+    def begin_epoch(self, epoch: int) -> None:
         for group in self.optimizer.param_groups:
-            group["lr"] = rate
-        self.network.drop_path_probability = settings.drop_path * progress
+            group["lr"] = self._rate(epoch)
+        self.network.drop_path_probability = self.settings.drop_path * epoch / self.settings.epochs
         self.network.train()
-        while self.step < len(self.train):
-            check()
-            start = time.perf_counter()
-            images, labels = self.train[self.epoch * len(self.train) + self.step]
-            loss, correct = self._weight_step(images, labels)
-            self.meter.add(loss, correct, len(labels), time.perf_counter() - start)
-            self.step += 1
-            self.listener(
-                {
-                    "event": "step",
-                    "epoch": self.epoch + 1,
-                    "step": self.step,
-                    "steps": len(self.train),
-                    "epochs": self.settings.epochs,
-                    **self.meter.means(),
-                }
-            )
-        start = time.perf_counter()
-        tested = accuracy(self.network, self.test)
-        self.meter.seconds += time.perf_counter() - start
-        self._end_epoch(rate, tested)
 
-    def _weight_step(self, images: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
+    @override
+    def step(self, epoch: int, step: int) -> tuple[Tensor, Tensor, int]:
         settings = self.settings
-        self.optimizer.zero_grad(set_to_none=True)
+        images, labels = self.train[epoch * len(self.train) + step]
         if settings.auxiliary_weight > 0:
             logits, auxiliary = self.network.forward_with_auxiliary(images)
-            extra = settings.auxiliary_weight * F.cross_entropy(
-                auxiliary, labels, label_smoothing=settings.label_smoothing
-            )
+            extra = settings.auxiliary_weight * self._loss(auxiliary, labels)
         else:
             logits, extra = self.network(images), torch.zeros((), device=self.device)
-        loss = F.cross_entropy(logits, labels, label_smoothing=settings.label_smoothing)
+        loss = self._loss(logits, labels)
         if not loss.isfinite():
             raise DivergedError(
-                f"the training loss is {loss.item()} in epoch {self.epoch + 1}: "
+                f"the training loss is {loss.item()} in epoch {epoch + 1}: "
                 f"take a smaller --learning-rate (now {settings.learning_rate:g}) or --grad-clip"
             )
+        self.optimizer.zero_grad(set_to_none=True)
         (loss + extra).backward()  # type: ignore[no-untyped-call]
         nn.utils.clip_grad_norm_(self.network.parameters(), settings.grad_clip)
         self.optimizer.step()
-        return loss.detach(), (logits.detach().argmax(1) == labels).sum()
+        return loss.detach(), (logits.detach().argmax(1) == labels).sum(), len(labels)
 
-    def _end_epoch(self, rate: float, tested: float) -> None:
-        self.epoch += 1
-        event = {
-            "event": "train_epoch",
-            "epoch": self.epoch,
-            **self.meter.means(),
-            "test_accuracy": tested,
-            "learning_rate": rate,
-            "seconds": self.meter.seconds,
-        }
-        self.run_folder.log(event)
-        self.listener(event)
-        self.seconds += self.meter.seconds
-        self.step, self.meter = 0, Meter(self.device)
-        self._save()
+    def _loss(self, logits: Tensor, labels: Tensor) -> Tensor:
+        return F.cross_entropy(logits, labels, label_smoothing=self.settings.label_smoothing)
 
-    def _finish(self) -> RetrainResult:
-        save_model(self.run_folder.path / "model.safetensors", self.network, self.card)
-        tests = [e["test_accuracy"] for e in self.run_folder.events() if e["event"] == "train_epoch"]
+    @override
+    def end_epoch(self, epoch: int, meter: Meter) -> None:
+        start = time.perf_counter()
+        tested = accuracy(self.network, self.test)
+        meter.seconds += time.perf_counter() - start
+        self.loop.log(
+            {
+                "event": "train_epoch",
+                "epoch": epoch + 1,
+                **meter.means(),
+                "test_accuracy": tested,
+                "learning_rate": self._rate(epoch),
+                "seconds": meter.seconds,
+            }
+        )
+
+    def write_result(self) -> None:
+        """Write `model.safetensors` and `result.json`; with the second one the run counts as finished."""
+        save_model(self.run.path / "model.safetensors", self.network, self.card)
+        tests = [event["test_accuracy"] for event in self.run.events() if event["event"] == "train_epoch"]
         shape = (len(self.card.mean), self.card.image_size, self.card.image_size)
-        self.run_folder.write_json(
+        self.run.write_json(
             "result.json",
             {
                 "command": "retrain",
@@ -253,35 +207,20 @@ class _Training:
                 "best_test_accuracy_selected_on_test": max(tests),
                 "parameters": count_parameters(self.network),
                 "mult_adds": count_mult_adds(self.network, shape),
-                "seconds": self.seconds,
+                "seconds": self.loop.seconds,
             },
         )
-        return _read_result(self.run_folder)
 
-    def _save(self) -> None:
-        self.run_folder.save(
-            {
-                "epoch": self.epoch,
-                "step": self.step,
-                "seconds": self.seconds,
-                "meter": self.meter.state_dict(),
-                "model": self.network.state_dict(),
-                "optimizer": self.optimizer.state_dict(),
-                "drops": self.drops.get_state(),
-            },
-            self._identity(),
-        )
+    @override
+    def state_dict(self) -> dict[str, Any]:
+        return {
+            "model": self.network.state_dict(),
+            "optimizer": self.optimizer.state_dict(),
+            "drops": self.drops.get_state(),
+        }
 
-    def _identity(self) -> dict[str, Any]:
-        """What a checkpoint of this run, and of no other, was made with."""
-        return {**dump(self.settings), "genotype": self.card.genotype.to_dict()}
-
-    def restore(self) -> None:
-        """Go on from the run's checkpoint."""
-        state = self.run_folder.restore(self._identity(), self.device)
-        for name in ("epoch", "step", "seconds"):
-            setattr(self, name, state[name])
-        self.meter.load_state_dict(state["meter"])
+    @override
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
         self.network.load_state_dict(state["model"])
         self.optimizer.load_state_dict(state["optimizer"])
         self.drops.set_state(state["drops"].cpu())

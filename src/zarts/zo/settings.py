@@ -13,7 +13,8 @@ DECAYS = ("cosine", "constant")
 
 DECAY_FLOOR = 0.005
 """What is left of a decayed size at the end. At 0 all candidates would be one point and N(., 0) has no density.
-The released schedule of ZARTS ends at 0.00616 of its start (epoch 49 of 50), so the floor changes none of its steps."""
+The released schedule of ZARTS ends at 0.00616 of its start, so the floor changes none of its steps. The search loop is
+one epoch ahead of it (see `decay`): of its 40 epochs only the last one, which would have 0.00154, is at the floor."""
 
 
 def check(holds: bool, name: str, needs: str, got: object, way_out: str) -> None:
@@ -45,7 +46,8 @@ def decay(kind: str, progress: float) -> float:
         progress: the part of the search that is done, in [0, 1].
 
     Source: released code of ZARTS, `cnn/utils.py`: (1 + cos(pi progress)) / 2.
-    Differs: the floor.
+    Differs: the floor; and the released loop steps its schedule after an epoch, so that its first two epochs after the
+        warm-up have factor 1: what it has in one epoch, our loop has in the epoch before.
     """
     if kind == "constant":
         return 1.0

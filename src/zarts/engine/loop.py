@@ -1,0 +1,128 @@
+"""Epochs and steps that can be stopped, saved and resumed at every step."""
+
+from __future__ import annotations
+
+import time
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from zarts.engine.meter import Meter
+from zarts.engine.run import Run
+from zarts.engine.stop import StopRequest, stop_request
+from zarts.errors import Interrupted
+
+__all__ = ["Job", "Listener", "Loop"]
+
+Listener = Callable[[Mapping[str, Any]], None]
+"""Hears every event; beside the logged ones also `step`, after each weight step, and `note`."""
+
+
+class Job(ABC):
+    """What a loop repeats. Epochs and steps count from 0 here, epochs of logged events from 1."""
+
+    @abstractmethod
+    def begin_epoch(self, epoch: int) -> None:
+        """Set what depends on the epoch alone; called again when an epoch is resumed in its middle."""
+
+    @abstractmethod
+    def step(self, epoch: int, step: int) -> tuple[Tensor, Tensor, int]:
+        """One weight step: mean loss, number of right answers, number of images."""
+
+    @abstractmethod
+    def end_epoch(self, epoch: int, meter: Meter) -> None:
+        """Log what came of the epoch."""
+
+    @abstractmethod
+    def state_dict(self) -> dict[str, Any]:
+        """Everything that later steps depend on."""
+
+    @abstractmethod
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Go on from `state`."""
+
+
+class Loop:
+    """The place in a run, and the way on from it.
+
+    Args:
+        run: the run folder.
+        command: the command that the run belongs to.
+        identity: the settings, and whatever else ties a checkpoint to this run.
+        epochs: how many.
+        steps: weight steps an epoch.
+        device: where losses live.
+        listener: hears every event.
+    """
+
+    def __init__(
+        self,
+        run: Run,
+        command: str,
+        identity: Mapping[str, Any],
+        *,
+        epochs: int,
+        steps: int,
+        device: torch.device,
+        listener: Listener,
+    ) -> None:
+        self._run, self._command, self._identity = run, command, identity
+        self._epochs, self._steps, self._device, self._listener = epochs, steps, device, listener
+        self._epoch = self._step = 0
+        self._meter = Meter(device)
+        self.stop = StopRequest()
+        self.seconds = 0.0
+        """Wall time of the epochs that are done."""
+
+    def run(self, job: Job, *, resume: bool) -> None:
+        """Do all epochs that are left, saving after each and when asked to stop.
+
+        Raises:
+            Interrupted: Ctrl-C or SIGTERM; the state is saved.
+            RunError: the checkpoint to go on from cannot be used, or one cannot be written.
+        """
+        if resume and self._run.started:
+            self._restore(job)
+        with stop_request(self._run.way_on(self._command)) as self.stop:
+            if self._epoch == 0 and self._step == 0:
+                self._save(job)
+            while self._epoch < self._epochs:
+                try:
+                    self._do_epoch(job)
+                except Interrupted:
+                    self._save(job)
+                    raise
+
+    def log(self, event: Mapping[str, Any]) -> None:
+        """Write an event into the run folder, and tell the listener."""
+        self._run.log(event)
+        self._listener(event)
+
+    def _do_epoch(self, job: Job) -> None:
+        """The rest of an epoch, from the present step on."""
+        job.begin_epoch(self._epoch)
+        while self._step < self._steps:
+            self.stop.check()
+            start = time.perf_counter()
+            loss, correct, images = job.step(self._epoch, self._step)
+            self._meter.add(loss, correct, images, time.perf_counter() - start)
+            self._step += 1
+            place = {"epoch": self._epoch + 1, "epochs": self._epochs, "step": self._step, "steps": self._steps}
+            self._listener({"event": "step", **place, **self._meter.means()})
+        job.end_epoch(self._epoch, self._meter)
+        self.seconds += self._meter.seconds
+        self._epoch, self._step, self._meter = self._epoch + 1, 0, Meter(self._device)
+        self._save(job)
+
+    def _save(self, job: Job) -> None:
+        place = {"epoch": self._epoch, "step": self._step, "seconds": self.seconds, "meter": self._meter.state_dict()}
+        self._run.save({**place, "job": job.state_dict()}, self._identity)
+
+    def _restore(self, job: Job) -> None:
+        state = self._run.restore(self._identity, self._device)
+        self._epoch, self._step, self.seconds = state["epoch"], state["step"], state["seconds"]
+        self._meter.load_state_dict(state["meter"])
+        job.load_state_dict(state["job"])

@@ -1,0 +1,54 @@
+"""What a search and a retraining set up alike: images, augmentation, the optimizer of the weights."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import torch
+from torch import nn
+
+from zarts.config import CommonSettings
+from zarts.data import Augment, DataSet, load_data
+from zarts.engine.loop import Listener
+from zarts.engine.run import Run, environment
+
+__all__ = ["augmentation", "load_images", "sgd"]
+
+
+def load_images(settings: CommonSettings, run: Run, device: torch.device, listener: Listener) -> DataSet:
+    """The images of the settings, split as the run began; a new run writes down its split and environment.
+
+    Raises:
+        DataError: they cannot be used.
+        SettingsError: there is no such data set, or an image size that cannot be.
+    """
+    data = load_data(
+        settings.data,
+        image_size=settings.image_size,
+        subset=settings.subset,
+        seed=settings.split_seed,
+        data_dir=settings.data_dir,
+        manifest=run.split(),
+    )
+    for note in data.notes:
+        listener({"event": "note", "text": note})
+    if not (run.path / "env.json").exists():
+        run.write_json("split.json", data.manifest)
+        run.write_json("env.json", environment(device))
+    return data
+
+
+def augmentation(settings: CommonSettings, data: DataSet, cutout: int) -> Augment:
+    """Crop and flip as the settings or the data set say, and `cutout`."""
+    return Augment(
+        crop_padding=data.image_size // 8 if settings.crop_padding is None else settings.crop_padding,
+        flip=data.flip if settings.flip is None else settings.flip,
+        cutout=cutout,
+    )
+
+
+def sgd(settings: CommonSettings, parameters: Iterable[nn.Parameter]) -> torch.optim.SGD:
+    """The optimizer of the weights."""
+    return torch.optim.SGD(
+        parameters, lr=settings.learning_rate, momentum=settings.momentum, weight_decay=settings.weight_decay
+    )
