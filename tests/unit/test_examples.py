@@ -1,5 +1,6 @@
 """Every example runs."""
 
+import json
 import runpy
 import subprocess
 import sys
@@ -42,3 +43,15 @@ def test_settings_files():
         assert isinstance(retrain, RetrainSettings)
         assert {k: getattr(search, k) for k in sections["search"]} == sections["search"]
         assert {k: getattr(retrain, k) for k in sections["retrain"]} == sections["retrain"]
+
+
+def test_table_of_retrained_runs(tmp_path, monkeypatch):
+    for number, accuracy in enumerate((60.0, 62.0)):
+        folder = tmp_path / f"r-{number}" / "retrain"
+        folder.mkdir(parents=True)
+        (folder / "result.json").write_text(json.dumps({"test_accuracy": accuracy, "parameters": 123_000}))
+    monkeypatch.chdir(tmp_path)
+    row = runpy.run_path(str(EXAMPLES / "table.py"))["row"]
+    assert row("random", "r-*/retrain") == "| random | 2 | 61.00 ± 1.41 | 60.00 / 62.00 | 123k / 123k |"
+    with pytest.raises(SystemExit, match="no finished run matches nothing"):
+        row("random", "nothing")

@@ -36,9 +36,10 @@ class Fact(NamedTuple):
 
 @dataclass(frozen=True)
 class RunFiles:
-    """The contents of a run folder; what is not there is empty."""
+    """The contents of a run folder; what is not there is empty. `section` names the command of `config.yaml`."""
 
     folder: Path
+    section: str = ""
     settings: dict[str, Any] = field(default_factory=dict)
     environment: dict[str, Any] = field(default_factory=dict)
     result: dict[str, Any] = field(default_factory=dict)
@@ -48,9 +49,9 @@ class RunFiles:
 
     @property
     def command(self) -> str:
-        """`search`, `retrain`, …: from the result, or of an unfinished run from its events."""
-        if "command" in self.result:
-            return str(self.result["command"])
+        """`search`, `retrain`, …: from the result, or of an unfinished run from its settings or its events."""
+        if "command" in self.result or self.section:
+            return str(self.result.get("command", self.section))
         return "retrain" if by_epoch(self.events, "train_epoch") else "search"
 
 
@@ -70,15 +71,27 @@ def read_run(folder: Path) -> RunFiles:
     elif "genotype" in result:
         genotype = Genotype.from_dict(result["genotype"], f"{folder / 'result.json'}: genotype")
     history = [Genotype.load(path) for path in sorted((folder / "genotypes").glob("epoch_*.json"))]
+    section, settings = _settings(folder / "config.yaml")
     return RunFiles(
         folder,
-        settings=read_mapping(folder / "config.yaml"),
+        section,
+        settings=settings,
         environment=read_mapping(folder / "env.json"),
         result=result,
         events=read_events(metrics) if metrics.exists() else [],
         genotype=genotype or (history[-1] if history else None),
         history=history,
     )
+
+
+def _settings(path: Path) -> tuple[str, dict[str, Any]]:
+    """The command that the settings are of, and the settings; a file without sections has no command."""
+    data = read_mapping(path)
+    if len(data) == 1:
+        ((section, inner),) = data.items()
+        if isinstance(inner, dict):
+            return section, inner
+    return "", data
 
 
 def facts(run: RunFiles) -> list[Fact]:
