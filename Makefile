@@ -2,7 +2,9 @@
 PYTHON ?= python3
 VENV   := .venv
 BIN    := $(VENV)/bin
-RUN    ?= runs/quick-$(shell date +%Y%m%d-%H%M%S)
+ifndef RUN
+RUN    := runs/quick-$(shell date +%Y%m%d-%H%M%S)
+endif
 
 .DEFAULT_GOAL := help
 .PHONY: help search test lint types clean

@@ -10,12 +10,22 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-__all__ = ["Genotype", "ZartsError", "create_model", "evaluate", "load_model", "retrain", "search"]
+__all__ = [
+    "Genotype",
+    "ZartsError",
+    "create_model",
+    "evaluate",
+    "load_model",
+    "resume_retrain",
+    "resume_search",
+    "retrain",
+    "search",
+]
 
 from zarts.errors import ZartsError
 
 if TYPE_CHECKING:
-    from zarts.api import evaluate, retrain, search
+    from zarts.api import evaluate, resume_retrain, resume_search, retrain, search
     from zarts.nets import create_model
     from zarts.spaces import Genotype
     from zarts.training import load_model
@@ -25,6 +35,8 @@ _HOMES = {
     "create_model": "zarts.nets",
     "evaluate": "zarts.api",
     "load_model": "zarts.training.model",
+    "resume_retrain": "zarts.api",
+    "resume_search": "zarts.api",
     "retrain": "zarts.api",
     "search": "zarts.api",
 }

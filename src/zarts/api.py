@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 import torch
 
 from zarts.config import CommonSettings, RetrainSettings, SearchSettings, dump, retrain_settings, search_settings
-from zarts.data import DATA_SETS, load_data
+from zarts.data import DATA_SETS, check_data, load_data
 from zarts.engine import Listener, Run, SearchResult, choose_device, free_name
 from zarts.engine import search as run_search
 from zarts.errors import RunError, SettingsError, ZartsError, unknown
@@ -36,8 +36,9 @@ Source = SearchResult | Genotype | Path | str
 """What can be retrained: a search (its result or its folder), a genotype, its file, or a published one's name."""
 
 _R = TypeVar("_R", SearchResult, RetrainResult)
+_S = TypeVar("_S", SearchSettings, RetrainSettings)
 
-_INHERITED = ("data", "data_dir", "image_size", "split_seed", "stem")
+_INHERITED = ("data", "data_dir", "image_size", "split_seed", "flip", "stem")
 
 
 def search(
@@ -66,6 +67,7 @@ def search(
 
 def start_search(settings: SearchSettings, out: Path | str | None, listener: Listener | None) -> SearchResult:
     """Search with settings that are resolved already; see `search`."""
+    settings = _anchored(settings)
     label = Path(settings.data).name or "images"
     name = f"{label}-{settings.space}-{settings.method}-seed{settings.seed}"
     path = free_name(Path("runs/search"), name) if out is None else Path(out)
@@ -99,7 +101,7 @@ def retrain(
 
     Args:
         source: a search (its result or its folder), a genotype, its file, or a published one's name.
-            A search hands down its data, split, image size and stem.
+            A search hands down its data, split, image size, flip and stem.
         out: the run folder; None makes a new one in `runs/retrain`.
         preset: name of a preset, for example `cifar10`.
         config: a YAML file with settings.
@@ -119,17 +121,34 @@ def start_retrain(
     source: Source, settings: RetrainSettings, out: Path | str | None, listener: Listener | None
 ) -> RetrainResult:
     """Retrain with settings that are resolved already; see `retrain`."""
+    settings = _anchored(settings)
     genotype, name = genotype_of(source)
     searched = _run_of(source)
     path = free_name(Path("runs/retrain"), f"{name}-retrained-seed{settings.seed}") if out is None else Path(out)
     run = _new_run(path, settings, "retrain")
     with _discarded_unless_begun(run):
         run.write("genotype.json", genotype.to_json())
-        split = None if searched is None else searched.split()
-        if searched is not None and split is not None and settings.data == searched.settings("search").get("data"):
-            run.write_json("split.json", split)
+        if searched is not None and _same(settings.data, searched.settings("search")["data"]):
+            _hand_down(searched, settings, run)
         result = run_retrain(settings, genotype, run, listener=listener)
     return _drawn(result)
+
+
+def _hand_down(searched: Run, settings: RetrainSettings, run: Run) -> None:
+    """Give a retraining the test images that its search has never seen.
+
+    Raises:
+        SettingsError: another draw of them is asked for.
+    """
+    split = searched.split()
+    if split is None or "test" not in split:
+        return
+    if settings.subset is None and settings.split_seed != searched.settings("search").get("split_seed"):
+        raise SettingsError(
+            f"split_seed = {settings.split_seed} would test on images that the search {searched.path} has seen: "
+            "leave it out, the retraining keeps the split of the search"
+        )
+    run.write_json("split.json", split)
 
 
 def resume_retrain(path: Path | str, listener: Listener | None = None) -> RetrainResult:
@@ -159,14 +178,14 @@ def evaluate(path: Path | str, *, data: str | None = None, device: str = "auto")
     if not run.finished:
         raise RunError(f"{path}: the retraining has not finished: go on with `zarts retrain --resume {path}`")
     network, card = load_model(run.path / "model.safetensors")
-    own = data is None or data == settings.data
+    own = data is None or _same(data, settings.data)
     images = load_data(
         settings.data if data is None else data,
         image_size=card.image_size,
         subset=settings.subset if own else None,
         seed=settings.split_seed,
         data_dir=settings.data_dir,
-        manifest=run.split() if own else None,
+        manifest=run.split() if own and "test" in (run.split() or {}) else None,
     )
     if images.classes != card.classes:
         raise SettingsError(
@@ -200,14 +219,15 @@ def genotype_of(source: Source) -> tuple[Genotype, str]:
     if isinstance(source, SearchResult):
         return source.genotype, source.run.name
     if isinstance(source, Genotype):
-        return source, source.space
+        return _checked(source, "genotype"), source.space
     path = Path(source)
     if path.is_dir():
         if not (path / "genotype.json").exists():
+            Run.open(path, "search")
             raise RunError(f"{path}: the search has not finished: go on with `zarts search --resume {path}`")
-        return _checked(path / "genotype.json"), path.resolve().name
+        return _checked(Genotype.load(path / "genotype.json"), str(path / "genotype.json")), path.resolve().name
     if path.exists():
-        return _checked(path), path.stem
+        return _checked(Genotype.load(path), str(path)), path.stem
     if str(source) in published_sources():
         return published(str(source)), str(source)
     if path.suffix or len(path.parts) > 1:
@@ -215,12 +235,11 @@ def genotype_of(source: Source) -> tuple[Genotype, str]:
     raise RunError(unknown("run folder, genotype file or published genotype", str(source), published_sources()))
 
 
-def _checked(path: Path) -> Genotype:
-    """The genotype of a file, if it is one of the space that it names."""
-    genotype = Genotype.load(path)
+def _checked(genotype: Genotype, where: str) -> Genotype:
+    """The genotype, if it is one of the space that it names."""
     if genotype.space not in SPACES:
-        raise RunError(f"{path}: {unknown('space', str(genotype.space), SPACES)}")
-    get_space(genotype.space).check(genotype, str(path))
+        raise RunError(f"{where}: {unknown('space', str(genotype.space), SPACES)}")
+    get_space(genotype.space).check(genotype, where)
     return genotype
 
 
@@ -248,6 +267,25 @@ def _discarded_unless_begun(run: Run) -> Iterator[None]:
     except ZartsError:
         run.discard()
         raise
+
+
+def _anchored(settings: _S) -> _S:
+    """The settings with the folder of images as an absolute path, so that a run goes on from any directory.
+
+    Raises:
+        SettingsError, DataError: there is no such data set or folder.
+    """
+    check_data(settings.data)
+    if settings.data in DATA_SETS:
+        return settings
+    return settings.model_copy(update={"data": str(Path(settings.data).expanduser().resolve())})
+
+
+def _same(data: str, other: str) -> bool:
+    """Whether two values of the setting `data` mean the same images: `images` and `./images/` are one folder."""
+    if data in DATA_SETS or other in DATA_SETS:
+        return data == other
+    return Path(data).expanduser().resolve() == Path(other).expanduser().resolve()
 
 
 def _run_of(source: Source) -> Run | None:

@@ -8,7 +8,9 @@ from torch import nn
 from torch.nn import functional as F
 
 from zarts.bilevel import Bilevel, Outcome, evaluate, first_order_gradient, hessian_vector_product, unrolled_gradient
-from zarts.errors import DivergedError
+from zarts.errors import DivergedError, Interrupted
+from zarts.updates import GradientUpdate, ZeroOrderUpdate
+from zarts.zo import OPTIMIZERS
 
 ETA, RHO = 0.1, 0.3
 NO_BATCH = (torch.zeros(1), torch.zeros(1))
@@ -97,6 +99,58 @@ def test_unrolled_gradient_equals_differentiating_the_unrolled_step():
         torch.testing.assert_close(gradient, expected, rtol=1e-9, atol=1e-9)
     assert torch.equal(toy.model.omega.detach(), omega)
     assert torch.equal(optimizer.state[toy.model.omega]["momentum_buffer"], buffer)
+
+
+def test_grad_clip_does_not_apply_to_the_unrolled_step():
+    toy = Quadratic()
+    alpha = torch.arange(4, dtype=torch.float64)
+    _, expected = unrolled_gradient(toy.problem, alpha, TRAIN, [VAL])
+    toy.problem.grad_clip = 1e-3
+    _, gradient = unrolled_gradient(toy.problem, alpha, TRAIN, [VAL])
+    assert torch.equal(gradient, expected)
+
+
+def test_a_loss_that_does_not_depend_on_alpha_has_no_gradient():
+    toy = Quadratic()
+    toy.problem.forward = lambda alpha, batch: Outcome(toy.model.omega.square().sum(), torch.tensor(0))
+    with pytest.raises(RuntimeError, match="appears to not have been used in the graph"):
+        first_order_gradient(toy.problem, torch.zeros(4, dtype=torch.float64), [VAL])
+    assert torch.equal(toy.model.omega.detach(), toy.omega)
+
+
+@pytest.mark.parametrize("hessian", [None, "central", "exact"])
+def test_a_gradient_update_that_diverges_leaves_alpha(hessian):
+    toy = Quadratic()
+    alpha = torch.arange(4, dtype=torch.float64)
+    toy.problem.forward = lambda a, batch: Outcome((toy.model.omega.sum() * a.sum()) * float("nan"), torch.tensor(0))
+    update = GradientUpdate(alpha, lr=0.1, weight_decay=0.0, betas=(0.5, 0.999), hessian=hessian)
+    with pytest.raises(DivergedError, match=r"gradient in alpha is not finite \(validation loss nan\)"):
+        update.step(toy.problem, [TRAIN], [VAL])
+    assert torch.equal(update.alpha, alpha)
+
+
+@pytest.mark.parametrize(("mixture_lambda", "message"), [(1.0, "not finite"), (0.5, "the gradient is not finite")])
+def test_a_zero_order_update_that_diverges_leaves_alpha(mixture_lambda, message, generator):
+    toy = Quadratic()
+    alpha = torch.arange(4, dtype=torch.float64)
+    toy.problem.forward = lambda a, batch: Outcome(a.sum() * float("nan"), torch.tensor(0))
+    update = ZeroOrderUpdate(OPTIMIZERS["mgs"](alpha, generator, mixture_lambda=mixture_lambda), inner_steps=0)
+    with pytest.raises(DivergedError, match=message):
+        update.step(toy.problem, [], [VAL])
+    assert torch.equal(update.alpha, alpha)
+
+
+def test_a_stop_goes_through_and_restores(generator):
+    toy = Quadratic()
+
+    def stop():
+        raise Interrupted("stop")
+
+    toy.problem.check = stop
+    with pytest.raises(Interrupted):
+        evaluate(toy.problem, torch.zeros(2, 4, dtype=torch.float64), [TRAIN], [VAL], learning_rate=5.0)
+    assert torch.equal(toy.model.omega.detach(), toy.omega)
+    assert toy.problem.optimizer.param_groups[0]["lr"] == ETA
 
 
 def test_first_order_gradient_holds_the_weights_fixed():
@@ -279,10 +333,26 @@ def test_a_candidate_that_diverges_is_nan_and_the_others_are_not():
     assert losses.isfinite().tolist() == [True, False, True]
 
 
+def weights(problem):
+    state = problem.model.state_dict()
+    return {k: v.clone() for k, v in state.items() if "running" not in k and "num_" not in k}
+
+
 def test_the_weights_step_refuses_a_loss_that_is_not_finite():
     problem, batches = small_problem()
-    before = everything(problem)[0]
-    with pytest.raises(DivergedError, match=r"training loss is nan: take a smaller learning rate \(now 0.1\)"):
+    before = weights(problem)
+    message = r"training loss is nan: take a smaller --learning-rate \(now 0.1\) or --grad-clip"
+    with pytest.raises(DivergedError, match=message):
         problem.weight_step(torch.full((4,), float("nan")), batches[0])
-    weights = {k: v for k, v in problem.model.state_dict().items() if "running" not in k and "num_" not in k}
-    assert_same({k: before[k] for k in weights}, weights)
+    assert_same(before, weights(problem))
+
+
+def test_the_weights_step_refuses_a_gradient_that_is_not_finite():
+    """The root of zero is finite, its slope is not; clipping by a norm that is nan would destroy every weight."""
+    problem, batches = small_problem()
+    before = weights(problem)
+    last = problem.model.last.bias
+    problem.forward = lambda alpha, batch: Outcome((last * 0).sum().sqrt(), torch.tensor(0))
+    with pytest.raises(DivergedError, match="norm of the gradient is nan: take a smaller --learning-rate"):
+        problem.weight_step(torch.zeros(4), batches[0])
+    assert_same(before, weights(problem))

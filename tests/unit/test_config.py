@@ -228,3 +228,32 @@ def test_data_dir_is_a_path():
 def test_exit_codes():
     codes = {SettingsError: 2, DataError: 3, RunError: 1, DivergedError: 1, Interrupted: 130, ZartsError: 1}
     assert {kind: kind.exit_code for kind in codes} == codes
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"tau": 0.1, "esr_target": 0.4}, r"esr_target \(options\) is used with tau = auto only: leave it out"),
+        ({"inner_steps": 0, "inner_momentum": 0.5}, "inner_momentum .* is used with inner_steps above 0 only"),
+        (
+            {"inner_steps": 0, "inner_learning_rate": 0.5},
+            "inner_learning_rate .* is used with inner_steps above 0 only",
+        ),
+        ({"learning_rate": 1e-4}, "learning_rate_min = 0.001 is above learning_rate = 0.0001"),
+        ({"image_size": 10}, "image_size = 10 .*multiple of 4"),
+        ({"channels": 1}, "channels = 1 .*greater than or equal to 2"),
+        ({"method": "random", "threads": 2}, "threads .* is not used by method 'random'"),
+        ({"method": "random", "subset": 20}, "subset .* is not used by method 'random'"),
+    ],
+)
+def test_settings_that_do_not_go_together(options, message):
+    with pytest.raises(SettingsError, match=message):
+        search_settings(options)
+
+
+def test_what_other_settings_leave_unused_is_not_written_down():
+    assert "esr_target" not in dump(search_settings({"tau": 0.1}))
+    assert "esr_target" in dump(search_settings({}))
+    assert "inner_momentum" not in dump(search_settings({"inner_steps": 0}))
+    written = dump(search_settings({"tau": 0.1, "inner_steps": 0}))
+    assert dump(search_settings(written)) == written

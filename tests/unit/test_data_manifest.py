@@ -87,4 +87,59 @@ def test_manifest_of_a_split_for_a_folder_with_parts(tmp_path):
     with pytest.raises(DataError, match=r"has train/ and test/, but the earlier split \(split\.json\) is of a folder"):
         load_data(parted, manifest=manifest)
     own = load_data(parted, image_size=8).manifest
-    assert load_data(parted, image_size=8, manifest=own).manifest == own
+    assert load_data(parted, image_size=8, manifest=json.loads(json.dumps(own))).manifest == own
+
+
+@pytest.fixture
+def parted(tmp_path):
+    fill(tmp_path / "parted/train", ["cat", "dog"], 3)
+    fill(tmp_path / "parted/test", ["cat", "dog"], 2)
+    return tmp_path / "parted"
+
+
+def rename(folder):
+    (folder / "cat/00.png").rename(folder / "cat/other.png")
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (
+            lambda train: (train / "cat/00.png").unlink(),
+            r"is of 6 training images, now there are 5; start a new search",
+        ),
+        (lambda train: Image.new("RGB", (8, 8)).save(train / "dog/new.png"), r"is of 6 .*, now there are 7; start a n"),
+        (rename, r"now there are as many, but with other names \(digest \w{8}, now \w{8}\); .* or put the images back"),
+    ],
+)
+def test_training_images_of_a_parted_folder_that_changed(parted, change, message):
+    manifest = load_data(parted, image_size=8).manifest
+    change(parted / "train")
+    with pytest.raises(DataError, match=rf"parted: the earlier split \(split\.json\) .*{message}"):
+        load_data(parted, image_size=8, manifest=manifest)
+    assert load_data(parted, image_size=8).manifest != manifest, "a new search takes what is there"
+
+
+def test_images_put_back_are_the_same_again(parted):
+    """The names count, not the order in which the disk lists them; the test images are not looked at."""
+    first = load_data(parted, image_size=8)
+    moved = (parted / "train/cat/00.png").rename(parted / "away.png")
+    with pytest.raises(DataError):
+        load_data(parted, image_size=8, manifest=first.manifest)
+    moved.rename(parted / "train/cat/00.png")
+    (parted / "test/cat/00.png").unlink()
+    assert load_data(parted, image_size=8, manifest=first.manifest).train.names == first.train.names
+
+
+def test_manifest_of_something_else_for_a_parted_folder(parted):
+    with pytest.raises(DataError, match=r"has no train_names; it is of digits, or was edited"):
+        load_data(parted, manifest={"source": "digits", "classes": 10, "train_images": 1438})
+
+
+def test_named_set_with_another_number_of_images():
+    manifest = load_data("digits", subset=40).manifest
+    assert load_data("digits", subset=40, manifest=manifest).manifest == manifest
+    with pytest.raises(DataError, match=r"digits: .* is of 5 training images, now there are 1438; start a new search"):
+        load_data("digits", manifest={**manifest, "train_images": 5})
+    with pytest.raises(DataError, match=r"digits: .* has no train_images; it is of another data set, or was edited"):
+        load_data("digits", manifest={})

@@ -1,8 +1,10 @@
 """An interrupted run that is resumed ends with the same bits as one that was not."""
 
+import errno
 import json
 import os
 import sys
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 import torch
@@ -11,7 +13,7 @@ import zarts
 from small import SMALL, TRAIN, leftovers, outcome, small, stop_at
 from zarts.api import resume_retrain, resume_search
 from zarts.engine import Run
-from zarts.errors import DataError, Interrupted, RunError
+from zarts.errors import DataError, Interrupted, RunError, SettingsError
 from zarts.methods import METHODS
 from zarts.spaces import Genotype
 
@@ -224,6 +226,75 @@ def test_a_damaged_result(tmp_path, searched, change, message):
 
 
 def test_damaged_events(tmp_path):
+    run = Run(tmp_path)
+    assert run.events() == []
     (tmp_path / "metrics.jsonl").write_text('{"event": "x"}\n{"eve')
-    with pytest.raises(RunError, match=r"metrics\.jsonl: damaged"):
-        Run(tmp_path).events()
+    assert run.events() == [{"event": "x"}], "cut short while it was written"
+    (tmp_path / "metrics.jsonl").write_text('{"eve\n{"event": "x"}\n')
+    with pytest.raises(RunError, match=r"metrics\.jsonl, line 1: not JSON .*; the file was damaged"):
+        run.events()
+
+
+def test_another_device_is_refused(stopped):
+    path = stopped / "checkpoint.pt"
+    torch.save({**torch.load(path, weights_only=True), "device": "cuda"}, path)
+    with pytest.raises(RunError, match="was begun on device 'cuda', whose random numbers 'cpu' does not have: go on"):
+        resume_search(stopped)
+
+
+def test_another_version_of_torch_is_noted(stopped):
+    path = stopped / "env.json"
+    path.write_text(json.dumps({**json.loads(path.read_text()), "torch": "1.0"}))
+    heard = []
+    resume_search(stopped, listener=heard.append)
+    notes = [event["text"] for event in heard if event["event"] == "note"]
+    assert notes == [f"torch is {torch.__version__}, was 1.0: the last bits may differ"]
+
+
+def test_a_run_goes_on_from_another_directory(tmp_path, monkeypatch, photos):
+    monkeypatch.chdir(photos.parent)
+    interrupt(monkeypatch, 2)
+    with pytest.raises(Interrupted):
+        zarts.search(out=tmp_path / "run", **{**SMALL, "data": f"./{photos.name}", "image_size": 8, "subset": None})
+    interrupt(monkeypatch, 0)
+    monkeypatch.chdir(tmp_path)
+    assert resume_search("run").genotype.space == SMALL["space"]
+
+
+@pytest.mark.parametrize("write", ["write", "write_json", "save"])
+def test_a_file_that_cannot_be_written_stays_as_it_was(tmp_path, monkeypatch, write):
+    run = Run(tmp_path)
+    write_ = {
+        "write": lambda: run.write("notes.txt", "some"),
+        "write_json": lambda: run.write_json("notes.json", [1]),
+        "save": lambda: run.save({"epoch": 1}, {}),
+    }[write]
+    write_()
+    (file,) = tmp_path.iterdir()
+    before = file.read_bytes()
+
+    def fsync(descriptor):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(os, "fsync", fsync)
+    with pytest.raises(RunError, match=rf"{file.name}: cannot be written \(No space left on device\); what was there"):
+        write_()
+    assert [path.read_bytes() for path in tmp_path.iterdir()] == [before]
+
+
+def test_runs_that_start_together_get_folders_of_their_own(tmp_path):
+    with ThreadPoolExecutor(8) as pool:
+        runs = list(pool.map(lambda i: Run.create(tmp_path / "a/x", {"i": i}, "search", numbered=True), range(8)))
+    assert {run.path.name for run in runs} == {"x", *(f"x-{i}" for i in range(2, 9))}
+    assert [run.settings("search") for run in runs] == [{"i": i} for i in range(8)]
+
+
+def test_a_run_folder_that_cannot_be_made(tmp_path):
+    Run.create(tmp_path / "x", {}, "search")
+    with pytest.raises(SettingsError, match="x exists: no run is overwritten; choose another --out, or go on with"):
+        Run.create(tmp_path / "x", {}, "search")
+    (tmp_path / "file").write_text("")
+    (tmp_path / "link").symlink_to(tmp_path / "nowhere")
+    for parent in ("file", "link"):
+        with pytest.raises(RunError, match=r"x: cannot be made \(File exists\)"):
+            Run.create(tmp_path / parent / "x", {}, "search", numbered=True)

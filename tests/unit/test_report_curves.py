@@ -9,7 +9,8 @@ from xml.etree import ElementTree
 import pytest
 
 from zarts.errors import RunError
-from zarts.report import draw_curves, read_events
+from zarts.files import read_events
+from zarts.report import draw_curves
 from zarts.report.series import alpha_steps, bands, by_epoch, per_epoch
 from zarts.report.svg import inline
 
@@ -52,7 +53,7 @@ def test_damaged_events_are_refused(tmp_path, text, message):
 
 
 def test_missing_events_are_refused(tmp_path):
-    with pytest.raises(RunError, match="cannot read"):
+    with pytest.raises(RunError, match="cannot be read"):
         read_events(tmp_path / "metrics.jsonl")
 
 

@@ -3,6 +3,7 @@
 import json
 import re
 from html.parser import HTMLParser
+from itertools import pairwise
 
 import matplotlib
 import pytest
@@ -51,11 +52,12 @@ def genotype(generator):
     return SPACES["darts"].random(generator)
 
 
-def write_run(folder, result=None, events=(), genotype=None, history=()):
+SETTINGS = {"method": "zarts-mgs", "space": "darts", "note": EVIL, "N": 10}
+
+
+def write_run(folder, result=None, events=(), genotype=None, history=(), command="search"):
     (folder / "genotypes").mkdir()
-    (folder / "config.yaml").write_text(
-        yaml.safe_dump({"method": "zarts-mgs", "space": "darts", "note": EVIL, "N": 10})
-    )
+    (folder / "config.yaml").write_text(yaml.safe_dump({command: SETTINGS}))
     (folder / "env.json").write_text(json.dumps({"command": f"zarts search --name '{EVIL}'", "torch": "2.9.1"}))
     (folder / "metrics.jsonl").write_text("".join(json.dumps(event) + "\n" for event in events) + '{"event": "cu')
     if result:
@@ -100,9 +102,28 @@ def test_page_of_a_search(tmp_path, genotype, generator):
     assert f"zarts search --name '{EVIL}'" in page.words
     assert page.tags.count("svg") == 2 + 5
     assert "script" not in page.tags
-    assert not [file for file in tmp_path.iterdir() if file.name.endswith(".part")]
+    assert not list(tmp_path.glob(".*"))
     before = path.read_bytes()
     assert write_report(run).read_bytes() == before
+
+
+@pytest.mark.parametrize("sections", [True, False], ids=["with a section", "without"])
+def test_settings_are_a_table_and_name_the_search(tmp_path, sections):
+    """Also of a run that has no result yet: one row a setting, method and space in the title."""
+    run = write_run(tmp_path, None, search_events())
+    if not sections:
+        (run / "config.yaml").write_text(yaml.safe_dump(SETTINGS))
+    words = [word for word in Checker(write_report(run).read_text(encoding="utf-8")).words if word]
+    assert "Search by zarts-mgs in space darts" in words
+    rows = list(pairwise(words))
+    for key, value in SETTINGS.items():
+        assert (key, str(value)) in rows
+    assert "search" not in words, "the section is no setting"
+
+
+def test_settings_of_a_retraining_without_events(tmp_path):
+    words = Checker(write_report(write_run(tmp_path, command="retrain")).read_text(encoding="utf-8")).words
+    assert "Retrain of a found network" in words
 
 
 def test_page_asks_no_network(tmp_path, genotype):
@@ -133,7 +154,7 @@ def test_page_of_a_retrain_gives_the_last_epoch_as_the_result(tmp_path, genotype
         "command": "retrain", "test_accuracy": 97.2, "best_epoch": 1, "best_test_accuracy_selected_on_test": 97.61,
         "parameters": 3349342, "mult_adds": 528123456, "seconds": 100000.0, "genotype": genotype.to_dict(),
     }  # fmt: skip
-    page = Checker(write_report(write_run(tmp_path, result, events)).read_text(encoding="utf-8"))
+    page = Checker(write_report(write_run(tmp_path, result, events, command="retrain")).read_text(encoding="utf-8"))
     words = page.words
     assert words[words.index("test accuracy") + 1] == "97.20 %"
     assert words[words.index("test accuracy") + 2] == "after the last epoch: the result"
@@ -145,7 +166,9 @@ def test_page_of_a_retrain_gives_the_last_epoch_as_the_result(tmp_path, genotype
 
 def test_unfinished_retrain_says_so(tmp_path):
     events = [{"event": "train_epoch", "epoch": 1, "test_accuracy": 91.5}]
-    words = Checker(write_report(write_run(tmp_path, None, events)).read_text(encoding="utf-8")).words
+    words = Checker(
+        write_report(write_run(tmp_path, None, events, command="retrain")).read_text(encoding="utf-8")
+    ).words
     assert "after epoch 1 of a run that has not finished" in words
     assert "91.50 %" in words
     assert any(word.startswith("This run has not finished") for word in words)

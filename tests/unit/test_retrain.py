@@ -8,12 +8,13 @@ import safetensors.torch
 import torch
 
 import zarts
-from small import TRAIN, small
+from small import SMALL, TRAIN, small
 from zarts.data import load_data
 from zarts.errors import DataError, DivergedError, RunError, SettingsError
-from zarts.nets import count_parameters
+from zarts.nets import count_parameters, seeded
 from zarts.spaces import Genotype, get_space, published
-from zarts.training import load_model
+from zarts.training import accuracy, load_model, test_batches
+from zarts.training.model import ModelCard, save_model
 
 pytestmark = pytest.mark.usefixtures("no_pictures")
 ONE = {**TRAIN, "epochs": 1}
@@ -96,6 +97,44 @@ def test_what_a_search_hands_down(tmp_path, photos):
         Image.open(path).convert("L").save(path)
     with pytest.raises(SettingsError, match=r"grey: images have 1 channels; the network was trained on 3"):
         zarts.evaluate(result.run, data=str(other))
+
+
+def test_the_same_folder_by_another_name_keeps_its_split(tmp_path, photos, monkeypatch):
+    """What the retraining is tested on, the search has never seen; with a late image another split would be drawn."""
+    monkeypatch.chdir(photos.parent)
+    search = small("darts", data="photos", image_size=8, subset=None, epochs=1, warmup_epochs=0)
+    found = zarts.search(out=tmp_path / "search", **search)
+    for i in range(8):
+        (photos / f"ant/0{i}-late.png").write_bytes((photos / "ant/00.png").read_bytes())
+    result = zarts.retrain(found.run, out=tmp_path / "retrain", **{**ONE, "subset": None, "data": "./photos/"})
+    first, second = (json.loads((run / "split.json").read_text()) for run in (found.run, result.run))
+    assert second == first
+    assert not {*load_data("./photos/", image_size=8, manifest=second).test().names} & {*first["train"]}
+    assert {*load_data("./photos/", image_size=8).test().names} & {*first["train"]}, "as its own split would"
+    assert zarts.evaluate(result.run, data="../" + str(photos.relative_to(photos.parents[1]))) == result.test_accuracy
+
+
+def test_noise_is_the_same_in_every_test(tmp_path, searched):
+    """Of the network from training, with its own generator, and of the one from the file, which has none."""
+    cells = searched.genotype.cells.items()
+    noisy = Genotype("s4", {k: tuple(tuple(c._replace(op="noise") for c in n) for n in nodes) for k, nodes in cells})
+    card = ModelCard(noisy, 4, 3, "cifar", tuple("0123456789"), 8, (0.3,), (0.4,))
+    generator = torch.Generator().manual_seed(7)
+    with seeded(0):
+        trained = card.build(generator=generator)
+    images = load_data("digits", subset=400).train
+    state, everywhere = generator.get_state(), torch.get_rng_state()
+    batches = test_batches(images, card, torch.device("cpu"))
+    values = [accuracy(trained.train(), batches) for _ in range(3)]
+    assert trained.training
+    assert torch.equal(generator.get_state(), state), "testing leaves the noise of training alone"
+    save_model(tmp_path / "model.safetensors", trained, card)
+    loaded = load_model(tmp_path / "model.safetensors")[0]
+    values += [accuracy(loaded, batches) for _ in range(3)]
+    assert len(set(values)) == 1
+    assert torch.equal(torch.get_rng_state(), everywhere)
+    some = torch.zeros(4, 1, 8, 8)
+    assert not torch.equal(trained.eval()(some), trained(some)), "outside, it draws anew"
 
 
 def test_other_data_than_the_searchs_get_their_own_split(tmp_path, searched, photos):
@@ -253,6 +292,14 @@ def test_a_damaged_result(tmp_path, retrained):
 
 
 def test_genotypes_in_memory_are_checked_by_the_network(tmp_path):
-    with pytest.raises(RunError, match="genotype has cells"):
+    with pytest.raises(RunError, match="has cells"):
         zarts.retrain(Genotype("s2", {"normal": ()}), out=tmp_path / "run", **ONE)
+    assert not (tmp_path / "run").exists()
+
+
+def test_another_draw_of_the_test_images_than_the_searchs_is_refused(tmp_path, photos):
+    options = {**SMALL, "data": str(photos), "image_size": 8, "subset": None}
+    found = zarts.search(out=tmp_path / "search", **options)
+    with pytest.raises(SettingsError, match=r"split_seed = 5 would test on images that the search .* has seen"):
+        zarts.retrain(found, out=tmp_path / "run", **{**ONE, "data": str(photos), "subset": None}, split_seed=5)
     assert not (tmp_path / "run").exists()

@@ -16,7 +16,7 @@ import zarts
 SOURCE = Path(zarts.__file__).parent
 LAYERS = [
     {"errors"},
-    {"seeds"},
+    {"seeds", "files"},
     {"spaces", "zo", "relax", "data"},
     {"nets"},
     {"bilevel"},
@@ -73,7 +73,9 @@ def python(code):
     return subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
 
 
-@pytest.mark.parametrize("module", ["zarts", "zarts.config", "zarts.methods", "zarts.errors", "zarts.cli.commands"])
+@pytest.mark.parametrize(
+    "module", ["zarts", "zarts.config", "zarts.methods", "zarts.errors", "zarts.files", "zarts.cli.commands"]
+)
 def test_light_modules_import_no_torch(module):
     heavy = json.loads(
         python(

@@ -252,7 +252,6 @@ def test_state_of_another_run_is_refused(name):
 
 WRONG = [
     ("mgs", {"samples": 0}, "samples needs a whole number >= 1, got 0: the paper has 4"),
-    ("mgs", {"samples": 5}, "samples needs an even number, got 5: or set antithetic to false"),
     ("mgs", {"sigma": 0.0}, r"sigma needs a number > 0, got 0\.0"),
     ("mgs", {"sigma": float("inf")}, r"sigma needs a number > 0, got inf"),
     ("mgs", {"sigma_decay": "cosin"}, "unknown sigma_decay 'cosin': did you mean 'cosine'"),

@@ -192,7 +192,7 @@ def test_released_weights_are_the_released_lines():
 
 
 def test_released_weights_are_softmax_at_196_dimensions():
-    """Spec 1.4 C: the density underflows to a constant; at sigma 0.025 the weights agree to 1 %."""
+    """In 196 dimensions the density underflows to a constant; at sigma 0.025 the weights agree to 1 %."""
     given = {"d": 196, "sigma": 0.025, "tau": 0.2, "dtype": torch.float32, "mixture_lambda": 1e-3}
     _, released = told(LOSSES.float(), weights="released", **given)
     _, soft = told(LOSSES.float(), weights="softmax", **given)
@@ -200,7 +200,7 @@ def test_released_weights_are_softmax_at_196_dimensions():
 
 
 def test_exact_weights_degenerate_at_196_dimensions(generator):
-    """Spec 1.4 C5: N_e of 4 is 1.18 on average, though the loss is flat; softmax keeps 4."""
+    """Of N = 4, N_e is 1.18 on average, though the loss is flat; softmax keeps 4."""
     optimizer = search(generator, d=196, samples=4, sigma=0.2, tau=0.01, mixture_lambda=1e-3, weights="exact")
     gradient = torch.full((196,), 0.003, dtype=torch.float64)
     sizes = []
@@ -327,3 +327,13 @@ def test_auto_tau_with_few_samples_lets_the_best_take_all(samples):
     assert step.ess == pytest.approx(1.0)
     assert step.weights[losses.argmin()] == 1
     torch.testing.assert_close(step.move, u[losses.argmin()])
+
+
+@pytest.mark.parametrize("samples", [1, 5])
+def test_an_odd_sample_stays_without_its_opposite(samples):
+    optimizer = search(torch.Generator().manual_seed(0), d=3, samples=samples, antithetic=True, mixture_lambda=1.0)
+    moves = optimizer.ask() - optimizer.x
+    assert len(moves) == samples
+    pairs = samples // 2
+    torch.testing.assert_close(moves[-pairs:] if pairs else moves[:0], -moves[:pairs])
+    assert moves.unique(dim=0).shape[0] == samples

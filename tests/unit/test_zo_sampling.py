@@ -35,7 +35,7 @@ def test_sphere_has_unit_rows_and_ball_radii_are_uniform_in_volume(generator):
 
 @pytest.mark.parametrize(("epoch", "factor"), [(11, 1.0), (20, 0.880), (30, 0.539), (40, 0.175), (49, 0.00616)])
 def test_cosine_is_the_released_schedule(epoch, factor):
-    """Spec 1.2: the factors of sigma over 50 epochs with 10 of warm-up."""
+    """The factors of sigma in the released code, over 50 epochs with 10 of warm-up."""
     assert decay("cosine", (epoch - 11) / 40) == pytest.approx(factor, rel=2e-3)
 
 

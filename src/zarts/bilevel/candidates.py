@@ -45,6 +45,9 @@ def evaluate(
     Returns:
         The losses: nan for a candidate whose training loss was not finite, nan or inf where the validation loss is.
 
+    Raises:
+        Interrupted: `problem.check` asks to stop (whatever it raises goes through); everything is restored.
+
     Source: ZARTS, supplementary 1.2 and 2.3.
     Differs: from the released code, whose inner loop steps the optimizer of other weights than the candidate's.
     """

@@ -23,6 +23,9 @@ def first_order_gradient(
     """The validation loss under the present weights, and its gradient in alpha.
 
     Batch norm uses the statistics of the batch, and its running ones are left untouched.
+
+    Raises:
+        RuntimeError: the loss does not depend on alpha (torch's own); a loss that is not finite raises nothing.
     """
     with problem.preserved():
         problem.model.train()
@@ -51,7 +54,12 @@ def unrolled_gradient(
         val_batches: batches of the validation half.
         hessian: how the product with v is had: central difference (eq. 1) or exactly, by differentiating twice.
 
-    Source: ZARTS, supplementary 1.1, eq. 1; DARTS, eq. 6 to 8 and its released code for momentum and decay.
+    Raises:
+        RuntimeError: the training loss does not depend on alpha (torch's own); a loss that is not finite raises
+            nothing.
+
+    Source: ZARTS, supplementary 1.1, eq. 1; DARTS, eq. 6 to 8 and its released code for momentum and decay. As in
+        that code, `grad_clip` does not apply to the unrolled step.
     """
     with problem.preserved() as snapshot:
         problem.model.train()

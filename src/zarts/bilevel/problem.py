@@ -60,20 +60,23 @@ class Bilevel:
         """One step of the weights on the training loss, alpha held fixed.
 
         Raises:
-            DivergedError: the loss is not finite; the weights are not touched.
+            DivergedError: the loss or its gradient is not finite; the weights are not touched.
         """
         self.model.train()
         self.optimizer.zero_grad(set_to_none=True)
         outcome = self.forward(alpha.detach(), batch)
         if not outcome.loss.isfinite():
-            raise DivergedError(
-                f"the training loss is {outcome.loss.item()}: take a smaller learning rate "
-                f"(now {self.optimizer.param_groups[0]['lr']:g}) or a smaller gradient norm (--grad-clip)"
-            )
+            raise DivergedError(self._advice("training loss", outcome.loss))
         outcome.loss.backward()  # type: ignore[no-untyped-call]
-        nn.utils.clip_grad_norm_(self.model.parameters(), self.grad_clip)
+        norm = nn.utils.clip_grad_norm_(self.model.parameters(), self.grad_clip)
+        if not norm.isfinite():
+            raise DivergedError(self._advice("norm of the gradient", norm))
         self.optimizer.step()
         return Outcome(outcome.loss.detach(), outcome.correct)
+
+    def _advice(self, what: str, value: Tensor) -> str:
+        rate = self.optimizer.param_groups[0]["lr"]
+        return f"the {what} is {value.item()}: take a smaller --learning-rate (now {rate:g}) or --grad-clip"
 
     def mean_loss(self, alpha: Float[Tensor, " d"], batches: Sequence[Batch]) -> Float[Tensor, ""]:
         """Mean over `batches` of the loss under the present weights and mode."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path
@@ -149,15 +149,31 @@ def resolve_search(*layers: Layer) -> SearchSettings:
             f"warmup_epochs = {settings.warmup_epochs} leaves no epoch of {settings.epochs} in which alpha moves: "
             f"take --warmup-epochs below {settings.epochs}"
         )
+    if settings.learning_rate_min > settings.learning_rate:
+        raise SettingsError(
+            f"learning_rate_min = {settings.learning_rate_min:g} is above learning_rate = {settings.learning_rate:g}"
+        )
+    for key in layers[-1].values if layers else ():
+        if key in _CONDITIONS and not _CONDITIONS[key][1](settings):
+            raise SettingsError(f"{key} ({layers[-1].where}) is used with {_CONDITIONS[key][0]} only: leave it out")
     return settings
 
 
+_CONDITIONS: dict[str, tuple[str, Callable[[SearchSettings], bool]]] = {
+    "esr_target": ("tau = auto", lambda settings: settings.tau == "auto"),
+    "inner_learning_rate": ("inner_steps above 0", lambda settings: settings.inner_steps > 0),
+    "inner_momentum": ("inner_steps above 0", lambda settings: settings.inner_steps > 0),
+}
+"""Settings that mean something only beside a certain value of another one."""
+
+
 def dump(settings: CommonSettings) -> dict[str, Any]:
-    """Plain data for YAML, without the settings that the method does not use."""
+    """Plain data for YAML, without the settings that the method or the other settings leave unused."""
     data = settings.model_dump(mode="json")
     if isinstance(settings, SearchSettings):
         update = get_method(settings.method).update
-        data = {key: value for key, value in data.items() if _used(key, update)}
+        idle = {key for key, (_, holds) in _CONDITIONS.items() if not holds(settings)}
+        data = {key: value for key, value in data.items() if _used(key, update) and key not in idle}
     return data
 
 

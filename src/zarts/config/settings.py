@@ -22,7 +22,7 @@ def setting(default: Any, help: str, *, panel: str, used_by: tuple[str, ...] = (
         help: one line; says where the default comes from when that is not the paper.
         panel: heading on the help page.
         used_by: names of the updates (column `update` of the methods table) that use it; empty: all do.
-        bounds: pydantic's `ge`, `gt`, `le`, `lt`.
+        bounds: pydantic's `ge`, `gt`, `le`, `lt`, `multiple_of`.
     """
     return Field(default, description=help, json_schema_extra={"panel": panel, "used_by": list(used_by)}, **bounds)
 
@@ -37,9 +37,15 @@ class CommonSettings(BaseModel):
     )
     data_dir: Path = setting(Path("~/.cache/zarts"), "where the named data sets lie or are downloaded to", panel="Data")
     image_size: int | None = setting(
-        None, "images are resized to this many pixels a side (default: their own; 32 for a folder)", panel="Data", ge=8
+        None,
+        "images are resized to this many pixels a side (default: their own; 32 for a folder)",
+        panel="Data",
+        ge=8,
+        multiple_of=4,
     )
-    subset: int | None = setting(None, "use only this many training images, drawn class by class", panel="Data", ge=2)
+    subset: int | None = setting(
+        None, "use only this many training images, drawn class by class", panel="Data", used_by=SUPERNET, ge=2
+    )
     split_seed: int = setting(
         0,
         "draws the subset and, for a folder without test/, the test images; --seed leaves both alone",
@@ -66,15 +72,17 @@ class CommonSettings(BaseModel):
     weight_decay: float = setting(3e-4, "of the weights", panel="Weights", used_by=SUPERNET, ge=0)
     grad_clip: float = setting(5.0, "largest norm of the weights' gradient", panel="Weights", used_by=SUPERNET, gt=0)
 
-    channels: int = setting(16, "channels of the first cells", panel="Network", used_by=SUPERNET, ge=1)
+    channels: int = setting(16, "channels of the first cells", panel="Network", used_by=SUPERNET, ge=2)
     cells: int = setting(8, "cells in the network; two of them reduce", panel="Network", used_by=SUPERNET, ge=3)
     stem: Literal["cifar", "imagenet"] = setting(
         "cifar", "cifar, or imagenet (three strides of two)", panel="Network", used_by=SUPERNET
     )
 
     seed: int = setting(0, "of everything that is drawn", panel="Run", ge=0, lt=2**63)
-    device: str = setting("auto", "auto, cpu, cuda, cuda:1, mps", panel="Run")
-    threads: int | None = setting(None, "processor threads of torch (default: torch's choice)", panel="Run", ge=1)
+    device: str = setting("auto", "auto, cpu, cuda, cuda:1, mps", panel="Run", used_by=SUPERNET)
+    threads: int | None = setting(
+        None, "processor threads of torch (default: torch's choice)", panel="Run", used_by=SUPERNET, ge=1
+    )
 
 
 class SearchSettings(CommonSettings):
@@ -199,7 +207,7 @@ class RetrainSettings(CommonSettings):
 
     epochs: int = setting(600, "passes over all training images", panel="Weights", ge=1)
     batch_size: int = setting(96, "images a weight step", panel="Weights", ge=2)
-    channels: int = setting(36, "channels of the first cells", panel="Network", ge=1)
+    channels: int = setting(36, "channels of the first cells", panel="Network", ge=2)
     cells: int = setting(20, "cells in the network; two of them reduce", panel="Network", ge=3)
     cutout: int | None = setting(
         None,

@@ -16,9 +16,10 @@ from zarts.data.augment import Augment, Draws
 from zarts.data.batches import Batches
 from zarts.data.folder import load_folder
 from zarts.data.images import DataSet, ImageSet, channel_statistics
+from zarts.data.listing import check_unchanged
 from zarts.data.named import NamedSet, load_cifar10, load_cifar100, load_digits, load_svhn
 from zarts.data.split import halves, subset_indices
-from zarts.errors import SettingsError, unknown
+from zarts.errors import DataError, SettingsError, unknown
 from zarts.seeds import keyed_generator
 
 __all__ = [
@@ -30,6 +31,7 @@ __all__ = [
     "Draws",
     "ImageSet",
     "channel_statistics",
+    "check_data",
     "halves",
     "keyed_generator",
     "load_data",
@@ -64,7 +66,8 @@ def load_data(
         subset: how many of the training images, stratified; None is all.
         seed: of the subset and, for a folder without `train/` and `test/`, of the split.
         data_dir: where downloaded sets are kept.
-        manifest: `manifest` of an earlier load, to have the same split of a folder again.
+        manifest: `manifest` of an earlier load, to have the same split of a folder again, or to be told that the
+            training images have changed.
 
     Raises:
         SettingsError: an unknown name, or a size that the networks cannot use.
@@ -72,20 +75,44 @@ def load_data(
     """
     if image_size is not None and (image_size < 8 or image_size % 4):
         raise SettingsError(f"image_size is {image_size}; it needs to be 8 or more and a multiple of 4")
+    check_data(data)
     name = str(data)
     if name in DATA_SETS:
-        return _load_named(name, image_size, subset, seed, Path(data_dir).expanduser())
+        return _load_named(name, image_size, subset, seed, Path(data_dir).expanduser(), manifest)
+    return load_folder(Path(data).expanduser(), image_size, subset, seed, manifest)
+
+
+def check_data(data: str | Path) -> None:
+    """Whether `data` is the name of a data set or an existing folder; nothing is read.
+
+    Raises:
+        SettingsError: an unknown name.
+        DataError: a path where there is no folder.
+    """
     folder = Path(data).expanduser()
-    if isinstance(data, str) and not folder.is_dir() and not any(sep in data for sep in ("/", os.sep)):
+    if str(data) in DATA_SETS or folder.is_dir():
+        return
+    if isinstance(data, str) and not any(sep in data for sep in ("/", os.sep)):
         raise SettingsError(
             f"{unknown('data set', data, DATA_SETS)}, or the path of a folder of images with one sub-folder a class"
         )
-    return load_folder(folder, image_size, subset, seed, manifest)
+    found = "is a file" if folder.exists() else "not found"
+    raise DataError(f"{folder}: {found}; expected a folder of images with one sub-folder a class")
 
 
-def _load_named(name: str, image_size: int | None, subset: int | None, seed: int, data_dir: Path) -> DataSet:
+def _load_named(
+    name: str,
+    image_size: int | None,
+    subset: int | None,
+    seed: int,
+    data_dir: Path,
+    manifest: Mapping[str, Any] | None,
+) -> DataSet:
     published = DATA_SETS[name](data_dir)
     train = published.train
+    written = {"source": name, "classes": len(published.classes), "train_images": len(train)}
+    if manifest is not None:
+        check_unchanged(manifest, written)
     if subset is not None:
         train = train.take(subset_indices(train.labels, subset, seed))
     train = _resized(train, image_size)
@@ -99,7 +126,7 @@ def _load_named(name: str, image_size: int | None, subset: int | None, seed: int
         mean=mean,
         std=std,
         flip=published.flip,
-        manifest={"source": name, "classes": len(published.classes), "train_images": len(published.train)},
+        manifest=written,
         load_test=partial(_load_test, published.load_test, image_size),
     )
 

@@ -12,7 +12,15 @@ from torch import Tensor
 
 from zarts.data.decode import decode
 from zarts.data.images import DataSet, ImageSet, channel_statistics
-from zarts.data.listing import check_classes, class_of, images_by_class, names_of_manifest, train_and_test
+from zarts.data.listing import (
+    check_classes,
+    check_unchanged,
+    class_of,
+    digest,
+    images_by_class,
+    names_of_manifest,
+    train_and_test,
+)
 from zarts.data.split import split_test, subset_indices
 from zarts.errors import DataError
 
@@ -35,7 +43,8 @@ def load_folder(
         subset: how many training images, chosen before any is read; None is all.
         seed: of the split and of the subset.
         manifest: the `manifest` of an earlier load of this folder: its images keep their part, whatever
-            `seed` is; images that came since belong to neither, and `notes` says so.
+            `seed` is; images that came since belong to neither, and `notes` says so. With `train/` and
+            `test/` the training images must be the same as then.
 
     Raises:
         DataError: no such folder, fewer than two classes, a class without images, an image that cannot
@@ -80,8 +89,15 @@ def _load_parts(
     check_classes(found, root / parts[0], least=1)
     classes = tuple(found)
     train = [name for names in found.values() for name in names]
+    written = {
+        "source": str(root),
+        "classes": len(classes),
+        "train_images": len(train),
+        "train_names": digest(train),
+    }
+    if manifest is not None:
+        check_unchanged(manifest, written)
     images, mean, std = _read_train(root, train, _labels(train, classes, parts[0]), size, subset, seed)
-    written = {"source": str(root), "classes": len(classes), "train_images": len(train)}
     load_test = partial(_read_test_part, root, parts, classes, size, images.images.shape[1])
     return DataSet(str(root), classes, images, mean, std, _FLIP, written, load_test)
 

@@ -2,15 +2,24 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
 from zarts.data.decode import SUFFIXES
 from zarts.errors import DataError
 
-__all__ = ["check_classes", "class_of", "images_by_class", "names_of_manifest", "train_and_test"]
+__all__ = [
+    "check_classes",
+    "check_unchanged",
+    "class_of",
+    "digest",
+    "images_by_class",
+    "names_of_manifest",
+    "train_and_test",
+]
 
 
 def images_by_class(root: Path, part: str = "") -> dict[str, list[str]]:
@@ -107,6 +116,38 @@ def names_of_manifest(manifest: Mapping[str, Any], on_disk: set[str], root: Path
     if both:
         raise DataError(f"{root}: {both[0]!r} is in both lists, train and test, of the earlier split (split.json)")
     return train, test
+
+
+def digest(names: Iterable[str]) -> str:
+    """A short text that differs where the names do, whatever their order."""
+    listed = "\0".join(sorted(names)).encode("utf-8", "surrogateescape")
+    return hashlib.blake2b(listed, digest_size=16).hexdigest()
+
+
+def check_unchanged(manifest: Mapping[str, Any], now: Mapping[str, Any]) -> None:
+    """Refuse other training images than those of an earlier load: the halves of a search would be dealt anew.
+
+    Args:
+        manifest: of the earlier load.
+        now: the manifest of this one, with `source`, `train_images` and perhaps `train_names`.
+
+    Raises:
+        DataError: their number or, where `now` has a digest of them, their names have changed.
+    """
+    source, earlier = now["source"], "the earlier split (split.json)"
+    of = manifest.get("source", "another data set")
+    for key in ("train_images", "train_names"):
+        if key in now and key not in manifest:
+            raise DataError(f"{source}: {earlier} has no {key}; it is of {of}, or was edited")
+    way_out = "start a new search, or put the images back"
+    was, count = manifest["train_images"], now["train_images"]
+    if was != count:
+        raise DataError(f"{source}: {earlier} is of {was} training images, now there are {count}; {way_out}")
+    if "train_names" in now and manifest["train_names"] != now["train_names"]:
+        raise DataError(
+            f"{source}: {earlier} is of {was} training images, now there are as many, but with other names (digest "
+            f"{str(manifest['train_names'])[:8]}, now {now['train_names'][:8]}); {way_out}"
+        )
 
 
 def _subfolders(folder: Path) -> list[Path]:

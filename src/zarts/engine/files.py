@@ -1,12 +1,9 @@
-"""Files that are written whole or not at all."""
+"""Checkpoints: tensors and plain data in a file that can be read without unpickling code."""
 
 from __future__ import annotations
 
-import contextlib
 import io
-import os
 import pickle
-import tempfile
 import zipfile
 from pathlib import Path
 from typing import Any
@@ -14,39 +11,16 @@ from typing import Any
 import torch
 
 from zarts.errors import RunError
+from zarts.files import write_atomically
 
-__all__ = ["load_checkpoint", "save_checkpoint", "write_atomically"]
-
-
-def write_atomically(path: Path, content: bytes | str) -> None:
-    """Replace `path` by a file with `content`; whatever happens, the old or the new file is there, whole.
-
-    Raises:
-        RunError: it could not be written (a full disk, say); the old file is as it was.
-    """
-    data = content.encode("utf-8") if isinstance(content, str) else content
-    temporary = None
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        descriptor, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-        with os.fdopen(descriptor, "wb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        Path(temporary).chmod(0o644)
-        Path(temporary).replace(path)
-    except OSError as error:
-        if temporary is not None:
-            with contextlib.suppress(OSError):
-                Path(temporary).unlink()
-        raise RunError(f"{path}: cannot be written ({error.strerror or error}); what was there is as it was") from error
+__all__ = ["load_checkpoint", "save_checkpoint"]
 
 
 def save_checkpoint(path: Path, state: dict[str, Any]) -> None:
     """Write tensors and plain data so that they can be read without unpickling code.
 
     Raises:
-        RunError: see `write_atomically`.
+        RunError: it cannot be written; the old file is as it was.
     """
     buffer = io.BytesIO()
     torch.save(state, buffer)

@@ -13,7 +13,7 @@ from torch import Tensor
 from zarts.engine.meter import Meter
 from zarts.engine.run import Run
 from zarts.engine.stop import StopRequest, stop_request
-from zarts.errors import Interrupted
+from zarts.errors import Interrupted, RunError
 
 __all__ = ["Job", "Listener", "Loop"]
 
@@ -82,7 +82,7 @@ class Loop:
 
         Raises:
             Interrupted: Ctrl-C or SIGTERM; the state is saved.
-            RunError: the checkpoint to go on from cannot be used, or one cannot be written.
+            RunError: the checkpoint to go on from cannot be used here, or one cannot be written.
         """
         if resume and self._run.started:
             self._restore(job)
@@ -119,10 +119,17 @@ class Loop:
 
     def _save(self, job: Job) -> None:
         place = {"epoch": self._epoch, "step": self._step, "seconds": self.seconds, "meter": self._meter.state_dict()}
-        self._run.save({**place, "job": job.state_dict()}, self._identity)
+        self._run.save({"device": self._device.type, **place, "job": job.state_dict()}, self._identity)
 
     def _restore(self, job: Job) -> None:
         state = self._run.restore(self._identity, self._device)
+        if state["device"] != self._device.type:
+            raise RunError(
+                f"{self._run.path}: was begun on device {state['device']!r}, whose random numbers "
+                f"{self._device.type!r} does not have: go on there, or start a new run"
+            )
+        for name, (then, now) in self._run.changes(self._device).items():
+            self._listener({"event": "note", "text": f"{name} is {now}, was {then}: the last bits may differ"})
         self._epoch, self._step, self.seconds = state["epoch"], state["step"], state["seconds"]
         self._meter.load_state_dict(state["meter"])
         job.load_state_dict(state["job"])

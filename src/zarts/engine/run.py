@@ -18,8 +18,9 @@ from typing import Any
 import torch
 import yaml
 
-from zarts.engine.files import load_checkpoint, save_checkpoint, write_atomically
+from zarts.engine.files import load_checkpoint, save_checkpoint
 from zarts.errors import RunError, SettingsError
+from zarts.files import read_events, write_atomically
 
 __all__ = ["Run", "environment", "free_name"]
 
@@ -36,6 +37,21 @@ def free_name(folder: Path, name: str) -> Path:
         number += 1
         path = folder / f"{name}-{number}"
     return path
+
+
+def _made(path: Path) -> bool:
+    """Make the folder; False if there is one, or a file, of that name."""
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise RunError(f"{path}: cannot be made ({error.strerror})") from error
+    try:
+        path.mkdir()
+    except FileExistsError:
+        return False
+    except OSError as error:
+        raise RunError(f"{path}: cannot be made ({error.strerror})") from error
+    return True
 
 
 def environment(device: torch.device) -> dict[str, Any]:
@@ -68,22 +84,29 @@ class Run:
         self.path = path
 
     @staticmethod
-    def create(path: Path, settings: Mapping[str, Any], command: str) -> Run:
+    def create(path: Path, settings: Mapping[str, Any], command: str, *, numbered: bool = False) -> Run:
         """A new folder with `config.yaml`.
 
+        Args:
+            path: the folder.
+            settings: what goes into `config.yaml`.
+            command: the section of `config.yaml` that it goes into.
+            numbered: where `path` exists, take `path-2`, `path-3` … instead: the first that no run has, not
+                even one that starts at the same time.
+
         Raises:
-            SettingsError: it exists already.
+            SettingsError: it exists already, and is not numbered.
             RunError: it cannot be written.
         """
-        try:
-            path.mkdir(parents=True)
-        except FileExistsError:
-            raise SettingsError(
-                f"{path} exists: no run is overwritten; choose another --out, "
-                f"or go on with `zarts {command} --resume {shlex.quote(str(path))}`"
-            ) from None
-        except OSError as error:
-            raise RunError(f"{path}: cannot be made ({error.strerror})") from error
+        wanted, number = path, 1
+        while not _made(path):
+            if not numbered:
+                raise SettingsError(
+                    f"{path} exists: no run is overwritten; choose another --out, "
+                    f"or go on with `zarts {command} --resume {shlex.quote(str(path))}`"
+                )
+            number += 1
+            path = wanted.with_name(f"{wanted.name}-{number}")
         run = Run(path)
         run.write("config.yaml", yaml.safe_dump({command: dict(settings)}, sort_keys=False))
         return run
@@ -117,11 +140,19 @@ class Run:
         return dict(data[command])
 
     def write(self, name: str, content: str | bytes) -> None:
-        """Write a file of the folder, whole or not at all."""
+        """Write a file of the folder, whole or not at all.
+
+        Raises:
+            RunError: it cannot be written (a full disk, say); the old file is as it was.
+        """
         write_atomically(self.path / name, content)
 
     def write_json(self, name: str, data: Any) -> None:
-        """Write plain data as JSON."""
+        """Write plain data as JSON.
+
+        Raises:
+            RunError: see `write`.
+        """
         self.write(name, json.dumps(data, indent=2, ensure_ascii=False) + "\n")
 
     def read_json(self, name: str) -> Any:
@@ -148,6 +179,12 @@ class Run:
     def way_on(self, command: str) -> str:
         """End of the message of an interrupted run."""
         return f": saved in {self.path}; go on with `zarts {command} --resume {shlex.quote(str(self.path))}`"
+
+    def changes(self, device: torch.device) -> dict[str, tuple[Any, Any]]:
+        """What the bits of a run depend on beside its settings, and is not as when it began: name to (then, now)."""
+        then, now = self.read_json("env.json"), environment(device)
+        names = ("torch", "threads", "device")
+        return {name: (then.get(name), now[name]) for name in names if then.get(name) != now[name]}
 
     def split(self) -> dict[str, Any] | None:
         """The split of the images into train and test that the run began with; None before it began.
@@ -184,21 +221,20 @@ class Run:
             raise RunError(f"{self.path}: metrics.jsonl cannot be written ({error.strerror})") from error
 
     def events(self) -> list[dict[str, Any]]:
-        """All events so far.
+        """All events so far, none before the first; a last line that was cut short is left out.
 
         Raises:
-            RunError: a line cannot be read.
+            RunError: see `zarts.files.read_events`.
         """
         file = self.path / "metrics.jsonl"
-        if not file.exists():
-            return []
-        try:
-            return [json.loads(line) for line in file.read_text(encoding="utf-8").splitlines()]
-        except (OSError, ValueError) as error:
-            raise RunError(f"{file}: damaged ({error})") from error
+        return read_events(file) if file.exists() else []
 
     def save(self, state: Mapping[str, Any], settings: Mapping[str, Any]) -> None:
-        """Write `checkpoint.pt`: `state`, and what ties it to this run and to its events so far."""
+        """Write `checkpoint.pt`: `state`, and what ties it to this run and to its events so far.
+
+        Raises:
+            RunError: it cannot be written; the checkpoint before is as it was.
+        """
         file = self.path / "metrics.jsonl"
         size = file.stat().st_size if file.exists() else 0
         save_checkpoint(

@@ -52,14 +52,16 @@ def search(
             return _draw(settings, run)
         job = _Search(settings, run, listener or (lambda event: None))
         job.loop.run(job, resume=resume)
-        return write_result(settings, run, job.derive(), job.space.split(job.update.alpha), job.loop.seconds)
+        alphas = job.space.split(job.update.alpha)
+        return write_result(settings, run, job.derive(settings.epochs), alphas, job.loop.seconds)
 
 
 def _draw(settings: SearchSettings, run: Run) -> SearchResult:
     """Method `random`: no images, no network; one draw."""
     start = time.perf_counter()
     run.write_json("env.json", environment(torch.device("cpu")))
-    genotype = SELECTIONS["random"](get_space(settings.space), {}, keyed_generator(settings.seed, "random"))
+    select = SELECTIONS[get_method(settings.method).selection]
+    genotype = select(get_space(settings.space), {}, keyed_generator(settings.seed, "random"))
     return write_result(settings, run, genotype, {}, time.perf_counter() - start)
 
 
@@ -72,7 +74,10 @@ class _Search(Job):
         self.space = get_space(settings.space)
         self.relax, self.select = RELAXATIONS[method.relaxation], SELECTIONS[method.selection]
         device = choose_device(settings.device)
-        data = load_images(settings, run, device, listener)
+        alpha = 1e-3 * torch.randn(self.space.dimension, generator=keyed_generator(settings.seed, "alpha"))
+        generator = keyed_generator(settings.seed, "update", device=device)
+        self.update = UPDATES[method.update](settings, alpha.to(device), generator)
+        data = load_images(settings, run, device, listener)  # after whatever may refuse the settings
         self.train, self.val = self._batches(data, device)
         self.noise = keyed_generator(settings.seed, "noise", device=device)
         with seeded(settings.seed):
@@ -85,10 +90,7 @@ class _Search(Job):
                 stem=settings.stem,
                 generator=self.noise,
             ).to(device)
-        alpha = 1e-3 * torch.randn(self.space.dimension, generator=keyed_generator(settings.seed, "alpha"))
-        generator = keyed_generator(settings.seed, "update", device=device)
-        self.update = UPDATES[method.update](settings, alpha.to(device), generator)
-        self.updates, self.epochs_done = 0, 0
+        self.updates = 0
         self.loop = Loop(
             run,
             "search",
@@ -173,8 +175,7 @@ class _Search(Job):
 
     @override
     def end_epoch(self, epoch: int, meter: Meter) -> None:
-        self.epochs_done = epoch + 1
-        genotype = self.derive()
+        genotype = self.derive(epoch + 1)
         self.loop.log(
             {
                 "event": "weight_epoch",
@@ -187,15 +188,14 @@ class _Search(Job):
         self.loop.log({"event": "genotype", "epoch": epoch + 1, **counts(genotype)})
         self.run.write(f"genotypes/epoch_{epoch + 1:03d}.json", genotype.to_json())
 
-    def derive(self) -> Genotype:
-        """The genotype of the present alpha."""
+    def derive(self, epochs: int) -> Genotype:
+        """The genotype of the present alpha, after `epochs` epochs."""
         weights = self.relax(self.space.split(self.update.alpha))
-        return self.select(self.space, weights, keyed_generator(self.settings.seed, "select", self.epochs_done))
+        return self.select(self.space, weights, keyed_generator(self.settings.seed, "select", epochs))
 
     @override
     def state_dict(self) -> dict[str, Any]:
         return {
-            "epochs_done": self.epochs_done,
             "updates": self.updates,
             "model": self.model.state_dict(),
             "optimizer": self.problem.optimizer.state_dict(),
@@ -205,7 +205,7 @@ class _Search(Job):
 
     @override
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        self.epochs_done, self.updates = state["epochs_done"], state["updates"]
+        self.updates = state["updates"]
         self.model.load_state_dict(state["model"])
         self.problem.optimizer.load_state_dict(state["optimizer"])
         self.update.load_state_dict(state["update"])

@@ -11,16 +11,14 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from zarts.report.cells import draw_cells
     from zarts.report.curves import Curve, draw_curves
-    from zarts.report.files import read_events
     from zarts.report.page import write_report
 
-__all__ = ["Curve", "draw_cells", "draw_curves", "read_events", "write_report"]
+__all__ = ["Curve", "draw_cells", "draw_curves", "write_report"]
 
 _HOMES = {
     "Curve": "curves",
     "draw_cells": "cells",
     "draw_curves": "curves",
-    "read_events": "files",
     "write_report": "page",
 }
 

@@ -14,7 +14,7 @@ from matplotlib.patches import Circle, FancyBboxPatch, PathPatch
 from matplotlib.path import Path as Curve
 from matplotlib.textpath import TextPath
 
-from zarts.report.files import write_whole
+from zarts.files import write_atomically
 from zarts.report.layout import INPUTS, Box, Layout, Point, Wire, lay_out
 from zarts.report.palette import ROLES, kind_of, label_of
 from zarts.report.svg import drawing, to_png, to_svg
@@ -51,7 +51,7 @@ def draw_cells(genotype: Genotype, folder: Path) -> list[Path]:
             figure = _draw(cell, kind, genotype.space)
             for suffix, data in ((".svg", to_svg(figure).encode()), (".png", to_png(figure, _PNG_DPI))):
                 path = folder / f"{kind}{suffix}"
-                write_whole(path, data)
+                write_atomically(path, data)
                 written.append(path)
     return written
 

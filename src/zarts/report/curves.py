@@ -42,7 +42,7 @@ def draw_curves(events: Sequence[Mapping[str, Any]]) -> list[Curve]:
     """All curves that the events have numbers for: those of a search, of a retrain, or none.
 
     Args:
-        events: what `read_events` returned.
+        events: what `zarts.files.read_events` returned.
     """
     with drawing():
         found = [*_search_curves(events), *_train_curves(events)]

@@ -12,8 +12,8 @@ from statistics import fmean
 from typing import Any, NamedTuple
 
 from zarts.errors import RunError
+from zarts.files import read_events, read_mapping
 from zarts.report.curves import COLLAPSE
-from zarts.report.files import read_events, read_mapping
 from zarts.report.series import alpha_steps, by_epoch
 from zarts.spaces import Genotype
 

@@ -8,10 +8,10 @@ from typing import Any, NamedTuple
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
+from zarts.files import write_atomically
 from zarts.report.cells import cell_svg, node_name
 from zarts.report.curves import draw_curves
 from zarts.report.facts import RunFiles, facts, read_run, show
-from zarts.report.files import write_whole
 from zarts.report.layout import INPUTS
 from zarts.report.palette import ROLES, kind_of, label_of
 from zarts.report.svg import inline
@@ -55,7 +55,7 @@ def write_report(run: Path) -> Path:
         RunError: not a run folder, a damaged file in it, or the page cannot be written.
     """
     page = run / "report.html"
-    write_whole(page, _render(read_run(run)).encode())
+    write_atomically(page, _render(read_run(run)))
     return page
 
 

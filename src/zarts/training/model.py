@@ -10,8 +10,8 @@ from typing import Any
 import safetensors
 import safetensors.torch
 
-from zarts.engine.files import write_atomically
 from zarts.errors import RunError
+from zarts.files import write_atomically
 from zarts.nets import Network, create_model
 from zarts.spaces import Genotype
 

@@ -162,15 +162,20 @@ class _Training(Job):
             logits, extra = self.network(images), torch.zeros((), device=self.device)
         loss = self._loss(logits, labels)
         if not loss.isfinite():
-            raise DivergedError(
-                f"the training loss is {loss.item()} in epoch {epoch + 1}: "
-                f"take a smaller --learning-rate (now {settings.learning_rate:g}) or --grad-clip"
-            )
+            raise DivergedError(self._advice("training loss", loss, epoch))
         self.optimizer.zero_grad(set_to_none=True)
         (loss + extra).backward()  # type: ignore[no-untyped-call]
-        nn.utils.clip_grad_norm_(self.network.parameters(), settings.grad_clip)
+        norm = nn.utils.clip_grad_norm_(self.network.parameters(), settings.grad_clip)
+        if not norm.isfinite():
+            raise DivergedError(self._advice("norm of the gradient", norm, epoch))
         self.optimizer.step()
         return loss.detach(), (logits.detach().argmax(1) == labels).sum(), len(labels)
+
+    def _advice(self, what: str, value: Tensor, epoch: int) -> str:
+        return (
+            f"the {what} is {value.item()} in epoch {epoch + 1}: "
+            f"take a smaller --learning-rate (now {self.settings.learning_rate:g}) or --grad-clip"
+        )
 
     def _loss(self, logits: Tensor, labels: Tensor) -> Tensor:
         return F.cross_entropy(logits, labels, label_smoothing=self.settings.label_smoothing)

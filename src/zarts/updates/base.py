@@ -33,6 +33,10 @@ class AlphaUpdate(ABC):
 
         Returns:
             What happened, as plain numbers and lists for the log: `losses`, `move_norm` and more.
+
+        Raises:
+            DivergedError: no finite loss or gradient is left to move alpha by; alpha stays where it is.
+            Interrupted: `problem.check` asks to stop.
         """
 
     @abstractmethod

@@ -55,6 +55,11 @@ class GradientUpdate(AlphaUpdate):
 
     @override
     def step(self, problem: Bilevel, train_batches: Sequence[Batch], val_batches: Sequence[Batch]) -> dict[str, Any]:
+        """Move alpha one step of Adam along its gradient.
+
+        Raises:
+            DivergedError: the gradient is not finite; alpha stays where it is.
+        """
         if self._hessian is None:
             loss, gradient = first_order_gradient(problem, self.alpha, val_batches)
         else:

@@ -59,6 +59,13 @@ class ZeroOrderUpdate(AlphaUpdate):
 
     @override
     def step(self, problem: Bilevel, train_batches: Sequence[Batch], val_batches: Sequence[Batch]) -> dict[str, Any]:
+        """Ask for candidates, judge them, tell their losses.
+
+        Raises:
+            DivergedError: no candidate has a finite loss, or the gradient that the proposal is centred at is not
+                finite; alpha stays where it is.
+            Interrupted: `problem.check` asks to stop.
+        """
         gradient = None
         if self._optimizer.uses_gradient:
             gradient = first_order_gradient(problem, self.alpha, val_batches)[1]

@@ -74,7 +74,6 @@ class GuidedSearch(ZeroOrderOptimizer):
     ) -> None:
         super().__init__(x, generator)
         check(samples >= 1, "samples", "a whole number >= 1", samples, "the paper has 4")
-        check(not antithetic or samples % 2 == 0, "samples", "an even number", samples, "or set antithetic to false")
         check(0 < sigma < math.inf, "sigma", "a number > 0", sigma, "0.2 suits alphas of order 1")
         check_choice("sigma_decay", sigma_decay, DECAYS)
         if isinstance(tau, str):
@@ -104,7 +103,7 @@ class GuidedSearch(ZeroOrderOptimizer):
         return self.sigma * decay(self.sigma_decay, self.progress)
 
     def _sample(self, scale: float, gradient: Float[Tensor, " d"]) -> Float[Tensor, "n d"]:
-        rows = self.samples // 2 if self.antithetic else self.samples
+        rows = (self.samples + 1) // 2 if self.antithetic else self.samples
         noise = sample_gaussian(rows, self.x, self.generator)
         if self.proposal == "mixture":
             draws = torch.rand(rows, 1, generator=self.generator, dtype=self.x.dtype, device=self.x.device)
@@ -114,7 +113,7 @@ class GuidedSearch(ZeroOrderOptimizer):
             noise = guided * noise + unguided * sample_gaussian(rows, self.x, self.generator)
             centre = -guided * gradient
         if self.antithetic:
-            return torch.cat([centre + scale * noise, centre - scale * noise])
+            return torch.cat([centre + scale * noise, centre - scale * noise])[: self.samples]
         return centre + scale * noise
 
     def _weigh(self, losses: Float[Tensor, " n"], pending: Pending) -> Step:

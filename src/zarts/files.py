@@ -1,10 +1,11 @@
-"""Read the files of a run folder, and write files whole or not at all."""
+"""Files that are written whole or not at all, and the files of a run, read with forbearance."""
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
-from contextlib import suppress
+import tempfile
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,31 @@ import yaml
 
 from zarts.errors import RunError
 
-__all__ = ["read_events", "read_mapping", "write_whole"]
+__all__ = ["read_events", "read_mapping", "write_atomically"]
+
+
+def write_atomically(path: Path, content: bytes | str) -> None:
+    """Replace `path` by a file with `content`; whatever happens, the old or the new file is there, whole.
+
+    Raises:
+        RunError: it could not be written (a full disk, say); the old file is as it was.
+    """
+    data = content.encode("utf-8") if isinstance(content, str) else content
+    temporary = None
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        descriptor, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+        with os.fdopen(descriptor, "wb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        Path(temporary).chmod(0o644)
+        Path(temporary).replace(path)
+    except OSError as error:
+        if temporary is not None:
+            with contextlib.suppress(OSError):
+                Path(temporary).unlink()
+        raise RunError(f"{path}: cannot be written ({error.strerror or error}); what was there is as it was") from error
 
 
 def read_events(path: str | Path) -> list[dict[str, Any]]:
@@ -66,25 +91,8 @@ def read_mapping(path: Path) -> dict[str, Any]:
     return {str(key): value for key, value in data.items()}
 
 
-def write_whole(path: Path, data: bytes) -> None:
-    """Write a file so that a reader finds the old one or the new one, never a part.
-
-    Raises:
-        RunError: it cannot be written.
-    """
-    part = path.with_name(f".{path.name}.{os.getpid()}.part")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        part.write_bytes(data)
-        part.replace(path)
-    except OSError as error:
-        with suppress(OSError):
-            part.unlink()
-        raise RunError(f"{path}: cannot write ({error})") from error
-
-
 def _read_text(path: Path) -> str:
     try:
         return path.read_text(encoding="utf-8", errors="replace")
     except OSError as error:
-        raise RunError(f"{path}: cannot read ({error})") from error
+        raise RunError(f"{path}: cannot be read ({error.strerror or error})") from error
