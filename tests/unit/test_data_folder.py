@@ -1,5 +1,6 @@
 import os
 import pickle
+import re
 
 import numpy as np
 import pytest
@@ -39,6 +40,8 @@ def test_train_and_test_folders(parted):
     assert data.train.images.shape == (12, 3, 8, 8)
     assert data.train.labels.tolist() == [0] * 6 + [1] * 6
     assert data.train.names[0] == "train/cat/00.png"
+    digest = data.manifest.pop("train_names")
+    assert re.fullmatch("[0-9a-f]{32}", digest)
     assert data.manifest == {"source": str(parted), "classes": 2, "train_images": 12}
     test = data.test()
     assert (len(test), test.names[-1], test.labels.tolist()) == (6, "test/dog/02.png", [0] * 3 + [1] * 3)

@@ -162,7 +162,7 @@ def test_edge_from_a_later_node_is_refused(source):
 
 def test_no_file_where_a_folder_must_be(tmp_path):
     (tmp_path / "cells").write_text("")
-    with pytest.raises(RunError, match=r"normal\.svg: cannot write"):
+    with pytest.raises(RunError, match=r"normal\.svg: cannot be written"):
         draw_cells(genotypes("s2", 1)[0], tmp_path / "cells")
 
 

@@ -9,11 +9,12 @@ import torch
 
 import zarts
 from small import SMALL, TRAIN, small
+from zarts import training
 from zarts.data import load_data
 from zarts.errors import DataError, DivergedError, RunError, SettingsError
 from zarts.nets import count_parameters, seeded
 from zarts.spaces import Genotype, get_space, published
-from zarts.training import accuracy, load_model, test_batches
+from zarts.training import accuracy, load_model
 from zarts.training.model import ModelCard, save_model
 
 pytestmark = pytest.mark.usefixtures("no_pictures")
@@ -124,7 +125,7 @@ def test_noise_is_the_same_in_every_test(tmp_path, searched):
         trained = card.build(generator=generator)
     images = load_data("digits", subset=400).train
     state, everywhere = generator.get_state(), torch.get_rng_state()
-    batches = test_batches(images, card, torch.device("cpu"))
+    batches = training.test_batches(images, card, torch.device("cpu"))
     values = [accuracy(trained.train(), batches) for _ in range(3)]
     assert trained.training
     assert torch.equal(generator.get_state(), state), "testing leaves the noise of training alone"

@@ -12,7 +12,7 @@ import safetensors.torch
 
 from zarts.errors import RunError
 from zarts.files import write_atomically
-from zarts.nets import Network, create_model
+from zarts.nets import Network, create_model, seeded
 from zarts.spaces import Genotype
 
 __all__ = ["ModelCard", "load_model", "save_model"]
@@ -105,7 +105,8 @@ def load_model(path: str | Path) -> tuple[Network, ModelCard]:
     if metadata.get("zarts") != _FORMAT:
         raise RunError(f"{path}: not a model file of this version of zarts")
     card = ModelCard.from_json(metadata.get("model", "null"), str(path))
-    network = card.build()
+    with seeded(0):  # its first weights are overwritten: they should not use up the caller's random numbers
+        network = card.build()
     try:
         network.load_state_dict(weights)
     except RuntimeError as error:
