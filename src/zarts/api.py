@@ -11,7 +11,7 @@ import torch
 
 from zarts.config import CommonSettings, RetrainSettings, SearchSettings, dump, retrain_settings, search_settings
 from zarts.data import DATA_SETS, check_data, load_data
-from zarts.engine import Listener, Run, SearchResult, choose_device, free_name
+from zarts.engine import Listener, Run, SearchResult, choose_device
 from zarts.engine import search as run_search
 from zarts.errors import RunError, SettingsError, ZartsError, unknown
 from zarts.report import draw_cells, write_report
@@ -70,8 +70,8 @@ def start_search(settings: SearchSettings, out: Path | str | None, listener: Lis
     settings = _anchored(settings)
     label = Path(settings.data).name or "images"
     name = f"{label}-{settings.space}-{settings.method}-seed{settings.seed}"
-    path = free_name(Path("runs/search"), name) if out is None else Path(out)
-    run = _new_run(path, settings, "search")
+    path = Path("runs/search") / name if out is None else Path(out)
+    run = _new_run(path, settings, "search", numbered=out is None)
     with _discarded_unless_begun(run):
         result = run_search(settings, run, listener=listener)
     return _drawn(result)
@@ -124,8 +124,8 @@ def start_retrain(
     settings = _anchored(settings)
     genotype, name = genotype_of(source)
     searched = _run_of(source)
-    path = free_name(Path("runs/retrain"), f"{name}-retrained-seed{settings.seed}") if out is None else Path(out)
-    run = _new_run(path, settings, "retrain")
+    path = Path("runs/retrain") / f"{name}-retrained-seed{settings.seed}" if out is None else Path(out)
+    run = _new_run(path, settings, "retrain", numbered=out is None)
     with _discarded_unless_begun(run):
         run.write("genotype.json", genotype.to_json())
         if searched is not None and _same(settings.data, searched.settings("search")["data"]):
@@ -243,8 +243,8 @@ def _checked(genotype: Genotype, where: str) -> Genotype:
     return genotype
 
 
-def _new_run(path: Path, settings: CommonSettings, command: str) -> Run:
-    """A new run folder.
+def _new_run(path: Path, settings: CommonSettings, command: str, *, numbered: bool) -> Run:
+    """A new run folder; `numbered`: with -2, -3 … behind its name if there is one already.
 
     Raises:
         SettingsError: it exists, or lies in the folder of images, where it would be a class.
@@ -256,7 +256,7 @@ def _new_run(path: Path, settings: CommonSettings, command: str) -> Run:
             f"{path} lies in the folder of images {settings.data}, whose sub-folders are classes: "
             "choose another --out, or start from another directory"
         )
-    return Run.create(path, dump(settings), command)
+    return Run.create(path, dump(settings), command, numbered=numbered)
 
 
 @contextmanager

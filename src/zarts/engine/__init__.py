@@ -6,7 +6,7 @@ from zarts.engine.device import choose_device, torch_threads
 from zarts.engine.loop import Job, Listener, Loop
 from zarts.engine.meter import Meter
 from zarts.engine.result import SearchResult
-from zarts.engine.run import Run, free_name
+from zarts.engine.run import Run
 from zarts.engine.schedule import cosine
 from zarts.engine.search import search
 from zarts.engine.setup import augmentation, load_images, sgd
@@ -21,7 +21,6 @@ __all__ = [
     "augmentation",
     "choose_device",
     "cosine",
-    "free_name",
     "load_images",
     "search",
     "sgd",

@@ -22,21 +22,12 @@ from zarts.engine.files import load_checkpoint, save_checkpoint
 from zarts.errors import RunError, SettingsError
 from zarts.files import read_events, write_atomically
 
-__all__ = ["Run", "environment", "free_name"]
+__all__ = ["Run", "environment"]
 
 _FORMAT = 1
 
 _BEFORE_START = ("config.yaml", "env.json", "genotype.json", "split.json")
 """What a run writes before its first step."""
-
-
-def free_name(folder: Path, name: str) -> Path:
-    """`folder/name`, or with -2, -3 … behind it, whichever does not exist yet."""
-    path, number = folder / name, 1
-    while path.exists():
-        number += 1
-        path = folder / f"{name}-{number}"
-    return path
 
 
 def _made(path: Path) -> bool:
