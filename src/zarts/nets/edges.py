@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Int
 from torch import Tensor, nn
 from torch.nn import functional
 
+from zarts.kernels import Block, Step
 from zarts.nets.routes import Group, Route
 from zarts.nets.stacked import (
     EPSILON,
@@ -126,6 +127,25 @@ class EdgeGroup(nn.Module):
                 y = op(inputs[route.sources], route.chosen, route.weight)
             sums = per_pixel(y, spread(route.target, self.channels), sums)
         return sums
+
+    def reduce(self, x: Sources, route: Route, sums: Sums | None) -> Sums:
+        """The targets' sums plus the skips of stride 2."""
+        return self.forward(x, {"skip_connect": route}, sums)
+
+    def step(self, name: str, slots: Int[Tensor, "4 slots"]) -> Step:
+        """One operation as the native kernels take it.
+
+        Args:
+            name: the operation; not the skip of stride 2, which they lack.
+            slots: its running slots, see `Running.slots`.
+        """
+        if name == "skip_connect":
+            return Step("skip", slots)
+        op = self.ops[name]
+        if isinstance(op, SharedPool):
+            return Step("avg_pool" if op.average else "max_pool", slots, (Block(op.mean, op.var),))
+        blocks = [op.first, op.second] if isinstance(op, StackedSeparable) else [op]
+        return Step("blocks", slots, tuple(block.native for block in blocks))
 
 
 def _repeat(x: Sources, sources: tuple[int, ...], channels: int) -> Float[Tensor, "batch slots_channels height width"]:

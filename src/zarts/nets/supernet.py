@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
 from zarts.errors import SettingsError
+from zarts.kernels import Cell, mixed_cell, suits
 from zarts.nets.edges import EdgeGroup
 from zarts.nets.layout import dense_gradient
 from zarts.nets.operations import Noise
-from zarts.nets.routes import Running, layout, route
+from zarts.nets.routes import Running, layout
 from zarts.nets.skeleton import CellPlan, Preprocess, plan_cells
 from zarts.nets.stem import build_stem
 from zarts.spaces import Space
@@ -33,9 +34,10 @@ class MixedCell(nn.Module):
         self.inputs, self.nodes, self.channels = space.inputs, space.nodes, plan.channels
         self.preprocess = Preprocess(plan, affine=False)
         self.stride = plan.stride(0)
+        self.layout = layout(space, plan.kind)
         self.groups = nn.ModuleList(
             EdgeGroup(group, plan.channels, plan.stride(0) if index == 0 else 1)
-            for index, group in enumerate(layout(space, plan.kind))
+            for index, group in enumerate(self.layout)
         )
         self.noise = Noise(1, generator)
 
@@ -52,12 +54,39 @@ class MixedCell(nn.Module):
             previous: output of the previous cell.
             running: the operations that run, with their weights.
         """
-        x = torch.cat([dense_gradient(state) for state in self.preprocess(before, previous)], dim=1)
-        zeros = _zeros(x[:, :: self.inputs, :: self.stride, :: self.stride])
-        sums = self._noise(zeros, running.noise) if running.noise else None
-        nodes: list[Tensor] = []
-        for group, routes in zip(self.groups, running.groups, strict=True):
-            sums = group(x, routes, sums)
+        inputs = [dense_gradient(state) for state in self.preprocess(before, previous)]
+        sums = self._noise(_zeros(inputs[0][:, :, :: self.stride, :: self.stride]), running.noise)
+        if not suits(inputs[0], running.weights):
+            return self._nodes(inputs, sums, running)
+        if "skip_connect" in running.names(0) and self.stride == 2:
+            sums = self.groups[0].reduce(torch.cat(inputs, dim=1), running.route(0, "skip_connect"), sums)
+        steps = [
+            self.groups[group].step(name, running.slots(group, name))
+            for group in range(len(self.groups))
+            for name in running.names(group)
+            if (group, name, self.stride) != (0, "skip_connect", 2)
+        ]
+        return mixed_cell(Cell(steps, self.nodes, self.stride, self.training, self._plain), inputs, sums, running.weights)
+
+    def _plain(self, inputs: Sequence[Features], sums: Tensor | None, weights: Tensor) -> Tensor:
+        """What the native kernels do, in torch's operations; running statistics stay as they are."""
+        statistics = [(m, name, buffer) for m in self.groups.modules() for name, buffer in m.named_buffers(recurse=False)]
+        for module, name, buffer in statistics:
+            setattr(module, name, buffer.clone())
+        output = self._nodes(inputs, sums, Running(self.layout, weights), reduced=self.stride == 2)
+        for module, name, buffer in statistics:
+            setattr(module, name, buffer)
+        return output
+
+    def _nodes(
+        self, inputs: Sequence[Features], sums: Tensor | None, running: Running, reduced: bool = False
+    ) -> Float[Tensor, "batch nodes_channels out_height out_width"]:
+        """The nodes side by side; `reduced`: the sums have the skips of stride 2 already."""
+        zeros = _zeros(inputs[0][:, :, :: self.stride, :: self.stride])
+        x, nodes = torch.cat(list(inputs), dim=1), list[Tensor]()
+        for index, group in enumerate(self.groups):
+            names = [name for name in running.names(index) if not (reduced and index == 0 and name == "skip_connect")]
+            sums = group(x, {name: running.route(index, name) for name in names}, sums)
             if sums is None:
                 sums = torch.cat([zeros] * (self.nodes - len(nodes)), dim=1)
             x = sums[:, : self.channels]
@@ -67,8 +96,12 @@ class MixedCell(nn.Module):
             nodes.append(x)
         return torch.cat(nodes, dim=1)
 
-    def _noise(self, zeros: Features, noise: list[tuple[int, Tensor]]) -> Float[Tensor, "batch sums height width"]:
-        """The weighted noise that enters each node, drawn edge after edge."""
+    def _noise(
+        self, zeros: Features, noise: list[tuple[int, Tensor]]
+    ) -> Float[Tensor, "batch sums height width"] | None:
+        """The weighted noise that enters each node, drawn edge after edge; None without any."""
+        if not noise:
+            return None
         totals = [zeros] * self.nodes
         for target, weight in noise:
             totals[target] = totals[target] + weight * self.noise(zeros)
@@ -151,7 +184,7 @@ class SuperNet(nn.Module):
                 raise SettingsError(
                     f"weights[{kind!r}] has shape {tuple(weights[kind].shape)}; space {self.space_name!r} needs {shape}"
                 )
-        running = {kind: route(self.layouts[kind], weights[kind]) for kind in self.shapes}
+        running = {kind: Running(self.layouts[kind], weights[kind]) for kind in self.shapes}
         before, previous = self.stem(images)
         for kind, cell in zip(self.kinds, self.cells, strict=True):
             before, previous = previous, cell(before, previous, running[kind])
