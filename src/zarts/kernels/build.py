@@ -1,4 +1,4 @@
-"""Compiling the kernels for the machine at hand, once, with the compiler that is there."""
+"""Compiling the kernels for the machine, the number of channels and the type of the numbers at hand, once."""
 
 from __future__ import annotations
 
@@ -9,68 +9,96 @@ import platform
 import shutil
 import subprocess
 import tempfile
+from collections.abc import Callable
 from functools import lru_cache
 from pathlib import Path
 
-__all__ = ["compiled", "why_not"]
+import torch
 
-_SOURCE = Path(__file__).with_name("cell.cpp")
+from zarts.errors import KernelError
+
+__all__ = ["Kernel", "compiled", "why_not"]
+
+Kernel = Callable[[ctypes.Array[ctypes.c_int64], int], int]
+"""`zarts_cell` of cell.cpp."""
+
+_MAIN = Path(__file__).with_name("cell.cpp")
+_SOURCES = [_MAIN, *sorted(_MAIN.parent.glob("*.hpp"))]
 _FLAGS = ("-std=c++17", "-O3", "-shared", "-fPIC", "-pthread", "-Wno-psabi")
 _TUNED = ("-march=native", "-mcpu=native", "-O3")  # the first that the compiler knows
-
-
-def compiled() -> ctypes.CDLL | None:
-    """The kernels; None where they cannot be had, see `why_not`."""
-    return _load()[0]
+_REALS = {torch.float32: "float", torch.float64: "double"}
+_FACTS = ("model name", "flags", "Features", "CPU part")  # of /proc/cpuinfo, on x86 and on ARM
 
 
 def why_not() -> str:
     """Why there are no native kernels here, and what would help; empty if there are."""
-    return _load()[1]
+    try:
+        compiled(torch.float32, 4)
+    except KernelError as error:
+        return str(error)
+    return ""
+
+
+@lru_cache(maxsize=64)
+def compiled(dtype: torch.dtype, channels: int) -> Kernel:
+    """The kernel for features of that type with so many channels.
+
+    Compiling takes a few seconds; the result is kept in the user's cache folder.
+
+    Args:
+        dtype: `float32` or `float64`.
+        channels: a multiple of 4.
+
+    Raises:
+        KernelError: no compiler, or one that cannot.
+    """
+    compiler, version = _compiler()
+    options = [f"-DZARTS_REAL={_REALS[dtype]}", f"-DZARTS_CHANNELS={channels}"]
+    parts = [*(source.read_bytes() for source in _SOURCES), version, _processor(), repr([*_FLAGS, *options]).encode()]
+    path = _folder() / f"cell-{hashlib.blake2b(b'|'.join(parts), digest_size=10).hexdigest()}.so"
+    try:
+        if not path.exists():
+            _compile([compiler, *_FLAGS, *options, str(_MAIN)], path)
+        function = ctypes.CDLL(str(path)).zarts_cell
+    except OSError as error:
+        raise KernelError(f"the native kernels cannot be kept or loaded: {error}") from None
+    function.argtypes, function.restype = (ctypes.c_void_p, ctypes.c_int64), ctypes.c_int64
+    kernel: Kernel = function
+    return kernel
 
 
 @lru_cache(maxsize=1)
-def _load() -> tuple[ctypes.CDLL | None, str]:
-    """The library and the reason why there is none; one of them is empty."""
-    compiler = next(filter(None, map(shutil.which, (os.environ.get("CXX", ""), "c++", "g++", "clang++"))), None)
-    if compiler is None:
-        return None, "there is no C++ compiler: install g++ or clang++"
-    try:
-        version = subprocess.run([compiler, "--version"], capture_output=True, check=True).stdout
-        key = hashlib.blake2b(
-            b"\0".join([_SOURCE.read_bytes(), version, _processor(), " ".join(_FLAGS).encode()]), digest_size=10
-        ).hexdigest()
-        path = _folder() / f"cell-{key}.so"
-        if not path.exists():
-            _compile(compiler, path)
-        library = ctypes.CDLL(str(path))
-    except subprocess.CalledProcessError as error:
-        return None, f"{compiler} cannot compile {_SOURCE.name}: {error.stderr.decode(errors='replace').strip()[:300]}"
-    except OSError as error:
-        return None, f"the native kernels cannot be kept or loaded: {error}"
-    for name in ("zarts_cell_float32", "zarts_cell_float64"):
-        function = getattr(library, name)
-        function.argtypes, function.restype = (ctypes.c_void_p, ctypes.c_int64), ctypes.c_int64
-    return library, ""
+def _compiler() -> tuple[str, bytes]:
+    """The compiler, and what it says of its version."""
+    for name in (os.environ.get("CXX", ""), "c++", "g++", "clang++"):
+        if path := shutil.which(name):
+            return path, subprocess.run([path, "--version"], capture_output=True, check=False).stdout
+    raise KernelError("there is no C++ compiler: install g++ or clang++")
 
 
-def _compile(compiler: str, path: Path) -> None:
+def _compile(command: list[str], path: Path) -> None:
     """Into a file of another name first, so that processes that start together do not meet."""
     with tempfile.TemporaryDirectory(dir=path.parent) as folder:
-        target = Path(folder) / "cell.so"
+        target = Path(folder) / path.name
         for tuned in _TUNED:
-            command = [compiler, *_FLAGS, tuned, str(_SOURCE), "-o", str(target)]
-            result = subprocess.run(command, capture_output=True, check=False)
+            result = subprocess.run([*command, tuned, "-o", str(target)], capture_output=True, text=True, check=False)
             if result.returncode == 0:
-                break
-        result.check_returncode()
-        target.replace(path)
+                target.replace(path)
+                return
+    raise KernelError(f"{command[0]} cannot compile the native kernels: {result.stderr.strip()[:300]}")
 
 
 def _folder() -> Path:
-    """Where compiled files are kept: the user's cache."""
+    """Where compiled files are kept.
+
+    Raises:
+        KernelError: it cannot be made.
+    """
     folder = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "zarts" / "kernels"
-    folder.mkdir(parents=True, exist_ok=True)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise KernelError(f"the native kernels cannot be kept: {error}") from None
     return folder
 
 
@@ -80,8 +108,5 @@ def _processor() -> bytes:
         lines = Path("/proc/cpuinfo").read_text().splitlines()
     except OSError:
         return platform.platform().encode()
-    facts = dict(line.split(":", 1) for line in lines if ":" in line)
-    return repr({key.strip(): value for key, value in facts.items() if key.strip() in _FACTS}).encode()
-
-
-_FACTS = ("model name", "flags", "Features", "CPU part")
+    facts = {key.strip(): value for key, _, value in (line.partition(":") for line in lines)}
+    return repr([facts.get(key) for key in _FACTS]).encode()

@@ -5,12 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from ctypes import c_int64
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any, NamedTuple
 
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
+from zarts.errors import KernelError
 from zarts.kernels.build import compiled
 
 __all__ = ["Block", "Cell", "Step", "mixed_cell", "suits"]
@@ -88,8 +90,17 @@ def suits(x: Tensor, weights: Tensor) -> bool:
         and x.shape[1] % 4 == 0
         and not torch.is_autocast_enabled("cpu")
         and not torch.compiler.is_compiling()
-        and compiled() is not None
+        and _available(x.dtype, x.shape[1])
     )
+
+
+@lru_cache(maxsize=64)
+def _available(dtype: torch.dtype, channels: int) -> bool:
+    try:
+        compiled(dtype, channels)
+    except KernelError:
+        return False
+    return True
 
 
 def mixed_cell(
@@ -138,10 +149,7 @@ class _MixedCell(torch.autograd.Function):
         cell = ctx.cell
         inputs, parameters = tensors[: ctx.count], tensors[ctx.count :]
         if torch.is_grad_enabled():
-            output = cell.plain(inputs, initial, weights)
-            wanted = [t for t in (weights, initial, *tensors) if t is not None and t.requires_grad]
-            found = dict(zip(map(id, wanted), torch.autograd.grad(output, wanted, gradient, create_graph=True), strict=True))
-            return None, *(found.get(id(t)) for t in (weights, initial, *tensors))
+            return None, *_differentiable(cell, weights, initial, inputs, parameters, gradient)
         batch, _, *size = gradient.shape
         inputs = [_dense(x) for x in inputs]
         of_nodes = gradient.view(batch, cell.nodes, -1, *size).permute(1, 0, 3, 4, 2).contiguous()
@@ -152,6 +160,23 @@ class _MixedCell(torch.autograd.Function):
         call.run(-1, tape, of_nodes, of_weights, of_inputs)
         of_initial = None if initial is None else of_nodes.permute(1, 0, 4, 2, 3).flatten(1, 2)
         return None, of_weights, of_initial, *of_inputs.permute(0, 1, 4, 2, 3), *of_parameters
+
+
+def _differentiable(
+    cell: Cell,
+    weights: Tensor,
+    initial: Tensor | None,
+    inputs: Sequence[Tensor],
+    parameters: Sequence[Tensor],
+    gradient: Tensor,
+) -> list[Tensor | None]:
+    """The gradients as torch's own, which have a derivative."""
+    # Aliases, for one of them may depend on another outside of this function.
+    weights, initial, *inputs = (t if t is None else t.view_as(t) for t in (weights, initial, *inputs))
+    tensors = (weights, initial, *inputs, *parameters)
+    wanted = [t for t in tensors if t is not None and t.requires_grad]
+    found = iter(torch.autograd.grad(cell.plain(inputs, initial, weights), wanted, gradient, create_graph=True))
+    return [next(found) if t is not None and t.requires_grad else None for t in tensors]
 
 
 def _dense(x: Tensor) -> Tensor:
@@ -165,8 +190,7 @@ class _Call:
         self, cell: Cell, inputs: Sequence[Tensor], weights: Tensor, gradients: Sequence[Tensor] | None = None
     ) -> None:
         self._cell, self._inputs, self._weights = cell, inputs, weights
-        library = compiled()
-        self._function = getattr(library, "zarts_cell_float64" if weights.dtype == torch.float64 else "zarts_cell_float32")
+        self._kernel = compiled(weights.dtype, inputs[0].shape[1])
         addresses = iter([0] * sum(len(step.parameters) for step in cell.steps) if gradients is None else _of(gradients))
         self._steps = [len(cell.steps)]
         for step in cell.steps:
@@ -184,12 +208,11 @@ class _Call:
         sides = -(-height // self._cell.stride) * -(-width // self._cell.stride)
         threads = torch.get_num_threads() if batch * channels * sides >= _WORTH else 1
         tape, *gradients = [*_of(arrays), 0, 0, 0, 0][:4]
-        header = [batch, height, width, channels, self._cell.stride, len(self._inputs), self._cell.nodes]
+        header = [batch, height, width, self._cell.stride, len(self._inputs), self._cell.nodes]
         header += [int(self._cell.training), threads, tape, self._weights.data_ptr(), *gradients]
         header += _of(self._inputs)
         values = [*header, *self._steps]
-        size: int = self._function((c_int64 * len(values))(*values), direction)
-        return size
+        return self._kernel((c_int64 * len(values))(*values), direction)
 
 
 def _of(tensors: Sequence[Tensor]) -> list[int]:
