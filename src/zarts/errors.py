@@ -5,7 +5,16 @@ from __future__ import annotations
 import difflib
 from collections.abc import Iterable
 
-__all__ = ["DataError", "DivergedError", "Interrupted", "KernelError", "RunError", "SettingsError", "ZartsError", "unknown"]
+__all__ = [
+    "DataError",
+    "DivergedError",
+    "Interrupted",
+    "KernelError",
+    "RunError",
+    "SettingsError",
+    "ZartsError",
+    "unknown",
+]
 
 
 class ZartsError(Exception):

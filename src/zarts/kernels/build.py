@@ -9,15 +9,16 @@ import platform
 import shutil
 import subprocess
 import tempfile
-from collections.abc import Callable
-from functools import lru_cache
+from collections.abc import Callable, Iterable
+from concurrent.futures import ThreadPoolExecutor
+from functools import lru_cache, partial
 from pathlib import Path
 
 import torch
 
 from zarts.errors import KernelError
 
-__all__ = ["Kernel", "compiled", "why_not"]
+__all__ = ["Kernel", "compiled", "prepare"]
 
 Kernel = Callable[[ctypes.Array[ctypes.c_int64], int], int]
 """`zarts_cell` of cell.cpp."""
@@ -30,13 +31,21 @@ _REALS = {torch.float32: "float", torch.float64: "double"}
 _FACTS = ("model name", "flags", "Features", "CPU part")  # of /proc/cpuinfo, on x86 and on ARM
 
 
-def why_not() -> str:
-    """Why there are no native kernels here, and what would help; empty if there are."""
-    try:
-        compiled(torch.float32, 4)
-    except KernelError as error:
-        return str(error)
-    return ""
+def prepare(dtype: torch.dtype, channels: Iterable[int]) -> None:
+    """Compile the kernels that will be needed, side by side.
+
+    Args:
+        dtype: of the features.
+        channels: numbers of channels; the kernels need multiples of 4.
+
+    Raises:
+        KernelError: they cannot be had here, and why.
+    """
+    _compiler()
+    if odd := sorted(number for number in set(channels) if number % 4):
+        raise KernelError(f"the native kernels need multiples of 4 channels, not {odd[0]}")
+    with ThreadPoolExecutor() as pool:
+        list(pool.map(partial(compiled, dtype), set(channels)))
 
 
 @lru_cache(maxsize=64)

@@ -12,12 +12,14 @@
 
 #include "block.hpp"
 #include "pool.hpp"
+#include "reduce.hpp"
 
 namespace zarts {
 
-enum Kind : Int { kSkip, kMaxPool, kAveragePool, kBlocks };
+enum Kind : Int { kSkip, kMaxPool, kAveragePool, kReduce, kBlocks };
 
-// A block on all its edges; of a pool only the statistics and z.
+// A block on all its edges. A pool has only the statistics and z; a reduction has the weights of the even pixels and
+// of the odd ones in place of the depthwise and the pointwise ones.
 struct Stage {
     Int kernel, dilation;
     Real *depthwise, *pointwise, *running_mean, *running_var, *of_depthwise, *of_pointwise;
@@ -56,8 +58,8 @@ class Cell {
     void forward() const {
         for (Int source = 0; source < inputs + nodes; ++source)
             for (const Step& step : steps) {
-                if (step.kind == kMaxPool || step.kind == kAveragePool) pool_forward(step, source);
-                else each_slot(step, source, [&](Int slot) { step.kind == kSkip ? skip_forward(step, slot) : blocks_forward(step, slot); });
+                if (pools(step)) pool_forward(step, source);
+                else each_slot(step, source, [&](Int slot) { edge_forward(step, slot); });
             }
     }
 
@@ -65,8 +67,8 @@ class Cell {
     void backward() const {
         for (Int source = inputs + nodes - 1; source >= 0; --source)
             for (const Step& step : steps) {
-                if (step.kind == kMaxPool || step.kind == kAveragePool) pool_backward(step, source);
-                else each_slot(step, source, [&](Int slot) { step.kind == kSkip ? skip_backward(step, slot) : blocks_backward(step, slot); });
+                if (pools(step)) pool_backward(step, source);
+                else each_slot(step, source, [&](Int slot) { edge_backward(step, slot); });
             }
     }
 
@@ -89,7 +91,7 @@ class Cell {
             for (Real** field : {&stage.depthwise, &stage.pointwise, &stage.running_mean, &stage.running_var,
                                  &stage.of_depthwise, &stage.of_pointwise})
                 *field = reinterpret_cast<Real*>(*at++);
-            stage.z = take((step.kind == kBlocks ? step.slots : inputs + nodes) * size);  // of a pool one a source
+            stage.z = take((pools(step) ? inputs + nodes : step.slots) * size);  // of a pool one a source
             stage.mean = take(step.slots * kChannels);
             stage.rstd = take(step.slots * kChannels);
             step.stages.push_back(stage);
@@ -103,6 +105,7 @@ class Cell {
         return at;
     }
 
+    static bool pools(const Step& step) { return step.kind == kMaxPool || step.kind == kAveragePool; }
     template <typename Visit>
     static void each_slot(const Step& step, Int source, const Visit& visit) {
         for (Int slot = 0; slot < step.slots; ++slot)
@@ -155,6 +158,17 @@ class Cell {
         return sums;
     }
 
+    void edge_forward(const Step& step, Int slot) const {
+        if (step.kind == kSkip) skip_forward(step, slot);
+        else if (step.kind == kReduce) reduce_forward(step, slot);
+        else blocks_forward(step, slot);
+    }
+    void edge_backward(const Step& step, Int slot) const {
+        if (step.kind == kSkip) skip_backward(step, slot);
+        else if (step.kind == kReduce) reduce_backward(step, slot);
+        else blocks_backward(step, slot);
+    }
+
     void skip_forward(const Step& step, Int slot) const {
         add(target(step, slot), states[step.source[slot]], Norm(weight(step, slot)));
     }
@@ -165,6 +179,30 @@ class Cell {
         for (Int c = 0; c < kChannels; ++c) total += sums.second(c);
         of_weights[step.place[slot]] = total;
         add(gradient(step.source[slot]), of_target, Norm(weight(step, slot)));
+    }
+
+    void reduce_forward(const Step& step, Int slot) const {
+        const Stage& stage = step.stages[0];
+        Real* z = stage.z + slot * size;
+        Sums sums(threads);
+        reduce(step, slot).forward(z, states[step.source[slot]], sums);
+        finish(stage, step.row[slot], slot, sums);
+        add(target(step, slot), z, norm(stage, slot, weight(step, slot)));
+    }
+    void reduce_backward(const Step& step, Int slot) const {
+        const Stage& stage = step.stages[0];
+        const Real *of_target = gradient(step.target[slot]), *z = stage.z + slot * size;
+        const NormGradient by = norm_gradient(stage, slot, weight(step, slot), products(of_target, z));
+        of_weights[step.place[slot]] = by.of_weight;
+        const Int source = step.source[slot], row = step.row[slot] * kChannels;
+        reduce(step, slot).backward(of_target, by, z, states[source], gradient(source), stage.of_depthwise + row * Reduce::kHalf,
+                                    stage.of_pointwise + row * (kChannels - Reduce::kHalf));
+    }
+    Reduce reduce(const Step& step, Int slot) const {
+        const Int row = step.row[slot] * kChannels;
+        const Stage& stage = step.stages[0];
+        return {geometry(step.source[slot], 3, 1), batch, threads, stage.depthwise + row * Reduce::kHalf,
+                stage.pointwise + row * (kChannels - Reduce::kHalf)};
     }
 
     // One pool for all slots that read the source; each has running statistics of its own.

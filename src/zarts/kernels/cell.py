@@ -17,27 +17,26 @@ from zarts.kernels.build import compiled
 
 __all__ = ["Block", "Cell", "Step", "mixed_cell", "suits"]
 
-_KINDS = {"skip": 0, "max_pool": 1, "avg_pool": 2, "blocks": 3}  # as in cell.cpp
+_KINDS = {"skip": 0, "max_pool": 1, "avg_pool": 2, "reduce": 3, "blocks": 4}  # as in cell.cpp
 _WORTH = 1 << 17  # numbers in a node from which a second thread gains more than it costs
 
 Features = Float[Tensor, "batch channels height width"]
 
 
 class Block(NamedTuple):
-    """Parameters and running statistics of a block, or the statistics of a pool, for all its slots.
+    """Statistics and parameters of a block for all its slots; a pool has only statistics.
 
     Args:
         mean: running mean, `(slots, channels)`.
         var: running variance, `(slots, channels)`.
-        depthwise: `(slots·channels, 1, k, k)`.
-        pointwise: `(slots·channels, channels, 1, 1)`.
+        weights: depthwise `(slots·channels, 1, k, k)` and pointwise `(slots·channels, channels, 1, 1)`; of a skip of
+            stride 2 those of the even and of the odd pixels, each `(slots·channels/2, channels, 1, 1)`.
         dilation: 1 or 2.
     """
 
     mean: Tensor
     var: Tensor
-    depthwise: Tensor | None = None
-    pointwise: Tensor | None = None
+    weights: tuple[Tensor, ...] = ()
     dilation: int = 1
 
 
@@ -45,10 +44,10 @@ class Step(NamedTuple):
     """One operation on all its running edges, its slots.
 
     Args:
-        kind: `skip`, `max_pool`, `avg_pool` or `blocks`.
+        kind: `skip`, `max_pool`, `avg_pool`, `reduce` (the skip of stride 2) or `blocks`.
         slots: for each slot its row in the blocks' tensors, the state that it reads (inputs first, then nodes), the
             state that it enters, and the place of its weight.
-        blocks: the blocks in turn; one for a pool; none for `skip`.
+        blocks: the blocks in turn; none for `skip`.
     """
 
     kind: str
@@ -57,8 +56,8 @@ class Step(NamedTuple):
 
     @property
     def parameters(self) -> list[Tensor]:
-        """Depthwise and pointwise weights, block by block."""
-        return [part for block in self.blocks for part in block[2:4] if part is not None]
+        """The weights, block by block."""
+        return [weight for block in self.blocks for weight in block.weights]
 
 
 @dataclass(frozen=True)
@@ -144,7 +143,7 @@ class _MixedCell(torch.autograd.Function):
         return states.permute(1, 2, 3, 0, 4).reshape(batch, *size, cell.nodes * channels).permute(0, 3, 1, 2)
 
     @staticmethod
-    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:  # type: ignore[override]
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
         weights, initial, tape, *tensors = ctx.saved_tensors
         cell = ctx.cell
         inputs, parameters = tensors[: ctx.count], tensors[ctx.count :]
@@ -172,7 +171,8 @@ def _differentiable(
 ) -> list[Tensor | None]:
     """The gradients as torch's own, which have a derivative."""
     # Aliases, for one of them may depend on another outside of this function.
-    weights, initial, *inputs = (t if t is None else t.view_as(t) for t in (weights, initial, *inputs))
+    weights, inputs = weights.view_as(weights), [x.view_as(x) for x in inputs]
+    initial = None if initial is None else initial.view_as(initial)
     tensors = (weights, initial, *inputs, *parameters)
     wanted = [t for t in tensors if t is not None and t.requires_grad]
     found = iter(torch.autograd.grad(cell.plain(inputs, initial, weights), wanted, gradient, create_graph=True))
@@ -191,16 +191,17 @@ class _Call:
     ) -> None:
         self._cell, self._inputs, self._weights = cell, inputs, weights
         self._kernel = compiled(weights.dtype, inputs[0].shape[1])
-        addresses = iter([0] * sum(len(step.parameters) for step in cell.steps) if gradients is None else _of(gradients))
+        addresses = iter(
+            [0] * sum(len(step.parameters) for step in cell.steps) if gradients is None else _of(gradients)
+        )
         self._steps = [len(cell.steps)]
         for step in cell.steps:
             self._steps += [_KINDS[step.kind], step.slots.shape[1], step.slots.data_ptr(), len(step.blocks)]
-            for mean, var, depthwise, pointwise, dilation in step.blocks:
-                if depthwise is None or pointwise is None:
-                    self._steps += [3, 1, 0, 0, *_of([mean, var]), 0, 0]
-                else:
-                    own = _of([depthwise, pointwise, mean, var])
-                    self._steps += [depthwise.shape[-1], dilation, *own, next(addresses), next(addresses)]
+            for block in step.blocks:
+                own = _of(block.weights) or [0, 0]
+                kernel = block.weights[0].shape[-1] if block.weights else 3
+                gradients_ = [next(addresses) for _ in block.weights] or [0, 0]
+                self._steps += [kernel, block.dilation, *own, *_of([block.mean, block.var]), *gradients_]
 
     def run(self, direction: int, *arrays: Tensor) -> int:
         """Only measure the tape (0), forward (1: tape), or backward (-1: tape; gradients of nodes, weights, inputs)."""

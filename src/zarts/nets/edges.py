@@ -128,24 +128,25 @@ class EdgeGroup(nn.Module):
             sums = per_pixel(y, spread(route.target, self.channels), sums)
         return sums
 
-    def reduce(self, x: Sources, route: Route, sums: Sums | None) -> Sums:
-        """The targets' sums plus the skips of stride 2."""
-        return self.forward(x, {"skip_connect": route}, sums)
-
     def step(self, name: str, slots: Int[Tensor, "4 slots"]) -> Step:
         """One operation as the native kernels take it.
 
         Args:
-            name: the operation; not the skip of stride 2, which they lack.
+            name: the operation.
             slots: its running slots, see `Running.slots`.
         """
-        if name == "skip_connect":
+        if name not in self.ops:
             return Step("skip", slots)
         op = self.ops[name]
         if isinstance(op, SharedPool):
             return Step("avg_pool" if op.average else "max_pool", slots, (Block(op.mean, op.var),))
-        blocks = [op.first, op.second] if isinstance(op, StackedSeparable) else [op]
-        return Step("blocks", slots, tuple(block.native for block in blocks))
+        if isinstance(op, StackedReduce):
+            return Step("reduce", slots, (Block(op.norm.mean, op.norm.var, (op.even, op.odd)),))
+        return Step("blocks", slots, tuple(block.native() for block in _blocks(op)))
+
+
+def _blocks(op: nn.Module) -> list[StackedBlock]:
+    return [module for module in op.modules() if isinstance(module, StackedBlock)]
 
 
 def _repeat(x: Sources, sources: tuple[int, ...], channels: int) -> Float[Tensor, "batch slots_channels height width"]:

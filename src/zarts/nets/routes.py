@@ -89,7 +89,9 @@ class Running:
             for name, places in group.places.items():
                 slots = [slot for slot, place in enumerate(places) if rows is None or rows[place.edge][place.op] != 0]
                 if name == "noise":
-                    noise += [(places[slot].edge, places[slot].op, group.behind + places[slot].target) for slot in slots]
+                    noise += [
+                        (places[slot].edge, places[slot].op, group.behind + places[slot].target) for slot in slots
+                    ]
                 elif slots and name != "none":
                     kept[name] = slots
             self._kept.append(kept)

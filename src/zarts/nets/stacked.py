@@ -129,10 +129,9 @@ class StackedBlock(nn.Module):
         self.pointwise = StackedPointwise(slots, channels)
         self.norm = StackedNorm(slots, channels)
 
-    @property
     def native(self) -> Block:
         """Its tensors, as the native kernels take them."""
-        return Block(self.norm.mean, self.norm.var, self.depthwise, self.pointwise.weight, self.dilation)
+        return Block(self.norm.mean, self.norm.var, (self.depthwise, self.pointwise.weight), self.dilation)
 
     def forward(self, x: Stacked, chosen: Chosen, scale: Scale = None) -> Output:
         """The same number of channels, the strided size."""

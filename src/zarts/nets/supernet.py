@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import cast
 
 import torch
 from jaxtyping import Float
@@ -21,6 +22,8 @@ from zarts.spaces import Space
 __all__ = ["SuperNet"]
 
 Features = Float[Tensor, "batch channels height width"]
+Nodes = Float[Tensor, "batch nodes_channels out_height out_width"]
+Sums = Nodes | None
 
 
 class MixedCell(nn.Module):
@@ -29,8 +32,9 @@ class MixedCell(nn.Module):
     The edges are worked on in groups: those that leave the two inputs, then those that leave the first node, and so on.
     """
 
-    def __init__(self, space: Space, plan: CellPlan, generator: torch.Generator | None) -> None:
+    def __init__(self, space: Space, plan: CellPlan, generator: torch.Generator | None, native: bool) -> None:
         super().__init__()
+        self.native = native
         self.inputs, self.nodes, self.channels = space.inputs, space.nodes, plan.channels
         self.preprocess = Preprocess(plan, affine=False)
         self.stride = plan.stride(0)
@@ -56,37 +60,33 @@ class MixedCell(nn.Module):
         """
         inputs = [dense_gradient(state) for state in self.preprocess(before, previous)]
         sums = self._noise(_zeros(inputs[0][:, :, :: self.stride, :: self.stride]), running.noise)
-        if not suits(inputs[0], running.weights):
+        if not (self.native and suits(inputs[0], running.weights)):
             return self._nodes(inputs, sums, running)
-        if "skip_connect" in running.names(0) and self.stride == 2:
-            sums = self.groups[0].reduce(torch.cat(inputs, dim=1), running.route(0, "skip_connect"), sums)
         steps = [
-            self.groups[group].step(name, running.slots(group, name))
-            for group in range(len(self.groups))
-            for name in running.names(group)
-            if (group, name, self.stride) != (0, "skip_connect", 2)
+            cast(EdgeGroup, group).step(name, running.slots(index, name))
+            for index, group in enumerate(self.groups)
+            for name in running.names(index)
         ]
-        return mixed_cell(Cell(steps, self.nodes, self.stride, self.training, self._plain), inputs, sums, running.weights)
+        cell = Cell(steps, self.nodes, self.stride, self.training, self._plain)
+        return mixed_cell(cell, inputs, sums, running.weights)
 
-    def _plain(self, inputs: Sequence[Features], sums: Tensor | None, weights: Tensor) -> Tensor:
+    def _plain(self, inputs: Sequence[Features], sums: Sums, weights: Tensor) -> Nodes:
         """What the native kernels do, in torch's operations; running statistics stay as they are."""
-        statistics = [(m, name, buffer) for m in self.groups.modules() for name, buffer in m.named_buffers(recurse=False)]
-        for module, name, buffer in statistics:
-            setattr(module, name, buffer.clone())
-        output = self._nodes(inputs, sums, Running(self.layout, weights), reduced=self.stride == 2)
-        for module, name, buffer in statistics:
-            setattr(module, name, buffer)
+        parts = self.groups.modules()
+        statistics = [(part, name, buffer) for part in parts for name, buffer in part.named_buffers(recurse=False)]
+        for part, name, buffer in statistics:
+            setattr(part, name, buffer.clone())
+        output = self._nodes(inputs, sums, Running(self.layout, weights))
+        for part, name, buffer in statistics:
+            setattr(part, name, buffer)
         return output
 
-    def _nodes(
-        self, inputs: Sequence[Features], sums: Tensor | None, running: Running, reduced: bool = False
-    ) -> Float[Tensor, "batch nodes_channels out_height out_width"]:
-        """The nodes side by side; `reduced`: the sums have the skips of stride 2 already."""
+    def _nodes(self, inputs: Sequence[Features], sums: Sums, running: Running) -> Nodes:
+        """The nodes side by side, in torch's operations."""
         zeros = _zeros(inputs[0][:, :, :: self.stride, :: self.stride])
         x, nodes = torch.cat(list(inputs), dim=1), list[Tensor]()
         for index, group in enumerate(self.groups):
-            names = [name for name in running.names(index) if not (reduced and index == 0 and name == "skip_connect")]
-            sums = group(x, {name: running.route(index, name) for name in names}, sums)
+            sums = group(x, {name: running.route(index, name) for name in running.names(index)}, sums)
             if sums is None:
                 sums = torch.cat([zeros] * (self.nodes - len(nodes)), dim=1)
             x = sums[:, : self.channels]
@@ -96,9 +96,7 @@ class MixedCell(nn.Module):
             nodes.append(x)
         return torch.cat(nodes, dim=1)
 
-    def _noise(
-        self, zeros: Features, noise: list[tuple[int, Tensor]]
-    ) -> Float[Tensor, "batch sums height width"] | None:
+    def _noise(self, zeros: Features, noise: list[tuple[int, Tensor]]) -> Sums:
         """The weighted noise that enters each node, drawn edge after edge; None without any."""
         if not noise:
             return None
@@ -120,9 +118,10 @@ class SuperNet(nn.Module):
     Holds no architecture parameters: the weight of every operation comes with each call, so that it works for
     softmax mixtures and for one-hot rows alike. All batch norms but the stem's are without affine.
 
-    Edges are worked on in groups, and the convolutions of one kind of a whole group are one grouped convolution; the
-    weight of an operation is the scale of its batch norm. The result is that of the textbook supernet, where every
-    operation on every edge is a module of its own (`tests/plain_supernet.py`), several times faster.
+    On the CPU a cell is one native kernel, `zarts.kernels`. Elsewhere, and where that does not suit, edges are worked
+    on in groups: the convolutions of one kind of a whole group are one grouped convolution; the weight of an operation
+    is the scale of its batch norm. The result is that of the textbook supernet, where every operation on every edge is
+    a module of its own (`tests/plain_supernet.py`), several times faster.
 
     Args:
         space: the candidates; cells of two inputs, of the types `normal` and `reduce`.
@@ -132,6 +131,7 @@ class SuperNet(nn.Module):
         in_channels: channels of the images.
         stem: `cifar` or `imagenet`.
         generator: source of the `noise` operation; None is torch's default.
+        native: use the native kernels where they suit.
 
     Raises:
         SettingsError: a space of another form, or a number or name that cannot be used.
@@ -149,6 +149,7 @@ class SuperNet(nn.Module):
         in_channels: int = 3,
         stem: str = "cifar",
         generator: torch.Generator | None = None,
+        native: bool = True,
     ) -> None:
         super().__init__()
         if space.inputs != 2 or set(space.candidates) != {"normal", "reduce"}:
@@ -160,7 +161,7 @@ class SuperNet(nn.Module):
         self.layouts = {kind: layout(space, kind) for kind in space.shapes}
         self.stem = build_stem(stem, in_channels, 3 * channels)
         plans = plan_cells(cells, channels, 3 * channels, space.nodes, self.stem.first_larger)
-        self.cells = nn.ModuleList(MixedCell(space, plan, generator) for plan in plans)
+        self.cells = nn.ModuleList(MixedCell(space, plan, generator, native) for plan in plans)
         self.kinds = [plan.kind for plan in plans]
         self.classifier = nn.Linear(space.nodes * plans[-1].channels, num_classes)
 
