@@ -50,7 +50,7 @@ def bandwidth(megabytes: int = 256, repeats: int = 10) -> float:
 
 
 def peak_memory(build: Callable[[], Callable[[], object]], threads: int) -> int:
-    """Bytes that two steps need at most beyond what is there when the step is built.
+    """Bytes that a step needs at most beyond what is there when it is built.
 
     Measured in a process of its own. A new process starts with the peak of the one that started it: call this while
     the caller is still small.
@@ -68,7 +68,7 @@ def _peak(build: Callable[[], Callable[[], object]], threads: int) -> int:
     torch.set_num_threads(threads)
     step = build()
     before = _high_water()
-    step(), step()
+    step()
     return _high_water() - before
 
 
