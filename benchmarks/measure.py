@@ -8,13 +8,12 @@ import sys
 import time
 from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor
+from pathlib import Path
 from typing import NamedTuple
 
 import torch
 
 __all__ = ["Seconds", "bandwidth", "in_turn", "matrix_peak", "peak_memory", "timed"]
-
-_RSS_BYTES = 1 if sys.platform == "darwin" else 1024  # unit of ru_maxrss
 
 
 class Seconds(NamedTuple):
@@ -52,8 +51,7 @@ def bandwidth(megabytes: int = 256, repeats: int = 10) -> float:
 def peak_memory(build: Callable[[], Callable[[], object]], threads: int) -> int:
     """Bytes that a step needs at most beyond what is there when it is built.
 
-    Measured in a process of its own. A new process starts with the peak of the one that started it: call this while
-    the caller is still small.
+    Measured in a process of its own, for one that has run the other side keeps its peak.
 
     Args:
         build: builds the step; can be pickled.
@@ -73,4 +71,9 @@ def _peak(build: Callable[[], Callable[[], object]], threads: int) -> int:
 
 
 def _high_water() -> int:
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * _RSS_BYTES
+    """The largest resident size so far; on Linux getrusage begins with that of the process that started this one."""
+    status = Path("/proc/self/status")
+    if status.exists():
+        line = next(line for line in status.read_text().splitlines() if line.startswith("VmHWM"))
+        return int(line.split()[1]) * 1024
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)

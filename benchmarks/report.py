@@ -25,26 +25,39 @@ def options(text: str) -> argparse.ArgumentParser:
         text: the script's docstring.
     """
     parser = argparse.ArgumentParser(description=text, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--threads", type=int, default=2, help="threads of torch (default: %(default)s)")
+    parser.add_argument("--threads", type=_count, default=2, help="threads of torch (default: %(default)s)")
     parser.add_argument("--json", type=Path, metavar="FILE", help="also write the table and all raw numbers")
     return parser
 
 
+def _count(text: str) -> int:
+    if not text.isdecimal() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"needs a whole number from 1, got {text!r}")
+    return int(text)
+
+
 def environment() -> dict[str, Any]:
     """What the figures depend on beside the code, and the commit of the code."""
-    git = subprocess.run(
-        ["git", "describe", "--always", "--dirty"], cwd=Path(__file__).parent, capture_output=True, text=True
-    )
     return {
         "command": " ".join(["python -m", f"benchmarks.{Path(sys.argv[0]).stem}", *sys.argv[1:]]),
         "date": datetime.now(UTC).date().isoformat(),
-        "commit": git.stdout.strip() or "unknown",
+        "commit": _commit(),
         "processor": _processor(),
         "cores": os.cpu_count(),
         "threads": torch.get_num_threads(),
         "torch": torch.__version__,
         "system": f"{platform.system()} {platform.machine()}",
     }
+
+
+def _commit() -> str:
+    """The commit of the code; results may have been written since."""
+
+    def git(*words: str) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(["git", *words], cwd=Path(__file__).parents[1], capture_output=True, text=True)
+
+    changed = git("diff", "--quiet", "HEAD", "--", "src", "benchmarks/*.py").returncode
+    return (git("rev-parse", "--short", "HEAD").stdout.strip() or "unknown") + ("-changed" if changed else "")
 
 
 def _processor() -> str:
@@ -85,6 +98,7 @@ class Report:
         """Print the table, and write everything to `file` if there is one."""
         print(self.markdown())
         if file:
+            file.parent.mkdir(parents=True, exist_ok=True)
             file.write_text(json.dumps(asdict(self), indent=1, ensure_ascii=False) + "\n")
 
     @staticmethod
