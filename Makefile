@@ -47,6 +47,7 @@ performance: $(VENV)/.dev ## measure all tables of docs/performance.md, about an
 	$(BIN)/python -m benchmarks.breakdown --threads 1 --by module --json $(TABLES)/modules.json
 	$(BIN)/python -m benchmarks.roofline --json $(TABLES)/roofline.json
 	$(BIN)/python -m benchmarks.scaling --threads 1 --json $(TABLES)/scaling.json
+	$(BIN)/python -m benchmarks.beyond --json $(TABLES)/beyond.json
 	$(BIN)/python -m benchmarks.tables
 
 clean: ## remove the virtual environment and caches (not the runs)

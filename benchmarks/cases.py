@@ -6,8 +6,9 @@ A new row is one more entry of `CASES`. All its members can be pickled, for memo
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -39,6 +40,7 @@ class Size:
         cells: number of cells.
         batch: number of images.
         side: side of an image in pixels.
+        stem: name of the stem.
     """
 
     space: str
@@ -46,6 +48,12 @@ class Size:
     cells: int
     batch: int
     side: int
+    stem: str = "cifar"
+
+    @property
+    def net(self) -> dict[str, Any]:
+        """What a supernet is built with, beside its space."""
+        return {"channels": self.channels, "cells": self.cells, "num_classes": CLASSES, "stem": self.stem}
 
     def __str__(self) -> str:
         return (
@@ -96,7 +104,7 @@ def single_path(space: str) -> Weights:
 def plain_net(size: Size) -> PlainSuperNet:
     """The textbook supernet."""
     with seeded(0):
-        return PlainSuperNet(get_space(size.space), channels=size.channels, cells=size.cells, num_classes=CLASSES)
+        return PlainSuperNet(get_space(size.space), **size.net)
 
 
 def plain_step(size: Size) -> Step:
@@ -117,7 +125,7 @@ def fast_problem(size: Size, *, one_path: bool = False) -> Bilevel:
     """The weights and optimizer of a search of that size; with `one_path` it runs `single_path`, whatever alpha is."""
     space, settings = get_space(size.space), SearchSettings()
     with seeded(0):
-        net = SuperNet(space, channels=size.channels, cells=size.cells, num_classes=CLASSES)
+        net = SuperNet(space, **size.net)
     path = single_path(size.space) if one_path else None
 
     def forward(alpha: Tensor, batch: Batch) -> Outcome:
@@ -135,7 +143,7 @@ def fast_step(size: Size, *, one_path: bool = False) -> Step:
 
 def forward_flops(size: Size, *, one_path: bool = False) -> tuple[int, int]:
     """Of the convolutions and the classifier: of the mixture, and of what must run."""
-    few = Size(size.space, size.channels, size.cells, 2, size.side)
+    few = replace(size, batch=2)
     net, (images, _) = plain_net(few), data(few)
 
     def count(weights: Weights) -> int:

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
@@ -21,7 +21,7 @@ from benchmarks.measure import bandwidth, matrix_peak
 from benchmarks.report import Report, environment, options
 from benchmarks.textbook import DepthwiseBlock, FactorizedReduce, MixedEdge, PointwiseBlock
 
-__all__ = ["Work", "count", "main"]
+__all__ = ["Work", "blocks", "count", "main"]
 
 _BYTES = 4
 COLUMNS = ["work", "GFLOP", "GB", "arithmetic, s", "memory, s", "at least, s"]
@@ -82,7 +82,7 @@ def count(size: Size, passes: Mapping[type[nn.Module], Pass]) -> dict[str, Work]
         size: the supernet and its batch.
         passes: the layers that count, and how.
     """
-    few = Size(size.space, size.channels, size.cells, 2, size.side)
+    few = replace(size, batch=2)
     scale = size.batch / few.batch
     net, (images, _) = plain_net(few), data(few)
     found: dict[str, Work] = defaultdict(Work)
@@ -116,19 +116,24 @@ def _name(layer: nn.Module) -> str:
     return {MixedEdge: "weighted sum"}.get(type(layer), type(layer).__name__)
 
 
+def blocks(size: Size) -> Work:
+    """All work of one step, where every block is a pass over memory."""
+    flops = sum(work.flops for work in count(size, LAYERS).values())
+    return Work(flops, sum(work.bytes for work in count(size, BLOCKS).values()))
+
+
 def table(size: Size) -> Report:
     """Every kind of layer, all of them, and all of them in blocks."""
     peak, width = matrix_peak(), bandwidth()
-    layers = count(size, LAYERS)
-    total = Work(sum(w.flops for w in layers.values()), sum(w.bytes for w in layers.values()))
-    blocks = Work(total.flops, sum(w.bytes for w in count(size, BLOCKS).values()))
+    layers, least_traffic = count(size, LAYERS), blocks(size)
+    total = Work(least_traffic.flops, sum(work.bytes for work in layers.values()))
     rows = [_row(name, work, peak, width) for name, work in sorted(layers.items(), key=lambda item: -item[1].bytes)]
     least = sum(max(work.seconds(peak, width)) for work in layers.values())
     rows.append([*_row("a layer at a time", total, peak, width)[:-1], f"{least:.3g}"])
-    rows.append(_row("a block at a time", blocks, peak, width))
+    rows.append(_row("a block at a time", least_traffic, peak, width))
     note = f"Matrix peak {peak / 1e9:.0f} GFLOP/s, bandwidth {width / 1e9:.1f} GB/s. {size}."
     raw: dict[str, Any] = {"matrix_peak": peak, "bandwidth": width}
-    raw |= {name: vars(work) for name, work in {**layers, "blocks": blocks}.items()}
+    raw |= {name: vars(work) for name, work in {**layers, "blocks": least_traffic}.items()}
     return Report(COLUMNS, rows, note, environment(), raw)
 
 

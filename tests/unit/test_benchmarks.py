@@ -6,6 +6,7 @@ import torch
 from torch import nn
 
 from benchmarks import scaling, tables
+from benchmarks.beyond import SEARCHES
 from benchmarks.breakdown import spent
 from benchmarks.cases import Size, case, fast_step, forward_flops, mixture, plain_net, plain_step
 from benchmarks.measure import Seconds, in_turn, peak_memory
@@ -112,6 +113,13 @@ def test_a_move_of_alpha_beside_its_weight_steps(monkeypatch):
     report = scaling.table({"M": (3,), "batch": (2,)}, repeats=1)
     assert [(line[0], line[-1]) for line in report.rows] == [("M = 3", "7.7"), ("batch = 2", "5.7")]
     assert all(move.wall > step.wall for pairs in report.raw.values() for step, move in pairs)
+
+
+def test_the_cost_of_a_whole_search_in_weight_steps():
+    search = SEARCHES["CIFAR-10, ZARTS"]
+    assert (search.weight_steps, search.moves) == (19_550, 1_600)
+    assert search.steps() == pytest.approx(19_550 + 1_600 * (4 * 10 + 4 / 3 + 1))
+    assert search.steps(ranks=8) == pytest.approx(19_550 / 8 + 1_600 * (10 + 1 / 3 + 1 / 8))
 
 
 def test_tables_go_into_the_page(tmp_path):
