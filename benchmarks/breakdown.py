@@ -166,10 +166,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     torch.set_num_threads(args.threads)
     case = CASES[args.case]
     sides = [spent(build(), args.by) for build in (case.plain, case.fast)]
-    columns = [
-        args.by,
-        *(f"{side} {what}" for side in ("plain", "fast") for what in ("forward, s", "backward, s", "%")),
-    ]
+    columns = [args.by, *(f"{side} {what}" for side in ("plain", "fast") for what in ("forward", "backward"))]
     totals = " and ".join(f"{side.total():.3g}" for side in sides)
     note = f"Shares of one step, {totals} seconds with the profiler's own cost. {case.what}."
     raw = [{f"{kind} {'backward' if back else 'forward'}": s for (kind, back), s in side.items()} for side in sides]

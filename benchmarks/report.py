@@ -84,6 +84,9 @@ class Report:
     environment: dict[str, Any]
     raw: Any
 
+    def __post_init__(self) -> None:
+        assert all(len(row) == len(self.columns) for row in self.rows)
+
     def markdown(self) -> str:
         """The table under a line that says where it came from."""
         e = self.environment

@@ -5,31 +5,37 @@ import pytest
 import torch
 from torch import nn
 
-from benchmarks import scaling, tables
+from benchmarks import breakdown, scaling, supernet, tables
 from benchmarks.beyond import SEARCHES
-from benchmarks.breakdown import spent
-from benchmarks.cases import Size, case, fast_step, forward_flops, mixture, plain_net, plain_step
+from benchmarks.cases import CASES, Size, case, fast_step, forward_flops, mixture, plain_net, plain_step
 from benchmarks.measure import Seconds, in_turn, peak_memory
 from benchmarks.report import Report
 from benchmarks.roofline import LAYERS, Pass, count
-from benchmarks.supernet import COLUMNS, benchmark, main, row
 from zarts.nets import count_mult_adds
 
 TINY = Size("s2", channels=2, cells=3, batch=4, side=8)
 DARTS = Size("darts", channels=4, cells=3, batch=4, side=8)
 
 
-def test_the_harness_on_a_tiny_case(tmp_path):
-    report = benchmark({"tiny": case(TINY)}, pairs=3, threads=1)
-    report.publish(tmp_path / "new" / "tiny.json")
-    loaded = Report.load(tmp_path / "new" / "tiny.json")
-    assert loaded.markdown() == report.markdown()
-    numbers = loaded.raw["cases"]["tiny"]
+@pytest.fixture
+def tiny(monkeypatch, tmp_path):
+    """The options of a script for a tiny case, and the file that it shall write."""
+    monkeypatch.setitem(CASES, "tiny", case(TINY))
+    file = tmp_path / "new" / "tiny.json"
+    return ["tiny", "--threads", "1", "--json", str(file)], file
+
+
+def test_the_harness_on_a_tiny_case(tiny, capsys):
+    options, file = tiny
+    supernet.main(["--quick", "--only", *options])
+    report = Report.load(file)
+    assert capsys.readouterr().out == report.markdown() + "\n"
+    assert "QUICK, not to be published. Median of 2 pairs" in report.note
+    numbers = report.raw["cases"]["tiny"]
     assert numbers["flops"]["plain"] == numbers["flops"]["fast"] == 3 * forward_flops(TINY)[0]
-    assert all(numbers["memory"][side] >= 0 for side in ("plain", "fast"))
+    assert set(numbers["memory"]) == {"plain", "fast"}
     ratio = statistics.median(plain[0] / fast[0] for plain, fast in numbers["seconds"])
-    assert loaded.rows[0][COLUMNS.index("plain / fast")].startswith(f"{ratio:.2f} (")
-    assert f"| {loaded.rows[0][0]} |" in report.markdown()
+    assert report.rows[0][supernet.COLUMNS.index("plain / fast")].startswith(f"{ratio:.2f} (")
 
 
 def test_a_row_says_medians_of_pairs_and_shares_of_the_peak():
@@ -37,7 +43,7 @@ def test_a_row_says_medians_of_pairs_and_shares_of_the_peak():
     seconds.append((Seconds(5.0, 9.0), Seconds(1.0, 1.0)))
     numbers = {"what": "it", "seconds": seconds, "flops": {"plain": 10e9, "fast": 10e9}}
     numbers["memory"] = {"plain": 3 * 2**20, "fast": 2**20}
-    assert row(numbers, peak=20e9) == [
+    assert supernet.row(numbers, peak=20e9) == [
         "it",
         "5",
         "2",
@@ -88,13 +94,18 @@ def test_the_steps_of_both_sides_move_the_weights(build, monkeypatch):
     assert sum(parameter.numel() for parameter in moved) == sum(p.numel() for p in plain_net(TINY).parameters())
 
 
-def test_time_by_kind_of_operation_and_of_module():
-    operations = spent(plain_step(TINY), "operation")
+def test_time_by_kind_of_operation(tiny):
+    options, file = tiny
+    breakdown.main(["--case", *options])
+    plain, _fast = Report.load(file).raw
     for kind in ("convolution, depthwise 3×3", "convolution, 1×1", "batch norm", "ReLU"):
-        assert operations[kind, False] > 0
-        assert operations[kind, True] > 0
-    assert operations["optimizer", False] > 0
-    modules = spent(plain_step(DARTS), "module")
+        assert plain[f"{kind} forward"] > 0
+        assert plain[f"{kind} backward"] > 0
+    assert plain["optimizer forward"] > 0
+
+
+def test_time_by_kind_of_module():
+    modules = breakdown.spent(plain_step(DARTS), "module")
     for kind in ("Conv2d depthwise 5×5 dilated", "Conv2d 1×1", "BatchNorm2d", "ReLU", "MaxPool2d", "MixedEdge"):
         assert modules[kind, False] > 0
         assert modules[kind, True] > 0
@@ -146,5 +157,5 @@ def test_the_page_shows_the_measured_tables():
 )
 def test_wrong_options(words, message, capsys):
     with pytest.raises(SystemExit):
-        main(words)
+        supernet.main(words)
     assert message in capsys.readouterr().err
