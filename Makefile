@@ -37,10 +37,10 @@ types: $(VENV)/.dev ## check types
 test: lint types ## install the development extra, check style and types, run the tests
 	OMP_NUM_THREADS=1 $(BIN)/pytest -n auto
 
-bench: $(VENV)/.dev ## time the weight step beside the textbook's, about 15 minutes (ARGS="--quick": 6)
+bench: $(VENV)/.dev ## time the weight step beside the textbook's, about ten minutes (ARGS=--quick: five)
 	$(BIN)/python -m benchmarks.supernet $(ARGS)
 
-performance: $(VENV)/.dev ## measure all tables of docs/performance.md, about an hour on an idle machine
+performance: $(VENV)/.dev ## measure all tables of docs/performance.md, half an hour on an idle machine
 	$(BIN)/python -m benchmarks.supernet --json $(TABLES)/supernet-2.json
 	$(BIN)/python -m benchmarks.supernet --threads 1 --json $(TABLES)/supernet-1.json
 	$(BIN)/python -m benchmarks.breakdown --threads 1 --json $(TABLES)/operations.json

@@ -80,8 +80,9 @@ def benchmark(cases: Mapping[str, Case], *, pairs: int, threads: int) -> Report:
         name: {side: peak_memory(getattr(case, side), threads) for side in ("plain", "fast")}
         for name, case in cases.items()
     }
-    peak, raw = matrix_peak(), {}
+    peak, raw = 0.0, {}
     for name, case in cases.items():
+        peak = max(peak, matrix_peak())
         raw[name] = measure(case, pairs=pairs, threads=threads, memory=memory[name])
         print(f"{name}: {row(raw[name], peak)[3]}", file=sys.stderr)
     note = (
