@@ -6,7 +6,6 @@ minutes and 8 GB of memory.
 
 from __future__ import annotations
 
-import argparse
 import statistics
 import sys
 from collections.abc import Mapping, Sequence
@@ -33,16 +32,14 @@ COLUMNS = [
 ]
 
 
-def measure(case: Case, *, pairs: int, threads: int, memory: Mapping[str, int]) -> dict[str, Any]:
+def measure(case: Case, *, pairs: int, memory: Mapping[str, int]) -> dict[str, Any]:
     """All numbers of a case, in seconds, bytes and floating-point operations.
 
     Args:
         case: the case.
         pairs: how many pairs of steps.
-        threads: threads of torch.
         memory: what `peak_memory` found, measured before.
     """
-    torch.set_num_threads(threads)
     flops = dict(zip(("plain", "fast"), (_PASSES * forward for forward in case.flops()), strict=True))
     times = in_turn(case.plain(), case.fast(), pairs)
     return {"what": case.what, "seconds": times, "flops": flops, "memory": dict(memory)}
@@ -83,7 +80,7 @@ def benchmark(cases: Mapping[str, Case], *, pairs: int, threads: int) -> Report:
     peak, raw = 0.0, {}
     for name, case in cases.items():
         peak = max(peak, matrix_peak())
-        raw[name] = measure(case, pairs=pairs, threads=threads, memory=memory[name])
+        raw[name] = measure(case, pairs=pairs, memory=memory[name])
         print(f"{name}: {row(raw[name], peak)[3]}", file=sys.stderr)
     note = (
         f"Median of {pairs} pairs in turn (smallest–largest); peak: {peak / 1e9:.0f} GFLOP/s, the best product of "
@@ -98,7 +95,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser = options(__doc__ or "")
     parser.add_argument("--only", action="append", choices=CASES, metavar="CASE", help=f"of {', '.join(CASES)}")
     parser.add_argument("--quick", action="store_true", help="two pairs instead of five: to look, not to publish")
-    args: argparse.Namespace = parser.parse_args(arguments)
+    args = parser.parse_args(arguments)
     cases = {name: CASES[name] for name in args.only or CASES}
     report = benchmark(cases, pairs=2 if args.quick else 5, threads=args.threads)
     if args.quick:
