@@ -88,8 +88,6 @@ def count(size: Size, passes: Mapping[type[nn.Module], Pass]) -> dict[str, Work]
     found: dict[str, Work] = defaultdict(Work)
 
     def note(layer: nn.Module, inputs: tuple[Tensor, ...], output: Tensor) -> None:
-        if type(layer) not in passes:
-            return
         rule = passes[type(layer)]
         repeats = len(layer.ops) if isinstance(layer, MixedEdge) else 1
         work = found[_name(layer)]
@@ -97,7 +95,7 @@ def count(size: Size, passes: Mapping[type[nn.Module], Pass]) -> dict[str, Work]
         work.bytes += scale * _BYTES * numbers
         work.flops += scale * (rule.flops * output.numel() * repeats + _convolution_flops(layer, output))
 
-    hooks = [layer.register_forward_hook(note) for layer in net.modules()]
+    hooks = [layer.register_forward_hook(note) for layer in net.modules() if type(layer) in passes]
     with torch.no_grad():
         net(images, mixture(size.space))
     for hook in hooks:
