@@ -119,6 +119,13 @@ class SearchSettings(CommonSettings):
         0, "side of the square cut out of every image, in pixels; 0: none", panel="Data", used_by=SUPERNET, ge=0
     )
 
+    kernels: Literal["auto", "native", "torch"] = setting(
+        "auto",
+        "of the supernet on the CPU: compiled from C++ where that works (auto), always (native), or torch's own",
+        panel="Run",
+        used_by=SUPERNET,
+    )
+
     inner_steps: int = setting(
         10,
         "M: weight steps on a candidate's own copy before it is judged; 0: first order",

@@ -17,7 +17,7 @@ from typing_extensions import override
 from zarts.bilevel import Batch, Bilevel, Outcome
 from zarts.config import SearchSettings, dump
 from zarts.data import Batches, DataSet, halves
-from zarts.engine.device import choose_device, torch_threads
+from zarts.engine.device import choose_device, native_kernels, torch_threads
 from zarts.engine.loop import Job, Listener, Loop
 from zarts.engine.meter import Meter
 from zarts.engine.passes import Passes
@@ -27,7 +27,7 @@ from zarts.engine.run import Run, environment
 from zarts.engine.schedule import cosine
 from zarts.engine.setup import augmentation, load_images, sgd
 from zarts.methods import get_method
-from zarts.nets import SuperNet, seeded
+from zarts.nets import SuperNet, cell_channels, seeded
 from zarts.relax import RELAXATIONS
 from zarts.seeds import keyed_generator
 from zarts.select import SELECTIONS
@@ -98,6 +98,12 @@ class _Search(Job):
         data = load_images(settings, run, device, listener)  # after whatever may refuse the settings
         self.train, self.val = self._batches(data, device)
         self.noise = keyed_generator(settings.seed, "noise", device=device)
+        native = native_kernels(
+            settings.kernels,
+            device,
+            cell_channels(settings.channels),
+            lambda text: listener({"event": "note", "text": text}),
+        )
         with seeded(settings.seed):
             self.model = SuperNet(
                 self.space,
@@ -107,6 +113,7 @@ class _Search(Job):
                 in_channels=data.channels,
                 stem=settings.stem,
                 generator=self.noise,
+                native=native,
             ).to(device)
         self.updates = 0
         self.loop = Loop(

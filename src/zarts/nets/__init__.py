@@ -4,6 +4,7 @@ from zarts.nets.count import count_mult_adds, count_parameters
 from zarts.nets.network import Network, create_model
 from zarts.nets.operations import OPERATIONS, build_operation
 from zarts.nets.seeding import seeded
+from zarts.nets.skeleton import cell_channels
 from zarts.nets.stem import STEMS
 from zarts.nets.supernet import SuperNet
 
@@ -13,6 +14,7 @@ __all__ = [
     "Network",
     "SuperNet",
     "build_operation",
+    "cell_channels",
     "count_mult_adds",
     "count_parameters",
     "create_model",
