@@ -77,6 +77,11 @@ class Space:
         """Length of the flat alpha vector."""
         return sum(edges * ops for edges, ops in self.shapes.values())
 
+    @property
+    def operations(self) -> tuple[str, ...]:
+        """All candidate operations, each once."""
+        return tuple(dict.fromkeys(op for edges in self.candidates.values() for edge in edges for op in edge))
+
     def split(self, flat: Float[Tensor, " d"]) -> dict[str, Float[Tensor, "edges ops"]]:
         """The flat vector as one matrix per cell type (views, in the order of `shapes`).
 
