@@ -125,6 +125,10 @@ def start_retrain(
     """Retrain with settings that are resolved already; see `retrain`."""
     settings = _anchored(settings)
     genotype, name = genotype_of(source)
+    if get_space(genotype.space).skeleton != "darts":
+        raise SettingsError(
+            f"{name}: architectures of space {genotype.space!r} are not retrained but looked up: `zarts lookup`"
+        )
     searched = _run_of(source)
     path = Path("runs/retrain") / f"{name}-retrained-seed{settings.seed}" if out is None else Path(out)
     run = _new_run(path, settings, "retrain", numbered=out is None)

@@ -25,7 +25,7 @@ from zarts.engine.run import Run, environment
 from zarts.engine.schedule import cosine
 from zarts.engine.setup import augmentation, load_images, sgd
 from zarts.methods import get_method
-from zarts.nets import SuperNet, seeded
+from zarts.nets import build_supernet, seeded
 from zarts.relax import RELAXATIONS
 from zarts.seeds import keyed_generator
 from zarts.select import SELECTIONS
@@ -81,7 +81,7 @@ class _Search(Job):
         self.train, self.val = self._batches(data, device)
         self.noise = keyed_generator(settings.seed, "noise", device=device)
         with seeded(settings.seed):
-            self.model = SuperNet(
+            self.model = build_supernet(
                 self.space,
                 channels=settings.channels,
                 cells=settings.cells,
