@@ -10,13 +10,14 @@ from typing import Any, TypeVar
 
 import torch
 
+from zarts.bench import Lookup, Table, find_table, look_up, read_table
 from zarts.config import CommonSettings, RetrainSettings, SearchSettings, dump, retrain_settings, search_settings
 from zarts.data import DATA_SETS, check_data, load_data
 from zarts.engine import Forecast, Listener, Rehearsal, Run, SearchResult, choose_device
 from zarts.engine import search as run_search
 from zarts.errors import RunError, SettingsError, ZartsError, unknown
 from zarts.report import draw_cells, write_report
-from zarts.spaces import SPACES, Genotype, get_space, published, published_sources
+from zarts.spaces import SPACES, Genotype, get_space, nasbench201, published, published_sources
 from zarts.training import RetrainResult, accuracy, load_model, test_batches
 from zarts.training import retrain as run_retrain
 
@@ -25,6 +26,7 @@ __all__ = [
     "evaluate",
     "genotype_of",
     "inherited",
+    "lookup",
     "rehearse_retrain",
     "rehearse_search",
     "resume_retrain",
@@ -170,6 +172,10 @@ def start_retrain(
     """Retrain with settings that are resolved already; see `retrain`."""
     settings = _anchored(settings)
     genotype, name = genotype_of(source)
+    if get_space(genotype.space).skeleton != "darts":
+        raise SettingsError(
+            f"{name}: architectures of space {genotype.space!r} are not retrained but looked up: `zarts lookup`"
+        )
     path = Path("runs/retrain") / f"{name}-retrained-seed{settings.seed}" if out is None else Path(out)
     run = _new_run(path, settings, "retrain", numbered=out is None)
     with _discarded_unless_begun(run):
@@ -250,6 +256,41 @@ def evaluate(path: Path | str, *, data: str | None = None, device: str = "auto")
     where = choose_device(device)
     network = network.to(where).to(memory_format=torch.channels_last)
     return accuracy(network, test_batches(images.test(), card, where))
+
+
+def lookup(architecture: Source | int, *, table: Table | Path | str | None = None, trust: bool = False) -> Lookup:
+    """The true accuracies of an architecture of the space `nasbench201`, its ranks and its regrets.
+
+    Args:
+        architecture: the benchmark's string or index, or a search in that space, a genotype or its file.
+        table: a table, its file, or a directory with a file of a known name; None: the one in the directory that
+            the environment variable ZARTS_DATA names.
+        trust: whether a file may be unpickled, which runs whatever code is in it; the official ones need it.
+
+    Raises:
+        SettingsError: an architecture of another space, or a string that names none.
+        DataError: there is no such table, it cannot be read, or it lacks the architecture.
+        RunError: a source that cannot be read.
+    """
+    if isinstance(architecture, str) and architecture.strip().isdecimal():
+        architecture = int(architecture)
+    if not isinstance(architecture, int):
+        architecture = _string_of(architecture)
+    if not isinstance(table, Table):
+        table = read_table(find_table(None if table is None else Path(table)), trust=trust)
+    return look_up(table, architecture)
+
+
+def _string_of(source: Source) -> str:
+    """The benchmark's string of a source, in canonical order."""
+    if isinstance(source, str) and "|" in source:
+        return nasbench201.to_string(nasbench201.from_string(source))
+    genotype, name = genotype_of(source)
+    if genotype.space != nasbench201.NASBENCH201.name:
+        raise SettingsError(
+            f"{name} is of space {genotype.space!r}: only architectures of space 'nasbench201' can be looked up"
+        )
+    return nasbench201.to_string(genotype)
 
 
 def inherited(source: Source) -> Mapping[str, Any]:

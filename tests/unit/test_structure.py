@@ -24,7 +24,7 @@ LAYERS = [
     {"config"},
     {"updates", "select"},
     {"engine"},
-    {"training"},
+    {"training", "bench"},
     {"report"},
     {"api"},
     {"cli"},

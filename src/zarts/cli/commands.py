@@ -12,6 +12,7 @@ import yaml
 
 from zarts.cli.forecast import print_forecast
 from zarts.cli.listing import Kind, listing
+from zarts.cli.lookup import DataSet, show
 from zarts.cli.options import parse_set, with_settings
 from zarts.cli.progress import progress
 from zarts.config import CommonSettings, RetrainSettings, SearchSettings, dump, retrain_settings, search_settings
@@ -80,7 +81,9 @@ def search(
     for kind in result.genotype.cells:
         print(f"{kind}: {result.genotype.describe(kind)}")
     print(f"found in {result.seconds:.0f} s; report: {result.run / 'report.html'}")
-    print(f"train it: zarts retrain {shlex.quote(str(result.run))}")
+    found = shlex.quote(str(result.run))
+    in_table = result.genotype.space == "nasbench201"
+    print(f"look it up: zarts lookup {found}" if in_table else f"train it: zarts retrain {found}")
     return None
 
 
@@ -150,6 +153,24 @@ def draw(
 
     for path in draw_cells(api.genotype_of(source)[0], out):
         print(path)
+
+
+@app.command()
+def lookup(
+    architecture: Annotated[
+        str, typer.Argument(help="a string |op~0|+..., an index, a genotype file or a search run", metavar="ARCH")
+    ],
+    table: Annotated[
+        Path | None, typer.Option(help="its file (default: the one in the directory ZARTS_DATA)", metavar="FILE")
+    ] = None,
+    trust: Annotated[bool, typer.Option("--trust", help="unpickle the file, which runs any code in it")] = False,
+    data_set: Annotated[list[DataSet] | None, typer.Option(help="show this one only; may be repeated")] = None,
+    json: Annotated[bool, typer.Option("--json", help="print JSON")] = False,
+) -> None:
+    """Look up the true accuracies of an architecture of NAS-Bench-201."""
+    from zarts import api
+
+    show(api.lookup(architecture, table=table, trust=trust), data_set, json)
 
 
 @app.command()

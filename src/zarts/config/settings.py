@@ -108,8 +108,15 @@ class CommonSettings(BaseModel):
 class SearchSettings(CommonSettings):
     """Settings of `zarts search`. Letters are the paper's; a default that is not the paper's says why."""
 
-    space: str = setting("darts", "darts, darts-zero, s1, s2, s3 or s4", panel="Search")
+    space: str = setting("darts", "darts, darts-zero, s1, s2, s3, s4 or nasbench201", panel="Search")
     method: str = setting("zarts-mgs", "zarts-mgs, zarts-rs, zarts-gld, darts, darts-2nd or random", panel="Search")
+    cells: int = setting(
+        8,
+        "cells in the network, two of which reduce; in space nasbench201 cells a stage (the benchmark's 5)",
+        panel="Network",
+        used_by=SUPERNET,
+        ge=1,
+    )
     warmup_epochs: int = setting(10, "epochs before alpha moves", panel="Search", used_by=SUPERNET, ge=0)
     alpha_every: int = setting(
         10, "weight steps from one alpha update to the next", panel="Search", used_by=SUPERNET, ge=1

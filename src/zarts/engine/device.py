@@ -38,15 +38,18 @@ def native_kernels(choice: str, device: torch.device, channels: Iterable[int], n
     Args:
         choice: `auto`, `native` or `torch`.
         device: where it computes.
-        channels: numbers of channels of its nodes.
+        channels: numbers of channels of its nodes; none: its operations have no native kernels.
         note: told why `auto` goes without them on a CPU.
 
     Raises:
         SettingsError: `native`, and they cannot be had.
     """
-    if choice == "torch" or (choice == "auto" and device.type != "cpu"):
+    channels = tuple(channels)
+    if choice == "torch" or (choice == "auto" and (device.type != "cpu" or not channels)):
         return False
     try:
+        if not channels:
+            raise KernelError("there are no native kernels for the operations of this space")
         if device.type != "cpu":
             raise KernelError(f"the native kernels are for the CPU, not for {device.type!r}")
         prepare(torch.float32, channels)

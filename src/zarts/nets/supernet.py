@@ -121,7 +121,7 @@ class SuperNet(nn.Module):
     On the CPU a cell is one native kernel, `zarts.kernels`. Elsewhere, and where that does not suit, edges are worked
     on in groups: the convolutions of one kind of a whole group are one grouped convolution; the weight of an operation
     is the scale of its batch norm. The result is that of the textbook supernet, where every operation on every edge is
-    a module of its own (`tests/plain_supernet.py`), several times faster.
+    a module of its own (`benchmarks/textbook.py`), several times faster.
 
     Args:
         space: the candidates; cells of two inputs, of the types `normal` and `reduce`.
