@@ -17,6 +17,7 @@ from unittest import mock
 
 import torch
 
+from zarts.cli.memory import keep_freed_memory
 from zarts.config import dump, search_settings
 from zarts.engine import Job, Run, search
 
@@ -83,6 +84,7 @@ class Overhead:
 
 def main() -> None:
     """Measure on a folder of images, or on the digits."""
+    keep_freed_memory()  # as the command line does
     data = sys.argv[1] if len(sys.argv) > 1 else "digits"
     settings = search_settings({"data": data, "threads": 1, **SIZE, **ALPHA})
     with tempfile.TemporaryDirectory() as folder:
