@@ -52,7 +52,7 @@ def native_kernels(choice: str, device: torch.device, channels: Iterable[int], n
             raise KernelError("there are no native kernels for the operations of this space")
         if device.type != "cpu":
             raise KernelError(f"the native kernels are for the CPU, not for {device.type!r}")
-        prepare(torch.float32, channels)
+        prepare(torch.float32, [number for number in channels if choice == "native" or number % 4 == 0])
     except KernelError as error:
         if choice == "native":
             raise SettingsError(f"kernels: {error}; or take --kernels torch") from None
