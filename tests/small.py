@@ -9,7 +9,9 @@ import sys
 from pathlib import Path
 
 from zarts.config import SearchSettings
+from zarts.spaces import SPACES
 
+STACKED = [name for name, space in SPACES.items() if space.skeleton == "darts"]
 EVERY = {
     "data": "digits",
     "space": "s2",

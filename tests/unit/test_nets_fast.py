@@ -3,8 +3,9 @@ import torch
 from torch import nn
 
 from plain_supernet import PlainSuperNet, copy_plain, same_tensors
+from small import STACKED
 from zarts.nets import SuperNet, seeded
-from zarts.spaces import SPACES, get_space
+from zarts.spaces import get_space
 
 
 def pair(space, dtype=torch.float64, **settings):
@@ -64,7 +65,7 @@ def compare(plain, fast, images, weights, differentiable, **tolerance):
 
 @pytest.mark.parametrize("mode", ["train", "eval"])
 @pytest.mark.parametrize("draw", [dense, one_hot, sparse])
-@pytest.mark.parametrize("space", SPACES)
+@pytest.mark.parametrize("space", STACKED)
 def test_equals_the_plain_supernet(space, draw, mode, generator):
     plain, fast = pair(space)
     plain.train(mode == "train")
