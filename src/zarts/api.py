@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any, TypeVar
 
 import torch
@@ -12,7 +13,7 @@ import torch
 from zarts.bench import Lookup, Table, find_table, look_up, read_table
 from zarts.config import CommonSettings, RetrainSettings, SearchSettings, dump, retrain_settings, search_settings
 from zarts.data import DATA_SETS, check_data, load_data
-from zarts.engine import Listener, Run, SearchResult, choose_device
+from zarts.engine import Forecast, Listener, Rehearsal, Run, SearchResult, choose_device
 from zarts.engine import search as run_search
 from zarts.errors import RunError, SettingsError, ZartsError, unknown
 from zarts.report import draw_cells, write_report
@@ -26,6 +27,8 @@ __all__ = [
     "genotype_of",
     "inherited",
     "lookup",
+    "rehearse_retrain",
+    "rehearse_search",
     "resume_retrain",
     "resume_search",
     "retrain",
@@ -79,6 +82,50 @@ def start_search(settings: SearchSettings, out: Path | str | None, listener: Lis
     return _drawn(result)
 
 
+def rehearse_search(
+    settings: SearchSettings, listener: Listener | None = None, *, before_seconds: float = 0.0
+) -> Forecast:
+    """What a search with these settings will cost in time and memory; leaves nothing behind.
+
+    Args:
+        settings: resolved settings, see `zarts.config.search_settings`.
+        listener: called with events of the kind `note`.
+        before_seconds: what the process has taken until now, which the command will take again.
+
+    Raises:
+        ZartsError: what the search itself would raise.
+    """
+    settings = _anchored(settings)
+    with _rehearsed(settings, "search", before_seconds) as (run, rehearsal):
+        _drawn(run_search(settings, run, listener=_notes(listener), rehearsal=rehearsal))
+        return rehearsal.forecast()
+
+
+def rehearse_retrain(
+    source: Source, settings: RetrainSettings, listener: Listener | None = None, *, before_seconds: float = 0.0
+) -> Forecast:
+    """What a retraining with these settings will cost; see `rehearse_search`."""
+    settings = _anchored(settings)
+    genotype, _ = genotype_of(source)
+    with _rehearsed(settings, "retrain", before_seconds) as (run, rehearsal):
+        _prepare_retrain(source, genotype, settings, run)
+        _drawn(run_retrain(settings, genotype, run, listener=_notes(listener), rehearsal=rehearsal))
+        return rehearsal.forecast()
+
+
+@contextmanager
+def _rehearsed(settings: CommonSettings, command: str, before_seconds: float) -> Iterator[tuple[Run, Rehearsal]]:
+    """A run folder that is gone afterwards, and a rehearsal that has begun."""
+    rehearsal = Rehearsal(before_seconds)
+    with TemporaryDirectory(prefix="zarts-") as folder:
+        yield Run.create(Path(folder) / command, dump(settings), command), rehearsal
+
+
+def _notes(listener: Listener | None) -> Listener:
+    """Hears what it should be told of a run, and not how far the run is."""
+    return lambda event: listener(event) if listener is not None and event["event"] == "note" else None
+
+
 def resume_search(path: Path | str, listener: Listener | None = None) -> SearchResult:
     """Go on with an interrupted search; a finished one only gives its result.
 
@@ -129,15 +176,20 @@ def start_retrain(
         raise SettingsError(
             f"{name}: architectures of space {genotype.space!r} are not retrained but looked up: `zarts lookup`"
         )
-    searched = _run_of(source)
     path = Path("runs/retrain") / f"{name}-retrained-seed{settings.seed}" if out is None else Path(out)
     run = _new_run(path, settings, "retrain", numbered=out is None)
     with _discarded_unless_begun(run):
-        run.write("genotype.json", genotype.to_json())
-        if searched is not None and _same(settings.data, searched.settings("search")["data"]):
-            _hand_down(searched, settings, run)
+        _prepare_retrain(source, genotype, settings, run)
         result = run_retrain(settings, genotype, run, listener=listener)
     return _drawn(result)
+
+
+def _prepare_retrain(source: Source, genotype: Genotype, settings: RetrainSettings, run: Run) -> None:
+    """Write what a retraining has from its source into its folder."""
+    run.write("genotype.json", genotype.to_json())
+    searched = _run_of(source)
+    if searched is not None and _same(settings.data, searched.settings("search")["data"]):
+        _hand_down(searched, settings, run)
 
 
 def _hand_down(searched: Run, settings: RetrainSettings, run: Run) -> None:

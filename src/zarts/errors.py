@@ -5,7 +5,16 @@ from __future__ import annotations
 import difflib
 from collections.abc import Iterable
 
-__all__ = ["DataError", "DivergedError", "Interrupted", "RunError", "SettingsError", "ZartsError", "unknown"]
+__all__ = [
+    "DataError",
+    "DivergedError",
+    "Interrupted",
+    "KernelError",
+    "RunError",
+    "SettingsError",
+    "ZartsError",
+    "unknown",
+]
 
 
 class ZartsError(Exception):
@@ -28,6 +37,10 @@ class DataError(ZartsError):
 
 class RunError(ZartsError):
     """A run folder, checkpoint, genotype or model file that cannot be read or written."""
+
+
+class KernelError(ZartsError):
+    """The native kernels cannot be had on this machine."""
 
 
 class DivergedError(ZartsError):

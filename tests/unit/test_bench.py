@@ -187,7 +187,7 @@ class TestFiles:
             ("t.csv", b"architecture,cifar10_valid_12\na,b,c\n", "line 2: has 3 fields; the first line has 2"),
             ("t.csv", b"a,b\n1,2\n", "no accuracies of NAS-Bench-201; expected rows with the columns architecture and"),
             ("t.csv.gz", b"no gzip", "cannot be read as CSV"),
-            ("t.csv.gz", gzip.compress(b"architecture" * 99)[:30], "cannot be read as CSV"),
+            ("t.csv.gz", gzip.compress(b"architecture" * 99, mtime=0)[:30], "cannot be read as CSV"),
             ("t.parquet", b"no parquet", "cannot be read as parquet"),
             ("t.pth", b"no zip", "not a file of NAS-Bench-201, or cut short|has to be unpickled"),
             ("t.pickle.pbz2", b"no bz2", "not a file of NATS-Bench, or cut short"),

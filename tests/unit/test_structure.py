@@ -17,7 +17,7 @@ SOURCE = Path(zarts.__file__).parent
 LAYERS = [
     {"errors"},
     {"seeds", "files"},
-    {"spaces", "zo", "relax", "data"},
+    {"spaces", "zo", "relax", "data", "kernels"},
     {"nets"},
     {"bilevel"},
     {"methods"},

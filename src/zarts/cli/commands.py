@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import shlex
+import time
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 import yaml
 
+from zarts.cli.forecast import print_forecast
 from zarts.cli.listing import Kind, listing
 from zarts.cli.lookup import DataSet, show
 from zarts.cli.options import parse_set, with_settings
@@ -34,6 +36,7 @@ Set = Annotated[list[str] | None, typer.Option("--set", help="any setting; has t
 Out = Annotated[Path | None, typer.Option(help="the run folder (default: a new one in runs/)", metavar="DIR")]
 Resume = Annotated[Path | None, typer.Option(help="go on with this interrupted run", metavar="RUN")]
 Print = Annotated[bool, typer.Option("--print-config", help="print all settings, and stop")]
+DryRun = Annotated[bool, typer.Option("--dry-run", help="predict time and memory from a few real steps, and stop")]
 Source = Annotated[
     str | None, typer.Argument(help="a search run, a genotype file, or a published genotype's name", show_default=False)
 ]
@@ -54,12 +57,13 @@ def search(
     out: Out = None,
     resume: Resume = None,
     print_config: Print = False,
+    dry_run: DryRun = False,
     options: dict[str, Any],
 ) -> None:
     """Search an architecture for the images of --data."""
     given = {**options, **parse_set(set_ or [])}
     if resume is not None:
-        _alone(resume, preset, config, out, print_config, given)
+        _alone(resume, preset, config, out, print_config, dry_run, given)
         from zarts import api
 
         with progress() as listener:
@@ -71,6 +75,8 @@ def search(
         from zarts import api
 
         with progress() as listener:
+            if dry_run:
+                return print_forecast(api.rehearse_search(settings, listener, before_seconds=time.process_time()))
             result = api.start_search(settings, out, listener)
     for kind in result.genotype.cells:
         print(f"{kind}: {result.genotype.describe(kind)}")
@@ -92,12 +98,13 @@ def retrain(
     out: Out = None,
     resume: Resume = None,
     print_config: Print = False,
+    dry_run: DryRun = False,
     options: dict[str, Any],
 ) -> None:
     """Train a found network from scratch, and test it."""
     given = {**options, **parse_set(set_ or [])}
     if resume is not None:
-        _alone(resume, source, preset, config, out, print_config, given)
+        _alone(resume, source, preset, config, out, print_config, dry_run, given)
         from zarts import api
 
         with progress() as listener:
@@ -113,6 +120,9 @@ def retrain(
         if print_config:
             return _print_config("retrain", settings)
         with progress() as listener:
+            if dry_run:
+                before = time.process_time()
+                return print_forecast(api.rehearse_retrain(source, settings, listener, before_seconds=before))
             result = api.start_retrain(source, settings, out, listener)
     print(f"test accuracy: {result.test_accuracy:.2f} % (last epoch)")
     print(f"parameters: {result.parameters:,}   mult-adds: {result.mult_adds:,}   time: {result.seconds:.0f} s")

@@ -5,7 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic_core import PydanticCustomError
 
 __all__ = ["CommonSettings", "RetrainSettings", "SearchSettings"]
 
@@ -25,6 +26,16 @@ def setting(default: Any, help: str, *, panel: str, used_by: tuple[str, ...] = (
         bounds: pydantic's `ge`, `gt`, `le`, `lt`, `multiple_of`.
     """
     return Field(default, description=help, json_schema_extra={"panel": panel, "used_by": list(used_by)}, **bounds)
+
+
+def _no_float16(value: Any) -> Any:
+    if str(value).startswith("16"):
+        raise PydanticCustomError(
+            "float16",
+            "float16 needs loss scaling, which leaves out steps that overflow, so that candidates would be judged "
+            "after unequal numbers of steps: take bf16-mixed",
+        )
+    return value
 
 
 class CommonSettings(BaseModel):
@@ -83,6 +94,15 @@ class CommonSettings(BaseModel):
     threads: int | None = setting(
         None, "processor threads of torch (default: torch's choice)", panel="Run", used_by=SUPERNET, ge=1
     )
+    precision: Annotated[Literal["32-true", "bf16-mixed"], BeforeValidator(_no_float16)] = setting(
+        "32-true",
+        "bf16-mixed: passes with gradient in bfloat16, weights in float32; only where the processor has bfloat16",
+        panel="Run",
+        used_by=SUPERNET,
+    )
+    compile: bool = setting(
+        False, "torch.compile for passes with gradient: minutes before the first step", panel="Run", used_by=SUPERNET
+    )
 
 
 class SearchSettings(CommonSettings):
@@ -104,6 +124,13 @@ class SearchSettings(CommonSettings):
     learning_rate_min: float = setting(0.001, "end of the cosine", panel="Weights", used_by=SUPERNET, ge=0)
     cutout: int = setting(
         0, "side of the square cut out of every image, in pixels; 0: none", panel="Data", used_by=SUPERNET, ge=0
+    )
+
+    kernels: Literal["auto", "native", "torch"] = setting(
+        "auto",
+        "of the supernet on the CPU: compiled from C++ where that works (auto), always (native), or torch's own",
+        panel="Run",
+        used_by=SUPERNET,
     )
 
     inner_steps: int = setting(

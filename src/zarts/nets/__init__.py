@@ -7,6 +7,7 @@ from zarts.nets.nasbench201_supernet import NasBench201SuperNet
 from zarts.nets.network import Network, create_model
 from zarts.nets.operations import OPERATIONS, build_operation
 from zarts.nets.seeding import seeded
+from zarts.nets.skeleton import cell_channels
 from zarts.nets.stem import STEMS
 from zarts.nets.supernet import SuperNet
 
@@ -19,6 +20,7 @@ __all__ = [
     "SuperNet",
     "build_operation",
     "build_supernet",
+    "cell_channels",
     "count_mult_adds",
     "count_parameters",
     "create_model",

@@ -16,8 +16,10 @@ __all__ = ["SUPERNETS", "build_supernet"]
 AnySuperNet = SuperNet | NasBench201SuperNet
 
 
-def _nasbench201(space: Space, *, stem: str, generator: torch.Generator | None, **sizes: int) -> NasBench201SuperNet:
-    """Its stem is always the same, and it has no `noise` to draw."""
+def _nasbench201(
+    space: Space, *, stem: str, generator: torch.Generator | None, native: bool, **sizes: int
+) -> NasBench201SuperNet:
+    """Its stem is always the same, it has no `noise` to draw, and its operations have no native kernels."""
     if stem != "cifar":
         raise SettingsError(f"stem = {stem!r}: the networks of space {space.name!r} have the stem 'cifar' only")
     return NasBench201SuperNet(space, **sizes)
@@ -35,6 +37,7 @@ def build_supernet(
     in_channels: int = 3,
     stem: str = "cifar",
     generator: torch.Generator | None = None,
+    native: bool = True,
 ) -> AnySuperNet:
     """The supernet of a space, by its skeleton.
 
@@ -46,6 +49,7 @@ def build_supernet(
         in_channels: channels of the images.
         stem: `cifar` or `imagenet`.
         generator: source of the `noise` operation; None is torch's default.
+        native: use the native kernels where they suit.
 
     Raises:
         SettingsError: a number or name that cannot be used.
@@ -58,4 +62,5 @@ def build_supernet(
         in_channels=in_channels,
         stem=stem,
         generator=generator,
+        native=native,
     )

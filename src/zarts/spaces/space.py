@@ -82,6 +82,11 @@ class Space:
         """Length of the flat alpha vector."""
         return sum(edges * ops for edges, ops in self.shapes.values())
 
+    @property
+    def operations(self) -> tuple[str, ...]:
+        """All candidate operations, each once."""
+        return tuple(dict.fromkeys(op for edges in self.candidates.values() for edge in edges for op in edge))
+
     def allowed(self, kind: str) -> dict[Edge, tuple[str, ...]]:
         """For each edge of a cell type the operations that a derived cell may have on it."""
         lists = self.candidates[kind]
