@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -15,9 +15,10 @@ from zarts.config import CommonSettings, RetrainSettings, SearchSettings, dump, 
 from zarts.data import DATA_SETS, check_data, load_data
 from zarts.engine import Forecast, Listener, Rehearsal, Run, SearchResult, choose_device
 from zarts.engine import search as run_search
-from zarts.errors import RunError, SettingsError, ZartsError, unknown
+from zarts.errors import RunError, SettingsError, ZartsError
 from zarts.report import draw_cells, write_report
-from zarts.spaces import SPACES, Genotype, get_space, nasbench201, published, published_sources
+from zarts.sources import Source, genotype_of, inherited, run_of, string_of, trainable
+from zarts.spaces import Genotype
 from zarts.training import RetrainResult, accuracy, load_model, test_batches
 from zarts.training import retrain as run_retrain
 
@@ -37,13 +38,8 @@ __all__ = [
     "start_search",
 ]
 
-Source = SearchResult | Genotype | Path | str
-"""What can be retrained: a search (its result or its folder), a genotype, its file, or a published one's name."""
-
 _R = TypeVar("_R", SearchResult, RetrainResult)
 _S = TypeVar("_S", SearchSettings, RetrainSettings)
-
-_INHERITED = ("data", "data_dir", "image_size", "split_seed", "flip", "stem")
 
 
 def search(
@@ -106,7 +102,7 @@ def rehearse_retrain(
 ) -> Forecast:
     """What a retraining with these settings will cost; see `rehearse_search`."""
     settings = _anchored(settings)
-    genotype, _ = genotype_of(source)
+    genotype, _ = trainable(source)
     with _rehearsed(settings, "retrain", before_seconds) as (run, rehearsal):
         _prepare_retrain(source, genotype, settings, run)
         _drawn(run_retrain(settings, genotype, run, listener=_notes(listener), rehearsal=rehearsal))
@@ -171,11 +167,7 @@ def start_retrain(
 ) -> RetrainResult:
     """Retrain with settings that are resolved already; see `retrain`."""
     settings = _anchored(settings)
-    genotype, name = genotype_of(source)
-    if get_space(genotype.space).skeleton != "darts":
-        raise SettingsError(
-            f"{name}: architectures of space {genotype.space!r} are not retrained but looked up: `zarts lookup`"
-        )
+    genotype, name = trainable(source)
     path = Path("runs/retrain") / f"{name}-retrained-seed{settings.seed}" if out is None else Path(out)
     run = _new_run(path, settings, "retrain", numbered=out is None)
     with _discarded_unless_begun(run):
@@ -187,7 +179,7 @@ def start_retrain(
 def _prepare_retrain(source: Source, genotype: Genotype, settings: RetrainSettings, run: Run) -> None:
     """Write what a retraining has from its source into its folder."""
     run.write("genotype.json", genotype.to_json())
-    searched = _run_of(source)
+    searched = run_of(source)
     if searched is not None and _same(settings.data, searched.settings("search")["data"]):
         _hand_down(searched, settings, run)
 
@@ -236,14 +228,14 @@ def evaluate(path: Path | str, *, data: str | None = None, device: str = "auto")
     if not run.finished:
         raise RunError(f"{path}: the retraining has not finished: go on with `zarts retrain --resume {path}`")
     network, card = load_model(run.path / "model.safetensors")
-    own = data is None or _same(data, settings.data)
+    own, split = data is None or _same(data, settings.data), run.split() or {}
     images = load_data(
         settings.data if data is None else data,
         image_size=card.image_size,
         subset=settings.subset if own else None,
         seed=settings.split_seed,
         data_dir=settings.data_dir,
-        manifest=run.split() if own and "test" in (run.split() or {}) else None,
+        manifest=split if own and "test" in split else None,
     )
     if images.classes != card.classes:
         raise SettingsError(
@@ -275,65 +267,10 @@ def lookup(architecture: Source | int, *, table: Table | Path | str | None = Non
     if isinstance(architecture, str) and architecture.strip().isdecimal():
         architecture = int(architecture)
     if not isinstance(architecture, int):
-        architecture = _string_of(architecture)
+        architecture = string_of(architecture)
     if not isinstance(table, Table):
         table = read_table(find_table(None if table is None else Path(table)), trust=trust)
     return look_up(table, architecture)
-
-
-def _string_of(source: Source) -> str:
-    """The benchmark's string of a source, in canonical order."""
-    if isinstance(source, str) and "|" in source:
-        return nasbench201.to_string(nasbench201.from_string(source))
-    genotype, name = genotype_of(source)
-    if genotype.space != nasbench201.NASBENCH201.name:
-        raise SettingsError(
-            f"{name} is of space {genotype.space!r}: only architectures of space 'nasbench201' can be looked up"
-        )
-    return nasbench201.to_string(genotype)
-
-
-def inherited(source: Source) -> Mapping[str, Any]:
-    """The settings that a search hands down to the retraining of its result.
-
-    Raises:
-        RunError: the source is a folder, but not of a search.
-    """
-    run = _run_of(source)
-    return {} if run is None else {k: v for k, v in run.settings("search").items() if k in _INHERITED}
-
-
-def genotype_of(source: Source) -> tuple[Genotype, str]:
-    """The genotype of a source, and a name for it.
-
-    Raises:
-        RunError: it cannot be read, or there is none of that name.
-    """
-    if isinstance(source, SearchResult):
-        return source.genotype, source.run.name
-    if isinstance(source, Genotype):
-        return _checked(source, "genotype"), source.space
-    path = Path(source)
-    if path.is_dir():
-        if not (path / "genotype.json").exists():
-            Run.open(path, "search")
-            raise RunError(f"{path}: the search has not finished: go on with `zarts search --resume {path}`")
-        return _checked(Genotype.load(path / "genotype.json"), str(path / "genotype.json")), path.resolve().name
-    if path.exists():
-        return _checked(Genotype.load(path), str(path)), path.stem
-    if str(source) in published_sources():
-        return published(str(source)), str(source)
-    if path.suffix or len(path.parts) > 1:
-        raise RunError(f"{source}: no such run folder or genotype file")
-    raise RunError(unknown("run folder, genotype file or published genotype", str(source), published_sources()))
-
-
-def _checked(genotype: Genotype, where: str) -> Genotype:
-    """The genotype, if it is one of the space that it names."""
-    if genotype.space not in SPACES:
-        raise RunError(f"{where}: {unknown('space', str(genotype.space), SPACES)}")
-    get_space(genotype.space).check(genotype, where)
-    return genotype
 
 
 def _new_run(path: Path, settings: CommonSettings, command: str, *, numbered: bool) -> Run:
@@ -379,15 +316,6 @@ def _same(data: str, other: str) -> bool:
     if data in DATA_SETS or other in DATA_SETS:
         return data == other
     return Path(data).expanduser().resolve() == Path(other).expanduser().resolve()
-
-
-def _run_of(source: Source) -> Run | None:
-    """The search run that the source is, or belongs to."""
-    if isinstance(source, SearchResult):
-        return Run(source.run)
-    if isinstance(source, str | Path) and Path(source).is_dir():
-        return Run.open(Path(source), "search")
-    return None
 
 
 def _retrained(path: Path | str) -> tuple[Run, RetrainSettings]:

@@ -26,6 +26,7 @@ LAYERS = [
     {"engine"},
     {"training", "bench"},
     {"report"},
+    {"sources"},
     {"api"},
     {"cli"},
 ]

@@ -1,0 +1,102 @@
+"""What may be named where an architecture is wanted: a search, a genotype, its file, or a published one."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from zarts.engine import Run, SearchResult
+from zarts.errors import RunError, SettingsError, unknown
+from zarts.spaces import SPACES, Genotype, get_space, nasbench201, published, published_sources
+
+__all__ = ["Source", "genotype_of", "inherited", "run_of", "string_of", "trainable"]
+
+Source = SearchResult | Genotype | Path | str
+"""What can be retrained: a search (its result or its folder), a genotype, its file, or a published one's name."""
+
+_INHERITED = ("data", "data_dir", "image_size", "split_seed", "flip", "stem")
+
+
+def genotype_of(source: Source) -> tuple[Genotype, str]:
+    """The genotype of a source, and a name for it.
+
+    Raises:
+        RunError: it cannot be read, or there is none of that name.
+    """
+    if isinstance(source, SearchResult):
+        return source.genotype, source.run.name
+    if isinstance(source, Genotype):
+        return _checked(source, "genotype"), source.space
+    path = Path(source)
+    if path.is_dir():
+        if not (path / "genotype.json").exists():
+            Run.open(path, "search")
+            raise RunError(f"{path}: the search has not finished: go on with `zarts search --resume {path}`")
+        return _checked(Genotype.load(path / "genotype.json"), str(path / "genotype.json")), path.resolve().name
+    if path.exists():
+        return _checked(Genotype.load(path), str(path)), path.stem
+    if str(source) in published_sources():
+        return published(str(source)), str(source)
+    if path.suffix or len(path.parts) > 1:
+        raise RunError(f"{source}: no such run folder or genotype file")
+    raise RunError(unknown("run folder, genotype file or published genotype", str(source), published_sources()))
+
+
+def trainable(source: Source) -> tuple[Genotype, str]:
+    """The same, of a space whose networks are retrained.
+
+    Raises:
+        RunError: see `genotype_of`.
+        SettingsError: a space whose architectures are looked up.
+    """
+    genotype, name = genotype_of(source)
+    if get_space(genotype.space).skeleton != "darts":
+        raise SettingsError(
+            f"{name}: architectures of space {genotype.space!r} are not retrained but looked up: `zarts lookup`"
+        )
+    return genotype, name
+
+
+def string_of(source: Source) -> str:
+    """NAS-Bench-201's string of a source, or of a string like it, in canonical order.
+
+    Raises:
+        RunError: see `genotype_of`.
+        SettingsError: an architecture of another space, or a string that names none.
+    """
+    if isinstance(source, str) and "|" in source:
+        return nasbench201.to_string(nasbench201.from_string(source))
+    genotype, name = genotype_of(source)
+    if genotype.space != nasbench201.NASBENCH201.name:
+        raise SettingsError(
+            f"{name} is of space {genotype.space!r}: only architectures of space 'nasbench201' can be looked up"
+        )
+    return nasbench201.to_string(genotype)
+
+
+def run_of(source: Source) -> Run | None:
+    """The search run that the source is, or belongs to."""
+    if isinstance(source, SearchResult):
+        return Run(source.run)
+    if isinstance(source, str | Path) and Path(source).is_dir():
+        return Run.open(Path(source), "search")
+    return None
+
+
+def inherited(source: Source) -> Mapping[str, Any]:
+    """The settings that a search hands down to the retraining of its result.
+
+    Raises:
+        RunError: the source is a folder, but not of a search.
+    """
+    run = run_of(source)
+    return {} if run is None else {k: v for k, v in run.settings("search").items() if k in _INHERITED}
+
+
+def _checked(genotype: Genotype, where: str) -> Genotype:
+    """The genotype, if it is one of the space that it names."""
+    if genotype.space not in SPACES:
+        raise RunError(f"{where}: {unknown('space', str(genotype.space), SPACES)}")
+    get_space(genotype.space).check(genotype, where)
+    return genotype
