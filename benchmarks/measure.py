@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import multiprocessing
-import resource
-import sys
 import time
 from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor
-from pathlib import Path
 from typing import NamedTuple
 
 import torch
+
+from zarts.engine.memory import peak_bytes
 
 __all__ = ["Seconds", "bandwidth", "in_turn", "matrix_peak", "peak_memory", "timed"]
 
@@ -65,15 +64,6 @@ def peak_memory(build: Callable[[], Callable[[], object]], threads: int) -> int:
 def _peak(build: Callable[[], Callable[[], object]], threads: int) -> int:
     torch.set_num_threads(threads)
     step = build()
-    before = _high_water()
+    before = peak_bytes(torch.device("cpu"))
     step()
-    return _high_water() - before
-
-
-def _high_water() -> int:
-    """The largest resident size so far; on Linux getrusage begins with that of the process that started this one."""
-    status = Path("/proc/self/status")
-    if status.exists():
-        line = next(line for line in status.read_text().splitlines() if line.startswith("VmHWM"))
-        return int(line.split()[1]) * 1024
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
+    return peak_bytes(torch.device("cpu")) - before

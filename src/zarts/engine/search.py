@@ -27,7 +27,7 @@ from zarts.engine.run import Run, environment
 from zarts.engine.schedule import cosine
 from zarts.engine.setup import augmentation, load_images, sgd
 from zarts.methods import get_method
-from zarts.nets import build_supernet, cell_channels, seeded
+from zarts.nets import build_supernet, native_channels, seeded
 from zarts.relax import RELAXATIONS
 from zarts.seeds import keyed_generator
 from zarts.select import SELECTIONS
@@ -101,7 +101,7 @@ class _Search(Job):
         native = native_kernels(
             settings.kernels,
             device,
-            cell_channels(settings.channels) if self.space.skeleton == "darts" else (),
+            native_channels(self.space, settings.channels),
             lambda text: listener({"event": "note", "text": text}),
         )
         with seeded(settings.seed):

@@ -37,21 +37,22 @@ struct Reduce {
         const Array back[] = {transposed(even, 0, kHalf), transposed(odd, kHalf, kChannels)};
         ArrayOf<double> totals(std::max<Int>(1, threads) * 2 * size, 0.0);
         share(threads, batch, [&](Int thread, Int begin, Int end) {
-            Array seen(across()), dz(across()), of_seen(across()), of_matrix(size);
-            for (Int n = begin; n < end; ++n)
-                for (Int phase = 0; phase < 2; ++phase) {
-                    std::fill(of_matrix.begin(), of_matrix.end(), Real(0));
-                    for (Int y = 0; y < g.out_height; ++y) {
-                        const Int at = n * g.result() + y * across();
-                        norm.apply(dz.data(), gradient + at, z + at, g.out_width);
+            Array seen(across()), dz(across()), of_seen(across()), of_matrices(2 * size);
+            for (Int n = begin; n < end; ++n) {
+                std::fill(of_matrices.begin(), of_matrices.end(), Real(0));
+                for (Int y = 0; y < g.out_height; ++y) {
+                    const Int at = n * g.result() + y * across();
+                    norm.apply(dz.data(), gradient + at, z + at, g.out_width);
+                    for (Int phase = 0; phase < 2; ++phase) {
                         gather(seen.data(), x + n * g.image(), y, phase);
-                        outer(of_matrix.data(), seen.data(), dz.data(), g.out_width);
+                        outer(of_matrices.data() + phase * size, seen.data(), dz.data(), g.out_width);
                         multiply(of_seen.data(), dz.data(), back[phase].data(), g.out_width);
                         scatter(of_x + n * g.image(), of_seen.data(), seen.data(), y, phase);
                     }
-                    double* total = totals.data() + (2 * thread + phase) * size;
-                    for (Int i = 0; i < size; ++i) total[i] += of_matrix[i];
                 }
+                double* total = totals.data() + 2 * thread * size;
+                for (Int i = 0; i < 2 * size; ++i) total[i] += of_matrices[i];
+            }
         });
         for (Int o = 0; o < kChannels; ++o)
             for (Int i = 0; i < kChannels; ++i) {

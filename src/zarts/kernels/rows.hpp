@@ -128,8 +128,6 @@ inline void correlate(Real* sums, const Real* gradient, const Real* padded, cons
              : correlate_lanes<kLanes, K, R, U>(sums, gradient, padded, g, y);
 }
 
-using Matrix = Real[kChannels * kChannels];
-
 // out[p] = in[p] · matrix for P pixels and O vectors of outputs.
 template <int P, int O>
 inline void multiply_at(Real* out, const Real* in, const Real* matrix) {

@@ -8,10 +8,11 @@ import torch
 
 from zarts.errors import SettingsError
 from zarts.nets.nasbench201_supernet import NasBench201SuperNet
+from zarts.nets.skeleton import cell_channels
 from zarts.nets.supernet import SuperNet
 from zarts.spaces import Space
 
-__all__ = ["SUPERNETS", "build_supernet"]
+__all__ = ["SUPERNETS", "build_supernet", "native_channels"]
 
 AnySuperNet = SuperNet | NasBench201SuperNet
 
@@ -23,6 +24,11 @@ def _nasbench201(
     if stem != "cifar":
         raise SettingsError(f"stem = {stem!r}: the networks of space {space.name!r} have the stem 'cifar' only")
     return NasBench201SuperNet(space, **sizes)
+
+
+def native_channels(space: Space, channels: int) -> tuple[int, ...]:
+    """Numbers of channels of the nodes that native kernels work on; none where the skeleton has no such kernels."""
+    return cell_channels(channels) if space.skeleton == "darts" else ()
 
 
 SUPERNETS: dict[str, Callable[..., AnySuperNet]] = {"darts": SuperNet, "nasbench201": _nasbench201}

@@ -14,9 +14,8 @@ from jaxtyping import Float, Int
 from torch import Tensor, nn
 from torch.nn import functional
 
-from zarts.errors import SettingsError
 from zarts.nets.nasbench201 import KERNELS, Skeleton
-from zarts.nets.stacked import StackedNorm
+from zarts.nets.stacked import StackedNorm, pick
 from zarts.spaces import Space
 
 __all__ = ["NasBench201SuperNet"]
@@ -58,9 +57,7 @@ class StackedConvolutions(nn.Module):
 
     def forward(self, rectified: Features, running: Running) -> Float[Tensor, "batch s_channels height width"]:
         """The weighted outputs for the running targets, side by side."""
-        weight = self.weight
-        if running.chosen is not None:
-            weight = weight.view(-1, rectified.shape[1], *weight.shape[1:])[running.chosen].flatten(0, 1)
+        weight = pick(self.weight, rectified.shape[1], running.chosen)
         y = functional.conv2d(rectified, weight, padding=weight.shape[-1] // 2)
         output: Tensor = self.norm(y, running.chosen, running.weight)
         return output
@@ -163,12 +160,8 @@ class NasBench201SuperNet(nn.Module):
         Raises:
             SettingsError: weights of another shape than the space's.
         """
-        matrix, shape = weights["normal"], self.space.shapes["normal"]
-        if tuple(matrix.shape) != shape:
-            raise SettingsError(
-                f"weights['normal'] has shape {tuple(matrix.shape)}; space {self.space.name!r} needs {shape}"
-            )
-        logits: Tensor = self.skeleton(images, _running(self.space, matrix))
+        self.space.check_weights(weights)
+        logits: Tensor = self.skeleton(images, _running(self.space, weights["normal"]))
         return logits
 
 

@@ -23,6 +23,7 @@ __all__ = [
     "StackedReduce",
     "StackedSeparable",
     "per_pixel",
+    "pick",
     "spread",
 ]
 
@@ -96,7 +97,7 @@ class StackedPointwise(nn.Module):
 
     def forward(self, x: Stacked, chosen: Chosen) -> Stacked:
         """Each slot's features by its matrix."""
-        weight = _pick(self.weight, self.channels, chosen)
+        weight = pick(self.weight, self.channels, chosen)
         slots = weight.shape[0] // self.channels
         blocks = weight.view(slots, self.channels, self.channels).transpose(1, 2)  # slot, in, out
         if self.channels >= _BATCHED and x.device.type == "cpu":
@@ -135,7 +136,7 @@ class StackedBlock(nn.Module):
 
     def forward(self, x: Stacked, chosen: Chosen, scale: Scale = None) -> Output:
         """The same number of channels, the strided size."""
-        weight = _pick(self.depthwise, self.channels, chosen)
+        weight = pick(self.depthwise, self.channels, chosen)
         x = dilated_depthwise(x, weight, self.stride) if self.dilation == 2 else depthwise(x, weight, self.stride)
         output: Tensor = self.norm(self.pointwise(x, chosen), chosen, scale)
         return output
@@ -186,7 +187,7 @@ class StackedReduce(nn.Module):
         if height % 2 or width % 2:  # an odd side has one odd pixel less than even ones
             odd = functional.pad(odd, (0, width % 2, 0, height % 2))
         even_weight, odd_weight = (
-            _pick(weight, outputs, chosen).view(-1, outputs, self.channels)
+            pick(weight, outputs, chosen).view(-1, outputs, self.channels)
             for weight, outputs in ((self.even, self.channels // 2), (self.odd, self.channels - self.channels // 2))
         )
         blocks = [
@@ -199,6 +200,6 @@ class StackedReduce(nn.Module):
         return output
 
 
-def _pick(weight: Float[Tensor, "rows inputs k k"], outputs: int, chosen: Chosen) -> Tensor:
+def pick(weight: Float[Tensor, "rows inputs k k"], outputs: int, chosen: Chosen) -> Tensor:
     """The rows of the chosen slots, of which each has `outputs`."""
     return weight if chosen is None else weight.view(-1, outputs, *weight.shape[1:])[chosen].flatten(0, 1)

@@ -14,7 +14,7 @@ from zarts.kernels import Cell, mixed_cell, suits
 from zarts.nets.edges import EdgeGroup
 from zarts.nets.layout import dense_gradient
 from zarts.nets.operations import Noise
-from zarts.nets.routes import Running, layout
+from zarts.nets.routes import Group, Running, layout
 from zarts.nets.skeleton import CellPlan, Preprocess, plan_cells
 from zarts.nets.stem import build_stem
 from zarts.spaces import Space
@@ -32,13 +32,15 @@ class MixedCell(nn.Module):
     The edges are worked on in groups: those that leave the two inputs, then those that leave the first node, and so on.
     """
 
-    def __init__(self, space: Space, plan: CellPlan, generator: torch.Generator | None, native: bool) -> None:
+    def __init__(
+        self, space: Space, plan: CellPlan, layout: list[Group], generator: torch.Generator | None, native: bool
+    ) -> None:
         super().__init__()
         self.native = native
         self.inputs, self.nodes, self.channels = space.inputs, space.nodes, plan.channels
         self.preprocess = Preprocess(plan, affine=False)
         self.stride = plan.stride(0)
-        self.layout = layout(space, plan.kind)
+        self.layout = layout
         self.groups = nn.ModuleList(
             EdgeGroup(group, plan.channels, plan.stride(0) if index == 0 else 1)
             for index, group in enumerate(self.layout)
@@ -59,7 +61,7 @@ class MixedCell(nn.Module):
             running: the operations that run, with their weights.
         """
         inputs = [dense_gradient(state) for state in self.preprocess(before, previous)]
-        sums = self._noise(_zeros(inputs[0][:, :, :: self.stride, :: self.stride]), running.noise)
+        sums = self._noise(self._zeros(inputs), running.noise) if running.noise else None
         if not (self.native and suits(inputs[0], running.weights)):
             return self._nodes(inputs, sums, running)
         steps = [
@@ -83,7 +85,7 @@ class MixedCell(nn.Module):
 
     def _nodes(self, inputs: Sequence[Features], sums: Sums, running: Running) -> Nodes:
         """The nodes side by side, in torch's operations."""
-        zeros = _zeros(inputs[0][:, :, :: self.stride, :: self.stride])
+        zeros = self._zeros(inputs)
         x, nodes = torch.cat(list(inputs), dim=1), list[Tensor]()
         for index, group in enumerate(self.groups):
             sums = group(x, {name: running.route(index, name) for name in running.names(index)}, sums)
@@ -96,20 +98,17 @@ class MixedCell(nn.Module):
             nodes.append(x)
         return torch.cat(nodes, dim=1)
 
-    def _noise(self, zeros: Features, noise: list[tuple[int, Tensor]]) -> Sums:
-        """The weighted noise that enters each node, drawn edge after edge; None without any."""
-        if not noise:
-            return None
+    def _zeros(self, inputs: Sequence[Features]) -> Float[Tensor, "batch channels out_height out_width"]:
+        """A node without any edge, dense and in `channels_last`."""
+        batch, channels, height, width = inputs[0][:, :, :: self.stride, :: self.stride].shape
+        return inputs[0].new_zeros(batch, height, width, channels).permute(0, 3, 1, 2)
+
+    def _noise(self, zeros: Features, noise: list[tuple[int, Tensor]]) -> Nodes:
+        """The weighted noise that enters each node, drawn edge after edge."""
         totals = [zeros] * self.nodes
         for target, weight in noise:
             totals[target] = totals[target] + weight * self.noise(zeros)
         return torch.cat(totals, dim=1)
-
-
-def _zeros(x: Features) -> Features:
-    """Zeros like `x`, dense and in `channels_last`."""
-    batch, channels, height, width = x.shape
-    return x.new_zeros(batch, height, width, channels).permute(0, 3, 1, 2)
 
 
 class SuperNet(nn.Module):
@@ -157,11 +156,11 @@ class SuperNet(nn.Module):
                 f"space {space.name!r} has {space.inputs} inputs and cells {sorted(space.candidates)}; "
                 "this supernet needs 2 inputs and cells ['normal', 'reduce']"
             )
-        self.space_name, self.shapes = space.name, space.shapes
+        self.space, self.shapes = space, space.shapes
         self.layouts = {kind: layout(space, kind) for kind in space.shapes}
         self.stem = build_stem(stem, in_channels, 3 * channels)
         plans = plan_cells(cells, channels, 3 * channels, space.nodes, self.stem.first_larger)
-        self.cells = nn.ModuleList(MixedCell(space, plan, generator, native) for plan in plans)
+        self.cells = nn.ModuleList(MixedCell(space, plan, self.layouts[plan.kind], generator, native) for plan in plans)
         self.kinds = [plan.kind for plan in plans]
         self.classifier = nn.Linear(space.nodes * plans[-1].channels, num_classes)
 
@@ -180,11 +179,7 @@ class SuperNet(nn.Module):
         Raises:
             SettingsError: weights of another shape than the space's.
         """
-        for kind, shape in self.shapes.items():
-            if tuple(weights[kind].shape) != shape:
-                raise SettingsError(
-                    f"weights[{kind!r}] has shape {tuple(weights[kind].shape)}; space {self.space_name!r} needs {shape}"
-                )
+        self.space.check_weights(weights)
         running = {kind: Running(self.layouts[kind], weights[kind]) for kind in self.shapes}
         before, previous = self.stem(images)
         for kind, cell in zip(self.kinds, self.cells, strict=True):

@@ -94,6 +94,18 @@ class Space:
             lists = tuple(tuple(op for op in ops if op != "none") for ops in lists)
         return dict(zip(self.edges, lists, strict=True))
 
+    def check_weights(self, weights: Mapping[str, Tensor]) -> None:
+        """Whether there is a weight for every operation on every edge.
+
+        Raises:
+            SettingsError: weights of another shape than the space's.
+        """
+        for kind, shape in self.shapes.items():
+            if tuple(weights[kind].shape) != shape:
+                raise SettingsError(
+                    f"weights[{kind!r}] has shape {tuple(weights[kind].shape)}; space {self.name!r} needs {shape}"
+                )
+
     def split(self, flat: Float[Tensor, " d"]) -> dict[str, Float[Tensor, "edges ops"]]:
         """The flat vector as one matrix per cell type (views, in the order of `shapes`).
 
