@@ -65,10 +65,10 @@ class SharedPool(nn.Module):
         return self._train(pooled, route, chosen, sums) if self.training else self._test(pooled, route, chosen, sums)
 
     def _train(self, pooled: Tensor, route: Route, chosen: slice | Tensor, sums: Tensor | None) -> Tensor:
-        mean, var = pooled.new_zeros(pooled.shape[1]), pooled.new_zeros(pooled.shape[1])
+        mean, var = (self.mean.new_zeros(pooled.shape[1]) for _ in range(2))
         normal = functional.batch_norm(pooled, mean, var, training=True, momentum=1.0)  # sets them to the batch's
         for running, batch in ((self.mean, mean), (self.var, var)):
-            running[chosen] = running[chosen].lerp(route.owner @ batch.view(-1, self.channels), MOMENTUM)
+            running[chosen] = running[chosen].lerp(batch.view(-1, self.channels)[list(route.sources)], MOMENTUM)
         return per_pixel(normal, spread(route.mix, self.channels), sums)
 
     def _test(self, pooled: Tensor, route: Route, chosen: slice | Tensor, sums: Tensor | None) -> Tensor:
