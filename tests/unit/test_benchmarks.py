@@ -5,7 +5,7 @@ import pytest
 import torch
 from torch import nn
 
-from benchmarks import breakdown, overhead, scaling, supernet, tables
+from benchmarks import breakdown, overhead, passes, scaling, supernet, tables
 from benchmarks.beyond import SEARCHES
 from benchmarks.cases import CASES, Size, case, fast_step, forward_flops, mixture, plain_net, plain_step
 from benchmarks.measure import Seconds, in_turn, peak_memory
@@ -133,6 +133,13 @@ def test_what_is_neither_pass_nor_optimizer():
     counts = [count for count, _, _ in report.raw.values()]
     assert counts == [3, 2 * (1 + 2 * 3)]
     assert all(0 < rest < whole for _, whole, rest in report.raw.values())
+
+
+def test_forms_of_a_step_beside_the_step_as_it_is():
+    report = passes.table(TINY, {"float32": {}}, pairs=2)
+    assert len(report.raw["float32"]["pairs"]) == 2
+    ratio = statistics.median(other.cpu / base.cpu for base, other in report.raw["float32"]["pairs"])
+    assert [(row[0], row[-1]) for row in report.rows] == [("float32", f"{ratio:.2f}")]
 
 
 def test_the_cost_of_a_whole_search_in_weight_steps():
