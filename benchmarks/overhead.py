@@ -1,15 +1,15 @@
 """How much of a search is neither a pass through the network nor an optimizer's step, at the smallest size.
 
 Crop, flip, cutout, normalisation, clipping, copies of the weights for every candidate, logging: all that is not
-forward, backward or SGD. The size is 4 channels, 5 cells, batches of 32 images of 16×16 pixels, space `darts`.
-
-    OMP_NUM_THREADS=1 python benchmarks/overhead.py [FOLDER OF IMAGES]
+forward, backward or SGD. Real steps of a search run, on the digits or on a folder of images.
 """
 
-import sys
+from __future__ import annotations
+
+import gc
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -17,60 +17,64 @@ from unittest import mock
 
 import torch
 
+from benchmarks.report import Report, environment, options
 from zarts.cli.memory import keep_freed_memory
 from zarts.config import dump, search_settings
 from zarts.engine import Job, Run, search
 
+__all__ = ["SIZE", "Overhead", "main"]
+
 SIZE = {"space": "darts", "channels": 4, "cells": 5, "batch_size": 32, "image_size": 16, "crop_padding": 2, "cutout": 8}
-ALPHA = {"samples": 4, "inner_steps": 4, "val_batches": 2, "epochs": 2, "warmup_epochs": 1}
-STEPS = {"weight steps": (0, 30), "alpha updates": (1, 4)}
+ALPHA = {"samples": 4, "inner_steps": 4, "val_batches": 2, "epochs": 2, "warmup_epochs": 1, "alpha_every": 1}
+STEPS = {"weight steps": (0, 100), "moves of alpha": (1, 10)}
+COLUMNS = ["what", "weight step, ms", "neither pass nor optimizer, ms", "share"]
 
 
 class Overhead:
-    """Runs in the place of a job's loop, and times passes, gradients and optimizer apart from the rest."""
+    """Runs in the place of a job's loop; times passes, gradients and optimizer, and so the rest.
 
-    def __init__(self) -> None:
-        self.inside = 0.0
-        self.weight_steps = 0
+    Args:
+        steps: name of a row to the epoch that has such steps, and how many.
+    """
 
-    def run(self, job: Job) -> None:
-        """Print a line for each kind of step."""
+    def __init__(self, steps: dict[str, tuple[int, int]]) -> None:
+        self.steps = steps
+        self.seconds: dict[str, tuple[int, float, float]] = {}
+        """Name of a row to weight steps, with those of candidates; all processor seconds; those of the rest."""
+        self._inside, self._weight_steps = 0.0, 0
+
+    def run(self, job: Any) -> None:
+        """Do the steps."""
         optimizer = job.problem.optimizer
-        job.passes = self._timed(job.passes)
-        optimizer.step = self._counted(self._timed(optimizer.step))
+        job.passes, optimizer.step = self._timed(job.passes), self._counted(self._timed(optimizer.step))
         with self._timed_gradients():
-            for name, (epoch, times) in STEPS.items():
+            for name, (epoch, count) in self.steps.items():
                 job.begin_epoch(epoch)
                 self._measure(job, epoch, 1)  # warms up
-                self._print(name, *self._measure(job, epoch, times))
+                self.seconds[name] = self._measure(job, epoch, count)
 
-    def _measure(self, job: Job, epoch: int, times: int) -> tuple[float, float, int]:
-        self.inside, self.weight_steps = 0.0, 0
+    def _measure(self, job: Job, epoch: int, count: int) -> tuple[int, float, float]:
+        gc.collect()  # what was imported, once
+        self._inside, self._weight_steps = 0.0, 0
         start = time.process_time()
-        for step in range(times):
-            job.loop.move_to(epoch, step * job.settings.alpha_every)
+        job.loop.move_to(epoch, 0)
+        for _ in range(count):
             job.loop.do_step(job)
-        return time.process_time() - start, self.inside, self.weight_steps
-
-    def _print(self, name: str, whole: float, inside: float, steps: int) -> None:
-        rest = whole - inside
-        print(
-            f"{name}: {1e3 * whole / steps:.1f} ms a weight step (of candidates too), of which "
-            f"{1e3 * rest / steps:.2f} ms or {100 * rest / whole:.1f} % is neither a pass nor the optimizer"
-        )
+        whole = time.process_time() - start
+        return self._weight_steps, whole, whole - self._inside
 
     def _timed(self, function: Callable[..., Any]) -> Callable[..., Any]:
-        def call(*inputs: Any, **options: Any) -> Any:
+        def call(*inputs: Any, **settings: Any) -> Any:
             start = time.process_time()
-            output = function(*inputs, **options)
-            self.inside += time.process_time() - start
+            output = function(*inputs, **settings)
+            self._inside += time.process_time() - start
             return output
 
         return call
 
     def _counted(self, function: Callable[..., Any]) -> Callable[..., Any]:
         def call(*inputs: Any) -> Any:
-            self.weight_steps += 1
+            self._weight_steps += 1
             return function(*inputs)
 
         return call
@@ -82,14 +86,29 @@ class Overhead:
             yield
 
 
-def main() -> None:
-    """Measure on a folder of images, or on the digits."""
-    keep_freed_memory()  # as the command line does
-    data = sys.argv[1] if len(sys.argv) > 1 else "digits"
-    settings = search_settings({"data": data, "threads": 1, **SIZE, **ALPHA})
+def table(settings: dict[str, Any], steps: dict[str, tuple[int, int]]) -> Report:
+    """Measure each kind of step of a search with these settings."""
+    resolved = search_settings(settings)
+    overhead = Overhead(steps)
     with tempfile.TemporaryDirectory() as folder:
-        run = Run.create(Path(folder) / "run", dump(settings), "search")
-        search(settings, run, rehearsal=Overhead())  # type: ignore[arg-type]
+        run = Run.create(Path(folder) / "run", dump(resolved), "search")
+        search(resolved, run, drive=overhead.run)
+    rows = [
+        [name, f"{1e3 * whole / count:.1f}", f"{1e3 * rest / count:.2f}", f"{rest / whole:.1%}"]
+        for name, (count, whole, rest) in overhead.seconds.items()
+    ]
+    note = "Processor time a weight step, those of candidates among them; of a move of alpha with all else in it."
+    return Report(COLUMNS, rows, note, environment(), overhead.seconds)
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """The command."""
+    parser = options(__doc__ or "")
+    parser.add_argument("--data", default="digits", help="digits, or a folder of images (default: %(default)s)")
+    args = parser.parse_args(arguments)
+    keep_freed_memory()  # as the command line does
+    torch.set_num_threads(args.threads)
+    table({"data": args.data, **SIZE, **ALPHA}, STEPS).publish(args.json)
 
 
 if __name__ == "__main__":

@@ -93,7 +93,7 @@ def rehearse_search(
     """
     settings = _anchored(settings)
     with _rehearsed(settings, "search", before_seconds) as (run, rehearsal):
-        _drawn(run_search(settings, run, listener=_notes(listener), rehearsal=rehearsal))
+        _drawn(run_search(settings, run, listener=_notes(listener), drive=rehearsal.run))
         return rehearsal.forecast()
 
 
@@ -105,7 +105,7 @@ def rehearse_retrain(
     genotype, _ = trainable(source)
     with _rehearsed(settings, "retrain", before_seconds) as (run, rehearsal):
         _prepare_retrain(source, genotype, settings, run)
-        _drawn(run_retrain(settings, genotype, run, listener=_notes(listener), rehearsal=rehearsal))
+        _drawn(run_retrain(settings, genotype, run, listener=_notes(listener), drive=rehearsal.run))
         return rehearsal.forecast()
 
 

@@ -75,6 +75,12 @@ def test_search_then_retrain_then_evaluate(command, tmp_path, monkeypatch):
         ("search --resume none", 1, "none: no such run folder"),
         ("search --resume none --epochs 3", 2, "--resume none goes on with the settings of that run: leave everything"),
         ("search --resume none --print-config", 2, "--resume none goes on with the settings of that run"),
+        ("search --resume none --dry-run", 2, "--resume none goes on with the settings of that run"),
+        (
+            "search --precision 16-mixed",
+            2,
+            r"precision = '16-mixed' \(options\): float16 needs loss scaling.*take bf16-mixed",
+        ),
         ("retrain", 2, "retrain what\\? name a search run, a genotype file, or a genotype of `zarts list genotypes`"),
         ("retrain --resume none DARTS_V2", 2, "--resume none goes on with the settings of that run"),
         ("retrain DARTS_V3", 1, "unknown run folder, genotype file or published genotype 'DARTS_V3': did you mean"),
@@ -147,6 +153,20 @@ def test_printed_settings_of_a_retraining(command, tmp_path, searched):
     path = tmp_path / "printed.yaml"
     path.write_text(out)
     assert retrain_settings({}, config=path) == retrain_settings({"subset": 64}, preset="quick")
+
+
+def test_dry_runs(command, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    code, out, err = command("search", "--dry-run", *options({**SMALL, "channels": 4, "epochs": 100}))
+    assert (code, err) == (0, "")
+    assert re.search(r"^weight step +2 x +[\d.]+ s = +[\d,.]+ s$", out, re.MULTILINE), out
+    assert re.search(r"^alpha update and weight step +198 x ", out, re.MULTILINE), out
+    assert re.search(r"^time: \d+:\d\d:\d\d \([\d,]+ s\)   memory: [\d,]+ MB$", out, re.MULTILINE), out
+    assert re.search(r"^parameters: [\d,]+   mult-adds an image: [\d,]+$", out, re.MULTILINE), out
+    code, out, err = command("retrain", "DARTS_V2", "--dry-run", *options(TRAIN))
+    assert (code, err) == (0, "")
+    assert re.search(r"^weight step +8 x ", out, re.MULTILINE), out
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_the_last_word(command, tmp_path):

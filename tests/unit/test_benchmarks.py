@@ -5,12 +5,13 @@ import pytest
 import torch
 from torch import nn
 
-from benchmarks import breakdown, scaling, supernet, tables
+from benchmarks import breakdown, overhead, passes, scaling, supernet, tables
 from benchmarks.beyond import SEARCHES
 from benchmarks.cases import CASES, Size, case, fast_step, forward_flops, mixture, plain_net, plain_step
 from benchmarks.measure import Seconds, in_turn, peak_memory
 from benchmarks.report import Report
 from benchmarks.roofline import LAYERS, Pass, count
+from small import small
 from zarts.nets import count_mult_adds
 
 TINY = Size("s2", channels=2, cells=3, batch=4, side=8)
@@ -124,6 +125,21 @@ def test_a_move_of_alpha_beside_its_weight_steps(monkeypatch):
     report = scaling.table({"M": (3,), "batch": (2,)}, repeats=1)
     assert [(line[0], line[-1]) for line in report.rows] == [("M = 3", "7.7"), ("batch = 2", "5.7")]
     assert all(move.wall > step.wall for pairs in report.raw.values() for step, move in pairs)
+
+
+def test_what_is_neither_pass_nor_optimizer():
+    steps = {"weight steps": (0, 3), "moves of alpha": (1, 2)}
+    report = overhead.table({**small("zarts-mgs", samples=2, inner_steps=3), "batch_size": 8}, steps)
+    counts = [count for count, _, _ in report.raw.values()]
+    assert counts == [3, 2 * (1 + 2 * 3)]
+    assert all(0 < rest < whole for _, whole, rest in report.raw.values())
+
+
+def test_forms_of_a_step_beside_the_step_as_it_is():
+    report = passes.table(TINY, {"float32": {}}, pairs=2)
+    assert len(report.raw["float32"]["pairs"]) == 2
+    ratio = statistics.median(other.cpu / base.cpu for base, other in report.raw["float32"]["pairs"])
+    assert [(row[0], row[-1]) for row in report.rows] == [("float32", f"{ratio:.2f}")]
 
 
 def test_the_cost_of_a_whole_search_in_weight_steps():

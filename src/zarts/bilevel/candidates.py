@@ -72,6 +72,6 @@ def _loss(
     except DivergedError:
         return point.new_tensor(float("nan"))
     problem.check()
-    problem.model.train(batch_norm == "train")
+    problem.set_mode(training=batch_norm == "train")
     with torch.no_grad():
         return problem.mean_loss(point, val_batches)

@@ -28,7 +28,7 @@ def first_order_gradient(
         RuntimeError: the loss does not depend on alpha (torch's own); a loss that is not finite raises nothing.
     """
     with problem.preserved():
-        problem.model.train()
+        problem.set_mode(training=True)
         leaf = alpha.detach().requires_grad_()
         loss = problem.mean_loss(leaf, val_batches)
         (gradient,) = torch.autograd.grad(loss, leaf)
@@ -62,7 +62,7 @@ def unrolled_gradient(
         that code, `grad_clip` does not apply to the unrolled step.
     """
     with problem.preserved() as snapshot:
-        problem.model.train()
+        problem.set_mode(training=True)
         weights = [p for p in problem.model.parameters() if p.requires_grad]
         eta = float(problem.optimizer.param_groups[0]["lr"])
         with torch.enable_grad():
@@ -71,7 +71,7 @@ def unrolled_gradient(
             loss = problem.mean_loss(leaf, val_batches)
             direct, *v = torch.autograd.grad(loss, [leaf, *weights], allow_unused=True)
         snapshot.restore()
-        problem.model.train()
+        problem.set_mode(training=True)
         vector = [torch.zeros_like(w) if part is None else part for w, part in zip(weights, v, strict=True)]
         product = hessian_vector_product(problem, alpha, train_batch, vector, hessian)
     return loss.item(), direct - eta * product

@@ -57,7 +57,7 @@ class Bilevel:
     check: Callable[[], None] = field(default=_never)
 
     def __post_init__(self) -> None:
-        self._weights = list(self.model.parameters())  # kept, for the walk over all modules takes milliseconds
+        self._weights = list(self.model.parameters())  # kept: the walk over all modules takes a millisecond
 
     def weight_step(self, alpha: Float[Tensor, " d"], batch: Batch) -> Outcome:
         """One step of the weights on the training loss, alpha held fixed.
@@ -65,8 +65,7 @@ class Bilevel:
         Raises:
             DivergedError: the loss or its gradient is not finite; the weights are not touched.
         """
-        if not self.model.training:
-            self.model.train()
+        self.set_mode(training=True)
         self.optimizer.zero_grad(set_to_none=True)
         outcome = self.forward(alpha.detach(), batch)
         if not outcome.loss.isfinite():
@@ -77,6 +76,11 @@ class Bilevel:
             raise DivergedError(self._advice("norm of the gradient", norm))
         self.optimizer.step()
         return Outcome(outcome.loss.detach(), outcome.correct)
+
+    def set_mode(self, *, training: bool) -> None:
+        """The mode of the model; the walk over all its modules is left out where it has that mode."""
+        if self.model.training != training:
+            self.model.train(training)
 
     def _advice(self, what: str, value: Tensor) -> str:
         rate = self.optimizer.param_groups[0]["lr"]

@@ -19,11 +19,12 @@ class Snapshot:
         generators: their states are kept, beside that of torch's own generator on the CPU.
     """
 
+    @torch.no_grad()
     def __init__(
         self, model: nn.Module, optimizer: torch.optim.Optimizer, generators: Sequence[torch.Generator] = ()
     ) -> None:
         self._optimizer = optimizer
-        self._tensors = [(tensor, tensor.detach().clone()) for tensor in (*model.parameters(), *model.buffers())]
+        self._tensors = [(tensor, tensor.clone()) for tensor in (*model.parameters(), *model.buffers())]
         self._modes = [(module, module.training) for module in model.modules()]
         self._groups = [{k: v for k, v in group.items() if k != "params"} for group in optimizer.param_groups]
         self._state = {

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from zarts.engine.device import choose_device, torch_threads
-from zarts.engine.loop import Job, Listener, Loop
+from zarts.engine.loop import Driver, Job, Listener, Loop
 from zarts.engine.meter import Meter
 from zarts.engine.passes import Passes
 from zarts.engine.rehearsal import Forecast, Phase, Rehearsal
@@ -14,6 +14,7 @@ from zarts.engine.search import search
 from zarts.engine.setup import augmentation, load_images, sgd
 
 __all__ = [
+    "Driver",
     "Forecast",
     "Job",
     "Listener",

@@ -17,7 +17,7 @@ from zarts.engine.run import Run
 from zarts.engine.stop import StopRequest, stop_request
 from zarts.errors import Interrupted, RunError
 
-__all__ = ["Job", "Listener", "Loop"]
+__all__ = ["Driver", "Job", "Listener", "Loop"]
 
 Listener = Callable[[Mapping[str, Any]], None]
 """Hears every event; beside the logged ones also `step`, after each weight step, and `note`."""
@@ -56,6 +56,10 @@ class Job(ABC):
     @abstractmethod
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Go on from `state`."""
+
+
+Driver = Callable[[Job], None]
+"""Does the steps of a job: its loop, or what stands in the place of it."""
 
 
 class Loop:

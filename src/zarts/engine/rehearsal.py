@@ -52,7 +52,7 @@ class Forecast:
     Args:
         phases: its parts, in order.
         peak_bytes: largest memory: of the process, or on CUDA of torch on the device.
-        parameters: of the network that is trained; 0 if none is.
+        parameters: of the network that is trained, without an auxiliary head; 0 if none is.
         mult_adds: multiply-adds of its convolutions and matrix products, for one image.
     """
 
@@ -115,7 +115,7 @@ class Rehearsal:
         return Forecast(
             [Phase(name, self._counts[name], self._total(name, rates)) for name in self._counts if name in self._takes],
             peak_bytes(self._device),
-            0 if network is None else count_parameters(network, auxiliary=True),
+            0 if network is None else count_parameters(network),
             self._stand_ins.mult_adds(),
         )
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping
+from functools import partial
 from typing import Any
 
 import torch
@@ -18,10 +19,9 @@ from zarts.bilevel import Batch, Bilevel, Outcome
 from zarts.config import SearchSettings, dump
 from zarts.data import Batches, DataSet, halves
 from zarts.engine.device import choose_device, native_kernels, torch_threads
-from zarts.engine.loop import Job, Listener, Loop
+from zarts.engine.loop import Driver, Job, Listener, Loop
 from zarts.engine.meter import Meter
 from zarts.engine.passes import Passes
-from zarts.engine.rehearsal import Rehearsal
 from zarts.engine.result import SearchResult, counts, read_result, write_result
 from zarts.engine.run import Run, environment
 from zarts.engine.schedule import cosine
@@ -43,7 +43,7 @@ def search(
     *,
     resume: bool = False,
     listener: Listener | None = None,
-    rehearsal: Rehearsal | None = None,
+    drive: Driver | None = None,
 ) -> SearchResult:
     """Search, from the start or from the run's checkpoint, and write the results into the run folder.
 
@@ -52,7 +52,7 @@ def search(
         run: the run folder.
         resume: go on from the run's checkpoint if it has one.
         listener: hears every event.
-        rehearsal: does a few of the steps instead of all.
+        drive: does the job's steps in the place of its loop, as `Rehearsal.run`.
 
     Raises:
         Interrupted: Ctrl-C or SIGTERM; the state is saved and the run can be resumed.
@@ -65,10 +65,7 @@ def search(
         if get_method(settings.method).supernet == "none":
             return _draw(settings, run)
         job = _Search(settings, run, listener or (lambda event: None))
-        if rehearsal is None:
-            job.loop.run(job, resume=resume)
-        else:
-            rehearsal.run(job)
+        (drive or partial(job.loop.run, resume=resume))(job)
         alphas = job.space.split(job.update.alpha)
         return write_result(settings, run, job.derive(settings.epochs), alphas, job.loop.seconds)
 

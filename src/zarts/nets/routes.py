@@ -81,7 +81,8 @@ class Running:
     def __init__(self, groups: list[Group], weights: Float[Tensor, "edges ops"]) -> None:
         self.weights = weights
         rows = None if weights.requires_grad else weights.tolist()
-        self._groups, self._routes = groups, dict[tuple[int, str], Route]()
+        self._groups = groups
+        self._routes: dict[tuple[int, str], Route] = {}
         self._kept: list[dict[str, list[int]]] = []
         noise = []
         for group in groups:

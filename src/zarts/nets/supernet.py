@@ -86,7 +86,8 @@ class MixedCell(nn.Module):
     def _nodes(self, inputs: Sequence[Features], sums: Sums, running: Running) -> Nodes:
         """The nodes side by side, in torch's operations."""
         zeros = self._zeros(inputs)
-        x, nodes = torch.cat(list(inputs), dim=1), list[Tensor]()
+        x = torch.cat(list(inputs), dim=1)
+        nodes: list[Tensor] = []
         for index, group in enumerate(self.groups):
             sums = group(x, {name: running.route(index, name) for name in running.names(index)}, sums)
             if sums is None:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -21,12 +22,12 @@ from typing_extensions import override
 from zarts.config import RetrainSettings, dump
 from zarts.data import Batches
 from zarts.engine import (
+    Driver,
     Job,
     Listener,
     Loop,
     Meter,
     Passes,
-    Rehearsal,
     Run,
     augmentation,
     choose_device,
@@ -79,7 +80,7 @@ def retrain(
     *,
     resume: bool = False,
     listener: Listener | None = None,
-    rehearsal: Rehearsal | None = None,
+    drive: Driver | None = None,
 ) -> RetrainResult:
     """Train the network of `genotype` on all training images, and test it.
 
@@ -90,7 +91,7 @@ def retrain(
             for testing.
         resume: go on from the run's checkpoint if it has one.
         listener: hears every event; beside the logged ones also `step`, after each weight step.
-        rehearsal: does a few of the steps instead of all.
+        drive: does the job's steps in the place of its loop, as `Rehearsal.run`.
 
     Raises:
         Interrupted: Ctrl-C or SIGTERM; the state is saved and the run can be resumed.
@@ -101,10 +102,7 @@ def retrain(
         return _read_result(run)
     with torch_threads(settings.threads):
         job = _Training(settings, genotype, run, listener or (lambda event: None))
-        if rehearsal is None:
-            job.loop.run(job, resume=resume)
-        else:
-            rehearsal.run(job)
+        (drive or partial(job.loop.run, resume=resume))(job)
         job.write_result()
     return _read_result(run)
 

@@ -1,0 +1,196 @@
+"""Rehearsals: a known cost is found, few passes are run, and what a run has shows that nothing is forgotten."""
+
+import os
+import time
+from collections import Counter
+from types import SimpleNamespace
+
+import pytest
+import torch
+from torch import nn
+
+import zarts
+from small import SMALL, TRAIN, small
+from zarts import api
+from zarts.config import retrain_settings, search_settings
+from zarts.engine import Job, Rehearsal
+from zarts.engine.stand_ins import StandIns
+from zarts.methods import METHODS
+from zarts.nets import count_parameters
+from zarts.spaces import published
+
+pytestmark = pytest.mark.usefixtures("no_pictures")
+
+PASS_SECONDS = 0.02
+
+
+class Slow(nn.Module):
+    """A pass of known cost."""
+
+    def __init__(self):
+        super().__init__()
+        self.layer = nn.Linear(3, 2)
+        self.calls = 0
+
+    def forward(self, x):
+        if x.device.type != "meta":
+            self.calls += 1
+            time.sleep(PASS_SECONDS * len(x))
+        return self.layer(x)
+
+
+class Toy(Job):
+    """A job of 4 epochs of 50 steps: every tenth judges 30 batches, every epoch ends with 20, all of one image."""
+
+    passes = staticmethod(lambda network, *inputs: network(*inputs))
+    device = torch.device("cpu")
+    train = SimpleNamespace(mean_size=1.0)
+
+    def __init__(self):
+        self.network, self.epoch = Slow(), None
+        self.loop = self
+        self.places = [(epoch, step) for epoch in range(4) for step in range(50)]
+
+    def phase(self, epoch, step):
+        return "update" if step % 10 == 0 else "step"
+
+    def begin_epoch(self, epoch):
+        self.epoch = epoch
+
+    def move_to(self, epoch, step):
+        assert epoch == self.epoch
+        self.place = epoch, step
+
+    def do_step(self, job):
+        if self.phase(*self.place) == "update":
+            self.judge(30)
+        self.passes(self.network, torch.zeros(1, 3)).sum().backward()
+
+    def end_epoch(self, job, meter=None):
+        self.judge(20)
+
+    def step(self, epoch, step):
+        raise NotImplementedError
+
+    state_dict = load_state_dict = None
+
+    @torch.no_grad()
+    def judge(self, batches):
+        for _ in range(batches):
+            assert self.passes(self.network, torch.zeros(1, 3)).shape == (1, 2)
+
+
+@pytest.fixture
+def quick(monkeypatch):
+    """No more passes and takes than there must be."""
+    monkeypatch.setattr("zarts.engine.rehearsal._SECONDS", 0.0)
+    monkeypatch.setattr("zarts.engine.stand_ins._SECONDS", 0.0)
+
+
+def test_a_known_cost(quick):
+    job, rehearsal = Toy(), Rehearsal(before_seconds=100.0)
+    rehearsal.run(job)
+    time.sleep(0.1)
+    forecast = rehearsal.forecast()
+    phases = {phase.name: phase for phase in forecast.phases}
+    passes = {"update": 20 * 31, "step": 180, "end of an epoch": 4 * 20}
+    for name, count in passes.items():
+        assert phases[name].seconds == pytest.approx(count * PASS_SECONDS, rel=0.3)
+    assert {name: phase.count for name, phase in phases.items()} == {
+        "start, images, network": 1,
+        "update": 20,
+        "step": 180,
+        "end of an epoch": 4,
+        "results, pictures, report": 1,
+    }
+    assert 100 <= phases["start, images, network"].seconds < 101
+    assert 0.1 <= phases["results, pictures, report"].seconds < 1
+    assert forecast.seconds == sum(phase.seconds for phase in forecast.phases)
+    assert (forecast.parameters, forecast.mult_adds) == (8, 6)
+    assert job.network.calls <= 2 * (3 + 1) + 2 * 2 + 2  # of 880: two takes of each, two passes of a kind in each
+
+
+def test_steps_are_repeated_while_that_is_quick(monkeypatch):
+    monkeypatch.setattr("zarts.engine.rehearsal._SECONDS", 10 * PASS_SECONDS)
+    job, rehearsal = Toy(), Rehearsal()
+    rehearsal.run(job)
+    assert job.network.calls > 20
+
+
+def test_the_last_batch_of_an_epoch_may_be_smaller(quick):
+    job, rehearsal = Toy(), Rehearsal()
+    job.train = SimpleNamespace(mean_size=0.5)
+    rehearsal.run(job)
+    steps = next(phase for phase in rehearsal.forecast().phases if phase.name == "step")
+    assert steps.seconds == pytest.approx(180 * PASS_SECONDS / 2, rel=0.3)
+
+
+def test_an_output_that_was_not_computed_is_tied_to_the_weights(quick):
+    network = Slow()
+    passes = StandIns(lambda network, *inputs: network(*inputs))
+    outputs = [passes(network, torch.ones(2, 3)) for _ in range(4)]
+    assert network.calls == 2
+    assert [p.run for p in passes.taken] == [True, True, False, False]
+    assert outputs[3].shape == (2, 2)
+    outputs[3].sum().backward()
+    assert all(torch.equal(p.grad, torch.zeros_like(p)) for p in network.parameters())
+
+
+def test_passes_that_are_differentiated_in_the_operation_weights_are_run(quick):
+    network = Slow()
+    passes = StandIns(lambda network, x, weights: network(x) * weights["normal"])
+    for _ in range(5):
+        passes(network, torch.ones(1, 3), {"normal": torch.ones((), requires_grad=True)})
+    assert network.calls == 5
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_all_of_a_search_is_counted(method, quick, tmp_path):
+    settings = {**small(method), **({"epochs": 4} if method != "random" else {})}
+    history = zarts.search(out=tmp_path / "run", **settings).history
+    forecast = api.rehearse_search(search_settings(settings))
+    moves = sum(event["event"] == "alpha_step" for event in history)
+    counts = {phase.name: phase.count for phase in forecast.phases}
+    assert counts.get("alpha update and weight step", 0) == moves
+    assert counts.get("end of an epoch", 0) == sum(event["event"] == "weight_epoch" for event in history)
+    assert all(phase.seconds > 0 for phase in forecast.phases)
+    assert (forecast.parameters > 0) == (forecast.mult_adds > 0) == (method != "random")
+
+
+def test_time_and_memory_are_about_those_of_the_search(tmp_path):
+    settings = {**SMALL, "epochs": 6, "inner_steps": 5, "samples": 4}
+    forecast = api.rehearse_search(search_settings(settings))
+    start = time.perf_counter()
+    zarts.search(out=tmp_path / "run", **settings)
+    taken = time.perf_counter() - start
+    assert taken / 3 < forecast.seconds < 3 * taken
+    assert 50e6 < forecast.peak_bytes < 64e9
+
+
+def test_a_rehearsal_leaves_nothing_behind(tmp_path, monkeypatch, quick):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    before = torch.get_rng_state(), torch.get_num_threads(), dict(os.environ)
+    api.rehearse_search(search_settings(SMALL))
+    api.rehearse_retrain("DARTS_V2", retrain_settings(TRAIN))
+    assert list(tmp_path.iterdir()) == []
+    assert torch.equal(torch.get_rng_state(), before[0])
+    assert (torch.get_num_threads(), dict(os.environ)) == before[1:]
+
+
+def test_a_retraining(searched, retrained, quick):
+    settings = retrain_settings(TRAIN, inherited=api.inherited(searched.run))
+    forecast = api.rehearse_retrain(searched.run, settings)
+    assert forecast.mult_adds == retrained.mult_adds
+    assert forecast.parameters == retrained.parameters
+    with_head = retrain_settings({**TRAIN, "auxiliary_weight": 0.4, "image_size": 32})
+    forecast = api.rehearse_retrain("DARTS_V2", with_head)
+    network = zarts.create_model(published("DARTS_V2"), channels=2, cells=3, in_channels=1)
+    assert forecast.parameters == count_parameters(network)
+    assert Counter(phase.count for phase in forecast.phases)[2 * 4] == 1  # 2 epochs of 64 / 16 steps
+
+
+def test_notes_are_heard_and_steps_are_not(photos, quick):
+    heard = []
+    api.rehearse_search(search_settings({**SMALL, "data": str(photos), "subset": 24, "batch_size": 8}), heard.append)
+    assert {event["event"] for event in heard} == {"note"}
