@@ -111,7 +111,7 @@ def stop_at(number: int):
             super().check()
 
     @contextmanager
-    def request(way_on: str = ""):
-        yield Stop(way_on)
+    def request():
+        yield Stop()
 
     return request

@@ -5,7 +5,16 @@ from __future__ import annotations
 import difflib
 from collections.abc import Iterable
 
-__all__ = ["DataError", "DivergedError", "Interrupted", "RunError", "SettingsError", "ZartsError", "unknown"]
+__all__ = [
+    "DataError",
+    "DivergedError",
+    "Interrupted",
+    "RankError",
+    "RunError",
+    "SettingsError",
+    "ZartsError",
+    "unknown",
+]
 
 
 class ZartsError(Exception):
@@ -32,6 +41,10 @@ class RunError(ZartsError):
 
 class DivergedError(ZartsError):
     """No finite loss is left to go on with."""
+
+
+class RankError(ZartsError):
+    """A process of the search has died; the others cannot go on without it."""
 
 
 class Interrupted(ZartsError):

@@ -12,13 +12,12 @@ __all__ = ["main"]
 
 def main() -> None:
     """Run `zarts` with the process's arguments and exit: 0 done, 1 failed, 2 usage, 3 data, 130 interrupted."""
-    debug = "--debug" in sys.argv
-    sys.argv[1:] = [argument for argument in sys.argv[1:] if argument != "--debug"]
+    words = [word for word in sys.argv[1:] if word != "--debug"]
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # as Ctrl-C; loops that can save first take both over
-    sys.exit(_run(debug))
+    sys.exit(_run(words, debug="--debug" in sys.argv))
 
 
-def _run(debug: bool) -> int:
+def _run(words: list[str], *, debug: bool) -> int:
     from typer import TyperException
 
     from zarts.cli.commands import app
@@ -27,7 +26,7 @@ def _run(debug: bool) -> int:
 
     keep_freed_memory()
     try:
-        code = app(standalone_mode=False)
+        code = app(words, standalone_mode=False)
     except ZartsError as error:
         if debug:
             traceback.print_exc()
@@ -44,5 +43,6 @@ def _run(debug: bool) -> int:
 
 
 def _fail(message: str, code: int) -> int:
-    print(f"zarts: {' '.join(message.split())}", file=sys.stderr)
+    if os.environ.get("LOCAL_RANK", "0") == "0":  # of the ranks on one machine, only the first one speaks
+        print(f"zarts: {' '.join(message.split())}", file=sys.stderr)
     return code

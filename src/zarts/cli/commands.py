@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import shlex
+import sys
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -58,9 +60,11 @@ def search(
     """Search an architecture for the images of --data."""
     given = {**options, **parse_set(set_ or [])}
     if resume is not None:
+        devices = {key: given.pop(key) for key in ("devices",) if key in given}
         _alone(resume, preset, config, out, print_config, given)
         from zarts import api
 
+        _spread(api.searched_settings(resume, **devices))
         with progress() as listener:
             result = api.resume_search(resume, listener)
     else:
@@ -69,8 +73,11 @@ def search(
             return _print_config("search", settings)
         from zarts import api
 
+        _spread(settings)
         with progress() as listener:
             result = api.start_search(settings, out, listener)
+    if os.environ.get("RANK", "0") != "0":
+        return None
     for kind in result.genotype.cells:
         print(f"{kind}: {result.genotype.describe(kind)}")
     print(f"found in {result.seconds:.0f} s; report: {result.run / 'report.html'}")
@@ -154,6 +161,15 @@ def report(run: Annotated[Path, typer.Argument(help="folder of a search or a ret
 def list_(kind: Annotated[Kind, typer.Argument(help="what to list")]) -> None:
     """List the methods, spaces, presets or published genotypes."""
     listing(kind)
+
+
+def _spread(settings: SearchSettings) -> None:
+    """Leave the work to processes of its own, where there are to be several, and exit as they do."""
+    from zarts import api
+
+    code = api.spread(settings, sys.argv[1:])
+    if code is not None:
+        raise SystemExit(code)
 
 
 def _alone(resume: Path, *others: Any) -> None:

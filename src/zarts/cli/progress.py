@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
@@ -41,6 +42,7 @@ class _Bar:
 def progress() -> Iterator[_Bar]:
     """A listener that draws a bar on standard error while the block lasts."""
     console = Console(stderr=True)
+    shown = console.is_terminal and os.environ.get("RANK", "0") == "0"
     columns = (
         TextColumn("{task.description}"),
         BarColumn(bar_width=20),
@@ -48,5 +50,5 @@ def progress() -> Iterator[_Bar]:
         TextColumn("left"),
         TimeRemainingColumn(),
     )
-    with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as bar:
+    with Progress(*columns, console=console, transient=True, disable=not shown) as bar:
         yield _Bar(bar)
