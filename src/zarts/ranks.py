@@ -80,7 +80,8 @@ class Ranks:
             with _reached():
                 distributed.broadcast(values, 0)  # Fabric's broadcast would pickle them
             if not self.lead:
-                for tensor, part in zip(alike, values.split([tensor.numel() for tensor in alike]), strict=True):
+                parts = torch.split(values, [tensor.numel() for tensor in alike])
+                for tensor, part in zip(alike, parts, strict=True):
                     tensor.copy_(part.view(tensor.shape))
 
     @contextmanager
@@ -118,5 +119,5 @@ def _reached() -> Iterator[None]:
     try:
         yield
     except RuntimeError as error:  # what torch's collectives raise
-        reason = " ".join(str(error).split("] ")[-1].split())
-        raise RankError(f"another rank is gone ({reason}): the last checkpoint is intact") from error
+        seen = str(error).splitlines()[0].split("] ", 1)[-1].split(". ")[0]  # without gloo's file and its greeting
+        raise RankError(f"another rank is gone ({seen})") from error

@@ -88,5 +88,7 @@ def _accelerator(device: str, here: int) -> str:
             )
         return "cuda"
     if choose_device(device) != torch.device("cpu"):
-        raise SettingsError(f"device {device!r} is a single one and {here} ranks were started: take --device cpu or cuda")
+        raise SettingsError(
+            f"device {device!r} is a single one and {here} ranks were started: take --device cpu or cuda"
+        )
     return "cpu"

@@ -59,7 +59,8 @@ def launch(count: int, words: Sequence[str]) -> int:
     from torch.distributed.elastic.multiprocessing.errors import ChildFailedError
     from torch.distributed.launcher.api import LaunchConfig, elastic_launch
 
-    logging.getLogger("torch.distributed.elastic").setLevel(logging.CRITICAL)  # what it says is said here
+    for part in ("multiprocessing.api", "agent.server.api"):  # what they log is said here in a line
+        logging.getLogger(f"torch.distributed.elastic.{part}").setLevel(logging.CRITICAL)
     os.environ.setdefault("OMP_NUM_THREADS", str(max(1, torch.get_num_threads() // count)))
     config = LaunchConfig(
         min_nodes=1,
@@ -77,8 +78,8 @@ def launch(count: int, words: Sequence[str]) -> int:
         for rank, failure in error.failures.items():
             if failure.exitcode < 0:
                 raise RankError(
-                    f"rank {rank} was killed by {failure.signal_name()}: the run has ended, its last checkpoint is "
-                    "intact; go on with `zarts search --resume RUN`"
+                    f"rank {rank} was killed by {failure.signal_name()}: the run has ended; its last checkpoint is "
+                    "intact, go on with `zarts search --resume RUN`"
                 ) from None
         return max(failure.exitcode for failure in error.failures.values())
     except SignalException:
