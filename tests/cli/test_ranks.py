@@ -6,10 +6,10 @@ import subprocess
 import sys
 
 import pytest
+from test_processes import LONG, straight, wait_for_lines  # noqa: F401
 
 import zarts
 from small import SMALL, finish, leftovers, options, outcome, start
-from test_processes import LONG, straight, wait_for_lines  # noqa: F401
 from zarts.files import read_mapping
 
 pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("no_pictures")]

@@ -41,14 +41,14 @@ def test_alone_nothing_is_sent():
     assert (ranks.lead, ranks.count) == (True, 1)
     assert ranks.sum(tensor) is tensor
     assert ranks.from_lead("x") == "x"
-    with pytest.raises(Interrupted, match="^mine$"), ranks.together():
+    with pytest.raises(Interrupted, match=r"^mine$"), ranks.together():
         raise Interrupted("mine")
 
 
 def test_all_stop_when_another_is_asked_to():
     with Ranks(Fabric(other=0.0)).together():
         pass
-    with pytest.raises(Interrupted, match="^interrupted$"), Ranks(Fabric(other=1.0)).together():
+    with pytest.raises(Interrupted, match=r"^interrupted$"), Ranks(Fabric(other=1.0)).together():
         pass
 
 
@@ -93,7 +93,7 @@ def test_no_candidates_to_share(monkeypatch, method):
     with pytest.raises(SettingsError, match=r"^devices \(options\) is not used by method"):
         search_settings({"method": method, "devices": 2})
     torchrun(monkeypatch, 2)
-    with pytest.raises(SettingsError, match="^2 ranks are too many: .* judges no candidates .* start at most 1$"):
+    with pytest.raises(SettingsError, match=r"^2 ranks are too many: .* judges no candidates .* start at most 1$"):
         zarts.search(method=method)
 
 
@@ -107,17 +107,17 @@ def test_devices_that_do_not_suffice(monkeypatch):
     torchrun(monkeypatch, 2)
     monkeypatch.setattr("torch.cuda.is_available", lambda: True)
     monkeypatch.setattr("torch.cuda.device_count", lambda: 1)
-    with pytest.raises(SettingsError, match="^2 ranks need 2 GPUs, there are 1: "), joined(SearchSettings()):
+    with pytest.raises(SettingsError, match=r"^2 ranks need 2 GPUs, there are 1: "), joined(SearchSettings()):
         pass
     monkeypatch.setattr("torch.cuda.is_available", lambda: False)
     monkeypatch.setattr("zarts.engine.join.choose_device", lambda name: torch.device("mps"))
-    with pytest.raises(SettingsError, match="^device 'auto' is one for 2 ranks: take"), joined(SearchSettings()):
+    with pytest.raises(SettingsError, match=r"^device 'auto' is one for 2 ranks: take"), joined(SearchSettings()):
         pass
 
 
 def test_machines_that_differ(monkeypatch):
     torchrun(monkeypatch, 3, LOCAL_WORLD_SIZE=2, GROUP_WORLD_SIZE=2)
-    with pytest.raises(SettingsError, match="^3 ranks on 2 machines: start the same number on each"):
+    with pytest.raises(SettingsError, match=r"^3 ranks on 2 machines: start the same number on each"):
         zarts.search(**{**SMALL, "samples": 4})
 
 
@@ -137,7 +137,7 @@ def test_torchrun_and_the_setting_disagree(monkeypatch, command, searched):
 
 def test_retraining_is_one_process(monkeypatch, searched, retrained):
     torchrun(monkeypatch, 2)
-    with pytest.raises(SettingsError, match="^a retraining is one process, torchrun has started 2: start it without"):
+    with pytest.raises(SettingsError, match=r"^a retraining is one process, torchrun has started 2: start it without"):
         zarts.retrain(searched.run)
-    with pytest.raises(SettingsError, match="^a retraining is one process"):
+    with pytest.raises(SettingsError, match=r"^a retraining is one process"):
         zarts.resume_retrain(retrained.run)

@@ -40,11 +40,11 @@ def check_ranks(settings: SearchSettings, count: int) -> None:
     Raises:
         SettingsError: there are more ranks than candidates.
     """
-    most = candidates(settings)
-    if count > max(1, most):
+    most = max(1, candidates(settings))
+    if count > most:
         raise SettingsError(
-            f"{count} ranks have nothing to share: an update of method {settings.method!r} judges {most} candidates, "
-            f"one after the other on each rank; start at most {max(1, most)}"
+            f"{count} ranks are too many: an update of method {settings.method!r} judges "
+            f"{f'{most} candidates' if most > 1 else 'no candidates that they could share'}; start at most {most}"
         )
 
 
@@ -84,11 +84,10 @@ def _accelerator(device: str, here: int) -> str:
     if device in ("auto", "cuda") and torch.cuda.is_available():
         if torch.cuda.device_count() < here:
             raise SettingsError(
-                f"{here} ranks need {here} GPUs, there are {torch.cuda.device_count()}: start fewer, or take --device cpu"
+                f"{here} ranks need {here} GPUs, there are {torch.cuda.device_count()}: "
+                "start fewer, or take --device cpu"
             )
         return "cuda"
     if choose_device(device) != torch.device("cpu"):
-        raise SettingsError(
-            f"device {device!r} is a single one and {here} ranks were started: take --device cpu or cuda"
-        )
+        raise SettingsError(f"device {device!r} is one for {here} ranks: take --device cpu or cuda")
     return "cpu"
