@@ -2,12 +2,13 @@
 PYTHON ?= python3
 VENV   := .venv
 BIN    := $(VENV)/bin
+TABLES := benchmarks/results
 ifndef RUN
 RUN    := runs/quick-$(shell date +%Y%m%d-%H%M%S)
 endif
 
 .DEFAULT_GOAL := help
-.PHONY: help search test lint types clean
+.PHONY: help search test lint types bench performance clean
 
 help: ## list the targets
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*##/\t/' | expand -t 12
@@ -35,6 +36,19 @@ types: $(VENV)/.dev ## check types
 
 test: lint types ## install the development extra, check style and types, run the tests
 	OMP_NUM_THREADS=1 $(BIN)/pytest -n auto
+
+bench: $(VENV)/.dev ## time the weight step beside the textbook's, about ten minutes (ARGS=--quick: five)
+	$(BIN)/python -m benchmarks.supernet $(ARGS)
+
+performance: $(VENV)/.dev ## measure all tables of docs/performance.md, half an hour on an idle machine
+	$(BIN)/python -m benchmarks.supernet --json $(TABLES)/supernet-2.json
+	$(BIN)/python -m benchmarks.supernet --threads 1 --json $(TABLES)/supernet-1.json
+	$(BIN)/python -m benchmarks.breakdown --threads 1 --json $(TABLES)/operations.json
+	$(BIN)/python -m benchmarks.breakdown --threads 1 --by module --json $(TABLES)/modules.json
+	$(BIN)/python -m benchmarks.roofline --json $(TABLES)/roofline.json
+	$(BIN)/python -m benchmarks.scaling --threads 1 --json $(TABLES)/scaling.json
+	$(BIN)/python -m benchmarks.beyond --json $(TABLES)/beyond.json
+	$(BIN)/python -m benchmarks.tables
 
 clean: ## remove the virtual environment and caches (not the runs)
 	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -6,10 +6,13 @@ import json
 import os
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 from zarts.config import SearchSettings
+from zarts.spaces import SPACES
 
+STACKED = [name for name, space in SPACES.items() if space.skeleton == "darts"]
 EVERY = {
     "data": "digits",
     "space": "s2",
@@ -24,6 +27,7 @@ EVERY = {
 }
 ZERO_ORDER = {"inner_steps": 1, "samples": 2, "esr_target": 0.6}
 SMALL = {**EVERY, **ZERO_ORDER}
+LONG = {**SMALL, "subset": 120, "epochs": 3, "batch_size": 20, "alpha_every": 2}
 TRAIN = {
     "data": "digits",
     "subset": 64,
@@ -71,6 +75,17 @@ def finish(process: subprocess.Popen) -> tuple[int, str, str]:
     """Exit code, standard output and standard error."""
     out, err = process.communicate(timeout=100)
     return process.returncode, out, err
+
+
+def wait_for_lines(process: subprocess.Popen, file: Path, lines: int, seconds: float = 90) -> None:
+    """Until the run has logged so many events."""
+    end = time.monotonic() + seconds
+    while time.monotonic() < end:
+        if file.exists() and file.read_bytes().count(b"\n") >= lines:
+            return
+        assert process.poll() is None, process.communicate()
+        time.sleep(0.01)
+    raise AssertionError("the run is too slow")
 
 
 def untimed(data: object) -> object:

@@ -16,6 +16,7 @@ __all__ = [
     "create_model",
     "evaluate",
     "load_model",
+    "lookup",
     "resume_retrain",
     "resume_search",
     "retrain",
@@ -25,7 +26,7 @@ __all__ = [
 from zarts.errors import ZartsError
 
 if TYPE_CHECKING:
-    from zarts.api import evaluate, resume_retrain, resume_search, retrain, search
+    from zarts.api import evaluate, lookup, resume_retrain, resume_search, retrain, search
     from zarts.nets import create_model
     from zarts.spaces import Genotype
     from zarts.training import load_model
@@ -35,6 +36,7 @@ _HOMES = {
     "create_model": "zarts.nets",
     "evaluate": "zarts.api",
     "load_model": "zarts.training.model",
+    "lookup": "zarts.api",
     "resume_retrain": "zarts.api",
     "resume_search": "zarts.api",
     "retrain": "zarts.api",

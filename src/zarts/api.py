@@ -6,17 +6,30 @@ import os
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any, TypeVar
 
 import torch
 
+from zarts.bench import Lookup, Table, find_table, look_up, read_table
 from zarts.config import CommonSettings, RetrainSettings, SearchSettings, dump, retrain_settings, search_settings
 from zarts.data import DATA_SETS, check_data, load_data
-from zarts.engine import Listener, Run, SearchResult, choose_device, joined, launch, ranks_here, started
+from zarts.engine import (
+    Forecast,
+    Listener,
+    Rehearsal,
+    Run,
+    SearchResult,
+    choose_device,
+    joined,
+    launch,
+    ranks_here,
+    started,
+)
 from zarts.engine import search as run_search
 from zarts.errors import RunError, SettingsError, ZartsError, unknown
 from zarts.report import draw_cells, write_report
-from zarts.spaces import SPACES, Genotype, get_space, published, published_sources
+from zarts.spaces import SPACES, Genotype, get_space, nasbench201, published, published_sources
 from zarts.training import RetrainResult, accuracy, load_model, test_batches
 from zarts.training import retrain as run_retrain
 
@@ -25,6 +38,9 @@ __all__ = [
     "evaluate",
     "genotype_of",
     "inherited",
+    "lookup",
+    "rehearse_retrain",
+    "rehearse_search",
     "resume_retrain",
     "resume_search",
     "retrain",
@@ -86,8 +102,52 @@ def start_search(settings: SearchSettings, out: Path | str | None, listener: Lis
         made = _new_run(path, settings, "search", numbered=out is None).path if ranks.lead else path
         run = Run(ranks.from_lead(made), writes=ranks.lead)
         with _discarded_unless_begun(run):
-            result = run_search(settings, run, listener=listener, ranks=ranks)
+            result = run_search(settings, run, listener=listener if ranks.lead else None, ranks=ranks)
         return _drawn(result) if ranks.lead else result
+
+
+def rehearse_search(
+    settings: SearchSettings, listener: Listener | None = None, *, before_seconds: float = 0.0
+) -> Forecast:
+    """What a search with these settings will cost in time and memory; leaves nothing behind.
+
+    Args:
+        settings: resolved settings, see `zarts.config.search_settings`.
+        listener: called with events of the kind `note`.
+        before_seconds: what the process has taken until now, which the command will take again.
+
+    Raises:
+        ZartsError: what the search itself would raise.
+    """
+    settings = _anchored(settings)
+    with _rehearsed(settings, "search", before_seconds) as (run, rehearsal):
+        _drawn(run_search(settings, run, listener=_notes(listener), rehearsal=rehearsal))
+        return rehearsal.forecast()
+
+
+def rehearse_retrain(
+    source: Source, settings: RetrainSettings, listener: Listener | None = None, *, before_seconds: float = 0.0
+) -> Forecast:
+    """What a retraining with these settings will cost; see `rehearse_search`."""
+    settings = _anchored(settings)
+    genotype, _ = genotype_of(source)
+    with _rehearsed(settings, "retrain", before_seconds) as (run, rehearsal):
+        _prepare_retrain(source, genotype, settings, run)
+        _drawn(run_retrain(settings, genotype, run, listener=_notes(listener), rehearsal=rehearsal))
+        return rehearsal.forecast()
+
+
+@contextmanager
+def _rehearsed(settings: CommonSettings, command: str, before_seconds: float) -> Iterator[tuple[Run, Rehearsal]]:
+    """A run folder that is gone afterwards, and a rehearsal that has begun."""
+    rehearsal = Rehearsal(before_seconds)
+    with TemporaryDirectory(prefix="zarts-") as folder:
+        yield Run.create(Path(folder) / command, dump(settings), command), rehearsal
+
+
+def _notes(listener: Listener | None) -> Listener:
+    """Hears what it should be told of a run, and not how far the run is."""
+    return lambda event: listener(event) if listener is not None and event["event"] == "note" else None
 
 
 def resume_search(path: Path | str, listener: Listener | None = None) -> SearchResult:
@@ -99,7 +159,7 @@ def resume_search(path: Path | str, listener: Listener | None = None) -> SearchR
     settings = searched_settings(path)
     with joined(settings) as ranks:
         run = Run(Path(path), writes=ranks.lead)
-        result = run_search(settings, run, resume=True, listener=listener, ranks=ranks)
+        result = run_search(settings, run, resume=True, listener=listener if ranks.lead else None, ranks=ranks)
         return _drawn(result) if ranks.lead else result
 
 
@@ -168,15 +228,24 @@ def start_retrain(
     _refuse_ranks()
     settings = _anchored(settings)
     genotype, name = genotype_of(source)
-    searched = _run_of(source)
+    if get_space(genotype.space).skeleton != "darts":
+        raise SettingsError(
+            f"{name}: architectures of space {genotype.space!r} are not retrained but looked up: `zarts lookup`"
+        )
     path = Path("runs/retrain") / f"{name}-retrained-seed{settings.seed}" if out is None else Path(out)
     run = _new_run(path, settings, "retrain", numbered=out is None)
     with _discarded_unless_begun(run):
-        run.write("genotype.json", genotype.to_json())
-        if searched is not None and _same(settings.data, searched.settings("search")["data"]):
-            _hand_down(searched, settings, run)
+        _prepare_retrain(source, genotype, settings, run)
         result = run_retrain(settings, genotype, run, listener=listener)
     return _drawn(result)
+
+
+def _prepare_retrain(source: Source, genotype: Genotype, settings: RetrainSettings, run: Run) -> None:
+    """Write what a retraining has from its source into its folder."""
+    run.write("genotype.json", genotype.to_json())
+    searched = _run_of(source)
+    if searched is not None and _same(settings.data, searched.settings("search")["data"]):
+        _hand_down(searched, settings, run)
 
 
 def _hand_down(searched: Run, settings: RetrainSettings, run: Run) -> None:
@@ -254,6 +323,41 @@ def evaluate(path: Path | str, *, data: str | None = None, device: str = "auto")
     where = choose_device(device)
     network = network.to(where).to(memory_format=torch.channels_last)
     return accuracy(network, test_batches(images.test(), card, where))
+
+
+def lookup(architecture: Source | int, *, table: Table | Path | str | None = None, trust: bool = False) -> Lookup:
+    """The true accuracies of an architecture of the space `nasbench201`, its ranks and its regrets.
+
+    Args:
+        architecture: the benchmark's string or index, or a search in that space, a genotype or its file.
+        table: a table, its file, or a directory with a file of a known name; None: the one in the directory that
+            the environment variable ZARTS_DATA names.
+        trust: whether a file may be unpickled, which runs whatever code is in it; the official ones need it.
+
+    Raises:
+        SettingsError: an architecture of another space, or a string that names none.
+        DataError: there is no such table, it cannot be read, or it lacks the architecture.
+        RunError: a source that cannot be read.
+    """
+    if isinstance(architecture, str) and architecture.strip().isdecimal():
+        architecture = int(architecture)
+    if not isinstance(architecture, int):
+        architecture = _string_of(architecture)
+    if not isinstance(table, Table):
+        table = read_table(find_table(None if table is None else Path(table)), trust=trust)
+    return look_up(table, architecture)
+
+
+def _string_of(source: Source) -> str:
+    """The benchmark's string of a source, in canonical order."""
+    if isinstance(source, str) and "|" in source:
+        return nasbench201.to_string(nasbench201.from_string(source))
+    genotype, name = genotype_of(source)
+    if genotype.space != nasbench201.NASBENCH201.name:
+        raise SettingsError(
+            f"{name} is of space {genotype.space!r}: only architectures of space 'nasbench201' can be looked up"
+        )
+    return nasbench201.to_string(genotype)
 
 
 def inherited(source: Source) -> Mapping[str, Any]:

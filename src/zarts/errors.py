@@ -9,6 +9,7 @@ __all__ = [
     "DataError",
     "DivergedError",
     "Interrupted",
+    "KernelError",
     "RankError",
     "RunError",
     "SettingsError",
@@ -37,6 +38,10 @@ class DataError(ZartsError):
 
 class RunError(ZartsError):
     """A run folder, checkpoint, genotype or model file that cannot be read or written."""
+
+
+class KernelError(ZartsError):
+    """The native kernels cannot be had on this machine."""
 
 
 class DivergedError(ZartsError):

@@ -171,6 +171,49 @@ def test_list(command, monkeypatch, kind, names):
     assert set(names) <= set(out.split())
 
 
+class TestLookup:
+    text = "|none~0|+|none~0|none~1|+|none~0|none~1|nor_conv_3x3~2|"
+
+    @pytest.fixture
+    def table(self, tmp_path):
+        path = tmp_path / "table.csv"
+        path.write_text(f"architecture,cifar10_valid_12,cifar100_test_200\n{self.text},60.5,40\n")
+        return path
+
+    def test_table(self, command, table):
+        code, out, err = command("lookup", self.text, "--table", table)
+        assert (code, err) == (0, "")
+        architecture, where, header, *rows = out.splitlines()
+        assert architecture == self.text
+        assert where == f"index 0 of 1 cells in {table}"
+        assert header.split() == ["data", "set", "epochs", "split", "accuracy", "rank", "percentile", "regret"]
+        assert [row.split() for row in rows] == [
+            ["cifar10", "12", "valid", "60.50", "1", "100.0", "0.00"],
+            ["cifar100", "200", "test", "40.00", "1", "100.0", "0.00"],
+        ]
+
+    def test_json_of_one_data_set_from_the_directory_of_the_environment(self, command, table, monkeypatch):
+        table.rename(table.with_name("nasbench201.csv"))
+        monkeypatch.setenv("ZARTS_DATA", str(table.parent))
+        code, out, _ = command("lookup", 0, "--json", "--data-set", "cifar100")
+        assert code == 0
+        assert list(json.loads(out)["entries"]) == ["cifar100_test_200"]
+
+    def test_failures_are_one_line(self, command, table):
+        code, out, err = command("lookup", 0, "--table", table.with_name("absent.csv"))
+        assert (code, out, err.count("\n")) == (3, "", 1)
+        assert "--table names it, but it is not there; get NATS-tss-v1_0-3ffb9-simple" in err
+        code, _, err = command("lookup", "|none~0|", "--table", table)
+        assert (code, err.count("\n")) == (2, 1)
+        assert command("lookup", 0, "--table", table, "--data-set", "mnist")[0] == 2
+
+    def test_a_search_says_how_to_look_its_cell_up(self, command, tmp_path):
+        run = tmp_path / "run"
+        out = command("search", "--space", "nasbench201", "--method", "random", "--out", run)[1]
+        assert f"look it up: zarts lookup {run}" in out
+        assert command("retrain", run, "--out", tmp_path / "other")[0] == 2
+
+
 def test_draw_and_report(command, tmp_path, retrained):
     code, out, _ = command("draw", "DARTS_V2", "--out", tmp_path / "cells")
     assert code == 0

@@ -94,7 +94,7 @@ def test_a_file_that_is_not_there(tmp_path):
         ({"epochs": 0}, r"epochs = 0"),
         ({"epochs": None}, r"epochs = None \(options\): should be a valid integer"),
         ({"batch_size": 1}, r"batch_size = 1 \(options\): should be greater than or equal to 2"),
-        ({"cells": 2}, r"cells = 2"),
+        ({"cells": 0}, r"cells = 0"),
         ({"channels": 0}, r"channels = 0"),
         ({"learning_rate": 0}, r"learning_rate = 0"),
         ({"momentum": 1}, r"momentum = 1"),

@@ -6,6 +6,7 @@ import pytest
 import torch
 from torch import nn
 
+from small import STACKED
 from zarts.errors import SettingsError
 from zarts.nets import SuperNet, count_parameters, seeded
 from zarts.spaces import SPACES, Space, get_space
@@ -61,7 +62,7 @@ def test_parameters_at_paper_size(name, settings, count):
     assert count_parameters(net) == count
 
 
-@pytest.mark.parametrize("name", SPACES)
+@pytest.mark.parametrize("name", STACKED)
 @pytest.mark.parametrize("stem", ["cifar", "imagenet"])
 def test_every_space_gives_finite_logits_and_gradients(name, stem, images, generator):
     net = build(name, generator, stem=stem)
@@ -90,7 +91,7 @@ def test_gradient_of_the_weights_is_that_of_finite_differences(images, generator
 
 
 def test_one_hot_weights_run_the_chosen_operations_only(images, generator):
-    net = build("darts").eval()
+    net = build("darts", native=False).eval()
     weights = {kind: torch.zeros(shape) for kind, shape in net.shapes.items()}
     for matrix in weights.values():
         matrix[:, 2] = 1  # skip_connect
@@ -119,7 +120,7 @@ def test_statistics_of_operations_that_do_not_run_stay(images, generator):
 
 
 def test_weights_that_require_a_gradient_run_everything_with_the_same_result(images, generator):
-    net = build("darts").eval()
+    net = build("darts", native=False).eval()
     weights = one_hot_weights(net.shapes, generator)
     names = ran(net)
     logits = net(images, {kind: w.clone().requires_grad_() for kind, w in weights.items()})

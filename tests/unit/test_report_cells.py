@@ -12,7 +12,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 
 from zarts.errors import RunError
 from zarts.report import draw_cells
-from zarts.report.cells import _curve, _draw, cell_svg
+from zarts.report.cells import _curve, _draw, cell_svg, form_of
 from zarts.report.layout import lay_out
 from zarts.report.order import best_orders, crossings
 from zarts.report.palette import ROLES, kind_of, label_of
@@ -56,8 +56,10 @@ def test_labels_stand_clear_of_labels_and_nodes(space):
                 for patch in figure.axes[0].patches
                 if (patch.get_gid() or "").startswith(("node-", "op-")) or patch.get_gid() == "output"
             }
-            assert len(boxes) == 2 + 4 + 8 + 1
-            assert len(texts) == 2 + 4 + 8 + 2 + 2
+            form = form_of(space)
+            drawn = sum(choice.op != "none" for choices in cell for choice in choices)
+            assert len(boxes) == form.inputs + len(cell) + drawn + 1
+            assert len(texts) == form.inputs + len(cell) + drawn + 2 + 1 + form.concat
             for (name, a), (other, b) in itertools.combinations(texts.items(), 2):
                 assert not overlap(a, b), f"{genotype}: {name} on {other}"
             for (name, a), (other, b) in itertools.combinations(boxes.items(), 2):
@@ -83,7 +85,7 @@ def edges_of_patch(patch):
 def test_wires_pass_no_box(space):
     for genotype in genotypes(space, 8):
         for cell in genotype.cells.values():
-            layout = lay_out(cell, 84.0)
+            layout = lay_out(cell, 84.0, form_of(space))
             boxes = [*layout.nodes.values(), *layout.pills.values(), layout.output]
             for wire in layout.wires:
                 points = _curve(wire.points).to_polygons(closed_only=False)[0][1:-1]
@@ -105,8 +107,11 @@ def test_svg_has_every_edge_and_operation(space):
             root = ElementTree.fromstring(cell_svg(genotype, kind))
             ids = {element.get("id") for element in root.iter()}
             texts = [element.text for element in root.iter("{http://www.w3.org/2000/svg}text")]
-            for node, choices in enumerate(cell, start=2):
-                assert f"output-{node}" in ids
+            form = form_of(space)
+            cell = [[choice for choice in choices if choice.op != "none"] for choices in cell]
+            last = form.inputs + len(cell) - 1
+            for node, choices in enumerate(cell, start=form.inputs):
+                assert (f"output-{node}" in ids) == (form.concat or node == last)
                 for slot, choice in enumerate(choices):
                     assert f"edge-{choice.source}-{node}-{slot}" in ids
             wanted = sorted(label_of(choice.op) for choices in cell for choice in choices)

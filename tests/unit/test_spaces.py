@@ -9,6 +9,7 @@ import torch
 
 from zarts.errors import RunError, SettingsError
 from zarts.spaces import SPACES, Choice, Genotype, Space, get_space, published, published_sources
+from zarts.spaces.nasbench201 import NASBENCH201, from_string, to_string
 
 DARTS = SPACES["darts"]
 
@@ -26,7 +27,7 @@ def changed(genotype, kind, node, choices):
 class TestSpace:
     @pytest.mark.parametrize(
         ("name", "dimension"),
-        [("darts", 196), ("darts-zero", 224), ("s1", 56), ("s2", 56), ("s3", 84), ("s4", 56)],
+        [("darts", 196), ("darts-zero", 224), ("s1", 56), ("s2", 56), ("s3", 84), ("s4", 56), ("nasbench201", 30)],
     )
     def test_dimension_of_alpha_is_the_published_one(self, name, dimension):
         assert get_space(name).dimension == dimension
@@ -214,6 +215,55 @@ class TestGenotype:
         (tmp_path / "image.json").write_bytes(b"\xff\xfe\xff")
         with pytest.raises(RunError, match=r"image\.json: cannot read a genotype"):
             Genotype.load(str(tmp_path / "image.json"))
+
+
+class TestNasBench201:
+    text = "|nor_conv_3x3~0|+|none~0|skip_connect~1|+|avg_pool_3x3~0|none~1|nor_conv_1x1~2|"
+
+    def test_one_cell_of_one_input_with_six_edges(self):
+        assert NASBENCH201.edges == ((1, 0), (2, 0), (2, 1), (3, 0), (3, 1), (3, 2))
+        assert NASBENCH201.shapes == {"normal": (6, 5)}
+
+    def test_string_and_json_both_ways(self):
+        genotype = from_string(self.text)
+        assert genotype.cells["normal"][1] == (Choice("none", 0), Choice("skip_connect", 1))
+        assert to_string(genotype) == self.text
+        assert to_string(Genotype.from_json(genotype.to_json())) == self.text
+
+    def test_order_within_a_node_does_not_matter(self):
+        other = "|nor_conv_3x3~0|+|skip_connect~1|none~0|+|nor_conv_1x1~2|avg_pool_3x3~0|none~1|"
+        assert from_string(other) == from_string(self.text)
+
+    def test_derives_the_strongest_operation_of_each_edge_none_among_them(self):
+        weights = torch.zeros(6, 5)
+        for edge, op in enumerate((3, 0, 1, 4, 0, 2)):
+            weights[edge, op] = 1
+        assert to_string(NASBENCH201.derive({"normal": weights})) == self.text
+
+    def test_random_cells_are_uniform(self, generator):
+        draws = [NASBENCH201.random(generator).cells["normal"] for _ in range(500)]
+        for node, edge in ((0, 0), (1, 1), (2, 2)):
+            counts = Counter(cell[node][edge].op for cell in draws)
+            assert len(counts) == 5
+            assert all(abs(count - 100) < 4.5 * math.sqrt(100) for count in counts.values())
+
+    @pytest.mark.parametrize(
+        ("text", "message"),
+        [
+            ("", r"architecture '': expected the form \|op~0\|\+\|op~0\|op~1\|\+\|op~0\|op~1\|op~2\|"),
+            ("|none~0|+none~0|none~1|", "expected the form"),
+            ("|none~0|", "cell 'normal' has 1 nodes; space 'nasbench201' has 3"),
+            (text.replace("nor_conv_3x3", "sep_conv_3x3"), r"has 'sep_conv_3x3' on edge 1<-0; .* allows \['none'"),
+            (text.replace("none~0", "none~1"), r"node 2 of cell 'normal' has inputs \[1, 1\]; .*nodes, \[0, 1\]"),
+        ],
+    )
+    def test_strings_that_cannot_be(self, text, message):
+        with pytest.raises(SettingsError, match=message):
+            from_string(text)
+
+    def test_other_genotypes_have_no_string(self):
+        with pytest.raises(RunError, match="belongs to space 'darts-zero', not to 'nasbench201'"):
+            to_string(published("DARTS_V2"))
 
 
 class TestPublished:

@@ -59,19 +59,23 @@ class Bilevel:
     check: Callable[[], None] = field(default=_never)
     ranks: Ranks = field(default_factory=Ranks)
 
+    def __post_init__(self) -> None:
+        self._weights = list(self.model.parameters())  # kept, for the walk over all modules takes milliseconds
+
     def weight_step(self, alpha: Float[Tensor, " d"], batch: Batch) -> Outcome:
         """One step of the weights on the training loss, alpha held fixed.
 
         Raises:
             DivergedError: the loss or its gradient is not finite; the weights are not touched.
         """
-        self.model.train()
+        if not self.model.training:
+            self.model.train()
         self.optimizer.zero_grad(set_to_none=True)
         outcome = self.forward(alpha.detach(), batch)
         if not outcome.loss.isfinite():
             raise DivergedError(self._advice("training loss", outcome.loss))
         outcome.loss.backward()  # type: ignore[no-untyped-call]
-        norm = nn.utils.clip_grad_norm_(self.model.parameters(), self.grad_clip)
+        norm = nn.utils.clip_grad_norm_(self._weights, self.grad_clip)
         if not norm.isfinite():
             raise DivergedError(self._advice("norm of the gradient", norm))
         self.optimizer.step()

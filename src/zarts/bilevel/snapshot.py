@@ -40,7 +40,8 @@ class Snapshot:
             tensor.copy_(value)
             tensor.grad = None
         for module, training in self._modes:
-            module.training = training
+            if module.training != training:  # setting an attribute of a module is slow
+                module.training = training
         for group, settings in zip(self._optimizer.param_groups, self._groups, strict=True):
             group.update(settings)
         state = self._optimizer.state

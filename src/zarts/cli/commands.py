@@ -5,13 +5,16 @@ from __future__ import annotations
 import os
 import shlex
 import sys
+import time
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 import yaml
 
+from zarts.cli.forecast import print_forecast
 from zarts.cli.listing import Kind, listing
+from zarts.cli.lookup import DataSet, show
 from zarts.cli.options import parse_set, with_settings
 from zarts.cli.progress import progress
 from zarts.config import CommonSettings, RetrainSettings, SearchSettings, dump, retrain_settings, search_settings
@@ -35,6 +38,7 @@ Set = Annotated[list[str] | None, typer.Option("--set", help="any setting; has t
 Out = Annotated[Path | None, typer.Option(help="the run folder (default: a new one in runs/)", metavar="DIR")]
 Resume = Annotated[Path | None, typer.Option(help="go on with this interrupted run", metavar="RUN")]
 Print = Annotated[bool, typer.Option("--print-config", help="print all settings, and stop")]
+DryRun = Annotated[bool, typer.Option("--dry-run", help="predict time and memory from a few real steps, and stop")]
 Source = Annotated[
     str | None, typer.Argument(help="a search run, a genotype file, or a published genotype's name", show_default=False)
 ]
@@ -55,13 +59,14 @@ def search(
     out: Out = None,
     resume: Resume = None,
     print_config: Print = False,
+    dry_run: DryRun = False,
     options: dict[str, Any],
 ) -> None:
     """Search an architecture for the images of --data."""
     given = {**options, **parse_set(set_ or [])}
     if resume is not None:
         devices = {key: given.pop(key) for key in ("devices",) if key in given}
-        _alone(resume, preset, config, out, print_config, given)
+        _alone(resume, preset, config, out, print_config, dry_run, given)
         from zarts import api
 
         _spread(api.searched_settings(resume, **devices))
@@ -73,6 +78,9 @@ def search(
             return _print_config("search", settings)
         from zarts import api
 
+        if dry_run:
+            with progress() as listener:
+                return print_forecast(api.rehearse_search(settings, listener, before_seconds=time.process_time()))
         _spread(settings)
         with progress() as listener:
             result = api.start_search(settings, out, listener)
@@ -81,7 +89,9 @@ def search(
     for kind in result.genotype.cells:
         print(f"{kind}: {result.genotype.describe(kind)}")
     print(f"found in {result.seconds:.0f} s; report: {result.run / 'report.html'}")
-    print(f"train it: zarts retrain {shlex.quote(str(result.run))}")
+    found = shlex.quote(str(result.run))
+    in_table = result.genotype.space == "nasbench201"
+    print(f"look it up: zarts lookup {found}" if in_table else f"train it: zarts retrain {found}")
     return None
 
 
@@ -96,12 +106,13 @@ def retrain(
     out: Out = None,
     resume: Resume = None,
     print_config: Print = False,
+    dry_run: DryRun = False,
     options: dict[str, Any],
 ) -> None:
     """Train a found network from scratch, and test it."""
     given = {**options, **parse_set(set_ or [])}
     if resume is not None:
-        _alone(resume, source, preset, config, out, print_config, given)
+        _alone(resume, source, preset, config, out, print_config, dry_run, given)
         from zarts import api
 
         with progress() as listener:
@@ -117,6 +128,9 @@ def retrain(
         if print_config:
             return _print_config("retrain", settings)
         with progress() as listener:
+            if dry_run:
+                before = time.process_time()
+                return print_forecast(api.rehearse_retrain(source, settings, listener, before_seconds=before))
             result = api.start_retrain(source, settings, out, listener)
     print(f"test accuracy: {result.test_accuracy:.2f} % (last epoch)")
     print(f"parameters: {result.parameters:,}   mult-adds: {result.mult_adds:,}   time: {result.seconds:.0f} s")
@@ -147,6 +161,24 @@ def draw(
 
     for path in draw_cells(api.genotype_of(source)[0], out):
         print(path)
+
+
+@app.command()
+def lookup(
+    architecture: Annotated[
+        str, typer.Argument(help="a string |op~0|+..., an index, a genotype file or a search run", metavar="ARCH")
+    ],
+    table: Annotated[
+        Path | None, typer.Option(help="its file (default: the one in the directory ZARTS_DATA)", metavar="FILE")
+    ] = None,
+    trust: Annotated[bool, typer.Option("--trust", help="unpickle the file, which runs any code in it")] = False,
+    data_set: Annotated[list[DataSet] | None, typer.Option(help="show this one only; may be repeated")] = None,
+    json: Annotated[bool, typer.Option("--json", help="print JSON")] = False,
+) -> None:
+    """Look up the true accuracies of an architecture of NAS-Bench-201."""
+    from zarts import api
+
+    show(api.lookup(architecture, table=table, trust=trust), data_set, json)
 
 
 @app.command()

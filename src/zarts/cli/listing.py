@@ -30,8 +30,7 @@ def _spaces() -> Iterable[tuple[str, ...]]:
 
     yield "space", "edges", "operations an edge", "dimension of alpha", "operations", "source"
     for s in SPACES.values():
-        ops = dict.fromkeys(op for edges in s.candidates.values() for edge in edges for op in edge)
-        yield s.name, str(len(s.edges)), str(s.shapes["normal"][1]), str(s.dimension), ", ".join(ops), s.source
+        yield s.name, str(len(s.edges)), str(s.shapes["normal"][1]), str(s.dimension), ", ".join(s.operations), s.source
 
 
 def _presets() -> Iterable[tuple[str, ...]]:

@@ -153,6 +153,11 @@ def resolve_search(*layers: Layer) -> SearchSettings:
         raise SettingsError(
             f"learning_rate_min = {settings.learning_rate_min:g} is above learning_rate = {settings.learning_rate:g}"
         )
+    if settings.compile and method.update == "unrolled" and settings.hessian == "exact":
+        raise SettingsError(
+            "compile = True: compiled networks have no second derivatives, which hessian = exact needs: "
+            "take --hessian central, or leave --compile out"
+        )
     for key in layers[-1].values if layers else ():
         if key in _CONDITIONS and not _CONDITIONS[key][1](settings):
             raise SettingsError(f"{key} ({layers[-1].where}) is used with {_CONDITIONS[key][0]} only: leave it out")

@@ -5,7 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic_core import PydanticCustomError
 
 __all__ = ["CommonSettings", "RetrainSettings", "SearchSettings"]
 
@@ -25,6 +26,16 @@ def setting(default: Any, help: str, *, panel: str, used_by: tuple[str, ...] = (
         bounds: pydantic's `ge`, `gt`, `le`, `lt`, `multiple_of`.
     """
     return Field(default, description=help, json_schema_extra={"panel": panel, "used_by": list(used_by)}, **bounds)
+
+
+def _no_float16(value: Any) -> Any:
+    if str(value).startswith("16"):
+        raise PydanticCustomError(
+            "float16",
+            "float16 needs loss scaling, which leaves out steps that overflow, so that candidates would be judged "
+            "after unequal numbers of steps: take bf16-mixed",
+        )
+    return value
 
 
 class CommonSettings(BaseModel):
@@ -83,13 +94,29 @@ class CommonSettings(BaseModel):
     threads: int | None = setting(
         None, "processor threads of torch (default: torch's choice)", panel="Run", used_by=SUPERNET, ge=1
     )
+    precision: Annotated[Literal["32-true", "bf16-mixed"], BeforeValidator(_no_float16)] = setting(
+        "32-true",
+        "bf16-mixed: passes with gradient in bfloat16, weights in float32; only where the processor has bfloat16",
+        panel="Run",
+        used_by=SUPERNET,
+    )
+    compile: bool = setting(
+        False, "torch.compile for passes with gradient: minutes before the first step", panel="Run", used_by=SUPERNET
+    )
 
 
 class SearchSettings(CommonSettings):
     """Settings of `zarts search`. Letters are the paper's; a default that is not the paper's says why."""
 
-    space: str = setting("darts", "darts, darts-zero, s1, s2, s3 or s4", panel="Search")
+    space: str = setting("darts", "darts, darts-zero, s1, s2, s3, s4 or nasbench201", panel="Search")
     method: str = setting("zarts-mgs", "zarts-mgs, zarts-rs, zarts-gld, darts, darts-2nd or random", panel="Search")
+    cells: int = setting(
+        8,
+        "cells in the network, two of which reduce; in space nasbench201 cells a stage (the benchmark's 5)",
+        panel="Network",
+        used_by=SUPERNET,
+        ge=1,
+    )
     warmup_epochs: int = setting(10, "epochs before alpha moves", panel="Search", used_by=SUPERNET, ge=0)
     alpha_every: int = setting(
         10, "weight steps from one alpha update to the next", panel="Search", used_by=SUPERNET, ge=1
@@ -103,6 +130,13 @@ class SearchSettings(CommonSettings):
         "processes (on GPUs: one each) that share the candidates; auto: for small networks, one a processor; else 1",
         panel="Run",
         used_by=ZERO_ORDER,
+    )
+
+    kernels: Literal["auto", "native", "torch"] = setting(
+        "auto",
+        "of the supernet on the CPU: compiled from C++ where that works (auto), always (native), or torch's own",
+        panel="Run",
+        used_by=SUPERNET,
     )
 
     inner_steps: int = setting(

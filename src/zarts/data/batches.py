@@ -81,6 +81,11 @@ class Batches:
         """Batches an epoch."""
         return self._length
 
+    @property
+    def mean_size(self) -> float:
+        """Images a batch, on average over an epoch."""
+        return min(len(self._indices), len(self) * self.batch_size) / len(self)
+
     def __iter__(self) -> Iterator[tuple[Tensor, Tensor]]:
         """One pass in order.
 

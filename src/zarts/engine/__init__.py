@@ -7,6 +7,8 @@ from zarts.engine.join import joined, started
 from zarts.engine.launch import launch, ranks_here
 from zarts.engine.loop import Job, Listener, Loop
 from zarts.engine.meter import Meter
+from zarts.engine.passes import Passes
+from zarts.engine.rehearsal import Forecast, Phase, Rehearsal
 from zarts.engine.result import SearchResult
 from zarts.engine.run import Run
 from zarts.engine.schedule import cosine
@@ -14,10 +16,14 @@ from zarts.engine.search import search
 from zarts.engine.setup import augmentation, load_images, sgd
 
 __all__ = [
+    "Forecast",
     "Job",
     "Listener",
     "Loop",
     "Meter",
+    "Passes",
+    "Phase",
+    "Rehearsal",
     "Run",
     "SearchResult",
     "augmentation",

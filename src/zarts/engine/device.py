@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 
 import torch
 
-from zarts.errors import SettingsError
+from zarts.errors import KernelError, SettingsError
+from zarts.kernels import prepare
 
-__all__ = ["choose_device", "torch_threads"]
+__all__ = ["choose_device", "native_kernels", "torch_threads"]
 
 
 def choose_device(name: str) -> torch.device:
@@ -29,6 +30,35 @@ def choose_device(name: str) -> torch.device:
         reason = str(error).splitlines()[0]
         raise SettingsError(f"device {name!r} cannot be used ({reason}): take --device auto or cpu") from None
     return device
+
+
+def native_kernels(choice: str, device: torch.device, channels: Iterable[int], note: Callable[[str], None]) -> bool:
+    """Whether a supernet uses the native kernels, which are compiled here.
+
+    Args:
+        choice: `auto`, `native` or `torch`.
+        device: where it computes.
+        channels: numbers of channels of its nodes; none: its operations have no native kernels.
+        note: told why `auto` goes without them on a CPU.
+
+    Raises:
+        SettingsError: `native`, and they cannot be had.
+    """
+    channels = tuple(channels)
+    if choice == "torch" or (choice == "auto" and (device.type != "cpu" or not channels)):
+        return False
+    try:
+        if not channels:
+            raise KernelError("there are no native kernels for the operations of this space")
+        if device.type != "cpu":
+            raise KernelError(f"the native kernels are for the CPU, not for {device.type!r}")
+        prepare(torch.float32, [number for number in channels if choice == "native" or number % 4 == 0])
+    except KernelError as error:
+        if choice == "native":
+            raise SettingsError(f"kernels: {error}; or take --kernels torch") from None
+        note(f"{error}; torch's own kernels do the work, several times slower")
+        return False
+    return True
 
 
 @contextmanager

@@ -5,12 +5,14 @@ from __future__ import annotations
 import io
 import time
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from itertools import product
 from typing import Any
 
 import torch
 from torch import Tensor
 
+from zarts.data import Batches
 from zarts.engine.files import load_checkpoint
 from zarts.engine.meter import Meter
 from zarts.engine.run import Run
@@ -26,6 +28,17 @@ Listener = Callable[[Mapping[str, Any]], None]
 
 class Job(ABC):
     """What a loop repeats. Epochs and steps count from 0 here, epochs of logged events from 1."""
+
+    loop: Loop
+    train: Batches
+    """What the weights are trained on; one a step."""
+    passes: Callable[..., Any]
+    """Runs the network on a batch, as `zarts.engine.Passes` does."""
+    device: torch.device
+
+    @abstractmethod
+    def phase(self, epoch: int, step: int) -> str:
+        """What the step does, in words; steps of the same words cost the same."""
 
     @abstractmethod
     def begin_epoch(self, epoch: int) -> None:
@@ -83,6 +96,15 @@ class Loop:
         self.seconds = 0.0
         """Wall time of the epochs that are done."""
 
+    @property
+    def places(self) -> Iterator[tuple[int, int]]:
+        """Epoch and step of every step from the first to the last."""
+        return product(range(self._epochs), range(self._steps))
+
+    def move_to(self, epoch: int, step: int) -> None:
+        """Go on from there, whatever was done."""
+        self._epoch, self._step = epoch, step
+
     def run(self, job: Job, *, resume: bool) -> None:
         """Do all epochs that are left, saving after each and when asked to stop.
 
@@ -118,12 +140,20 @@ class Loop:
         while self._step < self._steps:
             with self._ranks.together():
                 self.stop.check()
-            start = time.perf_counter()
-            loss, correct, images = job.step(self._epoch, self._step)
-            self._meter.add(loss, correct, images, time.perf_counter() - start)
-            self._step += 1
-            place = {"epoch": self._epoch + 1, "epochs": self._epochs, "step": self._step, "steps": self._steps}
-            self._listener({"event": "step", **place, **self._meter.means()})
+            self.do_step(job)
+        self.end_epoch(job)
+
+    def do_step(self, job: Job) -> None:
+        """The present step."""
+        start = time.perf_counter()
+        loss, correct, images = job.step(self._epoch, self._step)
+        self._meter.add(loss, correct, images, time.perf_counter() - start)
+        self._step += 1
+        place = {"epoch": self._epoch + 1, "epochs": self._epochs, "step": self._step, "steps": self._steps}
+        self._listener({"event": "step", **place, **self._meter.means()})
+
+    def end_epoch(self, job: Job) -> None:
+        """What comes after the last step of an epoch; the state is saved."""
         job.end_epoch(self._epoch, self._meter)
         self.seconds += self._meter.seconds
         self._epoch, self._step, self._meter = self._epoch + 1, 0, Meter(self._device)

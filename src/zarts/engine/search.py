@@ -17,15 +17,17 @@ from typing_extensions import override
 from zarts.bilevel import Batch, Bilevel, Outcome
 from zarts.config import SearchSettings, dump
 from zarts.data import Batches, DataSet, halves
-from zarts.engine.device import choose_device, torch_threads
+from zarts.engine.device import choose_device, native_kernels, torch_threads
 from zarts.engine.loop import Job, Listener, Loop
 from zarts.engine.meter import Meter
+from zarts.engine.passes import Passes
+from zarts.engine.rehearsal import Rehearsal
 from zarts.engine.result import SearchResult, counts, read_result, write_result
 from zarts.engine.run import Run, environment
 from zarts.engine.schedule import cosine
 from zarts.engine.setup import augmentation, load_images, sgd
 from zarts.methods import get_method
-from zarts.nets import SuperNet, seeded
+from zarts.nets import build_supernet, cell_channels, seeded
 from zarts.ranks import Ranks
 from zarts.relax import RELAXATIONS
 from zarts.seeds import keyed_generator
@@ -42,15 +44,17 @@ def search(
     *,
     resume: bool = False,
     listener: Listener | None = None,
+    rehearsal: Rehearsal | None = None,
     ranks: Ranks | None = None,
 ) -> SearchResult:
     """Search, from the start or from the run's checkpoint, and write the results into the run folder.
 
     Args:
-        settings: what is searched, and how.
+        settings: the settings.
         run: the run folder.
         resume: go on from the run's checkpoint if it has one.
-        listener: hears every event; beside the logged ones also `step`, after each weight step.
+        listener: hears every event.
+        rehearsal: does a few of the steps instead of all.
         ranks: the processes that share the candidates; alone by default.
 
     Raises:
@@ -66,7 +70,10 @@ def search(
         if get_method(settings.method).supernet == "none":
             return _draw(settings, run)
         job = _Search(settings, run, listener or (lambda event: None), ranks)
-        job.loop.run(job, resume=resume)
+        if rehearsal is None:
+            job.loop.run(job, resume=resume)
+        else:
+            rehearsal.run(job)
         alphas = job.space.split(job.update.alpha)
         return write_result(settings, run, job.derive(settings.epochs), alphas, job.loop.seconds)
 
@@ -88,15 +95,24 @@ class _Search(Job):
         method = get_method(settings.method)
         self.space = get_space(settings.space)
         self.relax, self.select = RELAXATIONS[method.relaxation], SELECTIONS[method.selection]
-        device = choose_device(settings.device)
+        self.device = device = choose_device(settings.device)
+        self.passes = Passes(settings, device, draws="noise" in self.space.operations)
         alpha = 1e-3 * torch.randn(self.space.dimension, generator=keyed_generator(settings.seed, "alpha"))
         generator = keyed_generator(settings.seed, "update", device=device)
         self.update = UPDATES[method.update](settings, alpha.to(device), generator)
         data = load_images(settings, run, device, listener, ranks)  # after whatever may refuse the settings
         self.train, self.val = self._batches(data, device)
         self.noise = keyed_generator(settings.seed, "noise", device=device)
+        with ranks.in_turn():  # the first one may have to build them
+            native = native_kernels(
+                settings.kernels,
+                device,
+                cell_channels(settings.channels) if self.space.skeleton == "darts" else (),
+                lambda text: listener({"event": "note", "text": text}),
+            )
+        native = bool(ranks.sum(torch.tensor(float(native))) == ranks.count)  # what rounds alike, or none
         with seeded(settings.seed):
-            self.model = SuperNet(
+            self.model = build_supernet(
                 self.space,
                 channels=settings.channels,
                 cells=settings.cells,
@@ -104,6 +120,7 @@ class _Search(Job):
                 in_channels=data.channels,
                 stem=settings.stem,
                 generator=self.noise,
+                native=native,
             ).to(device)
         self.updates = 0
         self.loop = Loop(
@@ -149,7 +166,7 @@ class _Search(Job):
 
     def _forward(self, alpha: Tensor, batch: Batch) -> Outcome:
         images, labels = batch
-        logits = self.model(images, self.relax(self.space.split(alpha)))
+        logits = self.passes(self.model, images, self.relax(self.space.split(alpha))).float()
         return Outcome(F.cross_entropy(logits, labels), (logits.detach().argmax(1) == labels).sum())
 
     def _rate(self, epoch: int) -> float:
@@ -163,10 +180,17 @@ class _Search(Job):
         warmup, epochs = self.settings.warmup_epochs, self.settings.epochs
         self.update.anneal(max(0, epoch - warmup) / (epochs - warmup))
 
+    def _moves_alpha(self, epoch: int, step: int) -> bool:
+        return epoch >= self.settings.warmup_epochs and step % self.settings.alpha_every == 0
+
+    @override
+    def phase(self, epoch: int, step: int) -> str:
+        return "alpha update and weight step" if self._moves_alpha(epoch, step) else "weight step"
+
     @override
     def step(self, epoch: int, step: int) -> tuple[Tensor, Tensor, int]:
         place = epoch * len(self.train) + step
-        if epoch >= self.settings.warmup_epochs and step % self.settings.alpha_every == 0:
+        if self._moves_alpha(epoch, step):
             self._move_alpha(epoch, step, place)
         batch = self.train[place]
         outcome = self.problem.weight_step(self.update.alpha, batch)

@@ -30,7 +30,8 @@ def depthwise(x: Features, weight: Kernels, stride: int) -> Output:
         weight: one k×k kernel a channel, k odd.
         stride: 1 or 2.
     """
-    if x.device.type == "cpu" and torch.is_grad_enabled():
+    plain = torch.is_autocast_enabled("cpu") or torch.compiler.is_compiling()
+    if x.device.type == "cpu" and torch.is_grad_enabled() and not plain:
         output: Tensor = _Depthwise.apply(x, weight, stride)
         return output
     return functional.conv2d(x, weight, stride=stride, padding=weight.shape[-1] // 2, groups=weight.shape[0])

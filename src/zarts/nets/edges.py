@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Int
 from torch import Tensor, nn
 from torch.nn import functional
 
+from zarts.kernels import Block, Step
 from zarts.nets.routes import Group, Route
 from zarts.nets.stacked import (
     EPSILON,
@@ -64,10 +65,10 @@ class SharedPool(nn.Module):
         return self._train(pooled, route, chosen, sums) if self.training else self._test(pooled, route, chosen, sums)
 
     def _train(self, pooled: Tensor, route: Route, chosen: slice | Tensor, sums: Tensor | None) -> Tensor:
-        mean, var = pooled.new_zeros(pooled.shape[1]), pooled.new_zeros(pooled.shape[1])
+        mean, var = (self.mean.new_zeros(pooled.shape[1]) for _ in range(2))
         normal = functional.batch_norm(pooled, mean, var, training=True, momentum=1.0)  # sets them to the batch's
         for running, batch in ((self.mean, mean), (self.var, var)):
-            running[chosen] = running[chosen].lerp(route.owner @ batch.view(-1, self.channels), MOMENTUM)
+            running[chosen] = running[chosen].lerp(batch.view(-1, self.channels)[list(route.sources)], MOMENTUM)
         return per_pixel(normal, spread(route.mix, self.channels), sums)
 
     def _test(self, pooled: Tensor, route: Route, chosen: slice | Tensor, sums: Tensor | None) -> Tensor:
@@ -126,6 +127,26 @@ class EdgeGroup(nn.Module):
                 y = op(inputs[route.sources], route.chosen, route.weight)
             sums = per_pixel(y, spread(route.target, self.channels), sums)
         return sums
+
+    def step(self, name: str, slots: Int[Tensor, "4 slots"]) -> Step:
+        """One operation as the native kernels take it.
+
+        Args:
+            name: the operation.
+            slots: its running slots, see `Running.slots`.
+        """
+        if name not in self.ops:
+            return Step("skip", slots)
+        op = self.ops[name]
+        if isinstance(op, SharedPool):
+            return Step("avg_pool" if op.average else "max_pool", slots, (Block(op.mean, op.var),))
+        if isinstance(op, StackedReduce):
+            return Step("reduce", slots, (Block(op.norm.mean, op.norm.var, (op.even, op.odd)),))
+        return Step("blocks", slots, tuple(block.native() for block in _blocks(op)))
+
+
+def _blocks(op: nn.Module) -> list[StackedBlock]:
+    return [module for module in op.modules() if isinstance(module, StackedBlock)]
 
 
 def _repeat(x: Sources, sources: tuple[int, ...], channels: int) -> Float[Tensor, "batch slots_channels height width"]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 
 import torch
 from jaxtyping import Float, Int
@@ -11,7 +12,7 @@ from torch.nn import functional
 
 from zarts.spaces import Space
 
-__all__ = ["Group", "Place", "Route", "Running", "layout", "route"]
+__all__ = ["Group", "Place", "Route", "Running", "layout"]
 
 
 @dataclass(frozen=True)
@@ -31,7 +32,7 @@ class Place:
     target: int
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Group:
     """The edges that leave nodes which are ready at the same time.
 
@@ -69,17 +70,50 @@ class Route:
     mix: Float[Tensor, "sources targets"]
 
 
-@dataclass(frozen=True)
 class Running:
-    """What runs in the cells of one type.
+    """What runs in the cells of one type: all operations, or with constant weights only those whose weight is not 0.
 
     Args:
-        groups: for each group the operations, but for `none` and `noise`.
-        noise: target and weight of each edge with running `noise`, in the order of the edges.
+        groups: the layout of the cells.
+        weights: of every operation on every edge.
     """
 
-    groups: list[dict[str, Route]]
-    noise: list[tuple[int, Float[Tensor, ""]]]
+    def __init__(self, groups: list[Group], weights: Float[Tensor, "edges ops"]) -> None:
+        self.weights = weights
+        rows = None if weights.requires_grad else weights.tolist()
+        self._groups, self._routes = groups, dict[tuple[int, str], Route]()
+        self._kept: list[dict[str, list[int]]] = []
+        noise = []
+        for group in groups:
+            kept = {}
+            for name, places in group.places.items():
+                slots = [slot for slot, place in enumerate(places) if rows is None or rows[place.edge][place.op] != 0]
+                if name == "noise":
+                    noise += [
+                        (places[slot].edge, places[slot].op, group.behind + places[slot].target) for slot in slots
+                    ]
+                elif slots and name != "none":
+                    kept[name] = slots
+            self._kept.append(kept)
+        first = groups[0].behind
+        self.noise = [(node - first, weights[edge, op]) for edge, op, node in sorted(noise)]
+        """Target and weight of each edge with running `noise`, in the order of the edges."""
+
+    def names(self, group: int) -> list[str]:
+        """The operations that run in a group, but for `none` and `noise`."""
+        return list(self._kept[group])
+
+    def route(self, group: int, name: str) -> Route:
+        """The running slots of an operation, with their weights."""
+        if (group, name) not in self._routes:
+            of = self._groups[group]
+            self._routes[group, name] = _route(of, of.places[name], self._kept[group][name], self.weights)
+        return self._routes[group, name]
+
+    def slots(self, group: int, name: str) -> Int[Tensor, "4 slots"]:
+        """The same as numbers: for each slot its position, the node read, the node entered, the place of its weight."""
+        of = self._groups[group]
+        return _slots(of, name, tuple(self._kept[group][name]), self.weights.shape[1])
 
 
 def layout(space: Space, kind: str) -> list[Group]:
@@ -100,22 +134,18 @@ def _group(space: Space, kind: str, sources: tuple[int, ...]) -> Group:
     return Group(behind, len(sources), space.inputs + space.nodes - behind, {n: tuple(p) for n, p in found.items()})
 
 
-def route(groups: list[Group], weights: Float[Tensor, "edges ops"]) -> Running:
-    """The operations that run: all, or with constant weights only those whose weight is not 0."""
-    rows = None if weights.requires_grad else weights.tolist()
-    routes: list[dict[str, Route]] = []
-    noise = []
-    for group in groups:
-        running = {}
-        for name, places in group.places.items():
-            kept = [slot for slot, place in enumerate(places) if rows is None or rows[place.edge][place.op] != 0]
-            if name == "noise":
-                noise += [(places[slot].edge, places[slot].op, group.behind + places[slot].target) for slot in kept]
-            elif kept and name != "none":
-                running[name] = _route(group, places, kept, weights)
-        routes.append(running)
-    first = groups[0].behind
-    return Running(routes, [(node - first, weights[edge, op]) for edge, op, node in sorted(noise)])
+@lru_cache(maxsize=1024)
+def _slots(group: Group, name: str, kept: tuple[int, ...], ops: int) -> Int[Tensor, "4 slots"]:
+    """See `Running.slots`."""
+    first, places = group.behind - group.sources, [group.places[name][slot] for slot in kept]
+    return torch.tensor(
+        [
+            list(kept),
+            [first + place.source for place in places],
+            [group.behind + place.target for place in places],
+            [place.edge * ops + place.op for place in places],
+        ]
+    )
 
 
 def _route(group: Group, places: tuple[Place, ...], kept: list[int], weights: Tensor) -> Route:

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from zarts.errors import SettingsError
 from zarts.nets.operations import FactorizedReduce, PointwiseBlock
 
-__all__ = ["CellPlan", "Preprocess", "plan_cells", "reduction_cells"]
+__all__ = ["CellPlan", "Preprocess", "cell_channels", "plan_cells", "reduction_cells"]
 
 
 @dataclass(frozen=True)
@@ -46,6 +46,11 @@ def reduction_cells(cells: int) -> tuple[int, int]:
             "and must be two different ones after a normal one"
         )
     return cells // 3, 2 * cells // 3
+
+
+def cell_channels(channels: int) -> tuple[int, int, int]:
+    """Channels of a node before the first reduction, between the two, and after the second: each doubles them."""
+    return channels, 2 * channels, 4 * channels
 
 
 def plan_cells(cells: int, channels: int, stem_channels: int, nodes: int, first_larger: bool) -> list[CellPlan]:

@@ -10,6 +10,7 @@ from jaxtyping import Float, Int
 from torch import Tensor, nn
 from torch.nn import functional
 
+from zarts.kernels import Block
 from zarts.nets.depthwise import depthwise
 from zarts.nets.dilated import dilated_depthwise
 
@@ -127,6 +128,10 @@ class StackedBlock(nn.Module):
         self.depthwise = nn.Conv2d(total, total, kernel, groups=total, bias=False).weight
         self.pointwise = StackedPointwise(slots, channels)
         self.norm = StackedNorm(slots, channels)
+
+    def native(self) -> Block:
+        """Its tensors, as the native kernels take them."""
+        return Block(self.norm.mean, self.norm.var, (self.depthwise, self.pointwise.weight), self.dilation)
 
     def forward(self, x: Stacked, chosen: Chosen, scale: Scale = None) -> Output:
         """The same number of channels, the strided size."""

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from typing import cast
 
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
 from zarts.errors import SettingsError
+from zarts.kernels import Cell, mixed_cell, suits
 from zarts.nets.edges import EdgeGroup
 from zarts.nets.layout import dense_gradient
 from zarts.nets.operations import Noise
-from zarts.nets.routes import Running, layout, route
+from zarts.nets.routes import Running, layout
 from zarts.nets.skeleton import CellPlan, Preprocess, plan_cells
 from zarts.nets.stem import build_stem
 from zarts.spaces import Space
@@ -20,6 +22,8 @@ from zarts.spaces import Space
 __all__ = ["SuperNet"]
 
 Features = Float[Tensor, "batch channels height width"]
+Nodes = Float[Tensor, "batch nodes_channels out_height out_width"]
+Sums = Nodes | None
 
 
 class MixedCell(nn.Module):
@@ -28,14 +32,16 @@ class MixedCell(nn.Module):
     The edges are worked on in groups: those that leave the two inputs, then those that leave the first node, and so on.
     """
 
-    def __init__(self, space: Space, plan: CellPlan, generator: torch.Generator | None) -> None:
+    def __init__(self, space: Space, plan: CellPlan, generator: torch.Generator | None, native: bool) -> None:
         super().__init__()
+        self.native = native
         self.inputs, self.nodes, self.channels = space.inputs, space.nodes, plan.channels
         self.preprocess = Preprocess(plan, affine=False)
         self.stride = plan.stride(0)
+        self.layout = layout(space, plan.kind)
         self.groups = nn.ModuleList(
             EdgeGroup(group, plan.channels, plan.stride(0) if index == 0 else 1)
-            for index, group in enumerate(layout(space, plan.kind))
+            for index, group in enumerate(self.layout)
         )
         self.noise = Noise(1, generator)
 
@@ -52,12 +58,35 @@ class MixedCell(nn.Module):
             previous: output of the previous cell.
             running: the operations that run, with their weights.
         """
-        x = torch.cat([dense_gradient(state) for state in self.preprocess(before, previous)], dim=1)
-        zeros = _zeros(x[:, :: self.inputs, :: self.stride, :: self.stride])
-        sums = self._noise(zeros, running.noise) if running.noise else None
-        nodes: list[Tensor] = []
-        for group, routes in zip(self.groups, running.groups, strict=True):
-            sums = group(x, routes, sums)
+        inputs = [dense_gradient(state) for state in self.preprocess(before, previous)]
+        sums = self._noise(_zeros(inputs[0][:, :, :: self.stride, :: self.stride]), running.noise)
+        if not (self.native and suits(inputs[0], running.weights)):
+            return self._nodes(inputs, sums, running)
+        steps = [
+            cast(EdgeGroup, group).step(name, running.slots(index, name))
+            for index, group in enumerate(self.groups)
+            for name in running.names(index)
+        ]
+        cell = Cell(steps, self.nodes, self.stride, self.training, self._plain)
+        return mixed_cell(cell, inputs, sums, running.weights)
+
+    def _plain(self, inputs: Sequence[Features], sums: Sums, weights: Tensor) -> Nodes:
+        """What the native kernels do, in torch's operations; running statistics stay as they are."""
+        parts = self.groups.modules()
+        statistics = [(part, name, buffer) for part in parts for name, buffer in part.named_buffers(recurse=False)]
+        for part, name, buffer in statistics:
+            setattr(part, name, buffer.clone())
+        output = self._nodes(inputs, sums, Running(self.layout, weights))
+        for part, name, buffer in statistics:
+            setattr(part, name, buffer)
+        return output
+
+    def _nodes(self, inputs: Sequence[Features], sums: Sums, running: Running) -> Nodes:
+        """The nodes side by side, in torch's operations."""
+        zeros = _zeros(inputs[0][:, :, :: self.stride, :: self.stride])
+        x, nodes = torch.cat(list(inputs), dim=1), list[Tensor]()
+        for index, group in enumerate(self.groups):
+            sums = group(x, {name: running.route(index, name) for name in running.names(index)}, sums)
             if sums is None:
                 sums = torch.cat([zeros] * (self.nodes - len(nodes)), dim=1)
             x = sums[:, : self.channels]
@@ -67,8 +96,10 @@ class MixedCell(nn.Module):
             nodes.append(x)
         return torch.cat(nodes, dim=1)
 
-    def _noise(self, zeros: Features, noise: list[tuple[int, Tensor]]) -> Float[Tensor, "batch sums height width"]:
-        """The weighted noise that enters each node, drawn edge after edge."""
+    def _noise(self, zeros: Features, noise: list[tuple[int, Tensor]]) -> Sums:
+        """The weighted noise that enters each node, drawn edge after edge; None without any."""
+        if not noise:
+            return None
         totals = [zeros] * self.nodes
         for target, weight in noise:
             totals[target] = totals[target] + weight * self.noise(zeros)
@@ -87,9 +118,10 @@ class SuperNet(nn.Module):
     Holds no architecture parameters: the weight of every operation comes with each call, so that it works for
     softmax mixtures and for one-hot rows alike. All batch norms but the stem's are without affine.
 
-    Edges are worked on in groups, and the convolutions of one kind of a whole group are one grouped convolution; the
-    weight of an operation is the scale of its batch norm. The result is that of the textbook supernet, where every
-    operation on every edge is a module of its own (`tests/plain_supernet.py`), several times faster.
+    On the CPU a cell is one native kernel, `zarts.kernels`. Elsewhere, and where that does not suit, edges are worked
+    on in groups: the convolutions of one kind of a whole group are one grouped convolution; the weight of an operation
+    is the scale of its batch norm. The result is that of the textbook supernet, where every operation on every edge is
+    a module of its own (`benchmarks/textbook.py`), several times faster.
 
     Args:
         space: the candidates; cells of two inputs, of the types `normal` and `reduce`.
@@ -99,6 +131,7 @@ class SuperNet(nn.Module):
         in_channels: channels of the images.
         stem: `cifar` or `imagenet`.
         generator: source of the `noise` operation; None is torch's default.
+        native: use the native kernels where they suit.
 
     Raises:
         SettingsError: a space of another form, or a number or name that cannot be used.
@@ -116,6 +149,7 @@ class SuperNet(nn.Module):
         in_channels: int = 3,
         stem: str = "cifar",
         generator: torch.Generator | None = None,
+        native: bool = True,
     ) -> None:
         super().__init__()
         if space.inputs != 2 or set(space.candidates) != {"normal", "reduce"}:
@@ -127,7 +161,7 @@ class SuperNet(nn.Module):
         self.layouts = {kind: layout(space, kind) for kind in space.shapes}
         self.stem = build_stem(stem, in_channels, 3 * channels)
         plans = plan_cells(cells, channels, 3 * channels, space.nodes, self.stem.first_larger)
-        self.cells = nn.ModuleList(MixedCell(space, plan, generator) for plan in plans)
+        self.cells = nn.ModuleList(MixedCell(space, plan, generator, native) for plan in plans)
         self.kinds = [plan.kind for plan in plans]
         self.classifier = nn.Linear(space.nodes * plans[-1].channels, num_classes)
 
@@ -151,7 +185,7 @@ class SuperNet(nn.Module):
                 raise SettingsError(
                     f"weights[{kind!r}] has shape {tuple(weights[kind].shape)}; space {self.space_name!r} needs {shape}"
                 )
-        running = {kind: route(self.layouts[kind], weights[kind]) for kind in self.shapes}
+        running = {kind: Running(self.layouts[kind], weights[kind]) for kind in self.shapes}
         before, previous = self.stem(images)
         for kind, cell in zip(self.kinds, self.cells, strict=True):
             before, previous = previous, cell(before, previous, running[kind])

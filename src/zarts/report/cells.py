@@ -15,12 +15,12 @@ from matplotlib.path import Path as Curve
 from matplotlib.textpath import TextPath
 
 from zarts.files import write_atomically
-from zarts.report.layout import INPUTS, Box, Layout, Point, Wire, lay_out
+from zarts.report.layout import DARTS_FORM, Box, Form, Layout, Point, Wire, lay_out
 from zarts.report.palette import ROLES, kind_of, label_of
 from zarts.report.svg import drawing, to_png, to_svg
-from zarts.spaces import CellGenotype, Genotype
+from zarts.spaces import SPACES, CellGenotype, Genotype
 
-__all__ = ["cell_svg", "draw_cells", "node_name"]
+__all__ = ["cell_svg", "draw_cells", "form_of", "node_name"]
 
 _FONT = 11.0
 _MARGIN = 20.0
@@ -62,19 +62,28 @@ def cell_svg(genotype: Genotype, kind: str) -> str:
         return to_svg(_draw(genotype.cells[kind], kind, genotype.space))
 
 
-def node_name(node: int) -> str:
-    """A node as the pictures call it: the inputs `cₖ₋₂` and `cₖ₋₁`, then the numbers of the genotype, from 2."""
-    return _INPUT_NAMES[node] if node < INPUTS else str(node)
+def form_of(space: str) -> Form:
+    """The form of a space's cells; that of DARTS for a space which is not known."""
+    known = SPACES.get(space)
+    return Form(known.inputs, known.skeleton == "darts") if known else DARTS_FORM
+
+
+def node_name(node: int, inputs: int) -> str:
+    """A node as the pictures call it: the inputs `cₖ₋₂` and `cₖ₋₁`, or `cₖ₋₁` alone, then the genotype's numbers."""
+    return _INPUT_NAMES[node - inputs] if node < inputs else str(node)
 
 
 def _draw(cell: CellGenotype, kind: str, space: str) -> Figure:
-    """The figure of a cell. Only inside `drawing`."""
+    """The figure of a cell; `none` is no edge. Only inside `drawing`."""
+    form = form_of(space)
+    cell = tuple(tuple(choice for choice in choices if choice.op != "none") for choices in cell)
     ops = {
         (node, slot): choice.op
-        for node, choices in enumerate(cell, start=INPUTS)
+        for node, choices in enumerate(cell, start=form.inputs)
         for slot, choice in enumerate(choices)
     }
-    layout = lay_out(cell, pill_width=max([72.0, *(_text_width(label_of(op)) + 18.0 for op in ops.values())]))
+    widths = [_text_width(label_of(op)) + 18.0 for op in ops.values()]
+    layout = lay_out(cell, max([72.0, *widths]), form)
     width, height = layout.width + 2 * _MARGIN, layout.height + 2 * _MARGIN + _TITLE
     figure = Figure(figsize=(width / _POINTS_PER_INCH, height / _POINTS_PER_INCH), dpi=_POINTS_PER_INCH)
     figure.set_facecolor(ROLES["paper"].light)
@@ -88,7 +97,7 @@ def _draw(cell: CellGenotype, kind: str, space: str) -> Figure:
         _draw_wire(axes, wire, None if wire.target is None else ops[wire.target, wire.slot])
     for (node, slot), pill in layout.pills.items():
         _draw_pill(axes, (node, slot), pill, layout.nodes[node], ops[node, slot])
-    _draw_nodes(axes, layout)
+    _draw_nodes(axes, layout, form)
     return figure
 
 
@@ -152,10 +161,10 @@ def _draw_pill(axes: Axes, place: tuple[int, int], pill: Box, node: Box, op: str
     )
 
 
-def _draw_nodes(axes: Axes, layout: Layout) -> None:
+def _draw_nodes(axes: Axes, layout: Layout, form: Form) -> None:
     node_face, edge = ROLES["node"].light, ROLES["muted"].light
     for node, box in layout.nodes.items():
-        if node < INPUTS:
+        if node < form.inputs:
             axes.add_artist(_rounded(box, 6.0, facecolor=node_face, edgecolor=edge, gid=f"node-{node}"))
         else:
             circle = Circle((box.x, box.y), box.width / 2, facecolor=node_face, edgecolor=edge, linewidth=1.1, zorder=3)
@@ -164,8 +173,8 @@ def _draw_nodes(axes: Axes, layout: Layout) -> None:
         axes.text(
             box.x,
             box.y,
-            node_name(node),
-            fontsize=_FONT + 2.0 * (node < INPUTS),
+            node_name(node, form.inputs),
+            fontsize=_FONT + 2.0 * (node < form.inputs),
             ha="center",
             va="center_baseline",
             zorder=4,
@@ -173,16 +182,16 @@ def _draw_nodes(axes: Axes, layout: Layout) -> None:
         )
     out = layout.output
     axes.add_artist(_rounded(out, 6.0, facecolor=node_face, edgecolor=edge, gid="output"))
-    muted = ROLES["muted"].light
-    axes.text(
-        out.x, out.y - 7.0, "cₖ", fontsize=_FONT + 2.0, ha="center", va="center_baseline", zorder=4, gid="name-output"
-    )
+    name_y = out.y - 7.0 if form.concat else out.y
+    axes.text(out.x, name_y, "cₖ", fontsize=_FONT + 2.0, ha="center", va="center_baseline", zorder=4, gid="name-output")
+    if not form.concat:
+        return
     axes.text(
         out.x,
         out.y + 9.0,
         "concat",
         fontsize=9.0,
-        color=muted,
+        color=ROLES["muted"].light,
         ha="center",
         va="center_baseline",
         zorder=4,

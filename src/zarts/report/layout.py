@@ -17,10 +17,7 @@ from zarts.errors import RunError
 from zarts.report.order import Item, Segment, best_orders
 from zarts.spaces import CellGenotype
 
-__all__ = ["INPUTS", "Box", "Layout", "Point", "Wire", "lay_out"]
-
-INPUTS = 2
-"""Cell inputs: nodes 0 and 1 of a genotype."""
+__all__ = ["DARTS_FORM", "Box", "Form", "Layout", "Point", "Wire", "lay_out"]
 
 Point = tuple[float, float]
 
@@ -37,6 +34,16 @@ _CANDIDATES = 4  # orders that are tried out
 _SWEEPS = 15  # there and back
 _STILL = 0.05  # points: less movement in a sweep is none
 _SOFTNESS = (8.0, 3.0, 1.0, 0.5, 0.25)  # points: rises below it count as straight; one round each
+
+
+class Form(NamedTuple):
+    """How many of a cell's nodes are its inputs, and whether its output is all others side by side or the last one."""
+
+    inputs: int
+    concat: bool
+
+
+DARTS_FORM = Form(2, concat=True)
 
 
 class Box(NamedTuple):
@@ -75,17 +82,18 @@ class Layout:
     wires: tuple[Wire, ...]
 
 
-def lay_out(cell: CellGenotype, pill_width: float) -> Layout:
+def lay_out(cell: CellGenotype, pill_width: float, form: Form = DARTS_FORM) -> Layout:
     """Place a cell.
 
     Args:
         cell: for each intermediate node its operations and their sources.
         pill_width: width of the widest label with its margins, in points.
+        form: its inputs and its output.
 
     Raises:
         RunError: an edge that does not come from an earlier node.
     """
-    graph = _Graph(cell)
+    graph = _Graph(cell, form)
     placed = [(order, graph.heights(order)) for order in best_orders(graph.layers, graph.segments)[:_CANDIDATES]]
     order, y = min(placed, key=lambda pair: graph.length(*pair))
     return _assemble(graph, order, y, pill_width)
@@ -97,24 +105,25 @@ class _Graph:
     An item `(node, None)` is a block, `(wire, column)` the lane of a wire in that column.
     """
 
-    def __init__(self, cell: CellGenotype) -> None:
-        self.cell = cell
-        depth = dict.fromkeys(range(INPUTS), 0)
-        for node, choices in enumerate(cell, start=INPUTS):
+    def __init__(self, cell: CellGenotype, form: Form) -> None:
+        self.cell, self.inputs = cell, form.inputs
+        depth = dict.fromkeys(range(self.inputs), 0)
+        for node, choices in enumerate(cell, start=self.inputs):
             for choice in choices:
                 if not 0 <= choice.source < node:
                     raise RunError(
                         f"cell: node {node} has source {choice.source}; expected an earlier node, 0 to {node - 1}"
                     )
             depth[node] = 1 + max((depth[choice.source] for choice in choices), default=0)
-        self.output = INPUTS + len(cell)
+        self.output = self.inputs + len(cell)
+        outputs = range(self.inputs if form.concat else self.output - 1, self.output)
         depth[self.output] = 1 + max(depth.values())
         self.depth = depth
         self.ends = [
             (choice.source, node, slot)
-            for node, choices in enumerate(cell, start=INPUTS)
+            for node, choices in enumerate(cell, start=self.inputs)
             for slot, choice in enumerate(choices)
-        ] + [(node, self.output, slot) for slot, node in enumerate(range(INPUTS, self.output))]
+        ] + [(node, self.output, slot) for slot, node in enumerate(outputs)]
         self.layers: list[list[Item]] = [[] for _ in range(depth[self.output] + 1)]
         for node, column in depth.items():
             self.layers[column].append((node, None))
@@ -131,11 +140,11 @@ class _Graph:
         node, lane = item
         if lane is not None:
             return _LANE
-        if node < INPUTS:
+        if node < self.inputs:
             return _INPUT[1]
         if node == self.output:
             return max(46.0, _PORT * (len(self.cell) + 1))
-        pills = max(1, len(self.cell[node - INPUTS]))
+        pills = max(1, len(self.cell[node - self.inputs]))
         return pills * _PILL_HEIGHT + (pills - 1) * _PILL_GAP
 
     def ports(self, order: Sequence[Sequence[Item]]) -> list[float]:
@@ -242,8 +251,8 @@ def _assemble(graph: _Graph, order: Sequence[Sequence[Item]], y: dict[Item, floa
         left.append(left[-1] + width + min(92.0, 40.0 + 0.3 * rise))
     right = [x + width for x, width in zip(left, widths, strict=True)]
 
-    nodes = {node: Box(_INPUT[0] / 2, y[node, None], *_INPUT) for node in range(INPUTS)}
-    for node in range(INPUTS, graph.output):
+    nodes = {node: Box(_INPUT[0] / 2, y[node, None], *_INPUT) for node in range(graph.inputs)}
+    for node in range(graph.inputs, graph.output):
         nodes[node] = Box(right[graph.depth[node]] - _NODE / 2, y[node, None], _NODE, _NODE)
     output = (graph.output, None)
     pills: dict[tuple[int, int], Box] = {}

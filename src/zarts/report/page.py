@@ -9,10 +9,9 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 from zarts.files import write_atomically
-from zarts.report.cells import cell_svg, node_name
+from zarts.report.cells import cell_svg, form_of, node_name
 from zarts.report.curves import draw_curves
 from zarts.report.facts import RunFiles, facts, read_run, show
-from zarts.report.layout import INPUTS
 from zarts.report.palette import ROLES, kind_of, label_of
 from zarts.report.svg import inline
 from zarts.spaces import Genotype
@@ -98,10 +97,14 @@ def _title(run: RunFiles) -> str:
 
 def _cells(genotype: Genotype) -> list[_Cell]:
     found = []
+    inputs = form_of(genotype.space).inputs
     for index, (kind, nodes) in enumerate(genotype.cells.items()):
         rows = [
-            _Row(node_name(node), [(label_of(op), node_name(source), kind_of(op).role) for op, source in choices])
-            for node, choices in enumerate(nodes, start=INPUTS)
+            _Row(
+                node_name(node, inputs),
+                [(label_of(op), node_name(source, inputs), kind_of(op).role) for op, source in choices],
+            )
+            for node, choices in enumerate(nodes, start=inputs)
         ]
         title = _CELL_TITLES.get(kind, f"{kind} cell")
         svg = inline(cell_svg(genotype, kind), f"cell-{index}", f"{title}: the list of its operations follows")

@@ -53,6 +53,7 @@ _KINDS = {
     "avg_pool": Kind("pool"),
     "skip_connect": Kind("skip", (5.0, 2.6)),
     "noise": Kind("other", (1.4, 2.2)),
+    "nor_conv": Kind("sep"),
 }
 _OTHER = Kind("other")
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from zarts.errors import SettingsError, unknown
 from zarts.spaces.darts import DARTS, DARTS_ZERO, S1, S2, S3, S4
 from zarts.spaces.genotype import CellGenotype, Choice, Genotype
+from zarts.spaces.nasbench201 import NASBENCH201
 from zarts.spaces.published import published, published_sources
 from zarts.spaces.space import PARAMETERLESS, Edge, Space
 
@@ -21,7 +22,7 @@ __all__ = [
     "published_sources",
 ]
 
-SPACES: dict[str, Space] = {space.name: space for space in (DARTS, DARTS_ZERO, S1, S2, S3, S4)}
+SPACES: dict[str, Space] = {space.name: space for space in (DARTS, DARTS_ZERO, S1, S2, S3, S4, NASBENCH201)}
 
 
 def get_space(name: str) -> Space:

@@ -24,7 +24,7 @@ class Choice(NamedTuple):
 
 
 CellGenotype = tuple[tuple[Choice, ...], ...]
-"""For each intermediate node, in node order, its chosen incoming edges, strongest first."""
+"""For each intermediate node, in node order, its chosen incoming edges: strongest first, or all by source."""
 
 
 @dataclass(frozen=True)
@@ -33,8 +33,8 @@ class Genotype:
 
     Args:
         space: name of the search space that it belongs to.
-        cells: cell type (`normal`, `reduce`) to the choices of its nodes. Nodes are numbered as in
-            the paper: 0 and 1 are the cell's inputs, the first intermediate node is 2.
+        cells: cell type (`normal`, `reduce`) to the choices of its nodes. Nodes are numbered as in the
+            papers: first the cell's inputs (0 and 1, or 0 alone), then the intermediate nodes.
     """
 
     space: str

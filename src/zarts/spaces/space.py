@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
+from typing import Any
 
 import torch
 from jaxtyping import Float
@@ -28,7 +29,6 @@ class Space:
 
     A cell has `inputs` input nodes and `nodes` intermediate nodes; every intermediate node has an edge
     from every earlier node, ordered by target and then by source (14 edges for 2 inputs and 4 nodes).
-    The cell's output is the concatenation of its intermediate nodes.
 
     Args:
         name: the name in the registry.
@@ -37,7 +37,11 @@ class Space:
         source: where the space was published.
         inputs: number of input nodes.
         nodes: number of intermediate nodes.
-        keep: how many incoming edges of a node the derived cell keeps.
+        keep: how many incoming edges of a node the derived cell keeps, each with an operation other than `none`;
+            None: all of them, `none` being an operation like any other.
+        skeleton: the network that the cells stand in: `darts` (stacked cells, each sees the two before it, its output
+            is the concatenation of its intermediate nodes) or `nasbench201` (stages of cells between residual
+            blocks, each sees the one before it, its output is its last node).
     """
 
     name: str
@@ -45,7 +49,8 @@ class Space:
     source: str
     inputs: int = 2
     nodes: int = 4
-    keep: int = 2
+    keep: int | None = 2
+    skeleton: str = "darts"
 
     def __post_init__(self) -> None:
         for kind, edges in self.candidates.items():
@@ -56,8 +61,8 @@ class Space:
                 )
         object.__setattr__(self, "candidates", MappingProxyType(dict(self.candidates)))
 
-    def __reduce__(self) -> tuple[type[Space], tuple[str, dict[str, tuple[tuple[str, ...], ...]], str, int, int, int]]:
-        return Space, (self.name, dict(self.candidates), self.source, self.inputs, self.nodes, self.keep)
+    def __reduce__(self) -> tuple[type[Space], tuple[Any, ...]]:
+        return Space, tuple({**vars(self), "candidates": dict(self.candidates)}.values())
 
     def __hash__(self) -> int:
         return hash(self.name)
@@ -77,6 +82,18 @@ class Space:
         """Length of the flat alpha vector."""
         return sum(edges * ops for edges, ops in self.shapes.values())
 
+    @property
+    def operations(self) -> tuple[str, ...]:
+        """All candidate operations, each once."""
+        return tuple(dict.fromkeys(op for edges in self.candidates.values() for edge in edges for op in edge))
+
+    def allowed(self, kind: str) -> dict[Edge, tuple[str, ...]]:
+        """For each edge of a cell type the operations that a derived cell may have on it."""
+        lists = self.candidates[kind]
+        if self.keep is not None:
+            lists = tuple(tuple(op for op in ops if op != "none") for ops in lists)
+        return dict(zip(self.edges, lists, strict=True))
+
     def split(self, flat: Float[Tensor, " d"]) -> dict[str, Float[Tensor, "edges ops"]]:
         """The flat vector as one matrix per cell type (views, in the order of `shapes`).
 
@@ -95,33 +112,36 @@ class Space:
         """The discrete cells of the strongest operations.
 
         For each node, incoming edges are ranked by their strongest operation, `none` left aside, and
-        the `keep` strongest edges stay, strongest first, each with that operation. Equal strengths keep
-        the lower index.
+        the `keep` strongest edges stay, strongest first, each with that operation. Where all are kept, each
+        has its strongest operation, `none` or not, in the order of the sources. Equal strengths keep the
+        lower index.
 
         Args:
             weights: for each cell type the weight of every (edge, operation), for example a softmax.
 
-        Source: Liu et al., DARTS (ICLR 2019), section 2.4.
+        Source: Liu et al., DARTS (ICLR 2019), section 2.4; Dong and Yang, NAS-Bench-201 (ICLR 2020).
         Differs: from the released code of DARTS-like spaces with other lists on every edge, which look for
             `none` in the list of the wrong edge.
         """
         return Genotype(self.name, {kind: self._derive_cell(kind, weights[kind]) for kind in self.candidates})
 
     def _derive_cell(self, kind: str, weights: Float[Tensor, "edges ops"]) -> CellGenotype:
-        rows = weights.detach().cpu().tolist()
+        rows = dict(zip(self.edges, weights.detach().cpu().tolist(), strict=True))
+        names = dict(zip(self.edges, self.candidates[kind], strict=True))
         incoming: dict[int, list[tuple[float, Choice]]] = {}
-        for (node, source), ops, row in zip(self.edges, self.candidates[kind], rows, strict=True):
-            strength, op = max(
-                ((w, op) for w, op in zip(row, ops, strict=True) if op != "none"), key=lambda pair: pair[0]
-            )
+        for (node, source), allowed in self.allowed(kind).items():
+            pairs = zip(rows[node, source], names[node, source], strict=True)
+            strength, op = max(((w, op) for w, op in pairs if op in allowed), key=lambda pair: pair[0])
             incoming.setdefault(node, []).append((strength, Choice(op, source)))
+        if self.keep is None:
+            return tuple(tuple(choice for _, choice in edges) for edges in incoming.values())
         return tuple(
             tuple(choice for _, choice in sorted(edges, key=lambda pair: -pair[0])[: self.keep])
             for edges in incoming.values()
         )
 
     def random(self, generator: torch.Generator) -> Genotype:
-        """A genotype drawn uniformly: `keep` different inputs a node, one operation (not `none`) an edge.
+        """A genotype drawn uniformly: `keep` different inputs a node, one of the allowed operations an edge.
 
         Args:
             generator: the source of randomness, on the CPU.
@@ -131,12 +151,12 @@ class Space:
             return int(torch.randint(n, (1,), generator=generator))
 
         cells: dict[str, CellGenotype] = {}
-        for kind, candidates in self.candidates.items():
-            choices = dict(zip(self.edges, candidates, strict=True))
+        for kind in self.candidates:
+            allowed = self.allowed(kind)
             nodes = []
             for node in range(self.inputs, self.inputs + self.nodes):
                 sources = sorted(torch.randperm(node, generator=generator)[: self.keep].tolist())
-                ops = [[op for op in choices[node, source] if op != "none"] for source in sources]
+                ops = [allowed[node, source] for source in sources]
                 nodes.append(tuple(Choice(op[pick(len(op))], source) for op, source in zip(ops, sources, strict=True)))
             cells[kind] = tuple(nodes)
         return Genotype(self.name, cells)
@@ -154,19 +174,22 @@ class Space:
                 f"{where}: has cells {sorted(genotype.cells)}; space {self.name!r} has {sorted(self.candidates)}"
             )
         for kind, nodes in genotype.cells.items():
-            choices = dict(zip(self.edges, self.candidates[kind], strict=True))
+            allowed = self.allowed(kind)
             if len(nodes) != self.nodes:
                 raise RunError(f"{where}: cell {kind!r} has {len(nodes)} nodes; space {self.name!r} has {self.nodes}")
             for node, chosen in enumerate(nodes, start=self.inputs):
                 sources = [choice.source for choice in chosen]
-                if len(set(sources)) != len(sources) or len(sources) != min(self.keep, node):
-                    raise RunError(
-                        f"{where}: node {node} of cell {kind!r} has inputs {sources}; expected {self.keep} different"
-                    )
+                self._check_sources(sources, node, f"{where}: node {node} of cell {kind!r}")
                 for op, source in chosen:
-                    if op not in choices.get((node, source), ()) or op == "none":
-                        known = [o for o in choices.get((node, source), ()) if o != "none"]
+                    if op not in allowed.get((node, source), ()):
+                        known = list(allowed.get((node, source), ()))
                         raise RunError(
                             f"{where}: cell {kind!r} has {op!r} on edge {node}<-{source}; "
                             f"space {self.name!r} allows {known or 'no such edge'}"
                         )
+
+    def _check_sources(self, sources: list[int], node: int, where: str) -> None:
+        if self.keep is None and sources != list(range(node)):
+            raise RunError(f"{where} has inputs {sources}; expected all earlier nodes, {list(range(node))}")
+        if self.keep is not None and (len(set(sources)) != len(sources) or len(sources) != min(self.keep, node)):
+            raise RunError(f"{where} has inputs {sources}; expected {self.keep} different")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 import torch
@@ -34,17 +34,27 @@ def test_batches(images: ImageSet, card: ModelCard, device: torch.device) -> Bat
     )
 
 
+def _plain(network: nn.Module, images: Tensor) -> Tensor:
+    logits: Tensor = network(images)
+    return logits
+
+
 @torch.no_grad()
-def accuracy(network: nn.Module, batches: Batches) -> float:
+def accuracy(network: nn.Module, batches: Batches, passes: Callable[..., Tensor] = _plain) -> float:
     """Percentage of images whose largest logit is that of their class; the mode is put back afterwards.
 
     The operation `noise` draws when testing too: here it draws the same every time, so that the file of a network
     has the accuracy that its training ended with.
+
+    Args:
+        network: gives logits.
+        batches: of images in order, and their classes.
+        passes: runs the network on a batch.
     """
     training = network.training
     network.eval()
     with _same_noise(network):
-        correct: list[Tensor] = [(network(images).argmax(1) == labels).sum() for images, labels in batches]
+        correct: list[Tensor] = [(passes(network, images).argmax(1) == labels).sum() for images, labels in batches]
     total = sum(len(labels) for _, labels in batches)
     network.train(training)
     return 100 * int(torch.stack(correct).sum()) / total

@@ -25,6 +25,8 @@ from zarts.engine import (
     Listener,
     Loop,
     Meter,
+    Passes,
+    Rehearsal,
     Run,
     augmentation,
     choose_device,
@@ -77,6 +79,7 @@ def retrain(
     *,
     resume: bool = False,
     listener: Listener | None = None,
+    rehearsal: Rehearsal | None = None,
 ) -> RetrainResult:
     """Train the network of `genotype` on all training images, and test it.
 
@@ -87,6 +90,7 @@ def retrain(
             for testing.
         resume: go on from the run's checkpoint if it has one.
         listener: hears every event; beside the logged ones also `step`, after each weight step.
+        rehearsal: does a few of the steps instead of all.
 
     Raises:
         Interrupted: Ctrl-C or SIGTERM; the state is saved and the run can be resumed.
@@ -97,7 +101,10 @@ def retrain(
         return _read_result(run)
     with torch_threads(settings.threads):
         job = _Training(settings, genotype, run, listener or (lambda event: None))
-        job.loop.run(job, resume=resume)
+        if rehearsal is None:
+            job.loop.run(job, resume=resume)
+        else:
+            rehearsal.run(job)
         job.write_result()
     return _read_result(run)
 
@@ -108,6 +115,8 @@ class _Training(Job):
     def __init__(self, settings: RetrainSettings, genotype: Genotype, run: Run, listener: Listener) -> None:
         self.settings, self.run = settings, run
         self.device = choose_device(settings.device)
+        noise = any(genotype.count(kind, frozenset({"noise"})) for kind in genotype.cells)
+        self.passes = Passes(settings, self.device, draws=noise or settings.drop_path > 0)
         data = load_images(settings, run, self.device, listener)
         size = data.image_size
         self.card = ModelCard(
@@ -152,14 +161,18 @@ class _Training(Job):
         self.network.train()
 
     @override
+    def phase(self, epoch: int, step: int) -> str:
+        return "weight step"
+
+    @override
     def step(self, epoch: int, step: int) -> tuple[Tensor, Tensor, int]:
         settings = self.settings
         images, labels = self.train[epoch * len(self.train) + step]
         if settings.auxiliary_weight > 0:
-            logits, auxiliary = self.network.forward_with_auxiliary(images)
+            logits, auxiliary = self.passes(self.network.forward_with_auxiliary, images)
             extra = settings.auxiliary_weight * self._loss(auxiliary, labels)
         else:
-            logits, extra = self.network(images), torch.zeros((), device=self.device)
+            logits, extra = self.passes(self.network, images), torch.zeros((), device=self.device)
         loss = self._loss(logits, labels)
         if not loss.isfinite():
             raise DivergedError(self._advice("training loss", loss, epoch))
@@ -178,12 +191,12 @@ class _Training(Job):
         )
 
     def _loss(self, logits: Tensor, labels: Tensor) -> Tensor:
-        return F.cross_entropy(logits, labels, label_smoothing=self.settings.label_smoothing)
+        return F.cross_entropy(logits.float(), labels, label_smoothing=self.settings.label_smoothing)
 
     @override
     def end_epoch(self, epoch: int, meter: Meter) -> None:
         start = time.perf_counter()
-        tested = accuracy(self.network, self.test)
+        tested = accuracy(self.network, self.test, self.passes)
         meter.seconds += time.perf_counter() - start
         self.loop.log(
             {

@@ -4,12 +4,12 @@ import os
 import signal
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
-from test_processes import LONG, straight, wait_for_lines  # noqa: F401
 
 import zarts
-from small import SMALL, finish, leftovers, options, outcome, start
+from small import LONG, SMALL, finish, leftovers, options, outcome, start, wait_for_lines
 from zarts.files import read_mapping
 
 pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("no_pictures")]
@@ -18,7 +18,7 @@ pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("no_pictures")]
 def ranks_of(process):
     """Process numbers of the ranks that a process has started, by rank."""
     children = subprocess.run(["pgrep", "-P", str(process.pid)], capture_output=True, text=True, check=True).stdout
-    facts = {pid: open(f"/proc/{pid}/environ").read().split("\0") for pid in children.split()}  # noqa: PTH123, SIM115
+    facts = {pid: Path(f"/proc/{pid}/environ").read_text().split("\0") for pid in children.split()}
     return {int(word[5:]): int(pid) for pid, words in facts.items() for word in words if word.startswith("RANK=")}
 
 
@@ -34,7 +34,7 @@ def test_two_ranks_equal_one(tmp_path):
     assert leftovers(tmp_path / "two") == []
 
 
-def test_stopped_on_two_ranks_and_resumed_on_one(tmp_path, command, straight):  # noqa: F811
+def test_stopped_on_two_ranks_and_resumed_on_one(tmp_path, command, straight):
     run = tmp_path / "run"
     process = start("search", *options(LONG), "--devices", 2, "--out", run)
     wait_for_lines(process, run / "metrics.jsonl", 3)
@@ -48,7 +48,7 @@ def test_stopped_on_two_ranks_and_resumed_on_one(tmp_path, command, straight):  
     assert outcome(run) == outcome(straight.run)
 
 
-def test_a_rank_is_killed_and_the_run_goes_on_with_another_number(tmp_path, command, straight):  # noqa: F811
+def test_a_rank_is_killed_and_the_run_goes_on_with_another_number(tmp_path, command, straight):
     run = tmp_path / "run"
     process = start("search", *options({**LONG, "samples": 2}), "--devices", 2, "--out", run)
     wait_for_lines(process, run / "metrics.jsonl", 2)
@@ -63,8 +63,8 @@ def test_a_rank_is_killed_and_the_run_goes_on_with_another_number(tmp_path, comm
     assert outcome(run) == outcome(straight.run)
 
 
-def test_two_machines_go_on_with_a_run_of_one(tmp_path, straight):  # noqa: F811
-    """Two torchruns on this machine, as if they were two; with SIGTERM to a rank of one that had none before."""
+def test_two_machines_go_on_with_a_run_of_one(tmp_path, straight):
+    """Two torchruns on this machine, as if each had one of its own."""
     run = tmp_path / "run"
     process = start("search", *options(LONG), "--out", run)
     wait_for_lines(process, run / "metrics.jsonl", 3)

@@ -1,0 +1,175 @@
+"""What is timed: a table of cases, each a weight step of a textbook supernet and the same step of the product's one.
+
+A new row is one more entry of `CASES`. All its members can be pickled, for memory is measured in other processes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from functools import partial
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+from torch.utils.flop_counter import FlopCounterMode
+
+from benchmarks.textbook import PlainSuperNet
+from zarts.bilevel import Batch, Bilevel, Outcome
+from zarts.config import SearchSettings
+from zarts.engine.setup import sgd
+from zarts.nets import SuperNet, seeded
+from zarts.relax import softmax
+from zarts.spaces import get_space
+
+__all__ = ["CASES", "Case", "Size", "Step", "case", "fast_problem", "fast_step", "forward_flops", "plain_step"]
+
+Step = Callable[[], object]
+Weights = Mapping[str, Tensor]
+CLASSES = 10
+
+
+@dataclass(frozen=True)
+class Size:
+    """A supernet and its batch.
+
+    Args:
+        space: name of the space.
+        channels: channels of a node in the first cells.
+        cells: number of cells.
+        batch: number of images.
+        side: side of an image in pixels.
+        stem: name of the stem.
+    """
+
+    space: str
+    channels: int
+    cells: int
+    batch: int
+    side: int
+    stem: str = "cifar"
+
+    @property
+    def net(self) -> dict[str, Any]:
+        """What a supernet is built with, beside its space."""
+        return {"channels": self.channels, "cells": self.cells, "num_classes": CLASSES, "stem": self.stem}
+
+    def __str__(self) -> str:
+        return (
+            f"{self.space}, {self.channels} channels, {self.cells} cells, batch {self.batch}, {self.side}×{self.side}"
+        )
+
+
+@dataclass(frozen=True)
+class Case:
+    """A row of the benchmark.
+
+    Args:
+        what: for the reader.
+        plain: builds the textbook's step.
+        fast: builds the product's step.
+        flops: floating-point operations of a forward pass: of the textbook's convolutions, and of those among them
+            that the product must run.
+    """
+
+    what: str
+    plain: Callable[[], Step]
+    fast: Callable[[], Step]
+    flops: Callable[[], tuple[int, int]]
+
+
+def data(size: Size) -> Batch:
+    """A batch of random images and labels, always the same."""
+    generator = torch.Generator().manual_seed(0)
+    images = torch.randn(size.batch, 3, size.side, size.side, generator=generator)
+    return images, torch.randint(CLASSES, (size.batch,), generator=generator)
+
+
+def architecture(space: str) -> Tensor:
+    """Flat alpha at the start of a search."""
+    return 1e-3 * torch.randn(get_space(space).dimension, generator=torch.Generator().manual_seed(0))
+
+
+def mixture(space: str) -> Weights:
+    """The weights of all operations at the start of a search."""
+    return softmax(get_space(space).split(architecture(space)))
+
+
+def single_path(space: str) -> Weights:
+    """One operation an edge, each of them on its share of the edges, in turn."""
+    return {kind: torch.eye(ops)[torch.arange(edges) % ops] for kind, (edges, ops) in get_space(space).shapes.items()}
+
+
+def plain_net(size: Size) -> PlainSuperNet:
+    """The textbook supernet."""
+    with seeded(0):
+        return PlainSuperNet(get_space(size.space), **size.net)
+
+
+def plain_step(size: Size) -> Step:
+    """The textbook's weight step, as one would write it."""
+    net, weights, (images, labels) = plain_net(size), mixture(size.space), data(size)
+    optimizer = torch.optim.SGD(net.parameters(), lr=0.025, momentum=0.9, weight_decay=3e-4)
+
+    def step() -> None:
+        optimizer.zero_grad()
+        functional.cross_entropy(net(images, weights), labels).backward()
+        nn.utils.clip_grad_norm_(net.parameters(), 5.0)
+        optimizer.step()
+
+    return step
+
+
+def fast_problem(size: Size, *, one_path: bool = False) -> Bilevel:
+    """The weights and optimizer of a search of that size; with `one_path` it runs `single_path`, whatever alpha is."""
+    space, settings = get_space(size.space), SearchSettings()
+    with seeded(0):
+        net = SuperNet(space, **size.net)
+    path = single_path(size.space) if one_path else None
+
+    def forward(alpha: Tensor, batch: Batch) -> Outcome:
+        images, labels = batch
+        logits = net(images, path or softmax(space.split(alpha)))
+        return Outcome(functional.cross_entropy(logits, labels), (logits.detach().argmax(1) == labels).sum())
+
+    return Bilevel(net, sgd(settings, net.parameters()), forward, grad_clip=settings.grad_clip)
+
+
+def fast_step(size: Size, *, one_path: bool = False) -> Step:
+    """The product's weight step."""
+    return partial(fast_problem(size, one_path=one_path).weight_step, architecture(size.space), data(size))
+
+
+def forward_flops(size: Size, *, one_path: bool = False) -> tuple[int, int]:
+    """Of the convolutions and the classifier: of the mixture, and of what must run."""
+    few = replace(size, batch=2)
+    net, (images, _) = plain_net(few), data(few)
+
+    def count(weights: Weights) -> int:
+        with FlopCounterMode(display=False) as counter, torch.no_grad():
+            net(images, weights)
+        return counter.get_total_flops() * size.batch // few.batch
+
+    mixed = count(mixture(size.space))
+    return mixed, count(single_path(size.space)) if one_path else mixed
+
+
+def case(size: Size, *, one_path: bool = False) -> Case:
+    """The textbook's mixture of all operations against the product's, or against its single path."""
+    return Case(
+        f"{size}{'; one operation an edge against all' if one_path else ''}",
+        partial(plain_step, size),
+        partial(fast_step, size, one_path=one_path),
+        partial(forward_flops, size, one_path=one_path),
+    )
+
+
+PAPER = Size("darts", channels=16, cells=8, batch=64, side=32)
+
+CASES: dict[str, Case] = {
+    "paper": case(PAPER),
+    "small": case(Size("darts", channels=4, cells=5, batch=32, side=16)),
+    "s2": case(Size("s2", channels=16, cells=8, batch=64, side=32)),
+    "one-hot": case(PAPER, one_path=True),
+}

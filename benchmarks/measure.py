@@ -1,0 +1,79 @@
+"""What a step costs: seconds, memory, and the limits of the machine to hold it against."""
+
+from __future__ import annotations
+
+import multiprocessing
+import resource
+import sys
+import time
+from collections.abc import Callable
+from concurrent.futures import ProcessPoolExecutor
+from pathlib import Path
+from typing import NamedTuple
+
+import torch
+
+__all__ = ["Seconds", "bandwidth", "in_turn", "matrix_peak", "peak_memory", "timed"]
+
+
+class Seconds(NamedTuple):
+    """Seconds by the clock and by the processors."""
+
+    wall: float
+    cpu: float
+
+
+def timed(step: Callable[[], object]) -> Seconds:
+    """What one call costs."""
+    wall, cpu = time.perf_counter(), time.process_time()
+    step()
+    return Seconds(time.perf_counter() - wall, time.process_time() - cpu)
+
+
+def in_turn(plain: Callable[[], object], fast: Callable[[], object], pairs: int) -> list[tuple[Seconds, Seconds]]:
+    """Pairs of plain and fast, in turn, after one call of each that does not count."""
+    plain(), fast()
+    return [(timed(plain), timed(fast)) for _ in range(pairs)]
+
+
+def matrix_peak(size: int = 2048, repeats: int = 10) -> float:
+    """Floating-point operations a second of the best of some products of square matrices in single precision."""
+    a, b, c = torch.rand(size, size), torch.rand(size, size), torch.empty(size, size)
+    return 2 * size**3 / min(timed(lambda: torch.mm(a, b, out=c)).wall for _ in range(repeats))
+
+
+def bandwidth(megabytes: int = 256, repeats: int = 10) -> float:
+    """Bytes a second between memory and processor: of the best of some sums of two arrays into a third."""
+    a, b, c = torch.rand(3, megabytes * 2**18)
+    return 3 * 4 * a.numel() / min(timed(lambda: torch.add(a, b, out=c)).wall for _ in range(repeats))
+
+
+def peak_memory(build: Callable[[], Callable[[], object]], threads: int) -> int:
+    """Bytes that a step needs at most beyond what is there when it is built.
+
+    Measured in a process of its own, for one that has run the other side keeps its peak.
+
+    Args:
+        build: builds the step; can be pickled.
+        threads: threads of torch.
+    """
+    spawn = multiprocessing.get_context("spawn")
+    with ProcessPoolExecutor(1, mp_context=spawn) as pool:
+        return pool.submit(_peak, build, threads).result()
+
+
+def _peak(build: Callable[[], Callable[[], object]], threads: int) -> int:
+    torch.set_num_threads(threads)
+    step = build()
+    before = _high_water()
+    step()
+    return _high_water() - before
+
+
+def _high_water() -> int:
+    """The largest resident size so far; on Linux getrusage begins with that of the process that started this one."""
+    status = Path("/proc/self/status")
+    if status.exists():
+        line = next(line for line in status.read_text().splitlines() if line.startswith("VmHWM"))
+        return int(line.split()[1]) * 1024
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)

@@ -1,0 +1,74 @@
+"""How the cost of a weight step and of a move of alpha grows with N, M, channels and batch.
+
+One of them is varied at a time, the others stay small. A move of alpha judges N candidates, each by M weight steps
+and one forward pass (a third of a step), after one gradient: N (M + 1/3) + 1 weight steps, were nothing else to do.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import statistics
+from collections.abc import Iterator, Sequence
+from functools import partial
+from typing import Any
+
+import torch
+
+from benchmarks.cases import Size, architecture, data, fast_problem
+from benchmarks.measure import in_turn
+from benchmarks.report import Report, environment, options
+from zarts.config import SearchSettings
+from zarts.updates import UPDATES
+
+__all__ = ["main"]
+
+BASE = Size("darts", channels=4, cells=5, batch=32, side=16)
+N, M = 2, 2
+GROWTH: dict[str, Sequence[int]] = {
+    "N": (2, 4, 8, 16),
+    "M": (1, 2, 5, 10),
+    "channels": (4, 8, 16, 32),
+    "batch": (16, 32, 64, 128),
+}
+COLUMNS = ["what grows", "weight step, s", "move of alpha, s", "move / step", "N (M + 1/3) + 1"]
+
+
+def points(growth: dict[str, Sequence[int]]) -> Iterator[tuple[str, Size, int, int]]:
+    """What is varied, the supernet, N and M."""
+    for name, values in growth.items():
+        for value in values:
+            size = dataclasses.replace(BASE, **{name: value}) if name in ("channels", "batch") else BASE
+            yield f"{name} = {value}", size, value if name == "N" else N, value if name == "M" else M
+
+
+def measure(size: Size, samples: int, inner_steps: int, repeats: int) -> list[Any]:
+    """Pairs of a weight step and a move of alpha, in seconds."""
+    problem, alpha, batch = fast_problem(size), architecture(size.space), data(size)
+    settings = SearchSettings(samples=samples, inner_steps=inner_steps)
+    update = UPDATES["mgs"](settings, alpha, torch.Generator().manual_seed(0))
+    move = partial(update.step, problem, [batch] * inner_steps, [batch])
+    return in_turn(partial(problem.weight_step, alpha, batch), move, repeats)
+
+
+def table(growth: dict[str, Sequence[int]], repeats: int) -> Report:
+    """Measure every point."""
+    rows, raw = [], {}
+    for name, size, samples, inner_steps in points(growth):
+        raw[name] = measure(size, samples, inner_steps, repeats)
+        step, move = (statistics.median(seconds.wall for seconds in side) for side in zip(*raw[name], strict=True))
+        ratio = statistics.median(m.wall / s.wall for s, m in raw[name])
+        expected = samples * (inner_steps + 1 / 3) + 1
+        rows.append([name, f"{step:.3g}", f"{move:.3g}", f"{ratio:.1f}", f"{expected:.1f}"])
+    note = f"Median of {repeats}. Where nothing else is said: {BASE}, N = {N}, M = {M}, optimiser MGS."
+    return Report(COLUMNS, rows, note, environment(), raw)
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """The command."""
+    args = options(__doc__ or "").parse_args(arguments)
+    torch.set_num_threads(args.threads)
+    table(GROWTH, repeats=3).publish(args.json)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,38 @@
+"""Puts the tables of `benchmarks/results/*.json` into `docs/performance.md`, each under its marker."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+from benchmarks.report import Report
+
+__all__ = ["filled", "main"]
+
+ROOT = Path(__file__).parents[1]
+PAGE = ROOT / "docs" / "performance.md"
+_BLOCK = re.compile(r"(<!-- table: (\S+) -->\n).*?(<!-- end -->)", re.DOTALL)
+
+
+def filled(page: str, results: Path) -> str:
+    """The page with the tables that are in `results` now; a table that is not there is said to be missing."""
+
+    def table(match: re.Match[str]) -> str:
+        file = results / f"{match[2]}.json"
+        text = (
+            Report.load(file).markdown()
+            if file.exists()
+            else f"**Not measured yet**: `benchmarks/results/{file.name}`."
+        )
+        return f"{match[1]}{text}\n{match[3]}"
+
+    return _BLOCK.sub(table, page)
+
+
+def main() -> None:
+    """The command."""
+    PAGE.write_text(filled(PAGE.read_text(), ROOT / "benchmarks" / "results"))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,24 @@
+"""NAS-Bench-201: the true accuracy of every cell of the space `nasbench201`, looked up in a table."""
+
+from __future__ import annotations
+
+from zarts.bench.baselines import SELECT, Row, Spread, optimum, random_cells
+from zarts.bench.lookup import Entry, Lookup, look_up
+from zarts.bench.readers import find_table, read_table
+from zarts.bench.table import DATA_SETS, Column, Table
+
+__all__ = [
+    "DATA_SETS",
+    "SELECT",
+    "Column",
+    "Entry",
+    "Lookup",
+    "Row",
+    "Spread",
+    "Table",
+    "find_table",
+    "look_up",
+    "optimum",
+    "random_cells",
+    "read_table",
+]

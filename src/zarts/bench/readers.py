@@ -1,0 +1,129 @@
+"""From a file to a table: CSV, parquet, and the official files of NATS-Bench and NAS-Bench-201."""
+
+from __future__ import annotations
+
+import csv
+import gzip
+import os
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from zarts.bench.official import read_nasbench201, read_natsbench
+from zarts.bench.table import Column, Table
+from zarts.errors import DataError
+
+__all__ = ["find_table", "read_table"]
+
+_VARIABLE = "ZARTS_DATA"
+_CSV = ("nasbench201.csv.gz", "nasbench201.csv")
+_PARQUET = "nasbench201.parquet"
+_NATS = ("NATS-tss-v1_0-3ffb9-simple", "NATS-tss-v1_0-3ffb9.pickle.pbz2")
+_PTH = ("NAS-Bench-201-v1_1-096897.pth", "NAS-Bench-201-v1_0-e61699.pth")
+_KNOWN = (*_CSV, _PARQUET, *_NATS, *_PTH)
+
+_GET = (
+    f"get {_NATS[0]} (github.com/D-X-Y/NATS-Bench), {_PTH[0]} (github.com/D-X-Y/NAS-Bench-201) or a table "
+    f"{_CSV[0]} (columns architecture, cifar10_valid_12, cifar10_test_200 and so on)"
+)
+
+
+def find_table(path: Path | None = None) -> Path:
+    """The file of the table: `path`, or the first known name in the directory that ZARTS_DATA names.
+
+    Raises:
+        DataError: there is none; the message says what to get, and where it goes.
+    """
+    given = path is not None
+    if path is None:
+        directory = os.environ.get(_VARIABLE)
+        if not directory:
+            raise DataError(f"no table of NAS-Bench-201: {_GET}; name it by --table, or its directory by {_VARIABLE}")
+        path = Path(directory)
+    path = path.expanduser()
+    if not path.exists():
+        raise DataError(f"{path}: {'--table' if given else _VARIABLE} names it, but it is not there; {_GET}")
+    if not path.is_dir() or _is_archive(path):
+        return path
+    for name in _KNOWN:
+        if (path / name).exists():
+            return path / name
+    raise DataError(f"{path}: holds none of {', '.join(_KNOWN)}; {_GET}, and put it there")
+
+
+def read_table(path: Path, *, trust: bool = False) -> Table:
+    """The table of a file.
+
+    Args:
+        path: a `.csv`, `.csv.gz` or `.parquet` file with the column `architecture`, if need be `index`, and columns
+            like `cifar10_valid_12`; the official topology file or directory of NATS-Bench; or the official `.pth`
+            file of NAS-Bench-201.
+        trust: whether a file may be unpickled, which runs whatever code is in it.
+
+    Raises:
+        DataError: the file cannot be read, or has to be unpickled and is not trusted.
+    """
+    if _is_archive(path):
+        return read_natsbench(path, trust)
+    for suffix, read in _FORMATS.items():
+        if path.name.endswith(suffix):
+            return read(path, trust)
+    raise DataError(f"{path}: not a table; expected a file {', '.join(_FORMATS)} or a directory of NATS-Bench")
+
+
+def _is_archive(path: Path) -> bool:
+    return (path / "meta.pickle.pbz2").exists()
+
+
+def _read_csv(path: Path, trust: bool) -> Table:
+    opened = gzip.open if path.suffix == ".gz" else open
+    try:
+        with opened(path, "rt", encoding="utf-8", newline="") as file:
+            header, *rows = csv.reader(file, strict=True)
+    except (OSError, EOFError, UnicodeDecodeError, csv.Error, ValueError) as error:
+        raise DataError(f"{path}: cannot be read as CSV ({error})") from error
+    for number, row in enumerate(rows, start=2):
+        if len(row) != len(header):
+            raise DataError(f"{path}, line {number}: has {len(row)} fields; the first line has {len(header)}")
+    return _from_columns(dict(zip(header, zip(*rows, strict=True), strict=False)), str(path))
+
+
+def _read_parquet(path: Path, trust: bool) -> Table:
+    try:
+        from pyarrow import ArrowException, parquet
+    except ImportError:
+        raise DataError(f"{path}: needs pyarrow: pip install 'zarts[bench]'") from None
+    try:
+        columns = parquet.read_table(path).to_pydict()
+    except (OSError, ArrowException) as error:
+        raise DataError(f"{path}: cannot be read as parquet ({' '.join(str(error).split())})") from error
+    return _from_columns(columns, str(path))
+
+
+def _from_columns(columns: Mapping[str, Sequence[Any]], where: str) -> Table:
+    """A table of the known columns; others are left alone."""
+    architectures = list(columns.get("architecture", ()))
+    indices = columns.get("index", range(len(architectures)))
+    known = {column: columns[column.name] for column in Column.every() if column.name in columns}
+    try:
+        return Table.build(
+            where,
+            [int(index) for index in indices],
+            architectures,
+            {column: [_number(value) for value in values] for column, values in known.items()},
+        )
+    except ValueError as error:
+        raise DataError(f"{where}: a number that cannot be read ({error})") from error
+
+
+def _number(value: Any) -> float:
+    return float("nan") if value in (None, "") else float(value)
+
+
+_FORMATS: dict[str, Callable[[Path, bool], Table]] = {
+    ".csv": _read_csv,
+    ".csv.gz": _read_csv,
+    ".parquet": _read_parquet,
+    ".pickle.pbz2": read_natsbench,
+    ".pth": read_nasbench201,
+}

@@ -1,0 +1,28 @@
+"""What a command will cost, for people to read."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from zarts.engine import Forecast
+
+__all__ = ["print_forecast"]
+
+
+def print_forecast(forecast: Forecast) -> None:
+    """Print the parts of the command with their times, and the whole."""
+    width = max(len(phase.name) for phase in forecast.phases)
+    for phase in forecast.phases:
+        each = phase.seconds / phase.count
+        print(f"{phase.name:{width}}  {phase.count:>8,} x {each:>9.3f} s = {phase.seconds:>11,.1f} s")
+    print(
+        f"time: {_duration(forecast.seconds)} ({forecast.seconds:,.0f} s)   memory: {forecast.peak_bytes / 1e6:,.0f} MB"
+    )
+    if forecast.parameters:
+        print(f"parameters: {forecast.parameters:,}   mult-adds an image: {forecast.mult_adds:,}")
+
+
+def _duration(seconds: float) -> str:
+    return str(timedelta(seconds=round(seconds)))

@@ -1,0 +1,90 @@
+"""Passes of batches through a network: in which precision, and whether compiled."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager, nullcontext
+from typing import Any, TypeVar
+
+import torch
+from torch import Tensor
+
+from zarts.config import CommonSettings
+from zarts.errors import SettingsError
+
+__all__ = ["Passes"]
+
+_T = TypeVar("_T")
+
+
+class Passes:
+    """Runs a network on a batch: every pass of a job goes through here.
+
+    The settings `precision` and `compile` concern the passes that are differentiated. What is only judged, a
+    candidate's loss or the test accuracy, is in float32 and by the network itself: candidates differ by less than
+    bfloat16's rounding, and the accuracy is that of the file. Weights are float32 in any case.
+
+    A compiled network is one graph for a batch size, and one for all others: operation weights always require a
+    gradient, so that all operations run, also those of weight 0.
+
+    Args:
+        settings: the precision, and whether to compile.
+        device: where the network is.
+        draws: whether the network draws random numbers.
+
+    Raises:
+        SettingsError: the precision does not work on the device; networks cannot be compiled for it, or this one not.
+    """
+
+    def __init__(self, settings: CommonSettings, device: torch.device, *, draws: bool) -> None:
+        self._device = device
+        self._mixed = settings.precision == "bf16-mixed"
+        self._compile = settings.compile
+        self._compiled: dict[Callable[..., Any], Callable[..., Any]] = {}
+        if self._mixed:
+            _try(self._multiply, device, f"precision = {settings.precision}", "take --precision 32-true")
+        if self._compile and draws:
+            raise SettingsError(
+                "compile = True: the network draws random numbers of its own (drop-path, or the operation `noise`), "
+                "which torch.compile does not trace: take --drop-path 0 and a space without noise, or --no-compile"
+            )
+        if self._compile:
+            _try(torch.compile(_square), device, "compile = True", "leave --compile out")
+
+    def __call__(self, network: Callable[..., _T], *inputs: Any) -> _T:
+        """The output of the network; of a pass with gradient in bfloat16, if the settings say so."""
+        if not torch.is_grad_enabled():
+            return network(*inputs)
+        if self._compile:
+            network = self._compiled.setdefault(network, torch.compile(network, fullgraph=True))
+            inputs = tuple(_differentiable(value) for value in inputs)
+        with self._precision():
+            return network(*inputs)
+
+    def _precision(self) -> AbstractContextManager[Any]:
+        return torch.autocast(self._device.type, torch.bfloat16) if self._mixed else nullcontext()
+
+    def _multiply(self, x: Tensor) -> Tensor:
+        with self._precision():
+            return x @ x
+
+
+def _differentiable(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return {
+            key: tensor if tensor.requires_grad else tensor.detach().requires_grad_() for key, tensor in value.items()
+        }
+    return value
+
+
+def _square(x: Tensor) -> Tensor:
+    return x * x
+
+
+def _try(function: Callable[[Tensor], Tensor], device: torch.device, setting: str, way_out: str) -> None:
+    """Whether torch can do it here is best known by torch."""
+    try:
+        function(torch.ones(2, 2, device=device, requires_grad=True)).sum().backward()  # type: ignore[no-untyped-call]
+    except RuntimeError as error:
+        reason = str(error).splitlines()[0]
+        raise SettingsError(f"{setting} does not work on {device} here ({reason}): {way_out}") from None

@@ -1,0 +1,186 @@
+"""What a command costs, from a rehearsal: everything in it is done, but of its steps and passes only a few.
+
+A job says what its steps do (`Job.phase`), and all its passes go through one place (`Job.passes`): so the rehearsal
+knows no method, no network and no formula. Each kind of step is done where it first and where it last occurs, with all
+its bookkeeping; passes beyond those that it takes to measure them are counted, and not run.
+"""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from collections.abc import Hashable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from itertools import groupby
+from statistics import mean
+
+import torch
+
+from zarts.engine.loop import Job
+from zarts.engine.memory import peak_bytes
+from zarts.engine.stand_ins import Pass, StandIns
+from zarts.nets import count_parameters
+
+__all__ = ["Forecast", "Phase", "Rehearsal"]
+
+_SECONDS = 2.0
+"""For so long a kind of step is repeated at each of its places."""
+
+_START, _EPOCH, _END = "start, images, network", "end of an epoch", "results, pictures, report"
+
+
+@dataclass(frozen=True)
+class Phase:
+    """A part of the command.
+
+    Args:
+        name: what it does.
+        count: how many times.
+        seconds: of all of them together.
+    """
+
+    name: str
+    count: int
+    seconds: float
+
+
+@dataclass(frozen=True)
+class Forecast:
+    """What the whole command will cost.
+
+    Args:
+        phases: its parts, in order.
+        peak_bytes: largest memory: of the process, or on CUDA of torch on the device.
+        parameters: of the network that is trained; 0 if none is.
+        mult_adds: multiply-adds of its convolutions and matrix products, for one image.
+    """
+
+    phases: list[Phase]
+    peak_bytes: int
+    parameters: int
+    mult_adds: int
+
+    @property
+    def seconds(self) -> float:
+        """Of the whole command."""
+        return sum(phase.seconds for phase in self.phases)
+
+
+@dataclass(frozen=True)
+class _Take:
+    """One rehearsed occurrence of a phase: the time before its first pass, and its passes."""
+
+    head: float
+    passes: list[Pass]
+
+
+class Rehearsal:
+    """Runs in the place of a job's loop; made before the job, and asked for its forecast after all is written.
+
+    Args:
+        before_seconds: what the process has taken until now, which the command will take again.
+    """
+
+    def __init__(self, before_seconds: float = 0.0) -> None:
+        self._mark = time.perf_counter() - before_seconds
+        self._counts = {_START: 1}
+        self._takes: dict[str, list[_Take]] = {}
+        self._batch: dict[str, float] = {}
+        self._device = torch.device("cpu")
+        self._stand_ins = StandIns(lambda network, *inputs: network(*inputs))
+
+    def run(self, job: Job) -> None:
+        """Do a few of the job's steps and ends of epochs; the job is good for nothing else afterwards."""
+        self._end_take(_START)
+        self._device = job.device
+        job.passes = self._stand_ins = StandIns(job.passes)
+        counts, visits = _plan(job)
+        self._batch = dict.fromkeys(counts, job.train.mean_size)
+        for epoch, group in groupby(visits, key=lambda visit: visit[0]):
+            job.begin_epoch(epoch)
+            for _, step, name in group:
+                self._visit(job, epoch, step, name, counts[name])
+            with self._take(_EPOCH):
+                job.loop.end_epoch(job)
+        self._counts |= {**counts, _EPOCH: 1 + max(epoch for epoch, _ in job.loop.places)}
+        self._begin_take()
+
+    def forecast(self) -> Forecast:
+        """The cost of the whole command."""
+        self._end_take(_END)
+        self._counts[_END] = 1
+        rates = self._rates()
+        network = self._stand_ins.network
+        return Forecast(
+            [Phase(name, self._counts[name], self._total(name, rates)) for name in self._counts if name in self._takes],
+            peak_bytes(self._device),
+            0 if network is None else count_parameters(network, auxiliary=True),
+            self._stand_ins.mult_adds(),
+        )
+
+    def _visit(self, job: Job, epoch: int, step: int, name: str, count: int) -> None:
+        """Do a step at its place, again and again while that is quick."""
+        end = time.perf_counter() + _SECONDS
+        while True:
+            job.loop.move_to(epoch, step)
+            with self._take(name):
+                job.loop.do_step(job)
+            if time.perf_counter() > end or len(self._takes[name]) >= count:
+                return
+
+    @contextmanager
+    def _take(self, name: str) -> Iterator[None]:
+        self._begin_take()
+        yield
+        self._end_take(name)
+
+    def _begin_take(self) -> None:
+        self._mark = time.perf_counter()
+        self._stand_ins.taken = []
+
+    def _end_take(self, name: str) -> None:
+        passes = self._stand_ins.taken
+        self._stand_ins.close(self._device)
+        head = (passes[0].start if passes else time.perf_counter()) - self._mark
+        self._takes.setdefault(name, []).append(_Take(head, passes))
+
+    def _rates(self) -> dict[Hashable, float]:
+        """Seconds an image of each kind of pass; first takes, which warm up, count only where there are no others."""
+        rates: dict[Hashable, float] = {}
+        for warm in (False, True):
+            run: dict[Hashable, list[Pass]] = {}
+            for takes in self._takes.values():
+                for take in takes[1:] if warm else takes:
+                    for p in take.passes:
+                        if p.run:
+                            run.setdefault(p.kind, []).append(p)
+            rates |= {kind: sum(p.seconds for p in ps) / sum(p.images for p in ps) for kind, ps in run.items()}
+        return rates
+
+    def _total(self, name: str, rates: dict[Hashable, float]) -> float:
+        """All occurrences of a phase: the first, with its warm-up, and the others."""
+        first, *others = [self._seconds(take, rates, self._batch.get(name)) for take in self._takes[name]]
+        return first + (self._counts[name] - 1) * mean(others or [first])
+
+    @staticmethod
+    def _seconds(take: _Take, rates: dict[Hashable, float], batch: float | None) -> float:
+        """A take with all its passes, as if each had `batch` images, the mean over an epoch, if that is given."""
+        return take.head + sum(
+            (p.seconds / p.images if p.run else rates[p.kind]) * (batch or p.images) for p in take.passes
+        )
+
+
+def _plan(job: Job) -> tuple[Counter[str], list[tuple[int, int, str]]]:
+    """How many steps of each kind there are, and epoch, step and kind of the first and of the last epoch with one."""
+    counts: Counter[str] = Counter()
+    first: dict[str, tuple[int, int]] = {}
+    last: dict[str, tuple[int, int]] = {}
+    for epoch, step in job.loop.places:
+        name = job.phase(epoch, step)
+        counts[name] += 1
+        first.setdefault(name, (epoch, step))
+        if name not in last or last[name][0] < epoch:
+            last[name] = (epoch, step)
+    places = [(*place, name) for name in counts for place in (first[name], last[name])[: counts[name]]]
+    return counts, sorted(places)

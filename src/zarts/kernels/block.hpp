@@ -1,0 +1,194 @@
+// ReLU, depthwise convolution, 1×1 convolution: the part of a block before its batch norm, and that norm's arithmetic.
+#pragma once
+
+#include "rows.hpp"
+
+namespace zarts {
+
+constexpr double kEpsilon = 1e-5, kMomentum = 0.1;  // of batch norms, as in torch
+
+// A batch norm without affine, times a weight: z * scale + shift, channel by channel.
+struct Norm {
+    Array scale, shift;
+
+    explicit Norm(double weight) : scale(kChannels, Real(weight)), shift(kChannels, Real(0)) {}
+    Norm(double weight, const Real* mean, const Real* rstd) : Norm(weight) {
+        for (Int c = 0; c < kChannels; ++c) {
+            scale[c] = weight * rstd[c];
+            shift[c] = -weight * rstd[c] * mean[c];
+        }
+    }
+};
+
+// The batch's mean and 1 / standard deviation; the running statistics move towards them.
+inline void settle(const Sums& sums, double count, Real* mean, Real* rstd, Real* running_mean, Real* running_var) {
+    for (Int c = 0; c < kChannels; ++c) {
+        const double m = sums.first(c) / count, difference = sums.second(c) / count - m * m;
+        const double var = difference < 0 ? 0 : difference;  // a NaN stays one
+        mean[c] = m;
+        rstd[c] = 1 / std::sqrt(var + kEpsilon);
+        running_mean[c] += kMomentum * (m - running_mean[c]);
+        running_var[c] += kMomentum * (var * count / std::max(1.0, count - 1) - running_var[c]);
+    }
+}
+
+// The running statistics instead.
+inline void recall(Real* mean, Real* rstd, const Real* running_mean, const Real* running_var) {
+    for (Int c = 0; c < kChannels; ++c) mean[c] = running_mean[c], rstd[c] = 1 / std::sqrt(running_var[c] + kEpsilon);
+}
+
+// The gradient with respect to z from that with respect to its weighted norm, g: of_g·g + of_z·z + rest; and that of
+// the weight. `sums` are those of g and g·z; of running statistics only the scale counts.
+//     dz = w r (g - mean(g) - ẑ mean(g ẑ)),  ẑ = (z - m) r  (Ioffe and Szegedy, 2015, section 3)
+struct NormGradient {
+    Array of_g, of_z, rest;
+    double of_weight = 0;
+
+    NormGradient(const Sums& sums, double weight, const Real* mean, const Real* rstd, double count, bool training)
+        : of_g(kChannels), of_z(kChannels), rest(kChannels) {
+        for (Int c = 0; c < kChannels; ++c) {
+            const double r = rstd[c], g = sums.first(c), of_scale = r * (sums.second(c) - mean[c] * g);
+            const double slope = training ? of_scale / count : 0, level = training ? g / count : 0;
+            of_weight += of_scale;
+            of_g[c] = weight * r;
+            of_z[c] = -weight * r * r * slope;
+            rest[c] = weight * r * (r * mean[c] * slope - level);
+        }
+    }
+    void apply(Real* dz, const Real* gradient, const Real* z, Int pixels) const {
+        for (Int c = 0; c < kChannels; c += kLanes) {
+            const Vec a = load(&of_g[c]), b = load(&of_z[c]), d = load(&rest[c]);
+            for (Int p = c; p < pixels * kChannels; p += kChannels) store(dz + p, load(gradient + p) * a + load(z + p) * b + d);
+        }
+    }
+};
+
+// One block on one edge, without its norm.
+template <int K>
+struct Block {
+    Geometry g;
+    Int batch, threads;
+    const Real *depthwise, *pointwise;  // (channels, k, k), (out, in)
+    const Norm* before;                 // how the input is normalised; null for a node
+
+    // So many rows at once that their products have enough pixels.
+    Int band() const { return std::min(g.out_height, std::max<Int>(1, 36 / g.out_width)); }
+
+    // z, with its sums.
+    void forward(Real* z, const Real* x, Sums& sums) const {
+        const Array kernel = taps(depthwise, g, false);
+        Array matrix(kChannels * kChannels);
+        for (Int o = 0; o < kChannels; ++o)
+            for (Int i = 0; i < kChannels; ++i) matrix[i * kChannels + o] = pointwise[o * kChannels + i];
+        const Int across = g.out_width * kChannels;
+        share(threads, batch, [&](Int thread, Int begin, Int end) {
+            Array padded(g.rows * g.row), convolved(band() * across);
+            for (Int n = begin; n < end; ++n) {
+                rectify(padded.data(), x + n * g.image());
+                for (Int top = 0; top < g.out_height; top += band()) {
+                    const Int rows = std::min(band(), g.out_height - top), pixels = rows * g.out_width;
+                    Real* out = z + n * g.result() + top * across;
+                    for (Int y = 0; y < rows; ++y)
+                        convolve<K>(convolved.data() + y * across, padded.data(), kernel.data(), g, top + y);
+                    multiply(out, convolved.data(), matrix.data(), pixels);
+                    sums.add(thread, out, out, pixels);
+                }
+            }
+        });
+    }
+
+    // From the gradient behind the norm, those of the weights and of the input: added to `of_x`, or with `sums` (those
+    // of it and of its product with x) put there.
+    void backward(const Real* gradient, const NormGradient& norm, const Real* z, const Real* x, Real* of_x, Sums* sums,
+                  Real* of_depthwise, Real* of_pointwise) const {
+        constexpr Int weights = (K * K + kChannels) * kChannels;
+        const Geometry back(g.height, g.width, K, 1, g.dilation);  // of the transposed convolution
+        const Int across = g.out_width * kChannels, line = g.width * kChannels, step = g.step();
+        const Array kernel = taps(depthwise, g, false), flipped = taps(depthwise, back, true);
+        ArrayOf<double> totals(std::max<Int>(1, threads) * weights, 0.0);
+        share(threads, batch, [&](Int thread, Int begin, Int end) {
+            Array padded(g.rows * g.row), spread(back.rows * back.row), convolved(band() * across), dz(band() * across);
+            Array of_convolved(band() * across), of_taps(K * K * step), of_matrix(kChannels * kChannels), of_row(line);
+            for (Int n = begin; n < end; ++n) {
+                rectify(padded.data(), x + n * g.image());
+                std::fill(of_taps.begin(), of_taps.end(), Real(0));
+                std::fill(of_matrix.begin(), of_matrix.end(), Real(0));
+                for (Int top = 0; top < g.out_height; top += band()) {
+                    const Int rows = std::min(band(), g.out_height - top), pixels = rows * g.out_width;
+                    const Int at = n * g.result() + top * across;
+                    norm.apply(dz.data(), gradient + at, z + at, pixels);
+                    for (Int y = 0; y < rows; ++y)
+                        convolve<K>(convolved.data() + y * across, padded.data(), kernel.data(), g, top + y);
+                    outer(of_matrix.data(), convolved.data(), dz.data(), pixels);
+                    multiply(of_convolved.data(), dz.data(), pointwise, pixels);
+                    for (Int y = 0; y < rows; ++y) {
+                        const Real* row = of_convolved.data() + y * across;
+                        correlate<K>(of_taps.data(), row, padded.data(), g, top + y);
+                        place(spread.data() + ((top + y) * g.stride + back.padding) * back.row + back.padding * kChannels, row);
+                    }
+                }
+                collect(totals.data() + thread * weights, of_taps, of_matrix, step);
+                for (Int y = 0; y < g.height; ++y) {
+                    const Int at = n * g.image() + y * line;
+                    convolve<K>(of_row.data(), spread.data(), flipped.data(), back, y);
+                    through_relu(of_x + at, of_row.data(), x + at, sums == nullptr);
+                    if (sums) sums->add(thread, of_x + at, x + at, g.width);
+                }
+            }
+        });
+        for (Int i = 0; i < weights; ++i) {
+            double total = 0;
+            for (size_t at = i; at < totals.size(); at += weights) total += totals[at];
+            (i < K * K * kChannels ? of_depthwise[i] : of_pointwise[i - K * K * kChannels]) = total;
+        }
+    }
+
+  private:
+    // relu(x), or relu(norm(x)), into the middle of a padded image, whose border is 0 and stays so.
+    void rectify(Real* padded, const Real* x) const {
+        const Vec zero = {};
+        const Int height = std::min(g.height, g.rows - g.padding), width = std::min(g.width, g.stride * g.columns - g.padding);
+        for (Int c = 0; c < kChannels; c += kLanes) {
+            const Vec scale = before ? load(&before->scale[c]) : zero + 1, shift = before ? load(&before->shift[c]) : zero;
+            for (Int y = 0; y < height; ++y) {
+                const Real* from = x + y * g.width * kChannels + c;
+                Real* row = padded + (y + g.padding) * g.row + c;
+                for (Int phase = 0; phase < g.stride; ++phase) {  // columns of one phase are neighbours
+                    Real* to = row + g.column(phase + g.padding);
+                    for (Int u = phase; u < width; u += g.stride, to += kChannels) {
+                        const Vec value = load(from + u * kChannels) * scale + shift;
+                        store(to, value < zero ? zero : value);  // a NaN stays one
+                    }
+                }
+            }
+        }
+    }
+    // A row of the output where it came from in the input, zeros between at stride 2.
+    void place(Real* to, const Real* row) const {
+        if (g.stride == 1) std::memcpy(to, row, g.out_width * kChannels * sizeof(Real));
+        else
+            for (Int u = 0; u < g.out_width; ++u)
+                std::memcpy(to + u * g.stride * kChannels, row + u * kChannels, kChannels * sizeof(Real));
+    }
+    // An image's gradients of the weights, in the parameters' order.
+    void collect(double* total, const Array& of_taps, const Array& of_matrix, Int step) const {
+        for (Int tap = 0; tap < K * K; ++tap)
+            for (Int c = 0; c < step; ++c) total[c % kChannels * K * K + tap] += of_taps[tap * step + c];
+        total += K * K * kChannels;
+        for (Int i = 0; i < kChannels; ++i)
+            for (Int o = 0; o < kChannels; ++o) total[o * kChannels + i] += of_matrix[i * kChannels + o];
+    }
+    // A row of the gradient, where the input, after its norm, is positive.
+    void through_relu(Real* of_x, const Real* gradient, const Real* x, bool added) const {
+        const Vec zero = {};
+        for (Int c = 0; c < kChannels; c += kLanes) {
+            const Vec scale = before ? load(&before->scale[c]) : zero + 1, shift = before ? load(&before->shift[c]) : zero;
+            for (Int p = c; p < g.width * kChannels; p += kChannels) {
+                const Vec part = load(x + p) * scale + shift > zero ? load(gradient + p) : zero;
+                store(of_x + p, added ? load(of_x + p) + part : part);
+            }
+        }
+    }
+};
+
+}  // namespace zarts

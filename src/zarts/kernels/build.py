@@ -1,0 +1,121 @@
+"""Compiling the kernels for the machine, the number of channels and the type of the numbers at hand, once."""
+
+from __future__ import annotations
+
+import ctypes
+import hashlib
+import os
+import platform
+import shutil
+import subprocess
+import tempfile
+from collections.abc import Callable, Iterable
+from concurrent.futures import ThreadPoolExecutor
+from functools import lru_cache, partial
+from pathlib import Path
+
+import torch
+
+from zarts.errors import KernelError
+
+__all__ = ["Kernel", "compiled", "prepare"]
+
+Kernel = Callable[[ctypes.Array[ctypes.c_int64], int], int]
+"""`zarts_cell` of cell.cpp."""
+
+_MAIN = Path(__file__).with_name("cell.cpp")
+_SOURCES = [_MAIN, *sorted(_MAIN.parent.glob("*.hpp"))]
+_FLAGS = ("-std=c++17", "-O3", "-shared", "-fPIC", "-pthread", "-Wno-psabi")
+_TUNED = ("-march=native", "-mcpu=native", "-O3")  # the first that the compiler knows
+_REALS = {torch.float32: "float", torch.float64: "double"}
+_FACTS = ("model name", "flags", "Features", "CPU part")  # of /proc/cpuinfo, on x86 and on ARM
+
+
+def prepare(dtype: torch.dtype, channels: Iterable[int]) -> None:
+    """Compile the kernels that will be needed, side by side.
+
+    Args:
+        dtype: of the features.
+        channels: numbers of channels; the kernels need multiples of 4.
+
+    Raises:
+        KernelError: they cannot be had here, and why.
+    """
+    _compiler()
+    if odd := sorted(number for number in set(channels) if number % 4):
+        raise KernelError(f"the native kernels need multiples of 4 channels, not {odd[0]}")
+    with ThreadPoolExecutor() as pool:
+        list(pool.map(partial(compiled, dtype), set(channels)))
+
+
+@lru_cache(maxsize=64)
+def compiled(dtype: torch.dtype, channels: int) -> Kernel:
+    """The kernel for features of that type with so many channels.
+
+    Compiling takes a few seconds; the result is kept in the user's cache folder.
+
+    Args:
+        dtype: `float32` or `float64`.
+        channels: a multiple of 4.
+
+    Raises:
+        KernelError: no compiler, or one that cannot.
+    """
+    compiler, version = _compiler()
+    options = [f"-DZARTS_REAL={_REALS[dtype]}", f"-DZARTS_CHANNELS={channels}"]
+    parts = [*(source.read_bytes() for source in _SOURCES), version, _processor(), repr([*_FLAGS, *options]).encode()]
+    path = _folder() / f"cell-{hashlib.blake2b(b'|'.join(parts), digest_size=10).hexdigest()}.so"
+    try:
+        if not path.exists():
+            _compile([compiler, *_FLAGS, *options, str(_MAIN)], path)
+        function = ctypes.CDLL(str(path)).zarts_cell
+    except OSError as error:
+        raise KernelError(f"the native kernels cannot be kept or loaded: {error}") from None
+    function.argtypes, function.restype = (ctypes.c_void_p, ctypes.c_int64), ctypes.c_int64
+    kernel: Kernel = function
+    return kernel
+
+
+@lru_cache(maxsize=1)
+def _compiler() -> tuple[str, bytes]:
+    """The compiler, and what it says of its version."""
+    for name in (os.environ.get("CXX", ""), "c++", "g++", "clang++"):
+        if path := shutil.which(name):
+            return path, subprocess.run([path, "--version"], capture_output=True, check=False).stdout
+    raise KernelError("there is no C++ compiler: install g++ or clang++")
+
+
+def _compile(command: list[str], path: Path) -> None:
+    """Into a file of another name first, so that processes that start together do not meet."""
+    with tempfile.TemporaryDirectory(dir=path.parent) as folder:
+        target = Path(folder) / path.name
+        for tuned in _TUNED:
+            result = subprocess.run([*command, tuned, "-o", str(target)], capture_output=True, text=True, check=False)
+            if result.returncode == 0:
+                target.replace(path)
+                return
+    raise KernelError(f"{command[0]} cannot compile the native kernels: {result.stderr.strip()[:300]}")
+
+
+def _folder() -> Path:
+    """Where compiled files are kept.
+
+    Raises:
+        KernelError: it cannot be made.
+    """
+    folder = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "zarts" / "kernels"
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise KernelError(f"the native kernels cannot be kept: {error}") from None
+    return folder
+
+
+def _processor() -> bytes:
+    """What tells one processor from another, for a cache that machines share."""
+    try:
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+    except OSError:
+        return platform.platform().encode()
+    facts = {key.strip(): value for key, _, value in (line.partition(":") for line in lines)}
+    return repr([facts.get(key) for key in _FACTS]).encode()

@@ -1,0 +1,298 @@
+// The mixed cell of a supernet on the CPU: every operation on every edge, forward and backward.
+//
+// What a block (ReLU, depthwise k×k convolution, 1×1 convolution, batch norm without affine) costs is traffic over
+// memory, so that it is one pass: the rectified image is padded in a small buffer, a few rows of the depthwise
+// convolution go through the 1×1 convolution while they are in the first-level cache, and only z, the result before
+// the norm, is kept. The norm is a scale and a shift a channel, applied where z is read: on the way into the next
+// block, or, times the weight of the operation, into the sum of a node. The backward pass makes the depthwise
+// convolution again from the image instead of keeping it.
+//
+// Features are dense (batch, height, width, channels) arrays. The number of channels and the type of the numbers are
+// compiled in. Sums over images are in double precision, so that they hardly depend on the number of threads.
+
+#include "block.hpp"
+#include "pool.hpp"
+#include "reduce.hpp"
+
+namespace zarts {
+
+enum Kind : Int { kSkip, kMaxPool, kAveragePool, kReduce, kBlocks };
+
+// A block on all its edges. A pool has only the statistics and z; a reduction has the weights of the even pixels and
+// of the odd ones in place of the depthwise and the pointwise ones.
+struct Stage {
+    Int kernel, dilation;
+    Real *depthwise, *pointwise, *running_mean, *running_var, *of_depthwise, *of_pointwise;
+    Real *z, *mean, *rstd;  // on the tape
+};
+
+// An operation on all its edges, its slots.
+struct Step {
+    Kind kind;
+    Int slots;
+    const Int *row, *source, *target, *place;  // a slot: in the parameters; state read; state entered; its weight
+    std::vector<Stage> stages;
+};
+
+// Reads the description, an array of integers and addresses: batch, height, width (of the inputs), stride (of the
+// edges from them), inputs, nodes, training, threads; addresses of the tape, the weights, the gradients of the nodes,
+// the weights and the inputs, and of the inputs; the number of steps; for each its kind, slots, address of (4, slots)
+// integers and number of stages; and for each stage kernel, dilation and the six addresses.
+class Cell {
+  public:
+    explicit Cell(const Int* at) {
+        for (Int* field : {&batch, &height, &width, &stride, &inputs, &nodes, &training, &threads}) *field = *at++;
+        for (Real** field : {&tape, &weights, &of_nodes, &of_weights, &of_inputs}) *field = reinterpret_cast<Real*>(*at++);
+        out_height = (height + stride - 1) / stride, out_width = (width + stride - 1) / stride;
+        size = batch * out_height * out_width * kChannels;
+        taken = tape;
+        for (Int i = 0; i < inputs; ++i) states.push_back(reinterpret_cast<Real*>(*at++));
+        Real* first = take(nodes * size);
+        for (Int i = 0; i < nodes; ++i) states.push_back(first + i * size);
+        for (Int count = *at++; count > 0; --count) at = read(at);
+    }
+
+    Int length() const { return taken - tape; }
+
+    // A state is complete when those before it are done with.
+    void forward() const {
+        for (Int source = 0; source < inputs + nodes; ++source)
+            for (const Step& step : steps) {
+                if (pools(step)) pool_forward(step, source);
+                else each_slot(step, source, [&](Int slot) { edge_forward(step, slot); });
+            }
+    }
+
+    // Its gradient is complete when those behind it are.
+    void backward() const {
+        for (Int source = inputs + nodes - 1; source >= 0; --source)
+            for (const Step& step : steps) {
+                if (pools(step)) pool_backward(step, source);
+                else each_slot(step, source, [&](Int slot) { edge_backward(step, slot); });
+            }
+    }
+
+  private:
+    Int batch, height, width, stride, inputs, nodes, training, threads;
+    Real *tape, *weights, *of_nodes, *of_weights, *of_inputs, *taken;
+    Int out_height, out_width, size;  // of a node; in numbers, all images
+    std::vector<Real*> states;        // inputs, then nodes
+    std::vector<Step> steps;
+
+    const Int* read(const Int* at) {
+        Step step;
+        step.kind = Kind(*at++);
+        step.slots = *at++;
+        step.row = reinterpret_cast<const Int*>(*at++);
+        step.source = step.row + step.slots, step.target = step.source + step.slots, step.place = step.target + step.slots;
+        for (Int count = *at++; count > 0; --count) {
+            Stage stage;
+            stage.kernel = *at++, stage.dilation = *at++;
+            for (Real** field : {&stage.depthwise, &stage.pointwise, &stage.running_mean, &stage.running_var,
+                                 &stage.of_depthwise, &stage.of_pointwise})
+                *field = reinterpret_cast<Real*>(*at++);
+            stage.z = take((pools(step) ? inputs + nodes : step.slots) * size);  // of a pool one a source
+            stage.mean = take(step.slots * kChannels);
+            stage.rstd = take(step.slots * kChannels);
+            step.stages.push_back(stage);
+        }
+        steps.push_back(step);
+        return at;
+    }
+    Real* take(Int count) {
+        Real* at = taken;
+        taken += (count + 15) / 16 * 16;
+        return at;
+    }
+
+    static bool pools(const Step& step) { return step.kind == kMaxPool || step.kind == kAveragePool; }
+    template <typename Visit>
+    static void each_slot(const Step& step, Int source, const Visit& visit) {
+        for (Int slot = 0; slot < step.slots; ++slot)
+            if (step.source[slot] == source) visit(slot);
+    }
+    bool whole(Int source) const { return source < inputs; }  // an input, whose edges have the stride
+    Real* gradient(Int state) const {
+        return whole(state) ? of_inputs + state * batch * height * width * kChannels : of_nodes + (state - inputs) * size;
+    }
+    Geometry geometry(Int source, Int kernel, Int dilation) const {
+        return whole(source) ? Geometry(height, width, kernel, stride, dilation) : small(kernel, dilation);
+    }
+    Geometry small(Int kernel, Int dilation) const { return Geometry(out_height, out_width, kernel, 1, dilation); }
+    double count() const { return double(batch * out_height * out_width); }
+    double weight(const Step& step, Int slot) const { return weights[step.place[slot]]; }
+    Real* target(const Step& step, Int slot) const { return states[step.target[slot]]; }
+
+    void finish(const Stage& stage, Int row, Int slot, const Sums& sums) const {
+        Real *mean = stage.mean + slot * kChannels, *rstd = stage.rstd + slot * kChannels;
+        Real *running_mean = stage.running_mean + row * kChannels, *running_var = stage.running_var + row * kChannels;
+        if (training) settle(sums, count(), mean, rstd, running_mean, running_var);
+        else recall(mean, rstd, running_mean, running_var);
+    }
+    static Norm norm(const Stage& stage, Int slot, double weight) {
+        return Norm(weight, stage.mean + slot * kChannels, stage.rstd + slot * kChannels);
+    }
+    NormGradient norm_gradient(const Stage& stage, Int slot, double weight, const Sums& sums) const {
+        return NormGradient(sums, weight, stage.mean + slot * kChannels, stage.rstd + slot * kChannels, count(), training);
+    }
+
+    // to += from * scale + shift
+    void add(Real* to, const Real* from, const Array& scales, const Array& shifts) const {
+        const Int line = out_width * kChannels, image = out_height * line;
+        share(threads, batch, [&](Int, Int begin, Int end) {
+            for (Int at = begin * image; at < end * image; at += line)
+                for (Int c = 0; c < kChannels; c += kLanes) {
+                    const Vec scale = load(&scales[c]), shift = load(&shifts[c]);
+                    for (Int p = at + c; p < at + line; p += kChannels) store(to + p, load(to + p) + load(from + p) * scale + shift);
+                }
+        });
+    }
+    void add(Real* to, const Real* from, const Norm& by) const { add(to, from, by.scale, by.shift); }
+
+    Sums products(const Real* of, const Real* z) const {
+        Sums sums(threads);
+        const Int line = out_width * kChannels, image = out_height * line;
+        share(threads, batch, [&](Int thread, Int begin, Int end) {
+            for (Int at = begin * image; at < end * image; at += line) sums.add(thread, of + at, z + at, out_width);
+        });
+        return sums;
+    }
+
+    void edge_forward(const Step& step, Int slot) const {
+        if (step.kind == kSkip) skip_forward(step, slot);
+        else if (step.kind == kReduce) reduce_forward(step, slot);
+        else blocks_forward(step, slot);
+    }
+    void edge_backward(const Step& step, Int slot) const {
+        if (step.kind == kSkip) skip_backward(step, slot);
+        else if (step.kind == kReduce) reduce_backward(step, slot);
+        else blocks_backward(step, slot);
+    }
+
+    void skip_forward(const Step& step, Int slot) const {
+        add(target(step, slot), states[step.source[slot]], Norm(weight(step, slot)));
+    }
+    void skip_backward(const Step& step, Int slot) const {
+        const Real* of_target = gradient(step.target[slot]);
+        const Sums sums = products(of_target, states[step.source[slot]]);
+        double total = 0;
+        for (Int c = 0; c < kChannels; ++c) total += sums.second(c);
+        of_weights[step.place[slot]] = total;
+        add(gradient(step.source[slot]), of_target, Norm(weight(step, slot)));
+    }
+
+    void reduce_forward(const Step& step, Int slot) const {
+        const Stage& stage = step.stages[0];
+        Real* z = stage.z + slot * size;
+        Sums sums(threads);
+        reduce(step, slot).forward(z, states[step.source[slot]], sums);
+        finish(stage, step.row[slot], slot, sums);
+        add(target(step, slot), z, norm(stage, slot, weight(step, slot)));
+    }
+    void reduce_backward(const Step& step, Int slot) const {
+        const Stage& stage = step.stages[0];
+        const Real *of_target = gradient(step.target[slot]), *z = stage.z + slot * size;
+        const NormGradient by = norm_gradient(stage, slot, weight(step, slot), products(of_target, z));
+        of_weights[step.place[slot]] = by.of_weight;
+        const Int source = step.source[slot], row = step.row[slot] * kChannels;
+        reduce(step, slot).backward(of_target, by, z, states[source], gradient(source), stage.of_depthwise + row * Reduce::kHalf,
+                                    stage.of_pointwise + row * (kChannels - Reduce::kHalf));
+    }
+    Reduce reduce(const Step& step, Int slot) const {
+        const Int row = step.row[slot] * kChannels;
+        const Stage& stage = step.stages[0];
+        return {geometry(step.source[slot], 3, 1), batch, threads, stage.depthwise + row * Reduce::kHalf,
+                stage.pointwise + row * (kChannels - Reduce::kHalf)};
+    }
+
+    // One pool for all slots that read the source; each has running statistics of its own.
+    void pool_forward(const Step& step, Int source) const {
+        const Stage& stage = step.stages[0];
+        if (std::find(step.source, step.source + step.slots, source) == step.source + step.slots) return;
+        Real* z = stage.z + source * size;
+        Sums sums(threads);
+        pool(step, source).forward(z, states[source], sums);
+        each_slot(step, source, [&](Int slot) {
+            finish(stage, step.row[slot], slot, sums);
+            add(target(step, slot), z, norm(stage, slot, weight(step, slot)));
+        });
+    }
+    void pool_backward(const Step& step, Int source) const {
+        const Stage& stage = step.stages[0];
+        const Real* z = stage.z + source * size;
+        const Array zeros(kChannels);
+        Array of_z;
+        each_slot(step, source, [&](Int slot) {
+            const Real* of_target = gradient(step.target[slot]);
+            const NormGradient by = norm_gradient(stage, slot, weight(step, slot), products(of_target, z));
+            of_weights[step.place[slot]] = by.of_weight;
+            of_z.resize(size);
+            add(of_z.data(), of_target, by.of_g, by.rest);
+            add(of_z.data(), z, by.of_z, zeros);
+        });
+        if (!of_z.empty()) pool(step, source).backward(of_z.data(), states[source], gradient(source));
+    }
+    Pool pool(const Step& step, Int source) const {
+        return {geometry(source, 3, 1), batch, threads, step.kind == kAveragePool};
+    }
+
+    void blocks_forward(const Step& step, Int slot) const {
+        const Real* x = states[step.source[slot]];
+        Norm before(1);
+        for (const Stage& stage : step.stages) {
+            const bool first = &stage == &step.stages.front();
+            Real* z = stage.z + slot * size;
+            Sums sums(threads);
+            with_block(step, stage, slot, first ? nullptr : &before, [&](const auto& block) { block.forward(z, x, sums); });
+            finish(stage, step.row[slot], slot, sums);
+            before = norm(stage, slot, 1);
+            x = z;
+        }
+        add(target(step, slot), x, norm(step.stages.back(), slot, weight(step, slot)));
+    }
+    void blocks_backward(const Step& step, Int slot) const {
+        const Stage& last = step.stages.back();
+        const Real* of_output = gradient(step.target[slot]);
+        NormGradient by = norm_gradient(last, slot, weight(step, slot), products(of_output, last.z + slot * size));
+        of_weights[step.place[slot]] = by.of_weight;
+        Array kept;  // of_output of an inner stage
+        for (size_t index = step.stages.size() - 1; index > 0; --index) {
+            const Stage& previous = step.stages[index - 1];
+            const Norm before = norm(previous, slot, 1);
+            Array of_input(size);
+            Sums sums(threads);
+            block_backward(step, step.stages[index], slot, &before, of_output, by, previous.z + slot * size, of_input.data(), &sums);
+            by = norm_gradient(previous, slot, 1, sums);
+            kept = std::move(of_input);
+            of_output = kept.data();
+        }
+        const Int source = step.source[slot];
+        block_backward(step, step.stages[0], slot, nullptr, of_output, by, states[source], gradient(source), nullptr);
+    }
+    void block_backward(const Step& step, const Stage& stage, Int slot, const Norm* before, const Real* of_output,
+                        const NormGradient& by, const Real* x, Real* of_x, Sums* sums) const {
+        with_block(step, stage, slot, before, [&](const auto& block) {
+            block.backward(of_output, by, stage.z + slot * size, x, of_x, sums,
+                           stage.of_depthwise + step.row[slot] * stage.kernel * stage.kernel * kChannels,
+                           stage.of_pointwise + step.row[slot] * kChannels * kChannels);
+        });
+    }
+    template <typename Use>
+    void with_block(const Step& step, const Stage& stage, Int slot, const Norm* before, const Use& use) const {
+        const Geometry g = before ? small(stage.kernel, stage.dilation) : geometry(step.source[slot], stage.kernel, stage.dilation);
+        const Real* depthwise = stage.depthwise + step.row[slot] * stage.kernel * stage.kernel * kChannels;
+        const Real* pointwise = stage.pointwise + step.row[slot] * kChannels * kChannels;
+        if (stage.kernel == 3) use(Block<3>{g, batch, threads, depthwise, pointwise, before});
+        else use(Block<5>{g, batch, threads, depthwise, pointwise, before});
+    }
+};
+
+}  // namespace zarts
+
+// Direction 1: forward; -1: backward; 0: nothing. Returns the length of the tape, in numbers.
+extern "C" int64_t zarts_cell(const int64_t* description, int64_t direction) {
+    const zarts::Cell cell(description);
+    if (direction > 0) cell.forward();
+    if (direction < 0) cell.backward();
+    return cell.length();
+}

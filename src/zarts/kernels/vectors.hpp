@@ -1,0 +1,117 @@
+// Numbers, vectors and arrays; images shared out over threads.
+#pragma once
+
+#include <algorithm>
+#include <cmath>
+#include <cstdint>
+#include <cstring>
+#include <limits>
+#include <new>
+#include <thread>
+#include <vector>
+
+namespace zarts {
+
+using Int = int64_t;
+using Real = ZARTS_REAL;                  // float or double
+constexpr Int kChannels = ZARTS_CHANNELS;  // of a node; a multiple of 4
+
+#if defined(__AVX512F__)
+constexpr int kBytes = 64;
+#else
+constexpr int kBytes = 32;
+#endif
+
+constexpr int fitting(int lanes) { return kChannels % lanes == 0 ? lanes : fitting(lanes / 2); }
+constexpr int kWide = kBytes / sizeof(Real);  // numbers in a vector of the machine
+constexpr int kLanes = fitting(kWide);        // numbers in a vector that divides the channels
+
+template <int N>
+struct Lanes {
+    typedef Real Vector __attribute__((vector_size(N * sizeof(Real)), aligned(sizeof(Real)), may_alias));
+};
+template <int N>
+using VecOf = typename Lanes<N>::Vector;
+using Vec = VecOf<kLanes>;
+
+template <int N = kLanes>
+inline VecOf<N> load(const Real* at) {
+    return *reinterpret_cast<const VecOf<N>*>(at);
+}
+template <int N = kLanes>
+inline void store(Real* at, VecOf<N> value) {
+    *reinterpret_cast<VecOf<N>*>(at) = value;
+}
+
+// Keeps a value in a register, where the compiler would load it again for each use.
+template <typename V>
+inline void hold(V& value) {
+#if defined(__x86_64__) && defined(__AVX__)
+    asm("" : "+x"(value));
+#else
+    (void)value;
+#endif
+}
+
+// An array that starts with a cache line, so that no load of a whole vector meets two.
+template <typename T>
+struct Aligned {
+    using value_type = T;
+    T* allocate(size_t count) { return static_cast<T*>(::operator new(count * sizeof(T), std::align_val_t(64))); }
+    void deallocate(T* at, size_t) { ::operator delete(at, std::align_val_t(64)); }
+    bool operator==(const Aligned&) const { return true; }
+    bool operator!=(const Aligned&) const { return false; }
+};
+template <typename T>
+using ArrayOf = std::vector<T, Aligned<T>>;
+using Array = ArrayOf<Real>;
+
+// Shares the images out over threads: work(thread, first image, behind the last).
+template <typename Work>
+void share(Int threads, Int images, const Work& work) {
+    threads = std::max<Int>(1, std::min(threads, images));
+    std::vector<std::thread> others;
+    for (Int t = 1; t < threads; ++t)
+        others.emplace_back([&, t] { work(t, images * t / threads, images * (t + 1) / threads); });
+    work(0, 0, images / threads);
+    for (auto& other : others) other.join();
+}
+
+// Sums over pixels of a and of a·b, channel by channel.
+inline void moments(Real* first, Real* second, const Real* a, const Real* b, Int pixels) {
+    for (Int c = 0; c < kChannels; c += kLanes) {
+        Vec one = {}, two = {};
+        for (Int p = 0; p < pixels; ++p) {
+            const Vec value = load(a + p * kChannels + c);
+            one += value;
+            two += value * load(b + p * kChannels + c);
+        }
+        store(first + c, one);
+        store(second + c, two);
+    }
+}
+
+// Sums of a and of a·b over all images, in double precision: of z and z², or of a gradient g and g·z.
+class Sums {
+  public:
+    explicit Sums(Int threads) : values_(2 * std::max<Int>(1, threads) * kChannels, 0.0) {}
+
+    void add(Int thread, const Real* a, const Real* b, Int pixels) {
+        alignas(64) Real sums[2 * kChannels];
+        moments(sums, sums + kChannels, a, b, pixels);
+        double* at = values_.data() + 2 * thread * kChannels;
+        for (Int c = 0; c < 2 * kChannels; ++c) at[c] += sums[c];
+    }
+    double first(Int channel) const { return total(channel); }
+    double second(Int channel) const { return total(kChannels + channel); }
+
+  private:
+    double total(size_t at) const {
+        double sum = 0;
+        for (; at < values_.size(); at += 2 * kChannels) sum += values_[at];
+        return sum;
+    }
+    std::vector<double> values_;
+};
+
+}  // namespace zarts

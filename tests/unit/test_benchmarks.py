@@ -1,0 +1,161 @@
+import statistics
+from functools import partial
+
+import pytest
+import torch
+from torch import nn
+
+from benchmarks import breakdown, scaling, supernet, tables
+from benchmarks.beyond import SEARCHES
+from benchmarks.cases import CASES, Size, case, fast_step, forward_flops, mixture, plain_net, plain_step
+from benchmarks.measure import Seconds, in_turn, peak_memory
+from benchmarks.report import Report
+from benchmarks.roofline import LAYERS, Pass, count
+from zarts.nets import count_mult_adds
+
+TINY = Size("s2", channels=2, cells=3, batch=4, side=8)
+DARTS = Size("darts", channels=4, cells=3, batch=4, side=8)
+
+
+@pytest.fixture
+def tiny(monkeypatch, tmp_path):
+    """The options of a script for a tiny case, and the file that it shall write."""
+    monkeypatch.setitem(CASES, "tiny", case(TINY))
+    file = tmp_path / "new" / "tiny.json"
+    return ["tiny", "--threads", "1", "--json", str(file)], file
+
+
+def test_the_harness_on_a_tiny_case(tiny, capsys):
+    options, file = tiny
+    supernet.main(["--quick", "--only", *options])
+    report = Report.load(file)
+    assert capsys.readouterr().out == report.markdown() + "\n"
+    assert "QUICK, not to be published. Median of 2 pairs" in report.note
+    numbers = report.raw["cases"]["tiny"]
+    assert numbers["flops"]["plain"] == numbers["flops"]["fast"] == 3 * forward_flops(TINY)[0]
+    assert set(numbers["memory"]) == {"plain", "fast"}
+    ratio = statistics.median(plain[0] / fast[0] for plain, fast in numbers["seconds"])
+    assert report.rows[0][supernet.COLUMNS.index("plain / fast")].startswith(f"{ratio:.2f} (")
+
+
+def test_a_row_says_medians_of_pairs_and_shares_of_the_peak():
+    seconds = [(Seconds(4.0, 4.0), Seconds(2.0, 1.0)), (Seconds(6.0, 6.0), Seconds(2.0, 2.0))]
+    seconds.append((Seconds(5.0, 9.0), Seconds(1.0, 1.0)))
+    numbers = {"what": "it", "seconds": seconds, "flops": {"plain": 10e9, "fast": 10e9}}
+    numbers["memory"] = {"plain": 3 * 2**20, "fast": 2**20}
+    assert supernet.row(numbers, peak=20e9) == [
+        "it",
+        "5",
+        "2",
+        "3.00 (2.00–5.00)",
+        "4.00 (3.00–9.00)",
+        "2.0 (10%)",
+        "5.0 (25%)",
+        "3 MiB → 1 MiB",
+    ]
+
+
+def test_plain_and_fast_are_called_in_turn():
+    calls = []
+    in_turn(lambda: calls.append("plain"), lambda: calls.append("fast"), 2)
+    assert calls == ["plain", "fast"] * 3  # the first of each does not count
+
+
+def build_allocation(megabytes):
+    return lambda: torch.ones(megabytes, 2**18).sum()
+
+
+def test_peak_memory_is_what_a_step_allocates():
+    assert 60 <= peak_memory(partial(build_allocation, 64), threads=1) / 2**20 < 80
+
+
+@pytest.mark.parametrize("size", [TINY, DARTS])
+def test_flops_are_those_of_the_other_counter(size):
+    net = plain_net(size)
+    net.forward = partial(
+        net.forward, weights={k: w.to("meta").requires_grad_() for k, w in mixture(size.space).items()}
+    )
+    expected = 2 * size.batch * count_mult_adds(net, (3, size.side, size.side))
+    assert forward_flops(size) == (expected, expected)
+
+
+def test_a_single_path_runs_a_part_of_the_mixture():
+    mixed, path = forward_flops(DARTS, one_path=True)
+    assert mixed / 7 < path < mixed / 2  # a seventh of the operations, and all that is not on edges
+
+
+@pytest.mark.parametrize("build", [plain_step, fast_step])
+def test_the_steps_of_both_sides_move_the_weights(build, monkeypatch):
+    moved = []
+    monkeypatch.setattr(torch.optim.SGD, "step", lambda self: moved.extend(self.param_groups[0]["params"]))
+    build(TINY)()
+    assert all(parameter.grad.norm() > 0 for parameter in moved)
+    assert torch.stack([parameter.grad.norm() for parameter in moved]).norm() <= 5.0001  # clipped
+    assert sum(parameter.numel() for parameter in moved) == sum(p.numel() for p in plain_net(TINY).parameters())
+
+
+def test_time_by_kind_of_operation(tiny):
+    options, file = tiny
+    breakdown.main(["--case", *options])
+    plain, _fast = Report.load(file).raw
+    for kind in ("convolution, depthwise 3×3", "convolution, 1×1", "batch norm", "ReLU"):
+        assert plain[f"{kind} forward"] > 0
+        assert plain[f"{kind} backward"] > 0
+    assert plain["optimizer forward"] > 0
+
+
+def test_time_by_kind_of_module():
+    modules = breakdown.spent(plain_step(DARTS), "module")
+    for kind in ("Conv2d depthwise 5×5 dilated", "Conv2d 1×1", "BatchNorm2d", "ReLU", "MaxPool2d", "MixedEdge"):
+        assert modules[kind, False] > 0
+        assert modules[kind, True] > 0
+
+
+def test_the_roofline_counts_the_same_arithmetic_as_the_benchmark():
+    work = count(DARTS, {nn.Conv2d: LAYERS[nn.Conv2d], nn.Linear: Pass(0, 1)})
+    convolutions = sum(w.flops for name, w in work.items() if "convolution" in name)
+    classifier = 2 * DARTS.batch * plain_net(DARTS).classifier.weight.numel()
+    assert convolutions == 3 * (forward_flops(DARTS)[0] - classifier)
+    assert work["Linear"].bytes == DARTS.batch * 10 * 4
+
+
+def test_a_move_of_alpha_beside_its_weight_steps(monkeypatch):
+    monkeypatch.setattr(scaling, "BASE", TINY)
+    report = scaling.table({"M": (3,), "batch": (2,)}, repeats=1)
+    assert [(line[0], line[-1]) for line in report.rows] == [("M = 3", "7.7"), ("batch = 2", "5.7")]
+    assert all(move.wall > step.wall for pairs in report.raw.values() for step, move in pairs)
+
+
+def test_the_cost_of_a_whole_search_in_weight_steps():
+    search = SEARCHES["CIFAR-10, ZARTS"]
+    assert (search.weight_steps, search.moves) == (19_550, 1_600)
+    assert search.steps() == pytest.approx(19_550 + 1_600 * (4 * 10 + 4 / 3 + 1))
+    assert search.steps(ranks=8) == pytest.approx(19_550 / 8 + 1_600 * (10 + 1 / 3 + 1 / 8))
+
+
+def test_tables_go_into_the_page(tmp_path):
+    report = Report(["a"], [["1"]], "Note.", dict.fromkeys(("command", "date", "commit", "processor"), "x"), {})
+    report.environment |= {"cores": 2, "threads": 1, "torch": "2", "system": "s"}
+    report.publish(tmp_path / "one.json")
+    page = "Before.\n<!-- table: one -->\nold\n<!-- end -->\nBetween.\n<!-- table: two -->\n<!-- end -->\n"
+    new = tables.filled(page, tmp_path)
+    assert report.markdown() in new
+    assert "old" not in new
+    assert "Between." in new
+    assert "**Not measured yet**: `benchmarks/results/two.json`" in new
+    assert tables.filled(new, tmp_path) == new
+
+
+def test_the_page_shows_the_measured_tables():
+    page = tables.PAGE.read_text()
+    assert tables.filled(page, tables.ROOT / "benchmarks" / "results") == page
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [(["--threads", "0"], "needs a whole number from 1, got '0'"), (["--only", "papre"], "invalid choice: 'papre'")],
+)
+def test_wrong_options(words, message, capsys):
+    with pytest.raises(SystemExit):
+        supernet.main(words)
+    assert message in capsys.readouterr().err
