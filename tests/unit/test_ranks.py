@@ -98,7 +98,14 @@ def test_no_candidates_to_share(monkeypatch, method):
 
 
 def torchrun(monkeypatch, count, **other):
-    facts = {"TORCHELASTIC_RUN_ID": "x", "WORLD_SIZE": count, "LOCAL_WORLD_SIZE": count, "GROUP_WORLD_SIZE": 1}
+    facts = {
+        "TORCHELASTIC_RUN_ID": "x",
+        "WORLD_SIZE": count,
+        "LOCAL_WORLD_SIZE": count,
+        "GROUP_WORLD_SIZE": 1,
+        "RANK": 0,
+        "LOCAL_RANK": 0,
+    }
     for name, value in {**facts, **other}.items():
         monkeypatch.setenv(name, str(value))
 

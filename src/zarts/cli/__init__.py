@@ -7,6 +7,8 @@ import signal
 import sys
 import traceback
 
+from zarts.cli.speaker import first_here
+
 __all__ = ["main"]
 
 
@@ -39,12 +41,16 @@ def _run(words: list[str], *, debug: bool) -> int:
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
+    except Exception as error:
+        if "RANK" in os.environ:
+            error.add_note(f"on rank {os.environ['RANK']}")
+        raise
     if code == 130:  # typer's word for a KeyboardInterrupt
         return _fail("interrupted", 130)
     return int(code or 0)
 
 
 def _fail(message: str, code: int) -> int:
-    if os.environ.get("LOCAL_RANK", "0") == "0":  # of the ranks on one machine, only the first one speaks
+    if first_here():
         print(f"zarts: {' '.join(message.split())}", file=sys.stderr)
     return code

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import shlex
 import sys
 import time
@@ -17,6 +16,7 @@ from zarts.cli.listing import Kind, listing
 from zarts.cli.lookup import DataSet, show
 from zarts.cli.options import parse_set, with_settings
 from zarts.cli.progress import progress
+from zarts.cli.speaker import first
 from zarts.config import CommonSettings, RetrainSettings, SearchSettings, dump, retrain_settings, search_settings
 from zarts.errors import SettingsError
 
@@ -84,7 +84,7 @@ def search(
         _spread(settings)
         with progress() as listener:
             result = api.start_search(settings, out, listener)
-    if os.environ.get("RANK", "0") != "0":
+    if not first():
         return None
     for kind in result.genotype.cells:
         print(f"{kind}: {result.genotype.describe(kind)}")

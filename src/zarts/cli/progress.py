@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+
+from zarts.cli.speaker import first
 
 __all__ = ["progress"]
 
@@ -42,7 +43,7 @@ class _Bar:
 def progress() -> Iterator[_Bar]:
     """A listener that draws a bar on standard error while the block lasts."""
     console = Console(stderr=True)
-    shown = console.is_terminal and os.environ.get("RANK", "0") == "0"
+    shown = console.is_terminal and first()
     columns = (
         TextColumn("{task.description}"),
         BarColumn(bar_width=20),

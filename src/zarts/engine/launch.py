@@ -61,7 +61,7 @@ def launch(count: int, words: Sequence[str]) -> int:
 
     for part in ("multiprocessing.api", "agent.server.api"):  # what they log is said here in a line
         logging.getLogger(f"torch.distributed.elastic.{part}").setLevel(logging.CRITICAL)
-    os.environ.setdefault("OMP_NUM_THREADS", str(max(1, torch.get_num_threads() // count)))
+    os.environ["OMP_NUM_THREADS"] = str(max(1, torch.get_num_threads() // count))  # of each rank
     config = LaunchConfig(
         min_nodes=1,
         max_nodes=1,
