@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 from zarts.config import SearchSettings
@@ -26,6 +27,7 @@ EVERY = {
 }
 ZERO_ORDER = {"inner_steps": 1, "samples": 2, "esr_target": 0.6}
 SMALL = {**EVERY, **ZERO_ORDER}
+LONG = {**SMALL, "subset": 120, "epochs": 3, "batch_size": 20, "alpha_every": 2}
 TRAIN = {
     "data": "digits",
     "subset": 64,
@@ -75,6 +77,17 @@ def finish(process: subprocess.Popen) -> tuple[int, str, str]:
     return process.returncode, out, err
 
 
+def wait_for_lines(process: subprocess.Popen, file: Path, lines: int, seconds: float = 90) -> None:
+    """Until the run has logged so many events."""
+    end = time.monotonic() + seconds
+    while time.monotonic() < end:
+        if file.exists() and file.read_bytes().count(b"\n") >= lines:
+            return
+        assert process.poll() is None, process.communicate()
+        time.sleep(0.01)
+    raise AssertionError("the run is too slow")
+
+
 def untimed(data: object) -> object:
     """Plain data without its `seconds`."""
     if isinstance(data, dict):
@@ -113,7 +126,7 @@ def stop_at(number: int):
             super().check()
 
     @contextmanager
-    def request(way_on: str = ""):
-        yield Stop(way_on)
+    def request():
+        yield Stop()
 
     return request

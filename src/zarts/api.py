@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import os
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -13,7 +14,18 @@ import torch
 from zarts.bench import Lookup, Table, find_table, look_up, read_table
 from zarts.config import CommonSettings, RetrainSettings, SearchSettings, dump, retrain_settings, search_settings
 from zarts.data import DATA_SETS, check_data, load_data
-from zarts.engine import Forecast, Listener, Rehearsal, Run, SearchResult, choose_device
+from zarts.engine import (
+    Forecast,
+    Listener,
+    Rehearsal,
+    Run,
+    SearchResult,
+    choose_device,
+    joined,
+    launch,
+    ranks_here,
+    started,
+)
 from zarts.engine import search as run_search
 from zarts.errors import RunError, SettingsError, ZartsError
 from zarts.report import draw_cells, write_report
@@ -34,6 +46,8 @@ __all__ = [
     "resume_search",
     "retrain",
     "search",
+    "searched_settings",
+    "spread",
     "start_retrain",
     "start_search",
 ]
@@ -52,6 +66,9 @@ def search(
 ) -> SearchResult:
     """Search an architecture.
 
+    A call starts no processes: it is one rank, or one of those that torchrun has started, each of which makes the
+    same call.
+
     Args:
         out: the run folder; None makes a new one in `runs/search`.
         preset: name of a preset, for example `quick`.
@@ -63,6 +80,11 @@ def search(
         ZartsError: see the subclasses in `zarts.errors`.
     """
     settings = search_settings(options, preset=preset, config=None if config is None else Path(config))
+    if settings.devices not in ("auto", started()):
+        raise SettingsError(
+            f"devices = {settings.devices}: a call from Python starts no processes; run "
+            f"`torchrun --standalone --nproc-per-node {settings.devices} SCRIPT`, or `zarts search`"
+        )
     return start_search(settings, out, listener)
 
 
@@ -72,10 +94,12 @@ def start_search(settings: SearchSettings, out: Path | str | None, listener: Lis
     label = Path(settings.data).name or "images"
     name = f"{label}-{settings.space}-{settings.method}-seed{settings.seed}"
     path = Path("runs/search") / name if out is None else Path(out)
-    run = _new_run(path, settings, "search", numbered=out is None)
-    with _discarded_unless_begun(run):
-        result = run_search(settings, run, listener=listener)
-    return _drawn(result)
+    with joined(settings) as ranks:
+        made = _new_run(path, settings, "search", numbered=out is None).path if ranks.lead else path
+        run = Run(ranks.from_lead(made), writes=ranks.lead)
+        with _discarded_unless_begun(run):
+            result = run_search(settings, run, listener=listener if ranks.lead else None, ranks=ranks)
+        return _drawn(result) if ranks.lead else result
 
 
 def rehearse_search(
@@ -128,9 +152,40 @@ def resume_search(path: Path | str, listener: Listener | None = None) -> SearchR
     Raises:
         RunError: the folder or its checkpoint cannot be used.
     """
+    settings = searched_settings(path)
+    with joined(settings) as ranks:
+        run = Run(Path(path), writes=ranks.lead)
+        result = run_search(settings, run, resume=True, listener=listener if ranks.lead else None, ranks=ranks)
+        return _drawn(result) if ranks.lead else result
+
+
+def searched_settings(path: Path | str, **devices: Any) -> SearchSettings:
+    """The settings of a search that was begun, but with other `devices`, or `auto`: any number goes on with any run.
+
+    Raises:
+        RunError: it is no folder of one.
+    """
     run = Run.open(Path(path), "search")
-    settings = search_settings(run.settings("search"), where=str(run.path / "config.yaml"))
-    return _drawn(run_search(settings, run, resume=True, listener=listener))
+    begun = {key: value for key, value in run.settings("search").items() if key != "devices"}
+    return search_settings({**begun, **devices}, where=str(run.path / "config.yaml"))
+
+
+def spread(settings: SearchSettings, words: Sequence[str]) -> int | None:
+    """Run `zarts WORDS` as so many ranks as the settings ask for; its exit code.
+
+    None: nothing was run, because this process is a rank already, or the only one there is to be.
+
+    Raises:
+        SettingsError: a number of ranks that the method cannot use, or another one than torchrun has started here.
+        RankError: a rank was killed.
+    """
+    if started() > 1:
+        here = int(os.environ["LOCAL_WORLD_SIZE"])
+        if settings.devices not in ("auto", here):
+            raise SettingsError(f"devices = {settings.devices}, but torchrun has started {here} here: leave it out")
+        return None
+    count = ranks_here(settings)
+    return launch(count, words) if count > 1 else None
 
 
 def retrain(
@@ -166,6 +221,7 @@ def start_retrain(
     source: Source, settings: RetrainSettings, out: Path | str | None, listener: Listener | None
 ) -> RetrainResult:
     """Retrain with settings that are resolved already; see `retrain`."""
+    _refuse_ranks()
     settings = _anchored(settings)
     genotype, name = trainable(source)
     path = Path("runs/retrain") / f"{name}-retrained-seed{settings.seed}" if out is None else Path(out)
@@ -207,8 +263,19 @@ def resume_retrain(path: Path | str, listener: Listener | None = None) -> Retrai
     Raises:
         RunError: the folder or its checkpoint cannot be used.
     """
+    _refuse_ranks()
     run, settings = _retrained(path)
     return _drawn(run_retrain(settings, Genotype.load(run.path / "genotype.json"), run, resume=True, listener=listener))
+
+
+def _refuse_ranks() -> None:
+    """A retraining has nothing to share between ranks.
+
+    Raises:
+        SettingsError: torchrun has started several.
+    """
+    if started() > 1:
+        raise SettingsError(f"a retraining is one process, torchrun has started {started()}: start it without torchrun")
 
 
 def evaluate(path: Path | str, *, data: str | None = None, device: str = "auto") -> float:

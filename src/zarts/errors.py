@@ -10,6 +10,7 @@ __all__ = [
     "DivergedError",
     "Interrupted",
     "KernelError",
+    "RankError",
     "RunError",
     "SettingsError",
     "ZartsError",
@@ -45,6 +46,10 @@ class KernelError(ZartsError):
 
 class DivergedError(ZartsError):
     """No finite loss is left to go on with."""
+
+
+class RankError(ZartsError):
+    """A process of the search has died; the others cannot go on without it."""
 
 
 class Interrupted(ZartsError):

@@ -11,26 +11,7 @@ import time
 import pytest
 
 import zarts
-from small import SMALL, TRAIN, ZARTS, finish, leftovers, options, outcome, start, stop_at
-
-LONG = {**SMALL, "subset": 120, "epochs": 3, "batch_size": 20, "alpha_every": 2}
-
-
-def wait_for_lines(process, file, lines, seconds=90):
-    """Until the run has logged so many events."""
-    end = time.monotonic() + seconds
-    while time.monotonic() < end:
-        if file.exists() and file.read_bytes().count(b"\n") >= lines:
-            return
-        assert process.poll() is None, process.communicate()
-        time.sleep(0.01)
-    raise AssertionError("the run is too slow")
-
-
-@pytest.fixture(scope="module")
-def straight(tmp_path_factory):
-    """An uninterrupted search."""
-    return zarts.search(out=tmp_path_factory.mktemp("straight") / "run", **LONG)
+from small import LONG, SMALL, TRAIN, ZARTS, finish, leftovers, options, outcome, start, stop_at, wait_for_lines
 
 
 @pytest.mark.slow

@@ -16,7 +16,7 @@ import zarts
 SOURCE = Path(zarts.__file__).parent
 LAYERS = [
     {"errors"},
-    {"seeds", "files"},
+    {"seeds", "files", "ranks"},
     {"spaces", "zo", "relax", "data", "kernels"},
     {"nets"},
     {"bilevel"},
@@ -29,6 +29,7 @@ LAYERS = [
     {"sources"},
     {"api"},
     {"cli"},
+    {"__main__"},
 ]
 RANK = {name: rank for rank, layer in enumerate(LAYERS) for name in layer}
 FILES = [p for p in sorted(SOURCE.rglob("*.py")) if p != SOURCE / "__init__.py"]

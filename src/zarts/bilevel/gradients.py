@@ -22,17 +22,27 @@ def first_order_gradient(
 ) -> tuple[float, Float[Tensor, " d"]]:
     """The validation loss under the present weights, and its gradient in alpha.
 
-    Batch norm uses the statistics of the batch, and its running ones are left untouched.
+    Batch norm uses the statistics of the batch, and its running ones are left untouched. Each batch sees the same
+    random numbers, so that the ranks of `problem.ranks` can share the batches; the mean is the same for any number
+    of ranks.
 
     Raises:
         RuntimeError: the loss does not depend on alpha (torch's own); a loss that is not finite raises nothing.
+        Interrupted: `problem.check` asks to stop, on this or another rank.
+        RankError: another rank is gone.
     """
-    with problem.preserved():
-        problem.set_mode(training=True)
-        leaf = alpha.detach().requires_grad_()
-        loss = problem.mean_loss(leaf, val_batches)
-        (gradient,) = torch.autograd.grad(loss, leaf)
-    return loss.item(), gradient
+    rows = alpha.new_zeros(len(val_batches), 1 + len(alpha))  # a batch's loss, and its gradient
+    with problem.preserved() as snapshot, problem.ranks.together():
+        for i in problem.ranks.share(len(val_batches)):
+            problem.check()
+            snapshot.restore()
+            problem.set_mode(training=True)
+            leaf = alpha.detach().requires_grad_()
+            loss = problem.forward(leaf, val_batches[i]).loss
+            rows[i, 0] = loss.detach()
+            (rows[i, 1:],) = torch.autograd.grad(loss, leaf)
+    mean = problem.ranks.sum(rows).mean(0)
+    return mean[0].item(), mean[1:]
 
 
 def unrolled_gradient(

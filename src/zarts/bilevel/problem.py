@@ -18,6 +18,7 @@ from torch import Tensor, nn
 
 from zarts.bilevel.snapshot import Snapshot
 from zarts.errors import DivergedError
+from zarts.ranks import Ranks
 
 __all__ = ["Batch", "Bilevel", "Outcome"]
 
@@ -46,7 +47,8 @@ class Bilevel:
         forward: the loss of `(alpha, batch)` under the model's present weights.
         grad_clip: largest norm of the weights' gradient.
         generators: sources of randomness that `forward` draws from.
-        check: called before each weight step of a candidate; may raise to stop the work in hand.
+        check: called before each weight step of a candidate; may raise `Interrupted` to stop the work in hand.
+        ranks: the processes that share the work on candidates; alone by default.
     """
 
     model: nn.Module
@@ -55,6 +57,7 @@ class Bilevel:
     grad_clip: float = float("inf")
     generators: Sequence[torch.Generator] = ()
     check: Callable[[], None] = field(default=_never)
+    ranks: Ranks = field(default_factory=Ranks)
 
     def __post_init__(self) -> None:
         self._weights = list(self.model.parameters())  # kept: the walk over all modules takes a millisecond
@@ -89,6 +92,11 @@ class Bilevel:
     def mean_loss(self, alpha: Float[Tensor, " d"], batches: Sequence[Batch]) -> Float[Tensor, ""]:
         """Mean over `batches` of the loss under the present weights and mode."""
         return torch.stack([self.forward(alpha, batch).loss for batch in batches]).mean()
+
+    def align(self) -> None:
+        """Give all ranks rank 0's weights, buffers and momentum: all train the same, but processors may round apart."""
+        momenta = [v for state in self.optimizer.state.values() for v in state.values() if isinstance(v, Tensor)]
+        self.ranks.align([*self.model.parameters(), *self.model.buffers(), *momenta])
 
     @contextmanager
     def preserved(self) -> Iterator[Snapshot]:

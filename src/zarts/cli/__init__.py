@@ -7,18 +7,21 @@ import signal
 import sys
 import traceback
 
+from zarts.cli.speaker import first_here
+
 __all__ = ["main"]
 
 
 def main() -> None:
     """Run `zarts` with the process's arguments and exit: 0 done, 1 failed, 2 usage, 3 data, 130 interrupted."""
-    debug = "--debug" in sys.argv
-    sys.argv[1:] = [argument for argument in sys.argv[1:] if argument != "--debug"]
+    words = [word for word in sys.argv[1:] if word != "--debug"]
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # as Ctrl-C; loops that can save first take both over
-    sys.exit(_run(debug))
+    code = _run(words, debug="--debug" in sys.argv)
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)  # on the way out there is nothing left to stop
+    sys.exit(code)
 
 
-def _run(debug: bool) -> int:
+def _run(words: list[str], *, debug: bool) -> int:
     from typer import TyperException
 
     from zarts.cli.commands import app
@@ -27,7 +30,7 @@ def _run(debug: bool) -> int:
 
     keep_freed_memory()
     try:
-        code = app(standalone_mode=False)
+        code = app(words, standalone_mode=False)
     except ZartsError as error:
         if debug:
             traceback.print_exc()
@@ -38,11 +41,16 @@ def _run(debug: bool) -> int:
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
+    except Exception as error:
+        if "RANK" in os.environ:
+            error.add_note(f"on rank {os.environ['RANK']}")
+        raise
     if code == 130:  # typer's word for a KeyboardInterrupt
         return _fail("interrupted", 130)
     return int(code or 0)
 
 
 def _fail(message: str, code: int) -> int:
-    print(f"zarts: {' '.join(message.split())}", file=sys.stderr)
+    if first_here():
+        print(f"zarts: {' '.join(message.split())}", file=sys.stderr)
     return code

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shlex
+import sys
 import time
 from pathlib import Path
 from typing import Annotated, Any
@@ -15,6 +16,7 @@ from zarts.cli.listing import Kind, listing
 from zarts.cli.lookup import DataSet, show
 from zarts.cli.options import parse_set, with_settings
 from zarts.cli.progress import progress
+from zarts.cli.speaker import first
 from zarts.config import CommonSettings, RetrainSettings, SearchSettings, dump, retrain_settings, search_settings
 from zarts.errors import SettingsError
 
@@ -63,9 +65,11 @@ def search(
     """Search an architecture for the images of --data."""
     given = {**options, **parse_set(set_ or [])}
     if resume is not None:
+        devices = {key: given.pop(key) for key in ("devices",) if key in given}
         _alone(resume, preset, config, out, print_config, dry_run, given)
         from zarts import api
 
+        _spread(api.searched_settings(resume, **devices))
         with progress() as listener:
             result = api.resume_search(resume, listener)
     else:
@@ -74,10 +78,14 @@ def search(
             return _print_config("search", settings)
         from zarts import api
 
-        with progress() as listener:
-            if dry_run:
+        if dry_run:
+            with progress() as listener:
                 return print_forecast(api.rehearse_search(settings, listener, before_seconds=time.process_time()))
+        _spread(settings)
+        with progress() as listener:
             result = api.start_search(settings, out, listener)
+    if not first():
+        return None
     for kind in result.genotype.cells:
         print(f"{kind}: {result.genotype.describe(kind)}")
     print(f"found in {result.seconds:.0f} s; report: {result.run / 'report.html'}")
@@ -185,6 +193,15 @@ def report(run: Annotated[Path, typer.Argument(help="folder of a search or a ret
 def list_(kind: Annotated[Kind, typer.Argument(help="what to list")]) -> None:
     """List the methods, spaces, presets or published genotypes."""
     listing(kind)
+
+
+def _spread(settings: SearchSettings) -> None:
+    """Leave the work to processes of its own, where there are to be several, and exit as they do."""
+    from zarts import api
+
+    code = api.spread(settings, sys.argv[1:])
+    if code is not None:
+        raise SystemExit(code)
 
 
 def _alone(resume: Path, *others: Any) -> None:

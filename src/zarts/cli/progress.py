@@ -9,6 +9,8 @@ from typing import Any
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
+from zarts.cli.speaker import first
+
 __all__ = ["progress"]
 
 
@@ -41,6 +43,7 @@ class _Bar:
 def progress() -> Iterator[_Bar]:
     """A listener that draws a bar on standard error while the block lasts."""
     console = Console(stderr=True)
+    shown = console.is_terminal and first()
     columns = (
         TextColumn("{task.description}"),
         BarColumn(bar_width=20),
@@ -48,5 +51,5 @@ def progress() -> Iterator[_Bar]:
         TextColumn("left"),
         TimeRemainingColumn(),
     )
-    with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as bar:
+    with Progress(*columns, console=console, transient=True, disable=not shown) as bar:
         yield _Bar(bar)

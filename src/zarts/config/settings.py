@@ -125,6 +125,12 @@ class SearchSettings(CommonSettings):
     cutout: int = setting(
         0, "side of the square cut out of every image, in pixels; 0: none", panel="Data", used_by=SUPERNET, ge=0
     )
+    devices: Annotated[int, Field(ge=1)] | Literal["auto"] = setting(
+        "auto",
+        "processes (on GPUs: one each) that share the candidates; auto: for small networks, one a processor; else 1",
+        panel="Run",
+        used_by=ZERO_ORDER,
+    )
 
     kernels: Literal["auto", "native", "torch"] = setting(
         "auto",

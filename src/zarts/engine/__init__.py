@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from zarts.engine.device import choose_device, torch_threads
+from zarts.engine.join import joined, started
+from zarts.engine.launch import launch, ranks_here
 from zarts.engine.loop import Driver, Job, Listener, Loop
 from zarts.engine.meter import Meter
 from zarts.engine.passes import Passes
@@ -28,8 +30,12 @@ __all__ = [
     "augmentation",
     "choose_device",
     "cosine",
+    "joined",
+    "launch",
     "load_images",
+    "ranks_here",
     "search",
     "sgd",
+    "started",
     "torch_threads",
 ]

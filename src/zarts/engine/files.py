@@ -27,19 +27,19 @@ def save_checkpoint(path: Path, state: dict[str, Any]) -> None:
     write_atomically(path, buffer.getvalue())
 
 
-def load_checkpoint(path: Path, device: torch.device | str = "cpu") -> dict[str, Any]:
-    """Read what `save_checkpoint` wrote.
+def load_checkpoint(file: Path | io.BytesIO, device: torch.device | str = "cpu") -> dict[str, Any]:
+    """Read what `save_checkpoint` wrote, from its path or its content.
 
     Raises:
         RunError: the file is missing, cut short, damaged, or holds anything but tensors and plain data.
     """
     try:
-        state = torch.load(path, map_location=device, weights_only=True)
+        state = torch.load(file, map_location=device, weights_only=True)
     except FileNotFoundError as error:
-        raise RunError(f"{path}: there is no checkpoint; start the run again with another --out") from error
+        raise RunError(f"{file}: there is no checkpoint; start the run again with another --out") from error
     except (OSError, RuntimeError, EOFError, pickle.UnpicklingError, zipfile.BadZipFile, ValueError) as error:
         reason = " ".join(str(error).split())[:120]
-        raise RunError(f"{path}: cut short, damaged, or not a checkpoint of zarts ({reason})") from error
+        raise RunError(f"{file}: cut short, damaged, or not a checkpoint of zarts ({reason})") from error
     if not isinstance(state, dict):
-        raise RunError(f"{path}: not a checkpoint of zarts (holds a {type(state).__name__})")
+        raise RunError(f"{file}: not a checkpoint of zarts (holds a {type(state).__name__})")
     return state

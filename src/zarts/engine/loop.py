@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping
@@ -12,10 +13,12 @@ import torch
 from torch import Tensor
 
 from zarts.data import Batches
+from zarts.engine.files import load_checkpoint
 from zarts.engine.meter import Meter
 from zarts.engine.run import Run
 from zarts.engine.stop import StopRequest, stop_request
-from zarts.errors import Interrupted, RunError
+from zarts.errors import Interrupted, RankError, RunError
+from zarts.ranks import Ranks
 
 __all__ = ["Driver", "Job", "Listener", "Loop"]
 
@@ -73,6 +76,7 @@ class Loop:
         steps: weight steps an epoch.
         device: where losses live.
         listener: hears every event.
+        ranks: the processes that repeat the same job together; alone by default.
     """
 
     def __init__(
@@ -85,7 +89,9 @@ class Loop:
         steps: int,
         device: torch.device,
         listener: Listener,
+        ranks: Ranks | None = None,
     ) -> None:
+        self._ranks = ranks or Ranks()
         self._run, self._command, self._identity = run, command, identity
         self._epochs, self._steps, self._device, self._listener = epochs, steps, device, listener
         self._epoch = self._step = 0
@@ -107,20 +113,25 @@ class Loop:
         """Do all epochs that are left, saving after each and when asked to stop.
 
         Raises:
-            Interrupted: Ctrl-C or SIGTERM; the state is saved.
+            Interrupted: Ctrl-C or SIGTERM, on any rank; the state is saved.
+            RankError: another rank is gone; the last checkpoint is intact.
             RunError: the checkpoint to go on from cannot be used here, or one cannot be written.
         """
-        if resume and self._run.started:
+        way_on = self._run.way_on(self._command)
+        if self._ranks.lead and resume and self._run.started:
             self._restore(job)
-        with stop_request(self._run.way_on(self._command)) as self.stop:
-            if self._epoch == 0 and self._step == 0:
+        with stop_request() as self.stop:
+            if self._ranks.lead and self._epoch == 0 and self._step == 0:
                 self._save(job)
+            self._follow(job)
             while self._epoch < self._epochs:
                 try:
                     self._do_epoch(job)
-                except Interrupted:
+                except Interrupted as error:
                     self._save(job)
-                    raise
+                    raise Interrupted(f"{error}{way_on}") from None
+                except RankError as error:
+                    raise RankError(f"{error}{way_on}") from error
 
     def log(self, event: Mapping[str, Any]) -> None:
         """Write an event into the run folder, and tell the listener."""
@@ -131,7 +142,8 @@ class Loop:
         """The rest of an epoch, from the present step on."""
         job.begin_epoch(self._epoch)
         while self._step < self._steps:
-            self.stop.check()
+            with self._ranks.together():
+                self.stop.check()
             self.do_step(job)
         self.end_epoch(job)
 
@@ -155,6 +167,13 @@ class Loop:
         place = {"epoch": self._epoch, "step": self._step, "seconds": self.seconds, "meter": self._meter.state_dict()}
         self._run.save({"device": self._device.type, **place, "job": job.state_dict()}, self._identity)
 
+    def _follow(self, job: Job) -> None:
+        """All ranks go on from rank 0's checkpoint, which need not be within reach of their machines."""
+        if self._ranks.count > 1:
+            content = self._ranks.from_lead(self._run.checkpoint() if self._ranks.lead else b"")
+            if not self._ranks.lead:
+                self._load(load_checkpoint(io.BytesIO(content), self._device), job)
+
     def _restore(self, job: Job) -> None:
         state = self._run.restore(self._identity, self._device)
         if state["device"] != self._device.type:
@@ -164,6 +183,9 @@ class Loop:
             )
         for name, (then, now) in self._run.changes(self._device).items():
             self._listener({"event": "note", "text": f"{name} is {now}, was {then}: the last bits may differ"})
+        self._load(state, job)
+
+    def _load(self, state: Mapping[str, Any], job: Job) -> None:
         self._epoch, self._step, self.seconds = state["epoch"], state["step"], state["seconds"]
         self._meter.load_state_dict(state["meter"])
         job.load_state_dict(state["job"])

@@ -45,16 +45,19 @@ def _made(path: Path) -> bool:
     return True
 
 
-def environment(device: torch.device) -> dict[str, Any]:
-    """What the numbers of a run may depend on, beside its settings."""
+def environment(device: torch.device, ranks: int = 1) -> dict[str, Any]:
+    """What the numbers of a run may depend on, beside its settings; and how many ranks it has, which they do not."""
+    program = Path(sys.argv[0])
+    ours = program.stem == "zarts" or program.parts[-2:] == ("zarts", "__main__.py")
     return {
-        "command": shlex.join(["zarts", *sys.argv[1:]]) if Path(sys.argv[0]).stem == "zarts" else "from Python",
+        "command": shlex.join(["zarts", *sys.argv[1:]]) if ours else "from Python",
         "date": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
         "zarts": metadata.version("zarts"),
         "python": platform.python_version(),
         "torch": torch.__version__,
         "system": f"{platform.system()} {platform.machine()}",
         "processors": os.cpu_count(),
+        "ranks": ranks,
         "threads": torch.get_num_threads(),
         "device": torch.cuda.get_device_name(device) if device.type == "cuda" else device.type,
     }
@@ -69,10 +72,15 @@ def _json(data: Any) -> Any:
 
 
 class Run:
-    """A run folder; made by `create`, found again by `open`."""
+    """A run folder; made by `create`, found again by `open`.
 
-    def __init__(self, path: Path) -> None:
-        self.path = path
+    Args:
+        path: the folder.
+        writes: False leaves it alone: of several ranks only the first one writes.
+    """
+
+    def __init__(self, path: Path, *, writes: bool = True) -> None:
+        self.path, self._writes = path, writes
 
     @staticmethod
     def create(path: Path, settings: Mapping[str, Any], command: str, *, numbered: bool = False) -> Run:
@@ -136,7 +144,8 @@ class Run:
         Raises:
             RunError: it cannot be written (a full disk, say); the old file is as it was.
         """
-        write_atomically(self.path / name, content)
+        if self._writes:
+            write_atomically(self.path / name, content)
 
     def write_json(self, name: str, data: Any) -> None:
         """Write plain data as JSON.
@@ -192,7 +201,7 @@ class Run:
 
     def discard(self) -> None:
         """Take the folder away again, unless something has been computed or another program's file is in it."""
-        if self.started or self.finished:
+        if not self._writes or self.started or self.finished:
             return
         for name in _BEFORE_START:
             (self.path / name).unlink(missing_ok=True)
@@ -205,6 +214,8 @@ class Run:
         Raises:
             RunError: it cannot be written; the checkpoint is intact.
         """
+        if not self._writes:
+            return
         try:
             with (self.path / "metrics.jsonl").open("a", encoding="utf-8") as file:
                 file.write(json.dumps(_json(event), allow_nan=False) + "\n")
@@ -226,12 +237,18 @@ class Run:
         Raises:
             RunError: it cannot be written; the checkpoint before is as it was.
         """
+        if not self._writes:
+            return
         file = self.path / "metrics.jsonl"
         size = file.stat().st_size if file.exists() else 0
         save_checkpoint(
             self.path / "checkpoint.pt",
             {"format": _FORMAT, "settings": dict(settings), "metrics_bytes": size, **state},
         )
+
+    def checkpoint(self) -> bytes:
+        """The content of `checkpoint.pt`, which this process has written or restored."""
+        return (self.path / "checkpoint.pt").read_bytes()
 
     def restore(self, settings: Mapping[str, Any], device: torch.device) -> dict[str, Any]:
         """Read `checkpoint.pt`, and forget the events that came after it.

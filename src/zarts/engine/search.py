@@ -28,6 +28,7 @@ from zarts.engine.schedule import cosine
 from zarts.engine.setup import augmentation, load_images, sgd
 from zarts.methods import get_method
 from zarts.nets import build_supernet, native_channels, seeded
+from zarts.ranks import Ranks
 from zarts.relax import RELAXATIONS
 from zarts.seeds import keyed_generator
 from zarts.select import SELECTIONS
@@ -44,6 +45,7 @@ def search(
     resume: bool = False,
     listener: Listener | None = None,
     drive: Driver | None = None,
+    ranks: Ranks | None = None,
 ) -> SearchResult:
     """Search, from the start or from the run's checkpoint, and write the results into the run folder.
 
@@ -53,18 +55,21 @@ def search(
         resume: go on from the run's checkpoint if it has one.
         listener: hears every event.
         drive: does the job's steps in the place of its loop, as `Rehearsal.run`.
+        ranks: the processes that share the candidates; alone by default.
 
     Raises:
         Interrupted: Ctrl-C or SIGTERM; the state is saved and the run can be resumed.
         DivergedError: no finite loss is left; the last checkpoint is intact.
+        RankError: another rank is gone; the last checkpoint is intact.
         DataError, RunError, SettingsError: see their texts.
     """
-    if run.finished:
+    ranks = ranks or Ranks()
+    if ranks.from_lead(run.finished):
         return read_result(settings, run)
     with torch_threads(settings.threads):
         if get_method(settings.method).supernet == "none":
             return _draw(settings, run)
-        job = _Search(settings, run, listener or (lambda event: None))
+        job = _Search(settings, run, listener or (lambda event: None), ranks)
         (drive or partial(job.loop.run, resume=resume))(job)
         alphas = job.space.split(job.update.alpha)
         return write_result(settings, run, job.derive(settings.epochs), alphas, job.loop.seconds)
@@ -82,7 +87,7 @@ def _draw(settings: SearchSettings, run: Run) -> SearchResult:
 class _Search(Job):
     """The state of a search, and its steps."""
 
-    def __init__(self, settings: SearchSettings, run: Run, listener: Listener) -> None:
+    def __init__(self, settings: SearchSettings, run: Run, listener: Listener, ranks: Ranks) -> None:
         self.settings, self.run = settings, run
         method = get_method(settings.method)
         self.space = get_space(settings.space)
@@ -92,15 +97,17 @@ class _Search(Job):
         alpha = 1e-3 * torch.randn(self.space.dimension, generator=keyed_generator(settings.seed, "alpha"))
         generator = keyed_generator(settings.seed, "update", device=device)
         self.update = UPDATES[method.update](settings, alpha.to(device), generator)
-        data = load_images(settings, run, device, listener)  # after whatever may refuse the settings
+        data = load_images(settings, run, device, listener, ranks)  # after whatever may refuse the settings
         self.train, self.val = self._batches(data, device)
         self.noise = keyed_generator(settings.seed, "noise", device=device)
-        native = native_kernels(
-            settings.kernels,
-            device,
-            native_channels(self.space, settings.channels),
-            lambda text: listener({"event": "note", "text": text}),
-        )
+        with ranks.in_turn():  # the first one may have to build them
+            native = native_kernels(
+                settings.kernels,
+                device,
+                native_channels(self.space, settings.channels),
+                lambda text: listener({"event": "note", "text": text}),
+            )
+        native = bool(ranks.sum(torch.tensor(float(native))) == ranks.count)  # what rounds alike, or none
         with seeded(settings.seed):
             self.model = build_supernet(
                 self.space,
@@ -116,11 +123,12 @@ class _Search(Job):
         self.loop = Loop(
             run,
             "search",
-            dump(settings),
+            {key: value for key, value in dump(settings).items() if key != "devices"},
             epochs=settings.epochs,
             steps=len(self.train),
             device=device,
             listener=listener,
+            ranks=ranks,
         )
         self.problem = Bilevel(
             self.model,
@@ -129,6 +137,7 @@ class _Search(Job):
             grad_clip=settings.grad_clip,
             generators=[self.noise],
             check=lambda: self.loop.stop.check(),
+            ranks=ranks,
         )
 
     def _batches(self, data: DataSet, device: torch.device) -> tuple[Batches, Batches]:

@@ -11,30 +11,36 @@ from zarts.config import CommonSettings
 from zarts.data import Augment, DataSet, load_data
 from zarts.engine.loop import Listener
 from zarts.engine.run import Run, environment
+from zarts.ranks import Ranks
 
 __all__ = ["augmentation", "load_images", "sgd"]
 
 
-def load_images(settings: CommonSettings, run: Run, device: torch.device, listener: Listener) -> DataSet:
+def load_images(
+    settings: CommonSettings, run: Run, device: torch.device, listener: Listener, ranks: Ranks | None = None
+) -> DataSet:
     """The images of the settings, split as the run began; a new run writes down its split and environment.
 
     Raises:
         DataError: they cannot be used.
         SettingsError: there is no such data set, or an image size that cannot be.
     """
-    data = load_data(
-        settings.data,
-        image_size=settings.image_size,
-        subset=settings.subset,
-        seed=settings.split_seed,
-        data_dir=settings.data_dir,
-        manifest=run.split(),
-    )
+    ranks = ranks or Ranks()
+    manifest = ranks.from_lead(run.split() if ranks.lead else None)
+    with ranks.in_turn():  # the first one may have to download them
+        data = load_data(
+            settings.data,
+            image_size=settings.image_size,
+            subset=settings.subset,
+            seed=settings.split_seed,
+            data_dir=settings.data_dir,
+            manifest=manifest,
+        )
     for note in data.notes:
         listener({"event": "note", "text": note})
     if not (run.path / "env.json").exists():
         run.write_json("split.json", data.manifest)
-        run.write_json("env.json", environment(device))
+        run.write_json("env.json", environment(device, ranks.count))
     return data
 
 

@@ -14,15 +14,10 @@ __all__ = ["StopRequest", "stop_request"]
 
 
 class StopRequest:
-    """Whether somebody asked to stop.
+    """Whether somebody asked to stop."""
 
-    Args:
-        way_on: what the message ends with: where the state is, and the command that goes on from it.
-    """
-
-    def __init__(self, way_on: str = "") -> None:
+    def __init__(self) -> None:
         self.asked = False
-        self._way_on = way_on
 
     def check(self) -> None:
         """Raise if somebody asked.
@@ -31,19 +26,16 @@ class StopRequest:
             Interrupted: a signal has come since the start.
         """
         if self.asked:
-            raise Interrupted(f"interrupted{self._way_on}")
+            raise Interrupted("interrupted")
 
 
 @contextmanager
-def stop_request(way_on: str = "") -> Iterator[StopRequest]:
+def stop_request() -> Iterator[StopRequest]:
     """Inside, the first SIGINT or SIGTERM only marks the request; a second SIGINT interrupts at once.
 
     Python delivers signals to the main thread; in another one nothing is changed.
-
-    Args:
-        way_on: see `StopRequest`.
     """
-    request = StopRequest(way_on)
+    request = StopRequest()
 
     def handle(number: int, frame: FrameType | None) -> None:
         if request.asked and number == signal.SIGINT:

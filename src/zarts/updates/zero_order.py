@@ -66,6 +66,7 @@ class ZeroOrderUpdate(AlphaUpdate):
                 finite; alpha stays where it is.
             Interrupted: `problem.check` asks to stop.
         """
+        problem.align()
         gradient = None
         if self._optimizer.uses_gradient:
             gradient = first_order_gradient(problem, self.alpha, val_batches)[1]

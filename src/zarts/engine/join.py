@@ -1,0 +1,93 @@
+"""Joining the other processes of a search that torchrun has started."""
+
+from __future__ import annotations
+
+import logging
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import torch
+
+from zarts.config import SearchSettings
+from zarts.engine.device import choose_device
+from zarts.errors import SettingsError
+from zarts.methods import get_method
+from zarts.ranks import Ranks
+from zarts.spaces import get_space
+from zarts.updates import zero_order_optimizer
+from zarts.zo import OPTIMIZERS
+
+__all__ = ["candidates", "check_ranks", "joined", "started"]
+
+
+def started() -> int:
+    """How many ranks torchrun has started, on all machines; 1 where this process is not one of several."""
+    return int(os.environ["WORLD_SIZE"]) if "TORCHELASTIC_RUN_ID" in os.environ else 1
+
+
+def candidates(settings: SearchSettings) -> int:
+    """How many architectures one update of alpha judges; 0 for a method that judges none."""
+    if get_method(settings.method).update not in OPTIMIZERS:
+        return 0
+    alpha = torch.zeros(get_space(settings.space).dimension)
+    return len(zero_order_optimizer(settings, alpha, torch.Generator()).ask(alpha))
+
+
+def check_ranks(settings: SearchSettings, count: int) -> None:
+    """Refuse ranks that would have nothing to do.
+
+    Raises:
+        SettingsError: there are more ranks than candidates.
+    """
+    most = max(1, candidates(settings))
+    if count > most:
+        raise SettingsError(
+            f"{count} ranks are too many: an update of method {settings.method!r} judges "
+            f"{f'{most} candidates' if most > 1 else 'no candidates that they could share'}; start at most {most}"
+        )
+
+
+@contextmanager
+def joined(settings: SearchSettings) -> Iterator[Ranks]:
+    """The ranks of this search, which are all that torchrun has started: one, alone, without it.
+
+    Raises:
+        SettingsError: the settings do not go together with so many ranks.
+    """
+    count = started()
+    if count == 1:
+        yield Ranks()
+        return
+    check_ranks(settings, count)
+    here, machines = int(os.environ["LOCAL_WORLD_SIZE"]), int(os.environ["GROUP_WORLD_SIZE"])
+    if here * machines != count:
+        raise SettingsError(f"{count} ranks on {machines} machines: start the same number on each")
+    accelerator = _accelerator(settings.device, here)
+    from lightning_fabric import Fabric  # takes two seconds, which one rank alone need not wait
+
+    logging.getLogger("lightning_fabric").setLevel(logging.WARNING)
+    fabric = Fabric(accelerator=accelerator, devices=here, num_nodes=machines, strategy="ddp")
+    fabric.launch()
+    try:
+        yield Ranks(fabric)
+    finally:
+        torch.distributed.destroy_process_group()
+
+
+def _accelerator(device: str, here: int) -> str:
+    """CPU, whose ranks talk through gloo, or CUDA: one GPU a rank, through NCCL.
+
+    Raises:
+        SettingsError: the device is a single one, or there are too few.
+    """
+    if device in ("auto", "cuda") and torch.cuda.is_available():
+        if torch.cuda.device_count() < here:
+            raise SettingsError(
+                f"{here} ranks need {here} GPUs, there are {torch.cuda.device_count()}: "
+                "start fewer, or take --device cpu"
+            )
+        return "cuda"
+    if choose_device(device) != torch.device("cpu"):
+        raise SettingsError(f"device {device!r} is one for {here} ranks: take --device cpu or cuda")
+    return "cpu"

@@ -1,0 +1,81 @@
+"""Several processes search as one does: the same alphas to the bit, whatever is stopped, killed and resumed."""
+
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import zarts
+from small import LONG, SMALL, finish, leftovers, options, outcome, start, wait_for_lines
+from zarts.files import read_mapping
+
+pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("no_pictures")]
+
+
+def ranks_of(process):
+    """Process numbers of the ranks that a process has started, by rank."""
+    children = subprocess.run(["pgrep", "-P", str(process.pid)], capture_output=True, text=True, check=True).stdout
+    facts = {pid: Path(f"/proc/{pid}/environ").read_text().split("\0") for pid in children.split()}
+    return {int(word[5:]): int(pid) for pid, words in facts.items() for word in words if word.startswith("RANK=")}
+
+
+def test_two_ranks_equal_one(tmp_path):
+    """Three candidates and three validation batches: neither is shared evenly."""
+    settings = {**SMALL, "samples": 3, "antithetic": False, "val_batches": 3}
+    one = zarts.search(out=tmp_path / "one", **settings)
+    code, out, err = finish(start("search", *options(settings), "--devices", 2, "--out", tmp_path / "two"))
+    assert (code, err) == (0, "")
+    assert out.count("found in") == 1
+    assert outcome(tmp_path / "two") == outcome(one.run)
+    assert read_mapping(tmp_path / "two" / "env.json")["ranks"] == 2
+    assert leftovers(tmp_path / "two") == []
+
+
+def test_stopped_on_two_ranks_and_resumed_on_one(tmp_path, command, straight):
+    run = tmp_path / "run"
+    process = start("search", *options(LONG), "--devices", 2, "--out", run)
+    wait_for_lines(process, run / "metrics.jsonl", 3)
+    process.send_signal(signal.SIGINT)
+    assert finish(process) == (
+        130,
+        "",
+        f"zarts: interrupted: saved in {run}; go on with `zarts search --resume {run}`\n",
+    )
+    assert command("search", "--resume", run, "--devices", 1)[0] == 0
+    assert outcome(run) == outcome(straight.run)
+
+
+def test_a_rank_is_killed_and_the_run_goes_on_with_another_number(tmp_path, command, straight):
+    run = tmp_path / "run"
+    process = start("search", *options({**LONG, "samples": 2}), "--devices", 2, "--out", run)
+    wait_for_lines(process, run / "metrics.jsonl", 2)
+    os.kill(ranks_of(process)[1], signal.SIGKILL)
+    code, out, err = finish(process)
+    assert (code, out) == (1, "")
+    assert err.splitlines()[-1].startswith(
+        "zarts: rank 1 was killed by SIGKILL: the run has ended; its last checkpoint"
+    )
+    assert len(err.splitlines()) <= 2
+    assert command("search", "--resume", run)[0] == 0
+    assert outcome(run) == outcome(straight.run)
+
+
+def test_two_machines_go_on_with_a_run_of_one(tmp_path, straight):
+    """Two torchruns on this machine, as if each had one of its own."""
+    run = tmp_path / "run"
+    process = start("search", *options(LONG), "--out", run)
+    wait_for_lines(process, run / "metrics.jsonl", 3)
+    process.send_signal(signal.SIGTERM)
+    assert finish(process)[0] == 130
+    with_port = ["--master-addr", "127.0.0.1", "--master-port", str(20000 + os.getpid() % 10000)]
+    torchrun = [sys.executable, "-m", "torch.distributed.run", "--nnodes", "2", "--nproc-per-node", "1", *with_port]
+    words = ["-m", "zarts", "search", "--resume", str(run)]
+    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
+    machines = [subprocess.Popen([*torchrun, "--node-rank", str(n), *words], **pipes) for n in range(2)]
+    first, second = (finish(machine) for machine in machines)
+    assert (first[0], second[:2]) == (0, (0, ""))
+    assert first[1].count("found in") == 1
+    assert outcome(run) == outcome(straight.run)
