@@ -2,5 +2,6 @@
 
 from zarts.kernels.build import compiled, prepare
 from zarts.kernels.cell import Block, Cell, Step, mixed_cell, suits
+from zarts.kernels.projection import Projection, project
 
-__all__ = ["Block", "Cell", "Step", "compiled", "mixed_cell", "prepare", "suits"]
+__all__ = ["Block", "Cell", "Projection", "Step", "compiled", "mixed_cell", "prepare", "project", "suits"]

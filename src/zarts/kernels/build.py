@@ -11,7 +11,8 @@ import subprocess
 import tempfile
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
-from functools import lru_cache, partial
+from functools import lru_cache
+from itertools import product
 from pathlib import Path
 
 import torch
@@ -21,10 +22,9 @@ from zarts.errors import KernelError
 __all__ = ["Kernel", "compiled", "prepare"]
 
 Kernel = Callable[[ctypes.Array[ctypes.c_int64], int], int]
-"""`zarts_cell` of cell.cpp."""
+"""`zarts_cell` of cell.cpp, or that of another file of the folder."""
 
-_MAIN = Path(__file__).with_name("cell.cpp")
-_SOURCES = [_MAIN, *sorted(_MAIN.parent.glob("*.hpp"))]
+_SOURCES = Path(__file__).parent
 _FLAGS = ("-std=c++17", "-O3", "-shared", "-fPIC", "-pthread", "-Wno-psabi")
 _TUNED = ("-march=native", "-mcpu=native", "-O3")  # the first that the compiler knows
 _REALS = {torch.float32: "float", torch.float64: "double"}
@@ -42,14 +42,15 @@ def prepare(dtype: torch.dtype, channels: Iterable[int]) -> None:
         KernelError: they cannot be had here, and why.
     """
     _compiler()
+    needed = list(product([dtype], set(channels), ["cell", "projection"]))
     if odd := sorted(number for number in set(channels) if number % 4):
         raise KernelError(f"the native kernels need multiples of 4 channels, not {odd[0]}")
     with ThreadPoolExecutor() as pool:
-        list(pool.map(partial(compiled, dtype), set(channels)))
+        list(pool.map(lambda arguments: compiled(*arguments), needed))
 
 
 @lru_cache(maxsize=64)
-def compiled(dtype: torch.dtype, channels: int) -> Kernel:
+def compiled(dtype: torch.dtype, channels: int, name: str = "cell") -> Kernel:
     """The kernel for features of that type with so many channels.
 
     Compiling takes a few seconds; the result is kept in the user's cache folder.
@@ -57,18 +58,21 @@ def compiled(dtype: torch.dtype, channels: int) -> Kernel:
     Args:
         dtype: `float32` or `float64`.
         channels: a multiple of 4.
+        name: of the source file and, behind `zarts_`, of the function.
 
     Raises:
         KernelError: no compiler, or one that cannot.
     """
     compiler, version = _compiler()
     options = [f"-DZARTS_REAL={_REALS[dtype]}", f"-DZARTS_CHANNELS={channels}"]
-    parts = [*(source.read_bytes() for source in _SOURCES), version, _processor(), repr([*_FLAGS, *options]).encode()]
-    path = _folder() / f"cell-{hashlib.blake2b(b'|'.join(parts), digest_size=10).hexdigest()}.so"
+    main = _SOURCES / f"{name}.cpp"
+    sources = [source.read_bytes() for source in (main, *sorted(_SOURCES.glob("*.hpp")))]
+    parts = [*sources, version, _processor(), repr([*_FLAGS, *options]).encode()]
+    path = _folder() / f"{name}-{hashlib.blake2b(b'|'.join(parts), digest_size=10).hexdigest()}.so"
     try:
         if not path.exists():
-            _compile([compiler, *_FLAGS, *options, str(_MAIN)], path)
-        function = ctypes.CDLL(str(path)).zarts_cell
+            _compile([compiler, *_FLAGS, *options, str(main)], path)
+        function = ctypes.CDLL(str(path))[f"zarts_{name}"]
     except OSError as error:
         raise KernelError(f"the native kernels cannot be kept or loaded: {error}") from None
     function.argtypes, function.restype = (ctypes.c_void_p, ctypes.c_int64), ctypes.c_int64
