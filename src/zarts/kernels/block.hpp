@@ -41,7 +41,7 @@ struct Block {
     }
 
     // From the gradient behind the norm, those of the weights and of the input: added to `of_x`, or with `sums` (those
-    // of it and of its product with x) put there.
+    // of it and of its product with x) put there. The weights' are not wanted where they are null.
     void backward(const Real* gradient, const NormGradient& norm, const Real* z, const Real* x, Real* of_x, Sums* sums,
                   Real* of_depthwise, Real* of_pointwise) const {
         constexpr Int weights = (K * K + kChannels) * kChannels;
@@ -53,20 +53,20 @@ struct Block {
             Array padded(g.rows * g.row), spread(back.rows * back.row), convolved(band() * across), dz(band() * across);
             Array of_convolved(band() * across), of_taps(K * K * step), of_matrix(kChannels * kChannels), of_row(line);
             for (Int n = begin; n < end; ++n) {
-                rectify(padded.data(), x + n * g.image());
+                if (of_depthwise) rectify(padded.data(), x + n * g.image());
                 std::fill(of_taps.begin(), of_taps.end(), Real(0));
                 std::fill(of_matrix.begin(), of_matrix.end(), Real(0));
                 for (Int top = 0; top < g.out_height; top += band()) {
                     const Int rows = std::min(band(), g.out_height - top), pixels = rows * g.out_width;
                     const Int at = n * g.result() + top * across;
                     norm.apply(dz.data(), gradient + at, z + at, pixels);
-                    for (Int y = 0; y < rows; ++y)
+                    for (Int y = 0; y < rows && of_pointwise; ++y)
                         convolve<K>(convolved.data() + y * across, padded.data(), kernel.data(), g, top + y);
-                    outer(of_matrix.data(), convolved.data(), dz.data(), pixels);
+                    if (of_pointwise) outer(of_matrix.data(), convolved.data(), dz.data(), pixels);
                     multiply(of_convolved.data(), dz.data(), pointwise, pixels);
                     for (Int y = 0; y < rows; ++y) {
                         const Real* row = of_convolved.data() + y * across;
-                        correlate<K>(of_taps.data(), row, padded.data(), g, top + y);
+                        if (of_depthwise) correlate<K>(of_taps.data(), row, padded.data(), g, top + y);
                         place(spread.data() + ((top + y) * g.stride + back.padding) * back.row + back.padding * kChannels, row);
                     }
                 }
@@ -79,7 +79,7 @@ struct Block {
                 }
             }
         });
-        for (Int i = 0; i < weights; ++i) {
+        for (Int i = 0; i < weights && of_depthwise; ++i) {
             double total = 0;
             for (size_t at = i; at < totals.size(); at += weights) total += totals[at];
             (i < K * K * kChannels ? of_depthwise[i] : of_pointwise[i - K * K * kChannels]) = total;

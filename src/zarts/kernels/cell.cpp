@@ -4,8 +4,8 @@
 // memory, so that it is one pass: the rectified image is padded in a small buffer, a few rows of the depthwise
 // convolution go through the 1×1 convolution while they are in the first-level cache, and only z, the result before
 // the norm, is kept. The norm is a scale and a shift a channel, applied where z is read: on the way into the next
-// block, or, times the weight of the operation, into the sum of a node. The backward pass makes the depthwise
-// convolution again from the image instead of keeping it.
+// block, or, times the weight of the operation, into the sum of a node, which is made in one pass when all that enters
+// it is there. The backward pass makes the depthwise convolution again from the image instead of keeping it.
 //
 // Features are dense (batch, height, width, channels) arrays. The number of channels and the type of the numbers are
 // compiled in. Sums over images are in double precision, so that they hardly depend on the number of threads.
@@ -34,15 +34,25 @@ struct Step {
     std::vector<Stage> stages;
 };
 
+// What enters a node: from · scale + shift.
+struct Term {
+    const Real* from;
+    Array scale, shift;
+
+    Term(const Real* from, const Array& scale, const Array& shift) : from(from), scale(scale), shift(shift) {}
+    Term(const Real* from, const Norm& by) : Term(from, by.scale, by.shift) {}
+};
+
 // Reads the description, an array of integers and addresses: batch, height, width (of the inputs), stride (of the
-// edges from them), inputs, nodes, training, threads; addresses of the tape, the weights, the gradients of the nodes,
-// the weights and the inputs, and of the inputs; the number of steps; for each its kind, slots, address of (4, slots)
-// integers and number of stages; and for each stage kernel, dilation and the six addresses.
+// edges from them), inputs, nodes, training, threads, whether the nodes on the tape have initial values; addresses of
+// the tape, room for two nodes, the weights, the output or its gradient (nodes side by side), the gradients of the nodes, the weights and
+// the inputs, and of the inputs; the number of steps; for each its kind, slots, address of (4, slots) integers and number
+// of stages; and for each stage kernel, dilation and the six addresses. Null gradients, but of inputs, are not wanted.
 class Cell {
   public:
     explicit Cell(const Int* at) {
-        for (Int* field : {&batch, &height, &width, &stride, &inputs, &nodes, &training, &threads}) *field = *at++;
-        for (Real** field : {&tape, &weights, &of_nodes, &of_weights, &of_inputs}) *field = reinterpret_cast<Real*>(*at++);
+        for (Int* field : {&batch, &height, &width, &stride, &inputs, &nodes, &training, &threads, &initial}) *field = *at++;
+        for (Real** field : {&tape, &scratch, &weights, &output, &of_nodes, &of_weights, &of_inputs}) *field = reinterpret_cast<Real*>(*at++);
         out_height = (height + stride - 1) / stride, out_width = (width + stride - 1) / stride;
         size = batch * out_height * out_width * kChannels;
         taken = tape;
@@ -56,25 +66,29 @@ class Cell {
 
     // A state is complete when those before it are done with.
     void forward() const {
-        for (Int source = 0; source < inputs + nodes; ++source)
+        for (Int source = 0; source < inputs + nodes; ++source) {
+            if (!whole(source)) complete(source);
             for (const Step& step : steps) {
                 if (pools(step)) pool_forward(step, source);
-                else each_slot(step, source, [&](Int slot) { edge_forward(step, slot); });
+                else if (step.kind != kSkip) each_slot(step, source, [&](Int slot) { edge_forward(step, slot); });
             }
+        }
     }
 
     // Its gradient is complete when those behind it are.
     void backward() const {
+        split();
         for (Int source = inputs + nodes - 1; source >= 0; --source)
             for (const Step& step : steps) {
                 if (pools(step)) pool_backward(step, source);
+                else if (step.kind == kSkip) skip_backward(step, source);
                 else each_slot(step, source, [&](Int slot) { edge_backward(step, slot); });
             }
     }
 
   private:
-    Int batch, height, width, stride, inputs, nodes, training, threads;
-    Real *tape, *weights, *of_nodes, *of_weights, *of_inputs, *taken;
+    Int batch, height, width, stride, inputs, nodes, training, threads, initial;
+    Real *tape, *scratch, *weights, *output, *of_nodes, *of_weights, *of_inputs, *taken;
     Int out_height, out_width, size;  // of a node; in numbers, all images
     std::vector<Real*> states;        // inputs, then nodes
     std::vector<Step> steps;
@@ -111,6 +125,7 @@ class Cell {
         for (Int slot = 0; slot < step.slots; ++slot)
             if (step.source[slot] == source) visit(slot);
     }
+    static Real* of(Real* gradients, Int at) { return gradients ? gradients + at : nullptr; }
     bool whole(Int source) const { return source < inputs; }  // an input, whose edges have the stride
     Real* gradient(Int state) const {
         return whole(state) ? of_inputs + state * batch * height * width * kChannels : of_nodes + (state - inputs) * size;
@@ -121,7 +136,6 @@ class Cell {
     Geometry small(Int kernel, Int dilation) const { return Geometry(out_height, out_width, kernel, 1, dilation); }
     double count() const { return double(batch * out_height * out_width); }
     double weight(const Step& step, Int slot) const { return weights[step.place[slot]]; }
-    Real* target(const Step& step, Int slot) const { return states[step.target[slot]]; }
 
     void finish(const Stage& stage, Int row, Int slot, const Sums& sums) const {
         Real *mean = stage.mean + slot * kChannels, *rstd = stage.rstd + slot * kChannels;
@@ -132,22 +146,62 @@ class Cell {
     static Norm norm(const Stage& stage, Int slot, double weight) {
         return Norm(weight, stage.mean + slot * kChannels, stage.rstd + slot * kChannels);
     }
+    // The end of an operation, before the norm; a pool has one for each source.
+    Real* result(const Step& step, Int slot) const {
+        return step.stages.back().z + (pools(step) ? step.source[slot] : slot) * size;
+    }
+    // The gradient of its norm, and of its weight.
+    NormGradient behind(const Step& step, Int slot, const Sums& sums) const {
+        const NormGradient by = norm_gradient(step.stages.back(), slot, weight(step, slot), sums);
+        if (of_weights) of_weights[step.place[slot]] = by.of_weight;
+        return by;
+    }
     NormGradient norm_gradient(const Stage& stage, Int slot, double weight, const Sums& sums) const {
         return NormGradient(sums, weight, stage.mean + slot * kChannels, stage.rstd + slot * kChannels, count(), training);
     }
 
-    // to += from * scale + shift
-    void add(Real* to, const Real* from, const Array& scales, const Array& shifts) const {
-        const Int line = out_width * kChannels, image = out_height * line;
+    // The sum of all terms, or that added; then done(first number, behind the last) for each piece of it.
+    template <typename Done>
+    void mix(Real* to, const std::vector<Term>& terms, bool added, const Done& done) const {
+        constexpr Int piece = std::max<Int>(1, 1024 / kChannels) * kChannels;
+        const Int image = size / batch;
+        Array shift(kChannels, Real(0));
+        for (const Term& term : terms)
+            for (Int c = 0; c < kChannels; ++c) shift[c] += term.shift[c];
         share(threads, batch, [&](Int, Int begin, Int end) {
-            for (Int at = begin * image; at < end * image; at += line)
-                for (Int c = 0; c < kChannels; c += kLanes) {
-                    const Vec scale = load(&scales[c]), shift = load(&shifts[c]);
-                    for (Int p = at + c; p < at + line; p += kChannels) store(to + p, load(to + p) + load(from + p) * scale + shift);
-                }
+            for (Int first = begin * image; first < end * image; first += piece) {
+                const Int last = std::min(first + piece, end * image);
+                for (Int c = 0; c < kChannels; c += kLanes)
+                    for (Int p = first + c; p < last; p += kChannels)
+                        store(to + p, added ? load(to + p) + load(&shift[c]) : load(&shift[c]));
+                for (const Term& term : terms)
+                    for (Int c = 0; c < kChannels; c += kLanes) {
+                        const Vec scale = load(&term.scale[c]);
+                        for (Int p = first + c; p < last; p += kChannels) store(to + p, load(to + p) + load(term.from + p) * scale);
+                    }
+                done(first, last);
+            }
         });
     }
-    void add(Real* to, const Real* from, const Norm& by) const { add(to, from, by.scale, by.shift); }
+    void mix(Real* to, const std::vector<Term>& terms, bool added) const {
+        mix(to, terms, added, [](Int, Int) {});
+    }
+
+    // The sum of a node, on the tape and in the output.
+    void complete(Int node) const {
+        std::vector<Term> terms;
+        for (const Step& step : steps)
+            for (Int slot = 0; slot < step.slots; ++slot) {
+                if (step.target[slot] != node) continue;
+                const Int source = step.source[slot];
+                if (step.kind == kSkip) terms.push_back({states[source], Norm(weight(step, slot))});
+                else terms.push_back({result(step, slot), norm(step.stages.back(), slot, weight(step, slot))});
+            }
+        Real *to = states[node], *beside = output + (node - inputs) * kChannels;
+        mix(to, terms, initial, [&](Int first, Int last) {
+            for (Int p = first; p < last; p += kChannels) std::memcpy(beside + p * nodes, to + p, kChannels * sizeof(Real));
+        });
+    }
 
     Sums products(const Real* of, const Real* z) const {
         Sums sums(threads);
@@ -159,45 +213,55 @@ class Cell {
     }
 
     void edge_forward(const Step& step, Int slot) const {
-        if (step.kind == kSkip) skip_forward(step, slot);
-        else if (step.kind == kReduce) reduce_forward(step, slot);
+        if (step.kind == kReduce) reduce_forward(step, slot);
         else blocks_forward(step, slot);
     }
     void edge_backward(const Step& step, Int slot) const {
-        if (step.kind == kSkip) skip_backward(step, slot);
-        else if (step.kind == kReduce) reduce_backward(step, slot);
+        if (step.kind == kReduce) reduce_backward(step, slot);
         else blocks_backward(step, slot);
     }
 
-    void skip_forward(const Step& step, Int slot) const {
-        add(target(step, slot), states[step.source[slot]], Norm(weight(step, slot)));
+    // The gradient of the output, node by node.
+    void split() const {
+        const Int pixels = size / batch / kChannels;
+        share(threads, batch, [&](Int, Int begin, Int end) {
+            for (Int node = 0; node < nodes; ++node)
+                for (Int p = begin * pixels; p < end * pixels; ++p) {
+                    const Real* from = output + (p * nodes + node) * kChannels;
+                    std::memcpy(of_nodes + node * size + p * kChannels, from, kChannels * sizeof(Real));
+                }
+        });
     }
-    void skip_backward(const Step& step, Int slot) const {
-        const Real* of_target = gradient(step.target[slot]);
-        const Sums sums = products(of_target, states[step.source[slot]]);
-        double total = 0;
-        for (Int c = 0; c < kChannels; ++c) total += sums.second(c);
-        of_weights[step.place[slot]] = total;
-        add(gradient(step.source[slot]), of_target, Norm(weight(step, slot)));
+
+    // All skips from a source at once; their sums are made when its targets are complete.
+    void skip_backward(const Step& step, Int source) const {
+        std::vector<Term> terms;
+        each_slot(step, source, [&](Int slot) {
+            const Real* of_target = gradient(step.target[slot]);
+            terms.push_back({of_target, Norm(weight(step, slot))});
+            if (!of_weights) return;
+            const Sums sums = products(of_target, states[source]);
+            double total = 0;
+            for (Int c = 0; c < kChannels; ++c) total += sums.second(c);
+            of_weights[step.place[slot]] = total;
+        });
+        if (!terms.empty()) mix(gradient(source), terms, true);
     }
 
     void reduce_forward(const Step& step, Int slot) const {
         const Stage& stage = step.stages[0];
-        Real* z = stage.z + slot * size;
         Sums sums(threads);
-        reduce(step, slot).forward(z, states[step.source[slot]], sums);
+        reduce(step, slot).forward(stage.z + slot * size, states[step.source[slot]], sums);
         finish(stage, step.row[slot], slot, sums);
-        add(target(step, slot), z, norm(stage, slot, weight(step, slot)));
     }
     void reduce_backward(const Step& step, Int slot) const {
         const Stage& stage = step.stages[0];
-        const Real *of_target = gradient(step.target[slot]), *z = stage.z + slot * size;
-        const NormGradient by = norm_gradient(stage, slot, weight(step, slot), products(of_target, z));
-        of_weights[step.place[slot]] = by.of_weight;
         const Int source = step.source[slot], row = step.row[slot] * kChannels;
+        const Real *of_target = gradient(step.target[slot]), *z = stage.z + slot * size;
+        const NormGradient by = behind(step, slot, products(of_target, z));
         reduce(step, slot).backward(of_target, by, z, states[source], gradient(source), true,
-                                    stage.of_depthwise + row * Projection::kHalf,
-                                    stage.of_pointwise + row * (kChannels - Projection::kHalf));
+                                    of(stage.of_depthwise, row * Projection::kHalf),
+                                    of(stage.of_pointwise, row * (kChannels - Projection::kHalf)));
     }
     Projection reduce(const Step& step, Int slot) const {
         const Int row = step.row[slot] * kChannels;
@@ -213,25 +277,21 @@ class Cell {
         Real* z = stage.z + source * size;
         Sums sums(threads);
         pool(step, source).forward(z, states[source], sums);
-        each_slot(step, source, [&](Int slot) {
-            finish(stage, step.row[slot], slot, sums);
-            add(target(step, slot), z, norm(stage, slot, weight(step, slot)));
-        });
+        each_slot(step, source, [&](Int slot) { finish(stage, step.row[slot], slot, sums); });
     }
     void pool_backward(const Step& step, Int source) const {
         const Stage& stage = step.stages[0];
         const Real* z = stage.z + source * size;
-        const Array zeros(kChannels);
-        Array of_z;
+        std::vector<Term> terms;
         each_slot(step, source, [&](Int slot) {
             const Real* of_target = gradient(step.target[slot]);
-            const NormGradient by = norm_gradient(stage, slot, weight(step, slot), products(of_target, z));
-            of_weights[step.place[slot]] = by.of_weight;
-            of_z.resize(size);
-            add(of_z.data(), of_target, by.of_g, by.rest);
-            add(of_z.data(), z, by.of_z, zeros);
+            const NormGradient by = behind(step, slot, products(of_target, z));
+            terms.push_back({of_target, by.of_g, by.rest});
+            terms.push_back({z, by.of_z, Array(kChannels, Real(0))});
         });
-        if (!of_z.empty()) pool(step, source).backward(of_z.data(), states[source], gradient(source));
+        if (terms.empty()) return;
+        mix(scratch, terms, false);
+        pool(step, source).backward(scratch, states[source], gradient(source));
     }
     Pool pool(const Step& step, Int source) const {
         return {geometry(source, 3, 1), batch, threads, step.kind == kAveragePool};
@@ -249,33 +309,28 @@ class Cell {
             before = norm(stage, slot, 1);
             x = z;
         }
-        add(target(step, slot), x, norm(step.stages.back(), slot, weight(step, slot)));
     }
     void blocks_backward(const Step& step, Int slot) const {
-        const Stage& last = step.stages.back();
         const Real* of_output = gradient(step.target[slot]);
-        NormGradient by = norm_gradient(last, slot, weight(step, slot), products(of_output, last.z + slot * size));
-        of_weights[step.place[slot]] = by.of_weight;
-        Array kept;  // of_output of an inner stage
+        NormGradient by = behind(step, slot, products(of_output, result(step, slot)));
         for (size_t index = step.stages.size() - 1; index > 0; --index) {
             const Stage& previous = step.stages[index - 1];
             const Norm before = norm(previous, slot, 1);
-            Array of_input(size);
+            Real* of_input = scratch + index % 2 * size;
             Sums sums(threads);
-            block_backward(step, step.stages[index], slot, &before, of_output, by, previous.z + slot * size, of_input.data(), &sums);
+            block_backward(step, step.stages[index], slot, &before, of_output, by, previous.z + slot * size, of_input, &sums);
             by = norm_gradient(previous, slot, 1, sums);
-            kept = std::move(of_input);
-            of_output = kept.data();
+            of_output = of_input;
         }
         const Int source = step.source[slot];
         block_backward(step, step.stages[0], slot, nullptr, of_output, by, states[source], gradient(source), nullptr);
     }
     void block_backward(const Step& step, const Stage& stage, Int slot, const Norm* before, const Real* of_output,
                         const NormGradient& by, const Real* x, Real* of_x, Sums* sums) const {
+        const Int row = step.row[slot] * kChannels;
         with_block(step, stage, slot, before, [&](const auto& block) {
-            block.backward(of_output, by, stage.z + slot * size, x, of_x, sums,
-                           stage.of_depthwise + step.row[slot] * stage.kernel * stage.kernel * kChannels,
-                           stage.of_pointwise + step.row[slot] * kChannels * kChannels);
+            block.backward(of_output, by, stage.z + slot * size, x, of_x, sums, of(stage.of_depthwise, row * stage.kernel * stage.kernel),
+                           of(stage.of_pointwise, row * kChannels));
         });
     }
     template <typename Use>

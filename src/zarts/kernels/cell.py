@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
@@ -128,21 +129,16 @@ class _MixedCell(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, cell: Cell, weights: Tensor, initial: Tensor | None, *tensors: Tensor) -> Tensor:
         count = len(tensors) - sum(len(step.parameters) for step in cell.steps)
-        inputs = [dense(x) for x in tensors[:count]]
-        batch, channels, height, width = inputs[0].shape
-        call = _Call(cell, inputs, weights.contiguous())
-        tape = BUFFERS.empty([call.run(0)], inputs[0].dtype)
-        size = [-(-side // cell.stride) for side in (height, width)]
-        states = tape[: cell.nodes * batch * size[0] * size[1] * channels].view(cell.nodes, batch, *size, channels)
-        if initial is None:
-            states.zero_()
-        else:
-            states.copy_(initial.view(batch, cell.nodes, channels, *size).permute(1, 0, 3, 4, 2))
-        call.run(1, tape)
+        call = _Call(cell, tensors[:count], weights, initial is not None)
+        tape = BUFFERS.empty([call.run(0)], weights.dtype)
+        if initial is not None:
+            call.by_node(tape).copy_(_by_node(initial, cell.nodes))
+        batch, channels, *size = call.node
+        output = BUFFERS.empty([batch, *size, cell.nodes * channels], weights.dtype)
+        call.run(1, tape=tape, output=output)
         ctx.save_for_backward(weights, initial, tape, *tensors)
         ctx.cell, ctx.count = cell, count
-        output = BUFFERS.empty([batch, *size, cell.nodes, channels], tape.dtype).copy_(states.permute(1, 2, 3, 0, 4))
-        return output.flatten(3).permute(0, 3, 1, 2)
+        return output.permute(0, 3, 1, 2)
 
     @staticmethod
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
@@ -151,17 +147,30 @@ class _MixedCell(torch.autograd.Function):
         inputs, parameters = tensors[: ctx.count], tensors[ctx.count :]
         if torch.is_grad_enabled():
             return None, *_differentiable(cell, weights, initial, inputs, parameters, gradient)
-        batch, _, *size = gradient.shape
-        inputs = [dense(x) for x in inputs]
-        of_nodes = gradient.view(batch, cell.nodes, -1, *size).permute(1, 0, 3, 4, 2).contiguous()
-        channels, *sides = inputs[0].shape[1:]
-        of_inputs = BUFFERS.empty([len(inputs), batch, *sides, channels], tape.dtype).zero_()
-        of_weights = torch.zeros_like(weights, memory_format=torch.contiguous_format)
-        of_parameters = [torch.zeros_like(parameter, memory_format=torch.contiguous_format) for parameter in parameters]
-        call = _Call(cell, inputs, weights.contiguous(), of_parameters)
-        call.run(-1, tape, of_nodes, of_weights, of_inputs)
+        of_weights, *of_parameters = (
+            torch.zeros_like(tensor, memory_format=torch.contiguous_format) if wanted else None
+            for tensor, wanted in zip([weights, *parameters], _wanted(ctx), strict=True)
+        )
+        call = _Call(cell, inputs, weights, initial is not None, of_parameters)
+        batch, channels, *size = call.node
+        of_nodes = BUFFERS.empty([cell.nodes, batch, *size, channels], tape.dtype)
+        of_inputs = BUFFERS.empty([len(inputs), *call.inputs[0].permute(0, 2, 3, 1).shape], tape.dtype).zero_()
+        scratch = BUFFERS.empty([2, batch, *size, channels], tape.dtype)
+        call.run(-1, tape, dense(gradient), scratch, of_nodes, of_weights, of_inputs)
         of_initial = None if initial is None else of_nodes.permute(1, 0, 4, 2, 3).flatten(1, 2)
         return None, of_weights, of_initial, *of_inputs.permute(0, 1, 4, 2, 3), *of_parameters
+
+
+def _wanted(ctx: Any) -> list[bool]:
+    """Whether the gradient of the operations' weights is asked for, and those of the parameters."""
+    _, weights, _, *tensors = ctx.needs_input_grad
+    return [weights, *tensors[ctx.count :]]
+
+
+def _by_node(nodes: Tensor, count: int) -> Tensor:
+    """(node, batch, height, width, channels), of nodes side by side."""
+    batch, _, *size = nodes.shape
+    return nodes.view(batch, count, -1, *size).permute(1, 0, 3, 4, 2)
 
 
 def _differentiable(
@@ -183,32 +192,64 @@ def _differentiable(
 
 
 class _Call:
-    """The description that `cell.cpp` reads; what it points to lives as long as this."""
+    """The description that `cell.cpp` reads; what it points to lives as long as this.
+
+    Args:
+        cell: its operations.
+        inputs: the states that they start from.
+        weights: of every operation on every edge.
+        initial: whether the nodes on the tape have initial values.
+        gradients: for those of the parameters; None for one that is not wanted.
+    """
 
     def __init__(
-        self, cell: Cell, inputs: Sequence[Tensor], weights: Tensor, gradients: Sequence[Tensor] | None = None
+        self,
+        cell: Cell,
+        inputs: Sequence[Tensor],
+        weights: Tensor,
+        initial: bool,
+        gradients: Sequence[Tensor | None] | None = None,
     ) -> None:
-        self._cell, self._inputs, self._weights = cell, inputs, weights
-        self._kernel = compiled(weights.dtype, inputs[0].shape[1])
-        found = iter(
-            [0] * sum(len(step.parameters) for step in cell.steps) if gradients is None else addresses(gradients)
-        )
-        self._steps = [len(cell.steps)]
-        for step in cell.steps:
-            self._steps += [_KINDS[step.kind], step.slots.shape[1], step.slots.data_ptr(), len(step.blocks)]
-            for block in step.blocks:
-                own = addresses(block.weights) or [0, 0]
-                kernel = block.weights[0].shape[-1] if block.weights else 3
-                gradients_ = [next(found) for _ in block.weights] or [0, 0]
-                self._steps += [kernel, block.dilation, *own, *addresses([block.mean, block.var]), *gradients_]
+        self.inputs, self._weights = [dense(x) for x in inputs], weights.contiguous()
+        batch, channels, height, width = inputs[0].shape
+        self.node = [batch, channels, *(-(-side // cell.stride) for side in (height, width))]
+        self._size = math.prod(self.node)
+        self._kernel = compiled(weights.dtype, channels)
+        self._header = [batch, height, width, cell.stride, len(inputs), cell.nodes]
+        self._header += [int(cell.training), threads_for(self._size), int(initial)]
+        self._steps = _describe(cell.steps, gradients)
 
-    def run(self, direction: int, *arrays: Tensor) -> int:
-        """Only measure the tape (0), forward (1: tape), or backward (-1: tape; gradients of nodes, weights, inputs)."""
-        batch, channels, height, width = self._inputs[0].shape
-        sides = -(-height // self._cell.stride) * -(-width // self._cell.stride)
-        threads = threads_for(batch * channels * sides)
-        tape, *gradients = [*addresses(arrays), 0, 0, 0, 0][:4]
-        header = [batch, height, width, self._cell.stride, len(self._inputs), self._cell.nodes]
-        header += [int(self._cell.training), threads, tape, self._weights.data_ptr(), *gradients]
-        header += addresses(self._inputs)
-        return call(self._kernel, [*header, *self._steps], direction)
+    def run(
+        self,
+        direction: int,
+        tape: Tensor | None = None,
+        output: Tensor | None = None,
+        scratch: Tensor | None = None,
+        of_nodes: Tensor | None = None,
+        of_weights: Tensor | None = None,
+        of_inputs: Tensor | None = None,
+    ) -> int:
+        """Only measure the tape (0); forward (1); or backward (-1), with the output's gradient for the output."""
+        arrays = [tape, scratch, self._weights, output, of_nodes, of_weights, of_inputs, *self.inputs]
+        return call(self._kernel, [*self._header, *addresses(arrays), *self._steps], direction)
+
+    def by_node(self, tape: Tensor) -> Float[Tensor, "nodes batch height width channels"]:
+        """The nodes on the tape."""
+        batch, channels, height, width = self.node
+        nodes = self._header[5]
+        return tape[: nodes * self._size].view(nodes, batch, height, width, channels)
+
+
+def _describe(steps: Sequence[Step], gradients: Sequence[Tensor | None] | None) -> list[int]:
+    """The steps, see `cell.cpp`."""
+    count = sum(len(step.parameters) for step in steps)
+    found = iter(addresses([None] * count if gradients is None else gradients))
+    numbers = [len(steps)]
+    for step in steps:
+        numbers += [_KINDS[step.kind], step.slots.shape[1], step.slots.data_ptr(), len(step.blocks)]
+        for block in step.blocks:
+            kernel = block.weights[0].shape[-1] if block.weights else 3
+            own = block.weights or (None, None)
+            of_own = [next(found) for _ in block.weights] or [0, 0]
+            numbers += [kernel, block.dilation, *addresses([*own, block.mean, block.var]), *of_own]
+    return numbers

@@ -61,6 +61,7 @@ inline void convolve_at(Real* out, const Window<K>& window, Int at, const Real* 
             VecOf<N> w = load<N>(weight + (ky * K + kx) * step);
             hold(w);
             const Real* x = window.rows[ky] + (window.columns[kx] + at);
+            hold(x);
 #pragma GCC unroll 8
             for (int b = 0; b < B; ++b) sum[b] += load<N>(x + b * step) * w;
         }

@@ -53,6 +53,9 @@ inline void hold(V& value) {
 #endif
 }
 
+// Keeps an address in a register, where the compiler would keep one for each of its neighbours.
+inline void hold(const Real*& at) { asm("" : "+r"(at)); }
+
 // An array that starts with a cache line, so that no load of a whole vector meets two.
 template <typename T>
 struct Aligned {
