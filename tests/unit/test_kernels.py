@@ -1,11 +1,14 @@
+import copy
+
 import pytest
 import torch
 
 import zarts.kernels.build as build
 from zarts.engine.device import native_kernels
 from zarts.errors import KernelError, SettingsError
-from zarts.kernels import compiled, prepare
+from zarts.kernels import Projection, compiled, prepare, project
 from zarts.nets import SuperNet, seeded
+from zarts.nets.operations import FactorizedReduce, PointwiseBlock
 from zarts.spaces import get_space
 
 CPU = torch.device("cpu")
@@ -120,3 +123,75 @@ def test_a_folder_that_cannot_be_made_is_said(monkeypatch, tmp_path):
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "file"))
     with pytest.raises(KernelError, match="cannot be kept"):
         build._folder()
+
+
+def cell_network(generator):
+    """A small supernet in double precision, its images and its weights."""
+    with seeded(0):
+        net = SuperNet(get_space("darts"), channels=4, cells=3, num_classes=5).double()
+    images = torch.randn(3, 3, 8, 8, generator=generator, dtype=torch.float64)
+    return net, images, {k: torch.rand(s, generator=generator, dtype=torch.float64) for k, s in net.shapes.items()}
+
+
+@needs_compiler
+def test_two_graphs_alive_at_once_do_not_share_memory(generator, monkeypatch):
+    monkeypatch.setattr("zarts.kernels.buffers._SMALL", 0)
+    net, images, weights = cell_network(generator)
+
+    def gradients(loss, **settings):
+        return torch.autograd.grad(loss, list(net.parameters()), **settings)
+
+    expected = [gradients(net(x, weights).square().sum()) for x in (images, -images)]
+    first, second = (net(x, weights).square().sum() for x in (images, -images))
+    found = [gradients(first, retain_graph=True), gradients(second)]
+    for theirs, ours in zip([*expected, expected[0]], [*found, gradients(first)], strict=True):
+        assert all(torch.equal(a, b) for a, b in zip(theirs, ours, strict=True))
+
+
+@needs_compiler
+def test_gradients_that_nobody_asked_for_are_not_computed(generator, monkeypatch):
+    net, images, weights = cell_network(generator)
+    leaves = {kind: w.clone().requires_grad_() for kind, w in weights.items()}
+    expected = torch.autograd.grad(net(images, leaves).square().sum(), list(leaves.values()))
+    made = []
+    zeros_like = torch.zeros_like
+    monkeypatch.setattr(torch, "zeros_like", lambda x, **kw: made.append(tuple(x.shape)) or zeros_like(x, **kw))
+    net(images, weights).square().sum().backward()
+    assert made
+    assert not set(made) & set(net.shapes.values())  # the weights of the operations are constant
+    made.clear()
+    net.zero_grad()
+    net.requires_grad_(False)
+    found = torch.autograd.grad(net(images, leaves).square().sum(), list(leaves.values()))
+    assert set(made) == set(net.shapes.values())
+    assert all(parameter.grad is None for parameter in net.parameters())
+    for theirs, ours in zip(expected, found, strict=True):
+        torch.testing.assert_close(ours, theirs)
+
+
+@needs_compiler
+@pytest.mark.parametrize("training", [True, False])
+@pytest.mark.parametrize(
+    ("stride", "inputs", "sides"), [(1, 6, (5, 7)), (1, 16, (8, 8)), (2, 16, (8, 8)), (2, 6, (7, 6))]
+)
+def test_a_projection_equals_that_of_torch(stride, inputs, sides, training, generator):
+    with seeded(0):
+        part = (PointwiseBlock if stride == 1 else FactorizedReduce)(inputs, 8, affine=False).double().train(training)
+        plain = copy.deepcopy(part)
+    x = torch.randn(3, inputs, *sides, generator=generator, dtype=torch.float64)
+    mean, var, _ = part.norm.buffers()
+    results = []
+    for function, own in (
+        (lambda x: project(Projection(part.weights, mean, var, training, part), x), part),
+        (plain, plain),
+    ):
+        leaf = x.clone().requires_grad_()
+        y = function(leaf)
+        first = torch.autograd.grad((y**3).sum(), [leaf, *own.weights], retain_graph=True)
+        results.append([y, *first, *list(own.norm.buffers())[:2]])
+    for ours, theirs in zip(*results, strict=True):
+        torch.testing.assert_close(ours, theirs)
+    only_input = torch.autograd.grad(
+        project(Projection((*(w.detach() for w in part.weights),), mean, var, training, part), leaf).sum(), leaf
+    )
+    assert only_input[0].shape == x.shape

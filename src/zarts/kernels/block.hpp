@@ -58,12 +58,16 @@ struct Block {
                 std::fill(of_matrix.begin(), of_matrix.end(), Real(0));
                 for (Int top = 0; top < g.out_height; top += band()) {
                     const Int rows = std::min(band(), g.out_height - top), pixels = rows * g.out_width;
-                    const Int at = n * g.result() + top * across;
+                    const Int at = n * g.result() + top * across, seen = n * g.image() + top * g.stride * line, ahead = rows * across;
+                    prefetch(gradient + at + ahead, ahead);
                     norm.apply(dz.data(), gradient + at, z + at, pixels);
                     for (Int y = 0; y < rows && of_pointwise; ++y)
                         convolve<K>(convolved.data() + y * across, padded.data(), kernel.data(), g, top + y);
+                    prefetch(z + at + ahead, ahead);
                     if (of_pointwise) outer(of_matrix.data(), convolved.data(), dz.data(), pixels);
+                    prefetch(x + seen + g.image(), g.stride * rows * line);
                     multiply(of_convolved.data(), dz.data(), pointwise, pixels);
+                    prefetch(of_x + seen, g.stride * rows * line);
                     for (Int y = 0; y < rows; ++y) {
                         const Real* row = of_convolved.data() + y * across;
                         if (of_depthwise) correlate<K>(of_taps.data(), row, padded.data(), g, top + y);

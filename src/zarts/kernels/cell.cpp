@@ -11,6 +11,7 @@
 // compiled in. Sums over images are in double precision, so that they hardly depend on the number of threads.
 
 #include "block.hpp"
+#include "mix.hpp"
 #include "pool.hpp"
 #include "projection.hpp"
 
@@ -32,15 +33,6 @@ struct Step {
     Int slots;
     const Int *row, *source, *target, *place;  // a slot: in the parameters; state read; state entered; its weight
     std::vector<Stage> stages;
-};
-
-// What enters a node: from · scale + shift.
-struct Term {
-    const Real* from;
-    Array scale, shift;
-
-    Term(const Real* from, const Array& scale, const Array& shift) : from(from), scale(scale), shift(shift) {}
-    Term(const Real* from, const Norm& by) : Term(from, by.scale, by.shift) {}
 };
 
 // Reads the description, an array of integers and addresses: batch, height, width (of the inputs), stride (of the
@@ -160,31 +152,8 @@ class Cell {
         return NormGradient(sums, weight, stage.mean + slot * kChannels, stage.rstd + slot * kChannels, count(), training);
     }
 
-    // The sum of all terms, or that added; then done(first number, behind the last) for each piece of it.
-    template <typename Done>
-    void mix(Real* to, const std::vector<Term>& terms, bool added, const Done& done) const {
-        constexpr Int piece = std::max<Int>(1, 1024 / kChannels) * kChannels;
-        const Int image = size / batch;
-        Array shift(kChannels, Real(0));
-        for (const Term& term : terms)
-            for (Int c = 0; c < kChannels; ++c) shift[c] += term.shift[c];
-        share(threads, batch, [&](Int, Int begin, Int end) {
-            for (Int first = begin * image; first < end * image; first += piece) {
-                const Int last = std::min(first + piece, end * image);
-                for (Int c = 0; c < kChannels; c += kLanes)
-                    for (Int p = first + c; p < last; p += kChannels)
-                        store(to + p, added ? load(to + p) + load(&shift[c]) : load(&shift[c]));
-                for (const Term& term : terms)
-                    for (Int c = 0; c < kChannels; c += kLanes) {
-                        const Vec scale = load(&term.scale[c]);
-                        for (Int p = first + c; p < last; p += kChannels) store(to + p, load(to + p) + load(term.from + p) * scale);
-                    }
-                done(first, last);
-            }
-        });
-    }
     void mix(Real* to, const std::vector<Term>& terms, bool added) const {
-        mix(to, terms, added, [](Int, Int) {});
+        zarts::mix(to, terms, added, batch, size / batch, threads, [](Int, Int) {});
     }
 
     // The sum of a node, on the tape and in the output.
@@ -198,7 +167,7 @@ class Cell {
                 else terms.push_back({result(step, slot), norm(step.stages.back(), slot, weight(step, slot))});
             }
         Real *to = states[node], *beside = output + (node - inputs) * kChannels;
-        mix(to, terms, initial, [&](Int first, Int last) {
+        zarts::mix(to, terms, initial, batch, size / batch, threads, [&](Int first, Int last) {
             for (Int p = first; p < last; p += kChannels) std::memcpy(beside + p * nodes, to + p, kChannels * sizeof(Real));
         });
     }

@@ -161,7 +161,7 @@ inline void multiply_at(Real* out, const Real* in, const Real* matrix) {
 // The channels of each pixel times a (channels, channels) matrix, or that added.
 template <bool Added = false>
 inline void multiply(Real* out, const Real* in, const Real* matrix, Int pixels) {
-    constexpr int O = kChannels % (2 * kLanes) == 0 ? 2 : 1, P = 12 / O;  // 12 sums in registers
+    constexpr int O = kChannels % (2 * kLanes) == 0 ? 2 : 1, P = 8 / O;  // 8 sums: two additions at once, each 4 cycles long
     for (Int c = 0; c < kChannels; c += O * kLanes) {
         Int p = 0;
         for (; p + P <= pixels; p += P) multiply_at<P, O, Added>(out + p * kChannels + c, in + p * kChannels, matrix + c);
@@ -170,32 +170,44 @@ inline void multiply(Real* out, const Real* in, const Real* matrix, Int pixels) 
     }
 }
 
-// sums[i][o] += sum over pixels of a[i] b[o].
-inline void outer(Real* sums, const Real* a, const Real* b, Int pixels) {
-    constexpr int O = kChannels % (2 * kLanes) == 0 ? 2 : 1;
-    for (Int first = 0; first < kChannels; first += 4)
-        for (Int c = 0; c < kChannels; c += O * kLanes) {
-            Vec sum[4][O];
+// sums[i][o] += sum over pixels of a[i] b[o], for 4 rows i, O vectors of outputs and so many times U pixels.
+template <int U, int O>
+inline void outer_at(Real* sums, const Real* a, const Real* b, Int times) {
+    Vec sum[U][4][O] = {};
+    for (Int p = 0; p < times * U; p += U)
 #pragma GCC unroll 8
-            for (int i = 0; i < 4; ++i)
+        for (int u = 0; u < U; ++u) {
+            Vec row[O];
 #pragma GCC unroll 8
-                for (int o = 0; o < O; ++o) sum[i][o] = load(sums + (first + i) * kChannels + c + o * kLanes);
-            for (Int p = 0; p < pixels; ++p) {
-                Vec row[O];
-#pragma GCC unroll 8
-                for (int o = 0; o < O; ++o) {
-                    row[o] = load(b + p * kChannels + c + o * kLanes);
-                    hold(row[o]);
-                }
-#pragma GCC unroll 8
-                for (int i = 0; i < 4; ++i)
-#pragma GCC unroll 8
-                    for (int o = 0; o < O; ++o) sum[i][o] += row[o] * a[p * kChannels + first + i];
+            for (int o = 0; o < O; ++o) {
+                row[o] = load(b + (p + u) * kChannels + o * kLanes);
+                hold(row[o]);
             }
 #pragma GCC unroll 8
             for (int i = 0; i < 4; ++i)
 #pragma GCC unroll 8
-                for (int o = 0; o < O; ++o) store(sums + (first + i) * kChannels + c + o * kLanes, sum[i][o]);
+                for (int o = 0; o < O; ++o) sum[u][i][o] += row[o] * a[(p + u) * kChannels + i];
+        }
+#pragma GCC unroll 8
+    for (int i = 0; i < 4; ++i)
+#pragma GCC unroll 8
+        for (int o = 0; o < O; ++o) {
+            Vec whole = load(sums + i * kChannels + o * kLanes);
+#pragma GCC unroll 8
+            for (int u = 0; u < U; ++u) whole += sum[u][i][o];
+            store(sums + i * kChannels + o * kLanes, whole);
+        }
+}
+
+// The same for all rows and outputs.
+inline void outer(Real* sums, const Real* a, const Real* b, Int pixels) {
+    constexpr int O = kChannels % (2 * kLanes) == 0 ? 2 : 1, U = 2 / O;  // 8 sums, as above
+    const Int even = pixels / U * U;
+    for (Int i = 0; i < kChannels; i += 4)
+        for (Int c = 0; c < kChannels; c += O * kLanes) {
+            Real* to = sums + i * kChannels + c;
+            outer_at<U, O>(to, a + i, b + c, pixels / U);
+            if (even < pixels) outer_at<1, O>(to, a + even * kChannels + i, b + even * kChannels + c, pixels - even);
         }
 }
 
