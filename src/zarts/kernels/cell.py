@@ -13,6 +13,7 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from zarts.errors import KernelError
+from zarts.kernels.buffers import BUFFERS
 from zarts.kernels.build import compiled
 
 __all__ = ["Block", "Cell", "Step", "mixed_cell", "suits"]
@@ -130,7 +131,7 @@ class _MixedCell(torch.autograd.Function):
         inputs = [_dense(x) for x in tensors[:count]]
         batch, channels, height, width = inputs[0].shape
         call = _Call(cell, inputs, weights.contiguous())
-        tape = inputs[0].new_empty(call.run(0))
+        tape = BUFFERS.empty([call.run(0)], inputs[0].dtype)
         size = [-(-side // cell.stride) for side in (height, width)]
         states = tape[: cell.nodes * batch * size[0] * size[1] * channels].view(cell.nodes, batch, *size, channels)
         if initial is None:
@@ -140,7 +141,8 @@ class _MixedCell(torch.autograd.Function):
         call.run(1, tape)
         ctx.save_for_backward(weights, initial, tape, *tensors)
         ctx.cell, ctx.count = cell, count
-        return states.permute(1, 2, 3, 0, 4).reshape(batch, *size, cell.nodes * channels).permute(0, 3, 1, 2)
+        output = BUFFERS.empty([batch, *size, cell.nodes, channels], tape.dtype).copy_(states.permute(1, 2, 3, 0, 4))
+        return output.flatten(3).permute(0, 3, 1, 2)
 
     @staticmethod
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
@@ -152,7 +154,8 @@ class _MixedCell(torch.autograd.Function):
         batch, _, *size = gradient.shape
         inputs = [_dense(x) for x in inputs]
         of_nodes = gradient.view(batch, cell.nodes, -1, *size).permute(1, 0, 3, 4, 2).contiguous()
-        of_inputs = torch.zeros(len(inputs), batch, *inputs[0].shape[2:], inputs[0].shape[1], dtype=tape.dtype)
+        channels, *sides = inputs[0].shape[1:]
+        of_inputs = BUFFERS.empty([len(inputs), batch, *sides, channels], tape.dtype).zero_()
         of_weights = torch.zeros_like(weights, memory_format=torch.contiguous_format)
         of_parameters = [torch.zeros_like(parameter, memory_format=torch.contiguous_format) for parameter in parameters]
         call = _Call(cell, inputs, weights.contiguous(), of_parameters)
