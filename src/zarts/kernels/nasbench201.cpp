@@ -71,6 +71,7 @@ class Cell {
     Int length() const { return taken - tape; }
 
     void forward() const {
+        prefer_large_pages(tape, taken);
         for (Int source = 0; source < nodes; ++source) {
             convolve(source);
             if (pools[source]) pool(source);
