@@ -16,7 +16,7 @@ from zarts.errors import KernelError
 from zarts.kernels.buffers import BUFFERS
 from zarts.kernels.build import compiled
 
-__all__ = ["Block", "Cell", "Step", "mixed_cell", "suits"]
+__all__ = ["Block", "Cell", "Step", "mixed_cell", "suits", "threads_for"]
 
 _KINDS = {"skip": 0, "max_pool": 1, "avg_pool": 2, "reduce": 3, "blocks": 4}  # as in cell.cpp
 _WORTH = 1 << 17  # numbers in a node from which a second thread gains more than it costs
@@ -81,8 +81,8 @@ class Cell:
     plain: Callable[[Sequence[Tensor], Tensor | None, Tensor], Tensor]
 
 
-def suits(x: Tensor, weights: Tensor) -> bool:
-    """Whether the native kernels can work on these features."""
+def suits(x: Tensor, weights: Tensor, source: str = "cell") -> bool:
+    """Whether the native kernels of `source` can work on these features."""
     return (
         x.device.type == "cpu"
         and x.dtype in (torch.float32, torch.float64)
@@ -90,17 +90,22 @@ def suits(x: Tensor, weights: Tensor) -> bool:
         and x.shape[1] % 4 == 0
         and not torch.is_autocast_enabled("cpu")
         and not torch.compiler.is_compiling()
-        and _available(x.dtype, x.shape[1])
+        and _available(x.dtype, x.shape[1], source)
     )
 
 
 @lru_cache(maxsize=64)
-def _available(dtype: torch.dtype, channels: int) -> bool:
+def _available(dtype: torch.dtype, channels: int, source: str) -> bool:
     try:
-        compiled(dtype, channels)
+        compiled(dtype, channels, source)
     except KernelError:
         return False
     return True
+
+
+def threads_for(numbers: int) -> int:
+    """How many threads work on a node of so many numbers."""
+    return torch.get_num_threads() if numbers >= _WORTH else 1
 
 
 def mixed_cell(
@@ -210,7 +215,7 @@ class _Call:
         """Only measure the tape (0), forward (1: tape), or backward (-1: tape; gradients of nodes, weights, inputs)."""
         batch, channels, height, width = self._inputs[0].shape
         sides = -(-height // self._cell.stride) * -(-width // self._cell.stride)
-        threads = torch.get_num_threads() if batch * channels * sides >= _WORTH else 1
+        threads = threads_for(batch * channels * sides)
         tape, *gradients = [*_of(arrays), 0, 0, 0, 0][:4]
         header = [batch, height, width, self._cell.stride, len(self._inputs), self._cell.nodes]
         header += [int(self._cell.training), threads, tape, self._weights.data_ptr(), *gradients]
