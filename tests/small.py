@@ -124,7 +124,7 @@ def stop_at(number: int):
             super().check()
 
     @contextmanager
-    def request():
+    def request(**_):
         yield Stop()
 
     return request

@@ -28,6 +28,7 @@ from zarts.engine import (
 )
 from zarts.engine import search as run_search
 from zarts.errors import RunError, SettingsError, ZartsError
+from zarts.ranks import Ranks
 from zarts.report import draw_cells, write_report
 from zarts.sources import Source, genotype_of, inherited, run_of, string_of, trainable
 from zarts.spaces import Genotype
@@ -116,9 +117,14 @@ def rehearse_search(
         ZartsError: what the search itself would raise.
     """
     settings = _anchored(settings)
-    with _rehearsed(settings, "search", before_seconds) as (run, rehearsal):
-        _drawn(run_search(settings, run, listener=_notes(listener), drive=rehearsal.run))
-        return rehearsal.forecast()
+    with joined(settings) as ranks:
+        before_seconds *= min(2, ranks.count)  # the process that starts the ranks takes as long
+        with _rehearsed(settings, "search", before_seconds, ranks) as (run, rehearsal):
+            heard = _notes(listener) if ranks.lead else None
+            result = run_search(settings, run, listener=heard, drive=rehearsal.run, ranks=ranks)
+            if ranks.lead:
+                _drawn(result)
+            return rehearsal.forecast()
 
 
 def rehearse_retrain(
@@ -134,9 +140,11 @@ def rehearse_retrain(
 
 
 @contextmanager
-def _rehearsed(settings: CommonSettings, command: str, before_seconds: float) -> Iterator[tuple[Run, Rehearsal]]:
+def _rehearsed(
+    settings: CommonSettings, command: str, before_seconds: float, ranks: Ranks | None = None
+) -> Iterator[tuple[Run, Rehearsal]]:
     """A run folder that is gone afterwards, and a rehearsal that has begun."""
-    rehearsal = Rehearsal(before_seconds)
+    rehearsal = Rehearsal(before_seconds, ranks)
     with TemporaryDirectory(prefix="zarts-") as folder:
         yield Run.create(Path(folder) / command, dump(settings), command), rehearsal
 

@@ -78,11 +78,11 @@ def search(
             return _print_config("search", settings)
         from zarts import api
 
-        if dry_run:
-            with progress() as listener:
-                return print_forecast(api.rehearse_search(settings, listener, before_seconds=time.process_time()))
         _spread(settings)
         with progress() as listener:
+            if dry_run:
+                forecast = api.rehearse_search(settings, listener, before_seconds=time.process_time())
+                return print_forecast(forecast) if first() else None
             result = api.start_search(settings, out, listener)
     if not first():
         return None

@@ -119,12 +119,13 @@ class Loop:
         Raises:
             Interrupted: Ctrl-C or SIGTERM, on any rank; the state is saved.
             RankError: another rank is gone; the last checkpoint is intact.
-            RunError: the checkpoint to go on from cannot be used here, or one cannot be written.
+            RunError: the checkpoint to go on from cannot be used here, or one cannot be written, or another process
+                is at work on the run.
         """
         way_on = self._run.way_on(self._command)
-        if self._ranks.lead and resume and self._run.started:
-            self._restore(job)
-        with stop_request() as self.stop:
+        with self._run.held(), stop_request(with_parent=self._ranks.count > 1) as self.stop:
+            if self._ranks.lead and resume and self._run.started:
+                self._restore(job)
             if self._ranks.lead and self._epoch == 0 and self._step == 0:
                 self._save(job)
             self._follow(job)
