@@ -28,7 +28,8 @@ __all__ = ["Forecast", "Phase", "Rehearsal"]
 _SECONDS = 2.0
 """For so long a kind of step is repeated at each of its places."""
 
-_START, _EPOCH, _END = "start, images, network", "end of an epoch", "results, pictures, report"
+_START, _EPOCH = "start, images, network", "end of an epoch"
+_FINISH, _END = "choice of the cell", "results, pictures, report"
 
 
 @dataclass(frozen=True)
@@ -107,6 +108,11 @@ class Rehearsal:
             with self._take(_EPOCH):
                 job.loop.end_epoch(job)
         self._counts |= {**counts, _EPOCH: 1 + max(epoch for epoch, _ in job.loop.places)}
+        self._begin_take()
+        job.finish()
+        if self._stand_ins.taken:
+            self._counts[_FINISH] = 1
+            self._end_take(_FINISH)
         self._begin_take()
 
     def forecast(self) -> Forecast:
