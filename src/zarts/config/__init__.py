@@ -12,9 +12,10 @@ from zarts.config.layers import (
     retrain_settings,
     search_settings,
 )
-from zarts.config.settings import CommonSettings, RetrainSettings, SearchSettings
+from zarts.config.settings import UNTIED, CommonSettings, RetrainSettings, SearchSettings
 
 __all__ = [
+    "UNTIED",
     "CommonSettings",
     "Layer",
     "RetrainSettings",

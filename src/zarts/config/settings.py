@@ -8,11 +8,14 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 from pydantic_core import PydanticCustomError
 
-__all__ = ["CommonSettings", "RetrainSettings", "SearchSettings"]
+__all__ = ["UNTIED", "CommonSettings", "RetrainSettings", "SearchSettings"]
 
 ZERO_ORDER = ("mgs", "rs", "gld")
 GRADIENT = ("gradient", "unrolled")
 SUPERNET = (*ZERO_ORDER, *GRADIENT)
+
+UNTIED = ("devices", "table")
+"""Settings of a search that its result does not depend on: it may go on with others."""
 
 
 def setting(default: Any, help: str, *, panel: str, used_by: tuple[str, ...] = (), **bounds: Any) -> Any:
@@ -130,6 +133,12 @@ class SearchSettings(CommonSettings):
         "processes (on GPUs: one each) that share the candidates; auto: for small networks, one a processor; else 1",
         panel="Run",
         used_by=ZERO_ORDER,
+    )
+    table: Path | Literal["auto"] | None = setting(
+        None,
+        "NAS-Bench-201's true accuracies, logged beside a search in its space: their file or its directory, or auto: "
+        "the directory ZARTS_DATA",
+        panel="Run",
     )
 
     kernels: Literal["auto", "native", "torch"] = setting(

@@ -22,7 +22,7 @@ from zarts.engine.files import load_checkpoint, save_checkpoint
 from zarts.errors import RunError, SettingsError
 from zarts.files import read_events, write_atomically
 
-__all__ = ["Run", "environment"]
+__all__ = ["Run", "environment", "genotype_file"]
 
 _FORMAT = 1
 
@@ -69,6 +69,11 @@ def _json(data: Any) -> Any:
     if isinstance(data, list | tuple):
         return [_json(value) for value in data]
     return None if isinstance(data, float) and not math.isfinite(data) else data
+
+
+def genotype_file(epoch: int) -> str:
+    """The file of a search's folder with what it derives after an epoch, counted from 1."""
+    return f"genotypes/epoch_{epoch:03d}.json"
 
 
 class Run:
