@@ -2,7 +2,16 @@
 
 from __future__ import annotations
 
-from zarts.bench.baselines import SELECT, Row, Spread, optimum, random_cells
+from zarts.bench.baselines import (
+    SELECT,
+    Row,
+    Spread,
+    convolutions,
+    expected_cells,
+    largest,
+    optimum,
+    random_cells,
+)
 from zarts.bench.lookup import Entry, Lookup, look_up
 from zarts.bench.readers import find_table, read_table
 from zarts.bench.table import DATA_SETS, Column, Table
@@ -18,7 +27,10 @@ __all__ = [
     "Spread",
     "Table",
     "Truth",
+    "convolutions",
+    "expected_cells",
     "find_table",
+    "largest",
     "look_up",
     "optimum",
     "random_cells",
