@@ -41,7 +41,7 @@ class Slow(nn.Module):
 
 
 class Toy(Job):
-    """A job of 4 epochs of 50 steps: every tenth judges 30 batches, every epoch ends with 20, all with 10, of one image."""
+    """4 epochs of 50 steps, all batches of one image: each tenth step judges 30, each epoch's end 20, the job's 10."""
 
     passes = staticmethod(lambda network, *inputs: network(*inputs))
     device = torch.device("cpu")
