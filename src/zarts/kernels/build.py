@@ -24,20 +24,20 @@ Kernel = Callable[[ctypes.Array[ctypes.c_int64], int], int]
 """`zarts_cell` of one of the sources."""
 
 _HEADERS = sorted(Path(__file__).parent.glob("*.hpp"))
-_SOURCES = {name: Path(__file__).with_name(f"{name}.cpp") for name in ("cell", "nasbench201")}
+_SOURCES = {"darts": Path(__file__).with_name("cell.cpp"), "nasbench201": Path(__file__).with_name("nasbench201.cpp")}
 _FLAGS = ("-std=c++17", "-O3", "-shared", "-fPIC", "-pthread", "-Wno-psabi")
 _TUNED = ("-march=native", "-mcpu=native", "-O3")  # the first that the compiler knows
 _REALS = {torch.float32: "float", torch.float64: "double"}
 _FACTS = ("model name", "flags", "Features", "CPU part")  # of /proc/cpuinfo, on x86 and on ARM
 
 
-def prepare(dtype: torch.dtype, channels: Iterable[int], source: str = "cell") -> None:
+def prepare(dtype: torch.dtype, channels: Iterable[int], skeleton: str = "darts") -> None:
     """Compile the kernels that will be needed, side by side.
 
     Args:
         dtype: of the features.
         channels: numbers of channels; the kernels need multiples of 4.
-        source: of which kind of cell.
+        skeleton: of the space whose cells they work on.
 
     Raises:
         KernelError: they cannot be had here, and why.
@@ -46,11 +46,11 @@ def prepare(dtype: torch.dtype, channels: Iterable[int], source: str = "cell") -
     if odd := sorted(number for number in set(channels) if number % 4):
         raise KernelError(f"the native kernels need multiples of 4 channels, not {odd[0]}")
     with ThreadPoolExecutor() as pool:
-        list(pool.map(partial(compiled, dtype, source=source), set(channels)))
+        list(pool.map(partial(compiled, dtype, skeleton=skeleton), set(channels)))
 
 
 @lru_cache(maxsize=64)
-def compiled(dtype: torch.dtype, channels: int, source: str = "cell") -> Kernel:
+def compiled(dtype: torch.dtype, channels: int, skeleton: str = "darts") -> Kernel:
     """The kernel for features of that type with so many channels.
 
     Compiling takes a few seconds; the result is kept in the user's cache folder.
@@ -58,16 +58,16 @@ def compiled(dtype: torch.dtype, channels: int, source: str = "cell") -> Kernel:
     Args:
         dtype: `float32` or `float64`.
         channels: a multiple of 4.
-        source: `cell`, or `nasbench201`.
+        skeleton: `darts` or `nasbench201`.
 
     Raises:
         KernelError: no compiler, or one that cannot.
     """
     compiler, version = _compiler()
     options = [f"-DZARTS_REAL={_REALS[dtype]}", f"-DZARTS_CHANNELS={channels}"]
-    files = [_SOURCES[source], *_HEADERS]
+    files = [_SOURCES[skeleton], *_HEADERS]
     parts = [*(file.read_bytes() for file in files), version, _processor(), repr([*_FLAGS, *options]).encode()]
-    path = _folder() / f"{source}-{hashlib.blake2b(b'|'.join(parts), digest_size=10).hexdigest()}.so"
+    path = _folder() / f"{files[0].stem}-{hashlib.blake2b(b'|'.join(parts), digest_size=10).hexdigest()}.so"
     try:
         if not path.exists():
             _compile([compiler, *_FLAGS, *options, str(files[0])], path)

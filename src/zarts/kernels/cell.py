@@ -80,8 +80,8 @@ class Cell:
     plain: Callable[[Sequence[Tensor], Tensor | None, Tensor], Tensor]
 
 
-def suits(x: Tensor, weights: Tensor, source: str = "cell") -> bool:
-    """Whether the native kernels of `source` can work on these features."""
+def suits(x: Tensor, weights: Tensor, skeleton: str = "darts") -> bool:
+    """Whether the native kernels of a skeleton can work on these features."""
     return (
         x.device.type == "cpu"
         and x.dtype in (torch.float32, torch.float64)
@@ -89,14 +89,14 @@ def suits(x: Tensor, weights: Tensor, source: str = "cell") -> bool:
         and x.shape[1] % 4 == 0
         and not torch.is_autocast_enabled("cpu")
         and not torch.compiler.is_compiling()
-        and _available(x.dtype, x.shape[1], source)
+        and _available(x.dtype, x.shape[1], skeleton)
     )
 
 
 @lru_cache(maxsize=64)
-def _available(dtype: torch.dtype, channels: int, source: str) -> bool:
+def _available(dtype: torch.dtype, channels: int, skeleton: str) -> bool:
     try:
-        compiled(dtype, channels, source)
+        compiled(dtype, channels, skeleton)
     except KernelError:
         return False
     return True
