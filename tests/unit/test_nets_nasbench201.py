@@ -63,6 +63,7 @@ def compare(plain, fast, images, weights, differentiable):
         ours, theirs = tensor, target
         if isinstance(tensor, nn.Parameter):
             compared += tensor.numel()
+            assert (target.grad is not None) or (tensor.grad is None), name
             ours, theirs = (torch.zeros_like(p) if p.grad is None else p.grad for p in (tensor, target))
         torch.testing.assert_close(ours, theirs[rows].view_as(ours), msg=lambda m, name=name: f"{name}: {m}")
     assert compared == count_parameters(fast) == count_parameters(plain)
@@ -93,6 +94,19 @@ def test_second_derivatives_are_those_of_the_plain_supernet(native, generator):
         (product,) = torch.autograd.grad(sum(g.square().sum() for g in gradients), alpha)
         products.append(product)
     torch.testing.assert_close(*products)
+
+
+def test_native_and_torch_leave_the_same_weights_without_a_gradient(generator):
+    weights = torch.zeros(6, 5, dtype=torch.float64)
+    weights[1, 3] = weights[2, 2] = weights[3, 1] = 1  # 3×3 on 2<-0, 1×1 on 2<-1, a skip on 3<-0: nobody reads node 2
+    images = torch.randn(3, 1, 8, 8, generator=generator).double()
+    without = []
+    for native in (True, False):
+        _, fast = pair(native, cells=1)
+        fast(images, {"normal": weights}).square().sum().backward()
+        without.append({name for name, p in fast.named_parameters() if p.grad is None})
+    assert without[0] == without[1]
+    assert len(without[0]) == 3 * 6  # of the convolutions of two sizes that leave three nodes, in three cells
 
 
 @pytest.mark.parametrize("native", NATIVE)
