@@ -19,14 +19,14 @@ ZERO_ORDER = ("mgs", "rs", "gld")
 GRADIENT = ("gradient", "unrolled")
 """Updates that move alpha along a gradient of the validation loss."""
 
-JUDGING = ("best-of",)
+JUDGING = ("best-of", "perturbation")
 """Selections that judge cells or operations on validation images: done once, when all weights are trained."""
 
 AXES: dict[str, tuple[str, ...]] = {
     "update": (*ZERO_ORDER, *GRADIENT, "none"),
     "relaxation": ("softmax", "gumbel", "none"),
     "weight_relaxation": ("same", "uniform"),
-    "select": ("argmax", "best-of", "random"),
+    "select": ("argmax", *JUDGING, "random"),
 }
 """The axes that can be set one by one, and their members; no two of all these names mean different things."""
 
@@ -81,6 +81,13 @@ METHODS: dict[str, Method] = {
         Method("zarts-gld", "zero-order, gradientless descent", "gld", _ZARTS),
         Method("darts", "first-order gradient", "gradient", _DARTS),
         Method("darts-2nd", "gradient through one unrolled weight step", "unrolled", _DARTS),
+        Method(
+            "darts-pt",
+            "the operations whose removal from the trained mixture hurts most",
+            "gradient",
+            "Wang et al., DARTS-PT (ICLR 2021)",
+            select="perturbation",
+        ),
         Method(
             "gdas",
             "gradient through one operation an edge, drawn with Gumbel noise",

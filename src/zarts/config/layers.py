@@ -102,6 +102,7 @@ _CONDITIONS: dict[str, tuple[str, Callable[[SearchSettings], bool]]] = {
     "esr_target": ("tau = auto", lambda settings: settings.tau == "auto"),
     "inner_learning_rate": ("inner_steps above 0", lambda settings: settings.inner_steps > 0),
     "inner_momentum": ("inner_steps above 0", lambda settings: settings.inner_steps > 0),
+    "select_tune_steps": ("select_order = progressive", lambda settings: settings.select_order == "progressive"),
 }
 """Settings that mean something only beside a certain value of another one."""
 

@@ -125,7 +125,9 @@ class SearchSettings(CommonSettings):
         panel="Search",
     )
     select: str = setting(
-        "argmax", "from the trained supernet to a cell, instead of the method's own: argmax or best-of", panel="Search"
+        "argmax",
+        "from the trained supernet to a cell, instead of the method's own: argmax, perturbation or best-of",
+        panel="Search",
     )
     cells: int = setting(
         8,
@@ -276,6 +278,15 @@ class SearchSettings(CommonSettings):
     )
     select_samples: int = setting(
         100, "K: cells that are drawn, of which the best is kept", panel="Selection", used_by=("best-of",), ge=1
+    )
+    select_order: Literal["one-pass", "progressive"] = setting(
+        "one-pass",
+        "take operations from the whole mixture, or from what is left as edge after edge is decided (the paper)",
+        panel="Selection",
+        used_by=("perturbation",),
+    )
+    select_tune_steps: int = setting(
+        100, "weight steps after each of these decisions", panel="Selection", used_by=("perturbation",), ge=0
     )
 
 

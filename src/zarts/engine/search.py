@@ -5,6 +5,7 @@ Source: ZARTS (NeurIPS 2022), supplementary 2.2 and 2.3 (Algorithm 1); DARTS (IC
 
 from __future__ import annotations
 
+import itertools
 import math
 import time
 from collections.abc import Mapping
@@ -264,6 +265,7 @@ class _Search(Job):
             keyed_generator(self.settings.seed, "select", epochs),
             self.update.sample,
             self._judge,
+            self._tune,
         )
         return function(trained, **keywords(function, self.settings))
 
@@ -281,11 +283,19 @@ class _Search(Job):
             judge=settings.select_judge,
         )
 
+    def _tune(self, weights: Tensor, steps: int) -> None:
+        """Weight steps at operation weights, on the training batches after those of the last epoch."""
+        for _ in range(steps):
+            self.network.check()
+            self.network.weight_step(weights.to(self.device), self.train[next(self.further)])
+
     @override
     def finish(self) -> None:
         """The final genotype; it is that of the last epoch unless the selection judges."""
         start = time.perf_counter()
-        selected = self._select(self.settings.select, self.settings.epochs)
+        self.further = itertools.count(self.settings.epochs * len(self.train))
+        with self.network.preserved():
+            selected = self._select(self.settings.select, self.settings.epochs)
         self.genotype = selected.genotype
         if self.settings.select in JUDGING:
             event = {"event": "selection", "select": self.settings.select, **counts(self.genotype)}
