@@ -41,7 +41,7 @@ class Slow(nn.Module):
 
 
 class Toy(Job):
-    """A job of 4 epochs of 50 steps: each tenth judges 30 batches, each epoch ends with 20, all with 10: of one image."""
+    """Of 4 epochs of 50 steps: each tenth judges 30 batches, each epoch ends with 20, all with 10: of one image."""
 
     passes = staticmethod(lambda network, *inputs: network(*inputs))
     device = torch.device("cpu")

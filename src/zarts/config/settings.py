@@ -12,7 +12,9 @@ from zarts.methods import GRADIENT, JUDGING, ZERO_ORDER
 
 __all__ = ["CommonSettings", "RetrainSettings", "SearchSettings"]
 
-MOVING = (*ZERO_ORDER, *GRADIENT)
+DRAWING = (*ZERO_ORDER, "reinforce")
+MOVING = (*DRAWING, *GRADIENT)
+ADAM = (*GRADIENT, "reinforce")
 SUPERNET = ("mixed",)
 
 
@@ -112,16 +114,18 @@ class SearchSettings(CommonSettings):
     space: str = setting("darts", "darts, darts-zero, s1, s2, s3, s4 or nasbench201", panel="Search")
     method: str = setting("zarts-mgs", "a row of `zarts list methods`", panel="Search")
     update: str = setting(
-        "mgs", "who moves alpha, instead of the method's own: mgs, rs, gld, gradient, unrolled or none", panel="Search"
+        "mgs",
+        "who moves alpha, instead of the method's own: mgs, rs, gld, gradient, unrolled, reinforce or none",
+        panel="Search",
     )
     relaxation: str = setting(
         "softmax",
-        "from alpha to operation weights, instead of the method's own: softmax, gumbel or none",
+        "from alpha to operation weights, instead of the method's own: softmax, gumbel, cell or none",
         panel="Search",
     )
     weight_relaxation: str = setting(
         "same",
-        "relaxation that the weights are trained at, instead of the method's own: same or uniform (random cells)",
+        "relaxation at which weights train, instead of the method's own: same, softmax, noisy, gumbel or uniform",
         panel="Search",
     )
     select: str = setting(
@@ -148,7 +152,7 @@ class SearchSettings(CommonSettings):
         "auto",
         "processes (on GPUs: one each) that share the candidates; auto: for small networks, one a processor; else 1",
         panel="Run",
-        used_by=ZERO_ORDER,
+        used_by=DRAWING,
     )
 
     kernels: Literal["auto", "native", "torch"] = setting(
@@ -158,6 +162,12 @@ class SearchSettings(CommonSettings):
         used_by=SUPERNET,
     )
 
+    control: Literal["none", "uniform"] = setting(
+        "none",
+        "uniform: no candidate is judged and all weigh alike: a zero-order recipe without its losses, for comparison",
+        panel="Candidates",
+        used_by=SUPERNET,
+    )
     inner_steps: int = setting(
         10,
         "M: weight steps on a candidate's own copy before it is judged; 0: first order",
@@ -182,18 +192,22 @@ class SearchSettings(CommonSettings):
         "train",
         "statistics while judging: of the batch (train, as released) or running ones (eval)",
         panel="Candidates",
-        used_by=(*ZERO_ORDER, *JUDGING),
+        used_by=(*DRAWING, *JUDGING),
     )
 
     alpha_lr: float = setting(
         1.0,
-        "step size of alpha: factor of the MGS move, xi of RS, Adam's rate of the gradient methods",
+        "step size of alpha: factor of the MGS move, xi of RS, Adam's rate of the others",
         panel="Architecture",
-        used_by=("mgs", "rs", *GRADIENT),
+        used_by=("mgs", "rs", *ADAM),
         gt=0,
     )
     samples: int = setting(
-        8, "N: candidates (MGS) or directions (RS) an update", panel="Architecture", used_by=("mgs", "rs"), ge=1
+        8,
+        "N: candidates (MGS), directions (RS) or cells (REINFORCE) an update",
+        panel="Architecture",
+        used_by=("mgs", "rs", "reinforce"),
+        ge=1,
     )
     sigma: float = setting(
         0.2,
@@ -246,18 +260,25 @@ class SearchSettings(CommonSettings):
     radius_decay: Literal["cosine", "constant"] = setting(
         "cosine", "schedule of GLD's R after the warm-up", panel="Architecture", used_by=("gld",)
     )
-    alpha_weight_decay: float = setting(1e-3, "of alpha (Adam)", panel="Architecture", used_by=GRADIENT, ge=0)
-    alpha_beta1: float = setting(
-        0.5, "first moment of alpha's Adam", panel="Architecture", used_by=GRADIENT, ge=0, lt=1
+    alpha_weight_decay: float = setting(
+        1e-3, "of alpha, or of the controller (Adam)", panel="Architecture", used_by=ADAM, ge=0
     )
-    alpha_beta2: float = setting(
-        0.999, "second moment of alpha's Adam", panel="Architecture", used_by=GRADIENT, ge=0, lt=1
-    )
+    alpha_beta1: float = setting(0.5, "first moment of alpha's Adam", panel="Architecture", used_by=ADAM, ge=0, lt=1)
+    alpha_beta2: float = setting(0.999, "second moment of alpha's Adam", panel="Architecture", used_by=ADAM, ge=0, lt=1)
     hessian: Literal["central", "exact"] = setting(
         "central",
         "product of the second order: central difference (eq. 1) or exact",
         panel="Architecture",
         used_by=("unrolled",),
+    )
+    entropy_weight: float = setting(
+        1e-4, "of a cell's entropy in the reward of REINFORCE", panel="Architecture", used_by=("reinforce",), ge=0
+    )
+    baseline_decay: float = setting(
+        0.99, "share of REINFORCE's old baseline after a cell", panel="Architecture", used_by=("reinforce",), ge=0, lt=1
+    )
+    weight_noise: float = setting(
+        1.0, "standard deviation of alpha's noise where weights train", panel="Architecture", used_by=("noisy",), gt=0
     )
     temperature: float = setting(
         10.0, "tau of the Gumbel draws in the first epoch", panel="Architecture", used_by=("gumbel",), gt=0

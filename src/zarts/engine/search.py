@@ -210,7 +210,9 @@ class _Search(Job):
         """The operation weights that the weights are trained at."""
         settings = self.settings
         same = settings.weight_relaxation == "same"
-        return self._relax(settings.relaxation if same else settings.weight_relaxation, self.update.alpha)
+        return self._relax(
+            settings.relaxation if same else settings.weight_relaxation, self.update.training_point(self.draws)
+        )
 
     def _move_alpha(self, epoch: int, step: int, place: int) -> None:
         """One move of alpha; when it is interrupted or fails, alpha's state is as before."""
