@@ -101,8 +101,8 @@ def _check(method: Method, axes: dict[str, str]) -> None:
         )
     if (update == "reinforce") != (relaxation == "cell"):
         raise SettingsError(
-            f"update = {update} with relaxation = {relaxation}: whole cells (relaxation = cell) are what reinforce draws, "
-            "and nothing else does: take both, or neither"
+            f"update = {update} with relaxation = {relaxation}: whole cells (relaxation = cell) are what reinforce "
+            "draws, and nothing else does: take both, or neither"
         )
     if relaxation == "cell" and axes["weight_relaxation"] not in ("same", "uniform"):
         raise SettingsError(

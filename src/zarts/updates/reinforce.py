@@ -93,7 +93,11 @@ class ReinforceUpdate(AlphaUpdate):
 
     @override
     def step(self, problem: Bilevel, train_batches: Sequence[Batch], val_batches: Sequence[Batch]) -> dict[str, Any]:
-        """Draw cells, judge them, move the controller."""
+        """Draw cells, judge them, move the controller; the `losses` of the log are shares of wrong answers.
+
+        Raises:
+            Interrupted: `problem.check` asks to stop.
+        """
         problem.align()
         drawn = self._controller(self._samples, self._generator)
         points = drawn.weights.to(self._like)

@@ -88,7 +88,7 @@ class ZeroOrderUpdate(AlphaUpdate):
             )
         move = self._optimizer.tell(losses)
         return {
-            "losses": losses.tolist(),
+            "losses": losses.tolist() if self._judges else [],
             "weights": move.weights.tolist(),
             "ess": move.ess,
             "esr": move.esr,
