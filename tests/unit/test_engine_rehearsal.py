@@ -41,7 +41,7 @@ class Slow(nn.Module):
 
 
 class Toy(Job):
-    """Of 4 epochs of 50 steps: each tenth judges 30 batches, each epoch ends with 20, all with 10: of one image."""
+    """4 epochs of 50 steps, all batches of one image: each tenth step judges 30, each epoch's end 20, the job's 10."""
 
     passes = staticmethod(lambda network, *inputs: network(*inputs))
     device = torch.device("cpu")

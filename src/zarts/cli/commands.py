@@ -17,7 +17,15 @@ from zarts.cli.lookup import DataSet, show
 from zarts.cli.options import parse_set, with_settings
 from zarts.cli.progress import progress
 from zarts.cli.speaker import first
-from zarts.config import CommonSettings, RetrainSettings, SearchSettings, dump, retrain_settings, search_settings
+from zarts.config import (
+    UNTIED,
+    CommonSettings,
+    RetrainSettings,
+    SearchSettings,
+    dump,
+    retrain_settings,
+    search_settings,
+)
 from zarts.errors import SettingsError
 
 __all__ = ["app"]
@@ -39,6 +47,7 @@ Out = Annotated[Path | None, typer.Option(help="the run folder (default: a new o
 Resume = Annotated[Path | None, typer.Option(help="go on with this interrupted run", metavar="RUN")]
 Print = Annotated[bool, typer.Option("--print-config", help="print all settings, and stop")]
 DryRun = Annotated[bool, typer.Option("--dry-run", help="predict time and memory from a few real steps, and stop")]
+Trust = Annotated[bool, typer.Option("--trust", help="unpickle the table, which runs any code in it")]
 Source = Annotated[
     str | None, typer.Argument(help="a search run, a genotype file, or a published genotype's name", show_default=False)
 ]
@@ -60,18 +69,19 @@ def search(
     resume: Resume = None,
     print_config: Print = False,
     dry_run: DryRun = False,
+    trust: Trust = False,
     options: dict[str, Any],
 ) -> None:
     """Search an architecture for the images of --data."""
     given = {**options, **parse_set(set_ or [])}
     if resume is not None:
-        devices = {key: given.pop(key) for key in ("devices",) if key in given}
+        untied = {key: given.pop(key) for key in UNTIED if key in given}
         _alone(resume, preset, config, out, print_config, dry_run, given)
         from zarts import api
 
-        _spread(api.searched_settings(resume, **devices))
+        _spread(api.searched_settings(resume, **untied))
         with progress() as listener:
-            result = api.resume_search(resume, listener)
+            result = api.resume_search(resume, listener, trust=trust, **untied)
     else:
         settings = search_settings(given, preset=preset, config=config)
         if print_config:
@@ -81,9 +91,10 @@ def search(
         _spread(settings)
         with progress() as listener:
             if dry_run:
-                forecast = api.rehearse_search(settings, listener, before_seconds=time.process_time())
+                before = time.process_time()
+                forecast = api.rehearse_search(settings, listener, trust=trust, before_seconds=before)
                 return print_forecast(forecast) if first() else None
-            result = api.start_search(settings, out, listener)
+            result = api.start_search(settings, out, listener, trust=trust)
     if not first():
         return None
     for kind in result.genotype.cells:
@@ -171,7 +182,7 @@ def lookup(
     table: Annotated[
         Path | None, typer.Option(help="its file (default: the one in the directory ZARTS_DATA)", metavar="FILE")
     ] = None,
-    trust: Annotated[bool, typer.Option("--trust", help="unpickle the file, which runs any code in it")] = False,
+    trust: Trust = False,
     data_set: Annotated[list[DataSet] | None, typer.Option(help="show this one only; may be repeated")] = None,
     json: Annotated[bool, typer.Option("--json", help="print JSON")] = False,
 ) -> None:

@@ -97,6 +97,11 @@ def resolve_search(*layers: Layer) -> SearchSettings:
         raise SettingsError(
             f"learning_rate_min = {settings.learning_rate_min:g} is above learning_rate = {settings.learning_rate:g}"
         )
+    if settings.table is not None and settings.space != "nasbench201":
+        raise SettingsError(
+            f"table = {settings.table}: holds cells of space 'nasbench201', this search is in {settings.space!r}: "
+            "leave --table out, or take --space nasbench201"
+        )
     if settings.compile and settings.update == "unrolled" and settings.hessian == "exact":
         raise SettingsError(
             "compile = True: compiled networks have no second derivatives, which hessian = exact needs: "

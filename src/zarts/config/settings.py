@@ -10,12 +10,15 @@ from pydantic_core import PydanticCustomError
 
 from zarts.methods import GRADIENT, JUDGING, ZERO_ORDER
 
-__all__ = ["CommonSettings", "RetrainSettings", "SearchSettings"]
+__all__ = ["UNTIED", "CommonSettings", "RetrainSettings", "SearchSettings"]
 
 DRAWING = (*ZERO_ORDER, "reinforce")
 MOVING = (*DRAWING, *GRADIENT)
 ADAM = (*GRADIENT, "reinforce")
 SUPERNET = ("mixed",)
+
+UNTIED = ("devices", "table")
+"""Settings of a search that its result does not depend on: it may go on with others."""
 
 
 def setting(default: Any, help: str, *, panel: str, used_by: tuple[str, ...] = (), **bounds: Any) -> Any:
@@ -153,6 +156,12 @@ class SearchSettings(CommonSettings):
         "processes (on GPUs: one each) that share the candidates; auto: for small networks, one a processor; else 1",
         panel="Run",
         used_by=DRAWING,
+    )
+    table: Path | Literal["auto"] | None = setting(
+        None,
+        "NAS-Bench-201's true accuracies, logged beside a search in its space: their file or its directory, or auto: "
+        "the directory ZARTS_DATA",
+        panel="Run",
     )
 
     kernels: Literal["auto", "native", "torch"] = setting(

@@ -28,7 +28,7 @@ try:
 except ImportError:  # not a system of the Unix kind
     fcntl = None  # type: ignore[assignment]
 
-__all__ = ["Run", "environment"]
+__all__ = ["Run", "environment", "genotype_file"]
 
 _FORMAT = 1
 
@@ -75,6 +75,11 @@ def _json(data: Any) -> Any:
     if isinstance(data, list | tuple):
         return [_json(value) for value in data]
     return None if isinstance(data, float) and not math.isfinite(data) else data
+
+
+def genotype_file(epoch: int) -> str:
+    """The file of a search's folder with what it derives after an epoch, counted from 1."""
+    return f"genotypes/epoch_{epoch:03d}.json"
 
 
 class Run:

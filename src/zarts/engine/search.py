@@ -19,14 +19,14 @@ from torch.nn import functional as F
 from typing_extensions import override
 
 from zarts.bilevel import Batch, Bilevel, Outcome, evaluate
-from zarts.config import SearchSettings, dump, keywords
+from zarts.config import UNTIED, SearchSettings, dump, keywords
 from zarts.data import Augment, Batches, halves
 from zarts.engine.device import choose_device, native_kernels, torch_threads
 from zarts.engine.loop import Driver, Job, Listener, Loop
 from zarts.engine.meter import Meter
 from zarts.engine.passes import Passes
 from zarts.engine.result import SearchResult, counts, read_result, write_result
-from zarts.engine.run import Run, environment
+from zarts.engine.run import Run, environment, genotype_file
 from zarts.engine.schedule import cosine
 from zarts.engine.setup import augmentation, load_images, sgd
 from zarts.methods import JUDGING, get_method
@@ -125,7 +125,7 @@ class _Search(Job):
         self.loop = Loop(
             run,
             "search",
-            {key: value for key, value in dump(settings).items() if key != "devices"},
+            {key: value for key, value in dump(settings).items() if key not in UNTIED},
             epochs=settings.epochs,
             steps=len(self.train),
             device=device,
@@ -244,8 +244,8 @@ class _Search(Job):
                 "seconds": meter.seconds,
             }
         )
+        self.run.write(genotype_file(epoch + 1), genotype.to_json())
         self.loop.log({"event": "genotype", "epoch": epoch + 1, **counts(genotype)})
-        self.run.write(f"genotypes/epoch_{epoch + 1:03d}.json", genotype.to_json())
 
     @property
     def interim(self) -> str:
