@@ -10,8 +10,9 @@ from typing import Any, TypeVar
 from pydantic import ValidationError
 
 from zarts.config.axes import members, resolve_axes, used, used_by
+from zarts.config.common import CommonSettings
 from zarts.config.files import Layer, config_layer, preset_layer
-from zarts.config.settings import CommonSettings, RetrainSettings, SearchSettings
+from zarts.config.settings import RetrainSettings, SearchSettings
 from zarts.errors import SettingsError, unknown
 from zarts.methods import ZERO_ORDER
 
@@ -123,6 +124,7 @@ _CONDITIONS: dict[str, tuple[str, Callable[[SearchSettings], bool]]] = {
     "inner_steps": ("control = none", lambda settings: settings.control == "none"),
     "inner_learning_rate": ("inner_steps above 0", _fine_tunes),
     "inner_momentum": ("inner_steps above 0", _fine_tunes),
+    "reduction": ("space = nasbench201", lambda settings: settings.space == "nasbench201"),
     "select_tune_steps": ("select_order = progressive", lambda settings: settings.select_order == "progressive"),
 }
 """Settings that mean something only beside a certain value of another one."""
