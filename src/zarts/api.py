@@ -37,6 +37,7 @@ from zarts.training import retrain as run_retrain
 
 __all__ = [
     "Source",
+    "anchored",
     "evaluate",
     "genotype_of",
     "inherited",
@@ -100,7 +101,7 @@ def start_search(
     trust: bool = False,
 ) -> SearchResult:
     """Search with settings that are resolved already, and perhaps a table that has been read; see `search`."""
-    settings = _anchored(settings)
+    settings = anchored(settings)
     label = Path(settings.data).name or "images"
     name = f"{label}-{settings.space}-{settings.method}-seed{settings.seed}"
     path = Path("runs/search") / name if out is None else Path(out)
@@ -130,7 +131,7 @@ def rehearse_search(
     Raises:
         ZartsError: what the search itself would raise.
     """
-    settings = _anchored(settings)
+    settings = anchored(settings)
     table = _table_of(settings, trust)
     with _rehearsed(settings, "search", before_seconds) as (run, rehearsal):
         heard = _notes(listener) if table is None else Truth(table, run, _notes(listener))
@@ -142,7 +143,7 @@ def rehearse_retrain(
     source: Source, settings: RetrainSettings, listener: Listener | None = None, *, before_seconds: float = 0.0
 ) -> Forecast:
     """What a retraining with these settings will cost; see `rehearse_search`."""
-    settings = _anchored(settings)
+    settings = anchored(settings)
     genotype, _ = trainable(source)
     with _rehearsed(settings, "retrain", before_seconds) as (run, rehearsal):
         _prepare_retrain(source, genotype, settings, run)
@@ -284,7 +285,7 @@ def start_retrain(
 ) -> RetrainResult:
     """Retrain with settings that are resolved already; see `retrain`."""
     _refuse_ranks()
-    settings = _anchored(settings)
+    settings = anchored(settings)
     genotype, name = trainable(source)
     path = Path("runs/retrain") / f"{name}-retrained-seed{settings.seed}" if out is None else Path(out)
     run = _new_run(path, settings, "retrain", numbered=out is None)
@@ -428,7 +429,7 @@ def _discarded_unless_begun(run: Run) -> Iterator[None]:
         raise
 
 
-def _anchored(settings: _S) -> _S:
+def anchored(settings: _S) -> _S:
     """The settings with absolute paths of the images and of the table, so that a run goes on from any directory.
 
     Raises:

@@ -128,7 +128,7 @@ class TestRows:
     def test_random_cells_have_the_moments_of_the_table(self, table, generator):
         row = random_cells(table, generator, draws=20_000)
         values = table.accuracies[TEST]
-        assert row.name == "random"
+        assert row.name == "random cell"
         assert row.spreads[TEST].mean == pytest.approx(values.mean(), abs=5 * values.std() / math.sqrt(20_000))
         assert row.spreads[TEST].std == pytest.approx(values.std(), rel=0.02)
 
@@ -136,7 +136,7 @@ class TestRows:
         row = random_cells(table, generator, draws=20_000, best_of=3)
         chance = [(r / 4) ** 3 - ((r - 1) / 4) ** 3 for r in (1, 2, 3, 4)]  # of the order NONE, SKIP, POOL, CONV
         expected = np.dot(chance, [10, 54.3, 54.3, 93.76])
-        assert row.name == "best of 3 random"
+        assert row.name == "best of 3 random cells"
         assert row.spreads[TEST].mean == pytest.approx(expected, abs=1)
 
     @pytest.mark.parametrize("best_of", [1, 2, 5])

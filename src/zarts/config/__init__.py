@@ -10,7 +10,9 @@ from zarts.config.layers import (
     preset_summary,
     resolve_search,
     retrain_settings,
+    row_settings,
     search_settings,
+    uses,
 )
 from zarts.config.settings import UNTIED, CommonSettings, RetrainSettings, SearchSettings
 
@@ -26,5 +28,7 @@ __all__ = [
     "preset_summary",
     "resolve_search",
     "retrain_settings",
+    "row_settings",
     "search_settings",
+    "uses",
 ]

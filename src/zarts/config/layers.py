@@ -24,7 +24,9 @@ __all__ = [
     "preset_summary",
     "resolve_search",
     "retrain_settings",
+    "row_settings",
     "search_settings",
+    "uses",
 ]
 
 _S = TypeVar("_S", bound=CommonSettings)
@@ -94,6 +96,47 @@ def search_settings(
         SettingsError: see `resolve_search`; or the preset or file cannot be read.
     """
     return resolve_search(*_files("search", preset, config), Layer(where, options))
+
+
+def row_settings(
+    row: str,
+    own: Mapping[str, Any],
+    shared: Mapping[str, Any],
+    *,
+    preset: str | None = None,
+    config: Path | None = None,
+) -> SearchSettings:
+    """The settings of a row of a comparison: defaults < preset < file < the method's defaults < shared ones < its own.
+
+    Shared settings that the method does not use are left out.
+
+    Args:
+        row: the row's name, for messages.
+        own: its settings, the method among them.
+        shared: what all rows are given.
+        preset: see `search_settings`.
+        config: see `search_settings`.
+
+    Raises:
+        SettingsError: see `search_settings`.
+    """
+    where, method = f"row {row!r}", str(own["method"])
+    common = {key: value for key, value in shared.items() if uses(method, key)}
+    return resolve_search(
+        *_files("search", preset, config),
+        Layer(where, {"method": method}),
+        Layer("options", common),
+        Layer(where, {key: value for key, value in own.items() if key != "method"}),
+    )
+
+
+def uses(method: str, key: str) -> bool:
+    """Whether a method uses a setting of that name; a name that no setting has is not held back here.
+
+    Raises:
+        SettingsError: there is no such method.
+    """
+    return key not in SearchSettings.model_fields or _used(key, get_method(method).update)
 
 
 def retrain_settings(

@@ -1,0 +1,118 @@
+"""The true accuracy of what several methods derive, against epochs: mean and spread over seeds, one line a method."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from itertools import cycle, product
+from pathlib import Path
+from statistics import fmean, stdev
+
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
+
+from zarts.files import write_atomically
+from zarts.report.palette import ROLES
+from zarts.report.svg import drawing, to_png, to_svg
+
+__all__ = ["draw_truths"]
+
+_SIZE = (7.2, 4.2)  # inches
+_FONT = 9.0
+_COLOURS = ("sep", "dil", "pool", "skip", "other")
+_DASHES = ((0.0, (1.0, 0.0)), (0.0, (4.5, 1.8)), (0.0, (1.2, 1.4)))
+_STYLES = [(colour, dash) for dash, colour in product(_DASHES, _COLOURS)]
+"""Colours and dashes of the lines, in turn."""
+
+
+def draw_truths(
+    lines: Mapping[str, Sequence[Sequence[float]]], levels: Mapping[str, float], title: str, folder: Path
+) -> None:
+    """Draw `curves.svg` and `curves.png` into a folder.
+
+    Args:
+        lines: for each method the accuracies of each of its seeds, an epoch each; epochs that not all seeds have
+            are left out.
+        levels: what lies at the same height everywhere: the best there is, a cell drawn at random.
+        title: what the accuracies are of.
+        folder: where the pictures go.
+
+    Raises:
+        RunError: they cannot be written.
+    """
+    with drawing():
+        figure = Figure(figsize=_SIZE, facecolor=ROLES["paper"].light)
+        axes = figure.add_axes((0.085, 0.115, 0.655, 0.8))
+        _dress(axes, title)
+        ends = [_level(axes, name, value) for name, value in levels.items()]
+        for (name, seeds), style in zip(lines.items(), cycle(_STYLES), strict=False):
+            ends.append(_line(axes, name, seeds, *style))
+        _name(axes, ends)
+        svg, png = to_svg(figure), to_png(figure, dpi=160)
+    write_atomically(folder / "curves.svg", svg)
+    write_atomically(folder / "curves.png", png)
+
+
+_End = tuple[float, str, str]
+"""Where a line ends, its name and its colour."""
+
+
+def _dress(axes: Axes, title: str) -> None:
+    axes.set_facecolor("none")
+    for side, spine in axes.spines.items():
+        spine.set_visible(side == "bottom")
+        spine.set_color(ROLES["muted"].light)
+    axes.grid(axis="y", color=ROLES["rule"].light, linewidth=0.9)
+    axes.set_axisbelow(True)
+    axes.tick_params(colors=ROLES["muted"].light, labelsize=_FONT, length=0, pad=5)
+    axes.xaxis.set_major_locator(MaxNLocator(8, integer=True, steps=[1, 2, 5, 10]))
+    axes.set_xlabel("epoch", fontsize=_FONT, color=ROLES["muted"].light, loc="right")
+    axes.set_title(title, fontsize=_FONT + 1.5, loc="left", pad=10)
+    axes.margins(x=0.01, y=0.05)
+
+
+def _level(axes: Axes, name: str, value: float) -> _End:
+    colour = ROLES["muted"].light
+    axes.axhline(value, color=colour, linewidth=1.0, linestyle=(0.0, (2.0, 2.5)), gid=f"level-{name}")
+    return value, name, colour
+
+
+def _line(
+    axes: Axes, name: str, seeds: Sequence[Sequence[float]], role: str, dash: tuple[float, tuple[float, float]]
+) -> _End:
+    """The mean over seeds, and around it one standard deviation to each side."""
+    colour = ROLES[role].light
+    columns = list(zip(*seeds, strict=False))
+    means, epochs = [fmean(column) for column in columns], range(1, len(columns) + 1)
+    if len(seeds) > 1:
+        spreads = [stdev(column) for column in columns]
+        low = [mean - spread for mean, spread in zip(means, spreads, strict=True)]
+        high = [mean + spread for mean, spread in zip(means, spreads, strict=True)]
+        axes.fill_between(epochs, low, high, color=colour, alpha=0.12, linewidth=0, gid=f"band-{name}")
+    axes.plot(
+        epochs, means, color=colour, linewidth=1.7, linestyle=dash, gid=f"line-{name}", marker="o",
+        markersize=4.0 if len(means) == 1 else 0.0,
+    )  # fmt: skip
+    return means[-1], name, colour
+
+
+def _name(axes: Axes, ends: Sequence[_End]) -> None:
+    """The names to the right of where the lines end, moved apart where two would touch."""
+    low, high = axes.get_ylim()
+    axes.set_ylim(low, high)
+    apart = (high - low) * 0.045
+    places: list[float] = []
+    for value, _, _ in sorted(ends):
+        places.append(max(value, places[-1] + apart) if places else value)
+    overshoot = max(0.0, places[-1] - high) if places else 0.0
+    for place, (value, name, colour) in zip(places, sorted(ends), strict=True):
+        axes.annotate(
+            f"{name} {value:.2f}",
+            (1.0, place - overshoot),
+            xycoords=axes.get_yaxis_transform(),
+            xytext=(6, 0),
+            textcoords="offset points",
+            va="center",
+            fontsize=_FONT - 0.5,
+            color=colour,
+        )
