@@ -26,7 +26,7 @@ from zarts.config import (
     retrain_settings,
     search_settings,
 )
-from zarts.errors import RunError, SettingsError
+from zarts.errors import RunError, SettingsError, unknown
 
 __all__ = ["app"]
 
@@ -128,13 +128,16 @@ def compare(
     options: dict[str, Any],
 ) -> None:
     """Compare methods over seeds on NAS-Bench-201: search in parallel, look up, print the table."""
+    given = {**options, **parse_set(set_ or [])}
+    for key in given.keys() - SearchSettings.model_fields.keys():
+        raise SettingsError(f"options: {unknown('setting', key, SearchSettings.model_fields)}")
     from zarts import comparison
 
     with progress() as listener:
         found = comparison.compare(
             methods,
             seeds,
-            **{"table": "auto", **options, **parse_set(set_ or [])},
+            **given,
             out=out,
             preset=preset,
             config=config,

@@ -2,27 +2,22 @@
 
 from __future__ import annotations
 
-import fcntl
 import json
-import os
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass, replace
-from functools import partial
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
 
-from zarts.api import resume_search, start_search
-from zarts.bench import SELECT, Column, Table, find_table, read_table
+from zarts.bench import Column, Table, find_table, read_table
 from zarts.comparison.baselines import affordable, baselines
-from zarts.comparison.formats import plain_data, to_csv, to_latex, to_markdown
-from zarts.comparison.plan import Cell, parse_seeds, plan
-from zarts.comparison.processes import run_tasks
-from zarts.comparison.results import Found, Summary, judge, judged_by, signed_rank, summarise
+from zarts.comparison.formats import notes_of, plain_data, title_of, to_csv, to_latex, to_markdown
+from zarts.comparison.plan import Cell, plan
+from zarts.comparison.results import Found, Summary, judge, judged_by, summarise, tested
+from zarts.comparison.searching import alone_in, search_all
 from zarts.engine import Listener, environment, started
-from zarts.errors import Interrupted, RunError, SettingsError, ZartsError, unknown
+from zarts.errors import SettingsError, ZartsError, unknown
 from zarts.files import write_atomically
 from zarts.report.truths import draw_truths
 
@@ -107,64 +102,20 @@ def compare(
     loaded = read_table(file, trust=trust)
     columns = judged_by(loaded)
     baselines(loaded, best_of=best_of, draws=draws)  # what is wrong there is said before the searches, not after them
-    with _alone_in(folder):
-        failed = _search(cells, loaded, jobs or _room(cells), listener or (lambda event: None))
+    with alone_in(folder):
+        failed = search_all(cells, loaded, jobs, listener or (lambda event: None))
         found = _judge(cells, loaded, failed)
-        rows = _rows(names, found, columns[0], against)
+        rows = [
+            summarise(name, of) for name in names if (of := [one for cell, one in found.items() if cell.row == name])
+        ]
         slowest = max((row.seconds for row in rows if row.seconds is not None), default=0.0)
         below = baselines(loaded, best_of=best_of or affordable(loaded, slowest), draws=draws)
-        rows += [_tested(row, found, columns[0], against) for row in below]
-        notes = _notes(parse_seeds(seeds), columns, against, draws, failed, len(cells))
-        markdown = to_markdown(rows, columns, notes)
-        data = {
-            **plain_data(rows, columns, found, failed, folder),
-            "notes": notes,
-            "table": {"file": str(file), "cells": len(loaded.indices)},
-            "environment": environment(torch.device("cpu")),
-        }
-        for name, content in (
-            ("table.md", markdown),
-            ("table.csv", to_csv(rows, columns)),
-            ("table.tex", to_latex(rows, columns, notes)),
-            ("table.json", json.dumps(data, indent=2, ensure_ascii=False) + "\n"),
-        ):
-            write_atomically(folder / name, content)
-        _draw(names, found, below, columns[0], folder)
-    return Comparison(rows, columns, found, failed, markdown, folder)
-
-
-def search_cell(cell: Cell, table: Table) -> None:
-    """Do one search, or the rest of it; in a process of its own."""
-    if (cell.folder / "config.yaml").exists():
-        resume_search(cell.folder, loaded=table)
-        return
-    if cell.folder.is_dir():  # killed before anything was in it
-        for part in cell.folder.glob(".config.yaml.*"):
-            part.unlink()
-        cell.folder.rmdir()
-    start_search(cell.settings, cell.folder, None, loaded=table)
-
-
-def _search(cells: Sequence[Cell], table: Table, jobs: int, listener: Listener) -> dict[Cell, str]:
-    """Do all searches that are left, by seeds, so that there is early something of every row; what failed, and why."""
-    left = sorted((cell for cell in cells if not cell.finished), key=lambda cell: cell.seed)
-    failed: dict[Cell, str] = {}
-
-    def done(cell: Cell, error: BaseException | None) -> None:
-        if error is not None:
-            failed[cell] = str(error) if isinstance(error, ZartsError) else f"{type(error).__name__}: {error}"
-        over = sum(one.finished for one in cells) + len(failed)
-        listener({"event": "cell", "row": cell.row, "seed": cell.seed, "over": over, "cells": len(cells)})
-
-    try:
-        run_tasks(partial(search_cell, table=table), left, jobs, done)
-    except KeyboardInterrupt:
-        finished = sum(cell.finished for cell in cells)
-        raise Interrupted(
-            f"interrupted: {finished} of {len(cells)} searches are finished, those that ran are saved; "
-            "the same command goes on"
-        ) from None
-    return failed
+        rows = [tested(row, found, columns[0], against) for row in (*rows, *below)]
+        notes = notes_of(cells, failed, columns[0], against, draws)
+        comparison = Comparison(rows, columns, found, failed, to_markdown(rows, columns, notes), folder)
+        _write(comparison, notes, loaded)
+        _draw(comparison, names, [below[0], below[-1]])
+    return comparison
 
 
 def _judge(cells: Sequence[Cell], table: Table, failed: dict[Cell, str]) -> dict[Cell, Found]:
@@ -178,93 +129,36 @@ def _judge(cells: Sequence[Cell], table: Table, failed: dict[Cell, str]) -> dict
     return found
 
 
-def _rows(names: Sequence[str], found: Mapping[Cell, Found], column: Column, against: str | None) -> list[Summary]:
-    rows = []
-    for name in names:
-        searches = [one for cell, one in found.items() if cell.row == name]
-        if searches:
-            rows.append(_tested(summarise(name, searches), found, column, against))
-    return rows
+def _write(comparison: Comparison, notes: Sequence[str], table: Table) -> None:
+    rows, columns, out = comparison.rows, comparison.columns, comparison.out
+    data = {
+        **plain_data(rows, columns, comparison.found, comparison.failed, out),
+        "notes": notes,
+        "table": {"file": table.where, "cells": len(table.indices)},
+        "environment": environment(torch.device("cpu")),
+    }
+    for suffix, content in (
+        ("md", comparison.markdown),
+        ("csv", to_csv(rows, columns)),
+        ("tex", to_latex(rows, columns, notes)),
+        ("json", json.dumps(data, indent=2, ensure_ascii=False, allow_nan=False) + "\n"),
+    ):
+        write_atomically(out / f"table.{suffix}", content)
 
 
-def _tested(row: Summary, found: Mapping[Cell, Found], column: Column, against: str | None) -> Summary:
-    """The row with its p: paired over the seeds that both have, or against a baseline that is a single cell."""
-    if against is None or row.name == against:
-        return row
-    theirs = {cell.seed: one.accuracies[column] for cell, one in found.items() if cell.row == against}
-    if row.n is None:
-        mean, std = row.spreads[column]
-        ours = dict.fromkeys(theirs, mean) if std == 0 else {}
-    else:
-        ours = {cell.seed: one.accuracies[column] for cell, one in found.items() if cell.row == row.name}
-    both = sorted(ours.keys() & theirs.keys())
-    return replace(row, p=signed_rank([ours[seed] for seed in both], [theirs[seed] for seed in both]))
-
-
-def _notes(
-    seeds: range,
-    columns: Sequence[Column],
-    against: str | None,
-    draws: int | None,
-    failed: Mapping[Cell, str],
-    cells: int,
-) -> list[str]:
-    first = columns[0].name
-    many = f"seeds {seeds[0]} to {seeds[-1]}" if len(seeds) > 1 else f"seed {seeds[0]}"
-    notes = [
-        f"Test accuracy of the cells found, in % after 200 epochs of training: mean ± standard deviation, n of {many}. "
-        f"worst: the lowest of {first}. time: wall time of a search. parameter-free: operations of a cell's six.",
-        f"Rows without n come from the table alone; random cells: {'exact' if draws is None else f'{draws} draws'}, "
-        f"the best of several chosen by {SELECT.name}.",
-    ]
-    if against is not None:
-        notes.append(
-            f"p: of {first} against {against}, Wilcoxon's signed-rank test, two-sided, paired over seeds "
-            "(a single cell is paired with every seed); not corrected for the number of rows."
-        )
-    if failed:
-        notes.append(f"{len(failed)} of {cells} searches failed and are not in the table.")
-    return notes
-
-
-def _draw(
-    names: Sequence[str], found: Mapping[Cell, Found], below: Sequence[Summary], column: Column, folder: Path
-) -> None:
+def _draw(comparison: Comparison, names: Sequence[str], levels: Sequence[Summary]) -> None:
     """The picture of what is derived at each epoch; none where no method has epochs."""
-    lines = {name: [one.history for cell, one in found.items() if cell.row == name and one.history] for name in names}
+    lines: dict[str, list[Sequence[float]]] = {name: [] for name in names}
+    for cell, one in comparison.found.items():
+        if one.history:
+            lines[cell.row].append(one.history)
     lines = {name: histories for name, histories in lines.items() if histories}
     if lines:
-        levels = {row.name: row.spreads[column].mean for row in (below[0], below[-1])}
-        draw_truths(lines, levels, f"True accuracy of the derived cell, % ({column.name})", folder)
+        column = comparison.columns[0]
+        heights = {row.name: row.spreads[column].mean for row in levels}
+        draw_truths(lines, heights, f"True test accuracy of the derived cell on {title_of(column)}, %", comparison.out)
 
 
 def _default(options: Mapping[str, Any], preset: str | None) -> Path:
     data = Path(str(options["data"])).name if "data" in options else None
     return Path("runs/compare") / ("-".join(part for part in (data, preset) if part) or "nasbench201")
-
-
-def _room(cells: Sequence[Cell]) -> int:
-    threads = max(cell.settings.threads or 1 for cell in cells)
-    return max(1, (os.cpu_count() or 1) // threads)
-
-
-@contextmanager
-def _alone_in(folder: Path) -> Iterator[None]:
-    """No two comparisons work in a folder at the same time.
-
-    Raises:
-        RunError: another one does, or the folder cannot be made.
-    """
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        lock = (folder / ".lock").open("w")
-    except OSError as error:
-        raise RunError(f"{folder}: cannot be written ({error.strerror})") from error
-    with lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise RunError(
-                f"{folder}: another comparison is at work there: wait for it, or choose another --out"
-            ) from None
-        yield

@@ -7,18 +7,18 @@ import io
 import math
 import re
 import shlex
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from zarts.bench import Column, Spread
+from zarts.bench import SELECT, Column, Spread
 from zarts.comparison.plan import Cell
 from zarts.comparison.results import Found, Summary
 from zarts.config import dump
 from zarts.report.facts import duration
 
-__all__ = ["plain_data", "to_csv", "to_latex", "to_markdown"]
+__all__ = ["notes_of", "plain_data", "title_of", "to_csv", "to_latex", "to_markdown"]
 
 _DATA = {"cifar10": "CIFAR-10", "cifar100": "CIFAR-100", "imagenet16-120": "ImageNet16-120"}
 _DASH = "–"
@@ -55,8 +55,39 @@ def to_latex(rows: Sequence[Summary], columns: Sequence[Column], notes: Sequence
     return "\n".join([*comments, begin, r"\hline", title, r"\hline", *body, r"\hline", end, ""])
 
 
+def title_of(column: Column) -> str:
+    """The data set of a column, as people write it."""
+    return _DATA[column.data]
+
+
+def notes_of(
+    cells: Sequence[Cell], failed: Mapping[Cell, str], first: Column, against: str | None, draws: int | None
+) -> list[str]:
+    """What stands below the table: what its numbers are, and what is not in it."""
+    seeds, data = sorted({cell.seed for cell in cells}), title_of(first)
+    many = f"seeds {seeds[0]} to {seeds[-1]}" if len(seeds) > 1 else f"seed {seeds[0]}"
+    notes = [
+        "Test accuracy of the cells found, in %, after 200 epochs of training: mean ± standard deviation, n of "
+        f"{many}. worst: the lowest on {data}. time: wall time of a search. parameter-free: operations of a cell's six.",
+        f"Rows without n come from the table alone; random cells: {'exact' if draws is None else f'{draws:,} draws'}, "
+        f"the best of several is chosen by {SELECT.name}.",
+    ]
+    if against is not None:
+        notes.append(
+            f"p: on {data}, against {against}; Wilcoxon's signed-rank test, two-sided, paired over seeds "
+            "(a single cell is paired with every seed); not corrected for the number of rows."
+        )
+    if failed:
+        notes.append(f"{len(failed)} of {len(cells)} searches failed and are not in the table.")
+    return notes
+
+
 def plain_data(
-    rows: Sequence[Summary], columns: Sequence[Column], found: dict[Cell, Found], failed: dict[Cell, str], out: Path
+    rows: Sequence[Summary],
+    columns: Sequence[Column],
+    found: Mapping[Cell, Found],
+    failed: Mapping[Cell, str],
+    out: Path,
 ) -> dict[str, Any]:
     """All numbers for JSON: the rows, and of each search what it found and the command that repeats it."""
     return {
@@ -66,7 +97,7 @@ def plain_data(
     }
 
 
-def _row_data(row: Summary, found: dict[Cell, Found], out: Path) -> dict[str, Any]:
+def _row_data(row: Summary, found: Mapping[Cell, Found], out: Path) -> dict[str, Any]:
     searches = {cell: one for cell, one in found.items() if cell.row == row.name}
     spreads = {
         column.name: {"mean": mean, "std": None if math.isnan(std) else std}
@@ -90,7 +121,7 @@ def _search_data(cell: Cell, found: Found, out: Path) -> dict[str, Any]:
 
 
 def _head(columns: Sequence[Column], rows: Sequence[Summary]) -> list[str]:
-    accuracies = [_DATA[column.data] for column in columns]
+    accuracies = [title_of(column) for column in columns]
     tested = ["p"] if any(row.p is not None for row in rows) else []
     return ["", "n", *accuracies, "worst", "time", "parameter-free", *tested]
 

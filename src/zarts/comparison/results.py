@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from statistics import fmean, stdev
 
@@ -17,7 +17,7 @@ from zarts.files import read_mapping
 from zarts.spaces import Genotype
 from zarts.spaces.nasbench201 import to_string
 
-__all__ = ["Found", "Summary", "judge", "judged_by", "signed_rank", "summarise"]
+__all__ = ["Found", "Summary", "judge", "judged_by", "signed_rank", "summarise", "tested"]
 
 
 @dataclass(frozen=True)
@@ -122,6 +122,20 @@ def summarise(name: str, found: Sequence[Found]) -> Summary:
         fmean(one.seconds for one in found),
         fmean(one.parameterless for one in found),
     )
+
+
+def tested(row: Summary, found: Mapping[Cell, Found], column: Column, against: str | None) -> Summary:
+    """The row with its p: paired over the seeds that both have, or against a baseline that is a single cell."""
+    if against is None or row.name == against:
+        return row
+    theirs = {cell.seed: one.accuracies[column] for cell, one in found.items() if cell.row == against}
+    if row.n is None:
+        mean, std = row.spreads[column]
+        ours = dict.fromkeys(theirs, mean) if std == 0 else {}
+    else:
+        ours = {cell.seed: one.accuracies[column] for cell, one in found.items() if cell.row == row.name}
+    both = sorted(ours.keys() & theirs.keys())
+    return replace(row, p=signed_rank([ours[seed] for seed in both], [theirs[seed] for seed in both]))
 
 
 def signed_rank(ours: Sequence[float], theirs: Sequence[float]) -> float | None:

@@ -17,7 +17,8 @@ from zarts.report.svg import drawing, to_png, to_svg
 
 __all__ = ["draw_truths"]
 
-_SIZE = (7.2, 4.2)  # inches
+_PLOT, _MARGINS = (4.7, 3.4), (0.55, 0.48, 0.3)  # inches: size; left, below, above
+_NAME, _LETTER = 0.75, 0.068  # inches to the right of the plot: for the number, and for each letter of a name
 _FONT = 9.0
 _COLOURS = ("sep", "dil", "pool", "skip", "other")
 _DASHES = ((0.0, (1.0, 0.0)), (0.0, (4.5, 1.8)), (0.0, (1.2, 1.4)))
@@ -33,7 +34,7 @@ def draw_truths(
     Args:
         lines: for each method the accuracies of each of its seeds, an epoch each; epochs that not all seeds have
             are left out.
-        levels: what lies at the same height everywhere: the best there is, a cell drawn at random.
+        levels: what lies at the same height everywhere: a cell drawn at random, and the best there is.
         title: what the accuracies are of.
         folder: where the pictures go.
 
@@ -41,12 +42,11 @@ def draw_truths(
         RunError: they cannot be written.
     """
     with drawing():
-        figure = Figure(figsize=_SIZE, facecolor=ROLES["paper"].light)
-        axes = figure.add_axes((0.085, 0.115, 0.655, 0.8))
-        _dress(axes, title)
+        figure, axes = _axes(title, max(map(len, (*lines, *levels))))
         ends = [_level(axes, name, value) for name, value in levels.items()]
+        top = max(levels.values())
         for (name, seeds), style in zip(lines.items(), cycle(_STYLES), strict=False):
-            ends.append(_line(axes, name, seeds, *style))
+            ends.append(_line(axes, name, seeds, top, *style))
         _name(axes, ends)
         svg, png = to_svg(figure), to_png(figure, dpi=160)
     write_atomically(folder / "curves.svg", svg)
@@ -57,7 +57,11 @@ _End = tuple[float, str, str]
 """Where a line ends, its name and its colour."""
 
 
-def _dress(axes: Axes, title: str) -> None:
+def _axes(title: str, letters: int) -> tuple[Figure, Axes]:
+    (wide, high), (left, below, above) = _PLOT, _MARGINS
+    size = left + wide + _NAME + _LETTER * letters, below + high + above
+    figure = Figure(figsize=size, facecolor=ROLES["paper"].light)
+    axes = figure.add_axes((left / size[0], below / size[1], wide / size[0], high / size[1]))
     axes.set_facecolor("none")
     for side, spine in axes.spines.items():
         spine.set_visible(side == "bottom")
@@ -69,6 +73,7 @@ def _dress(axes: Axes, title: str) -> None:
     axes.set_xlabel("epoch", fontsize=_FONT, color=ROLES["muted"].light, loc="right")
     axes.set_title(title, fontsize=_FONT + 1.5, loc="left", pad=10)
     axes.margins(x=0.01, y=0.05)
+    return figure, axes
 
 
 def _level(axes: Axes, name: str, value: float) -> _End:
@@ -78,16 +83,21 @@ def _level(axes: Axes, name: str, value: float) -> _End:
 
 
 def _line(
-    axes: Axes, name: str, seeds: Sequence[Sequence[float]], role: str, dash: tuple[float, tuple[float, float]]
+    axes: Axes,
+    name: str,
+    seeds: Sequence[Sequence[float]],
+    top: float,
+    role: str,
+    dash: tuple[float, tuple[float, float]],
 ) -> _End:
-    """The mean over seeds, and around it one standard deviation to each side."""
+    """The mean over seeds, and around it one standard deviation to each side, but not above the best there is."""
     colour = ROLES[role].light
     columns = list(zip(*seeds, strict=False))
     means, epochs = [fmean(column) for column in columns], range(1, len(columns) + 1)
     if len(seeds) > 1:
         spreads = [stdev(column) for column in columns]
         low = [mean - spread for mean, spread in zip(means, spreads, strict=True)]
-        high = [mean + spread for mean, spread in zip(means, spreads, strict=True)]
+        high = [min(mean + spread, top) for mean, spread in zip(means, spreads, strict=True)]
         axes.fill_between(epochs, low, high, color=colour, alpha=0.12, linewidth=0, gid=f"band-{name}")
     axes.plot(
         epochs, means, color=colour, linewidth=1.7, linestyle=dash, gid=f"line-{name}", marker="o",
