@@ -9,7 +9,8 @@ import sys
 import time
 from pathlib import Path
 
-from zarts.config import SearchSettings
+from zarts.config import members, search_settings, used
+from zarts.methods import AXES
 from zarts.spaces import SPACES
 
 STACKED = [name for name, space in SPACES.items() if space.skeleton == "darts"]
@@ -44,12 +45,9 @@ ZARTS = [str(Path(sys.executable).parent / "zarts")]
 
 def small(method: str, **other: object) -> dict:
     """The settings of `SMALL` that the method uses, and `other`."""
-    from zarts.methods import get_method
-
-    update = get_method(method).update
-    fields = SearchSettings.model_fields
-    used = {k: v for k, v in SMALL.items() if update in (fields[k].json_schema_extra["used_by"] or [update])}
-    return {"method": method, **used, **other}
+    axes = {axis: value for axis, value in other.items() if axis in AXES}
+    names = members(search_settings({"method": method, **axes}))
+    return {"method": method, **{k: v for k, v in SMALL.items() if used(k, names)}, **other}
 
 
 def options(settings: dict) -> list[str]:
@@ -126,7 +124,7 @@ def stop_at(number: int):
             super().check()
 
     @contextmanager
-    def request():
+    def request(**_):
         yield Stop()
 
     return request

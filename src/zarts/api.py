@@ -15,6 +15,7 @@ from zarts.bench import Lookup, Table, Truth, find_table, look_up, read_table
 from zarts.config import CommonSettings, RetrainSettings, SearchSettings, dump, retrain_settings, search_settings
 from zarts.data import DATA_SETS, check_data, load_data
 from zarts.engine import (
+    Driver,
     Forecast,
     Listener,
     Rehearsal,
@@ -132,11 +133,12 @@ def rehearse_search(
         ZartsError: what the search itself would raise.
     """
     settings = anchored(settings)
-    table = _table_of(settings, trust)
-    with _rehearsed(settings, "search", before_seconds) as (run, rehearsal):
-        heard = _notes(listener) if table is None else Truth(table, run, _notes(listener))
-        _drawn(run_search(settings, run, listener=heard, drive=rehearsal.run))
-        return rehearsal.forecast()
+    with joined(settings) as ranks:
+        table = _table_of(settings, trust) if ranks.lead else None
+        before_seconds *= min(2, ranks.count)  # the process that starts the ranks takes as long
+        with _rehearsed(settings, "search", before_seconds, ranks) as (run, rehearsal):
+            _searched(settings, run, _notes(listener), table, ranks, drive=rehearsal.run)
+            return rehearsal.forecast()
 
 
 def rehearse_retrain(
@@ -152,9 +154,11 @@ def rehearse_retrain(
 
 
 @contextmanager
-def _rehearsed(settings: CommonSettings, command: str, before_seconds: float) -> Iterator[tuple[Run, Rehearsal]]:
+def _rehearsed(
+    settings: CommonSettings, command: str, before_seconds: float, ranks: Ranks | None = None
+) -> Iterator[tuple[Run, Rehearsal]]:
     """A run folder that is gone afterwards, and a rehearsal that has begun."""
-    rehearsal = Rehearsal(before_seconds)
+    rehearsal = Rehearsal(before_seconds, ranks)
     with TemporaryDirectory(prefix="zarts-") as folder:
         yield Run.create(Path(folder) / command, dump(settings), command), rehearsal
 
@@ -199,15 +203,15 @@ def _searched(
     ranks: Ranks,
     *,
     resume: bool = False,
+    drive: Driver | None = None,
 ) -> SearchResult:
     """Search; what is heard, looked up and drawn is so on the first rank only."""
     if not ranks.lead:
-        return run_search(settings, run, resume=resume, ranks=ranks)
-    if table is None:
-        return _drawn(run_search(settings, run, resume=resume, listener=listener, ranks=ranks))
-    truth = Truth(table, run, listener)
-    result = run_search(settings, run, resume=resume, listener=truth, ranks=ranks)
-    truth.finish(result.genotype)
+        return run_search(settings, run, resume=resume, drive=drive, ranks=ranks)
+    truth = None if table is None else Truth(table, run, listener)
+    result = run_search(settings, run, resume=resume, drive=drive, listener=truth or listener, ranks=ranks)
+    if truth is not None:
+        truth.finish(result.genotype)
     return _drawn(result)
 
 

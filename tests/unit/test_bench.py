@@ -1,5 +1,4 @@
 import bz2
-import csv
 import gzip
 import json
 import math
@@ -13,6 +12,7 @@ import pytest
 import torch
 
 import zarts
+from tables import CONV, SKIP, TEST, write_csv
 from zarts.bench import (
     DATA_SETS,
     Column,
@@ -31,11 +31,8 @@ from zarts.errors import DataError, SettingsError
 from zarts.spaces import Genotype, published
 from zarts.spaces.nasbench201 import NASBENCH201, from_string, to_string
 
-SKIP = "|skip_connect~0|+|skip_connect~0|skip_connect~1|+|skip_connect~0|skip_connect~1|skip_connect~2|"
-CONV = SKIP.replace("skip_connect", "nor_conv_3x3")
 POOL = SKIP.replace("skip_connect", "avg_pool_3x3")
 NONE = SKIP.replace("skip_connect", "none")
-TEST = Column("cifar10", "test", 200)
 VALID = Column("cifar10", "valid", 12)
 ROWS = {
     "index": [0, 1, 2, 7],
@@ -47,17 +44,9 @@ ROWS = {
 }
 
 
-def write_csv(path, columns=ROWS):
-    with (gzip.open if path.suffix == ".gz" else open)(path, "wt", newline="") as file:
-        writer = csv.writer(file)
-        writer.writerow(columns)
-        writer.writerows(zip(*columns.values(), strict=True))
-    return path
-
-
 @pytest.fixture
 def table(tmp_path):
-    return read_table(write_csv(tmp_path / "table.csv"))
+    return read_table(write_csv(tmp_path / "table.csv", ROWS))
 
 
 class TestLookup:
@@ -199,7 +188,7 @@ class TestFiles:
         assert table.seconds is None
 
     def test_gzip(self, tmp_path, table):
-        self.same(read_table(write_csv(tmp_path / "table.csv.gz")), table)
+        self.same(read_table(write_csv(tmp_path / "table.csv.gz", ROWS)), table)
 
     def test_parquet(self, tmp_path, table):
         pa, parquet = pytest.importorskip("pyarrow"), pytest.importorskip("pyarrow.parquet")

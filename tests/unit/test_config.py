@@ -19,7 +19,9 @@ from zarts.config import (
     search_settings,
 )
 from zarts.errors import DataError, DivergedError, Interrupted, RunError, SettingsError, ZartsError, unknown
-from zarts.methods import METHODS, get_method
+from zarts.methods import AXES, DEFAULTS, METHODS, get_method
+from zarts.relax import RELAXATIONS
+from zarts.select import SELECTIONS
 from zarts.updates import UPDATES
 from zarts.zo import OPTIMIZERS
 
@@ -186,23 +188,28 @@ def test_the_papers_numbers():
 @pytest.mark.parametrize("name", OPTIMIZERS)
 def test_an_optimizers_own_defaults_are_those_of_the_settings(name):
     """Alone or in a search, an optimizer does the same unless something else is said."""
-    (method,) = (m for m in METHODS.values() if m.update == name)
-    settings = search_settings({"method": method.name})
+    settings = search_settings({"update": name})
     parameters = inspect.signature(OPTIMIZERS[name]).parameters.values()
     own = {p.name: p.default for p in parameters if p.kind is p.KEYWORD_ONLY}
     assert own == {key: getattr(settings, key) for key in own}
     assert not {k: v for k, v in own.items() if k not in dump(settings)}, "a setting that the method says it ignores"
 
 
-def test_the_table_of_methods_has_names_that_exist():
-    from zarts.relax import RELAXATIONS
-    from zarts.select import SELECTIONS
+@pytest.mark.parametrize("function", [*RELAXATIONS.values(), *SELECTIONS.values()])
+def test_a_functions_own_defaults_are_those_of_the_settings(function):
+    parameters = inspect.signature(function).parameters.values()
+    own = {p.name: p.default for p in parameters if p.kind is p.KEYWORD_ONLY}
+    assert own == {name: SearchSettings.model_fields[name].default for name in own}
 
+
+def test_the_table_of_methods_has_names_that_exist():
+    assert set(AXES["update"]) == set(UPDATES)
+    assert {*AXES["relaxation"], *AXES["weight_relaxation"]} == {*RELAXATIONS, "none", "same"}
+    assert set(AXES["select"]) == set(SELECTIONS)
+    assert set(DEFAULTS) <= {name for known in AXES.values() for name in known}
     for name, method in METHODS.items():
         assert get_method(name).name == name
-        assert method.update in UPDATES or method.update == "none"
-        assert method.relaxation in RELAXATIONS or method.relaxation == "none"
-        assert method.selection in SELECTIONS
+        assert all(getattr(method, axis) in known for axis, known in AXES.items())
         assert method.supernet in ("mixed", "none")
         assert set(method.defaults) <= set(SearchSettings.model_fields)
         assert method.paper
@@ -213,7 +220,8 @@ def test_every_setting_has_help_and_known_users():
     for kind in (SearchSettings, RetrainSettings):
         for name, field in kind.model_fields.items():
             assert field.description, name
-            assert set(field.json_schema_extra["used_by"]) <= set(UPDATES), name
+            members = {"mixed", *(member for known in AXES.values() for member in known)}
+            assert set(field.json_schema_extra["used_by"]) <= members, name
 
 
 def test_settings_are_frozen():

@@ -88,7 +88,8 @@ def test_events_after_the_checkpoint_are_forgotten_and_a_cut_line_is_mended(stop
     """Killed while it wrote: whole events, and half a line, that no checkpoint knows of."""
     with (stopped / "metrics.jsonl").open("a") as file:
         file.write('{"event": "alpha_step", "epoch": 2}\n{"event": "weight_ep')
-    (stopped / ".checkpoint.pt.x1y2z3").write_bytes(b"half a checkpoint")
+    for name in (".checkpoint.pt.x1y2z3.part", "genotypes/.epoch_001.json.x1y2z3.part"):
+        (stopped / name).write_bytes(b"half a file")
     resume_search(stopped)
     assert outcome(stopped) == outcome(searched.run)
     assert leftovers(stopped) == []
@@ -298,3 +299,13 @@ def test_a_run_folder_that_cannot_be_made(tmp_path):
     for parent in ("file", "link"):
         with pytest.raises(RunError, match=r"x: cannot be made \(File exists\)"):
             Run.create(tmp_path / parent / "x", {}, "search", numbered=True)
+
+
+def test_two_processes_do_not_go_on_with_one_run(stopped, searched):
+    with (
+        Run(stopped).held(),
+        pytest.raises(RunError, match=r"another process is at work on this run: wait for its end$"),
+    ):
+        resume_search(stopped)
+    resume_search(stopped)
+    assert outcome(stopped) == outcome(searched.run)

@@ -17,8 +17,8 @@ SOURCE = Path(zarts.__file__).parent
 LAYERS = [
     {"errors"},
     {"seeds", "files", "ranks", "memory"},
-    {"spaces", "zo", "relax", "data", "kernels"},
-    {"nets"},
+    {"spaces", "zo", "data", "kernels"},
+    {"relax", "nets"},
     {"bilevel"},
     {"methods"},
     {"config"},

@@ -93,6 +93,11 @@ class Bilevel:
         """Mean over `batches` of the loss under the present weights and mode."""
         return torch.stack([self.forward(alpha, batch).loss for batch in batches]).mean()
 
+    def mean_error(self, alpha: Float[Tensor, " d"], batches: Sequence[Batch]) -> Float[Tensor, ""]:
+        """Share of wrong answers on `batches` under the present weights and mode."""
+        correct = torch.stack([self.forward(alpha, batch).correct for batch in batches]).sum()
+        return 1 - correct / sum(len(labels) for _, labels in batches)
+
     def align(self) -> None:
         """Give all ranks rank 0's weights, buffers and momentum: all train the same, but processors may round apart."""
         momenta = [v for state in self.optimizer.state.values() for v in state.values() if isinstance(v, Tensor)]

@@ -88,12 +88,12 @@ def search(
             return _print_config("search", settings)
         from zarts import api
 
-        if dry_run:
-            with progress() as listener:
-                before = time.process_time()
-                return print_forecast(api.rehearse_search(settings, listener, trust=trust, before_seconds=before))
         _spread(settings)
         with progress() as listener:
+            if dry_run:
+                before = time.process_time()
+                forecast = api.rehearse_search(settings, listener, trust=trust, before_seconds=before)
+                return print_forecast(forecast) if first() else None
             result = api.start_search(settings, out, listener, trust=trust)
     if not first():
         return None

@@ -67,8 +67,8 @@ def notes_of(
     seeds, data = sorted({cell.seed for cell in cells}), title_of(first)
     many = f"seeds {seeds[0]} to {seeds[-1]}" if len(seeds) > 1 else f"seed {seeds[0]}"
     notes = [
-        "Test accuracy of the cells found, in %, after 200 epochs of training: mean ± standard deviation, n of "
-        f"{many}. worst: the lowest on {data}. time: wall time of a search. parameter-free: operations of a cell's six.",
+        "Test accuracy of the cells found, in %, after 200 epochs of training: mean ± standard deviation, "
+        f"n of {many}. worst: the lowest on {data}. time: of a search. parameter-free: of a cell's six operations.",
         f"Rows without n come from the table alone; random cells: {'exact' if draws is None else f'{draws:,} draws'}, "
         f"the best of several is chosen by {SELECT.name}.",
     ]

@@ -11,7 +11,7 @@ from typing import Any
 import yaml
 
 from zarts.api import anchored, searched_settings
-from zarts.config import UNTIED, SearchSettings, dump, row_settings, uses
+from zarts.config import UNTIED, SearchSettings, dump, members, row_settings, used
 from zarts.errors import SettingsError
 from zarts.methods import get_method
 from zarts.spaces.nasbench201 import NASBENCH201
@@ -111,19 +111,19 @@ def plan(
     rows = {" ".join(text.split()): parse_row(text) for text in texts}
     if len(rows) < len(texts):
         raise SettingsError(f"methods = {', '.join(texts)}: a row is there twice")
-    _check_shared(shared, [str(own["method"]) for own in rows.values()])
-    cells = []
-    for name, own in rows.items():
-        settings = anchored(row_settings(name, own, shared, preset=preset, config=config))
-        if settings.space != NASBENCH201.name:
-            raise SettingsError(
-                f"row {name!r} searches in space {settings.space!r}, whose cells no table has: "
-                f"take --space {NASBENCH201.name}"
-            )
-        threads = (settings.threads or 1) if uses(settings.method, "threads") else None
-        for seed in parse_seeds(seeds):
-            searched = settings.model_copy(update={"seed": seed, "threads": threads, "table": table})
-            cells.append(Cell(name, seed, searched, out / _slug(name) / f"seed{seed}"))
+    for key in ("method", "seed"):
+        if key in shared:
+            raise SettingsError(f"{key} is no setting of a comparison: take {_ELSEWHERE[key]}")
+    searches = {name: row_settings(name, own, shared, preset=preset, config=config) for name, own in rows.items()}
+    _check_searches(searches, shared)
+    cells: list[Cell] = []
+    for name, settings in searches.items():
+        threads = (settings.threads or 1) if used("threads", members(settings)) else None
+        fixed = anchored(settings).model_copy(update={"threads": threads, "table": table})
+        cells += [
+            Cell(name, seed, fixed.model_copy(update={"seed": seed}), out / _slug(name) / f"seed{seed}")
+            for seed in parse_seeds(seeds)
+        ]
     for cell in cells:
         _check_begun(cell)
     return cells
@@ -133,12 +133,16 @@ def _slug(name: str) -> str:
     return re.sub(r"[^\w.,=+-]", "_", name.replace(" ", ","))
 
 
-def _check_shared(shared: Mapping[str, Any], methods: Sequence[str]) -> None:
+def _check_searches(searches: Mapping[str, SearchSettings], shared: Mapping[str, Any]) -> None:
+    for name, settings in searches.items():
+        if settings.space != NASBENCH201.name:
+            raise SettingsError(
+                f"row {name!r} searches in space {settings.space!r}, whose cells no table has: "
+                f"take --space {NASBENCH201.name}"
+            )
     for key in shared:
-        if key in ("method", "seed"):
-            raise SettingsError(f"{key} is no setting of a comparison: take {_ELSEWHERE[key]}")
-        if not any(uses(method, key) for method in methods):
-            raise SettingsError(f"{key} is used by none of {', '.join(dict.fromkeys(methods))}: leave it out")
+        if not any(used(key, members(settings)) for settings in searches.values()):
+            raise SettingsError(f"{key} is used by none of {', '.join(searches)}: leave it out")
 
 
 def _check_begun(cell: Cell) -> None:

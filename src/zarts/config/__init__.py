@@ -2,18 +2,10 @@
 
 from __future__ import annotations
 
-from zarts.config.layers import (
-    Layer,
-    dump,
-    preset_layer,
-    preset_names,
-    preset_summary,
-    resolve_search,
-    retrain_settings,
-    row_settings,
-    search_settings,
-    uses,
-)
+from zarts.config.axes import members, used
+from zarts.config.files import Layer, preset_layer, preset_names, preset_summary
+from zarts.config.keywords import keywords
+from zarts.config.layers import dump, resolve_search, retrain_settings, row_settings, search_settings
 from zarts.config.settings import UNTIED, CommonSettings, RetrainSettings, SearchSettings
 
 __all__ = [
@@ -23,6 +15,8 @@ __all__ = [
     "RetrainSettings",
     "SearchSettings",
     "dump",
+    "keywords",
+    "members",
     "preset_layer",
     "preset_names",
     "preset_summary",
@@ -30,5 +24,5 @@ __all__ = [
     "retrain_settings",
     "row_settings",
     "search_settings",
-    "uses",
+    "used",
 ]

@@ -8,24 +8,25 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 from pydantic_core import PydanticCustomError
 
+from zarts.methods import GRADIENT, JUDGING, ZERO_ORDER
+
 __all__ = ["UNTIED", "CommonSettings", "RetrainSettings", "SearchSettings"]
 
-ZERO_ORDER = ("mgs", "rs", "gld")
-GRADIENT = ("gradient", "unrolled")
-SUPERNET = (*ZERO_ORDER, *GRADIENT)
+MOVING = (*ZERO_ORDER, *GRADIENT)
+SUPERNET = ("mixed",)
 
 UNTIED = ("devices", "table")
 """Settings of a search that its result does not depend on: it may go on with others."""
 
 
 def setting(default: Any, help: str, *, panel: str, used_by: tuple[str, ...] = (), **bounds: Any) -> Any:
-    """A field with its help text, the group that the help page shows it in, and the updates that use it.
+    """A field with its help text, the group that the help page shows it in, and the axes' members that use it.
 
     Args:
         default: the value where nothing else is said.
         help: one line; says where the default comes from when that is not the paper.
         panel: heading on the help page.
-        used_by: names of the updates (column `update` of the methods table) that use it; empty: all do.
+        used_by: members of a method's axes (see `zarts.methods`), or `mixed`, the supernet; empty: all use it.
         bounds: pydantic's `ge`, `gt`, `le`, `lt`, `multiple_of`.
     """
     return Field(default, description=help, json_schema_extra={"panel": panel, "used_by": list(used_by)}, **bounds)
@@ -112,7 +113,23 @@ class SearchSettings(CommonSettings):
     """Settings of `zarts search`. Letters are the paper's; a default that is not the paper's says why."""
 
     space: str = setting("darts", "darts, darts-zero, s1, s2, s3, s4 or nasbench201", panel="Search")
-    method: str = setting("zarts-mgs", "zarts-mgs, zarts-rs, zarts-gld, darts, darts-2nd or random", panel="Search")
+    method: str = setting("zarts-mgs", "a row of `zarts list methods`", panel="Search")
+    update: str = setting(
+        "mgs", "who moves alpha, instead of the method's own: mgs, rs, gld, gradient, unrolled or none", panel="Search"
+    )
+    relaxation: str = setting(
+        "softmax",
+        "from alpha to operation weights, instead of the method's own: softmax, gumbel or none",
+        panel="Search",
+    )
+    weight_relaxation: str = setting(
+        "same",
+        "relaxation that the weights are trained at, instead of the method's own: same or uniform (random cells)",
+        panel="Search",
+    )
+    select: str = setting(
+        "argmax", "from the trained supernet to a cell, instead of the method's own: argmax or best-of", panel="Search"
+    )
     cells: int = setting(
         8,
         "cells in the network, two of which reduce; in space nasbench201 cells a stage (the benchmark's 5)",
@@ -120,9 +137,9 @@ class SearchSettings(CommonSettings):
         used_by=SUPERNET,
         ge=1,
     )
-    warmup_epochs: int = setting(10, "epochs before alpha moves", panel="Search", used_by=SUPERNET, ge=0)
+    warmup_epochs: int = setting(10, "epochs before alpha moves", panel="Search", used_by=MOVING, ge=0)
     alpha_every: int = setting(
-        10, "weight steps from one alpha update to the next", panel="Search", used_by=SUPERNET, ge=1
+        10, "weight steps from one alpha update to the next", panel="Search", used_by=MOVING, ge=1
     )
     learning_rate_min: float = setting(0.001, "end of the cosine", panel="Weights", used_by=SUPERNET, ge=0)
     cutout: int = setting(
@@ -159,7 +176,7 @@ class SearchSettings(CommonSettings):
         4,
         "validation batches in one loss (the released code has 1: its losses are mostly noise)",
         panel="Candidates",
-        used_by=SUPERNET,
+        used_by=MOVING,
         ge=1,
     )
     inner_learning_rate: float | None = setting(
@@ -172,7 +189,7 @@ class SearchSettings(CommonSettings):
         "train",
         "statistics while judging: of the batch (train, as released) or running ones (eval)",
         panel="Candidates",
-        used_by=ZERO_ORDER,
+        used_by=(*ZERO_ORDER, *JUDGING),
     )
 
     alpha_lr: float = setting(
@@ -248,6 +265,26 @@ class SearchSettings(CommonSettings):
         "product of the second order: central difference (eq. 1) or exact",
         panel="Architecture",
         used_by=("unrolled",),
+    )
+    temperature: float = setting(
+        10.0, "tau of the Gumbel draws in the first epoch", panel="Architecture", used_by=("gumbel",), gt=0
+    )
+    temperature_min: float = setting(
+        0.1, "tau of the Gumbel draws in the last epoch", panel="Architecture", used_by=("gumbel",), gt=0
+    )
+
+    select_judge: Literal["loss", "accuracy"] = setting(
+        "loss", "what cells and operations are judged by at the end", panel="Selection", used_by=JUDGING
+    )
+    select_images: int = setting(
+        640,
+        "validation images, the same for all, that they are judged on, in whole batches; at most all there are",
+        panel="Selection",
+        used_by=JUDGING,
+        ge=1,
+    )
+    select_samples: int = setting(
+        100, "K: cells that are drawn, of which the best is kept", panel="Selection", used_by=("best-of",), ge=1
     )
 
 

@@ -2,5 +2,18 @@
 
 from zarts.kernels.build import compiled, prepare
 from zarts.kernels.cell import Block, Cell, Step, mixed_cell, suits
+from zarts.kernels.nasbench201 import DENSE_OPS, Convolutions, DenseCell, dense_cell
 
-__all__ = ["Block", "Cell", "Step", "compiled", "mixed_cell", "prepare", "suits"]
+__all__ = [
+    "DENSE_OPS",
+    "Block",
+    "Cell",
+    "Convolutions",
+    "DenseCell",
+    "Step",
+    "compiled",
+    "dense_cell",
+    "mixed_cell",
+    "prepare",
+    "suits",
+]

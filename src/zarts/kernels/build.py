@@ -21,22 +21,23 @@ from zarts.errors import KernelError
 __all__ = ["Kernel", "compiled", "prepare"]
 
 Kernel = Callable[[ctypes.Array[ctypes.c_int64], int], int]
-"""`zarts_cell` of cell.cpp."""
+"""`zarts_cell` of one of the sources."""
 
-_MAIN = Path(__file__).with_name("cell.cpp")
-_SOURCES = [_MAIN, *sorted(_MAIN.parent.glob("*.hpp"))]
+_HEADERS = sorted(Path(__file__).parent.glob("*.hpp"))
+_SOURCES = {name: Path(__file__).with_name(f"{name}.cpp") for name in ("cell", "nasbench201")}
 _FLAGS = ("-std=c++17", "-O3", "-shared", "-fPIC", "-pthread", "-Wno-psabi")
 _TUNED = ("-march=native", "-mcpu=native", "-O3")  # the first that the compiler knows
 _REALS = {torch.float32: "float", torch.float64: "double"}
 _FACTS = ("model name", "flags", "Features", "CPU part")  # of /proc/cpuinfo, on x86 and on ARM
 
 
-def prepare(dtype: torch.dtype, channels: Iterable[int]) -> None:
+def prepare(dtype: torch.dtype, channels: Iterable[int], source: str = "cell") -> None:
     """Compile the kernels that will be needed, side by side.
 
     Args:
         dtype: of the features.
         channels: numbers of channels; the kernels need multiples of 4.
+        source: of which kind of cell.
 
     Raises:
         KernelError: they cannot be had here, and why.
@@ -45,11 +46,11 @@ def prepare(dtype: torch.dtype, channels: Iterable[int]) -> None:
     if odd := sorted(number for number in set(channels) if number % 4):
         raise KernelError(f"the native kernels need multiples of 4 channels, not {odd[0]}")
     with ThreadPoolExecutor() as pool:
-        list(pool.map(partial(compiled, dtype), set(channels)))
+        list(pool.map(partial(compiled, dtype, source=source), set(channels)))
 
 
 @lru_cache(maxsize=64)
-def compiled(dtype: torch.dtype, channels: int) -> Kernel:
+def compiled(dtype: torch.dtype, channels: int, source: str = "cell") -> Kernel:
     """The kernel for features of that type with so many channels.
 
     Compiling takes a few seconds; the result is kept in the user's cache folder.
@@ -57,17 +58,19 @@ def compiled(dtype: torch.dtype, channels: int) -> Kernel:
     Args:
         dtype: `float32` or `float64`.
         channels: a multiple of 4.
+        source: `cell`, or `nasbench201`.
 
     Raises:
         KernelError: no compiler, or one that cannot.
     """
     compiler, version = _compiler()
     options = [f"-DZARTS_REAL={_REALS[dtype]}", f"-DZARTS_CHANNELS={channels}"]
-    parts = [*(source.read_bytes() for source in _SOURCES), version, _processor(), repr([*_FLAGS, *options]).encode()]
-    path = _folder() / f"cell-{hashlib.blake2b(b'|'.join(parts), digest_size=10).hexdigest()}.so"
+    files = [_SOURCES[source], *_HEADERS]
+    parts = [*(file.read_bytes() for file in files), version, _processor(), repr([*_FLAGS, *options]).encode()]
+    path = _folder() / f"{source}-{hashlib.blake2b(b'|'.join(parts), digest_size=10).hexdigest()}.so"
     try:
         if not path.exists():
-            _compile([compiler, *_FLAGS, *options, str(_MAIN)], path)
+            _compile([compiler, *_FLAGS, *options, str(files[0])], path)
         function = ctypes.CDLL(str(path)).zarts_cell
     except OSError as error:
         raise KernelError(f"the native kernels cannot be kept or loaded: {error}") from None

@@ -13,9 +13,10 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from zarts.errors import KernelError
+from zarts.kernels.buffers import BUFFERS
 from zarts.kernels.build import compiled
 
-__all__ = ["Block", "Cell", "Step", "mixed_cell", "suits"]
+__all__ = ["Block", "Cell", "Step", "mixed_cell", "suits", "threads_for"]
 
 _KINDS = {"skip": 0, "max_pool": 1, "avg_pool": 2, "reduce": 3, "blocks": 4}  # as in cell.cpp
 _WORTH = 1 << 17  # numbers in a node from which a second thread gains more than it costs
@@ -80,8 +81,8 @@ class Cell:
     plain: Callable[[Sequence[Tensor], Tensor | None, Tensor], Tensor]
 
 
-def suits(x: Tensor, weights: Tensor) -> bool:
-    """Whether the native kernels can work on these features."""
+def suits(x: Tensor, weights: Tensor, source: str = "cell") -> bool:
+    """Whether the native kernels of `source` can work on these features."""
     return (
         x.device.type == "cpu"
         and x.dtype in (torch.float32, torch.float64)
@@ -89,17 +90,22 @@ def suits(x: Tensor, weights: Tensor) -> bool:
         and x.shape[1] % 4 == 0
         and not torch.is_autocast_enabled("cpu")
         and not torch.compiler.is_compiling()
-        and _available(x.dtype, x.shape[1])
+        and _available(x.dtype, x.shape[1], source)
     )
 
 
 @lru_cache(maxsize=64)
-def _available(dtype: torch.dtype, channels: int) -> bool:
+def _available(dtype: torch.dtype, channels: int, source: str) -> bool:
     try:
-        compiled(dtype, channels)
+        compiled(dtype, channels, source)
     except KernelError:
         return False
     return True
+
+
+def threads_for(numbers: int) -> int:
+    """How many threads work on a node of so many numbers."""
+    return torch.get_num_threads() if numbers >= _WORTH else 1
 
 
 def mixed_cell(
@@ -130,7 +136,7 @@ class _MixedCell(torch.autograd.Function):
         inputs = [_dense(x) for x in tensors[:count]]
         batch, channels, height, width = inputs[0].shape
         call = _Call(cell, inputs, weights.contiguous())
-        tape = inputs[0].new_empty(call.run(0))
+        tape = BUFFERS.empty([call.run(0)], inputs[0].dtype)
         size = [-(-side // cell.stride) for side in (height, width)]
         states = tape[: cell.nodes * batch * size[0] * size[1] * channels].view(cell.nodes, batch, *size, channels)
         if initial is None:
@@ -140,7 +146,8 @@ class _MixedCell(torch.autograd.Function):
         call.run(1, tape)
         ctx.save_for_backward(weights, initial, tape, *tensors)
         ctx.cell, ctx.count = cell, count
-        return states.permute(1, 2, 3, 0, 4).reshape(batch, *size, cell.nodes * channels).permute(0, 3, 1, 2)
+        output = BUFFERS.empty([batch, *size, cell.nodes, channels], tape.dtype).copy_(states.permute(1, 2, 3, 0, 4))
+        return output.flatten(3).permute(0, 3, 1, 2)
 
     @staticmethod
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
@@ -152,7 +159,8 @@ class _MixedCell(torch.autograd.Function):
         batch, _, *size = gradient.shape
         inputs = [_dense(x) for x in inputs]
         of_nodes = gradient.view(batch, cell.nodes, -1, *size).permute(1, 0, 3, 4, 2).contiguous()
-        of_inputs = torch.zeros(len(inputs), batch, *inputs[0].shape[2:], inputs[0].shape[1], dtype=tape.dtype)
+        channels, *sides = inputs[0].shape[1:]
+        of_inputs = BUFFERS.empty([len(inputs), batch, *sides, channels], tape.dtype).zero_()
         of_weights = torch.zeros_like(weights, memory_format=torch.contiguous_format)
         of_parameters = [torch.zeros_like(parameter, memory_format=torch.contiguous_format) for parameter in parameters]
         call = _Call(cell, inputs, weights.contiguous(), of_parameters)
@@ -207,7 +215,7 @@ class _Call:
         """Only measure the tape (0), forward (1: tape), or backward (-1: tape; gradients of nodes, weights, inputs)."""
         batch, channels, height, width = self._inputs[0].shape
         sides = -(-height // self._cell.stride) * -(-width // self._cell.stride)
-        threads = torch.get_num_threads() if batch * channels * sides >= _WORTH else 1
+        threads = threads_for(batch * channels * sides)
         tape, *gradients = [*_of(arrays), 0, 0, 0, 0][:4]
         header = [batch, height, width, self._cell.stride, len(self._inputs), self._cell.nodes]
         header += [int(self._cell.training), threads, tape, self._weights.data_ptr(), *gradients]

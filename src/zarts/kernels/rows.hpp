@@ -128,10 +128,15 @@ inline void correlate(Real* sums, const Real* gradient, const Real* padded, cons
              : correlate_lanes<kLanes, K, R, U>(sums, gradient, padded, g, y);
 }
 
-// out[p] = in[p] · matrix for P pixels and O vectors of outputs.
-template <int P, int O>
+// out[p] = in[p] · matrix for P pixels and O vectors of outputs; or added to it.
+template <int P, int O, bool Added>
 inline void multiply_at(Real* out, const Real* in, const Real* matrix) {
     Vec sum[P][O] = {};
+    if (Added)
+#pragma GCC unroll 12
+        for (int p = 0; p < P; ++p)
+#pragma GCC unroll 8
+            for (int o = 0; o < O; ++o) sum[p][o] = load(out + p * kChannels + o * kLanes);
     for (Int i = 0; i < kChannels; ++i) {
         Vec row[O];
 #pragma GCC unroll 8
@@ -152,14 +157,15 @@ inline void multiply_at(Real* out, const Real* in, const Real* matrix) {
         for (int o = 0; o < O; ++o) store(out + p * kChannels + o * kLanes, sum[p][o]);
 }
 
-// The channels of each pixel times a (channels, channels) matrix.
+// The channels of each pixel times a (channels, channels) matrix; or added to `out`.
+template <bool Added = false>
 inline void multiply(Real* out, const Real* in, const Real* matrix, Int pixels) {
     constexpr int O = kChannels % (2 * kLanes) == 0 ? 2 : 1, P = 12 / O;  // 12 sums in registers
     for (Int c = 0; c < kChannels; c += O * kLanes) {
         Int p = 0;
-        for (; p + P <= pixels; p += P) multiply_at<P, O>(out + p * kChannels + c, in + p * kChannels, matrix + c);
-        for (; p + 4 <= pixels; p += 4) multiply_at<4, O>(out + p * kChannels + c, in + p * kChannels, matrix + c);
-        for (; p < pixels; ++p) multiply_at<1, O>(out + p * kChannels + c, in + p * kChannels, matrix + c);
+        for (; p + P <= pixels; p += P) multiply_at<P, O, Added>(out + p * kChannels + c, in + p * kChannels, matrix + c);
+        for (; p + 4 <= pixels; p += 4) multiply_at<4, O, Added>(out + p * kChannels + c, in + p * kChannels, matrix + c);
+        for (; p < pixels; ++p) multiply_at<1, O, Added>(out + p * kChannels + c, in + p * kChannels, matrix + c);
     }
 }
 

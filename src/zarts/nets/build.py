@@ -23,7 +23,7 @@ def _nasbench201(
     """Its stem is always the same, it has no `noise` to draw, and its operations have no native kernels."""
     if stem != "cifar":
         raise SettingsError(f"stem = {stem!r}: the networks of space {space.name!r} have the stem 'cifar' only")
-    return NasBench201SuperNet(space, **sizes)
+    return NasBench201SuperNet(space, native=native, **sizes)
 
 
 def native_channels(space: Space, channels: int) -> tuple[int, ...]:
