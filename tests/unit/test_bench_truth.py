@@ -7,7 +7,7 @@ import yaml
 
 import zarts
 from small import small, stop_at
-from tables import CONV, TEST, write_csv, write_every
+from tables import CONV, TEST, write_csv
 from zarts.bench import look_up, read_table
 from zarts.errors import DataError, Interrupted, SettingsError
 from zarts.files import read_events
@@ -16,12 +16,6 @@ from zarts.spaces.nasbench201 import from_string, to_string
 
 pytestmark = pytest.mark.usefixtures("no_pictures")
 CELLS = {**small("darts"), "space": "nasbench201", "cells": 1, "channels": 2, "epochs": 3, "alpha_lr": 1.0}
-
-
-@pytest.fixture(scope="session")
-def every(tmp_path_factory):
-    """A table of all cells."""
-    return write_every(tmp_path_factory.mktemp("tables") / "every.csv")
 
 
 def untold(run):

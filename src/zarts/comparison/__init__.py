@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from zarts.comparison.compare import Comparison, compare
 from zarts.comparison.plan import Cell
 from zarts.comparison.results import Found, Summary
+from zarts.comparison.run import Comparison, compare
 
 __all__ = ["Cell", "Comparison", "Found", "Summary", "compare"]

@@ -7,11 +7,12 @@ from collections.abc import Callable, Iterator
 import numpy as np
 
 from zarts.bench import Row, Table, convolutions, expected_cells, largest, optimum, random_cells
+from zarts.bench.table import SECONDS
 from zarts.comparison.results import Summary
 from zarts.errors import DataError, SettingsError
 from zarts.seeds import keyed_generator
 
-__all__ = ["affordable", "baselines"]
+__all__ = ["affordable", "baselines", "cost_note"]
 
 
 def baselines(table: Table, *, best_of: int | None, draws: int | None) -> list[Summary]:
@@ -49,6 +50,18 @@ def affordable(table: Table, seconds: float) -> int | None:
     """How many cells can be trained for 12 epochs in the time that a search takes; None if not two, or not known."""
     cost = _training_seconds(table)
     return int(seconds / cost) if cost is not None and seconds >= 2 * cost else None
+
+
+def cost_note(table: Table, seconds: float) -> str:
+    """Why there is a row for the best of several cells, or none, where nobody has said of how many."""
+    cost = _training_seconds(table)
+    if cost is None:
+        return f"No best of several random cells at equal cost: the table has no {SECONDS}; --best-of K adds one of K."
+    if affordable(table, seconds) is None:
+        return (
+            f"No best of several random cells: the time of a search pays for less than two trainings of {cost:.0f} s."
+        )
+    return f"The best of several random cells: of as many as can be trained, {cost:.0f} s each, in the longest time."
 
 
 def _training_seconds(table: Table) -> float | None:

@@ -48,7 +48,7 @@ def draw_truths(
         for (name, seeds), style in zip(lines.items(), cycle(_STYLES), strict=False):
             ends.append(_line(axes, name, seeds, top, *style))
         _name(axes, ends)
-        svg, png = to_svg(figure), to_png(figure, dpi=160)
+        svg, png = to_svg(figure), to_png(figure, dpi=160.0)
     write_atomically(folder / "curves.svg", svg)
     write_atomically(folder / "curves.png", png)
 

@@ -11,7 +11,7 @@ from typing import Any
 import torch
 
 from zarts.bench import Column, Table, find_table, read_table
-from zarts.comparison.baselines import affordable, baselines
+from zarts.comparison.baselines import affordable, baselines, cost_note
 from zarts.comparison.formats import notes_of, plain_data, title_of, to_csv, to_latex, to_markdown
 from zarts.comparison.plan import Cell, plan
 from zarts.comparison.results import Found, Summary, judge, judged_by, summarise, tested
@@ -112,6 +112,7 @@ def compare(
         below = baselines(loaded, best_of=best_of or affordable(loaded, slowest), draws=draws)
         rows = [tested(row, found, columns[0], against) for row in (*rows, *below)]
         notes = notes_of(cells, failed, columns[0], against, draws)
+        notes += [cost_note(loaded, slowest)] if best_of is None else []
         comparison = Comparison(rows, columns, found, failed, to_markdown(rows, columns, notes), folder)
         _write(comparison, notes, loaded)
         _draw(comparison, names, [below[0], below[-1]])
