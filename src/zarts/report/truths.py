@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from itertools import cycle, product
 from pathlib import Path
 from statistics import fmean, stdev
+from typing import NamedTuple
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
@@ -18,7 +19,7 @@ from zarts.report.svg import drawing, to_png, to_svg
 __all__ = ["draw_truths"]
 
 _PLOT, _MARGINS = (4.7, 3.4), (0.55, 0.48, 0.3)  # inches: size; left, below, above
-_NAME, _LETTER = 0.75, 0.068  # inches to the right of the plot: for the number, and for each letter of a name
+_NAME, _LETTER = 0.95, 0.068  # inches to the right of the plot: for the number, and for each letter of a name
 _FONT = 9.0
 _COLOURS = ("sep", "dil", "pool", "skip", "other")
 _DASHES = ((0.0, (1.0, 0.0)), (0.0, (4.5, 1.8)), (0.0, (1.2, 1.4)))
@@ -53,8 +54,16 @@ def draw_truths(
     write_atomically(folder / "curves.png", png)
 
 
-_End = tuple[float, str, str]
-"""Where a line ends, its name and its colour."""
+_Dash = tuple[float, tuple[float, float]]
+
+
+class _End(NamedTuple):
+    """Where a line ends, and what it looks like."""
+
+    value: float
+    name: str
+    colour: str
+    dash: _Dash
 
 
 def _axes(title: str, letters: int) -> tuple[Figure, Axes]:
@@ -77,9 +86,9 @@ def _axes(title: str, letters: int) -> tuple[Figure, Axes]:
 
 
 def _level(axes: Axes, name: str, value: float) -> _End:
-    colour = ROLES["muted"].light
-    axes.axhline(value, color=colour, linewidth=1.0, linestyle=(0.0, (2.0, 2.5)), gid=f"level-{name}")
-    return value, name, colour
+    end = _End(value, name, ROLES["muted"].light, (0.0, (2.0, 2.5)))
+    axes.axhline(value, color=end.colour, linewidth=1.0, linestyle=end.dash, gid=f"level-{name}")
+    return end
 
 
 def _line(
@@ -88,7 +97,7 @@ def _line(
     seeds: Sequence[Sequence[float]],
     top: float,
     role: str,
-    dash: tuple[float, tuple[float, float]],
+    dash: _Dash,
 ) -> _End:
     """The mean over seeds, and around it one standard deviation to each side, but not above the best there is."""
     colour = ROLES[role].light
@@ -103,26 +112,33 @@ def _line(
         epochs, means, color=colour, linewidth=1.7, linestyle=dash, gid=f"line-{name}", marker="o",
         markersize=4.0 if len(means) == 1 else 0.0,
     )  # fmt: skip
-    return means[-1], name, colour
+    return _End(means[-1], name, colour, dash)
 
 
 def _name(axes: Axes, ends: Sequence[_End]) -> None:
-    """The names to the right of where the lines end, moved apart where two would touch."""
+    """The names to the right of where the lines end, moved apart where two would touch, and tied to their lines."""
     low, high = axes.get_ylim()
     axes.set_ylim(low, high)
-    apart = (high - low) * 0.045
+    apart = (high - low) * 0.048
+    ends = sorted(ends, key=lambda end: end.value, reverse=True)
     places: list[float] = []
-    for value, _, _ in sorted(ends):
-        places.append(max(value, places[-1] + apart) if places else value)
-    overshoot = max(0.0, places[-1] - high) if places else 0.0
-    for place, (value, name, colour) in zip(places, sorted(ends), strict=True):
+    for end in ends:  # from the highest down
+        places.append(min(end.value, places[-1] - apart) if places else end.value)
+    for index in reversed(range(len(places))):  # and up again, where that went below the axis
+        below = places[index + 1] + apart if index + 1 < len(places) else low
+        places[index] = max(places[index], below)
+    for place, end in zip(places, ends, strict=True):
+        axes.plot(
+            (1.0, 1.05), (end.value, place), color=end.colour, linestyle=end.dash, linewidth=1.1, clip_on=False,
+            transform=axes.get_yaxis_transform(), gid=f"tie-{end.name}",
+        )  # fmt: skip
         axes.annotate(
-            f"{name} {value:.2f}",
-            (1.0, place - overshoot),
+            f"{end.name} {end.value:.2f}",
+            (1.05, place),
             xycoords=axes.get_yaxis_transform(),
-            xytext=(6, 0),
+            xytext=(4, 0),
             textcoords="offset points",
             va="center",
             fontsize=_FONT - 0.5,
-            color=colour,
+            color=end.colour,
         )
