@@ -18,9 +18,9 @@ from unittest import mock
 import torch
 
 from benchmarks.report import Report, environment, options
-from zarts.cli.memory import keep_freed_memory
 from zarts.config import dump, search_settings
 from zarts.engine import Job, Run, search
+from zarts.memory import keep_freed_memory
 
 __all__ = ["SIZE", "Overhead", "main"]
 
