@@ -4,6 +4,7 @@ import pytest
 import torch
 
 import zarts.kernels.build as build
+from small import needs_compiler
 from zarts.engine.device import native_kernels
 from zarts.errors import KernelError, SettingsError
 from zarts.kernels import Projection, compiled, prepare, project
@@ -12,17 +13,6 @@ from zarts.nets.operations import FactorizedReduce, PointwiseBlock
 from zarts.spaces import get_space
 
 CPU = torch.device("cpu")
-
-
-def available():
-    try:
-        prepare(torch.float32, [4])
-    except KernelError:
-        return False
-    return True
-
-
-needs_compiler = pytest.mark.skipif(not available(), reason="there is no C++ compiler")
 
 
 def results(native, threads=1, images=None, training=True, **sizes):
@@ -97,10 +87,10 @@ def test_no_compiler_is_said(monkeypatch):
         with pytest.raises(KernelError, match=r"no C\+\+ compiler: install"):
             prepare(torch.float32, [4])
         notes = []
-        assert not native_kernels("auto", CPU, [4], notes.append)
+        assert not native_kernels("auto", CPU, "darts", [4], notes.append)
         assert "several times slower" in notes[0]
         with pytest.raises(SettingsError, match=r"kernels: there is no C\+\+ compiler.* --kernels torch"):
-            native_kernels("native", CPU, [4], notes.append)
+            native_kernels("native", CPU, "darts", [4], notes.append)
     finally:
         build._compiler.cache_clear()
 
@@ -115,7 +105,7 @@ def test_a_compiler_that_cannot_is_said(monkeypatch, tmp_path):
 
 def test_channels_must_be_multiples_of_four():
     with pytest.raises(SettingsError, match="multiples of 4 channels, not 6"):
-        native_kernels("native", CPU, [6, 12, 24], print)
+        native_kernels("native", CPU, "darts", [6, 12, 24], print)
 
 
 def test_a_folder_that_cannot_be_made_is_said(monkeypatch, tmp_path):

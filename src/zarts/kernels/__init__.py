@@ -2,6 +2,21 @@
 
 from zarts.kernels.build import compiled, prepare
 from zarts.kernels.cell import Block, Cell, Step, mixed_cell, suits
+from zarts.kernels.nasbench201 import DENSE_OPS, Convolutions, DenseCell, dense_cell
 from zarts.kernels.projection import Projection, project
 
-__all__ = ["Block", "Cell", "Projection", "Step", "compiled", "mixed_cell", "prepare", "project", "suits"]
+__all__ = [
+    "DENSE_OPS",
+    "Block",
+    "Cell",
+    "Convolutions",
+    "DenseCell",
+    "Projection",
+    "Step",
+    "compiled",
+    "dense_cell",
+    "mixed_cell",
+    "prepare",
+    "project",
+    "suits",
+]

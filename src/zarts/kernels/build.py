@@ -19,10 +19,13 @@ import torch
 
 from zarts.errors import KernelError
 
-__all__ = ["Kernel", "compiled", "prepare"]
+__all__ = ["KERNELS", "Kernel", "compiled", "prepare"]
 
 Kernel = Callable[[ctypes.Array[ctypes.c_int64], int], int]
-"""`zarts_cell` of cell.cpp, or that of another file of the folder."""
+"""What a source of the folder exports: `zarts_cell` of cell.cpp, say."""
+
+KERNELS = {"darts": ("cell", "projection"), "nasbench201": ("nasbench201",)}
+"""Skeleton of a supernet to the sources that its cells need."""
 
 _SOURCES = Path(__file__).parent
 _FLAGS = ("-std=c++17", "-O3", "-shared", "-fPIC", "-pthread", "-Wno-psabi")
@@ -31,18 +34,19 @@ _REALS = {torch.float32: "float", torch.float64: "double"}
 _FACTS = ("model name", "flags", "Features", "CPU part")  # of /proc/cpuinfo, on x86 and on ARM
 
 
-def prepare(dtype: torch.dtype, channels: Iterable[int]) -> None:
+def prepare(dtype: torch.dtype, channels: Iterable[int], skeleton: str = "darts") -> None:
     """Compile the kernels that will be needed, side by side.
 
     Args:
         dtype: of the features.
         channels: numbers of channels; the kernels need multiples of 4.
+        skeleton: of the supernet.
 
     Raises:
         KernelError: they cannot be had here, and why.
     """
     _compiler()
-    needed = list(product([dtype], set(channels), ["cell", "projection"]))
+    needed = list(product([dtype], set(channels), KERNELS[skeleton]))
     if odd := sorted(number for number in set(channels) if number % 4):
         raise KernelError(f"the native kernels need multiples of 4 channels, not {odd[0]}")
     with ThreadPoolExecutor() as pool:

@@ -14,7 +14,7 @@ from torch import Tensor
 
 from zarts.errors import KernelError
 from zarts.kernels.buffers import BUFFERS
-from zarts.kernels.build import compiled
+from zarts.kernels.build import KERNELS, compiled
 from zarts.kernels.calls import addresses, call, dense, threads_for
 
 __all__ = ["Block", "Cell", "Step", "mixed_cell", "suits"]
@@ -81,8 +81,8 @@ class Cell:
     plain: Callable[[Sequence[Tensor], Tensor | None, Tensor], Tensor]
 
 
-def suits(x: Tensor, channels: int, weights: Tensor) -> bool:
-    """Whether the native kernels can make a cell of so many channels from these features."""
+def suits(x: Tensor, channels: int, weights: Tensor, skeleton: str = "darts") -> bool:
+    """Whether the native kernels of a skeleton can make a cell of so many channels from these features."""
     return (
         x.device.type == "cpu"
         and x.dtype in (torch.float32, torch.float64)
@@ -90,14 +90,14 @@ def suits(x: Tensor, channels: int, weights: Tensor) -> bool:
         and channels % 4 == 0
         and not torch.is_autocast_enabled("cpu")
         and not torch.compiler.is_compiling()
-        and _available(x.dtype, channels)
+        and _available(x.dtype, channels, skeleton)
     )
 
 
 @lru_cache(maxsize=64)
-def _available(dtype: torch.dtype, channels: int) -> bool:
+def _available(dtype: torch.dtype, channels: int, skeleton: str) -> bool:
     try:
-        for name in ("cell", "projection"):
+        for name in KERNELS[skeleton]:
             compiled(dtype, channels, name)
     except KernelError:
         return False

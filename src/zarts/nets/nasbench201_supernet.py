@@ -8,14 +8,17 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
+from typing import cast
 
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 from torch.nn import functional
 
+from zarts.kernels import DENSE_OPS, Convolutions, DenseCell, dense_cell, suits
 from zarts.nets.nasbench201 import KERNELS, Skeleton
-from zarts.nets.stacked import StackedNorm, pick
+from zarts.nets.stacked import StackedNorm, pick, unchanged_statistics
 from zarts.spaces import Space
 
 __all__ = ["NasBench201SuperNet"]
@@ -24,6 +27,48 @@ Features = Float[Tensor, "batch channels height width"]
 Images = Float[Tensor, "batch in_channels height width"]
 Logits = Float[Tensor, "batch classes"]
 Totals = list[Tensor | None]
+
+
+Weights = Float[Tensor, "edges ops"]
+
+
+class Mixture:
+    """The weights of all operations, and which of them run.
+
+    Args:
+        space: the candidates, the same on each edge.
+        weights: of every operation on every edge. Where they do not require a gradient, those of weight 0 do not run.
+    """
+
+    def __init__(self, space: Space, weights: Weights) -> None:
+        self.weights = weights
+        self._names = space.candidates["normal"][0]
+        self._runs = [[True] * len(row) for row in weights] if weights.requires_grad else (weights != 0).tolist()
+        self._edges = [[e for e, (_, start) in enumerate(space.edges) if start == node] for node in range(space.nodes)]
+
+    @cached_property
+    def places(self) -> list[tuple[tuple[int, ...], ...]]:
+        """For the native kernels: by the node that edges leave, edge and operation, the place of a weight that runs."""
+        ops = [self._names.index(name) for name in DENSE_OPS]
+        return [tuple(tuple(self._place(edge, op) for op in ops) for edge in edges) for edges in self._edges]
+
+    def _place(self, edge: int, op: int) -> int:
+        return edge * len(self._names) + op if self._runs[edge][op] else -1
+
+    @cached_property
+    def running(self) -> list[dict[str, Running]]:
+        """For torch's operations: by the node that edges leave, those that run on its edges."""
+        return [
+            {name: one for op, name in enumerate(self._names) if name != "none" and (one := self._running(edges, op))}
+            for edges in self._edges
+        ]
+
+    def _running(self, edges: list[int], op: int) -> Running | None:
+        slots = tuple(slot for slot, edge in enumerate(edges) if self._runs[edge][op])
+        if not slots:
+            return None
+        chosen = None if len(slots) == len(edges) else torch.tensor(slots, device=self.weights.device)
+        return Running(slots, chosen, self.weights[[edges[slot] for slot in slots], op])
 
 
 @dataclass(frozen=True)
@@ -87,6 +132,11 @@ class OutgoingEdges(nn.Module):
                 totals[slot] = weight * y if total is None else torch.addcmul(total, weight, y)
         return totals
 
+    def native(self) -> dict[str, Convolutions]:
+        """The convolutions' tensors, as the native kernels take them."""
+        stacks = {name: cast(StackedConvolutions, stack) for name, stack in self.convolutions.items()}
+        return {name: Convolutions(s.weight, s.norm.mean, s.norm.var) for name, s in stacks.items()}
+
     def _convolve(self, x: Features, running: Mapping[str, Running]) -> dict[tuple[int, ...], Tensor]:
         """The sums of the convolutions that run for the same targets."""
         names = [name for name in self.convolutions if name in running]
@@ -101,12 +151,26 @@ class OutgoingEdges(nn.Module):
 class MixedCell(nn.Module):
     """A cell with all operations on all edges, by the node that the edges leave; its output is its last node."""
 
-    def __init__(self, space: Space, channels: int) -> None:
+    def __init__(self, space: Space, channels: int, native: bool) -> None:
         super().__init__()
+        self.space, self.native = space, native
         self.nodes = nn.ModuleList(OutgoingEdges(slots, channels) for slots in range(space.nodes, 0, -1))
 
-    def forward(self, x: Features, running: list[dict[str, Running]]) -> Features:
-        """The last node; `running` has the operations that run for each node that edges leave."""
+    def forward(self, x: Features, mixture: Mixture) -> Features:
+        """The last node."""
+        if not (self.native and suits(x, x.shape[1], mixture.weights, "nasbench201")):
+            return self._last(x, mixture.running)
+        convolutions = [cast(OutgoingEdges, node).native() for node in self.nodes]
+        cell = DenseCell(mixture.places, convolutions, self.training, self._plain)
+        return dense_cell(cell, x, mixture.weights)
+
+    def _plain(self, x: Features, weights: Weights) -> Features:
+        """What the native kernels do, in torch's operations; running statistics stay as they are."""
+        with unchanged_statistics(self):
+            return self._last(x, Mixture(self.space, weights).running)
+
+    def _last(self, x: Features, running: list[dict[str, Running]]) -> Features:
+        """The last node, in torch's operations."""
         totals: Totals = [None] * len(self.nodes)
         for edges, ops in zip(self.nodes, running, strict=True):
             node, *totals = edges(x, ops, totals)
@@ -125,7 +189,9 @@ class NasBench201SuperNet(nn.Module):
     """The supernet of space `nasbench201`, with weights from outside; see `SuperNet`.
 
     The batch norms of the operations are without affine, and no batch norm follows the average pool.
-    `tests/plain_nasbench201.py` has the textbook form, where every operation on every edge is a module of its own.
+    On the CPU a cell is one native kernel, `zarts.kernels`; elsewhere, and where that does not suit, the edges that
+    leave a node share its ReLU, its average pool and its convolutions. `benchmarks/textbook_nasbench201.py` has the
+    textbook form, where every operation on every edge is a module of its own.
 
     Args:
         space: the candidates, the same on each edge.
@@ -133,20 +199,33 @@ class NasBench201SuperNet(nn.Module):
         cells: cells a stage (5 in the benchmark).
         num_classes: number of logits.
         in_channels: channels of the images.
+        reduction: between the stages: `residual`, the benchmark's block, or `light`.
+        native: use the native kernels where they suit.
 
     Raises:
         SettingsError: no cell.
     """
 
-    def __init__(self, space: Space, *, channels: int, cells: int, num_classes: int, in_channels: int = 3) -> None:
+    def __init__(
+        self,
+        space: Space,
+        *,
+        channels: int,
+        cells: int,
+        num_classes: int,
+        in_channels: int = 3,
+        reduction: str = "residual",
+        native: bool = True,
+    ) -> None:
         super().__init__()
         self.space = space
         self.skeleton = Skeleton(
-            lambda width: MixedCell(space, width),
+            lambda width: MixedCell(space, width, native),
             channels=channels,
             cells=cells,
             num_classes=num_classes,
             in_channels=in_channels,
+            reduction=reduction,
         )
 
     def forward(self, images: Images, weights: Mapping[str, Float[Tensor, "_ _"]]) -> Logits:
@@ -161,21 +240,5 @@ class NasBench201SuperNet(nn.Module):
             SettingsError: weights of another shape than the space's.
         """
         self.space.check_weights(weights)
-        logits: Tensor = self.skeleton(images, _running(self.space, weights["normal"]))
+        logits: Tensor = self.skeleton(images, Mixture(self.space, weights["normal"]))
         return logits
-
-
-def _running(space: Space, weights: Float[Tensor, "edges ops"]) -> list[dict[str, Running]]:
-    """For each node that edges leave, the operations that run on them."""
-    rows = None if weights.requires_grad else weights.tolist()
-    running = []
-    for node in range(space.nodes):
-        edges = [edge for edge, (_, source) in enumerate(space.edges) if source == node]
-        ops = {}
-        for op, name in enumerate(space.candidates["normal"][0]):
-            slots = tuple(slot for slot, edge in enumerate(edges) if rows is None or rows[edge][op] != 0)
-            if slots and name != "none":
-                chosen = None if len(slots) == len(edges) else torch.tensor(slots, device=weights.device)
-                ops[name] = Running(slots, chosen, weights[[edges[slot] for slot in slots], op])
-        running.append(ops)
-    return running

@@ -5,6 +5,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
@@ -25,6 +28,7 @@ __all__ = [
     "per_pixel",
     "pick",
     "spread",
+    "unchanged_statistics",
 ]
 
 Stacked = Float[Tensor, "batch slots_channels height width"]
@@ -57,6 +61,17 @@ def per_pixel(
     else:
         product = torch.addmm(add.permute(0, 2, 3, 1).reshape(-1, matrix.shape[1]), rows, matrix)
     return product.view(batch, height, width, -1).permute(0, 3, 1, 2)
+
+
+@contextmanager
+def unchanged_statistics(module: nn.Module) -> Iterator[None]:
+    """Inside, the module's norms work with copies of their running statistics."""
+    parts = [(part, name, buffer) for part in module.modules() for name, buffer in part.named_buffers(recurse=False)]
+    for part, name, buffer in parts:
+        setattr(part, name, buffer.clone())
+    yield
+    for part, name, buffer in parts:
+        setattr(part, name, buffer)
 
 
 class StackedNorm(nn.Module):
