@@ -19,7 +19,7 @@ namespace zarts {
 enum Op : Int { kThree, kOne, kSkip, kPool, kOps };  // kThree, kOne: the convolutions
 
 constexpr Int kAtOnce = kChannels < 64 ? 48 : 24;  // tiles, so that they stay in the second-level cache
-constexpr Int kFlush = 512;                        // tiles whose gradients are summed in single precision
+constexpr Int kFlush = 128;                        // tiles whose gradients are summed in single precision
 
 // The convolutions of one size on the edges that leave a node, one after another.
 struct Stack {
@@ -158,7 +158,7 @@ class Cell {
 
       private:
         Int start(Int row) const {
-            return row / cell.tiling.rows * cell.tiling.image() + 2 * (row % cell.tiling.rows) * cell.tiling.line();
+            return row / cell.tiling.rows * cell.tiling.image() + kTile * (row % cell.tiling.rows) * cell.tiling.line();
         }
     };
     Int span() const { return std::max<Int>(1, kAtOnce / tiling.columns); }
@@ -181,14 +181,14 @@ class Cell {
         const Real* x = states[source];
         share(threads, batch, [&](Int thread, Int begin, Int end) {
             Tiles v(span() * tiling.columns), m(span() * tiling.columns);
-            Array rectified(span() * 2 * tiling.line());
+            Array rectified(span() * kTile * tiling.line()), band(tiling.band());
             each_chunk(begin, end, [&](const Chunk& chunk) {
                 const Int offset = chunk.offset(), pixels = chunk.pixels();
                 const auto done = [&](Run& run) {
                     if (training) run.sums.add(thread, run.z() + offset, run.z() + offset, pixels);
                 };
                 if (!threes.empty())
-                    chunk.each_row([&](Int image, Int row, Int tile) { enter(v.point(0) + tile, v.step, x + image, tiling, row); });
+                    chunk.each_row([&](Int image, Int row, Int tile) { enter(v.point(0) + tile, v.step, band, x + image, tiling, row); });
                 for (Run& run : threes) {
                     for (Int p = 0; p < kPoints; ++p) multiply(m.point(p), v.point(p), &run.matrix[p * kSquare], chunk.tiles());
                     chunk.each_row([&](Int image, Int row, Int tile) { leave(run.z() + image, m.point(0) + tile, m.step, tiling, row); });
@@ -304,23 +304,28 @@ class Cell {
         std::vector<NormGradient> of_threes, of_ones;
         for (const Run& run : threes) of_threes.push_back(norm_gradient(run, gradients));
         for (const Run& run : ones) of_ones.push_back(norm_gradient(run, gradients));
-        const Int length = (threes.size() * kPoints + ones.size()) * kSquare;
+        const Int points = threes.size() * kPoints * kSquare, taps_ = threes.size() * kTaps * kSquare;
+        const Int length = taps_ + ones.size() * kSquare;  // (tap, in, out) of each
         ArrayOf<double> totals(std::max<Int>(1, threads) * length, 0.0);
         const Real* x = states[source];
         share(threads, batch, [&](Int thread, Int begin, Int end) {
             Tiles v(span() * tiling.columns), m(span() * tiling.columns), dv(span() * tiling.columns);
-            Array rectified(span() * 2 * tiling.line()), dz(rectified.size()), of_rectified(rectified.size()), sums(length);
+            Array band(tiling.band()), rectified(span() * kTile * tiling.line()), dz(rectified.size()), of_rectified(rectified.size());
+            Array sums(points + ones.size() * kSquare);
             double* total = &totals[thread * length];
             Int summed = 0;
             const auto flush = [&] {
-                for (Int i = 0; i < length; ++i) total[i] += sums[i], sums[i] = 0;
+                for (size_t i = 0; i < threes.size(); ++i)
+                    kernel_gradient(total + i * kTaps * kSquare, &sums[i * kPoints * kSquare]);
+                for (Int i = taps_; i < length; ++i) total[i] += sums[points - taps_ + i];
+                std::fill(sums.begin(), sums.end(), Real(0));
                 summed = 0;
             };
             each_chunk(begin, end, [&](const Chunk& chunk) {
                 const Int offset = chunk.offset(), pixels = chunk.pixels();
                 Real* of_matrix = sums.data();
                 if (!threes.empty())
-                    chunk.each_row([&](Int image, Int row, Int tile) { enter(v.point(0) + tile, v.step, x + image, tiling, row); });
+                    chunk.each_row([&](Int image, Int row, Int tile) { enter(v.point(0) + tile, v.step, band, x + image, tiling, row); });
                 for (size_t index = 0; index < threes.size(); ++index, of_matrix += kPoints * kSquare) {
                     const Run& run = threes[index];
                     const NormGradient& by = of_threes[index];
@@ -338,7 +343,7 @@ class Cell {
                 }
                 if (!threes.empty())
                     chunk.each_row([&](Int image, Int row, Int tile) {
-                        leave_back(gradients[source] + image, x + image, dv.point(0) + tile, dv.step, tiling, row);
+                        leave_back(gradients[source] + image, band, x + image, dv.point(0) + tile, dv.step, tiling, row);
                     });
                 if (!ones.empty()) rectify(rectified.data(), x + offset, pixels);
                 for (size_t index = 0; index < ones.size(); ++index, of_matrix += kSquare) {
@@ -355,13 +360,11 @@ class Cell {
         });
         for (size_t at = length; at < totals.size(); ++at) totals[at % length] += totals[at];
         const double* total = totals.data();
-        for (const Run& run : threes) {
-            kernel_gradient(of_weight(run), total);
-            total += kPoints * kSquare;
-        }
-        for (const Run& run : ones)
-            for (Int i = 0; i < kChannels; ++i)
-                for (Int o = 0; o < kChannels; ++o) of_weight(run)[o * kChannels + i] = *total++;
+        for (const std::vector<Run>* runs : {&threes, &ones})
+            for (const Run& run : *runs)
+                for (Int tap = 0; tap < taps(run.op); ++tap)
+                    for (Int i = 0; i < kChannels; ++i)
+                        for (Int o = 0; o < kChannels; ++o) of_weight(run)[(o * kChannels + i) * taps(run.op) + tap] = *total++;
     }
     Real* of_weight(const Run& run) const {
         return stacks[run.edge->source][run.op].of_weight + slot(*run.edge) * taps(run.op) * kSquare;
