@@ -19,6 +19,7 @@ namespace zarts {
 enum Op : Int { kThree, kOne, kSkip, kPool, kOps };  // kThree, kOne: the convolutions
 
 constexpr Int kAtOnce = kChannels < 64 ? 48 : 24;  // tiles, so that they stay in the second-level cache
+constexpr int kTogether = kChannels % (4 * kLanes) == 0 ? 4 : kChannels % (2 * kLanes) == 0 ? 2 : 1;  // vectors
 constexpr Int kFlush = 128;                        // tiles whose gradients are summed in single precision
 
 // The convolutions of one size on the edges that leave a node, one after another.
@@ -240,16 +241,19 @@ class Cell {
         return terms;
     }
     void combine(Real* to, const std::vector<Term>& terms) const {
+        Array shift(kChannels);
+        for (const Term& term : terms)
+            for (Int c = 0; c < kChannels; ++c) shift[c] += term.by.shift[c];
         share(threads, batch, [&](Int, Int begin, Int end) {
-            for (Int at = begin * tiling.image(); at < end * tiling.image(); at += tiling.line())
-                for (Int c = 0; c < kChannels; c += kLanes) {
-                    Vec shift = {};
-                    for (const Term& term : terms) shift += load(&term.by.shift[c]);
-                    for (Int p = at + c; p < at + tiling.line(); p += kChannels) {
-                        Vec sum = shift;
-                        for (const Term& term : terms) sum += load(term.from + p) * load(&term.by.scale[c]);
-                        store(to + p, sum);
-                    }
+            for (Int p = begin * tiling.image(); p < end * tiling.image(); p += kChannels)
+                for (Int c = 0; c < kChannels; c += kTogether * kLanes) {
+                    Vec sum[kTogether];
+                    for (int i = 0; i < kTogether; ++i) sum[i] = load(&shift[c + i * kLanes]);
+                    for (const Term& term : terms)
+#pragma GCC unroll 4
+                        for (int i = 0; i < kTogether; ++i)
+                            sum[i] += load(term.from + p + c + i * kLanes) * load(&term.by.scale[c + i * kLanes]);
+                    for (int i = 0; i < kTogether; ++i) store(to + p + c + i * kLanes, sum[i]);
                 }
         });
     }
@@ -330,10 +334,9 @@ class Cell {
                     const Run& run = threes[index];
                     const NormGradient& by = of_threes[index];
                     chunk.each_row([&](Int image, Int row, Int tile) {
-                        const Real *g = gradients[run.edge->target] + image, *z = run.z() + image;
-                        enter_back(m.point(0) + tile, m.step, [&](Int at, Int c) {
-                            return load(g + at) * load(&by.of_g[c]) + load(z + at) * load(&by.of_z[c]) + load(&by.rest[c]);
-                        }, tiling, row);
+                        const Int at = image + row * kTile * tiling.line();
+                        by.apply(dz.data(), gradients[run.edge->target] + at, run.z() + at, tiling.pixels(row));
+                        enter_back(m.point(0) + tile, m.step, dz.data(), tiling, row);
                     });
                     for (Int p = 0; p < kPoints; ++p) {
                         outer(of_matrix + p * kSquare, v.point(p), m.point(p), chunk.tiles());

@@ -95,6 +95,7 @@ struct Tiling {
     Int image() const { return height * line(); }
     Int band_line() const { return (columns * kTile + 2) * kChannels; }
     Int band() const { return kSide * band_line(); }
+    Int pixels(Int row) const { return std::min<Int>(kTile, height - row * kTile) * width; }
 
     // visit(offset in the image, offset in the band) for the lines of the image in the band of a row of tiles.
     template <typename Visit>
@@ -121,7 +122,7 @@ class Tiles {
 // V = Bᵀ D B of a row of tiles of the rectified image.
 inline void enter(Real* v, Int step, Array& band, const Real* image, const Tiling& t, Int row) {
     const Vec zero = {};
-    std::fill(band.begin(), band.end(), Real(0));
+    if (row == 0 || row + 1 == t.rows) std::fill(band.begin(), band.end(), Real(0));  // lines outside the image
     t.each_line(row, [&](Int from, Int to) {
         for (Int p = 0; p < t.line(); p += kLanes) {
             const Vec value = load(image + from + p);
@@ -156,26 +157,19 @@ inline void leave(Real* image, const Real* m, Int step, const Tiling& t, Int row
     }
 }
 
-// A dY Aᵀ of a row of tiles, where `gradient(offset in the image, channel)` is dY.
-template <typename Gradient>
-inline void enter_back(Real* m, Int step, const Gradient& gradient, const Tiling& t, Int row) {
+// A dY Aᵀ of a row of tiles, from its lines of dY.
+inline void enter_back(Real* m, Int step, const Real* dy, const Tiling& t, Int row) {
     const Int height = std::min<Int>(kTile, t.height - row * kTile);
     for (Int tile = 0; tile < t.columns; ++tile) {
         const Int width = std::min<Int>(kTile, t.width - tile * kTile);
         for (Int c = 0; c < kChannels; c += kLanes) {
-            const auto at = [&](Int k, Int l) {
-                return gradient((row * kTile + k) * t.line() + (tile * kTile + l) * kChannels + c, c);
-            };
-            Vec dy[kTile][kTile] = {}, out[kSide][kSide];
-            if (height == kTile && width == kTile) {
-#pragma GCC unroll 4
-                for (Int k = 0; k < kTile; ++k)
-#pragma GCC unroll 4
-                    for (Int l = 0; l < kTile; ++l) dy[k][l] = at(k, l);
-            } else
+            const Real* from = dy + tile * kTile * kChannels + c;
+            Vec in[kTile][kTile] = {}, out[kSide][kSide];
+            if (height == kTile && width == kTile) load_block(in, from, t.line(), kChannels);
+            else
                 for (Int k = 0; k < height; ++k)
-                    for (Int l = 0; l < width; ++l) dy[k][l] = at(k, l);
-            both_ways(dy, out, ZARTS_LINE(LeaveMatrix::back));
+                    for (Int l = 0; l < width; ++l) in[k][l] = load(from + k * t.line() + l * kChannels);
+            both_ways(in, out, ZARTS_LINE(LeaveMatrix::back));
             store_block(m + tile * kChannels + c, out, kSide * step, step);
         }
     }
