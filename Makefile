@@ -40,13 +40,17 @@ test: lint types ## install the development extra, check style and types, run th
 bench: $(VENV)/.dev ## time the weight step beside the textbook's, about ten minutes (ARGS=--quick: five)
 	$(BIN)/python -m benchmarks.supernet $(ARGS)
 
-performance: $(VENV)/.dev ## measure all tables of docs/performance.md, half an hour on an idle machine
+performance: $(VENV)/.dev ## measure all tables of docs/performance.md, an hour on an idle machine
 	$(BIN)/python -m benchmarks.supernet --json $(TABLES)/supernet-2.json
 	$(BIN)/python -m benchmarks.supernet --threads 1 --json $(TABLES)/supernet-1.json
 	$(BIN)/python -m benchmarks.breakdown --threads 1 --json $(TABLES)/operations.json
 	$(BIN)/python -m benchmarks.breakdown --threads 1 --by module --json $(TABLES)/modules.json
 	$(BIN)/python -m benchmarks.roofline --json $(TABLES)/roofline.json
 	$(BIN)/python -m benchmarks.scaling --threads 1 --json $(TABLES)/scaling.json
+	$(BIN)/python -m benchmarks.ranks --json $(TABLES)/ranks.json
+	$(BIN)/python -m benchmarks.overhead --threads 1 --json $(TABLES)/overhead.json
+	$(BIN)/python -m benchmarks.passes --threads 1 --json $(TABLES)/passes.json
+	$(BIN)/python -m benchmarks.forecast --json $(TABLES)/forecast.json
 	$(BIN)/python -m benchmarks.beyond --json $(TABLES)/beyond.json
 	$(BIN)/python -m benchmarks.tables
 

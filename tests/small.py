@@ -12,9 +12,10 @@ from pathlib import Path
 import pytest
 import torch
 
-from zarts.config import SearchSettings
+from zarts.config import members, search_settings, used
 from zarts.errors import KernelError
 from zarts.kernels import prepare
+from zarts.methods import AXES
 from zarts.spaces import SPACES
 
 STACKED = [name for name, space in SPACES.items() if space.skeleton == "darts"]
@@ -31,6 +32,7 @@ EVERY = {
     "val_batches": 1,
 }
 ZERO_ORDER = {"inner_steps": 1, "samples": 2, "esr_target": 0.6}
+SELECTION = {"select_images": 16, "select_samples": 4}
 SMALL = {**EVERY, **ZERO_ORDER}
 LONG = {**SMALL, "subset": 120, "epochs": 3, "batch_size": 20, "alpha_every": 2}
 TRAIN = {
@@ -59,13 +61,10 @@ ZARTS = [str(Path(sys.executable).parent / "zarts")]
 
 
 def small(method: str, **other: object) -> dict:
-    """The settings of `SMALL` that the method uses, and `other`."""
-    from zarts.methods import get_method
-
-    update = get_method(method).update
-    fields = SearchSettings.model_fields
-    used = {k: v for k, v in SMALL.items() if update in (fields[k].json_schema_extra["used_by"] or [update])}
-    return {"method": method, **used, **other}
+    """The settings of `SMALL` and `SELECTION` that the method uses, and `other`."""
+    axes = {axis: value for axis, value in other.items() if axis in AXES}
+    names = members(search_settings({"method": method, **axes}))
+    return {"method": method, **{k: v for k, v in {**SMALL, **SELECTION}.items() if used(k, names)}, **other}
 
 
 def options(settings: dict) -> list[str]:
@@ -142,7 +141,8 @@ def stop_at(number: int):
             super().check()
 
     @contextmanager
-    def request():
-        yield Stop()
+    def request(**_):
+        request.stop = Stop()
+        yield request.stop
 
     return request

@@ -11,10 +11,11 @@ from typing import Any, TypeVar
 
 import torch
 
-from zarts.bench import Lookup, Table, find_table, look_up, read_table
+from zarts.bench import Lookup, Table, Truth, find_table, look_up, read_table
 from zarts.config import CommonSettings, RetrainSettings, SearchSettings, dump, retrain_settings, search_settings
 from zarts.data import DATA_SETS, check_data, load_data
 from zarts.engine import (
+    Driver,
     Forecast,
     Listener,
     Rehearsal,
@@ -28,6 +29,7 @@ from zarts.engine import (
 )
 from zarts.engine import search as run_search
 from zarts.errors import RunError, SettingsError, ZartsError
+from zarts.ranks import Ranks
 from zarts.report import draw_cells, write_report
 from zarts.sources import Source, genotype_of, inherited, run_of, string_of, trainable
 from zarts.spaces import Genotype
@@ -36,6 +38,7 @@ from zarts.training import retrain as run_retrain
 
 __all__ = [
     "Source",
+    "anchored",
     "evaluate",
     "genotype_of",
     "inherited",
@@ -62,6 +65,7 @@ def search(
     preset: str | None = None,
     config: Path | str | None = None,
     listener: Listener | None = None,
+    trust: bool = False,
     **options: Any,
 ) -> SearchResult:
     """Search an architecture.
@@ -74,6 +78,7 @@ def search(
         preset: name of a preset, for example `quick`.
         config: a YAML file with settings.
         listener: called with every event.
+        trust: whether the file of the setting `table` may be unpickled; see `lookup`.
         options: settings, see `zarts.config.SearchSettings`; for example `space="s2", method="zarts-gld"`.
 
     Raises:
@@ -85,47 +90,62 @@ def search(
             f"devices = {settings.devices}: a call from Python starts no processes; run "
             f"`torchrun --standalone --nproc-per-node {settings.devices} SCRIPT`, or `zarts search`"
         )
-    return start_search(settings, out, listener)
+    return start_search(settings, out, listener, trust=trust)
 
 
-def start_search(settings: SearchSettings, out: Path | str | None, listener: Listener | None) -> SearchResult:
-    """Search with settings that are resolved already; see `search`."""
-    settings = _anchored(settings)
+def start_search(
+    settings: SearchSettings,
+    out: Path | str | None,
+    listener: Listener | None,
+    *,
+    loaded: Table | None = None,
+    trust: bool = False,
+) -> SearchResult:
+    """Search with settings that are resolved already, and perhaps a table that has been read; see `search`."""
+    settings = anchored(settings)
     label = Path(settings.data).name or "images"
     name = f"{label}-{settings.space}-{settings.method}-seed{settings.seed}"
     path = Path("runs/search") / name if out is None else Path(out)
     with joined(settings) as ranks:
+        table = loaded or (_table_of(settings, trust) if ranks.lead else None)
         made = _new_run(path, settings, "search", numbered=out is None).path if ranks.lead else path
         run = Run(ranks.from_lead(made), writes=ranks.lead)
         with _discarded_unless_begun(run):
-            result = run_search(settings, run, listener=listener if ranks.lead else None, ranks=ranks)
-        return _drawn(result) if ranks.lead else result
+            return _searched(settings, run, listener, table, ranks)
 
 
 def rehearse_search(
-    settings: SearchSettings, listener: Listener | None = None, *, before_seconds: float = 0.0
+    settings: SearchSettings,
+    listener: Listener | None = None,
+    *,
+    trust: bool = False,
+    before_seconds: float = 0.0,
 ) -> Forecast:
     """What a search with these settings will cost in time and memory; leaves nothing behind.
 
     Args:
         settings: resolved settings, see `zarts.config.search_settings`.
         listener: called with events of the kind `note`.
+        trust: see `search`.
         before_seconds: what the process has taken until now, which the command will take again.
 
     Raises:
         ZartsError: what the search itself would raise.
     """
-    settings = _anchored(settings)
-    with _rehearsed(settings, "search", before_seconds) as (run, rehearsal):
-        _drawn(run_search(settings, run, listener=_notes(listener), drive=rehearsal.run))
-        return rehearsal.forecast()
+    settings = anchored(settings)
+    with joined(settings) as ranks:
+        table = _table_of(settings, trust) if ranks.lead else None
+        before_seconds *= min(2, ranks.count)  # the process that starts the ranks takes as long
+        with _rehearsed(settings, "search", before_seconds, ranks) as (run, rehearsal):
+            _searched(settings, run, _notes(listener), table, ranks, drive=rehearsal.run)
+            return rehearsal.forecast()
 
 
 def rehearse_retrain(
     source: Source, settings: RetrainSettings, listener: Listener | None = None, *, before_seconds: float = 0.0
 ) -> Forecast:
     """What a retraining with these settings will cost; see `rehearse_search`."""
-    settings = _anchored(settings)
+    settings = anchored(settings)
     genotype, _ = trainable(source)
     with _rehearsed(settings, "retrain", before_seconds) as (run, rehearsal):
         _prepare_retrain(source, genotype, settings, run)
@@ -134,9 +154,11 @@ def rehearse_retrain(
 
 
 @contextmanager
-def _rehearsed(settings: CommonSettings, command: str, before_seconds: float) -> Iterator[tuple[Run, Rehearsal]]:
+def _rehearsed(
+    settings: CommonSettings, command: str, before_seconds: float, ranks: Ranks | None = None
+) -> Iterator[tuple[Run, Rehearsal]]:
     """A run folder that is gone afterwards, and a rehearsal that has begun."""
-    rehearsal = Rehearsal(before_seconds)
+    rehearsal = Rehearsal(before_seconds, ranks)
     with TemporaryDirectory(prefix="zarts-") as folder:
         yield Run.create(Path(folder) / command, dump(settings), command), rehearsal
 
@@ -146,28 +168,73 @@ def _notes(listener: Listener | None) -> Listener:
     return lambda event: listener(event) if listener is not None and event["event"] == "note" else None
 
 
-def resume_search(path: Path | str, listener: Listener | None = None) -> SearchResult:
+def resume_search(
+    path: Path | str,
+    listener: Listener | None = None,
+    *,
+    loaded: Table | None = None,
+    trust: bool = False,
+    **untied: Any,
+) -> SearchResult:
     """Go on with an interrupted search; a finished one only gives its result.
+
+    Args:
+        path: the run folder.
+        listener: called with every event.
+        loaded: a table that has been read already, in the place of the setting's.
+        trust: see `search`.
+        untied: other `devices` or another file `table` than it was begun with.
 
     Raises:
         RunError: the folder or its checkpoint cannot be used.
+        DataError: its table cannot be read.
     """
-    settings = searched_settings(path)
+    settings = searched_settings(path, **untied)
     with joined(settings) as ranks:
-        run = Run(Path(path), writes=ranks.lead)
-        result = run_search(settings, run, resume=True, listener=listener if ranks.lead else None, ranks=ranks)
-        return _drawn(result) if ranks.lead else result
+        table = loaded or (_table_of(settings, trust) if ranks.lead else None)
+        return _searched(settings, Run(Path(path), writes=ranks.lead), listener, table, ranks, resume=True)
 
 
-def searched_settings(path: Path | str, **devices: Any) -> SearchSettings:
-    """The settings of a search that was begun, but with other `devices`, or `auto`: any number goes on with any run.
+def _searched(
+    settings: SearchSettings,
+    run: Run,
+    listener: Listener | None,
+    table: Table | None,
+    ranks: Ranks,
+    *,
+    resume: bool = False,
+    drive: Driver | None = None,
+) -> SearchResult:
+    """Search; what is heard, looked up and drawn is so on the first rank only."""
+    if not ranks.lead:
+        return run_search(settings, run, resume=resume, drive=drive, ranks=ranks)
+    truth = None if table is None else Truth(table, run, listener)
+    result = run_search(settings, run, resume=resume, drive=drive, listener=truth or listener, ranks=ranks)
+    if truth is not None:
+        truth.finish(result.genotype)
+    return _drawn(result)
+
+
+def _table_of(settings: SearchSettings, trust: bool) -> Table | None:
+    """The table that the settings name, read.
+
+    Raises:
+        DataError: it is not there, or cannot be read.
+    """
+    if settings.table is None:
+        return None
+    return read_table(find_table(None if settings.table == "auto" else settings.table), trust=trust)
+
+
+def searched_settings(path: Path | str, **untied: Any) -> SearchSettings:
+    """The settings of a search that was begun; with other `devices` (or `auto`) or another `table`, if given.
 
     Raises:
         RunError: it is no folder of one.
     """
     run = Run.open(Path(path), "search")
     begun = {key: value for key, value in run.settings("search").items() if key != "devices"}
-    return search_settings({**begun, **devices}, where=str(run.path / "config.yaml"))
+    return search_settings({**begun, **untied}, where=str(run.path / "config.yaml"))
 
 
 def spread(settings: SearchSettings, words: Sequence[str]) -> int | None:
@@ -222,7 +289,7 @@ def start_retrain(
 ) -> RetrainResult:
     """Retrain with settings that are resolved already; see `retrain`."""
     _refuse_ranks()
-    settings = _anchored(settings)
+    settings = anchored(settings)
     genotype, name = trainable(source)
     path = Path("runs/retrain") / f"{name}-retrained-seed{settings.seed}" if out is None else Path(out)
     run = _new_run(path, settings, "retrain", numbered=out is None)
@@ -366,16 +433,19 @@ def _discarded_unless_begun(run: Run) -> Iterator[None]:
         raise
 
 
-def _anchored(settings: _S) -> _S:
-    """The settings with the folder of images as an absolute path, so that a run goes on from any directory.
+def anchored(settings: _S) -> _S:
+    """The settings with absolute paths of the images and of the table, so that a run goes on from any directory.
 
     Raises:
         SettingsError, DataError: there is no such data set or folder.
     """
     check_data(settings.data)
-    if settings.data in DATA_SETS:
-        return settings
-    return settings.model_copy(update={"data": str(Path(settings.data).expanduser().resolve())})
+    paths: dict[str, Any] = {}
+    if settings.data not in DATA_SETS:
+        paths["data"] = str(Path(settings.data).expanduser().resolve())
+    if isinstance(settings, SearchSettings) and isinstance(settings.table, Path):
+        paths["table"] = settings.table.expanduser().resolve()
+    return settings.model_copy(update=paths)
 
 
 def _same(data: str, other: str) -> bool:

@@ -13,7 +13,9 @@ import yaml
 
 from zarts.errors import RunError
 
-__all__ = ["read_events", "read_mapping", "write_atomically"]
+__all__ = ["read_events", "read_mapping", "remove_parts", "write_atomically"]
+
+_PART = ".part"
 
 
 def write_atomically(path: Path, content: bytes | str) -> None:
@@ -26,7 +28,7 @@ def write_atomically(path: Path, content: bytes | str) -> None:
     temporary = None
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        descriptor, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+        descriptor, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=_PART)
         with os.fdopen(descriptor, "wb") as file:
             file.write(data)
             file.flush()
@@ -38,6 +40,12 @@ def write_atomically(path: Path, content: bytes | str) -> None:
             with contextlib.suppress(OSError):
                 Path(temporary).unlink()
         raise RunError(f"{path}: cannot be written ({error.strerror or error}); what was there is as it was") from error
+
+
+def remove_parts(folder: Path) -> None:
+    """Take away what writes that were killed have left in the folder and its sub-folders."""
+    for part in folder.rglob(f".*{_PART}"):
+        part.unlink(missing_ok=True)
 
 
 def read_events(path: str | Path) -> list[dict[str, Any]]:

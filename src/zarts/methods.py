@@ -11,7 +11,24 @@ from dataclasses import dataclass, field
 
 from zarts.errors import SettingsError, unknown
 
-__all__ = ["METHODS", "Method", "get_method"]
+__all__ = ["AXES", "DEFAULTS", "GRADIENT", "JUDGING", "METHODS", "ZERO_ORDER", "Method", "get_method"]
+
+ZERO_ORDER = ("mgs", "rs", "gld")
+"""Updates that move alpha by the losses of candidates."""
+
+GRADIENT = ("gradient", "unrolled")
+"""Updates that move alpha along a gradient of the validation loss."""
+
+JUDGING = ("best-of", "perturbation")
+"""Selections that judge cells or operations on validation images: done once, when all weights are trained."""
+
+AXES: dict[str, tuple[str, ...]] = {
+    "update": (*ZERO_ORDER, *GRADIENT, "reinforce", "none"),
+    "relaxation": ("softmax", "gumbel", "cell", "none"),
+    "weight_relaxation": ("same", "softmax", "gumbel", "uniform", "noisy"),
+    "select": ("argmax", *JUDGING, "random"),
+}
+"""The axes that can be set one by one, and their members; no two of all these names mean different things."""
 
 
 @dataclass(frozen=True)
@@ -21,12 +38,14 @@ class Method:
     Args:
         name: the name on the command line.
         summary: what it is, in a few words.
-        update: who moves alpha: a key of `zarts.updates.UPDATES`, or `none`.
+        update: who moves alpha: a key of `zarts.updates.UPDATES`.
         paper: where it was published.
         relaxation: alpha to operation weights: a key of `zarts.relax.RELAXATIONS`, or `none`.
+        weight_relaxation: operation weights that the weights are trained at: such a key, or `same`: the relaxation.
         supernet: the network that shares weights between architectures: `mixed`, or `none`.
-        selection: from the trained supernet to one genotype: `argmax` or `random`.
-        defaults: settings in which it differs from the defaults of `zarts.config.SearchSettings`.
+        select: from the trained supernet to one genotype: a key of `zarts.select.SELECTIONS`.
+        defaults: settings in which it differs from the defaults of its axes, see `DEFAULTS`, and of
+            `zarts.config.SearchSettings`.
     """
 
     name: str
@@ -34,25 +53,85 @@ class Method:
     update: str
     paper: str
     relaxation: str = "softmax"
+    weight_relaxation: str = "same"
     supernet: str = "mixed"
-    selection: str = "argmax"
+    select: str = "argmax"
     defaults: Mapping[str, object] = field(default_factory=dict)
 
 
+# DARTS alternates one step of alpha, on one batch, with one step of the weights, from the first epoch on (its code).
+_ALTERNATING = {"alpha_lr": 3e-4, "alpha_every": 1, "warmup_epochs": 0, "val_batches": 1}
+
+DEFAULTS: dict[str, Mapping[str, object]] = {
+    "rs": {"samples": 4},
+    "gradient": _ALTERNATING,
+    "unrolled": _ALTERNATING,
+    "reinforce": {
+        "alpha_lr": 1e-3,
+        "alpha_beta1": 0.0,
+        "alpha_weight_decay": 0.0,
+        "alpha_every": 4,  # 50 steps of the controller in an epoch of 196 weight steps (released code)
+        "warmup_epochs": 0,
+        "samples": 20,
+        "val_batches": 1,
+    },
+    "best-of": {"select_judge": "accuracy", "select_images": 512},
+}
+"""Settings in which a member of an axis differs from the defaults of `zarts.config.SearchSettings`."""
+
 _ZARTS = "Wang et al., ZARTS (NeurIPS 2022)"
 _DARTS = "Liu et al., DARTS (ICLR 2019)"
-
-# DARTS alternates one step of alpha, on one batch, with one step of the weights, from the first epoch on (its code).
-_GRADIENT = {"alpha_lr": 3e-4, "alpha_every": 1, "warmup_epochs": 0, "val_batches": 1}
 
 METHODS: dict[str, Method] = {
     method.name: method
     for method in (
         Method("zarts-mgs", "zero-order, MLE-guided parameter search", "mgs", _ZARTS),
-        Method("zarts-rs", "zero-order, random search", "rs", _ZARTS, defaults={"samples": 4}),
+        Method("zarts-rs", "zero-order, random search", "rs", _ZARTS),
         Method("zarts-gld", "zero-order, gradientless descent", "gld", _ZARTS),
-        Method("darts", "first-order gradient", "gradient", _DARTS, defaults=_GRADIENT),
-        Method("darts-2nd", "gradient through one unrolled weight step", "unrolled", _DARTS, defaults=_GRADIENT),
+        Method("darts", "first-order gradient", "gradient", _DARTS),
+        Method("darts-2nd", "gradient through one unrolled weight step", "unrolled", _DARTS),
+        Method(
+            "darts-pt",
+            "the operations whose removal from the trained mixture hurts most",
+            "gradient",
+            "Wang et al., DARTS-PT (ICLR 2021)",
+            select="perturbation",
+        ),
+        Method(
+            "gdas",
+            "gradient through one operation an edge, drawn with Gumbel noise",
+            "gradient",
+            "Dong and Yang, GDAS (CVPR 2019)",
+            relaxation="gumbel",
+        ),
+        Method(
+            "gzas", "zero-order, one operation an edge, drawn with Gumbel noise", "mgs", _ZARTS, relaxation="gumbel"
+        ),
+        Method(
+            "rsps",
+            "weights trained on random cells; the best of random cells",
+            "none",
+            "Li and Talwalkar (UAI 2019)",
+            relaxation="none",
+            weight_relaxation="uniform",
+            select="best-of",
+        ),
+        Method(
+            "setn",
+            "weights trained on random cells, alpha along the mixture's gradient; the best of cells drawn by it",
+            "gradient",
+            "Dong and Yang, SETN (ICCV 2019)",
+            weight_relaxation="uniform",
+            select="best-of",
+        ),
+        Method(
+            "enas",
+            "an LSTM draws the cells that weights are trained on and learns from their accuracy; the best of its cells",
+            "reinforce",
+            "Pham et al., ENAS (ICML 2018)",
+            relaxation="cell",
+            select="best-of",
+        ),
         Method(
             "random",
             "an architecture drawn uniformly: the baseline of every table",
@@ -60,7 +139,7 @@ METHODS: dict[str, Method] = {
             "Li and Talwalkar (UAI 2019); Yang et al. (ICLR 2020)",
             relaxation="none",
             supernet="none",
-            selection="random",
+            select="random",
         ),
     )
 }

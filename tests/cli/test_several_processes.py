@@ -4,6 +4,7 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -34,6 +35,16 @@ def test_two_ranks_equal_one(tmp_path):
     assert leftovers(tmp_path / "two") == []
 
 
+def test_a_rehearsal_on_two_ranks_counts_the_memory_of_both(tmp_path):
+    memory = []
+    for devices in (1, 2):
+        words = [*options({**SMALL, "samples": 2}), "--devices", devices, "--dry-run"]
+        code, out, err = finish(start("search", *words))
+        assert (code, err, out.count("memory: ")) == (0, "", 1)
+        memory.append(float(out.split("memory: ")[1].split()[0].replace(",", "")))
+    assert 1.5 < memory[1] / memory[0] < 2.5
+
+
 def test_stopped_on_two_ranks_and_resumed_on_one(tmp_path, command, straight):
     run = tmp_path / "run"
     process = start("search", *options(LONG), "--devices", 2, "--out", run)
@@ -59,6 +70,22 @@ def test_a_rank_is_killed_and_the_run_goes_on_with_another_number(tmp_path, comm
         "zarts: rank 1 was killed by SIGKILL: the run has ended; its last checkpoint"
     )
     assert len(err.splitlines()) <= 2
+    assert command("search", "--resume", run)[0] == 0
+    assert outcome(run) == outcome(straight.run)
+
+
+def test_ranks_end_with_the_process_that_started_them(tmp_path, command, straight):
+    run = tmp_path / "run"
+    process = start("search", *options({**LONG, "samples": 2}), "--devices", 2, "--out", run)
+    wait_for_lines(process, run / "metrics.jsonl", 2)
+    ranks = ranks_of(process)
+    process.kill()
+    finish(process)
+    end = time.monotonic() + 30
+    while any(Path(f"/proc/{rank}").exists() for rank in ranks.values()):
+        assert time.monotonic() < end
+        time.sleep(0.05)
+    assert not (run / "result.json").exists()
     assert command("search", "--resume", run)[0] == 0
     assert outcome(run) == outcome(straight.run)
 

@@ -1,5 +1,4 @@
 import bz2
-import csv
 import gzip
 import json
 import math
@@ -13,17 +12,27 @@ import pytest
 import torch
 
 import zarts
-from zarts.bench import DATA_SETS, Column, Table, find_table, look_up, optimum, random_cells, read_table
+from tables import CONV, SKIP, TEST, write_csv
+from zarts.bench import (
+    DATA_SETS,
+    Column,
+    Table,
+    convolutions,
+    expected_cells,
+    find_table,
+    largest,
+    look_up,
+    optimum,
+    random_cells,
+    read_table,
+)
 from zarts.cli.lookup import DataSet
 from zarts.errors import DataError, SettingsError
 from zarts.spaces import Genotype, published
 from zarts.spaces.nasbench201 import NASBENCH201, from_string, to_string
 
-SKIP = "|skip_connect~0|+|skip_connect~0|skip_connect~1|+|skip_connect~0|skip_connect~1|skip_connect~2|"
-CONV = SKIP.replace("skip_connect", "nor_conv_3x3")
 POOL = SKIP.replace("skip_connect", "avg_pool_3x3")
 NONE = SKIP.replace("skip_connect", "none")
-TEST = Column("cifar10", "test", 200)
 VALID = Column("cifar10", "valid", 12)
 ROWS = {
     "index": [0, 1, 2, 7],
@@ -35,17 +44,9 @@ ROWS = {
 }
 
 
-def write_csv(path, columns=ROWS):
-    with (gzip.open if path.suffix == ".gz" else open)(path, "wt", newline="") as file:
-        writer = csv.writer(file)
-        writer.writerow(columns)
-        writer.writerows(zip(*columns.values(), strict=True))
-    return path
-
-
 @pytest.fixture
 def table(tmp_path):
-    return read_table(write_csv(tmp_path / "table.csv"))
+    return read_table(write_csv(tmp_path / "table.csv", ROWS))
 
 
 class TestLookup:
@@ -116,7 +117,7 @@ class TestRows:
     def test_random_cells_have_the_moments_of_the_table(self, table, generator):
         row = random_cells(table, generator, draws=20_000)
         values = table.accuracies[TEST]
-        assert row.name == "random"
+        assert row.name == "random cell"
         assert row.spreads[TEST].mean == pytest.approx(values.mean(), abs=5 * values.std() / math.sqrt(20_000))
         assert row.spreads[TEST].std == pytest.approx(values.std(), rel=0.02)
 
@@ -124,8 +125,40 @@ class TestRows:
         row = random_cells(table, generator, draws=20_000, best_of=3)
         chance = [(r / 4) ** 3 - ((r - 1) / 4) ** 3 for r in (1, 2, 3, 4)]  # of the order NONE, SKIP, POOL, CONV
         expected = np.dot(chance, [10, 54.3, 54.3, 93.76])
-        assert row.name == "best of 3 random"
+        assert row.name == "best of 3 random cells"
         assert row.spreads[TEST].mean == pytest.approx(expected, abs=1)
+
+    @pytest.mark.parametrize("best_of", [1, 2, 5])
+    def test_expectations_are_what_draws_tend_to(self, tmp_path, generator, best_of):
+        """Ties in what is chosen by, which the draws break at random."""
+        tied = {**ROWS, "cifar10_valid_12": [30, 80, 30, 80], "cifar10_test_200": [54.3, 93.76, 20, 10]}
+        table = read_table(write_csv(tmp_path / "tied.csv", tied))
+        exact = expected_cells(table, best_of=best_of)
+        drawn = random_cells(table, generator, draws=40_000, best_of=best_of)
+        assert exact.name == drawn.name
+        for column, spread in exact.spreads.items():
+            assert drawn.spreads[column] == pytest.approx(spread, abs=0.8), column
+
+    def test_expectations_in_closed_form(self, table):
+        values = table.accuracies[TEST]
+        assert expected_cells(table).spreads[TEST] == pytest.approx((values.mean(), values.std()))
+        chance = [(r / 4) ** 3 - ((r - 1) / 4) ** 3 for r in (1, 2, 3, 4)]  # of the order NONE, SKIP, POOL, CONV
+        expected = np.dot(chance, [10, 54.3, 54.3, 93.76])
+        assert expected_cells(table, best_of=3).spreads[TEST].mean == pytest.approx(expected)
+        assert expected_cells(table).spreads[Column("cifar100", "test", 200)].mean == pytest.approx(87.11 / 3)
+
+    def test_plain_choices(self, table, tmp_path):
+        assert largest(table).spreads[TEST] == (93.76, 0)
+        with pytest.raises(DataError, match=r"table\.csv: has no architecture \|nor_conv_1x1~0"):
+            convolutions(table)
+        cells = [CONV.replace("3x3", "1x1")]
+        for number in range(1, 64):
+            parts = CONV.split("nor_conv_3x3")
+            kinds = ["nor_conv_3x3" if number >> place & 1 else "nor_conv_1x1" for place in range(6)]
+            cells.append("".join(a + b for a, b in zip(parts, [*kinds, ""], strict=True)))
+        columns = {"architecture": [*cells, SKIP], TEST.name: [*range(64), 99]}
+        found = convolutions(read_table(write_csv(tmp_path / "convolutions.csv", columns))).spreads[TEST]
+        assert found == pytest.approx((31.5, math.sqrt((64**2 - 1) / 12)))
 
     def test_same_seed_same_row(self, table):
         rows = [random_cells(table, torch.Generator().manual_seed(s), draws=50, best_of=2) for s in (0, 0, 1)]
@@ -136,6 +169,10 @@ class TestRows:
             random_cells(table, generator, draws=1)
         with pytest.raises(DataError, match="has no column cifar10_valid_200, which the best of 2 is chosen by"):
             random_cells(table, generator, best_of=2, select=Column("cifar10", "valid", 200))
+        with pytest.raises(DataError, match="has no column cifar10_valid_200, which the best of 2 is chosen by"):
+            expected_cells(table, best_of=2, select=Column("cifar10", "valid", 200))
+        with pytest.raises(SettingsError, match="best_of = 0; expected at least 1"):
+            expected_cells(table, best_of=0)
 
 
 class TestFiles:
@@ -145,8 +182,13 @@ class TestFiles:
         for column, values in table.accuracies.items():
             np.testing.assert_allclose(found.accuracies[column], values)
 
+    def test_times_of_training(self, tmp_path, table):
+        timed = read_table(write_csv(tmp_path / "timed.csv", {**ROWS, "cifar10_seconds_12": [1, 2, "", 3.5]}))
+        np.testing.assert_allclose(timed.seconds, [1, 2, math.nan, 3.5])
+        assert table.seconds is None
+
     def test_gzip(self, tmp_path, table):
-        self.same(read_table(write_csv(tmp_path / "table.csv.gz")), table)
+        self.same(read_table(write_csv(tmp_path / "table.csv.gz", ROWS)), table)
 
     def test_parquet(self, tmp_path, table):
         pa, parquet = pytest.importorskip("pyarrow"), pytest.importorskip("pyarrow.parquet")
@@ -171,6 +213,7 @@ class TestFiles:
             ({"architecture": [SKIP, CONV, SKIP, NONE]}, r"architecture \|skip_connect~0.* is there 2 times"),
             ({"index": [0, 1, 1, 2]}, "index 1 is there 2 times"),
             ({"cifar10_valid_12": [1, 2, 3, 101]}, "cifar10_valid_12 is 101; accuracies are percentages, 0 to 100"),
+            ({"cifar10_seconds_12": [1, "", 0, 2]}, "cifar10_seconds_12 is 0; expected seconds, above 0"),
             ({"cifar10_valid_12": [1, 2, 3, "much"]}, "a number that cannot be read .*'much'"),
         ],
     )
@@ -236,7 +279,7 @@ def results(data_sets, epochs, accuracy):
                 "train_acc1es": {epochs - 1: 99.0},
                 "train_acc5es": None,
                 "train_losses": {epochs - 1: 0.1},
-                "train_times": None,
+                "train_times": dict.fromkeys(range(epochs), (shift + 2) / epochs),
                 "arch_config": {},
                 "params": 1.0,
                 "flop": 1.0,
@@ -274,6 +317,7 @@ def check_official(table):
     assert found[Column("cifar10", "test", 200)].accuracy == 60  # of the network trained on all training images
     assert found[Column("cifar100", "test", 200)].accuracy == 61
     assert found[Column("imagenet16-120", "valid", 200)].accuracy == 60
+    np.testing.assert_allclose(table.seconds, [2, 2])  # of the runs on half of CIFAR-10, the mean of the seeds
 
 
 class TestOfficial:

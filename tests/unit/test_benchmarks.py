@@ -5,7 +5,7 @@ import pytest
 import torch
 from torch import nn
 
-from benchmarks import breakdown, overhead, passes, scaling, supernet, tables
+from benchmarks import breakdown, forecast, overhead, passes, scaling, supernet, tables
 from benchmarks.beyond import SEARCHES
 from benchmarks.cases import CASES, Size, case, fast_step, forward_flops, mixture, plain_net, plain_step
 from benchmarks.measure import Seconds, in_turn, peak_memory
@@ -185,3 +185,14 @@ def test_wrong_options(words, message, capsys):
     with pytest.raises(SystemExit):
         supernet.main(words)
     assert message in capsys.readouterr().err
+
+
+@pytest.mark.slow
+def test_a_forecast_beside_the_search_itself():
+    """Two ranks: the first one's time, the memory of both."""
+    tiny = {"data": "digits", "space": "s2", "channels": 4, "cells": 3, "subset": 64, "batch-size": 16, "image-size": 8}
+    move = {"epochs": 2, "warmup-epochs": 1, "samples": 2, "inner-steps": 1, "devices": 2}
+    seen = forecast.compare(tiny | move)
+    assert seen["ranks"] == 2
+    assert 1 / 3 < seen["predicted_seconds"] / seen["seconds"] < 3
+    assert 2 / 3 < seen["predicted_megabytes"] / seen["megabytes"] < 3 / 2

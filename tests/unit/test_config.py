@@ -19,7 +19,9 @@ from zarts.config import (
     search_settings,
 )
 from zarts.errors import DataError, DivergedError, Interrupted, RunError, SettingsError, ZartsError, unknown
-from zarts.methods import METHODS, get_method
+from zarts.methods import AXES, DEFAULTS, METHODS, get_method
+from zarts.relax import RELAXATIONS
+from zarts.select import SELECTIONS
 from zarts.updates import UPDATES
 from zarts.zo import OPTIMIZERS
 
@@ -186,23 +188,28 @@ def test_the_papers_numbers():
 @pytest.mark.parametrize("name", OPTIMIZERS)
 def test_an_optimizers_own_defaults_are_those_of_the_settings(name):
     """Alone or in a search, an optimizer does the same unless something else is said."""
-    (method,) = (m for m in METHODS.values() if m.update == name)
-    settings = search_settings({"method": method.name})
+    settings = search_settings({"update": name})
     parameters = inspect.signature(OPTIMIZERS[name]).parameters.values()
     own = {p.name: p.default for p in parameters if p.kind is p.KEYWORD_ONLY}
     assert own == {key: getattr(settings, key) for key in own}
     assert not {k: v for k, v in own.items() if k not in dump(settings)}, "a setting that the method says it ignores"
 
 
-def test_the_table_of_methods_has_names_that_exist():
-    from zarts.relax import RELAXATIONS
-    from zarts.select import SELECTIONS
+@pytest.mark.parametrize("function", [*RELAXATIONS.values(), *SELECTIONS.values()])
+def test_a_functions_own_defaults_are_those_of_the_settings(function):
+    parameters = inspect.signature(function).parameters.values()
+    own = {p.name: p.default for p in parameters if p.kind is p.KEYWORD_ONLY}
+    assert own == {name: SearchSettings.model_fields[name].default for name in own}
 
+
+def test_the_table_of_methods_has_names_that_exist():
+    assert set(AXES["update"]) == set(UPDATES)
+    assert {*AXES["relaxation"], *AXES["weight_relaxation"]} == {*RELAXATIONS, "none", "same"}
+    assert set(AXES["select"]) == set(SELECTIONS)
+    assert set(DEFAULTS) <= {name for known in AXES.values() for name in known}
     for name, method in METHODS.items():
         assert get_method(name).name == name
-        assert method.update in UPDATES or method.update == "none"
-        assert method.relaxation in RELAXATIONS or method.relaxation == "none"
-        assert method.selection in SELECTIONS
+        assert all(getattr(method, axis) in known for axis, known in AXES.items())
         assert method.supernet in ("mixed", "none")
         assert set(method.defaults) <= set(SearchSettings.model_fields)
         assert method.paper
@@ -213,7 +220,8 @@ def test_every_setting_has_help_and_known_users():
     for kind in (SearchSettings, RetrainSettings):
         for name, field in kind.model_fields.items():
             assert field.description, name
-            assert set(field.json_schema_extra["used_by"]) <= set(UPDATES), name
+            members = {"mixed", *(member for known in AXES.values() for member in known)}
+            assert set(field.json_schema_extra["used_by"]) <= members, name
 
 
 def test_settings_are_frozen():
@@ -249,6 +257,55 @@ def test_exit_codes():
 def test_settings_that_do_not_go_together(options, message):
     with pytest.raises(SettingsError, match=message):
         search_settings(options)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"update": "mgz"}, r"update \(options\): unknown member 'mgz': did you mean 'mgs'\?"),
+        (
+            {"method": "random", "update": "mgs"},
+            "update = mgs: method 'random' trains no supernet: choose another method",
+        ),
+        (
+            {"method": "rsps", "update": "mgs"},
+            r"update = mgs: method 'rsps' has no alpha to move \(relaxation = none\)",
+        ),
+        ({"method": "rsps", "weight_relaxation": "same"}, "relaxation = none: .* take --weight-relaxation uniform"),
+        ({"method": "rsps", "select": "argmax"}, "select = argmax with update = none: alpha does not move"),
+        ({"method": "rsps", "select": "perturbation"}, "method 'rsps' has no mixture to take operations from"),
+        ({"method": "gdas", "select": "perturbation"}, r"no mixture .* \(relaxation = gumbel\)"),
+        ({"method": "darts", "update": "reinforce"}, "update = reinforce with relaxation = softmax: whole cells"),
+        ({"method": "enas", "update": "mgs"}, "update = mgs with relaxation = cell: whole cells"),
+        ({"method": "enas", "weight_relaxation": "noisy"}, "weight_relaxation = noisy: .* take same or uniform"),
+        ({"method": "darts", "select": "random"}, "select = random: that is method 'random'"),
+        ({"update": "gld", "sigma": 0.1}, r"sigma \(options\) is not used by method 'zarts-mgs' with update = gld"),
+        ({"temperature": 3.0}, "temperature .* is not used by method 'zarts-mgs': leave it out, .* gumbel"),
+        ({"method": "darts-pt", "select_tune_steps": 3}, "select_tune_steps .* with select_order = progressive only"),
+    ],
+)
+def test_axes_that_do_not_go_together(options, message):
+    with pytest.raises(SettingsError, match=message):
+        search_settings(options)
+
+
+def test_an_axis_brings_its_own_defaults_right_below_where_it_is_set(tmp_path):
+    settings = search_settings({"method": "darts", "update": "mgs"})
+    assert (settings.alpha_lr, settings.alpha_every, settings.warmup_epochs) == (1.0, 10, 10)
+    assert search_settings({"update": "gradient"}, preset="quick").alpha_every == 1
+    config = written(tmp_path, {"method": "darts", "alpha_every": 5, "alpha_lr": 0.2, "alpha_beta1": 0.1})
+    settings = search_settings({"select": "best-of"}, config=config)
+    assert (settings.alpha_every, settings.select_judge, settings.select_images) == (5, "accuracy", 512)
+    settings = search_settings({"update": "gld"}, config=config)
+    assert (settings.alpha_every, settings.alpha_beta1) == (5, 0.5), "Adam's moment is dropped"
+    assert "alpha_lr" not in dump(settings)
+
+
+def test_methods_are_their_axes():
+    """The same search by another name: only the name differs."""
+    setn = search_settings({"method": "setn"})
+    made = search_settings({"method": "darts", "weight_relaxation": "uniform", "select": "best-of"})
+    assert {**dump(setn), "method": "darts"} == dump(made)
 
 
 def test_what_other_settings_leave_unused_is_not_written_down():

@@ -15,6 +15,7 @@ from zarts import api
 from zarts.config import retrain_settings, search_settings
 from zarts.engine import Job, Rehearsal
 from zarts.engine.stand_ins import StandIns
+from zarts.errors import KernelError
 from zarts.methods import METHODS
 from zarts.nets import count_parameters
 from zarts.spaces import published
@@ -40,7 +41,7 @@ class Slow(nn.Module):
 
 
 class Toy(Job):
-    """A job of 4 epochs of 50 steps: every tenth judges 30 batches, every epoch ends with 20, all of one image."""
+    """4 epochs of 50 steps, all batches of one image: each tenth step judges 30, each epoch's end 20, the job's 10."""
 
     passes = staticmethod(lambda network, *inputs: network(*inputs))
     device = torch.device("cpu")
@@ -69,6 +70,9 @@ class Toy(Job):
     def end_epoch(self, job, meter=None):
         self.judge(20)
 
+    def finish(self):
+        self.judge(10)
+
     def step(self, epoch, step):
         raise NotImplementedError
 
@@ -93,7 +97,7 @@ def test_a_known_cost(quick):
     time.sleep(0.1)
     forecast = rehearsal.forecast()
     phases = {phase.name: phase for phase in forecast.phases}
-    passes = {"update": 20 * 31, "step": 180, "end of an epoch": 4 * 20}
+    passes = {"update": 20 * 31, "step": 180, "end of an epoch": 4 * 20, "choice of the cell": 10}
     for name, count in passes.items():
         assert phases[name].seconds == pytest.approx(count * PASS_SECONDS, rel=0.3)
     assert {name: phase.count for name, phase in phases.items()} == {
@@ -101,13 +105,14 @@ def test_a_known_cost(quick):
         "update": 20,
         "step": 180,
         "end of an epoch": 4,
+        "choice of the cell": 1,
         "results, pictures, report": 1,
     }
     assert 100 <= phases["start, images, network"].seconds < 101
     assert 0.1 <= phases["results, pictures, report"].seconds < 1
     assert forecast.seconds == sum(phase.seconds for phase in forecast.phases)
     assert (forecast.parameters, forecast.mult_adds) == (8, 6)
-    assert job.network.calls <= 2 * (3 + 1) + 2 * 2 + 2  # of 880: two takes of each, two passes of a kind in each
+    assert job.network.calls <= 2 * (3 + 1) + 3 * 2 + 2  # of 890: two takes of each, two passes of a kind in each
 
 
 def test_steps_are_repeated_while_that_is_quick(monkeypatch):
@@ -152,6 +157,7 @@ def test_all_of_a_search_is_counted(method, quick, tmp_path):
     moves = sum(event["event"] == "alpha_step" for event in history)
     counts = {phase.name: phase.count for phase in forecast.phases}
     assert counts.get("alpha update and weight step", 0) == moves
+    assert counts.get("choice of the cell", 0) == sum(event["event"] == "selection" for event in history)
     assert counts.get("end of an epoch", 0) == sum(event["event"] == "weight_epoch" for event in history)
     assert all(phase.seconds > 0 for phase in forecast.phases)
     assert (forecast.parameters > 0) == (forecast.mult_adds > 0) == (method != "random")
@@ -190,7 +196,12 @@ def test_a_retraining(searched, retrained, quick):
     assert Counter(phase.count for phase in forecast.phases)[2 * 4] == 1  # 2 epochs of 64 / 16 steps
 
 
-def test_notes_are_heard_and_steps_are_not(photos, quick):
+def test_notes_are_heard_and_steps_are_not(monkeypatch, quick):
+    def no_compiler(*_):
+        raise KernelError("no compiler")
+
+    monkeypatch.setattr("zarts.engine.device.prepare", no_compiler)
     heard = []
-    api.rehearse_search(search_settings({**SMALL, "data": str(photos), "subset": 24, "batch_size": 8}), heard.append)
-    assert {event["event"] for event in heard} == {"note"}
+    api.rehearse_search(search_settings(SMALL), heard.append)
+    assert [event["event"] for event in heard] == ["note"]
+    assert heard[0]["text"].startswith("no compiler; torch's own kernels")

@@ -169,6 +169,29 @@ def test_parameters_of_the_supernet_at_the_benchmarks_size():
     assert count_parameters(net) == 73_306 + convolutions == 1_686_106
 
 
+def test_light_reductions_are_a_pool_and_a_convolution(generator):
+    """What is left of the network of skips is known: stem, two reductions, batch norm, classifier."""
+    net = build_supernet(NASBENCH201, channels=4, cells=2, num_classes=10, in_channels=1, reduction="light").double()
+    assert net.skeleton.layers[2].conv.weight.shape == (8, 4, 1, 1)
+    weights = torch.zeros(6, 5, dtype=torch.float64)
+    weights[3, 1] = 1  # a skip on 3<-0
+    images = torch.randn(3, 1, 9, 8, generator=generator).double()
+    x = net.skeleton.stem(images)[0]
+    for layer in (2, 5):
+        x = nn.functional.avg_pool2d(x, 2, ceil_mode=True)
+        x = nn.functional.conv2d(x, net.skeleton.layers[layer].conv.weight)
+    expected = net.skeleton.classifier(torch.relu(net.skeleton.norm(x)).mean((2, 3)))
+    torch.testing.assert_close(net(images, {"normal": weights}), expected)
+
+
+def test_reductions_that_there_are_not():
+    sizes = {"channels": 4, "cells": 3, "num_classes": 10}
+    with pytest.raises(SettingsError, match=r"unknown reduction 'lite': did you mean 'light'\?"):
+        build_supernet(NASBENCH201, **sizes, reduction="lite")
+    with pytest.raises(SettingsError, match="reduction = 'light': in space 's2' cells reduce: leave it out"):
+        build_supernet(get_space("s2"), **sizes, reduction="light")
+
+
 def test_supernets_by_skeleton_and_what_they_refuse():
     sizes = {"channels": 4, "cells": 3, "num_classes": 5}
     assert type(build_supernet(get_space("s2"), **sizes)).__name__ == "SuperNet"

@@ -16,9 +16,9 @@ import zarts
 SOURCE = Path(zarts.__file__).parent
 LAYERS = [
     {"errors"},
-    {"seeds", "files", "ranks"},
-    {"spaces", "zo", "relax", "data", "kernels"},
-    {"nets"},
+    {"seeds", "files", "ranks", "memory"},
+    {"spaces", "zo", "data", "kernels"},
+    {"relax", "nets"},
     {"bilevel"},
     {"methods"},
     {"config"},
@@ -28,6 +28,7 @@ LAYERS = [
     {"report"},
     {"sources"},
     {"api"},
+    {"comparison"},
     {"cli"},
     {"__main__"},
 ]

@@ -2,10 +2,20 @@
 
 from __future__ import annotations
 
-from zarts.bench.baselines import SELECT, Row, Spread, optimum, random_cells
+from zarts.bench.baselines import (
+    SELECT,
+    Row,
+    Spread,
+    convolutions,
+    expected_cells,
+    largest,
+    optimum,
+    random_cells,
+)
 from zarts.bench.lookup import Entry, Lookup, look_up
 from zarts.bench.readers import find_table, read_table
 from zarts.bench.table import DATA_SETS, Column, Table
+from zarts.bench.truth import Truth, truth_of
 
 __all__ = [
     "DATA_SETS",
@@ -16,9 +26,14 @@ __all__ = [
     "Row",
     "Spread",
     "Table",
+    "Truth",
+    "convolutions",
+    "expected_cells",
     "find_table",
+    "largest",
     "look_up",
     "optimum",
     "random_cells",
     "read_table",
+    "truth_of",
 ]

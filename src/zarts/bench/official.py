@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import pickle
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from itertools import product
 from pathlib import Path
 from statistics import fmean
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 
@@ -27,8 +27,16 @@ _SETS = {
     ("imagenet16-120", "test"): ("ImageNet16-120", "x-test"),
 }
 _LENGTHS = {12: "less", 200: "full"}
+_TIMED = Column("cifar10", "valid", 12)
 _ADVICE = "has to be unpickled, which runs whatever code is in it: add --trust if you trust where it comes from"
 _BROKEN = (OSError, EOFError, KeyError, IndexError, TypeError, ValueError, AttributeError, pickle.UnpicklingError)
+
+
+class _Found(NamedTuple):
+    """What there is of an architecture; `seconds` of training as for `_TIMED`."""
+
+    accuracies: dict[Column, float]
+    seconds: float | None
 
 
 def read_natsbench(path: Path, trust: bool) -> Table:
@@ -49,21 +57,25 @@ def read_natsbench(path: Path, trust: bool) -> Table:
     try:
         api = NATStopology(str(path), fast_mode=path.is_dir(), verbose=False)
         names = list(api.meta_archs)
-        return _build(path, names, {index: _of_natsbench(api, index) for index in range(len(names))})
+        found = {index: _of_natsbench(api, index) for index in range(len(names))}
+        return _build(path, names, found)
     except (AssertionError, *_BROKEN) as error:
         raise _not_official(path, "NATS-Bench", error) from error
 
 
-def _of_natsbench(api: Any, index: int) -> dict[Column, float]:
-    found = {}
+def _of_natsbench(api: Any, index: int) -> _Found:
+    found: dict[Column, float] = {}
+    seconds = None
     for (data, split), epochs in product(_SETS, _LENGTHS):
         try:
             info = api.get_more_info(index, _SETS[data, split][0], hp=str(epochs), is_random=False)
             found[Column(data, split, epochs)] = float(info[f"{split}-accuracy"])
         except KeyError:
             continue
+        if Column(data, split, epochs) == _TIMED:
+            seconds = info["train-all-time"]
     api.arch2infos_dict.pop(index, None)  # read once; kept, all of them fill the memory
-    return found
+    return _Found(found, seconds)
 
 
 def read_nasbench201(path: Path, trust: bool) -> Table:
@@ -77,7 +89,7 @@ def read_nasbench201(path: Path, trust: bool) -> Table:
     try:
         data = torch.load(path, map_location="cpu", weights_only=not trust)
         names = list(data["meta_archs"])
-        return _build(path, names, {int(i): dict(_of_nasbench201(info)) for i, info in data["arch2infos"].items()})
+        return _build(path, names, {int(i): _of_nasbench201(info) for i, info in data["arch2infos"].items()})
     except pickle.UnpicklingError as error:
         if not trust:
             raise DataError(f"{path} {_ADVICE}") from None
@@ -86,21 +98,29 @@ def read_nasbench201(path: Path, trust: bool) -> Table:
         raise _not_official(path, "NAS-Bench-201", error) from error
 
 
-def _of_nasbench201(info: Mapping[str, Any]) -> Iterator[tuple[Column, float]]:
+def _of_nasbench201(info: Mapping[str, Any]) -> _Found:
+    found: dict[Column, float] = {}
+    seconds = None
     for (data, split), epochs in product(_SETS, _LENGTHS):
         trained, evaluated = _SETS[data, split]
         runs = [run for (name, _seed), run in info[_LENGTHS[epochs]]["all_results"].items() if name == trained]
         key = f"{evaluated}@{epochs - 1}"
         accuracies = [float(run["eval_acc1es"][key]) for run in runs if key in run["eval_acc1es"]]
         if accuracies:
-            yield Column(data, split, epochs), fmean(accuracies)
+            found[Column(data, split, epochs)] = fmean(accuracies)
+        if Column(data, split, epochs) == _TIMED:
+            times = [sum(run["train_times"].values()) for run in runs if run["train_times"]]
+            seconds = fmean(times) if times else None
+    return _Found(found, seconds)
 
 
-def _build(path: Path, names: list[str], found: Mapping[int, Mapping[Column, float]]) -> Table:
-    columns = [column for column in Column.every() if any(column in row for row in found.values())]
+def _build(path: Path, names: list[str], found: Mapping[int, _Found]) -> Table:
+    columns = [column for column in Column.every() if any(column in row.accuracies for row in found.values())]
     nan = float("nan")
-    accuracies = {column: [row.get(column, nan) for row in found.values()] for column in columns}
-    return Table.build(str(path), list(found), [names[index] for index in found], accuracies)
+    accuracies = {column: [row.accuracies.get(column, nan) for row in found.values()] for column in columns}
+    times = [nan if row.seconds is None else row.seconds for row in found.values()]
+    timed = any(row.seconds is not None for row in found.values())
+    return Table.build(str(path), list(found), [names[index] for index in found], accuracies, times if timed else None)
 
 
 def _not_official(path: Path, what: str, error: Exception) -> DataError:

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from zarts.bench.official import read_nasbench201, read_natsbench
-from zarts.bench.table import Column, Table
+from zarts.bench.table import SECONDS, Column, Table
 from zarts.errors import DataError
 
 __all__ = ["find_table", "read_table"]
@@ -56,8 +56,8 @@ def read_table(path: Path, *, trust: bool = False) -> Table:
 
     Args:
         path: a `.csv`, `.csv.gz` or `.parquet` file with the column `architecture`, if need be `index`, and columns
-            like `cifar10_valid_12`; the official topology file or directory of NATS-Bench; or the official `.pth`
-            file of NAS-Bench-201.
+            like `cifar10_valid_12`, perhaps `cifar10_seconds_12`; the official topology file or directory of
+            NATS-Bench; or the official `.pth` file of NAS-Bench-201.
         trust: whether a file may be unpickled, which runs whatever code is in it.
 
     Raises:
@@ -111,6 +111,7 @@ def _from_columns(columns: Mapping[str, Sequence[Any]], where: str) -> Table:
             [int(index) for index in indices],
             architectures,
             {column: [_number(value) for value in values] for column, values in known.items()},
+            [_number(value) for value in columns[SECONDS]] if SECONDS in columns else None,
         )
     except ValueError as error:
         raise DataError(f"{where}: a number that cannot be read ({error})") from error

@@ -14,10 +14,13 @@ from jaxtyping import Float64
 from zarts.errors import DataError, SettingsError
 from zarts.spaces.nasbench201 import from_string, to_string
 
-__all__ = ["DATA_SETS", "Column", "Table"]
+__all__ = ["DATA_SETS", "SECONDS", "Column", "Table"]
 
 DATA_SETS = ("cifar10", "cifar100", "imagenet16-120")
 """The data sets of NAS-Bench-201."""
+
+SECONDS = "cifar10_seconds_12"
+"""The column of a CSV or parquet file with the time of training for 12 epochs on CIFAR-10."""
 
 
 class Column(NamedTuple):
@@ -39,6 +42,11 @@ class Column(NamedTuple):
             Column(data, split, epochs) for data in DATA_SETS for epochs in (12, 200) for split in ("valid", "test")
         )
 
+    @staticmethod
+    def tests() -> tuple[Column, ...]:
+        """What searches are judged by: the test accuracies after 200 epochs, CIFAR-10's first."""
+        return tuple(Column(data, "test", 200) for data in DATA_SETS)
+
 
 @dataclass(frozen=True, eq=False)
 class Table:
@@ -49,16 +57,22 @@ class Table:
         indices: the benchmark's index of each row.
         architectures: the string of each row.
         accuracies: for each column that the file has, the accuracies in percent; nan where there is none.
+        seconds: of training each for 12 epochs on CIFAR-10, nan where not known; None if the file does not say.
     """
 
     where: str
     indices: tuple[int, ...]
     architectures: tuple[str, ...]
     accuracies: Mapping[Column, Float64[np.ndarray, " rows"]]
+    seconds: Float64[np.ndarray, " rows"] | None = None
 
     @staticmethod
     def build(
-        where: str, indices: Sequence[int], architectures: Sequence[str], accuracies: Mapping[Column, Sequence[float]]
+        where: str,
+        indices: Sequence[int],
+        architectures: Sequence[str],
+        accuracies: Mapping[Column, Sequence[float]],
+        seconds: Sequence[float] | None = None,
     ) -> Table:
         """A checked table, its strings in canonical order.
 
@@ -81,7 +95,10 @@ class Table:
             wrong = values[(values < 0) | (values > 100)]
             if wrong.size:
                 raise DataError(f"{where}: {column.name} is {wrong[0]:g}; accuracies are percentages, 0 to 100")
-        return Table(where, tuple(indices), names, arrays)
+        times = None if seconds is None else np.asarray(seconds, dtype=np.float64)
+        if times is not None and not (times[~np.isnan(times)] > 0).all():
+            raise DataError(f"{where}: {SECONDS} is {np.nanmin(times):g}; expected seconds, above 0")
+        return Table(where, tuple(indices), names, arrays, times)
 
     def row_of(self, architecture: str | int) -> int:
         """The row of a string (in canonical order) or of a benchmark's index.

@@ -24,6 +24,7 @@ def evaluate(
     learning_rate: float | None = None,
     momentum: float | None = None,
     batch_norm: Literal["train", "eval"] = "train",
+    judge: Literal["loss", "accuracy"] = "loss",
 ) -> Float[Tensor, " n"]:
     """The loss L(alpha) = L_val(omega_M(alpha), alpha) of each candidate alpha.
 
@@ -43,6 +44,7 @@ def evaluate(
         momentum: of the M steps; None: the current one. The momentum of the weights is copied either way.
         batch_norm: statistics under which a candidate is judged: those of the batch (`train`, as in the
             released code) or the running ones, which the M steps have moved (`eval`).
+        judge: what a candidate is judged by: its loss, or, for `accuracy`, its share of wrong answers.
 
     Returns:
         The losses: nan for a candidate whose training loss was not finite, nan or inf where the validation loss is.
@@ -61,12 +63,17 @@ def evaluate(
             snapshot.restore()
             for group in problem.optimizer.param_groups:
                 group.update(overrides)
-            losses[i] = _loss(problem, points[i], train_batches, val_batches, batch_norm)
+            losses[i] = _loss(problem, points[i], train_batches, val_batches, batch_norm, judge)
     return problem.ranks.sum(losses)
 
 
 def _loss(
-    problem: Bilevel, point: Tensor, train_batches: Sequence[Batch], val_batches: Sequence[Batch], batch_norm: str
+    problem: Bilevel,
+    point: Tensor,
+    train_batches: Sequence[Batch],
+    val_batches: Sequence[Batch],
+    batch_norm: str,
+    judge: str,
 ) -> Float[Tensor, ""]:
     try:
         for batch in train_batches:
@@ -77,4 +84,4 @@ def _loss(
     problem.check()
     problem.set_mode(training=batch_norm == "train")
     with torch.no_grad():
-        return problem.mean_loss(point, val_batches)
+        return (problem.mean_loss if judge == "loss" else problem.mean_error)(point, val_batches)

@@ -17,8 +17,16 @@ from zarts.cli.lookup import DataSet, show
 from zarts.cli.options import parse_set, with_settings
 from zarts.cli.progress import progress
 from zarts.cli.speaker import first
-from zarts.config import CommonSettings, RetrainSettings, SearchSettings, dump, retrain_settings, search_settings
-from zarts.errors import SettingsError
+from zarts.config import (
+    UNTIED,
+    CommonSettings,
+    RetrainSettings,
+    SearchSettings,
+    dump,
+    retrain_settings,
+    search_settings,
+)
+from zarts.errors import RunError, SettingsError, unknown
 
 __all__ = ["app"]
 
@@ -39,6 +47,7 @@ Out = Annotated[Path | None, typer.Option(help="the run folder (default: a new o
 Resume = Annotated[Path | None, typer.Option(help="go on with this interrupted run", metavar="RUN")]
 Print = Annotated[bool, typer.Option("--print-config", help="print all settings, and stop")]
 DryRun = Annotated[bool, typer.Option("--dry-run", help="predict time and memory from a few real steps, and stop")]
+Trust = Annotated[bool, typer.Option("--trust", help="unpickle the table, which runs any code in it")]
 Source = Annotated[
     str | None, typer.Argument(help="a search run, a genotype file, or a published genotype's name", show_default=False)
 ]
@@ -60,30 +69,32 @@ def search(
     resume: Resume = None,
     print_config: Print = False,
     dry_run: DryRun = False,
+    trust: Trust = False,
     options: dict[str, Any],
 ) -> None:
     """Search an architecture for the images of --data."""
     given = {**options, **parse_set(set_ or [])}
     if resume is not None:
-        devices = {key: given.pop(key) for key in ("devices",) if key in given}
+        untied = {key: given.pop(key) for key in UNTIED if key in given}
         _alone(resume, preset, config, out, print_config, dry_run, given)
         from zarts import api
 
-        _spread(api.searched_settings(resume, **devices))
+        _spread(api.searched_settings(resume, **untied))
         with progress() as listener:
-            result = api.resume_search(resume, listener)
+            result = api.resume_search(resume, listener, trust=trust, **untied)
     else:
         settings = search_settings(given, preset=preset, config=config)
         if print_config:
             return _print_config("search", settings)
         from zarts import api
 
-        if dry_run:
-            with progress() as listener:
-                return print_forecast(api.rehearse_search(settings, listener, before_seconds=time.process_time()))
         _spread(settings)
         with progress() as listener:
-            result = api.start_search(settings, out, listener)
+            if dry_run:
+                before = time.process_time()
+                forecast = api.rehearse_search(settings, listener, trust=trust, before_seconds=before)
+                return print_forecast(forecast) if first() else None
+            result = api.start_search(settings, out, listener, trust=trust)
     if not first():
         return None
     for kind in result.genotype.cells:
@@ -93,6 +104,55 @@ def search(
     in_table = result.genotype.space == "nasbench201"
     print(f"look it up: zarts lookup {found}" if in_table else f"train it: zarts retrain {found}")
     return None
+
+
+@app.command()
+@with_settings(SearchSettings, without=("method", "seed", "devices"))
+def compare(
+    *,
+    methods: Annotated[
+        str, typer.Option(help="the rows: a method, and its own settings: zarts-mgs,darts,'darts alpha_lr=0.01'")
+    ],
+    seeds: Annotated[str, typer.Option(help="their number, or a range like 100-119", metavar="K|A-B")],
+    preset: Preset = None,
+    config: Config = None,
+    set_: Set = None,
+    out: Annotated[Path | None, typer.Option(help="the folder; goes on with what is in it", metavar="DIR")] = None,
+    jobs: Annotated[int | None, typer.Option(help="searches at a time (default: processors / threads)")] = None,
+    against: Annotated[str | None, typer.Option(help="test the other rows against this one", metavar="ROW")] = None,
+    best_of: Annotated[
+        int | None, typer.Option(help="a row for the best of so many random cells (default: at equal cost)")
+    ] = None,
+    draws: Annotated[int | None, typer.Option(help="random cells by so many draws (default: exact)")] = None,
+    trust: Trust = False,
+    options: dict[str, Any],
+) -> None:
+    """Compare methods over seeds on NAS-Bench-201: search in parallel, look up, print the table."""
+    given = {**options, **parse_set(set_ or [])}
+    for key in given.keys() - SearchSettings.model_fields.keys():
+        raise SettingsError(f"options: {unknown('setting', key, SearchSettings.model_fields)}")
+    from zarts import comparison
+
+    with progress() as listener:
+        found = comparison.compare(
+            methods,
+            seeds,
+            **given,
+            out=out,
+            preset=preset,
+            config=config,
+            jobs=jobs,
+            against=against,
+            best_of=best_of,
+            draws=draws,
+            trust=trust,
+            listener=listener,
+        )
+    print(found.markdown, end="")
+    for cell, line in found.failed.items():
+        print(f"zarts: {cell.row}, seed {cell.seed}: {line}", file=sys.stderr)
+    if found.failed:
+        raise RunError(f"{len(found.failed)} searches failed: the same command tries them again ({found.out})")
 
 
 @app.command()
@@ -171,7 +231,7 @@ def lookup(
     table: Annotated[
         Path | None, typer.Option(help="its file (default: the one in the directory ZARTS_DATA)", metavar="FILE")
     ] = None,
-    trust: Annotated[bool, typer.Option("--trust", help="unpickle the file, which runs any code in it")] = False,
+    trust: Trust = False,
     data_set: Annotated[list[DataSet] | None, typer.Option(help="show this one only; may be repeated")] = None,
     json: Annotated[bool, typer.Option("--json", help="print JSON")] = False,
 ) -> None:

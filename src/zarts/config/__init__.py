@@ -2,28 +2,28 @@
 
 from __future__ import annotations
 
-from zarts.config.layers import (
-    Layer,
-    dump,
-    preset_layer,
-    preset_names,
-    preset_summary,
-    resolve_search,
-    retrain_settings,
-    search_settings,
-)
-from zarts.config.settings import CommonSettings, RetrainSettings, SearchSettings
+from zarts.config.axes import members, used
+from zarts.config.common import CommonSettings
+from zarts.config.files import Layer, preset_layer, preset_names, preset_summary
+from zarts.config.keywords import keywords
+from zarts.config.layers import dump, resolve_search, retrain_settings, row_settings, search_settings
+from zarts.config.settings import UNTIED, RetrainSettings, SearchSettings
 
 __all__ = [
+    "UNTIED",
     "CommonSettings",
     "Layer",
     "RetrainSettings",
     "SearchSettings",
     "dump",
+    "keywords",
+    "members",
     "preset_layer",
     "preset_names",
     "preset_summary",
     "resolve_search",
     "retrain_settings",
+    "row_settings",
     "search_settings",
+    "used",
 ]

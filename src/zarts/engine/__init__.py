@@ -10,7 +10,7 @@ from zarts.engine.meter import Meter
 from zarts.engine.passes import Passes
 from zarts.engine.rehearsal import Forecast, Phase, Rehearsal
 from zarts.engine.result import SearchResult
-from zarts.engine.run import Run
+from zarts.engine.run import Run, environment, genotype_file
 from zarts.engine.schedule import cosine
 from zarts.engine.search import search
 from zarts.engine.setup import augmentation, load_images, sgd
@@ -30,6 +30,8 @@ __all__ = [
     "augmentation",
     "choose_device",
     "cosine",
+    "environment",
+    "genotype_file",
     "joined",
     "launch",
     "load_images",

@@ -53,6 +53,10 @@ class Job(ABC):
         """Log what came of the epoch."""
 
     @abstractmethod
+    def finish(self) -> None:
+        """What is done once, after the last epoch; it leaves the state as it is."""
+
+    @abstractmethod
     def state_dict(self) -> dict[str, Any]:
         """Everything that later steps depend on."""
 
@@ -98,7 +102,7 @@ class Loop:
         self._meter = Meter(device)
         self.stop = StopRequest()
         self.seconds = 0.0
-        """Wall time of the epochs that are done."""
+        """Wall time of the epochs that are done, and of what came after the last one."""
 
     @property
     def places(self) -> Iterator[tuple[int, int]]:
@@ -110,28 +114,32 @@ class Loop:
         self._epoch, self._step = epoch, step
 
     def run(self, job: Job, *, resume: bool) -> None:
-        """Do all epochs that are left, saving after each and when asked to stop.
+        """Do all epochs that are left, saving after each and when asked to stop, and what comes after them.
 
         Raises:
             Interrupted: Ctrl-C or SIGTERM, on any rank; the state is saved.
             RankError: another rank is gone; the last checkpoint is intact.
-            RunError: the checkpoint to go on from cannot be used here, or one cannot be written.
+            RunError: the checkpoint to go on from cannot be used here, or one cannot be written, or another process
+                is at work on the run.
         """
         way_on = self._run.way_on(self._command)
-        if self._ranks.lead and resume and self._run.started:
-            self._restore(job)
-        with stop_request() as self.stop:
+        with self._run.held(), stop_request(with_parent=self._ranks.count > 1) as self.stop:
+            if self._ranks.lead and resume and self._run.started:
+                self._restore(job)
             if self._ranks.lead and self._epoch == 0 and self._step == 0:
                 self._save(job)
             self._follow(job)
-            while self._epoch < self._epochs:
-                try:
+            try:
+                while self._epoch < self._epochs:
                     self._do_epoch(job)
-                except Interrupted as error:
-                    self._save(job)
-                    raise Interrupted(f"{error}{way_on}") from None
-                except RankError as error:
-                    raise RankError(f"{error}{way_on}") from error
+                start = time.perf_counter()
+                job.finish()
+                self.seconds += time.perf_counter() - start
+            except Interrupted as error:
+                self._save(job)
+                raise Interrupted(f"{error}{way_on}") from None
+            except RankError as error:
+                raise RankError(f"{error}{way_on}") from error
 
     def log(self, event: Mapping[str, Any]) -> None:
         """Write an event into the run folder, and tell the listener."""

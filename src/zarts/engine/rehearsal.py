@@ -21,13 +21,15 @@ from zarts.engine.loop import Job
 from zarts.engine.memory import peak_bytes
 from zarts.engine.stand_ins import Pass, StandIns
 from zarts.nets import count_parameters
+from zarts.ranks import Ranks
 
 __all__ = ["Forecast", "Phase", "Rehearsal"]
 
 _SECONDS = 2.0
 """For so long a kind of step is repeated at each of its places."""
 
-_START, _EPOCH, _END = "start, images, network", "end of an epoch", "results, pictures, report"
+_START, _EPOCH = "start, images, network", "end of an epoch"
+_FINISH, _END = "choice of the cell", "results, pictures, report"
 
 
 @dataclass(frozen=True)
@@ -51,7 +53,7 @@ class Forecast:
 
     Args:
         phases: its parts, in order.
-        peak_bytes: largest memory: of the process, or on CUDA of torch on the device.
+        peak_bytes: largest memory: of the process, or on CUDA of torch on the device; of all ranks together.
         parameters: of the network that is trained, without an auxiliary head; 0 if none is.
         mult_adds: multiply-adds of its convolutions and matrix products, for one image.
     """
@@ -80,9 +82,11 @@ class Rehearsal:
 
     Args:
         before_seconds: what the process has taken until now, which the command will take again.
+        ranks: the processes that rehearse together; alone by default.
     """
 
-    def __init__(self, before_seconds: float = 0.0) -> None:
+    def __init__(self, before_seconds: float = 0.0, ranks: Ranks | None = None) -> None:
+        self._ranks = ranks or Ranks()
         self._mark = time.perf_counter() - before_seconds
         self._counts = {_START: 1}
         self._takes: dict[str, list[_Take]] = {}
@@ -105,6 +109,11 @@ class Rehearsal:
                 job.loop.end_epoch(job)
         self._counts |= {**counts, _EPOCH: 1 + max(epoch for epoch, _ in job.loop.places)}
         self._begin_take()
+        job.finish()
+        if self._stand_ins.taken:
+            self._counts[_FINISH] = 1
+            self._end_take(_FINISH)
+        self._begin_take()
 
     def forecast(self) -> Forecast:
         """The cost of the whole command."""
@@ -114,7 +123,7 @@ class Rehearsal:
         network = self._stand_ins.network
         return Forecast(
             [Phase(name, self._counts[name], self._total(name, rates)) for name in self._counts if name in self._takes],
-            peak_bytes(self._device),
+            int(self._ranks.sum(torch.tensor(peak_bytes(self._device), dtype=torch.float64))),
             0 if network is None else count_parameters(network),
             self._stand_ins.mult_adds(),
         )
@@ -126,7 +135,7 @@ class Rehearsal:
             job.loop.move_to(epoch, step)
             with self._take(name):
                 job.loop.do_step(job)
-            if time.perf_counter() > end or len(self._takes[name]) >= count:
+            if self._ranks.from_lead(time.perf_counter() > end or len(self._takes[name]) >= count):
                 return
 
     @contextmanager

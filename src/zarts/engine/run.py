@@ -10,7 +10,8 @@ import os
 import platform
 import shlex
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -20,9 +21,14 @@ import yaml
 
 from zarts.engine.files import load_checkpoint, save_checkpoint
 from zarts.errors import RunError, SettingsError
-from zarts.files import read_events, write_atomically
+from zarts.files import read_events, remove_parts, write_atomically
 
-__all__ = ["Run", "environment"]
+try:
+    import fcntl
+except ImportError:  # not a system of the Unix kind
+    fcntl = None  # type: ignore[assignment]
+
+__all__ = ["Run", "environment", "genotype_file"]
 
 _FORMAT = 1
 
@@ -69,6 +75,11 @@ def _json(data: Any) -> Any:
     if isinstance(data, list | tuple):
         return [_json(value) for value in data]
     return None if isinstance(data, float) and not math.isfinite(data) else data
+
+
+def genotype_file(epoch: int) -> str:
+    """The file of a search's folder with what it derives after an epoch, counted from 1."""
+    return f"genotypes/epoch_{epoch:03d}.json"
 
 
 class Run:
@@ -250,6 +261,27 @@ class Run:
         """The content of `checkpoint.pt`, which this process has written or restored."""
         return (self.path / "checkpoint.pt").read_bytes()
 
+    @contextmanager
+    def held(self) -> Iterator[None]:
+        """Inside, no other process on this system writes into the folder; only where there are locks on folders.
+
+        Raises:
+            RunError: another one does now.
+        """
+        if fcntl is None or not self._writes:
+            yield
+            return
+        folder = os.open(self.path, os.O_RDONLY)
+        try:
+            with contextlib.suppress(OSError):  # of a file system without locks
+                try:
+                    fcntl.flock(folder, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                except BlockingIOError:
+                    raise RunError(f"{self.path}: another process is at work on this run: wait for its end") from None
+            yield
+        finally:
+            os.close(folder)
+
     def restore(self, settings: Mapping[str, Any], device: torch.device) -> dict[str, Any]:
         """Read `checkpoint.pt`, and forget the events that came after it.
 
@@ -257,8 +289,7 @@ class Run:
             RunError: the checkpoint is damaged or of another run.
         """
         path = self.path / "checkpoint.pt"
-        for part in self.path.glob(f".{path.name}.*"):  # of a write that was killed
-            part.unlink(missing_ok=True)
+        remove_parts(self.path)
         state = load_checkpoint(path, device)
         if state.get("format") != _FORMAT or not isinstance(state.get("settings"), dict):
             raise RunError(f"{path}: not a checkpoint of this version of zarts")

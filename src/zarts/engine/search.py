@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -16,23 +17,23 @@ from torch.nn import functional as F
 from typing_extensions import override
 
 from zarts.bilevel import Batch, Bilevel, Outcome
-from zarts.config import SearchSettings, dump
-from zarts.data import Batches, DataSet, halves
+from zarts.config import UNTIED, SearchSettings, dump, keywords
+from zarts.data import Augment, Batches, halves
+from zarts.engine.choice import Choice
 from zarts.engine.device import choose_device, native_kernels, torch_threads
 from zarts.engine.loop import Driver, Job, Listener, Loop
 from zarts.engine.meter import Meter
 from zarts.engine.passes import Passes
 from zarts.engine.result import SearchResult, counts, read_result, write_result
-from zarts.engine.run import Run, environment
+from zarts.engine.run import Run, environment, genotype_file
 from zarts.engine.schedule import cosine
 from zarts.engine.setup import augmentation, load_images, sgd
 from zarts.methods import get_method
 from zarts.nets import build_supernet, native_channels, seeded
 from zarts.ranks import Ranks
-from zarts.relax import RELAXATIONS
+from zarts.relax import RELAXATIONS, Matrices, Moment
 from zarts.seeds import keyed_generator
-from zarts.select import SELECTIONS
-from zarts.spaces import Genotype, get_space
+from zarts.spaces import get_space
 from zarts.updates import UPDATES
 
 __all__ = ["search"]
@@ -71,16 +72,14 @@ def search(
             return _draw(settings, run)
         job = _Search(settings, run, listener or (lambda event: None), ranks)
         (drive or partial(job.loop.run, resume=resume))(job)
-        alphas = job.space.split(job.update.alpha)
-        return write_result(settings, run, job.derive(settings.epochs), alphas, job.loop.seconds)
+        return write_result(settings, run, job.genotype, job.space.split(job.update.alpha), job.loop.seconds)
 
 
 def _draw(settings: SearchSettings, run: Run) -> SearchResult:
     """Method `random`: no images, no network; one draw."""
     start = time.perf_counter()
     run.write_json("env.json", environment(torch.device("cpu")))
-    select = SELECTIONS[get_method(settings.method).selection]
-    genotype = select(get_space(settings.space), {}, keyed_generator(settings.seed, "random"))
+    genotype = get_space(settings.space).random(keyed_generator(settings.seed, "random"))
     return write_result(settings, run, genotype, {}, time.perf_counter() - start)
 
 
@@ -89,16 +88,17 @@ class _Search(Job):
 
     def __init__(self, settings: SearchSettings, run: Run, listener: Listener, ranks: Ranks) -> None:
         self.settings, self.run = settings, run
-        method = get_method(settings.method)
         self.space = get_space(settings.space)
-        self.relax, self.select = RELAXATIONS[method.relaxation], SELECTIONS[method.selection]
+        self.draws, self.progress = torch.Generator(), 0.0
         self.device = device = choose_device(settings.device)
         self.passes = Passes(settings, device, draws="noise" in self.space.operations)
         alpha = 1e-3 * torch.randn(self.space.dimension, generator=keyed_generator(settings.seed, "alpha"))
         generator = keyed_generator(settings.seed, "update", device=device)
-        self.update = UPDATES[method.update](settings, alpha.to(device), generator)
-        data = load_images(settings, run, device, listener, ranks)  # after whatever may refuse the settings
-        self.train, self.val = self._batches(data, device)
+        self.update = UPDATES[settings.update](settings, alpha.to(device), generator)
+        self.data = data = load_images(settings, run, device, listener, ranks)  # after whatever may refuse the settings
+        self.halves = dict(zip(("train", "val"), halves(data.train.labels, settings.seed), strict=True))
+        augment = augmentation(settings, data, settings.cutout)
+        self.train, self.val = (self._batches(name, half, augment) for name, half in self.halves.items())
         self.noise = keyed_generator(settings.seed, "noise", device=device)
         with ranks.in_turn():  # the first one may have to build them
             native = native_kernels(
@@ -117,6 +117,7 @@ class _Search(Job):
                 num_classes=len(data.classes),
                 in_channels=data.channels,
                 stem=settings.stem,
+                reduction=settings.reduction,
                 generator=self.noise,
                 native=native,
             ).to(device)
@@ -124,48 +125,56 @@ class _Search(Job):
         self.loop = Loop(
             run,
             "search",
-            {key: value for key, value in dump(settings).items() if key != "devices"},
+            {key: value for key, value in dump(settings).items() if key not in UNTIED},
             epochs=settings.epochs,
             steps=len(self.train),
             device=device,
             listener=listener,
             ranks=ranks,
         )
-        self.problem = Bilevel(
+        self.network = Bilevel(
             self.model,
             sgd(settings, self.model.parameters()),
-            self._forward,
+            lambda weights, batch: self._forward(self.space.split(weights), batch),
             grad_clip=settings.grad_clip,
-            generators=[self.noise],
+            generators=[self.noise, self.draws],
             check=lambda: self.loop.stop.check(),
             ranks=ranks,
         )
+        """Its points are operation weights."""
+        self.problem = replace(
+            self.network, forward=lambda alpha, batch: self._forward(self._relax(settings.relaxation, alpha), batch)
+        )
+        """The same, but its points are alphas."""
+        images = partial(self._batches, "select", self.halves["val"], None)
+        self.choice = Choice(settings, self.space, self.update, self.network, self.train, images)
 
-    def _batches(self, data: DataSet, device: torch.device) -> tuple[Batches, Batches]:
-        """Two disjoint halves of the training images: for the weights and for alpha."""
-        settings = self.settings
-        augment = augmentation(settings, data, settings.cutout)
-        weights_half, alpha_half = halves(data.train.labels, settings.seed)
+    def _batches(self, name: str, indices: Tensor, augment: Augment | None) -> Batches:
+        return Batches(
+            self.data.train,
+            indices,
+            batch_size=self.settings.batch_size,
+            seed=self.settings.seed,
+            stream=name,
+            mean=self.data.mean,
+            std=self.data.std,
+            augment=augment,
+            device=self.device,
+        )
 
-        def batches(indices: Tensor, name: str) -> Batches:
-            return Batches(
-                data.train,
-                indices,
-                batch_size=settings.batch_size,
-                seed=settings.seed,
-                stream=name,
-                mean=data.mean,
-                std=data.std,
-                augment=augment,
-                device=device,
-            )
-
-        return batches(weights_half, "train"), batches(alpha_half, "val")
-
-    def _forward(self, alpha: Tensor, batch: Batch) -> Outcome:
+    def _forward(self, weights: Matrices, batch: Batch) -> Outcome:
         images, labels = batch
-        logits = self.passes(self.model, images, self.relax(self.space.split(alpha))).float()
+        logits = self.passes(self.model, images, weights).float()
         return Outcome(F.cross_entropy(logits, labels), (logits.detach().argmax(1) == labels).sum())
+
+    def _relax(self, name: str, alpha: Tensor) -> Matrices:
+        function = RELAXATIONS[name]
+        moment = Moment(self.space, self.draws, self.progress)
+        return function(self.space.split(alpha), moment, **keywords(function, self.settings))
+
+    def _draw_for(self, purpose: str, place: int) -> None:
+        """Let relaxations draw what is a function of the seed, the purpose and the place alone."""
+        self.draws.set_state(keyed_generator(self.settings.seed, "draws", purpose, place).get_state())
 
     def _rate(self, epoch: int) -> float:
         settings = self.settings
@@ -176,9 +185,12 @@ class _Search(Job):
         for group in self.problem.optimizer.param_groups:
             group["lr"] = self._rate(epoch)
         warmup, epochs = self.settings.warmup_epochs, self.settings.epochs
-        self.update.anneal(max(0, epoch - warmup) / (epochs - warmup))
+        self.progress = epoch / max(1, epochs - 1)
+        self.update.anneal(max(0, epoch - warmup) / max(1, epochs - warmup))
 
     def _moves_alpha(self, epoch: int, step: int) -> bool:
+        if self.settings.update == "none":
+            return False
         return epoch >= self.settings.warmup_epochs and step % self.settings.alpha_every == 0
 
     @override
@@ -189,10 +201,20 @@ class _Search(Job):
     def step(self, epoch: int, step: int) -> tuple[Tensor, Tensor, int]:
         place = epoch * len(self.train) + step
         if self._moves_alpha(epoch, step):
+            self._draw_for("alpha", place)
             self._move_alpha(epoch, step, place)
+        self._draw_for("weights", place)
         batch = self.train[place]
-        outcome = self.problem.weight_step(self.update.alpha, batch)
+        outcome = self.network.weight_step(self.space.flatten(self._train_at()), batch)
         return outcome.loss, outcome.correct, len(batch[1])
+
+    def _train_at(self) -> Matrices:
+        """The operation weights that the weights are trained at."""
+        settings = self.settings
+        same = settings.weight_relaxation == "same"
+        return self._relax(
+            settings.relaxation if same else settings.weight_relaxation, self.update.training_point(self.draws)
+        )
 
     def _move_alpha(self, epoch: int, step: int, place: int) -> None:
         """One move of alpha; when it is interrupted or fails, alpha's state is as before."""
@@ -214,7 +236,7 @@ class _Search(Job):
 
     @override
     def end_epoch(self, epoch: int, meter: Meter) -> None:
-        genotype = self.derive(epoch + 1)
+        genotype = self.choice.of_epoch(epoch + 1)
         self.loop.log(
             {
                 "event": "weight_epoch",
@@ -224,13 +246,18 @@ class _Search(Job):
                 "seconds": meter.seconds,
             }
         )
+        self.run.write(genotype_file(epoch + 1), genotype.to_json())
         self.loop.log({"event": "genotype", "epoch": epoch + 1, **counts(genotype)})
-        self.run.write(f"genotypes/epoch_{epoch + 1:03d}.json", genotype.to_json())
 
-    def derive(self, epochs: int) -> Genotype:
-        """The genotype of the present alpha, after `epochs` epochs."""
-        weights = self.relax(self.space.split(self.update.alpha))
-        return self.select(self.space, weights, keyed_generator(self.settings.seed, "select", epochs))
+    @override
+    def finish(self) -> None:
+        """The final genotype; it is that of the last epoch unless the selection judges."""
+        start = time.perf_counter()
+        selected = self.choice.final()
+        self.genotype = selected.genotype
+        if self.choice.judges:
+            event = {"event": "selection", "select": self.settings.select, **counts(self.genotype)}
+            self.loop.log({**event, **selected.info, "seconds": time.perf_counter() - start})
 
     @override
     def state_dict(self) -> dict[str, Any]:

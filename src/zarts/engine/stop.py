@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import threading
 from collections.abc import Iterator
@@ -14,28 +15,38 @@ __all__ = ["StopRequest", "stop_request"]
 
 
 class StopRequest:
-    """Whether somebody asked to stop."""
+    """Whether somebody asked to stop.
 
-    def __init__(self) -> None:
+    Args:
+        with_parent: whether this process is to stop when the one that started it is gone.
+    """
+
+    def __init__(self, *, with_parent: bool = False) -> None:
         self.asked = False
+        self._parent = os.getppid() if with_parent else None
 
     def check(self) -> None:
         """Raise if somebody asked.
 
         Raises:
-            Interrupted: a signal has come since the start.
+            Interrupted: a signal has come since the start, or the parent is gone.
         """
         if self.asked:
             raise Interrupted("interrupted")
+        if self._parent not in (None, os.getppid()):
+            raise Interrupted("the process that started the ranks is gone")
 
 
 @contextmanager
-def stop_request() -> Iterator[StopRequest]:
+def stop_request(*, with_parent: bool = False) -> Iterator[StopRequest]:
     """Inside, the first SIGINT or SIGTERM only marks the request; a second SIGINT interrupts at once.
 
     Python delivers signals to the main thread; in another one nothing is changed.
+
+    Args:
+        with_parent: see `StopRequest`.
     """
-    request = StopRequest()
+    request = StopRequest(with_parent=with_parent)
 
     def handle(number: int, frame: FrameType | None) -> None:
         if request.asked and number == signal.SIGINT:

@@ -389,7 +389,7 @@ class Cell {
 }  // namespace zarts
 
 // Direction 1: forward; -1: backward; 0: nothing. Returns the length of the tape, in numbers.
-extern "C" int64_t zarts_cell(const int64_t* description, int64_t direction) {
+extern "C" int64_t zarts_nasbench201(const int64_t* description, int64_t direction) {
     const zarts::Cell cell(description);
     if (direction > 0) cell.forward();
     if (direction < 0) cell.backward();

@@ -12,7 +12,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from zarts.kernels.build import compiled
-from zarts.kernels.cell import threads_for
+from zarts.kernels.calls import threads_for
 
 __all__ = ["DENSE_OPS", "Convolutions", "DenseCell", "dense_cell"]
 

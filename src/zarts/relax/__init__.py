@@ -1,18 +1,31 @@
-"""From alpha to the weight of every operation on every edge."""
+"""From alpha to the weight of every operation on every edge.
+
+The settings of a relaxation are its keyword parameters, by name.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 
+from torch import Tensor
+
+from zarts.relax.cells import sample_cell, uniform
+from zarts.relax.gumbel import gumbel
+from zarts.relax.moment import Moment
+from zarts.relax.noisy import noisy
 from zarts.relax.softmax import softmax
 
-__all__ = ["RELAXATIONS", "Matrices", "Relaxation", "softmax"]
-
-from torch import Tensor
+__all__ = ["RELAXATIONS", "Matrices", "Moment", "Relaxation", "gumbel", "noisy", "sample_cell", "softmax", "uniform"]
 
 Matrices = Mapping[str, Tensor]
 """Cell type to a matrix `(edges, ops)`."""
 
-Relaxation = Callable[[Matrices], Matrices]
+Relaxation = Callable[[Matrices, Moment], Matrices]
 
-RELAXATIONS: dict[str, Relaxation] = {"softmax": softmax}
+RELAXATIONS: dict[str, Callable[..., Matrices]] = {
+    "softmax": lambda alpha, moment: softmax(alpha),
+    "gumbel": gumbel,
+    "uniform": uniform,
+    "noisy": noisy,
+    "cell": lambda alpha, moment: alpha,
+}

@@ -60,7 +60,18 @@ def _search_curves(events: Sequence[Mapping[str, Any]]) -> list[Curve | None]:
         _Line(kind, role, per_epoch(cells, "parameterless", kind), steps=True)
         for kind, role in zip(kinds, ("sep", "dil", "pool", "skip"), strict=False)
     ]
+    truths = by_epoch(events, "truth")
+    accuracies = [
+        _Line(data, role, per_epoch(truths, f"{data}_test_200", "accuracy"), steps=True)
+        for data, role in (("cifar10", "sep"), ("cifar100", "pool"), ("imagenet16-120", "dil"))
+    ]
     return [
+        _chart(
+            "truth",
+            "True test accuracy of the derived cell, %",
+            "At the end of each epoch: what NAS-Bench-201 has after 200 epochs of training. The search never sees it.",
+            accuracies,
+        ),
         _chart("supernet-loss", "Training loss of the supernet", "Per epoch.", [
             _Line("loss", "sep", per_epoch(weights, "train_loss")),
         ]),

@@ -97,7 +97,7 @@ def _settings(path: Path) -> tuple[str, dict[str, Any]]:
 def facts(run: RunFiles) -> list[Fact]:
     """The key numbers, the most important one first."""
     rest = [Fact(_WORDS.get(k, k.replace("_", " ")), _in_unit(k, v)) for k, v in run.result.items() if _plain(k, v)]
-    return [*_accuracy(run), *_parameterless(run), *_settled(run), *_share(run), *rest]
+    return [*_accuracy(run), *_truth(run), *_parameterless(run), *_settled(run), *_share(run), *rest]
 
 
 def _accuracy(run: RunFiles) -> list[Fact]:
@@ -115,6 +115,16 @@ def _accuracy(run: RunFiles) -> list[Fact]:
         best = _percent(run.result["best_test_accuracy_selected_on_test"])
         found.append(Fact("best epoch, chosen on the test images: not a result", best, f"{epoch}for comparison only"))
     return found
+
+
+def _truth(run: RunFiles) -> list[Fact]:
+    """What the table of a search in NAS-Bench-201 says, which the search has not seen."""
+    truth = run.result.get("truth")
+    entry = truth.get("cifar10_test_200") if isinstance(truth, Mapping) else None
+    if not isinstance(entry, Mapping):
+        return []
+    note = f"rank {show(entry.get('rank'))}, {_percent(entry.get('regret'))} below the best; the search never saw it"
+    return [Fact("true accuracy, CIFAR-10", _percent(entry.get("accuracy")), note)]
 
 
 def _parameterless(run: RunFiles) -> list[Fact]:

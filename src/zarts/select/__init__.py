@@ -1,28 +1,32 @@
-"""From what a search has learnt to one genotype."""
+"""From what a search has learnt to one genotype.
+
+The settings of a selection are its keyword parameters, by name.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 
-import torch
-from torch import Tensor
+from zarts.select.best_of import best_of
+from zarts.select.perturbation import perturbation
+from zarts.select.trained import Selected, Trained
 
-from zarts.spaces import Genotype, Space
-
-__all__ = ["SELECTIONS", "argmax", "random"]
+__all__ = ["SELECTIONS", "Selected", "Trained", "argmax", "best_of", "perturbation", "random"]
 
 
-def argmax(space: Space, weights: Mapping[str, Tensor], generator: torch.Generator) -> Genotype:
+def argmax(trained: Trained) -> Selected:
     """The strongest operations on the strongest edges: `Space.derive`."""
-    return space.derive(weights)
+    return Selected(trained.space.derive(trained.strengths))
 
 
-def random(space: Space, weights: Mapping[str, Tensor], generator: torch.Generator) -> Genotype:
-    """A genotype drawn uniformly, whatever the weights: `Space.random`."""
-    return space.random(generator)
+def random(trained: Trained) -> Selected:
+    """A genotype drawn uniformly, whatever has been learnt: `Space.random`."""
+    return Selected(trained.space.random(trained.generator))
 
 
-SELECTIONS: dict[str, Callable[[Space, Mapping[str, Tensor], torch.Generator], Genotype]] = {
+SELECTIONS: dict[str, Callable[..., Selected]] = {
     "argmax": argmax,
     "random": random,
+    "best-of": best_of,
+    "perturbation": perturbation,
 }

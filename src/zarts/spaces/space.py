@@ -120,6 +120,20 @@ class Space:
             for (kind, shape), part in zip(self.shapes.items(), torch.split(flat, sizes), strict=True)
         }
 
+    def flatten(self, matrices: Mapping[str, Float[Tensor, "_ _"]]) -> Float[Tensor, " d"]:
+        """One matrix per cell type as a flat vector: the inverse of `split`."""
+        return torch.cat([matrices[kind].reshape(-1) for kind in self.shapes])
+
+    def one_hot(self, genotype: Genotype) -> dict[str, Float[Tensor, "edges ops"]]:
+        """Operation weights: 1 for the operations of a genotype of this space, 0 for all others."""
+        weights = {kind: torch.zeros(shape) for kind, shape in self.shapes.items()}
+        for kind, nodes in genotype.cells.items():
+            for target, choices in enumerate(nodes, start=self.inputs):
+                for op, source in choices:
+                    edge = self.edges.index((target, source))
+                    weights[kind][edge, self.candidates[kind][edge].index(op)] = 1
+        return weights
+
     def derive(self, weights: Mapping[str, Float[Tensor, "edges ops"]]) -> Genotype:
         """The discrete cells of the strongest operations.
 

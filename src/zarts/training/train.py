@@ -192,6 +192,10 @@ class _Training(Job):
         return F.cross_entropy(logits.float(), labels, label_smoothing=self.settings.label_smoothing)
 
     @override
+    def finish(self) -> None:
+        """The last epoch's network is the result."""
+
+    @override
     def end_epoch(self, epoch: int, meter: Meter) -> None:
         start = time.perf_counter()
         tested = accuracy(self.network, self.test, self.passes)

@@ -2,21 +2,31 @@
 
 from __future__ import annotations
 
-import inspect
 from collections.abc import Callable
 from functools import partial
 
 import torch
 from torch import Tensor
 
-from zarts.config import SearchSettings
-from zarts.methods import get_method
+from zarts.config import SearchSettings, keywords
+from zarts.seeds import keyed_generator
+from zarts.spaces import get_space
 from zarts.updates.base import AlphaUpdate
+from zarts.updates.fixed import FixedAlpha
 from zarts.updates.gradient import GradientUpdate
+from zarts.updates.reinforce import ReinforceUpdate
 from zarts.updates.zero_order import ZeroOrderUpdate
 from zarts.zo import OPTIMIZERS, ZeroOrderOptimizer
 
-__all__ = ["UPDATES", "AlphaUpdate", "GradientUpdate", "ZeroOrderUpdate", "zero_order_optimizer"]
+__all__ = [
+    "UPDATES",
+    "AlphaUpdate",
+    "FixedAlpha",
+    "GradientUpdate",
+    "ReinforceUpdate",
+    "ZeroOrderUpdate",
+    "zero_order_optimizer",
+]
 
 
 def zero_order_optimizer(settings: SearchSettings, alpha: Tensor, generator: torch.Generator) -> ZeroOrderOptimizer:
@@ -27,9 +37,8 @@ def zero_order_optimizer(settings: SearchSettings, alpha: Tensor, generator: tor
         alpha: the start, shape (d,).
         generator: what it draws from.
     """
-    kind = OPTIMIZERS[get_method(settings.method).update]
-    names = [p.name for p in inspect.signature(kind).parameters.values() if p.kind is p.KEYWORD_ONLY]
-    return kind(alpha, generator, **{key: getattr(settings, key) for key in names})
+    kind = OPTIMIZERS[settings.update]
+    return kind(alpha, generator, **keywords(kind, settings))
 
 
 def _zero_order(settings: SearchSettings, alpha: Tensor, generator: torch.Generator) -> AlphaUpdate:
@@ -39,6 +48,7 @@ def _zero_order(settings: SearchSettings, alpha: Tensor, generator: torch.Genera
         learning_rate=settings.inner_learning_rate,
         momentum=settings.inner_momentum,
         batch_norm=settings.batch_norm,
+        judges=settings.control == "none",
     )
 
 
@@ -52,8 +62,29 @@ def _gradient(unrolled: bool, settings: SearchSettings, alpha: Tensor, generator
     )
 
 
+def _reinforce(settings: SearchSettings, alpha: Tensor, generator: torch.Generator) -> AlphaUpdate:
+    return ReinforceUpdate(
+        get_space(settings.space),
+        alpha,
+        keyed_generator(settings.seed, "controller"),
+        samples=settings.samples,
+        lr=settings.alpha_lr,
+        weight_decay=settings.alpha_weight_decay,
+        betas=(settings.alpha_beta1, settings.alpha_beta2),
+        entropy_weight=settings.entropy_weight,
+        baseline_decay=settings.baseline_decay,
+        batch_norm=settings.batch_norm,
+    )
+
+
+def _fixed(settings: SearchSettings, alpha: Tensor, generator: torch.Generator) -> AlphaUpdate:
+    return FixedAlpha(torch.zeros_like(alpha))
+
+
 UPDATES: dict[str, Callable[[SearchSettings, Tensor, torch.Generator], AlphaUpdate]] = {
     **dict.fromkeys(OPTIMIZERS, _zero_order),
     "gradient": partial(_gradient, False),
     "unrolled": partial(_gradient, True),
+    "reinforce": _reinforce,
+    "none": _fixed,
 }

@@ -6,10 +6,13 @@ from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+import torch
 from jaxtyping import Float
 from torch import Tensor
 
 from zarts.bilevel import Batch, Bilevel
+from zarts.relax import sample_cell
+from zarts.spaces import Genotype, Space
 
 __all__ = ["AlphaUpdate"]
 
@@ -38,6 +41,14 @@ class AlphaUpdate(ABC):
             DivergedError: no finite loss or gradient is left to move alpha by; alpha stays where it is.
             Interrupted: `problem.check` asks to stop.
         """
+
+    def training_point(self, generator: torch.Generator) -> Float[Tensor, " d"]:
+        """The vector whose relaxation the weights are trained at next: alpha, unless the update draws one."""
+        return self.alpha
+
+    def sample(self, space: Space, generator: torch.Generator) -> Genotype:
+        """A cell drawn from what has been learnt: each operation by softmax(alpha)."""
+        return sample_cell(space, self.alpha, generator)
 
     @abstractmethod
     def anneal(self, progress: float) -> None:

@@ -1,0 +1,80 @@
+"""What `--dry-run` predicts beside what then happens: time and memory of whole searches, on the ranks of `auto`."""
+
+from __future__ import annotations
+
+import os
+import re
+import resource
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+from benchmarks.report import Report, environment, options
+from zarts.files import read_mapping
+
+__all__ = ["SEARCHES", "compare", "main"]
+
+_COMMON = {"samples": 4, "val-batches": 2, "warmup-epochs": 1, "alpha-every": 10, "cutout": 0}
+SEARCHES = {
+    "paper": {"channels": 16, "cells": 8, "batch-size": 64, "image-size": 32, "subset": 1280, "epochs": 2}
+    | {"inner-steps": 4},
+    "small": {"channels": 4, "cells": 5, "batch-size": 32, "image-size": 16, "subset": 1280, "epochs": 6}
+    | {"inner-steps": 10},
+    "nasbench201": {"channels": 16, "cells": 5, "batch-size": 64, "image-size": 32, "subset": 1280, "epochs": 2}
+    | {"inner-steps": 4, "space": "nasbench201"},
+}
+COLUMNS = ["search", "ranks", "predicted, s", "taken, s", "predicted / taken", "predicted, MB", "used, MB", "ratio"]
+
+
+def compare(settings: dict[str, object]) -> dict[str, float]:
+    """Seconds and megabytes of a search, predicted and then seen."""
+    words = [word for name, value in settings.items() for word in (f"--{name}", str(value))]
+    command = [sys.executable, "-m", "zarts", "search", *words]
+    said = subprocess.run([*command, "--dry-run"], check=True, capture_output=True, text=True).stdout
+    predicted = re.search(r"\(([\d,]+) s\) +memory: ([\d,]+) MB", said)
+    assert predicted is not None, said
+    with tempfile.TemporaryDirectory() as folder:
+        run = Path(folder) / "run"
+        start = time.perf_counter()
+        silent = [(os.POSIX_SPAWN_OPEN, 1, os.devnull, os.O_WRONLY, 0)]
+        process = os.posix_spawn(sys.executable, [*command, "--out", str(run)], os.environ, file_actions=silent)
+        _, status, usage = os.wait4(process, 0)
+        seconds = time.perf_counter() - start
+        assert status == 0, "the search failed"
+        ranks = read_mapping(run / "env.json")["ranks"]
+    return {
+        "ranks": ranks,
+        "predicted_seconds": float(predicted[1].replace(",", "")),
+        "seconds": seconds,
+        "predicted_megabytes": float(predicted[2].replace(",", "")),
+        "megabytes": ranks * _megabytes(usage),  # of the largest process, and they are alike
+    }
+
+
+def _megabytes(usage: resource.struct_rusage) -> float:
+    return usage.ru_maxrss * (1 if sys.platform == "darwin" else 1024) / 1e6
+
+
+def _row(name: str, seen: dict[str, float]) -> list[str]:
+    time_ratio = seen["predicted_seconds"] / seen["seconds"]
+    memory_ratio = seen["predicted_megabytes"] / seen["megabytes"]
+    times = [f"{seen['predicted_seconds']:.0f}", f"{seen['seconds']:.0f}", f"{time_ratio:.2f}"]
+    memory = [f"{seen['predicted_megabytes']:.0f}", f"{seen['megabytes']:.0f}", f"{memory_ratio:.2f}"]
+    return [name, f"{seen['ranks']:.0f}", *times, *memory]
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """The command."""
+    parser = options(__doc__ or "")
+    parser.add_argument("--only", action="append", choices=SEARCHES, metavar="SEARCH", help=f"of {', '.join(SEARCHES)}")
+    args = parser.parse_args(arguments)
+    seen = {name: compare({**_COMMON, **SEARCHES[name]}) for name in args.only or SEARCHES}
+    note = "Digits; MGS, N = 4, one move of alpha every ten weight steps after a first epoch without."
+    Report(COLUMNS, [_row(*item) for item in seen.items()], note, environment(), seen).publish(args.json)
+
+
+if __name__ == "__main__":
+    main()

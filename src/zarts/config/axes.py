@@ -1,0 +1,140 @@
+"""The axes of a method: set one by one, refused where they do not go together, and the settings that each uses."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from zarts.config.files import Layer
+from zarts.config.settings import SearchSettings
+from zarts.errors import SettingsError, unknown
+from zarts.methods import AXES, DEFAULTS, Method, get_method
+
+__all__ = ["Axes", "members", "resolve_axes", "used", "used_by"]
+
+
+@dataclass(frozen=True)
+class Axes:
+    """A method, and the axes that take the place of its own.
+
+    Args:
+        method: the row of the table.
+        named: index of the layer that names the method; -1 if none does.
+        values: axis to its member.
+        changed: axis to the index of the layer that sets it, for those that a layer sets.
+    """
+
+    method: Method
+    named: int
+    values: dict[str, str]
+    changed: dict[str, int]
+
+    @property
+    def members(self) -> frozenset[str]:
+        """All members of the axes, and the supernet."""
+        return frozenset({*self.values.values(), self.method.supernet})
+
+    @property
+    def last(self) -> int:
+        """Index of the last layer that names the method or sets an axis."""
+        return max(self.named, *self.changed.values(), -1)
+
+    @property
+    def changes(self) -> str:
+        """The changed axes in words, for messages."""
+        return "".join(f" with {axis} = {self.values[axis]}" for axis in self.changed)
+
+    def defaults(self, index: int) -> list[Layer]:
+        """The defaults that go right below layer `index`; below all of them for -1."""
+        own = [value for axis, value in self.values.items() if self.changed.get(axis, self.named) == index]
+        layers = [Layer(name, DEFAULTS[name]) for name in own if name in DEFAULTS]
+        if index == self.named:
+            idle = [key for key in self.method.defaults if not used(key, self.members)]
+            values = {key: value for key, value in self.method.defaults.items() if key not in idle}
+            layers.append(Layer(f"method {self.method.name!r}", values))
+        return layers
+
+
+def resolve_axes(layers: Sequence[Layer]) -> Axes:
+    """The method and the axes that the layers name, later ones first.
+
+    Raises:
+        SettingsError: unknown names, or axes that do not go together.
+    """
+    named = max((i for i, layer in enumerate(layers) if "method" in layer.values), default=-1)
+    chosen = layers[named].values["method"] if named >= 0 else SearchSettings.model_fields["method"].default
+    method = get_method(str(chosen))
+    values = {axis: str(getattr(method, axis)) for axis in AXES}
+    changed = {}
+    for i, layer in enumerate(layers):
+        for axis in AXES:
+            if i >= named and axis in layer.values:
+                value = str(layer.values[axis])
+                if value not in AXES[axis]:
+                    raise SettingsError(f"{axis} ({layer.where}): {unknown('member', value, AXES[axis])}")
+                if value != values[axis]:
+                    values[axis], changed[axis] = value, i
+    _check(method, values)
+    return Axes(method, named, values, changed)
+
+
+def _check(method: Method, axes: dict[str, str]) -> None:
+    """Refuse axes that do not go together.
+
+    Raises:
+        SettingsError: with the reason.
+    """
+    update, relaxation, select = axes["update"], axes["relaxation"], axes["select"]
+    name = f"method {method.name!r}"
+    if method.supernet == "none":
+        for axis, value in axes.items():
+            if value != getattr(method, axis):
+                raise SettingsError(f"{axis} = {value}: {name} trains no supernet: choose another method")
+        return
+    if relaxation == "none" and update != "none":
+        raise SettingsError(
+            f"update = {update}: {name} has no alpha to move (relaxation = none): take a relaxation too, or method setn"
+        )
+    if relaxation == "none" and axes["weight_relaxation"] == "same":
+        raise SettingsError(
+            f"relaxation = none: {name} then has no weights to train at: take --weight-relaxation uniform"
+        )
+    if (update == "reinforce") != (relaxation == "cell"):
+        raise SettingsError(
+            f"update = {update} with relaxation = {relaxation}: whole cells (relaxation = cell) are what reinforce "
+            "draws, and nothing else does: take both, or neither"
+        )
+    if relaxation == "cell" and axes["weight_relaxation"] not in ("same", "uniform"):
+        raise SettingsError(
+            f"weight_relaxation = {axes['weight_relaxation']}: {name} has cells and no alpha: take same or uniform"
+        )
+    if select == "random":
+        raise SettingsError("select = random: that is method 'random', which trains no supernet")
+    if select == "perturbation" and relaxation != "softmax":
+        raise SettingsError(
+            f"select = perturbation: {name} has no mixture to take operations from (relaxation = {relaxation})"
+        )
+    if update == "none" and select == "argmax":
+        raise SettingsError(
+            "select = argmax with update = none: alpha does not move and prefers nothing: take another selection"
+        )
+
+
+def members(settings: SearchSettings) -> frozenset[str]:
+    """All members of the axes of resolved settings, and the supernet."""
+    axes = {axis: str(getattr(settings, axis)) for axis in AXES}
+    return Axes(get_method(settings.method), -1, axes, {}).members
+
+
+def used_by(key: str) -> list[str]:
+    """Which members of the axes use a setting; none: all do."""
+    extra = SearchSettings.model_fields[key].json_schema_extra
+    assert isinstance(extra, dict)
+    users = extra["used_by"]
+    assert isinstance(users, list)
+    return [str(user) for user in users]
+
+
+def used(key: str, names: frozenset[str]) -> bool:
+    """Whether one of the members `names` uses the setting."""
+    return not used_by(key) or not names.isdisjoint(used_by(key))

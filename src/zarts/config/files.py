@@ -1,0 +1,70 @@
+"""Where settings come from: presets, configuration files, options."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from zarts.errors import SettingsError, unknown
+
+__all__ = ["Layer", "config_layer", "preset_layer", "preset_names", "preset_summary"]
+
+
+@dataclass(frozen=True)
+class Layer:
+    """Some settings, and where they come from (for messages): `preset 'quick'`, `options`."""
+
+    where: str
+    values: Mapping[str, Any]
+
+
+def preset_names() -> list[str]:
+    """All presets that come with the package."""
+    files = resources.files("zarts") / "presets"
+    return sorted(f.name.removesuffix(".yaml") for f in files.iterdir() if f.name.endswith(".yaml"))
+
+
+def preset_summary(name: str) -> str:
+    """The first line of a preset's file, which is a comment that says what it is."""
+    text = (resources.files("zarts") / "presets" / f"{name}.yaml").read_text(encoding="utf-8")
+    return text.splitlines()[0].lstrip("# ")
+
+
+def preset_layer(name: str, command: str) -> Layer:
+    """The part of preset `name` that is for `command` (`search` or `retrain`).
+
+    Raises:
+        SettingsError: there is no such preset.
+    """
+    if name not in preset_names():
+        raise SettingsError(unknown("preset", name, preset_names()))
+    text = (resources.files("zarts") / "presets" / f"{name}.yaml").read_text(encoding="utf-8")
+    return Layer(f"preset {name!r}", _section(yaml.safe_load(text), command, f"preset {name!r}"))
+
+
+def config_layer(path: Path, command: str) -> Layer:
+    """Settings of a YAML file: a mapping, or one with the sections `search` and `retrain`.
+
+    Raises:
+        SettingsError: the file cannot be read or is not such a mapping.
+    """
+    try:
+        data = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        raise SettingsError(f"{path}: cannot read settings ({' '.join(str(error).split())})") from error
+    return Layer(str(path), _section(data, command, str(path)))
+
+
+def _section(data: Any, command: str, where: str) -> Mapping[str, Any]:
+    if isinstance(data, dict) and data and set(data) <= {"search", "retrain"}:
+        data = data.get(command)
+    if data is None:
+        return {}
+    if not isinstance(data, dict) or not all(isinstance(key, str) for key in data):
+        raise SettingsError(f"{where}: expected lines `setting: value`, got {type(data).__name__}")
+    return data

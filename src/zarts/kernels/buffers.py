@@ -1,0 +1,63 @@
+"""Memory of tensors that are gone, kept for the next ones: the system clears every page that it hands out anew."""
+
+from __future__ import annotations
+
+import ctypes
+import math
+import weakref
+from collections import deque
+from collections.abc import Sequence
+from threading import Lock
+
+import torch
+from torch import Tensor
+
+__all__ = ["BUFFERS", "Buffers"]
+
+_SMALL = 1 << 16  # bytes up to which the C library has a block at hand
+_LOOSE = 2  # a block may be so many times as large as what is asked for
+
+
+class Buffers:
+    """Blocks of memory of the CPU, which come back when the last tensor that uses them is gone.
+
+    Blocks that wait and blocks in use are together never more than were in use at once.
+    """
+
+    def __init__(self) -> None:
+        self._lock = Lock()
+        self._back: deque[Tensor] = deque()  # filled without the lock: Python may collect garbage at any time
+        self._waiting: list[Tensor] = []
+        self._used = self._limit = 0  # bytes
+
+    def empty(self, shape: Sequence[int], dtype: torch.dtype) -> Tensor:
+        """A dense tensor with any values.
+
+        Args:
+            shape: its shape.
+            dtype: type of its numbers.
+        """
+        length = math.prod(shape) * dtype.itemsize
+        if length <= _SMALL:
+            return torch.empty(tuple(shape), dtype=dtype)
+        with self._lock:
+            block = self._take(length)
+        memory = (ctypes.c_char * length).from_address(block.data_ptr())
+        weakref.finalize(memory, self._back.append, block).atexit = False
+        return torch.frombuffer(memory, dtype=dtype).view(tuple(shape))  # its storage owns `memory`
+
+    def _take(self, length: int) -> Tensor:
+        while self._back:
+            self._waiting.append(self._back.popleft())
+            self._used -= self._waiting[-1].nbytes
+        sizes = {block.nbytes: index for index, block in enumerate(self._waiting)}
+        fitting = [size for size in sizes if length <= size <= _LOOSE * length]
+        block = self._waiting.pop(sizes[min(fitting)]) if fitting else torch.empty(length, dtype=torch.uint8)
+        self._used += block.nbytes
+        self._limit = max(self._limit, self._used)
+        while self._used + sum(waiting.nbytes for waiting in self._waiting) > self._limit:
+            del self._waiting[0]
+        return block
+
+
+BUFFERS = Buffers()

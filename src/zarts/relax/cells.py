@@ -1,0 +1,35 @@
+"""Cells drawn at random, as operation weights."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from zarts.relax.gumbel import gumbel_noise
+from zarts.relax.moment import Moment
+from zarts.spaces import Genotype, Space
+
+__all__ = ["sample_cell", "uniform"]
+
+
+def uniform(alpha: Mapping[str, Float[Tensor, "_ _"]], moment: Moment) -> dict[str, Float[Tensor, "_ _"]]:
+    """A cell drawn uniformly, whatever alpha: its operations have weight 1, all others 0.
+
+    Source: Li and Talwalkar, random search with weight sharing (UAI 2019), section 3.2.
+    """
+    drawn = moment.space.one_hot(moment.space.random(moment.generator))
+    return {kind: drawn[kind].to(matrix) for kind, matrix in alpha.items()}
+
+
+def sample_cell(space: Space, alpha: Float[Tensor, " d"], generator: torch.Generator) -> Genotype:
+    """A cell whose operations are drawn by softmax(alpha).
+
+    Where a node keeps some of its edges only, `none` left aside, an edge is kept in proportion to the probability of
+    its other operations; with alpha 0 this is `Space.random`. Both follow from the strongest of log softmax(alpha)
+    plus Gumbel noise.
+    """
+    logits = {kind: matrix.log_softmax(-1) for kind, matrix in space.split(alpha.detach().cpu()).items()}
+    return space.derive({kind: matrix + gumbel_noise(matrix, generator) for kind, matrix in logits.items()})

@@ -1,0 +1,51 @@
+"""One operation an edge, drawn with Gumbel noise: GDAS."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+from torch.nn import functional
+
+from zarts.relax.moment import Moment
+
+__all__ = ["gumbel", "gumbel_noise"]
+
+
+def gumbel_noise(like: Float[Tensor, "_ _"], generator: torch.Generator) -> Float[Tensor, "_ _"]:
+    """Draws from the standard Gumbel distribution, -log(E) with E exponential; shape, dtype and device of `like`."""
+    exponential = torch.empty(like.shape, dtype=like.dtype).exponential_(generator=generator)
+    return -exponential.clamp_min(torch.finfo(like.dtype).tiny).log().to(like.device)
+
+
+def gumbel(
+    alpha: Mapping[str, Float[Tensor, "_ _"]],
+    moment: Moment,
+    *,
+    temperature: float = 10.0,
+    temperature_min: float = 0.1,
+) -> dict[str, Float[Tensor, "_ _"]]:
+    """One operation of each edge, drawn by softmax(alpha), with the gradient of the soft draw (straight-through).
+
+    With g from the Gumbel distribution and p = softmax((log softmax(alpha) + g) / tau), the weights are the one-hot
+    vector h of the largest p, and their gradient in alpha is that of p: h - stop(p) + p.
+
+    Args:
+        alpha: cell type to a matrix `(edges, ops)`.
+        moment: g is drawn from its generator; tau falls linearly with its progress.
+        temperature: tau in the first epoch.
+        temperature_min: tau in the last one.
+
+    Source: Dong and Yang, GDAS (CVPR 2019), section 3.2; temperatures: its released code.
+    Differs: where a gradient in alpha is asked for, all operations run, and each has its exact gradient; the released
+        code runs the drawn one alone and puts the plain sum of the other weights in the place of their operations.
+    """
+    tau = temperature + (temperature_min - temperature) * moment.progress
+    weights = {}
+    for kind, matrix in alpha.items():
+        soft = ((matrix.log_softmax(-1) + gumbel_noise(matrix, moment.generator)) / tau).softmax(-1)
+        hard = functional.one_hot(soft.argmax(-1), soft.shape[-1]).to(soft)
+        weights[kind] = hard - soft.detach() + soft if soft.requires_grad else hard
+    return weights

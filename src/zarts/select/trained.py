@@ -1,0 +1,45 @@
+"""What a selection sees of a search, and what it hands back."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from zarts.relax import Matrices
+from zarts.spaces import Genotype, Space
+
+__all__ = ["Selected", "Trained"]
+
+
+@dataclass(frozen=True)
+class Trained:
+    """What a search has learnt.
+
+    Args:
+        space: where a genotype is to be chosen.
+        strengths: softmax(alpha), by cell type.
+        generator: what a selection draws from, on the CPU.
+        sample: a cell drawn from what has been learnt.
+        judge: operation weights `(n, d)`, flat as alpha, to n losses, or shares of wrong answers, on the same
+            validation images for all.
+        tune: trains the shared weights further at such operation weights, for so many steps.
+    """
+
+    space: Space
+    strengths: Matrices
+    generator: torch.Generator
+    sample: Callable[[Space, torch.Generator], Genotype]
+    judge: Callable[[Tensor], Tensor]
+    tune: Callable[[Tensor, int], None]
+
+
+@dataclass(frozen=True)
+class Selected:
+    """A genotype, and how it was chosen, as plain data for the log."""
+
+    genotype: Genotype
+    info: Mapping[str, Any] = field(default_factory=dict)

@@ -1,0 +1,53 @@
+"""alpha that nobody moves."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from jaxtyping import Float
+from torch import Tensor
+from typing_extensions import override
+
+from zarts.bilevel import Batch, Bilevel
+from zarts.updates.base import AlphaUpdate
+
+__all__ = ["FixedAlpha"]
+
+
+class FixedAlpha(AlphaUpdate):
+    """Stays where it is: only the weights are trained.
+
+    Args:
+        alpha: where.
+    """
+
+    def __init__(self, alpha: Float[Tensor, " d"]) -> None:
+        self._alpha = alpha
+
+    @property
+    @override
+    def alpha(self) -> Float[Tensor, " d"]:
+        return self._alpha
+
+    @property
+    @override
+    def train_batches(self) -> int:
+        return 0
+
+    @override
+    def step(self, problem: Bilevel, train_batches: Sequence[Batch], val_batches: Sequence[Batch]) -> dict[str, Any]:
+        """No move."""
+        return {"losses": [], "move_norm": 0.0}
+
+    @override
+    def anneal(self, progress: float) -> None:
+        """Nothing changes."""
+
+    @override
+    def state_dict(self) -> dict[str, Any]:
+        return {}
+
+    @override
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """There is no state."""
