@@ -11,7 +11,8 @@
 #include <array>
 
 #include "average.hpp"
-#include "block.hpp"
+#include "norm.hpp"
+#include "rows.hpp"
 #include "winograd.hpp"
 
 namespace zarts {
@@ -51,15 +52,16 @@ struct Term {
 };
 
 // Reads the description, an array of integers and addresses: batch, height, width, nodes, training, threads; addresses
-// of the tape, the weights, the input, the output, and the gradients of the output, the weights (or 0) and the input;
-// for each node that edges leave whether the output depends on the next node, four addresses for the 3×3 convolutions and for the 1×1 convolutions, then for each
-// of its edges the places of the weights of the operations, in the order of `Op`.
+// of the tape, the weights, the input, the output, the gradients of the output, the weights (or 0) and the input, and
+// of room for as many nodes as edges leave; for each of those whether the output depends on the node behind it, four
+// addresses for its 3×3 convolutions and for its 1×1 convolutions, then for each of its edges the places of the weights
+// of the operations, in the order of `Op`.
 class Cell {
   public:
     explicit Cell(const Int* at)
         : batch(at[0]), height(at[1]), width(at[2]), nodes(at[3]), training(at[4]), threads(at[5]), tiling(height, width) {
         at += 6;
-        for (Real** field : {&tape, &weights, &input, &output, &of_output, &of_weights, &of_input})
+        for (Real** field : {&tape, &weights, &input, &output, &of_output, &of_weights, &of_input, &spare})
             *field = reinterpret_cast<Real*>(*at++);
         size = batch * tiling.image();
         taken = tape;
@@ -72,7 +74,6 @@ class Cell {
     Int length() const { return taken - tape; }
 
     void forward() const {
-        prefer_large_pages(tape, taken);
         for (Int source = 0; source < nodes; ++source) {
             convolve(source);
             if (pools[source]) pool(source);
@@ -82,9 +83,8 @@ class Cell {
 
     // The gradient of a node is complete when the edges that leave it are done with.
     void backward() const {
-        std::vector<Array> inner(nodes - 1, Array(size));
         std::vector<Real*> gradients = {of_input};
-        for (Array& node : inner) gradients.push_back(node.data());
+        for (Int node = 1; node < nodes; ++node) gradients.push_back(spare + (node - 1) * size);
         gradients.push_back(of_output);
         for (Int source = nodes - 1; source >= 0; --source) {
             pass_on(source, gradients);
@@ -96,7 +96,7 @@ class Cell {
     Int batch, height, width, nodes, training, threads;
     Tiling tiling;
     Int size;  // of a node, all images
-    Real *tape, *weights, *input, *output, *of_output, *of_weights, *of_input, *taken;
+    Real *tape, *weights, *input, *output, *of_output, *of_weights, *of_input, *spare, *taken;
     std::vector<Real*> states, pools;  // of each node that edges leave: itself, its average pool or null
     std::vector<Int> needed;           // whether the output depends on node i + 1
     std::vector<std::array<Stack, 2>> stacks;
@@ -276,13 +276,13 @@ class Cell {
         }
         combine(gradients[source], skips);
         if (averages.empty()) return;
-        Array of_pool(size);
-        combine(of_pool.data(), averages);
+        Real* of_pool = spare + (nodes - 1) * size;
+        combine(of_pool, averages);
         share(threads, batch, [&](Int, Int begin, Int end) {
             Average average(height, width);
             Array row(tiling.line());
             for (Int n = begin; n < end; ++n) {
-                Real *from = &of_pool[n * tiling.image()], *to = gradients[source] + n * tiling.image();
+                Real *from = of_pool + n * tiling.image(), *to = gradients[source] + n * tiling.image();
                 for (Int y = 0; y < height; ++y) average.divide(from + y * tiling.line(), from + y * tiling.line(), y, 1);
                 for (Int y = 0; y < height; ++y, to += tiling.line()) {
                     average.sum(row.data(), from, y);

@@ -10,10 +10,6 @@
 #include <thread>
 #include <vector>
 
-#if defined(__linux__)
-#include <sys/mman.h>
-#endif
-
 namespace zarts {
 
 using Int = int64_t;
@@ -69,17 +65,6 @@ struct Aligned {
 template <typename T>
 using ArrayOf = std::vector<T, Aligned<T>>;
 using Array = ArrayOf<Real>;
-
-// Asks for large pages, which are there several times sooner than as many small ones.
-inline void prefer_large_pages(void* begin, void* end) {
-#if defined(__linux__) && defined(MADV_HUGEPAGE)
-    constexpr uintptr_t kPage = 1 << 21;
-    const uintptr_t first = (reinterpret_cast<uintptr_t>(begin) + kPage - 1) / kPage * kPage, last = reinterpret_cast<uintptr_t>(end);
-    if (last >= first + kPage) madvise(reinterpret_cast<void*>(first), (last - first) / kPage * kPage, MADV_HUGEPAGE);
-#else
-    (void)begin, (void)end;
-#endif
-}
 
 // Shares the images out over threads: work(thread, first image, behind the last).
 template <typename Work>
