@@ -11,7 +11,8 @@
 #include <array>
 
 #include "average.hpp"
-#include "block.hpp"
+#include "norm.hpp"
+#include "rows.hpp"
 #include "winograd.hpp"
 
 namespace zarts {
@@ -19,7 +20,8 @@ namespace zarts {
 enum Op : Int { kThree, kOne, kSkip, kPool, kOps };  // kThree, kOne: the convolutions
 
 constexpr Int kAtOnce = kChannels < 64 ? 48 : 24;  // tiles, so that they stay in the second-level cache
-constexpr Int kFlush = 512;                        // tiles whose gradients are summed in single precision
+constexpr int kTogether = kChannels % (4 * kLanes) == 0 ? 4 : kChannels % (2 * kLanes) == 0 ? 2 : 1;  // vectors
+constexpr Int kFlush = 128;                        // tiles whose gradients are summed in single precision
 
 // The convolutions of one size on the edges that leave a node, one after another.
 struct Stack {
@@ -50,15 +52,16 @@ struct Term {
 };
 
 // Reads the description, an array of integers and addresses: batch, height, width, nodes, training, threads; addresses
-// of the tape, the weights, the input, the output, and the gradients of the output, the weights (or 0) and the input;
-// for each node that edges leave whether the output depends on the next node, four addresses for the 3×3 convolutions and for the 1×1 convolutions, then for each
-// of its edges the places of the weights of the operations, in the order of `Op`.
+// of the tape, the weights, the input, the output, the gradients of the output, the weights (or 0) and the input, and
+// of room for as many nodes as edges leave; for each of those whether the output depends on the node behind it, four
+// addresses for its 3×3 convolutions and for its 1×1 convolutions, then for each of its edges the places of the weights
+// of the operations, in the order of `Op`.
 class Cell {
   public:
     explicit Cell(const Int* at)
         : batch(at[0]), height(at[1]), width(at[2]), nodes(at[3]), training(at[4]), threads(at[5]), tiling(height, width) {
         at += 6;
-        for (Real** field : {&tape, &weights, &input, &output, &of_output, &of_weights, &of_input})
+        for (Real** field : {&tape, &weights, &input, &output, &of_output, &of_weights, &of_input, &spare})
             *field = reinterpret_cast<Real*>(*at++);
         size = batch * tiling.image();
         taken = tape;
@@ -71,7 +74,6 @@ class Cell {
     Int length() const { return taken - tape; }
 
     void forward() const {
-        prefer_large_pages(tape, taken);
         for (Int source = 0; source < nodes; ++source) {
             convolve(source);
             if (pools[source]) pool(source);
@@ -81,9 +83,8 @@ class Cell {
 
     // The gradient of a node is complete when the edges that leave it are done with.
     void backward() const {
-        std::vector<Array> inner(nodes - 1, Array(size));
         std::vector<Real*> gradients = {of_input};
-        for (Array& node : inner) gradients.push_back(node.data());
+        for (Int node = 1; node < nodes; ++node) gradients.push_back(spare + (node - 1) * size);
         gradients.push_back(of_output);
         for (Int source = nodes - 1; source >= 0; --source) {
             pass_on(source, gradients);
@@ -95,7 +96,7 @@ class Cell {
     Int batch, height, width, nodes, training, threads;
     Tiling tiling;
     Int size;  // of a node, all images
-    Real *tape, *weights, *input, *output, *of_output, *of_weights, *of_input, *taken;
+    Real *tape, *weights, *input, *output, *of_output, *of_weights, *of_input, *spare, *taken;
     std::vector<Real*> states, pools;  // of each node that edges leave: itself, its average pool or null
     std::vector<Int> needed;           // whether the output depends on node i + 1
     std::vector<std::array<Stack, 2>> stacks;
@@ -158,7 +159,7 @@ class Cell {
 
       private:
         Int start(Int row) const {
-            return row / cell.tiling.rows * cell.tiling.image() + 2 * (row % cell.tiling.rows) * cell.tiling.line();
+            return row / cell.tiling.rows * cell.tiling.image() + kTile * (row % cell.tiling.rows) * cell.tiling.line();
         }
     };
     Int span() const { return std::max<Int>(1, kAtOnce / tiling.columns); }
@@ -181,14 +182,14 @@ class Cell {
         const Real* x = states[source];
         share(threads, batch, [&](Int thread, Int begin, Int end) {
             Tiles v(span() * tiling.columns), m(span() * tiling.columns);
-            Array rectified(span() * 2 * tiling.line());
+            Array rectified(span() * kTile * tiling.line()), band(tiling.band());
             each_chunk(begin, end, [&](const Chunk& chunk) {
                 const Int offset = chunk.offset(), pixels = chunk.pixels();
                 const auto done = [&](Run& run) {
                     if (training) run.sums.add(thread, run.z() + offset, run.z() + offset, pixels);
                 };
                 if (!threes.empty())
-                    chunk.each_row([&](Int image, Int row, Int tile) { enter(v.point(0) + tile, v.step, x + image, tiling, row); });
+                    chunk.each_row([&](Int image, Int row, Int tile) { enter(v.point(0) + tile, v.step, band, x + image, tiling, row); });
                 for (Run& run : threes) {
                     for (Int p = 0; p < kPoints; ++p) multiply(m.point(p), v.point(p), &run.matrix[p * kSquare], chunk.tiles());
                     chunk.each_row([&](Int image, Int row, Int tile) { leave(run.z() + image, m.point(0) + tile, m.step, tiling, row); });
@@ -240,16 +241,19 @@ class Cell {
         return terms;
     }
     void combine(Real* to, const std::vector<Term>& terms) const {
+        Array shift(kChannels);
+        for (const Term& term : terms)
+            for (Int c = 0; c < kChannels; ++c) shift[c] += term.by.shift[c];
         share(threads, batch, [&](Int, Int begin, Int end) {
-            for (Int at = begin * tiling.image(); at < end * tiling.image(); at += tiling.line())
-                for (Int c = 0; c < kChannels; c += kLanes) {
-                    Vec shift = {};
-                    for (const Term& term : terms) shift += load(&term.by.shift[c]);
-                    for (Int p = at + c; p < at + tiling.line(); p += kChannels) {
-                        Vec sum = shift;
-                        for (const Term& term : terms) sum += load(term.from + p) * load(&term.by.scale[c]);
-                        store(to + p, sum);
-                    }
+            for (Int p = begin * tiling.image(); p < end * tiling.image(); p += kChannels)
+                for (Int c = 0; c < kChannels; c += kTogether * kLanes) {
+                    Vec sum[kTogether];
+                    for (int i = 0; i < kTogether; ++i) sum[i] = load(&shift[c + i * kLanes]);
+                    for (const Term& term : terms)
+#pragma GCC unroll 4
+                        for (int i = 0; i < kTogether; ++i)
+                            sum[i] += load(term.from + p + c + i * kLanes) * load(&term.by.scale[c + i * kLanes]);
+                    for (int i = 0; i < kTogether; ++i) store(to + p + c + i * kLanes, sum[i]);
                 }
         });
     }
@@ -272,13 +276,13 @@ class Cell {
         }
         combine(gradients[source], skips);
         if (averages.empty()) return;
-        Array of_pool(size);
-        combine(of_pool.data(), averages);
+        Real* of_pool = spare + (nodes - 1) * size;
+        combine(of_pool, averages);
         share(threads, batch, [&](Int, Int begin, Int end) {
             Average average(height, width);
             Array row(tiling.line());
             for (Int n = begin; n < end; ++n) {
-                Real *from = &of_pool[n * tiling.image()], *to = gradients[source] + n * tiling.image();
+                Real *from = of_pool + n * tiling.image(), *to = gradients[source] + n * tiling.image();
                 for (Int y = 0; y < height; ++y) average.divide(from + y * tiling.line(), from + y * tiling.line(), y, 1);
                 for (Int y = 0; y < height; ++y, to += tiling.line()) {
                     average.sum(row.data(), from, y);
@@ -304,31 +308,35 @@ class Cell {
         std::vector<NormGradient> of_threes, of_ones;
         for (const Run& run : threes) of_threes.push_back(norm_gradient(run, gradients));
         for (const Run& run : ones) of_ones.push_back(norm_gradient(run, gradients));
-        const Int length = (threes.size() * kPoints + ones.size()) * kSquare;
+        const Int points = threes.size() * kPoints * kSquare, taps_ = threes.size() * kTaps * kSquare;
+        const Int length = taps_ + ones.size() * kSquare;  // (tap, in, out) of each
         ArrayOf<double> totals(std::max<Int>(1, threads) * length, 0.0);
         const Real* x = states[source];
         share(threads, batch, [&](Int thread, Int begin, Int end) {
             Tiles v(span() * tiling.columns), m(span() * tiling.columns), dv(span() * tiling.columns);
-            Array rectified(span() * 2 * tiling.line()), dz(rectified.size()), of_rectified(rectified.size()), sums(length);
+            Array band(tiling.band()), rectified(span() * kTile * tiling.line()), dz(rectified.size()), of_rectified(rectified.size());
+            Array sums(points + ones.size() * kSquare);
             double* total = &totals[thread * length];
             Int summed = 0;
             const auto flush = [&] {
-                for (Int i = 0; i < length; ++i) total[i] += sums[i], sums[i] = 0;
+                for (size_t i = 0; i < threes.size(); ++i)
+                    kernel_gradient(total + i * kTaps * kSquare, &sums[i * kPoints * kSquare]);
+                for (Int i = taps_; i < length; ++i) total[i] += sums[points - taps_ + i];
+                std::fill(sums.begin(), sums.end(), Real(0));
                 summed = 0;
             };
             each_chunk(begin, end, [&](const Chunk& chunk) {
                 const Int offset = chunk.offset(), pixels = chunk.pixels();
                 Real* of_matrix = sums.data();
                 if (!threes.empty())
-                    chunk.each_row([&](Int image, Int row, Int tile) { enter(v.point(0) + tile, v.step, x + image, tiling, row); });
+                    chunk.each_row([&](Int image, Int row, Int tile) { enter(v.point(0) + tile, v.step, band, x + image, tiling, row); });
                 for (size_t index = 0; index < threes.size(); ++index, of_matrix += kPoints * kSquare) {
                     const Run& run = threes[index];
                     const NormGradient& by = of_threes[index];
                     chunk.each_row([&](Int image, Int row, Int tile) {
-                        const Real *g = gradients[run.edge->target] + image, *z = run.z() + image;
-                        enter_back(m.point(0) + tile, m.step, [&](Int at, Int c) {
-                            return load(g + at) * load(&by.of_g[c]) + load(z + at) * load(&by.of_z[c]) + load(&by.rest[c]);
-                        }, tiling, row);
+                        const Int at = image + row * kTile * tiling.line();
+                        by.apply(dz.data(), gradients[run.edge->target] + at, run.z() + at, tiling.pixels(row));
+                        enter_back(m.point(0) + tile, m.step, dz.data(), tiling, row);
                     });
                     for (Int p = 0; p < kPoints; ++p) {
                         outer(of_matrix + p * kSquare, v.point(p), m.point(p), chunk.tiles());
@@ -338,7 +346,7 @@ class Cell {
                 }
                 if (!threes.empty())
                     chunk.each_row([&](Int image, Int row, Int tile) {
-                        leave_back(gradients[source] + image, x + image, dv.point(0) + tile, dv.step, tiling, row);
+                        leave_back(gradients[source] + image, band, x + image, dv.point(0) + tile, dv.step, tiling, row);
                     });
                 if (!ones.empty()) rectify(rectified.data(), x + offset, pixels);
                 for (size_t index = 0; index < ones.size(); ++index, of_matrix += kSquare) {
@@ -355,13 +363,11 @@ class Cell {
         });
         for (size_t at = length; at < totals.size(); ++at) totals[at % length] += totals[at];
         const double* total = totals.data();
-        for (const Run& run : threes) {
-            kernel_gradient(of_weight(run), total);
-            total += kPoints * kSquare;
-        }
-        for (const Run& run : ones)
-            for (Int i = 0; i < kChannels; ++i)
-                for (Int o = 0; o < kChannels; ++o) of_weight(run)[o * kChannels + i] = *total++;
+        for (const std::vector<Run>* runs : {&threes, &ones})
+            for (const Run& run : *runs)
+                for (Int tap = 0; tap < taps(run.op); ++tap)
+                    for (Int i = 0; i < kChannels; ++i)
+                        for (Int o = 0; o < kChannels; ++o) of_weight(run)[(o * kChannels + i) * taps(run.op) + tap] = *total++;
     }
     Real* of_weight(const Run& run) const {
         return stacks[run.edge->source][run.op].of_weight + slot(*run.edge) * taps(run.op) * kSquare;

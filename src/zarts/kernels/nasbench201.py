@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from ctypes import c_int64
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -11,8 +10,9 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from zarts.kernels.buffers import BUFFERS
 from zarts.kernels.build import compiled
-from zarts.kernels.calls import threads_for
+from zarts.kernels.calls import addresses, call, dense, threads_for
 
 __all__ = ["DENSE_OPS", "Convolutions", "DenseCell", "dense_cell"]
 
@@ -92,27 +92,28 @@ class _DenseCell(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx: Any, cell: DenseCell, weights: Tensor, x: Tensor, *parameters: Tensor) -> Tensor:
-        dense = x.contiguous(memory_format=torch.channels_last)
-        output = torch.empty_like(dense)
-        call = _Call(cell, dense, weights.contiguous(), {})
-        tape = dense.new_empty(call.run(0))
-        call.run(1, tape, output)
+        features = dense(x)
+        kernel = _Call(cell, features, weights.contiguous(), {})
+        tape, output = BUFFERS.empty([kernel.run(0)], x.dtype), _like(features)
+        kernel.run(1, tape, output)
         ctx.save_for_backward(weights, x, tape, *parameters)
         ctx.cell = cell
-        return output
+        return output.permute(0, 3, 1, 2)
 
     @staticmethod
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
         weights, x, tape, *parameters = ctx.saved_tensors
         if torch.is_grad_enabled():
             return None, *_differentiable(ctx.cell, weights, x, parameters, gradient)
-        dense, gradient = (t.contiguous(memory_format=torch.channels_last) for t in (x, gradient))
-        of_x = torch.empty_like(dense)
+        features, of_x = dense(x), _like(x)
+        spare = BUFFERS.empty([len(ctx.cell.places), *of_x.shape], x.dtype)
         of_weights = torch.zeros_like(weights, memory_format=torch.contiguous_format) if weights.requires_grad else None
         of_parameters = [torch.zeros_like(p, memory_format=torch.contiguous_format) for p in parameters]
-        call = _Call(ctx.cell, dense, weights.contiguous(), dict(zip(ctx.cell.running, of_parameters, strict=True)))
-        call.run(-1, tape, None, gradient, of_weights, of_x)
-        return None, of_weights, of_x, *of_parameters
+        kernel = _Call(
+            ctx.cell, features, weights.contiguous(), dict(zip(ctx.cell.running, of_parameters, strict=True))
+        )
+        kernel.run(-1, tape, None, dense(gradient), of_weights, of_x, spare)
+        return None, of_weights, of_x.permute(0, 3, 1, 2), *of_parameters
 
 
 def _differentiable(
@@ -138,21 +139,22 @@ class _Call:
         for node, (edges, convolutions) in enumerate(zip(cell.places, cell.convolutions, strict=True)):
             self._nodes.append(int(cell.read[node + 1]))
             for name in DENSE_OPS[:2]:
-                self._nodes += [*map(_address, convolutions[name]), _address(gradients.get((node, name)))]
+                self._nodes += addresses([*convolutions[name], gradients.get((node, name))])
             self._nodes += [place for edge in edges for place in edge]
 
     def run(self, direction: int, *arrays: Tensor | None) -> int:
         """Only measure the tape (0), forward (1: tape, output), or backward.
 
-        Backward (-1) takes the tape, None, and the gradients of output, weights (None: not wanted) and input.
+        Backward (-1) takes the tape, None, gradients of output, weights (None: not wanted) and input, and spare room.
         """
         batch, _, height, width = self._x.shape
         header = [batch, height, width, len(self._cell.places), int(self._cell.training), threads_for(self._x.numel())]
-        tape, output, *gradients = [*map(_address, arrays), 0, 0, 0, 0, 0][:5]
-        header += [tape, _address(self._weights), _address(self._x), output, *gradients]
-        values = [*header, *self._nodes]
-        return self._kernel((c_int64 * len(values))(*values), direction)
+        tape, *others = [*addresses(arrays), 0, 0, 0, 0, 0, 0][:6]
+        header += [tape, *addresses([self._weights, self._x]), *others]
+        return call(self._kernel, [*header, *self._nodes], direction)
 
 
-def _address(tensor: Tensor | None) -> int:
-    return 0 if tensor is None else tensor.data_ptr()
+def _like(x: Tensor) -> Float[Tensor, "batch height width channels"]:
+    """Room for dense features of that size."""
+    batch, channels, height, width = x.shape
+    return BUFFERS.empty([batch, height, width, channels], x.dtype)

@@ -10,10 +10,6 @@
 #include <thread>
 #include <vector>
 
-#if defined(__linux__)
-#include <sys/mman.h>
-#endif
-
 namespace zarts {
 
 using Int = int64_t;
@@ -78,17 +74,6 @@ template <typename T>
 using ArrayOf = std::vector<T, Aligned<T>>;
 using Array = ArrayOf<Real>;
 
-// Asks for large pages, which are there several times sooner than as many small ones.
-inline void prefer_large_pages(void* begin, void* end) {
-#if defined(__linux__) && defined(MADV_HUGEPAGE)
-    constexpr uintptr_t kPage = 1 << 21;
-    const uintptr_t first = (reinterpret_cast<uintptr_t>(begin) + kPage - 1) / kPage * kPage, last = reinterpret_cast<uintptr_t>(end);
-    if (last >= first + kPage) madvise(reinterpret_cast<void*>(first), (last - first) / kPage * kPage, MADV_HUGEPAGE);
-#else
-    (void)begin, (void)end;
-#endif
-}
-
 // Shares the images out over threads: work(thread, first image, behind the last).
 template <typename Work>
 void share(Int threads, Int images, const Work& work) {
@@ -103,14 +88,17 @@ void share(Int threads, Int images, const Work& work) {
 // Sums over pixels of a and of a·b, channel by channel.
 inline void moments(Real* first, Real* second, const Real* a, const Real* b, Int pixels) {
     for (Int c = 0; c < kChannels; c += kLanes) {
-        Vec one = {}, two = {};
-        for (Int p = 0; p < pixels; ++p) {
+        Vec one[4] = {}, two[4] = {};  // as many as hide the latency of an addition
+        const auto add = [&](int i, Int p) {
             const Vec value = load(a + p * kChannels + c);
-            one += value;
-            two += value * load(b + p * kChannels + c);
-        }
-        store(first + c, one);
-        store(second + c, two);
+            one[i] += value;
+            two[i] += value * load(b + p * kChannels + c);
+        };
+        Int p = 0;
+        for (; p + 4 <= pixels; p += 4) add(0, p), add(1, p + 1), add(2, p + 2), add(3, p + 3);
+        for (; p < pixels; ++p) add(0, p);
+        store(first + c, (one[0] + one[1]) + (one[2] + one[3]));
+        store(second + c, (two[0] + two[1]) + (two[2] + two[3]));
     }
 }
 

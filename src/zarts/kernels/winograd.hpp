@@ -1,23 +1,110 @@
-// 3×3 convolutions of stride 1 by tiles of 2×2 pixels: 16 products for each pair of channels instead of 36.
-//     Y = Aᵀ [G W Gᵀ ⊙ Bᵀ D B] A  for the 4×4 pixels D around a tile; summed over channels inside the brackets
-// Source: Lavin and Gray, Fast algorithms for convolutional neural networks (CVPR 2016), section 4.1: F(2×2, 3×3).
-// The gradients are those of this form: dV = (G W Gᵀ)ᵀ · A dY Aᵀ and dU = V · A dY Aᵀ, and back through B and G.
+// 3×3 convolutions of stride 1 by tiles of 4×4 pixels: 36 products for each pair of channels instead of 144.
+//     Y = Aᵀ [G W Gᵀ ⊙ Bᵀ D B] A  for the 6×6 pixels D around a tile; summed over channels inside the brackets
+// Source: Lavin and Gray, Fast algorithms for convolutional neural networks (CVPR 2016), section 4.3: F(4×4, 3×3).
+// The gradients are those of this form, with the same matrices transposed.
 #pragma once
 
 #include "vectors.hpp"
 
 namespace zarts {
 
-constexpr Int kPoints = 16, kTaps = 9, kSquare = kChannels * kChannels;
+constexpr int kTile = 4, kSide = kTile + 2, kPoints = kSide * kSide, kTaps = 9;
+constexpr Int kSquare = kChannels * kChannels;
 
-// Where the tiles of an image are.
+// The matrices, each on one line of a tile.
+struct EnterMatrix {  // Bᵀ
+    template <typename T>
+    static void apply(const T* d, T* v) {
+        const T even = d[4] - 4 * d[2], odd = d[3] - 4 * d[1], evens = d[4] - d[2], odds = 2 * (d[3] - d[1]);
+        v[0] = 4 * d[0] - 5 * d[2] + d[4], v[1] = even + odd, v[2] = even - odd;
+        v[3] = evens + odds, v[4] = evens - odds, v[5] = 4 * d[1] - 5 * d[3] + d[5];
+    }
+    template <typename T>
+    static void back(const T* v, T* d) {
+        const T near = v[1] + v[2], nears = v[1] - v[2], far = v[3] + v[4], fars = 2 * (v[3] - v[4]);
+        d[0] = 4 * v[0], d[1] = 4 * (v[5] - nears) - fars, d[2] = -5 * v[0] - 4 * near - far;
+        d[3] = nears + fars - 5 * v[5], d[4] = v[0] + near + far, d[5] = v[5];
+    }
+};
+struct LeaveMatrix {  // Aᵀ
+    template <typename T>
+    static void apply(const T* m, T* y) {
+        const T near = m[1] + m[2], nears = m[1] - m[2], far = m[3] + m[4], fars = m[3] - m[4];
+        y[0] = m[0] + near + far, y[1] = nears + 2 * fars, y[2] = near + 4 * far, y[3] = nears + 8 * fars + m[5];
+    }
+    template <typename T>
+    static void back(const T* y, T* m) {
+        const T even = y[0] + y[2], odd = y[1] + y[3], evens = y[0] + 4 * y[2], odds = 2 * y[1] + 8 * y[3];
+        m[0] = y[0], m[1] = even + odd, m[2] = even - odd, m[3] = evens + odds, m[4] = evens - odds, m[5] = y[3];
+    }
+};
+struct KernelMatrix {  // G
+    template <typename T>
+    static void apply(const T* w, T* u) {
+        const T near = (w[0] + w[2]) / -6, nears = w[1] / 6, far = w[0] / 24 + w[2] / 6, fars = w[1] / 12;
+        u[0] = w[0] / 4, u[1] = near - nears, u[2] = near + nears, u[3] = far + fars, u[4] = far - fars, u[5] = w[2];
+    }
+    template <typename T>
+    static void back(const T* u, T* w) {
+        const T near = (u[1] + u[2]) / 6, far = (u[3] + u[4]) / 6;
+        w[0] = u[0] / 4 - near + far / 4, w[1] = (u[2] - u[1]) / 6 + (u[3] - u[4]) / 12, w[2] = far - near + u[5];
+    }
+};
+
+// X -> M X Mᵀ of In×In to Out×Out vectors, where `line` is M on one line.
+template <int In, int Out, typename Line>
+inline void both_ways(const Vec (&x)[In][In], Vec (&out)[Out][Out], const Line& line) {
+    Vec tall[Out][In];
+#pragma GCC unroll 6
+    for (int l = 0; l < In; ++l) {
+        Vec column[In], result[Out];
+#pragma GCC unroll 6
+        for (int k = 0; k < In; ++k) column[k] = x[k][l];
+        line(column, result);
+#pragma GCC unroll 6
+        for (int k = 0; k < Out; ++k) tall[k][l] = result[k];
+    }
+#pragma GCC unroll 6
+    for (int k = 0; k < Out; ++k) line(tall[k], out[k]);
+}
+#define ZARTS_LINE(function) [](const Vec* from, Vec* to) { function(from, to); }
+
+// Square blocks of vectors from and to memory.
+template <int N>
+inline void load_block(Vec (&block)[N][N], const Real* from, Int row, Int column) {
+#pragma GCC unroll 6
+    for (int k = 0; k < N; ++k)
+#pragma GCC unroll 6
+        for (int l = 0; l < N; ++l) block[k][l] = load(from + k * row + l * column);
+}
+template <int N>
+inline void store_block(Real* to, const Vec (&block)[N][N], Int row, Int column) {
+#pragma GCC unroll 6
+    for (int k = 0; k < N; ++k)
+#pragma GCC unroll 6
+        for (int l = 0; l < N; ++l) store(to + k * row + l * column, block[k][l]);
+}
+
+// Where the tiles of an image are. A band is what a row of tiles sees, kSide rows with their borders.
 struct Tiling {
     Int height, width, rows, columns;
 
-    Tiling(Int height, Int width) : height(height), width(width), rows((height + 1) / 2), columns((width + 1) / 2) {}
+    Tiling(Int height, Int width)
+        : height(height), width(width), rows((height + kTile - 1) / kTile), columns((width + kTile - 1) / kTile) {}
     Int line() const { return width * kChannels; }
     Int image() const { return height * line(); }
-    bool has(Int y, Int x) const { return 0 <= y && y < height && 0 <= x && x < width; }
+    Int band_line() const { return (columns * kTile + 2) * kChannels; }
+    Int band() const { return kSide * band_line(); }
+    Int pixels(Int row) const { return std::min<Int>(kTile, height - row * kTile) * width; }
+
+    // visit(offset in the image, offset in the band) for the lines of the image in the band of a row of tiles.
+    template <typename Visit>
+    void each_line(Int row, const Visit& visit) const {
+        for (Int k = 0; k < kSide; ++k) {
+            const Int y = row * kTile - 1 + k;
+            if (0 <= y && y < height) visit(y * line(), k * band_line() + kChannels);
+        }
+    }
 };
 
 // (point, tile, channel) of some tiles; the points of a tile are in different sets of the cache.
@@ -27,157 +114,118 @@ class Tiles {
 
     const Int step;  // from point to point
     Real* point(Int p) { return values_.data() + p * step; }
-    void clear() { std::fill(values_.begin(), values_.end(), Real(0)); }
 
   private:
     Array values_;
 };
 
 // V = Bᵀ D B of a row of tiles of the rectified image.
-inline void enter(Real* v, Int step, const Real* image, const Tiling& t, Int row) {
+inline void enter(Real* v, Int step, Array& band, const Real* image, const Tiling& t, Int row) {
     const Vec zero = {};
-    const Real* rows[4];
-    for (Int k = 0; k < 4; ++k) rows[k] = t.has(2 * row - 1 + k, 0) ? image + (2 * row - 1 + k) * t.line() : nullptr;
-    for (Int c = 0; c < kChannels; c += kLanes) {
-        const auto column = [&](Int x, Vec* out) {
-            Vec d[4] = {};
-            if (0 <= x && x < t.width)
-#pragma GCC unroll 4
-                for (int k = 0; k < 4; ++k)
-                    if (rows[k]) {
-                        const Vec value = load(rows[k] + x * kChannels + c);
-                        d[k] = value < zero ? zero : value;  // a NaN stays one
-                    }
-            out[0] = d[0] - d[2], out[1] = d[1] + d[2], out[2] = d[2] - d[1], out[3] = d[1] - d[3];
-        };
-        Vec first[4], second[4];
-        column(-1, first), column(0, second);
-        for (Int tile = 0; tile < t.columns; ++tile) {
-            Vec third[4], fourth[4];
-            column(2 * tile + 1, third), column(2 * tile + 2, fourth);
-            Real* to = v + tile * kChannels + c;
-#pragma GCC unroll 4
-            for (int k = 0; k < 4; ++k, to += 4 * step) {
-                store(to, first[k] - third[k]);
-                store(to + step, second[k] + third[k]);
-                store(to + 2 * step, third[k] - second[k]);
-                store(to + 3 * step, second[k] - fourth[k]);
-                first[k] = third[k], second[k] = fourth[k];
-            }
+    if (row == 0 || row + 1 == t.rows) std::fill(band.begin(), band.end(), Real(0));  // lines outside the image
+    t.each_line(row, [&](Int from, Int to) {
+        for (Int p = 0; p < t.line(); p += kLanes) {
+            const Vec value = load(image + from + p);
+            store(&band[to + p], value < zero ? zero : value);  // a NaN stays one
         }
-    }
+    });
+    for (Int tile = 0; tile < t.columns * kChannels; tile += kChannels)
+        for (Int c = 0; c < kChannels; c += kLanes) {
+            Vec d[kSide][kSide], out[kSide][kSide];
+            load_block(d, &band[tile * kTile + c], t.band_line(), kChannels);
+            both_ways(d, out, ZARTS_LINE(EnterMatrix::apply));
+            store_block(v + tile + c, out, kSide * step, step);
+        }
 }
 
 // Y = Aᵀ M A into the image.
 inline void leave(Real* image, const Real* m, Int step, const Tiling& t, Int row) {
-    for (Int c = 0; c < kChannels; c += kLanes)
-        for (Int tile = 0; tile < t.columns; ++tile) {
-            const Real* from = m + tile * kChannels + c;
-            Vec upper[4], lower[4];
-#pragma GCC unroll 4
-            for (int l = 0; l < 4; ++l, from += step) {
-                const Vec one = load(from + 4 * step), two = load(from + 8 * step);
-                upper[l] = load(from) + one + two;
-                lower[l] = one - two - load(from + 12 * step);
-            }
-            Real* to = image + 2 * row * t.line() + 2 * tile * kChannels + c;
-            const bool right = 2 * tile + 1 < t.width;
-            store(to, upper[0] + upper[1] + upper[2]);
-            if (right) store(to + kChannels, upper[1] - upper[2] - upper[3]);
-            if (2 * row + 1 == t.height) continue;
-            store(to + t.line(), lower[0] + lower[1] + lower[2]);
-            if (right) store(to + t.line() + kChannels, lower[1] - lower[2] - lower[3]);
+    const Int height = std::min<Int>(kTile, t.height - row * kTile);
+    image += row * kTile * t.line();
+    for (Int tile = 0; tile < t.columns; ++tile) {
+        const Int width = std::min<Int>(kTile, t.width - tile * kTile);
+        for (Int c = 0; c < kChannels; c += kLanes) {
+            Vec in[kSide][kSide], y[kTile][kTile];
+            load_block(in, m + tile * kChannels + c, kSide * step, step);
+            both_ways(in, y, ZARTS_LINE(LeaveMatrix::apply));
+            Real* to = image + tile * kTile * kChannels + c;
+            if (height == kTile && width == kTile) store_block(to, y, t.line(), kChannels);
+            else
+                for (Int k = 0; k < height; ++k)
+                    for (Int l = 0; l < width; ++l) store(to + k * t.line() + l * kChannels, y[k][l]);
         }
-}
-
-// A dY Aᵀ of a row of tiles, where `gradient(offset in the image)` is dY.
-template <typename Gradient>
-inline void enter_back(Real* m, Int step, const Gradient& gradient, const Tiling& t, Int row) {
-    const Vec zero = {};
-    for (Int c = 0; c < kChannels; c += kLanes)
-        for (Int tile = 0; tile < t.columns; ++tile) {
-            const auto dy = [&](Int y, Int x) { return t.has(y, x) ? gradient(y * t.line() + x * kChannels + c, c) : zero; };
-            Real* to = m + tile * kChannels + c;
-            const Vec a = dy(2 * row, 2 * tile), b = dy(2 * row, 2 * tile + 1);
-            const Vec d = dy(2 * row + 1, 2 * tile), e = dy(2 * row + 1, 2 * tile + 1);
-            const auto put = [&](Vec left, Vec right) {
-                store(to, left), store(to + step, left + right), store(to + 2 * step, left - right), store(to + 3 * step, -right);
-                to += 4 * step;
-            };
-            put(a, b), put(a + d, b + e), put(a - d, b - e), put(-d, -e);
-        }
-}
-
-// B dV Bᵀ of a row of tiles, added to the gradient of the image where the image is positive.
-inline void leave_back(Real* of_image, const Real* image, const Real* dv, Int step, const Tiling& t, Int row) {
-    const Vec zero = {};
-    for (Int c = 0; c < kChannels; c += kLanes) {
-        const auto add = [&](Int x, const Vec* column) {
-#pragma GCC unroll 4
-            for (int k = 0; k < 4; ++k)
-                if (t.has(2 * row - 1 + k, x)) {
-                    const Int at = (2 * row - 1 + k) * t.line() + x * kChannels + c;
-                    store(of_image + at, load(of_image + at) + (load(image + at) > zero ? column[k] : zero));
-                }
-        };
-        Vec first[4] = {}, second[4] = {};  // of the two columns that the tile shares with the one before
-        for (Int tile = 0; tile < t.columns; ++tile) {
-            const Real* from = dv + tile * kChannels + c;
-            Vec across[4][4];
-#pragma GCC unroll 4
-            for (int k = 0; k < 4; ++k, from += 4 * step) {
-                const Vec one = load(from + step), two = load(from + 2 * step), difference = one - two, sum = one + two;
-                const Vec zeroth = load(from), three = load(from + 3 * step);
-                across[k][0] = zeroth, across[k][1] = difference + three, across[k][2] = sum - zeroth, across[k][3] = -three;
-            }
-            Vec columns[4][4];
-#pragma GCC unroll 4
-            for (int l = 0; l < 4; ++l) {
-                columns[l][0] = across[0][l];
-                columns[l][1] = across[1][l] - across[2][l] + across[3][l];
-                columns[l][2] = across[1][l] + across[2][l] - across[0][l];
-                columns[l][3] = -across[3][l];
-            }
-#pragma GCC unroll 4
-            for (int k = 0; k < 4; ++k) first[k] += columns[0][k], second[k] += columns[1][k];
-            add(2 * tile - 1, first), add(2 * tile, second);
-#pragma GCC unroll 4
-            for (int k = 0; k < 4; ++k) first[k] = columns[2][k], second[k] = columns[3][k];
-        }
-        add(2 * t.columns - 1, first);
     }
 }
 
-// G W Gᵀ of an (out, in, 3, 3) kernel as (point, in, out), or (point, out, in).
-inline Array kernel_points(const Real* weight, bool back) {
-    Array points(kPoints * kSquare);
-    const auto lengthen = [](Real a, Real b, Real c, Real* out, Int step) {
-        const Real half = (a + c) / 2, middle = b / 2;
-        out[0] = a, out[step] = half + middle, out[2 * step] = half - middle, out[3 * step] = c;
-    };
-    for (Int o = 0; o < kChannels; ++o)
-        for (Int i = 0; i < kChannels; ++i, weight += kTaps) {
-            Real tall[12];
-            for (int x = 0; x < 3; ++x) lengthen(weight[x], weight[3 + x], weight[6 + x], tall + x, 3);
-            Real* to = points.data() + (back ? o * kChannels + i : i * kChannels + o);
-            for (int k = 0; k < 4; ++k, to += 4 * kSquare) lengthen(tall[3 * k], tall[3 * k + 1], tall[3 * k + 2], to, kSquare);
+// A dY Aᵀ of a row of tiles, from its lines of dY.
+inline void enter_back(Real* m, Int step, const Real* dy, const Tiling& t, Int row) {
+    const Int height = std::min<Int>(kTile, t.height - row * kTile);
+    for (Int tile = 0; tile < t.columns; ++tile) {
+        const Int width = std::min<Int>(kTile, t.width - tile * kTile);
+        for (Int c = 0; c < kChannels; c += kLanes) {
+            const Real* from = dy + tile * kTile * kChannels + c;
+            Vec in[kTile][kTile] = {}, out[kSide][kSide];
+            if (height == kTile && width == kTile) load_block(in, from, t.line(), kChannels);
+            else
+                for (Int k = 0; k < height; ++k)
+                    for (Int l = 0; l < width; ++l) in[k][l] = load(from + k * t.line() + l * kChannels);
+            both_ways(in, out, ZARTS_LINE(LeaveMatrix::back));
+            store_block(m + tile * kChannels + c, out, kSide * step, step);
         }
+    }
+}
+
+// B dV Bᵀ of a row of tiles, added to the gradient of the image where the image is positive.
+inline void leave_back(Real* of_image, Array& band, const Real* image, const Real* dv, Int step, const Tiling& t, Int row) {
+    const Vec zero = {};
+    std::fill(band.begin(), band.end(), Real(0));
+    for (Int tile = 0; tile < t.columns * kChannels; tile += kChannels)
+        for (Int c = 0; c < kChannels; c += kLanes) {
+            Vec in[kSide][kSide], d[kSide][kSide], there[kSide][kSide];
+            load_block(in, dv + tile + c, kSide * step, step);
+            both_ways(in, d, ZARTS_LINE(EnterMatrix::back));
+            Real* to = &band[tile * kTile + c];
+            load_block(there, to, t.band_line(), kChannels);
+#pragma GCC unroll 6
+            for (int k = 0; k < kSide; ++k)
+#pragma GCC unroll 6
+                for (int l = 0; l < kSide; ++l) there[k][l] += d[k][l];
+            store_block(to, there, t.band_line(), kChannels);
+        }
+    t.each_line(row, [&](Int to, Int from) {
+        for (Int p = 0; p < t.line(); p += kLanes)
+            store(of_image + to + p, load(of_image + to + p) + (load(image + to + p) > zero ? load(&band[from + p]) : zero));
+    });
+}
+
+// G W Gᵀ of an (out, in, 3, 3) kernel as (point, in, out), or back: (point, out, in).
+inline Array kernel_points(const Real* weight, bool back) {
+    Array taps(kTaps * kSquare), points(kPoints * kSquare);
+    for (Int a = 0; a < kChannels; ++a)
+        for (Int b = 0; b < kChannels; ++b) {
+            const Real* from = weight + (back ? a * kChannels + b : b * kChannels + a) * kTaps;
+            for (Int tap = 0; tap < kTaps; ++tap) taps[tap * kSquare + a * kChannels + b] = from[tap];
+        }
+    for (Int pair = 0; pair < kSquare; pair += kLanes) {
+        Vec w[3][3], u[kSide][kSide];
+        load_block(w, &taps[pair], 3 * kSquare, kSquare);
+        both_ways(w, u, ZARTS_LINE(KernelMatrix::apply));
+        store_block(&points[pair], u, kSide * kSquare, kSquare);
+    }
     return points;
 }
 
-// Gᵀ dU G of (point, in, out) as (out, in, 3, 3).
-inline void kernel_gradient(Real* of_weight, const double* points) {
-    const auto shorten = [](const double* in, Int step, double* out, Int stride) {
-        const double sum = (in[step] + in[2 * step]) / 2;
-        out[0] = in[0] + sum, out[stride] = (in[step] - in[2 * step]) / 2, out[2 * stride] = sum + in[3 * step];
-    };
-    for (Int o = 0; o < kChannels; ++o)
-        for (Int i = 0; i < kChannels; ++i, of_weight += kTaps) {
-            double tall[12], tap[kTaps];
-            for (int k = 0; k < 4; ++k) shorten(points + 4 * k * kSquare + i * kChannels + o, kSquare, tall + 3 * k, 1);
-            for (int x = 0; x < 3; ++x) shorten(tall + x, 3, tap + x, 3);
-            std::copy(tap, tap + kTaps, of_weight);
-        }
+// Gᵀ dU G of (point, in, out), added to (tap, in, out).
+inline void kernel_gradient(double* taps, const Real* points) {
+    for (Int pair = 0; pair < kSquare; pair += kLanes) {
+        Vec u[kSide][kSide], w[3][3];
+        load_block(u, points + pair, kSide * kSquare, kSquare);
+        both_ways(u, w, ZARTS_LINE(KernelMatrix::back));
+        for (Int tap = 0; tap < kTaps; ++tap)
+            for (int lane = 0; lane < kLanes; ++lane) taps[tap * kSquare + pair + lane] += w[tap / 3][tap % 3][lane];
+    }
 }
+
+#undef ZARTS_LINE
 
 }  // namespace zarts
