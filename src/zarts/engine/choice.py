@@ -66,7 +66,8 @@ class Choice:
 
         def tune(weights: Tensor, steps: int) -> None:
             for _ in range(steps):
-                self._network.check()
+                with self._network.ranks.together():
+                    self._network.check()
                 self._network.weight_step(weights.to(self._update.alpha), self._train[next(further)])
 
         trained = Trained(
