@@ -18,9 +18,9 @@ from unittest import mock
 import torch
 
 from benchmarks.report import Report, environment, options
-from zarts.cli.memory import keep_freed_memory
 from zarts.config import dump, search_settings
 from zarts.engine import Job, Run, search
+from zarts.memory import keep_freed_memory
 
 __all__ = ["SIZE", "Overhead", "main"]
 
@@ -52,6 +52,7 @@ class Overhead:
                 job.begin_epoch(epoch)
                 self._measure(job, epoch, 1)  # warms up
                 self.seconds[name] = self._measure(job, epoch, count)
+        job.finish()
 
     def _measure(self, job: Job, epoch: int, count: int) -> tuple[int, float, float]:
         gc.collect()  # what was imported, once

@@ -38,6 +38,14 @@ def retrained(searched, tmp_path_factory):
     return zarts.retrain(searched.run, out=tmp_path_factory.mktemp("retrained") / "run", **TRAIN)
 
 
+@pytest.fixture(scope="session")
+def every(tmp_path_factory):
+    """The file of a table of all cells of NAS-Bench-201."""
+    from tables import write_every
+
+    return write_every(tmp_path_factory.mktemp("tables") / "every.csv")
+
+
 @pytest.fixture
 def no_pictures(monkeypatch):
     """Runs draw nothing, which is half of the time of the smallest ones."""

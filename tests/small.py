@@ -9,7 +9,12 @@ import sys
 import time
 from pathlib import Path
 
+import pytest
+import torch
+
 from zarts.config import members, search_settings, used
+from zarts.errors import KernelError
+from zarts.kernels import prepare
 from zarts.methods import AXES
 from zarts.spaces import SPACES
 
@@ -41,6 +46,17 @@ TRAIN = {
     "drop_path": 0.0,
     "cutout": 0,
 }
+
+
+def _compiles() -> bool:
+    try:
+        prepare(torch.float32, [4])
+    except KernelError:
+        return False
+    return True
+
+
+needs_compiler = pytest.mark.skipif(not _compiles(), reason="there is no C++ compiler")
 ZARTS = [str(Path(sys.executable).parent / "zarts")]
 
 

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 __all__ = [
     "Genotype",
     "ZartsError",
+    "compare",
     "create_model",
     "evaluate",
     "load_model",
@@ -27,12 +28,14 @@ from zarts.errors import ZartsError
 
 if TYPE_CHECKING:
     from zarts.api import evaluate, lookup, resume_retrain, resume_search, retrain, search
+    from zarts.comparison import compare
     from zarts.nets import create_model
     from zarts.spaces import Genotype
     from zarts.training import load_model
 
 _HOMES = {
     "Genotype": "zarts.spaces",
+    "compare": "zarts.comparison",
     "create_model": "zarts.nets",
     "evaluate": "zarts.api",
     "load_model": "zarts.training.model",

@@ -38,6 +38,7 @@ from zarts.training import retrain as run_retrain
 
 __all__ = [
     "Source",
+    "anchored",
     "evaluate",
     "genotype_of",
     "inherited",
@@ -101,7 +102,7 @@ def start_search(
     trust: bool = False,
 ) -> SearchResult:
     """Search with settings that are resolved already, and perhaps a table that has been read; see `search`."""
-    settings = _anchored(settings)
+    settings = anchored(settings)
     label = Path(settings.data).name or "images"
     name = f"{label}-{settings.space}-{settings.method}-seed{settings.seed}"
     path = Path("runs/search") / name if out is None else Path(out)
@@ -131,7 +132,7 @@ def rehearse_search(
     Raises:
         ZartsError: what the search itself would raise.
     """
-    settings = _anchored(settings)
+    settings = anchored(settings)
     with joined(settings) as ranks:
         table = _table_of(settings, trust) if ranks.lead else None
         before_seconds *= min(2, ranks.count)  # the process that starts the ranks takes as long
@@ -144,7 +145,7 @@ def rehearse_retrain(
     source: Source, settings: RetrainSettings, listener: Listener | None = None, *, before_seconds: float = 0.0
 ) -> Forecast:
     """What a retraining with these settings will cost; see `rehearse_search`."""
-    settings = _anchored(settings)
+    settings = anchored(settings)
     genotype, _ = trainable(source)
     with _rehearsed(settings, "retrain", before_seconds) as (run, rehearsal):
         _prepare_retrain(source, genotype, settings, run)
@@ -288,7 +289,7 @@ def start_retrain(
 ) -> RetrainResult:
     """Retrain with settings that are resolved already; see `retrain`."""
     _refuse_ranks()
-    settings = _anchored(settings)
+    settings = anchored(settings)
     genotype, name = trainable(source)
     path = Path("runs/retrain") / f"{name}-retrained-seed{settings.seed}" if out is None else Path(out)
     run = _new_run(path, settings, "retrain", numbered=out is None)
@@ -432,7 +433,7 @@ def _discarded_unless_begun(run: Run) -> Iterator[None]:
         raise
 
 
-def _anchored(settings: _S) -> _S:
+def anchored(settings: _S) -> _S:
     """The settings with absolute paths of the images and of the table, so that a run goes on from any directory.
 
     Raises:

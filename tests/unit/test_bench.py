@@ -1,5 +1,4 @@
 import bz2
-import csv
 import gzip
 import json
 import math
@@ -13,6 +12,7 @@ import pytest
 import torch
 
 import zarts
+from tables import CONV, SKIP, TEST, write_csv
 from zarts.bench import (
     DATA_SETS,
     Column,
@@ -31,11 +31,8 @@ from zarts.errors import DataError, SettingsError
 from zarts.spaces import Genotype, published
 from zarts.spaces.nasbench201 import NASBENCH201, from_string, to_string
 
-SKIP = "|skip_connect~0|+|skip_connect~0|skip_connect~1|+|skip_connect~0|skip_connect~1|skip_connect~2|"
-CONV = SKIP.replace("skip_connect", "nor_conv_3x3")
 POOL = SKIP.replace("skip_connect", "avg_pool_3x3")
 NONE = SKIP.replace("skip_connect", "none")
-TEST = Column("cifar10", "test", 200)
 VALID = Column("cifar10", "valid", 12)
 ROWS = {
     "index": [0, 1, 2, 7],
@@ -47,17 +44,9 @@ ROWS = {
 }
 
 
-def write_csv(path, columns=ROWS):
-    with (gzip.open if path.suffix == ".gz" else open)(path, "wt", newline="") as file:
-        writer = csv.writer(file)
-        writer.writerow(columns)
-        writer.writerows(zip(*columns.values(), strict=True))
-    return path
-
-
 @pytest.fixture
 def table(tmp_path):
-    return read_table(write_csv(tmp_path / "table.csv"))
+    return read_table(write_csv(tmp_path / "table.csv", ROWS))
 
 
 class TestLookup:
@@ -128,7 +117,7 @@ class TestRows:
     def test_random_cells_have_the_moments_of_the_table(self, table, generator):
         row = random_cells(table, generator, draws=20_000)
         values = table.accuracies[TEST]
-        assert row.name == "random"
+        assert row.name == "random cell"
         assert row.spreads[TEST].mean == pytest.approx(values.mean(), abs=5 * values.std() / math.sqrt(20_000))
         assert row.spreads[TEST].std == pytest.approx(values.std(), rel=0.02)
 
@@ -136,7 +125,7 @@ class TestRows:
         row = random_cells(table, generator, draws=20_000, best_of=3)
         chance = [(r / 4) ** 3 - ((r - 1) / 4) ** 3 for r in (1, 2, 3, 4)]  # of the order NONE, SKIP, POOL, CONV
         expected = np.dot(chance, [10, 54.3, 54.3, 93.76])
-        assert row.name == "best of 3 random"
+        assert row.name == "best of 3 random cells"
         assert row.spreads[TEST].mean == pytest.approx(expected, abs=1)
 
     @pytest.mark.parametrize("best_of", [1, 2, 5])
@@ -199,7 +188,7 @@ class TestFiles:
         assert table.seconds is None
 
     def test_gzip(self, tmp_path, table):
-        self.same(read_table(write_csv(tmp_path / "table.csv.gz")), table)
+        self.same(read_table(write_csv(tmp_path / "table.csv.gz", ROWS)), table)
 
     def test_parquet(self, tmp_path, table):
         pa, parquet = pytest.importorskip("pyarrow"), pytest.importorskip("pyarrow.parquet")

@@ -4,42 +4,18 @@ import json
 
 import pytest
 import yaml
-from test_bench import CONV, SKIP, TEST, write_csv
 
 import zarts
 from small import small, stop_at
+from tables import CONV, TEST, write_csv
 from zarts.bench import look_up, read_table
 from zarts.errors import DataError, Interrupted, SettingsError
 from zarts.files import read_events
 from zarts.report import draw_curves, write_report
-from zarts.spaces import SPACES
 from zarts.spaces.nasbench201 import from_string, to_string
 
 pytestmark = pytest.mark.usefixtures("no_pictures")
 CELLS = {**small("darts"), "space": "nasbench201", "cells": 1, "channels": 2, "epochs": 3, "alpha_lr": 1.0}
-
-
-@pytest.fixture(scope="session")
-def every(tmp_path_factory):
-    """A table of all cells; the accuracies follow from the index, the middle one is the best."""
-    space = SPACES["nasbench201"]
-    strings = [SKIP, *(name for name in map(string, range(5 ** len(space.edges))) if name != SKIP)]
-    numbers = range(len(strings))
-    columns = {
-        "architecture": strings,
-        "cifar10_valid_12": [10 + i % 50 for i in numbers],
-        "cifar10_test_200": [20 + 70 * (1 - abs(i - 8000) / 8000) for i in numbers],
-        "cifar100_test_200": [5 + i / 1000 for i in numbers],
-    }
-    return write_csv(tmp_path_factory.mktemp("tables") / "every.csv", columns)
-
-
-def string(number):
-    """The cell whose operations are the digits of a number to the base of 5."""
-    edges = SPACES["nasbench201"].edges
-    digits = [number // 5**place % 5 for place in range(len(edges))]
-    ops = iter([SPACES["nasbench201"].operations[digit] for digit in digits])
-    return "+".join("|" + "".join(f"{next(ops)}~{source}|" for source in range(node)) for node in (1, 2, 3))
 
 
 def untold(run):

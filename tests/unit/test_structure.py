@@ -16,7 +16,7 @@ import zarts
 SOURCE = Path(zarts.__file__).parent
 LAYERS = [
     {"errors"},
-    {"seeds", "files", "ranks"},
+    {"seeds", "files", "ranks", "memory"},
     {"spaces", "zo", "data", "kernels"},
     {"relax", "nets"},
     {"bilevel"},
@@ -28,6 +28,7 @@ LAYERS = [
     {"report"},
     {"sources"},
     {"api"},
+    {"comparison"},
     {"cli"},
     {"__main__"},
 ]

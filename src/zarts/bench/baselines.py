@@ -102,12 +102,12 @@ def expected_cells(table: Table, *, best_of: int = 1, select: Column = SELECT) -
 def convolutions(table: Table) -> Row:
     """Moments over the cells in which every edge is a 1×1 or a 3×3 convolution: random, but never parameter-free."""
     cells = product(("nor_conv_1x1", "nor_conv_3x3"), repeat=len(NASBENCH201.edges))
-    return _over(table, "random convolutions", [_cell(ops) for ops in cells])
+    return _over(table, "random cell of convolutions", [_cell(ops) for ops in cells])
 
 
 def largest(table: Table) -> Row:
     """The cell of 3×3 convolutions alone, which is the one with the most parameters."""
-    return _over(table, "all 3×3 (most parameters)", [_cell(("nor_conv_3x3",) * len(NASBENCH201.edges))])
+    return _over(table, "all 3×3, the most parameters", [_cell(("nor_conv_3x3",) * len(NASBENCH201.edges))])
 
 
 def _cell(ops: tuple[str, ...]) -> str:
@@ -131,7 +131,7 @@ def _chosen_by(table: Table, select: Column, best_of: int) -> Float64[np.ndarray
 
 
 def _named(best_of: int) -> str:
-    return "random" if best_of == 1 else f"best of {best_of} random"
+    return "random cell" if best_of == 1 else f"best of {best_of} random cells"
 
 
 def _moments(values: Float64[np.ndarray, " rows"], chance: Float64[np.ndarray, " rows"]) -> Spread:

@@ -25,8 +25,8 @@ def _run(words: list[str], *, debug: bool) -> int:
     from typer import TyperException
 
     from zarts.cli.commands import app
-    from zarts.cli.memory import keep_freed_memory
     from zarts.errors import ZartsError
+    from zarts.memory import keep_freed_memory
 
     keep_freed_memory()
     try:

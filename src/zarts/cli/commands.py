@@ -26,7 +26,7 @@ from zarts.config import (
     retrain_settings,
     search_settings,
 )
-from zarts.errors import SettingsError
+from zarts.errors import RunError, SettingsError, unknown
 
 __all__ = ["app"]
 
@@ -104,6 +104,55 @@ def search(
     in_table = result.genotype.space == "nasbench201"
     print(f"look it up: zarts lookup {found}" if in_table else f"train it: zarts retrain {found}")
     return None
+
+
+@app.command()
+@with_settings(SearchSettings, without=("method", "seed", "devices"))
+def compare(
+    *,
+    methods: Annotated[
+        str, typer.Option(help="the rows: a method, and its own settings: zarts-mgs,darts,'darts alpha_lr=0.01'")
+    ],
+    seeds: Annotated[str, typer.Option(help="their number, or a range like 100-119", metavar="K|A-B")],
+    preset: Preset = None,
+    config: Config = None,
+    set_: Set = None,
+    out: Annotated[Path | None, typer.Option(help="the folder; goes on with what is in it", metavar="DIR")] = None,
+    jobs: Annotated[int | None, typer.Option(help="searches at a time (default: processors / threads)")] = None,
+    against: Annotated[str | None, typer.Option(help="test the other rows against this one", metavar="ROW")] = None,
+    best_of: Annotated[
+        int | None, typer.Option(help="a row for the best of so many random cells (default: at equal cost)")
+    ] = None,
+    draws: Annotated[int | None, typer.Option(help="random cells by so many draws (default: exact)")] = None,
+    trust: Trust = False,
+    options: dict[str, Any],
+) -> None:
+    """Compare methods over seeds on NAS-Bench-201: search in parallel, look up, print the table."""
+    given = {**options, **parse_set(set_ or [])}
+    for key in given.keys() - SearchSettings.model_fields.keys():
+        raise SettingsError(f"options: {unknown('setting', key, SearchSettings.model_fields)}")
+    from zarts import comparison
+
+    with progress() as listener:
+        found = comparison.compare(
+            methods,
+            seeds,
+            **given,
+            out=out,
+            preset=preset,
+            config=config,
+            jobs=jobs,
+            against=against,
+            best_of=best_of,
+            draws=draws,
+            trust=trust,
+            listener=listener,
+        )
+    print(found.markdown, end="")
+    for cell, line in found.failed.items():
+        print(f"zarts: {cell.row}, seed {cell.seed}: {line}", file=sys.stderr)
+    if found.failed:
+        raise RunError(f"{len(found.failed)} searches failed: the same command tries them again ({found.out})")
 
 
 @app.command()

@@ -46,11 +46,16 @@ def _parameter(name: str, field: Any) -> inspect.Parameter:
     return inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=option, annotation=annotation)
 
 
-def with_settings(kind: type[CommonSettings]) -> Callable[[Command], Command]:
-    """Give a command one option for each field of `kind`; it receives those given as the mapping `options`."""
+def with_settings(kind: type[CommonSettings], *, without: tuple[str, ...] = ()) -> Callable[[Command], Command]:
+    """Give a command one option for each field of `kind`; it receives those given as the mapping `options`.
+
+    Args:
+        kind: the settings.
+        without: fields that are no option of this command.
+    """
 
     def decorate(command: Command) -> Command:
-        generated = [_parameter(name, field) for name, field in kind.model_fields.items()]
+        generated = [_parameter(name, field) for name, field in kind.model_fields.items() if name not in without]
         own = [p for p in inspect.signature(command, eval_str=True).parameters.values() if p.name != "options"]
 
         def wrapper(**arguments: Any) -> None:

@@ -30,6 +30,9 @@ class _Bar:
             self._extra["cell"] = f"parameterless {event['parameterless'].get('normal', 0)}"
         elif kind == "train_epoch":
             self._extra["test"] = f"test {event['test_accuracy']:.1f} %"
+        elif kind == "cell":
+            text = f"{event['row']}, seed {event['seed']}: {event['over']} of {event['cells']} searches"
+            self._bar.update(self._task, completed=event["over"], total=event["cells"], description=text)
         elif kind == "note":
             self._bar.console.print(event["text"], markup=False, highlight=False, soft_wrap=True)
         elif kind == "step":

@@ -6,7 +6,7 @@ from zarts.config.axes import members, used
 from zarts.config.common import CommonSettings
 from zarts.config.files import Layer, preset_layer, preset_names, preset_summary
 from zarts.config.keywords import keywords
-from zarts.config.layers import dump, resolve_search, retrain_settings, search_settings
+from zarts.config.layers import dump, resolve_search, retrain_settings, row_settings, search_settings
 from zarts.config.settings import UNTIED, RetrainSettings, SearchSettings
 
 __all__ = [
@@ -23,6 +23,7 @@ __all__ = [
     "preset_summary",
     "resolve_search",
     "retrain_settings",
+    "row_settings",
     "search_settings",
     "used",
 ]

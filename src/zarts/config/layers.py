@@ -16,7 +16,7 @@ from zarts.config.settings import RetrainSettings, SearchSettings
 from zarts.errors import SettingsError, unknown
 from zarts.methods import ZERO_ORDER
 
-__all__ = ["dump", "resolve_search", "retrain_settings", "search_settings"]
+__all__ = ["dump", "resolve_search", "retrain_settings", "row_settings", "search_settings"]
 
 _S = TypeVar("_S", bound=CommonSettings)
 
@@ -30,6 +30,35 @@ def search_settings(
         SettingsError: see `resolve_search`; or the preset or file cannot be read.
     """
     return resolve_search(*_files("search", preset, config), Layer(where, options))
+
+
+def row_settings(
+    row: str,
+    own: Mapping[str, Any],
+    shared: Mapping[str, Any],
+    *,
+    preset: str | None = None,
+    config: Path | None = None,
+) -> SearchSettings:
+    """The settings of a row of a comparison: defaults < preset < file < the method's defaults < shared ones < its own.
+
+    Shared settings that the row does not use are left out.
+
+    Args:
+        row: the row's name, for messages.
+        own: its settings, the method among them.
+        shared: what all rows are given.
+        preset: see `search_settings`.
+        config: see `search_settings`.
+
+    Raises:
+        SettingsError: see `search_settings`.
+    """
+    method = Layer(f"row {row!r}", {"method": own["method"]})
+    rest = Layer(method.where, {key: value for key, value in own.items() if key != "method"})
+    axes = resolve_axes([method, Layer("options", shared), rest])
+    common = {k: v for k, v in shared.items() if k not in SearchSettings.model_fields or used(k, axes.members)}
+    return resolve_search(*_files("search", preset, config), method, Layer("options", common), rest)
 
 
 def retrain_settings(

@@ -104,7 +104,8 @@ class _Search(Job):
             native = native_kernels(
                 settings.kernels,
                 device,
-                native_channels(self.space, settings.channels),
+                self.space.skeleton,
+                native_channels(settings.channels),
                 lambda text: listener({"event": "note", "text": text}),
             )
         native = bool(ranks.sum(torch.tensor(float(native))) == ranks.count)  # what rounds alike, or none

@@ -26,15 +26,15 @@ def _stacked(space: Space, *, reduction: str, **options: Any) -> SuperNet:
 
 
 def _nasbench201(space: Space, *, stem: str, generator: torch.Generator | None, **options: Any) -> NasBench201SuperNet:
-    """Its stem is always the same, it has no `noise` to draw, and its operations have no native kernels."""
+    """Its stem is always the same, and it has no `noise` to draw."""
     if stem != "cifar":
         raise SettingsError(f"stem = {stem!r}: the networks of space {space.name!r} have the stem 'cifar' only")
     return NasBench201SuperNet(space, **options)
 
 
-def native_channels(space: Space, channels: int) -> tuple[int, ...]:
-    """Numbers of channels of the nodes that native kernels work on; none where the skeleton has no such kernels."""
-    return cell_channels(channels) if space.skeleton == "darts" else ()
+def native_channels(channels: int) -> tuple[int, ...]:
+    """Numbers of channels of the nodes that native kernels work on: in both skeletons they double twice."""
+    return cell_channels(channels)
 
 
 SUPERNETS: dict[str, Callable[..., AnySuperNet]] = {"darts": _stacked, "nasbench201": _nasbench201}

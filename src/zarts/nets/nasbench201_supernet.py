@@ -158,7 +158,7 @@ class MixedCell(nn.Module):
 
     def forward(self, x: Features, mixture: Mixture) -> Features:
         """The last node."""
-        if not (self.native and suits(x, mixture.weights, "nasbench201")):
+        if not (self.native and suits(x, x.shape[1], mixture.weights, "nasbench201")):
             return self._last(x, mixture.running)
         convolutions = [cast(OutgoingEdges, node).native() for node in self.nodes]
         cell = DenseCell(mixture.places, convolutions, self.training, self._plain)

@@ -16,8 +16,8 @@ def keep_freed_memory() -> None:
     """Let the process keep freed blocks: a training step allocates the same ones again and again.
 
     Saves about a quarter of the time of a step on a Linux CPU, which the kernel spends on clearing pages
-    otherwise. It holds for the whole process and for good, so the command line asks for it and the library
-    does not. Elsewhere than on glibc it does nothing.
+    otherwise. It holds for the whole process and for good, so the command line and the processes of a comparison
+    ask for it and the library does not. Elsewhere than on glibc it does nothing.
     """
     if platform.libc_ver()[0] == "glibc":
         with contextlib.suppress(OSError, AttributeError):

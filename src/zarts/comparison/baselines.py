@@ -1,0 +1,77 @@
+"""The rows that every table of this space needs and that no search has to be made for."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+
+import numpy as np
+
+from zarts.bench import Row, Table, convolutions, expected_cells, largest, optimum, random_cells
+from zarts.bench.table import SECONDS
+from zarts.comparison.results import Summary
+from zarts.errors import DataError, SettingsError
+from zarts.seeds import keyed_generator
+
+__all__ = ["affordable", "baselines", "cost_note"]
+
+
+def baselines(table: Table, *, best_of: int | None, draws: int | None) -> list[Summary]:
+    """A random cell, the best of several, a random one of convolutions, the one of 3×3 convolutions, the best.
+
+    The two of convolutions are left out where the table lacks such a cell.
+
+    Args:
+        table: where the accuracies are from.
+        best_of: how many cells the best one is of, chosen by `zarts.bench.SELECT`; None leaves that row out.
+        draws: moments of so many draws; None: exact ones.
+
+    Raises:
+        SettingsError: numbers that cannot be.
+        DataError: the table has no column to choose by.
+    """
+    if best_of is not None and best_of < 2:
+        raise SettingsError(f"best_of = {best_of}; expected at least 2: of one it is the random cell of every table")
+    cost = _training_seconds(table)
+
+    def drawn(number: int) -> Row:
+        if draws is None:
+            return expected_cells(table, best_of=number)
+        return random_cells(table, keyed_generator(0, "random cells", number), draws=draws, best_of=number)
+
+    rows = [Summary(drawn(1).name, drawn(1).spreads)]
+    if best_of is not None:
+        best = drawn(best_of)
+        rows.append(Summary(best.name, best.spreads, seconds=None if cost is None else best_of * cost))
+    rows += _where_there_are(table, convolutions, largest)
+    return [*rows, Summary(optimum(table).name, optimum(table).spreads)]
+
+
+def affordable(table: Table, seconds: float) -> int | None:
+    """How many cells can be trained for 12 epochs in the time that a search takes; None if not two, or not known."""
+    cost = _training_seconds(table)
+    return int(seconds / cost) if cost is not None and seconds >= 2 * cost else None
+
+
+def cost_note(table: Table, seconds: float) -> str:
+    """Why there is a row for the best of several cells, or none, where nobody has said of how many."""
+    cost = _training_seconds(table)
+    if cost is None:
+        return f"No best of several random cells at equal cost: the table has no {SECONDS}; --best-of K adds one of K."
+    if affordable(table, seconds) is None:
+        return (
+            f"No best of several random cells: the time of a search pays for less than two trainings of {cost:.0f} s."
+        )
+    return f"The best of several random cells: of as many as can be trained, {cost:.0f} s each, in the longest time."
+
+
+def _training_seconds(table: Table) -> float | None:
+    return None if table.seconds is None else float(np.nanmean(table.seconds))
+
+
+def _where_there_are(table: Table, *kinds: Callable[[Table], Row]) -> Iterator[Summary]:
+    for kind in kinds:
+        try:
+            row = kind(table)
+        except DataError:
+            continue
+        yield Summary(row.name, row.spreads)

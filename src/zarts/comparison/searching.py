@@ -1,0 +1,93 @@
+"""Doing the searches of a comparison that are left, in parallel and one comparison at a time."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from functools import partial
+from pathlib import Path
+
+from zarts.api import resume_search, start_search
+from zarts.bench import Table
+from zarts.comparison.plan import Cell
+from zarts.comparison.processes import run_tasks
+from zarts.engine import Listener
+from zarts.errors import Interrupted, RunError, ZartsError
+
+__all__ = ["alone_in", "search_all", "search_cell"]
+
+
+def search_cell(cell: Cell, table: Table) -> None:
+    """Do one search, or the rest of it; in a process of its own."""
+    if (cell.folder / "config.yaml").exists():
+        resume_search(cell.folder, loaded=table)
+        return
+    if cell.folder.is_dir():  # killed before anything was in it
+        for part in cell.folder.glob(".config.yaml.*"):
+            part.unlink()
+        cell.folder.rmdir()
+    start_search(cell.settings, cell.folder, None, loaded=table)
+
+
+def search_all(cells: Sequence[Cell], table: Table, jobs: int | None, listener: Listener) -> dict[Cell, str]:
+    """Do all searches that are left, seed by seed, so that there is early something of every row.
+
+    Args:
+        cells: all searches of the comparison.
+        table: what each looks up beside it.
+        jobs: how many at a time; None: as many as there are processors for.
+        listener: hears an event `cell` as each ends.
+
+    Returns:
+        Those that failed, each with the line that says why.
+
+    Raises:
+        Interrupted: Ctrl-C or SIGTERM; what ran has been saved.
+    """
+    left = sorted((cell for cell in cells if not cell.finished), key=lambda cell: cell.seed)
+    failed: dict[Cell, str] = {}
+
+    def done(cell: Cell, error: BaseException | None) -> None:
+        if error is not None:
+            failed[cell] = str(error) if isinstance(error, ZartsError) else f"{type(error).__name__}: {error}"
+        over = sum(one.finished for one in cells) + len(failed)
+        listener({"event": "cell", "row": cell.row, "seed": cell.seed, "over": over, "cells": len(cells)})
+
+    try:
+        run_tasks(partial(search_cell, table=table), left, jobs or _room(cells), done)
+    except KeyboardInterrupt:
+        finished = sum(cell.finished for cell in cells)
+        raise Interrupted(
+            f"interrupted: {finished} of {len(cells)} searches are finished, those that ran are saved; "
+            "the same command goes on"
+        ) from None
+    return failed
+
+
+def _room(cells: Sequence[Cell]) -> int:
+    threads = max(cell.settings.threads or 1 for cell in cells)
+    return max(1, (os.cpu_count() or 1) // threads)
+
+
+@contextmanager
+def alone_in(folder: Path) -> Iterator[None]:
+    """No two comparisons work in a folder at the same time.
+
+    Raises:
+        RunError: another one does, or the folder cannot be made.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        lock = (folder / ".lock").open("w")
+    except OSError as error:
+        raise RunError(f"{folder}: cannot be written ({error.strerror})") from error
+    with lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise RunError(
+                f"{folder}: another comparison is at work there: wait for it, or choose another --out"
+            ) from None
+        yield

@@ -1,0 +1,131 @@
+"""`zarts compare` in processes of its own: parallel searches, kills, Ctrl-C, what goes on and what is not repeated."""
+
+import os
+import signal
+import subprocess
+import time
+from pathlib import Path
+
+import pytest
+
+import zarts
+from small import finish, leftovers, options, outcome, start, wait_for_lines
+from zarts.files import read_mapping
+
+pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("no_pictures")]
+SEARCH = {
+    "space": "nasbench201", "subset": 120, "channels": 2, "cells": 1, "batch_size": 20, "epochs": 4, "alpha_lr": 1.0,
+}  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def straight(every, tmp_path_factory):
+    """One of the searches, made by itself."""
+    return zarts.search(
+        out=tmp_path_factory.mktemp("straight") / "run", method="darts", seed=1, table=every, threads=1, **SEARCH
+    )
+
+
+def compare(every, out, *, alone=False, **settings):
+    return start(
+        "compare", "--methods", "darts,random", "--seeds", 2, "--table", every, "--out", out, "--jobs", 2,
+        *options({**SEARCH, **settings}), start_new_session=alone,
+    )  # fmt: skip
+
+
+def workers_of(process):
+    """Process numbers of the searches: the children that spawned Python processes are."""
+    children = subprocess.run(["pgrep", "-P", str(process.pid)], capture_output=True, text=True, check=False).stdout
+    return [int(pid) for pid in children.split() if b"spawn_main" in Path(f"/proc/{pid}/cmdline").read_bytes()]
+
+
+def gone(pids, seconds=30):
+    """Whether these processes end in time."""
+    end = time.monotonic() + seconds
+    while any(Path(f"/proc/{pid}").exists() for pid in pids):
+        if time.monotonic() > end:
+            return False
+        time.sleep(0.05)
+    return True
+
+
+def slow(out):
+    """A search that runs for long enough to be killed in its middle."""
+    return out / "darts" / "seed0" / "metrics.jsonl"
+
+
+def test_in_parallel_as_by_itself(every, straight, tmp_path):
+    out = tmp_path / "out"
+    code, table, err = finish(compare(every, out))
+    assert (code, err) == (0, "")
+    assert table == (out / "table.md").read_text()
+    assert [line.split("|")[1].strip() for line in table.splitlines()[2:4]] == ["darts", "random"]
+    assert outcome(out / "darts" / "seed1") == outcome(straight.run)
+    assert read_mapping(out / "darts" / "seed1" / "env.json")["threads"] == 1
+    assert leftovers(out) == [".lock"]
+
+
+def test_killed_and_called_again(every, straight, tmp_path):
+    """Kill -9 of the comparison ends its searches; the next call repeats nothing that is finished."""
+    out = tmp_path / "out"
+    process = compare(every, out, epochs=4000)
+    wait_for_lines(process, slow(out), 6)
+    workers = workers_of(process)
+    assert len(workers) == 2
+    process.kill()
+    process.communicate()
+    assert gone(workers), "searches outlive the comparison"
+    for run in out.glob("*/seed*"):
+        assert not (run / "result.json").exists()
+
+    other = tmp_path / "other"
+    process = compare(every, other)
+    while not list(other.glob("*/*/result.json")):
+        assert process.poll() is None
+        time.sleep(0.02)
+    process.kill()
+    process.communicate()
+    time.sleep(0.5)
+    finished = {file: file.stat().st_mtime_ns for file in other.glob("*/*/result.json")}
+    code, _, err = finish(compare(every, other))
+    assert (code, err) == (0, "")
+    assert {file: file.stat().st_mtime_ns for file in finished} == finished
+    assert len(list(other.glob("*/*/result.json"))) == 4
+    assert outcome(other / "darts" / "seed1") == outcome(straight.run)
+
+
+def test_a_search_that_is_killed_takes_no_other_with_it(every, tmp_path):
+    out = tmp_path / "out"
+    process = compare(every, out, subset=1000, epochs=12)
+    wait_for_lines(process, slow(out), 2)
+    os.kill(workers_of(process)[0], signal.SIGKILL)
+    code, table, err = finish(process)
+    assert code == 1
+    assert "seed" in err.splitlines()[0]
+    assert "its process was killed, for want of memory perhaps" in err
+    assert err.splitlines()[-1].startswith("zarts: 1 searches failed: the same command tries them again")
+    assert "1 of 4 searches failed and are not in the table." in table
+    assert len(list(out.glob("*/*/result.json"))) == 3
+    code, table, err = finish(compare(every, out, subset=1000, epochs=12))
+    assert (code, err) == (0, "")
+    assert table.splitlines()[2].startswith("| darts | 2 |")
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_asked_to_stop(every, tmp_path, number):
+    """As Ctrl-C of a terminal, which goes to all its processes; and as a wish to the comparison alone."""
+    out = tmp_path / "out"
+    process = compare(every, out, alone=True, epochs=4000)
+    wait_for_lines(process, slow(out), 6)
+    workers = workers_of(process)
+    os.killpg(process.pid, number) if number == signal.SIGINT else process.send_signal(number)
+    code, table, err = finish(process)
+    message = "0 of 4 searches are finished, those that ran are saved; the same command goes on"
+    assert (code, table, err) == (130, "", f"zarts: interrupted: {message}\n")
+    assert gone(workers)
+    run = out / "darts" / "seed0"
+    events = (run / "metrics.jsonl").read_bytes().count(b"\n")
+    process = compare(every, out, epochs=4000)
+    wait_for_lines(process, slow(out), events + 3)
+    process.send_signal(signal.SIGTERM)
+    assert finish(process)[0] == 130
