@@ -128,12 +128,15 @@ def test_all_is_judged_on_the_same_images_as_they_are(monkeypatch, tmp_path):
 
     monkeypatch.setattr(module._Search, "_forward", watched)
     zarts.search(out=tmp_path / "run", **small("rsps", select_samples=3, select_images=20))
-    assert len(seen) == 6, "three cells, two batches of 16"
+    assert [len(images) for images in seen] == [20, 20, 20], "three cells"
     assert torch.equal(seen[0], seen[2])
-    assert torch.equal(seen[1], seen[5])
     seen.clear()
     zarts.search(out=tmp_path / "all", **small("rsps", select_samples=1, select_images=10_000))
-    assert len(seen) == 2, "32 images"
+    assert [len(images) for images in seen] == [32]
+    seen.clear()
+    monkeypatch.setattr(module, "_JUDGED", 7)
+    zarts.search(out=tmp_path / "parts", **small("rsps", select_samples=1, select_images=21, batch_size=6))
+    assert [len(images) for images in seen] == [7, 7, 7]
 
 
 def test_the_best_cell_by_the_log_is_the_result(tmp_path):

@@ -5,6 +5,7 @@ Source: ZARTS (NeurIPS 2022), supplementary 2.2 and 2.3 (Algorithm 1); DARTS (IC
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Mapping
 from dataclasses import replace
@@ -37,6 +38,9 @@ from zarts.spaces import get_space
 from zarts.updates import UPDATES
 
 __all__ = ["search"]
+
+_JUDGED = 256
+"""So many images a batch, where nothing is differentiated: twice as fast as batches of 16."""
 
 
 def search(
@@ -146,14 +150,13 @@ class _Search(Job):
             self.network, forward=lambda alpha, batch: self._forward(self._relax(settings.relaxation, alpha), batch)
         )
         """The same, but its points are alphas."""
-        images = partial(self._batches, "select", self.halves["val"], None)
-        self.choice = Choice(settings, self.space, self.update, self.network, self.train, images)
+        self.choice = Choice(settings, self.space, self.update, self.network, self.train, self._judged)
 
-    def _batches(self, name: str, indices: Tensor, augment: Augment | None) -> Batches:
+    def _batches(self, name: str, indices: Tensor, augment: Augment | None, **order: Any) -> Batches:
         return Batches(
             self.data.train,
             indices,
-            batch_size=self.settings.batch_size,
+            **{"batch_size": self.settings.batch_size, **order},
             seed=self.settings.seed,
             stream=name,
             mean=self.data.mean,
@@ -161,6 +164,15 @@ class _Search(Job):
             augment=augment,
             device=self.device,
         )
+
+    def _judged(self) -> Batches:
+        """Images, not augmented, that selections judge on: drawn from the half that moves alpha, in large batches."""
+        half, seed = self.halves["val"], self.settings.seed
+        drawn = half[
+            torch.randperm(len(half), generator=keyed_generator(seed, "judged"))[: self.settings.select_images]
+        ]
+        parts = math.ceil(len(drawn) / max(self.settings.batch_size, _JUDGED))
+        return self._batches("judged", drawn, None, batch_size=math.ceil(len(drawn) / parts), shuffle=False)
 
     def _forward(self, weights: Matrices, batch: Batch) -> Outcome:
         images, labels = batch
