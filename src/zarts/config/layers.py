@@ -90,8 +90,8 @@ def resolve_search(*layers: Layer) -> SearchSettings:
 
     The layers that name the method or one of its axes divide them: what lies below the last of these was written for
     another combination (a file for ZARTS, say), so that what this one does not use is dropped from there, as from
-    presets; in that layer and above, a setting that is not used is refused. The defaults of the method and of its axes (see
-    `zarts.methods`) go right below the layers that name them.
+    presets; in that layer and above, a setting that is not used is refused. The defaults of the method and of its axes
+    (see `zarts.methods`) go right below the layers that name them.
 
     Raises:
         SettingsError: unknown names, values out of range, axes that do not go together, a setting that is not used.
