@@ -148,6 +148,7 @@ def _fine_tunes(settings: SearchSettings) -> bool:
 
 
 _CONDITIONS: dict[str, tuple[str, Callable[[SearchSettings], bool]]] = {
+    "control": ("a zero-order update", lambda settings: settings.update in ZERO_ORDER),
     "tau": ("control = none", lambda settings: settings.control == "none"),
     "esr_target": ("tau = auto", lambda settings: settings.tau == "auto" and settings.control == "none"),
     "inner_steps": ("control = none", lambda settings: settings.control == "none"),
