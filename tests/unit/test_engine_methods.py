@@ -12,7 +12,7 @@ from zarts.config import search_settings
 from zarts.engine import Run
 from zarts.engine import search as run_search
 from zarts.engine.setup import sgd
-from zarts.errors import SettingsError
+from zarts.errors import DataError, SettingsError
 from zarts.methods import JUDGING, METHODS
 from zarts.relax import softmax
 from zarts.spaces import get_space
@@ -118,16 +118,22 @@ def test_all_is_judged_on_the_same_images_as_they_are(monkeypatch, tmp_path):
     """Of the half that moves alpha, not augmented; at most all of them."""
     import sys
 
-    module, seen = sys.modules["zarts.engine.search"], []
+    module, seen, modes = sys.modules["zarts.engine.search"], [], set()
     forward = module._Search._forward
 
     def watched(self, weights, batch):
         if not torch.is_grad_enabled():
             seen.append(batch[0])
+            modes.add(self.model.training)
         return forward(self, weights, batch)
 
     monkeypatch.setattr(module._Search, "_forward", watched)
     zarts.search(out=tmp_path / "run", **small("rsps", select_samples=3, select_images=20))
+    assert modes == {True}, "by the statistics of the batch"
+    modes.clear()
+    zarts.search(out=tmp_path / "pt", **small("darts-pt", space="nasbench201", update="none"))
+    assert modes == {False}, "by running ones"
+    del seen[3:]
     assert [len(images) for images in seen] == [20, 20, 20], "three cells"
     assert torch.equal(seen[0], seen[2])
     seen.clear()
@@ -137,6 +143,23 @@ def test_all_is_judged_on_the_same_images_as_they_are(monkeypatch, tmp_path):
     monkeypatch.setattr(module, "_JUDGED", 7)
     zarts.search(out=tmp_path / "parts", **small("rsps", select_samples=1, select_images=21, batch_size=6))
     assert [len(images) for images in seen] == [7, 7, 7]
+
+
+def test_validation_batches_have_a_size_of_their_own(monkeypatch, tmp_path):
+    import sys
+
+    module, sizes = sys.modules["zarts.engine.search"], []
+    forward = module._Search._forward
+
+    def watched(self, weights, batch):
+        sizes.append((torch.is_grad_enabled(), len(batch[1])))
+        return forward(self, weights, batch)
+
+    monkeypatch.setattr(module._Search, "_forward", watched)
+    zarts.search(out=tmp_path / "run", **small("zarts-rs", val_batch_size=24))
+    assert set(sizes) == {(True, 16), (False, 24)}
+    with pytest.raises(DataError, match="val_batch_size = 33: 32 images move alpha: take 32 or less"):
+        zarts.search(out=tmp_path / "none", **small("zarts-rs", val_batch_size=33))
 
 
 def test_the_best_cell_by_the_log_is_the_result(tmp_path):

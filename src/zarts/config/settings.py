@@ -106,6 +106,9 @@ class SearchSettings(CommonSettings):
         used_by=MOVING,
         ge=1,
     )
+    val_batch_size: int | None = setting(
+        None, "images a validation batch (default: batch_size)", panel="Candidates", used_by=MOVING, ge=2
+    )
     inner_learning_rate: float | None = setting(
         None, "of the inner steps (default: the weights' current one)", panel="Candidates", used_by=ZERO_ORDER, gt=0
     )

@@ -29,6 +29,7 @@ from zarts.engine.result import SearchResult, counts, read_result, write_result
 from zarts.engine.run import Run, environment, genotype_file
 from zarts.engine.schedule import cosine
 from zarts.engine.setup import augmentation, load_images, sgd
+from zarts.errors import DataError
 from zarts.methods import get_method
 from zarts.nets import build_supernet, native_channels, seeded
 from zarts.ranks import Ranks
@@ -102,7 +103,11 @@ class _Search(Job):
         self.data = data = load_images(settings, run, device, listener, ranks)  # after whatever may refuse the settings
         self.halves = dict(zip(("train", "val"), halves(data.train.labels, settings.seed), strict=True))
         augment = augmentation(settings, data, settings.cutout)
-        self.train, self.val = (self._batches(name, half, augment) for name, half in self.halves.items())
+        self.train = self._batches("train", self.halves["train"], augment)
+        val_size, images = settings.val_batch_size or settings.batch_size, len(self.halves["val"])
+        if val_size > images:
+            raise DataError(f"val_batch_size = {val_size}: {images} images move alpha: take {images} or less")
+        self.val = self._batches("val", self.halves["val"], augment, batch_size=val_size)
         self.noise = keyed_generator(settings.seed, "noise", device=device)
         with ranks.in_turn():  # the first one may have to build them
             native = native_kernels(
