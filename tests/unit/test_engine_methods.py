@@ -156,8 +156,8 @@ def test_validation_batches_have_a_size_of_their_own(monkeypatch, tmp_path):
         return forward(self, weights, batch)
 
     monkeypatch.setattr(module._Search, "_forward", watched)
-    zarts.search(out=tmp_path / "run", **small("zarts-rs", val_batch_size=24))
-    assert set(sizes) == {(True, 16), (False, 24)}
+    zarts.search(out=tmp_path / "run", **small("zarts-rs", val_batch_size=32))
+    assert set(sizes) == {(True, 16), (False, 32)}
     with pytest.raises(DataError, match="val_batch_size = 33: 32 images move alpha: take 32 or less"):
         zarts.search(out=tmp_path / "none", **small("zarts-rs", val_batch_size=33))
 
