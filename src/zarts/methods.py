@@ -75,7 +75,7 @@ DEFAULTS: dict[str, Mapping[str, object]] = {
         "samples": 20,
         "val_batches": 1,
     },
-    "best-of": {"select_judge": "accuracy", "select_images": 512},
+    "best-of": {"select_judge": "accuracy", "select_images": 512, "select_batch_norm": "train"},
 }
 """Settings in which a member of an axis differs from the defaults of `zarts.config.SearchSettings`."""
 

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from zarts.nets import SuperNet
-from zarts.relax import RELAXATIONS, Moment, gumbel, sample_cell, softmax, uniform
+from zarts.relax import RELAXATIONS, Moment, gumbel, noisy, sample_cell, softmax, uniform
 from zarts.relax.gumbel import gumbel_noise
 from zarts.spaces import SPACES, get_space
 
@@ -70,6 +70,17 @@ def test_the_forward_pass_is_that_of_the_discrete_path():
     assert all((rows.sum(-1) == 1).all() and set(rows.unique().tolist()) <= {0.0, 1.0} for rows in path.values())
     differentiable = gumbel(space.split(alpha.requires_grad_()), moment(space, 1.0))
     torch.testing.assert_close(net(images, differentiable), net(images, path))
+
+
+def test_noise_has_its_standard_deviation():
+    """Between two operations of an edge the logarithms differ by alpha's difference plus sqrt(2) sigma."""
+    space = get_space("nasbench201")
+    alpha, at = space.split(random_alpha(space)), moment(space)
+    logs = torch.stack([noisy(alpha, at, weight_noise=0.5)["normal"].log() for _ in range(3000)])
+    gaps = logs[..., 1:] - logs[..., :1]
+    expected = alpha["normal"][:, 1:] - alpha["normal"][:, :1]
+    torch.testing.assert_close(gaps.mean(0), expected, atol=0.06, rtol=0)
+    torch.testing.assert_close(gaps.std(0), torch.full((6, 4), 0.5 * 2**0.5), atol=0.05, rtol=0)
 
 
 @pytest.mark.parametrize("space", ["s2", "darts-zero", "nasbench201"])

@@ -106,6 +106,9 @@ class SearchSettings(CommonSettings):
         used_by=MOVING,
         ge=1,
     )
+    val_batch_size: int | None = setting(
+        None, "images a validation batch (default: batch_size)", panel="Candidates", used_by=MOVING, ge=2
+    )
     inner_learning_rate: float | None = setting(
         None, "of the inner steps (default: the weights' current one)", panel="Candidates", used_by=ZERO_ORDER, gt=0
     )
@@ -116,7 +119,7 @@ class SearchSettings(CommonSettings):
         "train",
         "statistics while judging: of the batch (train, as released) or running ones (eval)",
         panel="Candidates",
-        used_by=(*DRAWING, *JUDGING),
+        used_by=DRAWING,
     )
 
     alpha_lr: float = setting(
@@ -216,10 +219,13 @@ class SearchSettings(CommonSettings):
     )
     select_images: int = setting(
         640,
-        "validation images, the same for all, that they are judged on, in whole batches; at most all there are",
+        "validation images, the same for all, that they are judged on; at most all there are",
         panel="Selection",
         used_by=JUDGING,
         ge=1,
+    )
+    select_batch_norm: Literal["train", "eval"] = setting(
+        "eval", "statistics while they are judged: see batch_norm", panel="Selection", used_by=JUDGING
     )
     select_samples: int = setting(
         100, "K: cells that are drawn, of which the best is kept", panel="Selection", used_by=("best-of",), ge=1

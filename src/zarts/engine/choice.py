@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import itertools
-import math
 from collections.abc import Callable
 
 from torch import Tensor
@@ -30,7 +29,7 @@ class Choice:
         update: owns alpha.
         network: the weights that all architectures share; its points are operation weights.
         train: batches that the weights are trained on.
-        images: makes the batches that are judged, in the first epoch of their own order.
+        images: makes the batches that are judged, all in order.
     """
 
     def __init__(
@@ -66,7 +65,8 @@ class Choice:
 
         def tune(weights: Tensor, steps: int) -> None:
             for _ in range(steps):
-                self._network.check()
+                with self._network.ranks.together():
+                    self._network.check()
                 self._network.weight_step(weights.to(self._update.alpha), self._train[next(further)])
 
         trained = Trained(
@@ -80,13 +80,6 @@ class Choice:
         return function(trained, **keywords(function, self._settings))
 
     def _judge(self, points: Tensor) -> Tensor:
-        settings, batches = self._settings, self._images()
-        number = min(math.ceil(settings.select_images / settings.batch_size), len(batches))
-        return evaluate(
-            self._network,
-            points.to(self._update.alpha),
-            (),
-            [batches[i] for i in range(number)],
-            batch_norm=settings.batch_norm,
-            judge=settings.select_judge,
-        )
+        points, batches, settings = points.to(self._update.alpha), list(self._images()), self._settings
+        batch_norm, judge = settings.select_batch_norm, settings.select_judge
+        return evaluate(self._network, points, (), batches, batch_norm=batch_norm, judge=judge)

@@ -5,6 +5,7 @@ Source: ZARTS (NeurIPS 2022), supplementary 2.2 and 2.3 (Algorithm 1); DARTS (IC
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Mapping
 from dataclasses import replace
@@ -28,6 +29,7 @@ from zarts.engine.result import SearchResult, counts, read_result, write_result
 from zarts.engine.run import Run, environment, genotype_file
 from zarts.engine.schedule import cosine
 from zarts.engine.setup import augmentation, load_images, sgd
+from zarts.errors import DataError
 from zarts.methods import get_method
 from zarts.nets import build_supernet, native_channels, seeded
 from zarts.ranks import Ranks
@@ -37,6 +39,9 @@ from zarts.spaces import get_space
 from zarts.updates import UPDATES
 
 __all__ = ["search"]
+
+_JUDGED = 256
+"""So many images a batch, where nothing is differentiated: twice as fast as batches of 16."""
 
 
 def search(
@@ -98,7 +103,11 @@ class _Search(Job):
         self.data = data = load_images(settings, run, device, listener, ranks)  # after whatever may refuse the settings
         self.halves = dict(zip(("train", "val"), halves(data.train.labels, settings.seed), strict=True))
         augment = augmentation(settings, data, settings.cutout)
-        self.train, self.val = (self._batches(name, half, augment) for name, half in self.halves.items())
+        self.train = self._batches("train", self.halves["train"], augment)
+        val_size, images = settings.val_batch_size or settings.batch_size, len(self.halves["val"])
+        if val_size > images:
+            raise DataError(f"val_batch_size = {val_size}: {images} images move alpha: take {images} or less")
+        self.val = self._batches("val", self.halves["val"], augment, batch_size=val_size)
         self.noise = keyed_generator(settings.seed, "noise", device=device)
         with ranks.in_turn():  # the first one may have to build them
             native = native_kernels(
@@ -146,14 +155,13 @@ class _Search(Job):
             self.network, forward=lambda alpha, batch: self._forward(self._relax(settings.relaxation, alpha), batch)
         )
         """The same, but its points are alphas."""
-        images = partial(self._batches, "select", self.halves["val"], None)
-        self.choice = Choice(settings, self.space, self.update, self.network, self.train, images)
+        self.choice = Choice(settings, self.space, self.update, self.network, self.train, self._judged)
 
-    def _batches(self, name: str, indices: Tensor, augment: Augment | None) -> Batches:
+    def _batches(self, name: str, indices: Tensor, augment: Augment | None, **order: Any) -> Batches:
         return Batches(
             self.data.train,
             indices,
-            batch_size=self.settings.batch_size,
+            **{"batch_size": self.settings.batch_size, **order},
             seed=self.settings.seed,
             stream=name,
             mean=self.data.mean,
@@ -161,6 +169,15 @@ class _Search(Job):
             augment=augment,
             device=self.device,
         )
+
+    def _judged(self) -> Batches:
+        """Images, not augmented, that selections judge on: drawn from the half that moves alpha, in large batches."""
+        half, seed = self.halves["val"], self.settings.seed
+        drawn = half[
+            torch.randperm(len(half), generator=keyed_generator(seed, "judged"))[: self.settings.select_images]
+        ]
+        parts = math.ceil(len(drawn) / max(self.settings.batch_size, _JUDGED))
+        return self._batches("judged", drawn, None, batch_size=math.ceil(len(drawn) / parts), shuffle=False)
 
     def _forward(self, weights: Matrices, batch: Batch) -> Outcome:
         images, labels = batch

@@ -43,7 +43,7 @@ def perturbation(
 
     Source: Wang et al., DARTS-PT (ICLR 2021), algorithm 1, which is `progressive`.
     Differs: one pass, and the loss as the judge (`select_judge`), unless others are asked for; the paper trains for
-        several epochs between decisions.
+        several epochs between decisions. Running statistics (`select_batch_norm`) are what its code judges by.
     """
     space = trained.space
     weights = space.flatten(trained.strengths).detach().cpu()
