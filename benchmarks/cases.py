@@ -16,10 +16,11 @@ from torch.nn import functional
 from torch.utils.flop_counter import FlopCounterMode
 
 from benchmarks.textbook import PlainSuperNet
+from benchmarks.textbook_nasbench201 import PlainNasBench201
 from zarts.bilevel import Batch, Bilevel, Outcome
 from zarts.config import SearchSettings
 from zarts.engine.setup import sgd
-from zarts.nets import SuperNet, seeded
+from zarts.nets import build_supernet, seeded
 from zarts.relax import softmax
 from zarts.spaces import get_space
 
@@ -37,7 +38,7 @@ class Size:
     Args:
         space: name of the space.
         channels: channels of a node in the first cells.
-        cells: number of cells.
+        cells: number of cells; of cells a stage where the skeleton is `nasbench201`.
         batch: number of images.
         side: side of an image in pixels.
         stem: name of the stem.
@@ -52,8 +53,8 @@ class Size:
 
     @property
     def net(self) -> dict[str, Any]:
-        """What a supernet is built with, beside its space."""
-        return {"channels": self.channels, "cells": self.cells, "num_classes": CLASSES, "stem": self.stem}
+        """What a supernet is built with, beside its space and its stem."""
+        return {"channels": self.channels, "cells": self.cells, "num_classes": CLASSES}
 
     def __str__(self) -> str:
         return (
@@ -101,15 +102,19 @@ def single_path(space: str) -> Weights:
     return {kind: torch.eye(ops)[torch.arange(edges) % ops] for kind, (edges, ops) in get_space(space).shapes.items()}
 
 
-def plain_net(size: Size) -> PlainSuperNet:
+def plain_net(size: Size) -> PlainSuperNet | PlainNasBench201:
     """The textbook supernet."""
+    space = get_space(size.space)
     with seeded(0):
-        return PlainSuperNet(get_space(size.space), **size.net)
+        if space.skeleton == "nasbench201":
+            return PlainNasBench201(space, **size.net)
+        return PlainSuperNet(space, **size.net, stem=size.stem)
 
 
-def plain_step(size: Size) -> Step:
-    """The textbook's weight step, as one would write it."""
-    net, weights, (images, labels) = plain_net(size), mixture(size.space), data(size)
+def plain_step(size: Size, *, one_path: bool = False) -> Step:
+    """The textbook's weight step, as one would write it; with `one_path` it runs `single_path`."""
+    net, (images, labels) = plain_net(size), data(size)
+    weights = single_path(size.space) if one_path else mixture(size.space)
     optimizer = torch.optim.SGD(net.parameters(), lr=0.025, momentum=0.9, weight_decay=3e-4)
 
     def step() -> None:
@@ -125,7 +130,7 @@ def fast_problem(size: Size, *, one_path: bool = False) -> Bilevel:
     """The weights and optimizer of a search of that size; with `one_path` it runs `single_path`, whatever alpha is."""
     space, settings = get_space(size.space), SearchSettings()
     with seeded(0):
-        net = SuperNet(space, **size.net)
+        net = build_supernet(space, **size.net, stem=size.stem)
     path = single_path(size.space) if one_path else None
 
     def forward(alpha: Tensor, batch: Batch) -> Outcome:
@@ -155,21 +160,26 @@ def forward_flops(size: Size, *, one_path: bool = False) -> tuple[int, int]:
     return mixed, count(single_path(size.space)) if one_path else mixed
 
 
-def case(size: Size, *, one_path: bool = False) -> Case:
-    """The textbook's mixture of all operations against the product's, or against its single path."""
+def case(size: Size, *, one_path: bool = False, plain_one_path: bool = False) -> Case:
+    """The textbook's mixture of all operations against the product's, or single paths of either."""
+    paths = "; one operation an edge" if one_path else ""
     return Case(
-        f"{size}{'; one operation an edge against all' if one_path else ''}",
-        partial(plain_step, size),
+        f"{size}{paths}{' against all' if one_path and not plain_one_path else ''}",
+        partial(plain_step, size, one_path=plain_one_path),
         partial(fast_step, size, one_path=one_path),
         partial(forward_flops, size, one_path=one_path),
     )
 
 
 PAPER = Size("darts", channels=16, cells=8, batch=64, side=32)
+NB201_SMALL = Size("nasbench201", channels=8, cells=1, batch=16, side=16)
 
 CASES: dict[str, Case] = {
     "paper": case(PAPER),
     "small": case(Size("darts", channels=4, cells=5, batch=32, side=16)),
     "s2": case(Size("s2", channels=16, cells=8, batch=64, side=32)),
     "one-hot": case(PAPER, one_path=True),
+    "nb201 paper": case(Size("nasbench201", channels=16, cells=5, batch=64, side=32)),
+    "nb201 small": case(NB201_SMALL),
+    "nb201 one-hot": case(NB201_SMALL, one_path=True, plain_one_path=True),
 }

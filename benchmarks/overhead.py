@@ -52,6 +52,7 @@ class Overhead:
                 job.begin_epoch(epoch)
                 self._measure(job, epoch, 1)  # warms up
                 self.seconds[name] = self._measure(job, epoch, count)
+        job.finish()
 
     def _measure(self, job: Job, epoch: int, count: int) -> tuple[int, float, float]:
         gc.collect()  # what was imported, once

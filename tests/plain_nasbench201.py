@@ -1,52 +1,16 @@
-"""The textbook supernet of NAS-Bench-201, a module an operation: oracle and baseline of the fast one."""
+"""How the textbook supernet of NAS-Bench-201 and the fast one share their parameters."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
+from benchmarks.textbook_nasbench201 import PlainNasBench201
 from zarts.nets import NasBench201SuperNet
-from zarts.nets.nasbench201 import Skeleton, build_edge
-from zarts.spaces import Space
 
-__all__ = ["PlainNasBench201", "copy_plain", "same_tensors"]
-
-
-class PlainCell(nn.Module):
-    """Four nodes; a node is the sum of all weighted operations on its incoming edges."""
-
-    def __init__(self, space: Space, channels: int) -> None:
-        super().__init__()
-        self.graph = space.edges
-        self.edges = nn.ModuleList(
-            nn.ModuleList(build_edge(name, channels, affine=False) for name in names)
-            for names in space.candidates["normal"]
-        )
-
-    def forward(self, x: Tensor, weights: Tensor) -> Tensor:
-        states = [x]
-        for node in range(1, 4):
-            total = torch.zeros_like(x)
-            for row, ops, (target, source) in zip(weights, self.edges, self.graph, strict=True):
-                if target == node:
-                    for weight, op in zip(row, ops, strict=True):
-                        if weights.requires_grad or weight != 0:
-                            total = total + weight * op(states[source])
-            states.append(total)
-        return states[-1]
-
-
-class PlainNasBench201(nn.Module):
-    """The same skeleton as the fast supernet's, with plain cells."""
-
-    def __init__(self, space: Space, **settings: int) -> None:
-        super().__init__()
-        self.skeleton = Skeleton(lambda channels: PlainCell(space, channels), **settings)
-
-    def forward(self, images: Tensor, weights: Mapping[str, Tensor]) -> Tensor:
-        return self.skeleton(images, weights["normal"])
+__all__ = ["copy_plain", "same_tensors"]
 
 
 def same_tensors(plain: PlainNasBench201, fast: NasBench201SuperNet) -> Iterator[tuple[str, Tensor, Tensor, slice]]:
@@ -58,12 +22,12 @@ def same_tensors(plain: PlainNasBench201, fast: NasBench201SuperNet) -> Iterator
         if name.endswith("num_batches_tracked"):
             continue
         if not rest:
-            yield name, tensor, theirs[name], slice(None)
+            yield name, tensor, theirs[f"skeleton.{name}"], slice(None)
         else:
             edge, op, what = rest.split(".", 2)
             node, source = space.edges[int(edge)]
             target = theirs[
-                f"{cell}.nodes.{source}.convolutions.{space.candidates['normal'][0][int(op)]}.{stacked[what]}"
+                f"skeleton.{cell}.nodes.{source}.convolutions.{space.candidates['normal'][0][int(op)]}.{stacked[what]}"
             ]
             slot, rows = node - source - 1, target.shape[0] // (space.nodes - source)
             yield name, tensor, target, slice(slot * rows, (slot + 1) * rows)

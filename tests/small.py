@@ -9,7 +9,12 @@ import sys
 import time
 from pathlib import Path
 
+import pytest
+import torch
+
 from zarts.config import members, search_settings, used
+from zarts.errors import KernelError
+from zarts.kernels import prepare
 from zarts.methods import AXES
 from zarts.spaces import SPACES
 
@@ -27,6 +32,7 @@ EVERY = {
     "val_batches": 1,
 }
 ZERO_ORDER = {"inner_steps": 1, "samples": 2, "esr_target": 0.6}
+SELECTION = {"select_images": 16, "select_samples": 4}
 SMALL = {**EVERY, **ZERO_ORDER}
 LONG = {**SMALL, "subset": 120, "epochs": 3, "batch_size": 20, "alpha_every": 2}
 TRAIN = {
@@ -40,14 +46,25 @@ TRAIN = {
     "drop_path": 0.0,
     "cutout": 0,
 }
+
+
+def _compiles() -> bool:
+    try:
+        prepare(torch.float32, [4])
+    except KernelError:
+        return False
+    return True
+
+
+needs_compiler = pytest.mark.skipif(not _compiles(), reason="there is no C++ compiler")
 ZARTS = [str(Path(sys.executable).parent / "zarts")]
 
 
 def small(method: str, **other: object) -> dict:
-    """The settings of `SMALL` that the method uses, and `other`."""
+    """The settings of `SMALL` and `SELECTION` that the method uses, and `other`."""
     axes = {axis: value for axis, value in other.items() if axis in AXES}
     names = members(search_settings({"method": method, **axes}))
-    return {"method": method, **{k: v for k, v in SMALL.items() if used(k, names)}, **other}
+    return {"method": method, **{k: v for k, v in {**SMALL, **SELECTION}.items() if used(k, names)}, **other}
 
 
 def options(settings: dict) -> list[str]:
@@ -125,6 +142,7 @@ def stop_at(number: int):
 
     @contextmanager
     def request(**_):
-        yield Stop()
+        request.stop = Stop()
+        yield request.stop
 
     return request

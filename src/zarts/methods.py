@@ -19,14 +19,14 @@ ZERO_ORDER = ("mgs", "rs", "gld")
 GRADIENT = ("gradient", "unrolled")
 """Updates that move alpha along a gradient of the validation loss."""
 
-JUDGING = ("best-of",)
+JUDGING = ("best-of", "perturbation")
 """Selections that judge cells or operations on validation images: done once, when all weights are trained."""
 
 AXES: dict[str, tuple[str, ...]] = {
-    "update": (*ZERO_ORDER, *GRADIENT, "none"),
-    "relaxation": ("softmax", "gumbel", "none"),
-    "weight_relaxation": ("same", "uniform"),
-    "select": ("argmax", "best-of", "random"),
+    "update": (*ZERO_ORDER, *GRADIENT, "reinforce", "none"),
+    "relaxation": ("softmax", "gumbel", "cell", "none"),
+    "weight_relaxation": ("same", "softmax", "gumbel", "uniform", "noisy"),
+    "select": ("argmax", *JUDGING, "random"),
 }
 """The axes that can be set one by one, and their members; no two of all these names mean different things."""
 
@@ -66,6 +66,15 @@ DEFAULTS: dict[str, Mapping[str, object]] = {
     "rs": {"samples": 4},
     "gradient": _ALTERNATING,
     "unrolled": _ALTERNATING,
+    "reinforce": {
+        "alpha_lr": 1e-3,
+        "alpha_beta1": 0.0,
+        "alpha_weight_decay": 0.0,
+        "alpha_every": 4,  # 50 steps of the controller in an epoch of 196 weight steps (released code)
+        "warmup_epochs": 0,
+        "samples": 20,
+        "val_batches": 1,
+    },
     "best-of": {"select_judge": "accuracy", "select_images": 512},
 }
 """Settings in which a member of an axis differs from the defaults of `zarts.config.SearchSettings`."""
@@ -81,6 +90,13 @@ METHODS: dict[str, Method] = {
         Method("zarts-gld", "zero-order, gradientless descent", "gld", _ZARTS),
         Method("darts", "first-order gradient", "gradient", _DARTS),
         Method("darts-2nd", "gradient through one unrolled weight step", "unrolled", _DARTS),
+        Method(
+            "darts-pt",
+            "the operations whose removal from the trained mixture hurts most",
+            "gradient",
+            "Wang et al., DARTS-PT (ICLR 2021)",
+            select="perturbation",
+        ),
         Method(
             "gdas",
             "gradient through one operation an edge, drawn with Gumbel noise",
@@ -98,6 +114,22 @@ METHODS: dict[str, Method] = {
             "Li and Talwalkar (UAI 2019)",
             relaxation="none",
             weight_relaxation="uniform",
+            select="best-of",
+        ),
+        Method(
+            "setn",
+            "weights trained on random cells, alpha along the mixture's gradient; the best of cells drawn by it",
+            "gradient",
+            "Dong and Yang, SETN (ICCV 2019)",
+            weight_relaxation="uniform",
+            select="best-of",
+        ),
+        Method(
+            "enas",
+            "an LSTM draws the cells that weights are trained on and learns from their accuracy; the best of its cells",
+            "reinforce",
+            "Pham et al., ENAS (ICML 2018)",
+            relaxation="cell",
             select="best-of",
         ),
         Method(

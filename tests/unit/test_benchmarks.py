@@ -16,6 +16,7 @@ from zarts.nets import count_mult_adds
 
 TINY = Size("s2", channels=2, cells=3, batch=4, side=8)
 DARTS = Size("darts", channels=4, cells=3, batch=4, side=8)
+NB201 = Size("nasbench201", channels=4, cells=1, batch=4, side=8)
 
 
 @pytest.fixture
@@ -70,7 +71,7 @@ def test_peak_memory_is_what_a_step_allocates():
     assert 60 <= peak_memory(partial(build_allocation, 64), threads=1) / 2**20 < 80
 
 
-@pytest.mark.parametrize("size", [TINY, DARTS])
+@pytest.mark.parametrize("size", [TINY, DARTS, NB201])
 def test_flops_are_those_of_the_other_counter(size):
     net = plain_net(size)
     net.forward = partial(
@@ -85,14 +86,23 @@ def test_a_single_path_runs_a_part_of_the_mixture():
     assert mixed / 7 < path < mixed / 2  # a seventh of the operations, and all that is not on edges
 
 
-@pytest.mark.parametrize("build", [plain_step, fast_step])
-def test_the_steps_of_both_sides_move_the_weights(build, monkeypatch):
+def test_the_textbook_runs_a_single_path_too(monkeypatch):
     moved = []
     monkeypatch.setattr(torch.optim.SGD, "step", lambda self: moved.extend(self.param_groups[0]["params"]))
-    build(TINY)()
+    plain_step(NB201, one_path=True)()
+    # in three cells a 3×3 convolution runs, and a 1×1 convolution whose node nobody reads, out of two on six edges
+    assert sum(p.grad is not None and p.dim() == 4 for p in moved) == 3 + 1 + 2 * 3  # and stem and residual blocks
+
+
+@pytest.mark.parametrize("size", [TINY, NB201])
+@pytest.mark.parametrize("build", [plain_step, fast_step])
+def test_the_steps_of_both_sides_move_the_weights(build, size, monkeypatch):
+    moved = []
+    monkeypatch.setattr(torch.optim.SGD, "step", lambda self: moved.extend(self.param_groups[0]["params"]))
+    build(size)()
     assert all(parameter.grad.norm() > 0 for parameter in moved)
     assert torch.stack([parameter.grad.norm() for parameter in moved]).norm() <= 5.0001  # clipped
-    assert sum(parameter.numel() for parameter in moved) == sum(p.numel() for p in plain_net(TINY).parameters())
+    assert sum(parameter.numel() for parameter in moved) == sum(p.numel() for p in plain_net(size).parameters())
 
 
 def test_time_by_kind_of_operation(tiny):

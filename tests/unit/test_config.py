@@ -259,6 +259,55 @@ def test_settings_that_do_not_go_together(options, message):
         search_settings(options)
 
 
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"update": "mgz"}, r"update \(options\): unknown member 'mgz': did you mean 'mgs'\?"),
+        (
+            {"method": "random", "update": "mgs"},
+            "update = mgs: method 'random' trains no supernet: choose another method",
+        ),
+        (
+            {"method": "rsps", "update": "mgs"},
+            r"update = mgs: method 'rsps' has no alpha to move \(relaxation = none\)",
+        ),
+        ({"method": "rsps", "weight_relaxation": "same"}, "relaxation = none: .* take --weight-relaxation uniform"),
+        ({"method": "rsps", "select": "argmax"}, "select = argmax with update = none: alpha does not move"),
+        ({"method": "rsps", "select": "perturbation"}, "method 'rsps' has no mixture to take operations from"),
+        ({"method": "gdas", "select": "perturbation"}, r"no mixture .* \(relaxation = gumbel\)"),
+        ({"method": "darts", "update": "reinforce"}, "update = reinforce with relaxation = softmax: whole cells"),
+        ({"method": "enas", "update": "mgs"}, "update = mgs with relaxation = cell: whole cells"),
+        ({"method": "enas", "weight_relaxation": "noisy"}, "weight_relaxation = noisy: .* take same or uniform"),
+        ({"method": "darts", "select": "random"}, "select = random: that is method 'random'"),
+        ({"update": "gld", "sigma": 0.1}, r"sigma \(options\) is not used by method 'zarts-mgs' with update = gld"),
+        ({"temperature": 3.0}, "temperature .* is not used by method 'zarts-mgs': leave it out, .* gumbel"),
+        ({"method": "darts-pt", "select_tune_steps": 3}, "select_tune_steps .* with select_order = progressive only"),
+    ],
+)
+def test_axes_that_do_not_go_together(options, message):
+    with pytest.raises(SettingsError, match=message):
+        search_settings(options)
+
+
+def test_an_axis_brings_its_own_defaults_right_below_where_it_is_set(tmp_path):
+    settings = search_settings({"method": "darts", "update": "mgs"})
+    assert (settings.alpha_lr, settings.alpha_every, settings.warmup_epochs) == (1.0, 10, 10)
+    assert search_settings({"update": "gradient"}, preset="quick").alpha_every == 1
+    config = written(tmp_path, {"method": "darts", "alpha_every": 5, "alpha_lr": 0.2, "alpha_beta1": 0.1})
+    settings = search_settings({"select": "best-of"}, config=config)
+    assert (settings.alpha_every, settings.select_judge, settings.select_images) == (5, "accuracy", 512)
+    settings = search_settings({"update": "gld"}, config=config)
+    assert (settings.alpha_every, settings.alpha_beta1) == (5, 0.5), "Adam's moment is dropped"
+    assert "alpha_lr" not in dump(settings)
+
+
+def test_methods_are_their_axes():
+    """The same search by another name: only the name differs."""
+    setn = search_settings({"method": "setn"})
+    made = search_settings({"method": "darts", "weight_relaxation": "uniform", "select": "best-of"})
+    assert {**dump(setn), "method": "darts"} == dump(made)
+
+
 def test_what_other_settings_leave_unused_is_not_written_down():
     assert "esr_target" not in dump(search_settings({"tau": 0.1}))
     assert "esr_target" in dump(search_settings({}))

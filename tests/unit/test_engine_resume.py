@@ -14,7 +14,7 @@ from small import SMALL, TRAIN, leftovers, outcome, small, stop_at
 from zarts.api import resume_retrain, resume_search
 from zarts.engine import Run
 from zarts.errors import DataError, Interrupted, RunError, SettingsError
-from zarts.methods import METHODS
+from zarts.methods import GRADIENT, JUDGING, METHODS
 from zarts.spaces import Genotype
 
 pytestmark = pytest.mark.usefixtures("no_pictures")
@@ -22,7 +22,10 @@ TRAINED = [name for name, method in METHODS.items() if method.supernet != "none"
 
 
 def interrupt(monkeypatch, number):
-    monkeypatch.setattr(sys.modules["zarts.engine.loop"], "stop_request", stop_at(number))
+    """Stop at the given check (0: never)."""
+    request = stop_at(number)
+    monkeypatch.setattr(sys.modules["zarts.engine.loop"], "stop_request", request)
+    return request
 
 
 @pytest.fixture
@@ -37,14 +40,14 @@ def stopped(tmp_path, monkeypatch):
 
 @pytest.mark.parametrize("method", TRAINED)
 def test_search(tmp_path, monkeypatch, method):
-    """Stopped before a step, then in the middle of an alpha update (zero order) or before the last step."""
+    """Stopped before a step, then in the middle of what is left: for a zero-order method, of an alpha update."""
     settings = small(method, space="s4")
     straight = zarts.search(out=tmp_path / "straight", **settings)
     interrupt(monkeypatch, 2)
     run = tmp_path / "run"
     with pytest.raises(Interrupted, match=rf"^interrupted: saved in {run}; go on with `zarts search --resume {run}`$"):
         zarts.search(out=run, **settings)
-    interrupt(monkeypatch, 3 if method.startswith("darts") else 4)
+    interrupt(monkeypatch, 3 if METHODS[method].update in (*GRADIENT, "none") else 4)
     with pytest.raises(Interrupted):
         resume_search(run)
     interrupt(monkeypatch, 0)
@@ -52,6 +55,22 @@ def test_search(tmp_path, monkeypatch, method):
     assert outcome(run) == outcome(straight.run)
     assert all(torch.equal(straight.alphas[kind], resumed.alphas[kind]) for kind in straight.alphas)
     assert leftovers(run) == []
+
+
+@pytest.mark.parametrize("method", [name for name in TRAINED if METHODS[name].select in JUDGING])
+def test_within_the_selection(tmp_path, monkeypatch, method):
+    """All weights are trained, and some cells or operations are judged."""
+    settings = small(method, space="s4")
+    request = interrupt(monkeypatch, 0)
+    straight = zarts.search(out=tmp_path / "straight", **settings)
+    interrupt(monkeypatch, request.stop.calls)
+    run = tmp_path / "run"
+    with pytest.raises(Interrupted):
+        zarts.search(out=run, **settings)
+    assert torch.load(run / "checkpoint.pt", weights_only=True)["epoch"] == settings["epochs"]
+    interrupt(monkeypatch, 0)
+    resume_search(run)
+    assert outcome(run) == outcome(straight.run)
 
 
 @pytest.mark.parametrize("number", [4, 8])

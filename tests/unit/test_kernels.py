@@ -2,6 +2,7 @@ import pytest
 import torch
 
 import zarts.kernels.build as build
+from small import needs_compiler
 from zarts.engine.device import native_kernels
 from zarts.errors import KernelError, SettingsError
 from zarts.kernels import compiled, prepare
@@ -9,17 +10,6 @@ from zarts.nets import SuperNet, seeded
 from zarts.spaces import get_space
 
 CPU = torch.device("cpu")
-
-
-def available():
-    try:
-        prepare(torch.float32, [4])
-    except KernelError:
-        return False
-    return True
-
-
-needs_compiler = pytest.mark.skipif(not available(), reason="there is no C++ compiler")
 
 
 def results(native, threads=1, images=None, training=True, **sizes):
@@ -74,7 +64,7 @@ def test_channels_that_are_no_multiple_of_four_are_left_to_torch(counted, genera
 
 @needs_compiler
 def test_threads_change_the_last_bits_at_most(generator, monkeypatch):
-    monkeypatch.setattr("zarts.kernels.cell._WORTH", 0)
+    monkeypatch.setattr("zarts.kernels.calls._WORTH", 0)
     images = torch.randn(5, 3, 12, 12, generator=generator, dtype=torch.float64)
     for one, three in zip(results(True, images=images, channels=8), results(True, 3, images, channels=8), strict=True):
         torch.testing.assert_close(three, one)
@@ -94,10 +84,10 @@ def test_no_compiler_is_said(monkeypatch):
         with pytest.raises(KernelError, match=r"no C\+\+ compiler: install"):
             prepare(torch.float32, [4])
         notes = []
-        assert not native_kernels("auto", CPU, [4], notes.append)
+        assert not native_kernels("auto", CPU, "darts", [4], notes.append)
         assert "several times slower" in notes[0]
         with pytest.raises(SettingsError, match=r"kernels: there is no C\+\+ compiler.* --kernels torch"):
-            native_kernels("native", CPU, [4], notes.append)
+            native_kernels("native", CPU, "darts", [4], notes.append)
     finally:
         build._compiler.cache_clear()
 
@@ -112,7 +102,7 @@ def test_a_compiler_that_cannot_is_said(monkeypatch, tmp_path):
 
 def test_channels_must_be_multiples_of_four():
     with pytest.raises(SettingsError, match="multiples of 4 channels, not 6"):
-        native_kernels("native", CPU, [6, 12, 24], print)
+        native_kernels("native", CPU, "darts", [6, 12, 24], print)
 
 
 def test_a_folder_that_cannot_be_made_is_said(monkeypatch, tmp_path):

@@ -2,7 +2,9 @@ import pytest
 import torch
 from torch import nn
 
-from plain_nasbench201 import PlainNasBench201, copy_plain, same_tensors
+from benchmarks.textbook_nasbench201 import PlainNasBench201
+from plain_nasbench201 import copy_plain, same_tensors
+from small import needs_compiler
 from zarts.errors import RunError, SettingsError
 from zarts.nets import (
     NasBench201SuperNet,
@@ -16,14 +18,16 @@ from zarts.spaces import get_space, published
 from zarts.spaces.nasbench201 import NASBENCH201, from_string
 
 FORM = "|{0}~0|+|{0}~0|{0}~1|+|{0}~0|{0}~1|{0}~2|"
+NATIVE = [pytest.param(True, marks=needs_compiler), False]
 MIXED = from_string("|nor_conv_3x3~0|+|none~0|avg_pool_3x3~1|+|skip_connect~0|nor_conv_1x1~1|nor_conv_3x3~2|")
 
 
-def pair(**settings):
+def pair(native=True, **settings):
     """The plain and the fast supernet with the same parameters, and other running statistics than the initial ones."""
     settings = {"channels": 4, "cells": 2, "num_classes": 5, "in_channels": 1} | settings
     with seeded(0):
-        plain, fast = (net(NASBENCH201, **settings).double() for net in (PlainNasBench201, NasBench201SuperNet))
+        plain = PlainNasBench201(NASBENCH201, **settings).double()
+        fast = NasBench201SuperNet(NASBENCH201, native=native, **settings).double()
         for name, tensor in plain.named_buffers():
             if "running" in name:
                 tensor.copy_(torch.rand_like(tensor) + (0.5 if name.endswith("var") else 0))
@@ -59,6 +63,7 @@ def compare(plain, fast, images, weights, differentiable):
         ours, theirs = tensor, target
         if isinstance(tensor, nn.Parameter):
             compared += tensor.numel()
+            assert (target.grad is not None) or (tensor.grad is None), name
             ours, theirs = (torch.zeros_like(p) if p.grad is None else p.grad for p in (tensor, target))
         torch.testing.assert_close(ours, theirs[rows].view_as(ours), msg=lambda m, name=name: f"{name}: {m}")
     assert compared == count_parameters(fast) == count_parameters(plain)
@@ -67,8 +72,9 @@ def compare(plain, fast, images, weights, differentiable):
 @pytest.mark.parametrize("mode", ["train", "eval"])
 @pytest.mark.parametrize("draw", [dense, one_hot, sparse])
 @pytest.mark.parametrize("sides", [(8, 8), (9, 7), (4, 1)])
-def test_equals_the_plain_supernet(draw, mode, sides, generator):
-    plain, fast = pair()
+@pytest.mark.parametrize("native", NATIVE)
+def test_equals_the_plain_supernet(native, draw, mode, sides, generator):
+    plain, fast = pair(native)
     plain.train(mode == "train")
     fast.train(mode == "train")
     images = torch.randn(3, 1, *sides, generator=generator, dtype=torch.float64)
@@ -77,10 +83,11 @@ def test_equals_the_plain_supernet(draw, mode, sides, generator):
         compare(plain, fast, images, weights, differentiable)
 
 
-def test_second_derivatives_are_those_of_the_plain_supernet(generator):
+@pytest.mark.parametrize("native", NATIVE)
+def test_second_derivatives_are_those_of_the_plain_supernet(native, generator):
     images, weights = torch.randn(3, 1, 8, 8, generator=generator).double(), dense(generator)
     products = []
-    for net in pair(cells=1):
+    for net in pair(native, cells=1):
         alpha = weights.clone().requires_grad_()
         loss = net(images, {"normal": alpha}).square().sum()
         gradients = torch.autograd.grad(loss, list(net.parameters()), create_graph=True)
@@ -89,8 +96,22 @@ def test_second_derivatives_are_those_of_the_plain_supernet(generator):
     torch.testing.assert_close(*products)
 
 
-def test_only_what_has_weight_runs():
-    _, fast = pair(cells=1)
+def test_native_and_torch_leave_the_same_weights_without_a_gradient(generator):
+    weights = torch.zeros(6, 5, dtype=torch.float64)
+    weights[1, 3] = weights[2, 2] = weights[3, 1] = 1  # 3×3 on 2<-0, 1×1 on 2<-1, a skip on 3<-0: nobody reads node 2
+    images = torch.randn(3, 1, 8, 8, generator=generator).double()
+    without = []
+    for native in (True, False):
+        _, fast = pair(native, cells=1)
+        fast(images, {"normal": weights}).square().sum().backward()
+        without.append({name for name, p in fast.named_parameters() if p.grad is None})
+    assert without[0] == without[1]
+    assert len(without[0]) == 3 * 6  # of the convolutions of two sizes that leave three nodes, in three cells
+
+
+@pytest.mark.parametrize("native", NATIVE)
+def test_only_what_has_weight_runs(native):
+    _, fast = pair(native, cells=1)
     before = {name: buffer.clone() for name, buffer in fast.named_buffers()}
     weights = torch.zeros(6, 5, dtype=torch.float64)
     weights[:, 1] = 1
@@ -107,9 +128,10 @@ def test_only_what_has_weight_runs():
     assert torch.equal(mean[1], before["skeleton.layers.0.nodes.1.convolutions.nor_conv_3x3.norm.mean"][1])
 
 
-def test_a_one_hot_supernet_is_the_discrete_network(generator):
+@pytest.mark.parametrize("native", NATIVE)
+def test_a_one_hot_supernet_is_the_discrete_network(native, generator):
     """Batch norms without affine against those with scale 1 and shift 0."""
-    _, fast = pair(num_classes=10)
+    _, fast = pair(native, num_classes=10)
     discrete = create_nasbench201(MIXED, channels=4, cells=2, in_channels=1).double()
     ops, edges = NASBENCH201.candidates["normal"][0], NASBENCH201.edges
     chosen = {(node, c.source): c.op for node, choices in enumerate(MIXED.cells["normal"], start=1) for c in choices}
@@ -145,6 +167,29 @@ def test_parameters_of_the_supernet_at_the_benchmarks_size():
         net = build_supernet(NASBENCH201, channels=16, cells=5, num_classes=10)
     convolutions = 5 * 6 * 10 * (16**2 + 32**2 + 64**2)  # 3×3 and 1×1 on six edges, without affine batch norms
     assert count_parameters(net) == 73_306 + convolutions == 1_686_106
+
+
+def test_light_reductions_are_a_pool_and_a_convolution(generator):
+    """What is left of the network of skips is known: stem, two reductions, batch norm, classifier."""
+    net = build_supernet(NASBENCH201, channels=4, cells=2, num_classes=10, in_channels=1, reduction="light").double()
+    assert net.skeleton.layers[2].conv.weight.shape == (8, 4, 1, 1)
+    weights = torch.zeros(6, 5, dtype=torch.float64)
+    weights[3, 1] = 1  # a skip on 3<-0
+    images = torch.randn(3, 1, 9, 8, generator=generator).double()
+    x = net.skeleton.stem(images)[0]
+    for layer in (2, 5):
+        x = nn.functional.avg_pool2d(x, 2, ceil_mode=True)
+        x = nn.functional.conv2d(x, net.skeleton.layers[layer].conv.weight)
+    expected = net.skeleton.classifier(torch.relu(net.skeleton.norm(x)).mean((2, 3)))
+    torch.testing.assert_close(net(images, {"normal": weights}), expected)
+
+
+def test_reductions_that_there_are_not():
+    sizes = {"channels": 4, "cells": 3, "num_classes": 10}
+    with pytest.raises(SettingsError, match=r"unknown reduction 'lite': did you mean 'light'\?"):
+        build_supernet(NASBENCH201, **sizes, reduction="lite")
+    with pytest.raises(SettingsError, match="reduction = 'light': in space 's2' cells reduce: leave it out"):
+        build_supernet(get_space("s2"), **sizes, reduction="light")
 
 
 def test_supernets_by_skeleton_and_what_they_refuse():

@@ -8,7 +8,7 @@ from small import SMALL, small
 from zarts.config import SearchSettings, search_settings
 from zarts.engine import joined, ranks_here
 from zarts.errors import Interrupted, RankError, SettingsError
-from zarts.methods import METHODS
+from zarts.methods import METHODS, ZERO_ORDER
 from zarts.ranks import Ranks
 
 
@@ -68,6 +68,9 @@ def test_another_rank_is_gone():
         (8, {"threads": 4}, 2),
         (8, {"channels": 16, "batch_size": 64}, 1),  # a large network
         (8, {"method": "darts"}, 1),
+        (8, {"method": "setn"}, 1),
+        (8, {"control": "uniform"}, 1),
+        (8, {"method": "enas"}, 7),  # 20 cells in three rounds
         (8, {"method": "random"}, 1),
         (1, {"devices": 3}, 3),
     ],
@@ -83,11 +86,11 @@ def test_more_ranks_than_candidates():
         SettingsError, match=r"^9 ranks are too many: .* 'zarts-mgs' judges 8 candidates; start at most 8"
     ):
         ranks_here(SearchSettings(devices=9))
-    assert ranks_here(SearchSettings(method="zarts-rs", samples=4, devices=8)) == 8  # both ends of four directions
+    assert ranks_here(SearchSettings(update="rs", samples=4, devices=8)) == 8  # both ends of four directions
 
 
 @pytest.mark.parametrize(
-    "method", [name for name, method in METHODS.items() if method.update not in ("mgs", "rs", "gld")]
+    "method", [name for name, method in METHODS.items() if method.update not in (*ZERO_ORDER, "reinforce")]
 )
 def test_no_candidates_to_share(monkeypatch, method):
     with pytest.raises(SettingsError, match=r"^devices \(options\) is not used by method"):

@@ -69,7 +69,7 @@ def unrolled_gradient(
             nothing.
 
     Source: ZARTS, supplementary 1.1, eq. 1; DARTS, eq. 6 to 8 and its released code for momentum and decay. As in
-        that code, `grad_clip` does not apply to the unrolled step.
+        that code, neither `grad_clip` nor Nesterov's look-ahead applies to the unrolled step.
     """
     with problem.preserved() as snapshot:
         problem.set_mode(training=True)

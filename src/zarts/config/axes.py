@@ -99,8 +99,21 @@ def _check(method: Method, axes: dict[str, str]) -> None:
         raise SettingsError(
             f"relaxation = none: {name} then has no weights to train at: take --weight-relaxation uniform"
         )
+    if (update == "reinforce") != (relaxation == "cell"):
+        raise SettingsError(
+            f"update = {update} with relaxation = {relaxation}: whole cells (relaxation = cell) are what reinforce "
+            "draws, and nothing else does: take both, or neither"
+        )
+    if relaxation == "cell" and axes["weight_relaxation"] not in ("same", "uniform"):
+        raise SettingsError(
+            f"weight_relaxation = {axes['weight_relaxation']}: {name} has cells and no alpha: take same or uniform"
+        )
     if select == "random":
         raise SettingsError("select = random: that is method 'random', which trains no supernet")
+    if select == "perturbation" and relaxation != "softmax":
+        raise SettingsError(
+            f"select = perturbation: {name} has no mixture to take operations from (relaxation = {relaxation})"
+        )
     if update == "none" and select == "argmax":
         raise SettingsError(
             "select = argmax with update = none: alpha does not move and prefers nothing: take another selection"

@@ -6,7 +6,7 @@ import inspect
 from collections.abc import Callable
 from typing import Any
 
-from zarts.config.settings import CommonSettings
+from zarts.config.common import CommonSettings
 
 __all__ = ["keywords"]
 

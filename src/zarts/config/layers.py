@@ -10,9 +10,11 @@ from typing import Any, TypeVar
 from pydantic import ValidationError
 
 from zarts.config.axes import members, resolve_axes, used, used_by
+from zarts.config.common import CommonSettings
 from zarts.config.files import Layer, config_layer, preset_layer
-from zarts.config.settings import CommonSettings, RetrainSettings, SearchSettings
+from zarts.config.settings import RetrainSettings, SearchSettings
 from zarts.errors import SettingsError, unknown
+from zarts.methods import ZERO_ORDER
 
 __all__ = ["dump", "resolve_search", "retrain_settings", "row_settings", "search_settings"]
 
@@ -112,6 +114,15 @@ def resolve_search(*layers: Layer) -> SearchSettings:
             f"warmup_epochs = {settings.warmup_epochs} leaves no epoch of {settings.epochs} in which alpha moves: "
             f"take --warmup-epochs below {settings.epochs}"
         )
+    if settings.control != "none" and settings.update not in ZERO_ORDER:
+        raise SettingsError(
+            f"control = {settings.control}: update = {settings.update} judges no candidates whose losses could be left "
+            f"out: choose one of {', '.join(ZERO_ORDER)}"
+        )
+    if settings.control != "none" and settings.update == "mgs" and settings.weights != "softmax":
+        raise SettingsError(
+            f"control = {settings.control}: weights = {settings.weights} weighs by more than the losses: take softmax"
+        )
     if settings.learning_rate_min > settings.learning_rate:
         raise SettingsError(
             f"learning_rate_min = {settings.learning_rate_min:g} is above learning_rate = {settings.learning_rate:g}"
@@ -132,10 +143,18 @@ def resolve_search(*layers: Layer) -> SearchSettings:
     return settings
 
 
+def _fine_tunes(settings: SearchSettings) -> bool:
+    return settings.inner_steps > 0 and settings.control == "none"
+
+
 _CONDITIONS: dict[str, tuple[str, Callable[[SearchSettings], bool]]] = {
-    "esr_target": ("tau = auto", lambda settings: settings.tau == "auto"),
-    "inner_learning_rate": ("inner_steps above 0", lambda settings: settings.inner_steps > 0),
-    "inner_momentum": ("inner_steps above 0", lambda settings: settings.inner_steps > 0),
+    "tau": ("control = none", lambda settings: settings.control == "none"),
+    "esr_target": ("tau = auto", lambda settings: settings.tau == "auto" and settings.control == "none"),
+    "inner_steps": ("control = none", lambda settings: settings.control == "none"),
+    "inner_learning_rate": ("inner_steps above 0", _fine_tunes),
+    "inner_momentum": ("inner_steps above 0", _fine_tunes),
+    "reduction": ("space = nasbench201", lambda settings: settings.space == "nasbench201"),
+    "select_tune_steps": ("select_order = progressive", lambda settings: settings.select_order == "progressive"),
 }
 """Settings that mean something only beside a certain value of another one."""
 

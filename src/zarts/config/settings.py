@@ -3,110 +3,21 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
-from pydantic_core import PydanticCustomError
+from pydantic import Field
 
+from zarts.config.common import SUPERNET, CommonSettings, setting
 from zarts.methods import GRADIENT, JUDGING, ZERO_ORDER
 
-__all__ = ["UNTIED", "CommonSettings", "RetrainSettings", "SearchSettings"]
+__all__ = ["UNTIED", "RetrainSettings", "SearchSettings"]
 
-MOVING = (*ZERO_ORDER, *GRADIENT)
-SUPERNET = ("mixed",)
+DRAWING = (*ZERO_ORDER, "reinforce")
+MOVING = (*DRAWING, *GRADIENT)
+ADAM = (*GRADIENT, "reinforce")
 
 UNTIED = ("devices", "table")
 """Settings of a search that its result does not depend on: it may go on with others."""
-
-
-def setting(default: Any, help: str, *, panel: str, used_by: tuple[str, ...] = (), **bounds: Any) -> Any:
-    """A field with its help text, the group that the help page shows it in, and the axes' members that use it.
-
-    Args:
-        default: the value where nothing else is said.
-        help: one line; says where the default comes from when that is not the paper.
-        panel: heading on the help page.
-        used_by: members of a method's axes (see `zarts.methods`), or `mixed`, the supernet; empty: all use it.
-        bounds: pydantic's `ge`, `gt`, `le`, `lt`, `multiple_of`.
-    """
-    return Field(default, description=help, json_schema_extra={"panel": panel, "used_by": list(used_by)}, **bounds)
-
-
-def _no_float16(value: Any) -> Any:
-    if str(value).startswith("16"):
-        raise PydanticCustomError(
-            "float16",
-            "float16 needs loss scaling, which leaves out steps that overflow, so that candidates would be judged "
-            "after unequal numbers of steps: take bf16-mixed",
-        )
-    return value
-
-
-class CommonSettings(BaseModel):
-    """What searching and retraining share; `used_by` speaks of searching only."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
-
-    data: str = setting(
-        "digits", "digits, cifar10, cifar100, svhn, or a folder of images with a sub-folder a class", panel="Data"
-    )
-    data_dir: Path = setting(Path("~/.cache/zarts"), "where the named data sets lie or are downloaded to", panel="Data")
-    image_size: int | None = setting(
-        None,
-        "images are resized to this many pixels a side (default: their own; 32 for a folder)",
-        panel="Data",
-        ge=8,
-        multiple_of=4,
-    )
-    subset: int | None = setting(
-        None, "use only this many training images, drawn class by class", panel="Data", used_by=SUPERNET, ge=2
-    )
-    split_seed: int = setting(
-        0,
-        "draws the subset and, for a folder without test/, the test images; --seed leaves both alone",
-        panel="Data",
-        ge=0,
-    )
-    crop_padding: int | None = setting(
-        None,
-        "random crop after this many pixels of padding (default: image size / 8, the paper's 4 at 32)",
-        panel="Data",
-        used_by=SUPERNET,
-        ge=0,
-    )
-    flip: bool | None = setting(
-        None, "random horizontal flip (default: the data set's; not for digits)", panel="Data", used_by=SUPERNET
-    )
-
-    batch_size: int = setting(64, "images a weight step", panel="Weights", used_by=SUPERNET, ge=2)
-    epochs: int = setting(50, "passes over the images that train the weights", panel="Weights", used_by=SUPERNET, ge=1)
-    learning_rate: float = setting(
-        0.025, "of the weights (SGD), at the first epoch", panel="Weights", used_by=SUPERNET, gt=0
-    )
-    momentum: float = setting(0.9, "of the weights' SGD", panel="Weights", used_by=SUPERNET, ge=0, lt=1)
-    weight_decay: float = setting(3e-4, "of the weights", panel="Weights", used_by=SUPERNET, ge=0)
-    grad_clip: float = setting(5.0, "largest norm of the weights' gradient", panel="Weights", used_by=SUPERNET, gt=0)
-
-    channels: int = setting(16, "channels of the first cells", panel="Network", used_by=SUPERNET, ge=2)
-    cells: int = setting(8, "cells in the network; two of them reduce", panel="Network", used_by=SUPERNET, ge=3)
-    stem: Literal["cifar", "imagenet"] = setting(
-        "cifar", "cifar, or imagenet (three strides of two)", panel="Network", used_by=SUPERNET
-    )
-
-    seed: int = setting(0, "of everything that is drawn", panel="Run", ge=0, lt=2**63)
-    device: str = setting("auto", "auto, cpu, cuda, cuda:1, mps", panel="Run", used_by=SUPERNET)
-    threads: int | None = setting(
-        None, "processor threads of torch (default: torch's choice)", panel="Run", used_by=SUPERNET, ge=1
-    )
-    precision: Annotated[Literal["32-true", "bf16-mixed"], BeforeValidator(_no_float16)] = setting(
-        "32-true",
-        "bf16-mixed: passes with gradient in bfloat16, weights in float32; only where the processor has bfloat16",
-        panel="Run",
-        used_by=SUPERNET,
-    )
-    compile: bool = setting(
-        False, "torch.compile for passes with gradient: minutes before the first step", panel="Run", used_by=SUPERNET
-    )
 
 
 class SearchSettings(CommonSettings):
@@ -115,20 +26,24 @@ class SearchSettings(CommonSettings):
     space: str = setting("darts", "darts, darts-zero, s1, s2, s3, s4 or nasbench201", panel="Search")
     method: str = setting("zarts-mgs", "a row of `zarts list methods`", panel="Search")
     update: str = setting(
-        "mgs", "who moves alpha, instead of the method's own: mgs, rs, gld, gradient, unrolled or none", panel="Search"
+        "mgs",
+        "who moves alpha, instead of the method's own: mgs, rs, gld, gradient, unrolled, reinforce or none",
+        panel="Search",
     )
     relaxation: str = setting(
         "softmax",
-        "from alpha to operation weights, instead of the method's own: softmax, gumbel or none",
+        "from alpha to operation weights, instead of the method's own: softmax, gumbel, cell or none",
         panel="Search",
     )
     weight_relaxation: str = setting(
         "same",
-        "relaxation that the weights are trained at, instead of the method's own: same or uniform (random cells)",
+        "relaxation at which weights train, instead of the method's own: same, softmax, noisy, gumbel or uniform",
         panel="Search",
     )
     select: str = setting(
-        "argmax", "from the trained supernet to a cell, instead of the method's own: argmax or best-of", panel="Search"
+        "argmax",
+        "from the trained supernet to a cell, instead of the method's own: argmax, perturbation or best-of",
+        panel="Search",
     )
     cells: int = setting(
         8,
@@ -136,6 +51,12 @@ class SearchSettings(CommonSettings):
         panel="Network",
         used_by=SUPERNET,
         ge=1,
+    )
+    reduction: Literal["residual", "light"] = setting(
+        "residual",
+        "between stages in space nasbench201: the benchmark's residual blocks, or light: a pool and a 1x1 convolution",
+        panel="Network",
+        used_by=SUPERNET,
     )
     warmup_epochs: int = setting(10, "epochs before alpha moves", panel="Search", used_by=MOVING, ge=0)
     alpha_every: int = setting(
@@ -149,7 +70,7 @@ class SearchSettings(CommonSettings):
         "auto",
         "processes (on GPUs: one each) that share the candidates; auto: for small networks, one a processor; else 1",
         panel="Run",
-        used_by=ZERO_ORDER,
+        used_by=DRAWING,
     )
     table: Path | Literal["auto"] | None = setting(
         None,
@@ -165,6 +86,12 @@ class SearchSettings(CommonSettings):
         used_by=SUPERNET,
     )
 
+    control: Literal["none", "uniform"] = setting(
+        "none",
+        "uniform: no candidate is judged and all weigh alike: a zero-order recipe without its losses, for comparison",
+        panel="Candidates",
+        used_by=SUPERNET,
+    )
     inner_steps: int = setting(
         10,
         "M: weight steps on a candidate's own copy before it is judged; 0: first order",
@@ -189,18 +116,22 @@ class SearchSettings(CommonSettings):
         "train",
         "statistics while judging: of the batch (train, as released) or running ones (eval)",
         panel="Candidates",
-        used_by=(*ZERO_ORDER, *JUDGING),
+        used_by=(*DRAWING, *JUDGING),
     )
 
     alpha_lr: float = setting(
         1.0,
-        "step size of alpha: factor of the MGS move, xi of RS, Adam's rate of the gradient methods",
+        "step size of alpha: factor of the MGS move, xi of RS, Adam's rate of the others",
         panel="Architecture",
-        used_by=("mgs", "rs", *GRADIENT),
+        used_by=("mgs", "rs", *ADAM),
         gt=0,
     )
     samples: int = setting(
-        8, "N: candidates (MGS) or directions (RS) an update", panel="Architecture", used_by=("mgs", "rs"), ge=1
+        8,
+        "N: candidates (MGS), directions (RS) or cells (REINFORCE) an update",
+        panel="Architecture",
+        used_by=("mgs", "rs", "reinforce"),
+        ge=1,
     )
     sigma: float = setting(
         0.2,
@@ -253,18 +184,25 @@ class SearchSettings(CommonSettings):
     radius_decay: Literal["cosine", "constant"] = setting(
         "cosine", "schedule of GLD's R after the warm-up", panel="Architecture", used_by=("gld",)
     )
-    alpha_weight_decay: float = setting(1e-3, "of alpha (Adam)", panel="Architecture", used_by=GRADIENT, ge=0)
-    alpha_beta1: float = setting(
-        0.5, "first moment of alpha's Adam", panel="Architecture", used_by=GRADIENT, ge=0, lt=1
+    alpha_weight_decay: float = setting(
+        1e-3, "of alpha, or of the controller (Adam)", panel="Architecture", used_by=ADAM, ge=0
     )
-    alpha_beta2: float = setting(
-        0.999, "second moment of alpha's Adam", panel="Architecture", used_by=GRADIENT, ge=0, lt=1
-    )
+    alpha_beta1: float = setting(0.5, "first moment of alpha's Adam", panel="Architecture", used_by=ADAM, ge=0, lt=1)
+    alpha_beta2: float = setting(0.999, "second moment of alpha's Adam", panel="Architecture", used_by=ADAM, ge=0, lt=1)
     hessian: Literal["central", "exact"] = setting(
         "central",
         "product of the second order: central difference (eq. 1) or exact",
         panel="Architecture",
         used_by=("unrolled",),
+    )
+    entropy_weight: float = setting(
+        1e-4, "of a cell's entropy in the reward of REINFORCE", panel="Architecture", used_by=("reinforce",), ge=0
+    )
+    baseline_decay: float = setting(
+        0.99, "share of REINFORCE's old baseline after a cell", panel="Architecture", used_by=("reinforce",), ge=0, lt=1
+    )
+    weight_noise: float = setting(
+        1.0, "standard deviation of alpha's noise where weights train", panel="Architecture", used_by=("noisy",), gt=0
     )
     temperature: float = setting(
         10.0, "tau of the Gumbel draws in the first epoch", panel="Architecture", used_by=("gumbel",), gt=0
@@ -285,6 +223,15 @@ class SearchSettings(CommonSettings):
     )
     select_samples: int = setting(
         100, "K: cells that are drawn, of which the best is kept", panel="Selection", used_by=("best-of",), ge=1
+    )
+    select_order: Literal["one-pass", "progressive"] = setting(
+        "one-pass",
+        "take operations from the whole mixture, or from what is left as edge after edge is decided (the paper)",
+        panel="Selection",
+        used_by=("perturbation",),
+    )
+    select_tune_steps: int = setting(
+        100, "weight steps after each of these decisions", panel="Selection", used_by=("perturbation",), ge=0
     )
 
 

@@ -32,27 +32,27 @@ def choose_device(name: str) -> torch.device:
     return device
 
 
-def native_kernels(choice: str, device: torch.device, channels: Iterable[int], note: Callable[[str], None]) -> bool:
+def native_kernels(
+    choice: str, device: torch.device, skeleton: str, channels: Iterable[int], note: Callable[[str], None]
+) -> bool:
     """Whether a supernet uses the native kernels, which are compiled here.
 
     Args:
         choice: `auto`, `native` or `torch`.
         device: where it computes.
-        channels: numbers of channels of its nodes; none: its operations have no native kernels.
+        skeleton: of its space.
+        channels: numbers of channels of its nodes.
         note: told why `auto` goes without them on a CPU.
 
     Raises:
         SettingsError: `native`, and they cannot be had.
     """
-    channels = tuple(channels)
-    if choice == "torch" or (choice == "auto" and (device.type != "cpu" or not channels)):
+    if choice == "torch" or (choice == "auto" and device.type != "cpu"):
         return False
     try:
-        if not channels:
-            raise KernelError("there are no native kernels for the operations of this space")
         if device.type != "cpu":
             raise KernelError(f"the native kernels are for the CPU, not for {device.type!r}")
-        prepare(torch.float32, [number for number in channels if choice == "native" or number % 4 == 0])
+        prepare(torch.float32, [number for number in channels if choice == "native" or number % 4 == 0], skeleton)
     except KernelError as error:
         if choice == "native":
             raise SettingsError(f"kernels: {error}; or take --kernels torch") from None

@@ -27,7 +27,9 @@ def started() -> int:
 
 def candidates(settings: SearchSettings) -> int:
     """How many architectures one update of alpha judges; 0 for a method that judges none."""
-    if settings.update not in OPTIMIZERS:
+    if settings.update == "reinforce":
+        return settings.samples
+    if settings.update not in OPTIMIZERS or settings.control != "none":
         return 0
     alpha = torch.zeros(get_space(settings.space).dimension)
     return len(zero_order_optimizer(settings, alpha, torch.Generator()).ask(alpha))

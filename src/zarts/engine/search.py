@@ -5,7 +5,6 @@ Source: ZARTS (NeurIPS 2022), supplementary 2.2 and 2.3 (Algorithm 1); DARTS (IC
 
 from __future__ import annotations
 
-import math
 import time
 from collections.abc import Mapping
 from dataclasses import replace
@@ -17,9 +16,10 @@ from torch import Tensor
 from torch.nn import functional as F
 from typing_extensions import override
 
-from zarts.bilevel import Batch, Bilevel, Outcome, evaluate
+from zarts.bilevel import Batch, Bilevel, Outcome
 from zarts.config import UNTIED, SearchSettings, dump, keywords
 from zarts.data import Augment, Batches, halves
+from zarts.engine.choice import Choice
 from zarts.engine.device import choose_device, native_kernels, torch_threads
 from zarts.engine.loop import Driver, Job, Listener, Loop
 from zarts.engine.meter import Meter
@@ -28,12 +28,11 @@ from zarts.engine.result import SearchResult, counts, read_result, write_result
 from zarts.engine.run import Run, environment, genotype_file
 from zarts.engine.schedule import cosine
 from zarts.engine.setup import augmentation, load_images, sgd
-from zarts.methods import JUDGING, get_method
+from zarts.methods import get_method
 from zarts.nets import build_supernet, native_channels, seeded
 from zarts.ranks import Ranks
-from zarts.relax import RELAXATIONS, Matrices, Moment, softmax
+from zarts.relax import RELAXATIONS, Matrices, Moment
 from zarts.seeds import keyed_generator
-from zarts.select import SELECTIONS, Selected, Trained
 from zarts.spaces import get_space
 from zarts.updates import UPDATES
 
@@ -105,7 +104,8 @@ class _Search(Job):
             native = native_kernels(
                 settings.kernels,
                 device,
-                native_channels(self.space, settings.channels),
+                self.space.skeleton,
+                native_channels(settings.channels),
                 lambda text: listener({"event": "note", "text": text}),
             )
         native = bool(ranks.sum(torch.tensor(float(native))) == ranks.count)  # what rounds alike, or none
@@ -117,6 +117,7 @@ class _Search(Job):
                 num_classes=len(data.classes),
                 in_channels=data.channels,
                 stem=settings.stem,
+                reduction=settings.reduction,
                 generator=self.noise,
                 native=native,
             ).to(device)
@@ -145,6 +146,8 @@ class _Search(Job):
             self.network, forward=lambda alpha, batch: self._forward(self._relax(settings.relaxation, alpha), batch)
         )
         """The same, but its points are alphas."""
+        images = partial(self._batches, "select", self.halves["val"], None)
+        self.choice = Choice(settings, self.space, self.update, self.network, self.train, images)
 
     def _batches(self, name: str, indices: Tensor, augment: Augment | None) -> Batches:
         return Batches(
@@ -209,7 +212,9 @@ class _Search(Job):
         """The operation weights that the weights are trained at."""
         settings = self.settings
         same = settings.weight_relaxation == "same"
-        return self._relax(settings.relaxation if same else settings.weight_relaxation, self.update.alpha)
+        return self._relax(
+            settings.relaxation if same else settings.weight_relaxation, self.update.training_point(self.draws)
+        )
 
     def _move_alpha(self, epoch: int, step: int, place: int) -> None:
         """One move of alpha; when it is interrupted or fails, alpha's state is as before."""
@@ -231,7 +236,7 @@ class _Search(Job):
 
     @override
     def end_epoch(self, epoch: int, meter: Meter) -> None:
-        genotype = self._select(self.interim, epoch + 1).genotype
+        genotype = self.choice.of_epoch(epoch + 1)
         self.loop.log(
             {
                 "event": "weight_epoch",
@@ -244,50 +249,13 @@ class _Search(Job):
         self.run.write(genotype_file(epoch + 1), genotype.to_json())
         self.loop.log({"event": "genotype", "epoch": epoch + 1, **counts(genotype)})
 
-    @property
-    def interim(self) -> str:
-        """What chooses the genotype of an epoch: the method's own selection, unless that judges and so costs time.
-
-        Then it is what alpha alone says, or, where nothing moves alpha, a cell drawn uniformly.
-        """
-        settings = self.settings
-        if settings.select not in JUDGING:
-            return settings.select
-        return "random" if settings.update == "none" else "argmax"
-
-    def _select(self, name: str, epochs: int) -> Selected:
-        """What a selection makes of the search after `epochs` epochs."""
-        function = SELECTIONS[name]
-        trained = Trained(
-            self.space,
-            softmax(self.space.split(self.update.alpha)),
-            keyed_generator(self.settings.seed, "select", epochs),
-            self.update.sample,
-            self._judge,
-        )
-        return function(trained, **keywords(function, self.settings))
-
-    def _judge(self, points: Tensor) -> Tensor:
-        """Loss or share of wrong answers of operation weights on images without augmentation."""
-        settings = self.settings
-        batches = self._batches("select", self.halves["val"], None)
-        number = min(math.ceil(settings.select_images / settings.batch_size), len(batches))
-        return evaluate(
-            self.network,
-            points.to(self.device),
-            [],
-            [batches[i] for i in range(number)],
-            batch_norm=settings.batch_norm,
-            judge=settings.select_judge,
-        )
-
     @override
     def finish(self) -> None:
         """The final genotype; it is that of the last epoch unless the selection judges."""
         start = time.perf_counter()
-        selected = self._select(self.settings.select, self.settings.epochs)
+        selected = self.choice.final()
         self.genotype = selected.genotype
-        if self.settings.select in JUDGING:
+        if self.choice.judges:
             event = {"event": "selection", "select": self.settings.select, **counts(self.genotype)}
             self.loop.log({**event, **selected.info, "seconds": time.perf_counter() - start})
 

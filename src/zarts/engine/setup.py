@@ -11,6 +11,7 @@ from zarts.config import CommonSettings
 from zarts.data import Augment, DataSet, load_data
 from zarts.engine.loop import Listener
 from zarts.engine.run import Run, environment
+from zarts.errors import SettingsError
 from zarts.ranks import Ranks
 
 __all__ = ["augmentation", "load_images", "sgd"]
@@ -58,12 +59,20 @@ def sgd(settings: CommonSettings, parameters: Iterable[nn.Parameter]) -> torch.o
 
     All momenta are there from the start, at 0, which comes to the same: that kernel refuses a step in which some
     weights have one and some, whose operations run for the first time, have none.
+
+    Raises:
+        SettingsError: Nesterov's look-ahead without momentum.
     """
+    if settings.nesterov and settings.momentum == 0:
+        raise SettingsError(
+            "nesterov = True looks ahead along the momentum, which is 0: leave it out, or set --momentum"
+        )
     optimizer = torch.optim.SGD(
         parameters,
         lr=settings.learning_rate,
         momentum=settings.momentum,
         weight_decay=settings.weight_decay,
+        nesterov=settings.nesterov,
         fused=True,
     )
     for group in optimizer.param_groups:

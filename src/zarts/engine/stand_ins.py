@@ -43,7 +43,8 @@ class StandIns:
 
     An output that was not computed is one of an earlier pass, tied to the weights by a gradient of zero, so that
     whoever asked for it goes on as ever. Passes that are differentiated in the operation weights are always run: a
-    step may hold many of them in memory at a time, and differentiate them twice.
+    step may hold many of them in memory at a time, and differentiate them twice. Passes of one operation an edge are a
+    kind of their own.
 
     Args:
         passes: what runs a network on a batch.
@@ -60,7 +61,8 @@ class StandIns:
         """What the network would give."""
         gradient = torch.is_grad_enabled()
         in_alpha = gradient and any(tensor.requires_grad for tensor in _weights(inputs))
-        kind = (network, gradient, in_alpha)
+        path = not in_alpha and all((tensor != 0).sum(-1).max() <= 1 for tensor in _weights(inputs))
+        kind = (network, gradient, in_alpha, path)
         self.close(inputs[0].device)
         run = [p.seconds for p in self.taken if p.kind == kind and p.run]
         real = in_alpha or kind not in self._outputs or len(run) < _RUN or sum(run) < _SECONDS

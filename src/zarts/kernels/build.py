@@ -11,46 +11,50 @@ import subprocess
 import tempfile
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
-from functools import lru_cache, partial
+from functools import lru_cache
+from itertools import product
 from pathlib import Path
 
 import torch
 
 from zarts.errors import KernelError
 
-__all__ = ["Kernel", "compiled", "prepare"]
+__all__ = ["KERNELS", "Kernel", "compiled", "prepare"]
 
 Kernel = Callable[[ctypes.Array[ctypes.c_int64], int], int]
-"""`zarts_cell` of one of the sources."""
+"""What a source of the folder exports: `zarts_cell` of cell.cpp, say."""
 
-_HEADERS = sorted(Path(__file__).parent.glob("*.hpp"))
-_SOURCES = {name: Path(__file__).with_name(f"{name}.cpp") for name in ("cell", "nasbench201")}
+KERNELS = {"darts": ("cell", "projection"), "nasbench201": ("nasbench201",)}
+"""Skeleton of a supernet to the sources that its cells need."""
+
+_SOURCES = Path(__file__).parent
 _FLAGS = ("-std=c++17", "-O3", "-shared", "-fPIC", "-pthread", "-Wno-psabi")
 _TUNED = ("-march=native", "-mcpu=native", "-O3")  # the first that the compiler knows
 _REALS = {torch.float32: "float", torch.float64: "double"}
 _FACTS = ("model name", "flags", "Features", "CPU part")  # of /proc/cpuinfo, on x86 and on ARM
 
 
-def prepare(dtype: torch.dtype, channels: Iterable[int], source: str = "cell") -> None:
+def prepare(dtype: torch.dtype, channels: Iterable[int], skeleton: str = "darts") -> None:
     """Compile the kernels that will be needed, side by side.
 
     Args:
         dtype: of the features.
         channels: numbers of channels; the kernels need multiples of 4.
-        source: of which kind of cell.
+        skeleton: of the supernet.
 
     Raises:
         KernelError: they cannot be had here, and why.
     """
     _compiler()
+    needed = list(product([dtype], set(channels), KERNELS[skeleton]))
     if odd := sorted(number for number in set(channels) if number % 4):
         raise KernelError(f"the native kernels need multiples of 4 channels, not {odd[0]}")
     with ThreadPoolExecutor() as pool:
-        list(pool.map(partial(compiled, dtype, source=source), set(channels)))
+        list(pool.map(lambda arguments: compiled(*arguments), needed))
 
 
 @lru_cache(maxsize=64)
-def compiled(dtype: torch.dtype, channels: int, source: str = "cell") -> Kernel:
+def compiled(dtype: torch.dtype, channels: int, name: str = "cell") -> Kernel:
     """The kernel for features of that type with so many channels.
 
     Compiling takes a few seconds; the result is kept in the user's cache folder.
@@ -58,20 +62,21 @@ def compiled(dtype: torch.dtype, channels: int, source: str = "cell") -> Kernel:
     Args:
         dtype: `float32` or `float64`.
         channels: a multiple of 4.
-        source: `cell`, or `nasbench201`.
+        name: of the source file and, behind `zarts_`, of the function.
 
     Raises:
         KernelError: no compiler, or one that cannot.
     """
     compiler, version = _compiler()
     options = [f"-DZARTS_REAL={_REALS[dtype]}", f"-DZARTS_CHANNELS={channels}"]
-    files = [_SOURCES[source], *_HEADERS]
-    parts = [*(file.read_bytes() for file in files), version, _processor(), repr([*_FLAGS, *options]).encode()]
-    path = _folder() / f"{source}-{hashlib.blake2b(b'|'.join(parts), digest_size=10).hexdigest()}.so"
+    main = _SOURCES / f"{name}.cpp"
+    sources = [source.read_bytes() for source in (main, *sorted(_SOURCES.glob("*.hpp")))]
+    parts = [*sources, version, _processor(), repr([*_FLAGS, *options]).encode()]
+    path = _folder() / f"{name}-{hashlib.blake2b(b'|'.join(parts), digest_size=10).hexdigest()}.so"
     try:
         if not path.exists():
-            _compile([compiler, *_FLAGS, *options, str(files[0])], path)
-        function = ctypes.CDLL(str(path)).zarts_cell
+            _compile([compiler, *_FLAGS, *options, str(main)], path)
+        function = ctypes.CDLL(str(path))[f"zarts_{name}"]
     except OSError as error:
         raise KernelError(f"the native kernels cannot be kept or loaded: {error}") from None
     function.argtypes, function.restype = (ctypes.c_void_p, ctypes.c_int64), ctypes.c_int64

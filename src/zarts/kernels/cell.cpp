@@ -12,7 +12,7 @@
 
 #include "block.hpp"
 #include "pool.hpp"
-#include "reduce.hpp"
+#include "projection.hpp"
 
 namespace zarts {
 
@@ -195,14 +195,15 @@ class Cell {
         const NormGradient by = norm_gradient(stage, slot, weight(step, slot), products(of_target, z));
         of_weights[step.place[slot]] = by.of_weight;
         const Int source = step.source[slot], row = step.row[slot] * kChannels;
-        reduce(step, slot).backward(of_target, by, z, states[source], gradient(source), stage.of_depthwise + row * Reduce::kHalf,
-                                    stage.of_pointwise + row * (kChannels - Reduce::kHalf));
+        reduce(step, slot).backward(of_target, by, z, states[source], gradient(source), true,
+                                    stage.of_depthwise + row * Projection::kHalf,
+                                    stage.of_pointwise + row * (kChannels - Projection::kHalf));
     }
-    Reduce reduce(const Step& step, Int slot) const {
+    Projection reduce(const Step& step, Int slot) const {
         const Int row = step.row[slot] * kChannels;
         const Stage& stage = step.stages[0];
-        return {geometry(step.source[slot], 3, 1), batch, threads, stage.depthwise + row * Reduce::kHalf,
-                stage.pointwise + row * (kChannels - Reduce::kHalf)};
+        return {height, width, kChannels, 2, batch, threads, stage.depthwise + row * Projection::kHalf,
+                stage.pointwise + row * (kChannels - Projection::kHalf)};
     }
 
     // One pool for all slots that read the source; each has running statistics of its own.

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from ctypes import c_int64
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any, NamedTuple
@@ -14,12 +13,12 @@ from torch import Tensor
 
 from zarts.errors import KernelError
 from zarts.kernels.buffers import BUFFERS
-from zarts.kernels.build import compiled
+from zarts.kernels.build import KERNELS, compiled
+from zarts.kernels.calls import addresses, call, dense, threads_for
 
-__all__ = ["Block", "Cell", "Step", "mixed_cell", "suits", "threads_for"]
+__all__ = ["Block", "Cell", "Step", "mixed_cell", "suits"]
 
 _KINDS = {"skip": 0, "max_pool": 1, "avg_pool": 2, "reduce": 3, "blocks": 4}  # as in cell.cpp
-_WORTH = 1 << 17  # numbers in a node from which a second thread gains more than it costs
 
 Features = Float[Tensor, "batch channels height width"]
 
@@ -81,31 +80,27 @@ class Cell:
     plain: Callable[[Sequence[Tensor], Tensor | None, Tensor], Tensor]
 
 
-def suits(x: Tensor, weights: Tensor, source: str = "cell") -> bool:
-    """Whether the native kernels of `source` can work on these features."""
+def suits(x: Tensor, channels: int, weights: Tensor, skeleton: str = "darts") -> bool:
+    """Whether the native kernels of a skeleton can make a cell of so many channels from these features."""
     return (
         x.device.type == "cpu"
         and x.dtype in (torch.float32, torch.float64)
         and x.dtype == weights.dtype
-        and x.shape[1] % 4 == 0
+        and channels % 4 == 0
         and not torch.is_autocast_enabled("cpu")
         and not torch.compiler.is_compiling()
-        and _available(x.dtype, x.shape[1], source)
+        and _available(x.dtype, channels, skeleton)
     )
 
 
 @lru_cache(maxsize=64)
-def _available(dtype: torch.dtype, channels: int, source: str) -> bool:
+def _available(dtype: torch.dtype, channels: int, skeleton: str) -> bool:
     try:
-        compiled(dtype, channels, source)
+        for name in KERNELS[skeleton]:
+            compiled(dtype, channels, name)
     except KernelError:
         return False
     return True
-
-
-def threads_for(numbers: int) -> int:
-    """How many threads work on a node of so many numbers."""
-    return torch.get_num_threads() if numbers >= _WORTH else 1
 
 
 def mixed_cell(
@@ -133,7 +128,7 @@ class _MixedCell(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, cell: Cell, weights: Tensor, initial: Tensor | None, *tensors: Tensor) -> Tensor:
         count = len(tensors) - sum(len(step.parameters) for step in cell.steps)
-        inputs = [_dense(x) for x in tensors[:count]]
+        inputs = [dense(x) for x in tensors[:count]]
         batch, channels, height, width = inputs[0].shape
         call = _Call(cell, inputs, weights.contiguous())
         tape = BUFFERS.empty([call.run(0)], inputs[0].dtype)
@@ -157,7 +152,7 @@ class _MixedCell(torch.autograd.Function):
         if torch.is_grad_enabled():
             return None, *_differentiable(cell, weights, initial, inputs, parameters, gradient)
         batch, _, *size = gradient.shape
-        inputs = [_dense(x) for x in inputs]
+        inputs = [dense(x) for x in inputs]
         of_nodes = gradient.view(batch, cell.nodes, -1, *size).permute(1, 0, 3, 4, 2).contiguous()
         channels, *sides = inputs[0].shape[1:]
         of_inputs = BUFFERS.empty([len(inputs), batch, *sides, channels], tape.dtype).zero_()
@@ -187,10 +182,6 @@ def _differentiable(
     return [next(found) if t is not None and t.requires_grad else None for t in tensors]
 
 
-def _dense(x: Tensor) -> Tensor:
-    return x.contiguous(memory_format=torch.channels_last)
-
-
 class _Call:
     """The description that `cell.cpp` reads; what it points to lives as long as this."""
 
@@ -199,30 +190,25 @@ class _Call:
     ) -> None:
         self._cell, self._inputs, self._weights = cell, inputs, weights
         self._kernel = compiled(weights.dtype, inputs[0].shape[1])
-        addresses = iter(
-            [0] * sum(len(step.parameters) for step in cell.steps) if gradients is None else _of(gradients)
+        found = iter(
+            [0] * sum(len(step.parameters) for step in cell.steps) if gradients is None else addresses(gradients)
         )
         self._steps = [len(cell.steps)]
         for step in cell.steps:
             self._steps += [_KINDS[step.kind], step.slots.shape[1], step.slots.data_ptr(), len(step.blocks)]
             for block in step.blocks:
-                own = _of(block.weights) or [0, 0]
+                own = addresses(block.weights) or [0, 0]
                 kernel = block.weights[0].shape[-1] if block.weights else 3
-                gradients_ = [next(addresses) for _ in block.weights] or [0, 0]
-                self._steps += [kernel, block.dilation, *own, *_of([block.mean, block.var]), *gradients_]
+                gradients_ = [next(found) for _ in block.weights] or [0, 0]
+                self._steps += [kernel, block.dilation, *own, *addresses([block.mean, block.var]), *gradients_]
 
     def run(self, direction: int, *arrays: Tensor) -> int:
         """Only measure the tape (0), forward (1: tape), or backward (-1: tape; gradients of nodes, weights, inputs)."""
         batch, channels, height, width = self._inputs[0].shape
         sides = -(-height // self._cell.stride) * -(-width // self._cell.stride)
         threads = threads_for(batch * channels * sides)
-        tape, *gradients = [*_of(arrays), 0, 0, 0, 0][:4]
+        tape, *gradients = [*addresses(arrays), 0, 0, 0, 0][:4]
         header = [batch, height, width, self._cell.stride, len(self._inputs), self._cell.nodes]
         header += [int(self._cell.training), threads, tape, self._weights.data_ptr(), *gradients]
-        header += _of(self._inputs)
-        values = [*header, *self._steps]
-        return self._kernel((c_int64 * len(values))(*values), direction)
-
-
-def _of(tensors: Sequence[Tensor]) -> list[int]:
-    return [tensor.data_ptr() for tensor in tensors]
+        header += addresses(self._inputs)
+        return call(self._kernel, [*header, *self._steps], direction)

@@ -51,7 +51,7 @@ struct Term {
 
 // Reads the description, an array of integers and addresses: batch, height, width, nodes, training, threads; addresses
 // of the tape, the weights, the input, the output, and the gradients of the output, the weights (or 0) and the input;
-// for each node that edges leave four addresses for the 3×3 convolutions and for the 1×1 convolutions, then for each
+// for each node that edges leave whether the output depends on the next node, four addresses for the 3×3 convolutions and for the 1×1 convolutions, then for each
 // of its edges the places of the weights of the operations, in the order of `Op`.
 class Cell {
   public:
@@ -97,10 +97,12 @@ class Cell {
     Int size;  // of a node, all images
     Real *tape, *weights, *input, *output, *of_output, *of_weights, *of_input, *taken;
     std::vector<Real*> states, pools;  // of each node that edges leave: itself, its average pool or null
+    std::vector<Int> needed;           // whether the output depends on node i + 1
     std::vector<std::array<Stack, 2>> stacks;
     std::vector<Edge> edges;
 
     const Int* read(const Int* at, Int source) {
+        needed.push_back(*at++);
         stacks.emplace_back();
         for (Stack& stack : stacks.back())
             for (Real** field : {&stack.weight, &stack.running_mean, &stack.running_var, &stack.of_weight})
@@ -122,15 +124,16 @@ class Cell {
     }
 
     static bool runs(const Edge& edge, Op op) { return edge.places[op] >= 0; }
+    bool comes_back(const Edge& edge, Op op) const { return runs(edge, op) && needed[edge.target - 1]; }
     double weight(const Edge& edge, Op op) const { return weights[edge.places[op]]; }
     double count() const { return double(batch * height * width); }
 
-    // The convolutions that run on the edges of a node, with their weights made ready by `ready(weights, op)`.
+    // The convolutions that run on the edges of a node, or come back, with their weights made ready.
     template <typename Ready>
-    std::vector<Run> running(Int source, Op op, const Ready& ready) const {
+    std::vector<Run> running(Int source, Op op, bool back, const Ready& ready) const {
         std::vector<Run> runs_;
         for (const Edge& edge : edges)
-            if (edge.source == source && runs(edge, op))
+            if (edge.source == source && (back ? comes_back(edge, op) : runs(edge, op)))
                 runs_.push_back({&edge, op, ready(stacks[source][op].weight + slot(edge) * taps(op) * kSquare), Sums(threads)});
         return runs_;
     }
@@ -167,8 +170,8 @@ class Cell {
 
     // z of all convolutions on the edges of a node, with their statistics.
     void convolve(Int source) const {
-        std::vector<Run> threes = running(source, kThree, [](const Real* w) { return kernel_points(w, false); });
-        std::vector<Run> ones = running(source, kOne, [](const Real* w) {
+        std::vector<Run> threes = running(source, kThree, false, [](const Real* w) { return kernel_points(w, false); });
+        std::vector<Run> ones = running(source, kOne, false, [](const Real* w) {
             Array matrix(kSquare);
             for (Int o = 0; o < kChannels; ++o)
                 for (Int i = 0; i < kChannels; ++i) matrix[i * kChannels + o] = w[o * kChannels + i];
@@ -257,7 +260,7 @@ class Cell {
         for (const Edge& edge : edges) {
             if (edge.source != source) continue;
             for (Op op : {kSkip, kPool}) {
-                if (!runs(edge, op)) continue;
+                if (!comes_back(edge, op)) continue;
                 const Real* gradient = gradients[edge.target];
                 (op == kSkip ? skips : averages).push_back({gradient, Norm(weight(edge, op))});
                 if (!of_weights) continue;
@@ -295,8 +298,8 @@ class Cell {
 
     // Adds what comes back through the convolutions, and makes the gradients of their weights.
     void convolve_back(Int source, const std::vector<Real*>& gradients) const {
-        const std::vector<Run> threes = running(source, kThree, [](const Real* w) { return kernel_points(w, true); });
-        const std::vector<Run> ones = running(source, kOne, [](const Real* w) { return Array(w, w + kSquare); });
+        const std::vector<Run> threes = running(source, kThree, true, [](const Real* w) { return kernel_points(w, true); });
+        const std::vector<Run> ones = running(source, kOne, true, [](const Real* w) { return Array(w, w + kSquare); });
         if (threes.empty() && ones.empty()) return;
         std::vector<NormGradient> of_threes, of_ones;
         for (const Run& run : threes) of_threes.push_back(norm_gradient(run, gradients));
@@ -380,7 +383,7 @@ class Cell {
 }  // namespace zarts
 
 // Direction 1: forward; -1: backward; 0: nothing. Returns the length of the tape, in numbers.
-extern "C" int64_t zarts_cell(const int64_t* description, int64_t direction) {
+extern "C" int64_t zarts_nasbench201(const int64_t* description, int64_t direction) {
     const zarts::Cell cell(description);
     if (direction > 0) cell.forward();
     if (direction < 0) cell.backward();

@@ -12,7 +12,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from zarts.kernels.build import compiled
-from zarts.kernels.cell import threads_for
+from zarts.kernels.calls import threads_for
 
 __all__ = ["DENSE_OPS", "Convolutions", "DenseCell", "dense_cell"]
 
@@ -57,9 +57,21 @@ class DenseCell:
 
     @property
     def running(self) -> list[tuple[int, str]]:
-        """Node and name of the convolutions that run on some edge."""
-        names = list(enumerate(DENSE_OPS[:2]))
-        return [(node, name) for node, edges in enumerate(self.places) for op, name in names if _runs(edges, op)]
+        """Node and name of the convolutions that run on some edge to a node that the output depends on."""
+        return [
+            (node, name)
+            for node, edges in enumerate(self.places)
+            for op, name in enumerate(DENSE_OPS[:2])
+            if any(places[op] >= 0 and self.read[node + 1 + slot] for slot, places in enumerate(edges))
+        ]
+
+    @property
+    def read(self) -> list[bool]:
+        """Of each node, whether the output depends on it."""
+        read = [True]  # from the last node backwards
+        for edges in reversed(self.places):
+            read.insert(0, any(max(places) >= 0 and later for places, later in zip(edges, read, strict=True)))
+        return read
 
 
 def dense_cell(cell: DenseCell, x: Features, weights: Float[Tensor, "edges ops"]) -> Features:
@@ -124,6 +136,7 @@ class _Call:
         self._kernel = compiled(x.dtype, x.shape[1], "nasbench201")
         self._nodes: list[int] = []
         for node, (edges, convolutions) in enumerate(zip(cell.places, cell.convolutions, strict=True)):
+            self._nodes.append(int(cell.read[node + 1]))
             for name in DENSE_OPS[:2]:
                 self._nodes += [*map(_address, convolutions[name]), _address(gradients.get((node, name)))]
             self._nodes += [place for edge in edges for place in edge]
@@ -139,10 +152,6 @@ class _Call:
         header += [tape, _address(self._weights), _address(self._x), output, *gradients]
         values = [*header, *self._nodes]
         return self._kernel((c_int64 * len(values))(*values), direction)
-
-
-def _runs(edges: Places, op: int) -> bool:
-    return any(places[op] >= 0 for places in edges)
 
 
 def _address(tensor: Tensor | None) -> int:

@@ -128,11 +128,11 @@ inline void correlate(Real* sums, const Real* gradient, const Real* padded, cons
              : correlate_lanes<kLanes, K, R, U>(sums, gradient, padded, g, y);
 }
 
-// out[p] = in[p] · matrix for P pixels and O vectors of outputs; or added to it.
+// out[p] = in[p] · matrix for P pixels and O vectors of outputs, or added.
 template <int P, int O, bool Added>
 inline void multiply_at(Real* out, const Real* in, const Real* matrix) {
     Vec sum[P][O] = {};
-    if (Added)
+    if constexpr (Added)
 #pragma GCC unroll 12
         for (int p = 0; p < P; ++p)
 #pragma GCC unroll 8
@@ -157,7 +157,7 @@ inline void multiply_at(Real* out, const Real* in, const Real* matrix) {
         for (int o = 0; o < O; ++o) store(out + p * kChannels + o * kLanes, sum[p][o]);
 }
 
-// The channels of each pixel times a (channels, channels) matrix; or added to `out`.
+// The channels of each pixel times a (channels, channels) matrix, or that added.
 template <bool Added = false>
 inline void multiply(Real* out, const Real* in, const Real* matrix, Int pixels) {
     constexpr int O = kChannels % (2 * kLanes) == 0 ? 2 : 1, P = 12 / O;  // 12 sums in registers

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 import torch
 
@@ -17,21 +18,26 @@ __all__ = ["SUPERNETS", "build_supernet", "native_channels"]
 AnySuperNet = SuperNet | NasBench201SuperNet
 
 
-def _nasbench201(
-    space: Space, *, stem: str, generator: torch.Generator | None, native: bool, **sizes: int
-) -> NasBench201SuperNet:
-    """Its stem is always the same, it has no `noise` to draw, and its operations have no native kernels."""
+def _stacked(space: Space, *, reduction: str, **options: Any) -> SuperNet:
+    """Its reductions are cells."""
+    if reduction != "residual":
+        raise SettingsError(f"reduction = {reduction!r}: in space {space.name!r} cells reduce: leave it out")
+    return SuperNet(space, **options)
+
+
+def _nasbench201(space: Space, *, stem: str, generator: torch.Generator | None, **options: Any) -> NasBench201SuperNet:
+    """Its stem is always the same, and it has no `noise` to draw."""
     if stem != "cifar":
         raise SettingsError(f"stem = {stem!r}: the networks of space {space.name!r} have the stem 'cifar' only")
-    return NasBench201SuperNet(space, native=native, **sizes)
+    return NasBench201SuperNet(space, **options)
 
 
-def native_channels(space: Space, channels: int) -> tuple[int, ...]:
-    """Numbers of channels of the nodes that native kernels work on; none where the skeleton has no such kernels."""
-    return cell_channels(channels) if space.skeleton == "darts" else ()
+def native_channels(channels: int) -> tuple[int, ...]:
+    """Numbers of channels of the nodes that native kernels work on: in both skeletons they double twice."""
+    return cell_channels(channels)
 
 
-SUPERNETS: dict[str, Callable[..., AnySuperNet]] = {"darts": SuperNet, "nasbench201": _nasbench201}
+SUPERNETS: dict[str, Callable[..., AnySuperNet]] = {"darts": _stacked, "nasbench201": _nasbench201}
 
 
 def build_supernet(
@@ -42,6 +48,7 @@ def build_supernet(
     num_classes: int,
     in_channels: int = 3,
     stem: str = "cifar",
+    reduction: str = "residual",
     generator: torch.Generator | None = None,
     native: bool = True,
 ) -> AnySuperNet:
@@ -54,6 +61,7 @@ def build_supernet(
         num_classes: number of logits.
         in_channels: channels of the images.
         stem: `cifar` or `imagenet`.
+        reduction: between the stages of skeleton `nasbench201`: `residual` or `light`.
         generator: source of the `noise` operation; None is torch's default.
         native: use the native kernels where they suit.
 
@@ -67,6 +75,7 @@ def build_supernet(
         num_classes=num_classes,
         in_channels=in_channels,
         stem=stem,
+        reduction=reduction,
         generator=generator,
         native=native,
     )

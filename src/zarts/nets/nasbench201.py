@@ -14,14 +14,14 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from zarts.errors import SettingsError
+from zarts.errors import SettingsError, unknown
 from zarts.nets.layout import dense_gradient
 from zarts.nets.operations import build_operation
 from zarts.nets.stem import CifarStem
 from zarts.spaces import CellGenotype, Genotype
 from zarts.spaces.nasbench201 import NASBENCH201
 
-__all__ = ["KERNELS", "Skeleton", "build_edge", "create_nasbench201"]
+__all__ = ["KERNELS", "REDUCTIONS", "Skeleton", "build_edge", "create_nasbench201"]
 
 Features = Float[Tensor, "batch channels height width"]
 Output = Float[Tensor, "batch out_channels out_height out_width"]
@@ -63,18 +63,39 @@ class ResidualBlock(nn.Module):
         return output
 
 
+class LightReduction(nn.Module):
+    """The shortcut of a residual block alone: too little to carry a small network by itself, past its cells."""
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.pool = nn.AvgPool2d(2, ceil_mode=True)
+        self.conv = nn.Conv2d(channels, 2 * channels, 1, bias=False)
+
+    def forward(self, x: Features) -> Output:
+        """An odd side of n pixels becomes (n + 1) / 2."""
+        output: Tensor = self.conv(self.pool(x))
+        return output
+
+
+REDUCTIONS: dict[str, type[ResidualBlock] | type[LightReduction]] = {
+    "residual": ResidualBlock,
+    "light": LightReduction,
+}
+
+
 class Skeleton(nn.Module):
-    """Stem, stages of cells with residual blocks between them, batch norm, linear classifier.
+    """Stem, stages of cells with reductions between them, batch norm, linear classifier.
 
     Args:
         build_cell: number of channels to a cell, which keeps the number of channels and the size.
-        channels: channels of the first stage; each block doubles them.
+        channels: channels of the first stage; each reduction doubles them.
         cells: cells a stage.
         num_classes: number of logits.
         in_channels: channels of the images.
+        reduction: `residual`, the benchmark's block, or `light`.
 
     Raises:
-        SettingsError: no cell.
+        SettingsError: no cell, or there is no such reduction.
     """
 
     def __init__(
@@ -85,15 +106,18 @@ class Skeleton(nn.Module):
         cells: int,
         num_classes: int,
         in_channels: int = 3,
+        reduction: str = "residual",
     ) -> None:
         super().__init__()
+        if reduction not in REDUCTIONS:
+            raise SettingsError(unknown("reduction", reduction, REDUCTIONS))
         if cells < 1:
             raise SettingsError(f"cells is {cells}; needs at least 1 a stage")
         self.stem = CifarStem(in_channels, channels)
         layers: list[nn.Module] = []
         for stage in range(_STAGES):
             width = channels * 2**stage
-            layers += [ResidualBlock(width // 2)] if stage else []
+            layers += [REDUCTIONS[reduction](width // 2)] if stage else []
             layers += [build_cell(width) for _ in range(cells)]
         self.layers = nn.ModuleList(layers)
         self.norm = nn.BatchNorm2d(width)
@@ -103,7 +127,7 @@ class Skeleton(nn.Module):
         """The logits; `context` goes to every cell, beside the features."""
         x, _ = self.stem(images)
         for layer in self.layers:
-            x = layer(x) if isinstance(layer, ResidualBlock) else layer(x, *context)
+            x = layer(x) if isinstance(layer, tuple(REDUCTIONS.values())) else layer(x, *context)
         features = dense_gradient(torch.relu(self.norm(x)))
         logits: Tensor = self.classifier(features.mean(dim=(2, 3)))
         return logits

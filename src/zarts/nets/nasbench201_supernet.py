@@ -158,7 +158,7 @@ class MixedCell(nn.Module):
 
     def forward(self, x: Features, mixture: Mixture) -> Features:
         """The last node."""
-        if not (self.native and suits(x, mixture.weights, "nasbench201")):
+        if not (self.native and suits(x, x.shape[1], mixture.weights, "nasbench201")):
             return self._last(x, mixture.running)
         convolutions = [cast(OutgoingEdges, node).native() for node in self.nodes]
         cell = DenseCell(mixture.places, convolutions, self.training, self._plain)
@@ -199,6 +199,7 @@ class NasBench201SuperNet(nn.Module):
         cells: cells a stage (5 in the benchmark).
         num_classes: number of logits.
         in_channels: channels of the images.
+        reduction: between the stages: `residual`, the benchmark's block, or `light`.
         native: use the native kernels where they suit.
 
     Raises:
@@ -213,6 +214,7 @@ class NasBench201SuperNet(nn.Module):
         cells: int,
         num_classes: int,
         in_channels: int = 3,
+        reduction: str = "residual",
         native: bool = True,
     ) -> None:
         super().__init__()
@@ -223,6 +225,7 @@ class NasBench201SuperNet(nn.Module):
             cells=cells,
             num_classes=num_classes,
             in_channels=in_channels,
+            reduction=reduction,
         )
 
     def forward(self, images: Images, weights: Mapping[str, Float[Tensor, "_ _"]]) -> Logits:

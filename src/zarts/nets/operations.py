@@ -74,6 +74,11 @@ class PointwiseBlock(nn.Module):
         self.conv = nn.Conv2d(in_channels, out_channels, 1, bias=False)
         self.norm = nn.BatchNorm2d(out_channels, affine=affine)
 
+    @property
+    def weights(self) -> tuple[Tensor, ...]:
+        """That of the convolution."""
+        return (self.conv.weight,)
+
     def forward(self, x: Features) -> Output:
         """Another number of channels, the same size."""
         output: Tensor = self.norm(self.conv(torch.relu(x)))
@@ -92,6 +97,11 @@ class FactorizedReduce(nn.Module):
         self.even = nn.Conv2d(in_channels, out_channels // 2, 1, bias=False)
         self.odd = nn.Conv2d(in_channels, out_channels - out_channels // 2, 1, bias=False)
         self.norm = nn.BatchNorm2d(out_channels, affine=affine)
+
+    @property
+    def weights(self) -> tuple[Tensor, ...]:
+        """Those for the even and for the odd pixels."""
+        return self.even.weight, self.odd.weight
 
     def forward(self, x: Features) -> Output:
         """Another number of channels, half the size."""

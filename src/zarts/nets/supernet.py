@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import cast
 
 import torch
@@ -10,10 +11,10 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from zarts.errors import SettingsError
-from zarts.kernels import Cell, mixed_cell, suits
+from zarts.kernels import Cell, Projection, mixed_cell, project, suits
 from zarts.nets.edges import EdgeGroup
 from zarts.nets.layout import dense_gradient
-from zarts.nets.operations import Noise
+from zarts.nets.operations import FactorizedReduce, Noise, PointwiseBlock
 from zarts.nets.routes import Group, Running, layout
 from zarts.nets.skeleton import CellPlan, Preprocess, plan_cells
 from zarts.nets.stem import build_stem
@@ -60,9 +61,14 @@ class MixedCell(nn.Module):
             previous: output of the previous cell.
             running: the operations that run, with their weights.
         """
-        inputs = [dense_gradient(state) for state in self.preprocess(before, previous)]
+        native = self.native and suits(previous, self.channels, running.weights)
+        if native:
+            parts = (self.preprocess.before, self.preprocess.previous)
+            inputs = [_project(part, x) for part, x in zip(parts, (before, previous), strict=True)]
+        else:
+            inputs = [dense_gradient(state) for state in self.preprocess(before, previous)]
         sums = self._noise(self._zeros(inputs), running.noise) if running.noise else None
-        if not (self.native and suits(inputs[0], running.weights)):
+        if not native:
             return self._nodes(inputs, sums, running)
         steps = [
             cast(EdgeGroup, group).step(name, running.slots(index, name))
@@ -74,14 +80,8 @@ class MixedCell(nn.Module):
 
     def _plain(self, inputs: Sequence[Features], sums: Sums, weights: Tensor) -> Nodes:
         """What the native kernels do, in torch's operations; running statistics stay as they are."""
-        parts = self.groups.modules()
-        statistics = [(part, name, buffer) for part in parts for name, buffer in part.named_buffers(recurse=False)]
-        for part, name, buffer in statistics:
-            setattr(part, name, buffer.clone())
-        output = self._nodes(inputs, sums, Running(self.layout, weights))
-        for part, name, buffer in statistics:
-            setattr(part, name, buffer)
-        return output
+        with _kept_statistics(self.groups):
+            return self._nodes(inputs, sums, Running(self.layout, weights))
 
     def _nodes(self, inputs: Sequence[Features], sums: Sums, running: Running) -> Nodes:
         """The nodes side by side, in torch's operations."""
@@ -110,6 +110,33 @@ class MixedCell(nn.Module):
         for target, weight in noise:
             totals[target] = totals[target] + weight * self.noise(zeros)
         return torch.cat(totals, dim=1)
+
+
+@contextmanager
+def _kept_statistics(module: nn.Module) -> Iterator[None]:
+    """Inside, the module has copies of its running statistics."""
+    parts = module.modules()
+    statistics = [(part, name, buffer) for part in parts for name, buffer in part.named_buffers(recurse=False)]
+    for part, name, buffer in statistics:
+        setattr(part, name, buffer.clone())
+    try:
+        yield
+    finally:
+        for part, name, buffer in statistics:
+            setattr(part, name, buffer)
+
+
+def _project(part: PointwiseBlock | FactorizedReduce, x: Tensor) -> Tensor:
+    """What `part` does, by a native kernel."""
+
+    def plain(x: Tensor) -> Tensor:
+        with _kept_statistics(part):
+            return cast(Tensor, part(x))
+
+    mean, var, batches = part.norm.buffers()
+    if part.training:
+        batches += 1
+    return project(Projection(part.weights, mean, var, part.training, plain), x)
 
 
 class SuperNet(nn.Module):

@@ -12,9 +12,10 @@ from torch import Tensor
 from zarts.relax.cells import sample_cell, uniform
 from zarts.relax.gumbel import gumbel
 from zarts.relax.moment import Moment
+from zarts.relax.noisy import noisy
 from zarts.relax.softmax import softmax
 
-__all__ = ["RELAXATIONS", "Matrices", "Moment", "Relaxation", "gumbel", "sample_cell", "softmax", "uniform"]
+__all__ = ["RELAXATIONS", "Matrices", "Moment", "Relaxation", "gumbel", "noisy", "sample_cell", "softmax", "uniform"]
 
 Matrices = Mapping[str, Tensor]
 """Cell type to a matrix `(edges, ops)`."""
@@ -25,4 +26,6 @@ RELAXATIONS: dict[str, Callable[..., Matrices]] = {
     "softmax": lambda alpha, moment: softmax(alpha),
     "gumbel": gumbel,
     "uniform": uniform,
+    "noisy": noisy,
+    "cell": lambda alpha, moment: alpha,
 }

@@ -8,9 +8,10 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from zarts.select.best_of import best_of
+from zarts.select.perturbation import perturbation
 from zarts.select.trained import Selected, Trained
 
-__all__ = ["SELECTIONS", "Selected", "Trained", "argmax", "best_of", "random"]
+__all__ = ["SELECTIONS", "Selected", "Trained", "argmax", "best_of", "perturbation", "random"]
 
 
 def argmax(trained: Trained) -> Selected:
@@ -23,4 +24,9 @@ def random(trained: Trained) -> Selected:
     return Selected(trained.space.random(trained.generator))
 
 
-SELECTIONS: dict[str, Callable[..., Selected]] = {"argmax": argmax, "random": random, "best-of": best_of}
+SELECTIONS: dict[str, Callable[..., Selected]] = {
+    "argmax": argmax,
+    "random": random,
+    "best-of": best_of,
+    "perturbation": perturbation,
+}

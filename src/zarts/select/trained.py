@@ -26,6 +26,7 @@ class Trained:
         sample: a cell drawn from what has been learnt.
         judge: operation weights `(n, d)`, flat as alpha, to n losses, or shares of wrong answers, on the same
             validation images for all.
+        tune: trains the shared weights further at such operation weights, for so many steps.
     """
 
     space: Space
@@ -33,6 +34,7 @@ class Trained:
     generator: torch.Generator
     sample: Callable[[Space, torch.Generator], Genotype]
     judge: Callable[[Tensor], Tensor]
+    tune: Callable[[Tensor, int], None]
 
 
 @dataclass(frozen=True)

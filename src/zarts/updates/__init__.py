@@ -9,13 +9,24 @@ import torch
 from torch import Tensor
 
 from zarts.config import SearchSettings, keywords
+from zarts.seeds import keyed_generator
+from zarts.spaces import get_space
 from zarts.updates.base import AlphaUpdate
 from zarts.updates.fixed import FixedAlpha
 from zarts.updates.gradient import GradientUpdate
+from zarts.updates.reinforce import ReinforceUpdate
 from zarts.updates.zero_order import ZeroOrderUpdate
 from zarts.zo import OPTIMIZERS, ZeroOrderOptimizer
 
-__all__ = ["UPDATES", "AlphaUpdate", "FixedAlpha", "GradientUpdate", "ZeroOrderUpdate", "zero_order_optimizer"]
+__all__ = [
+    "UPDATES",
+    "AlphaUpdate",
+    "FixedAlpha",
+    "GradientUpdate",
+    "ReinforceUpdate",
+    "ZeroOrderUpdate",
+    "zero_order_optimizer",
+]
 
 
 def zero_order_optimizer(settings: SearchSettings, alpha: Tensor, generator: torch.Generator) -> ZeroOrderOptimizer:
@@ -37,6 +48,7 @@ def _zero_order(settings: SearchSettings, alpha: Tensor, generator: torch.Genera
         learning_rate=settings.inner_learning_rate,
         momentum=settings.inner_momentum,
         batch_norm=settings.batch_norm,
+        judges=settings.control == "none",
     )
 
 
@@ -50,6 +62,21 @@ def _gradient(unrolled: bool, settings: SearchSettings, alpha: Tensor, generator
     )
 
 
+def _reinforce(settings: SearchSettings, alpha: Tensor, generator: torch.Generator) -> AlphaUpdate:
+    return ReinforceUpdate(
+        get_space(settings.space),
+        alpha,
+        keyed_generator(settings.seed, "controller"),
+        samples=settings.samples,
+        lr=settings.alpha_lr,
+        weight_decay=settings.alpha_weight_decay,
+        betas=(settings.alpha_beta1, settings.alpha_beta2),
+        entropy_weight=settings.entropy_weight,
+        baseline_decay=settings.baseline_decay,
+        batch_norm=settings.batch_norm,
+    )
+
+
 def _fixed(settings: SearchSettings, alpha: Tensor, generator: torch.Generator) -> AlphaUpdate:
     return FixedAlpha(torch.zeros_like(alpha))
 
@@ -58,5 +85,6 @@ UPDATES: dict[str, Callable[[SearchSettings, Tensor, torch.Generator], AlphaUpda
     **dict.fromkeys(OPTIMIZERS, _zero_order),
     "gradient": partial(_gradient, False),
     "unrolled": partial(_gradient, True),
+    "reinforce": _reinforce,
     "none": _fixed,
 }

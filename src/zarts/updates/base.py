@@ -42,6 +42,10 @@ class AlphaUpdate(ABC):
             Interrupted: `problem.check` asks to stop.
         """
 
+    def training_point(self, generator: torch.Generator) -> Float[Tensor, " d"]:
+        """The vector whose relaxation the weights are trained at next: alpha, unless the update draws one."""
+        return self.alpha
+
     def sample(self, space: Space, generator: torch.Generator) -> Genotype:
         """A cell drawn from what has been learnt: each operation by softmax(alpha)."""
         return sample_cell(space, self.alpha, generator)

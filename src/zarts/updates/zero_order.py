@@ -25,6 +25,8 @@ class ZeroOrderUpdate(AlphaUpdate):
         learning_rate: of the inner steps; None: the weights' current one.
         momentum: of the inner steps; None: the weights'.
         batch_norm: see `zarts.bilevel.evaluate`.
+        judges: False is the control: no candidate is judged, and all have the same loss, 0, so that what is left is
+            the recipe without its losses. MGS then moves by the mean of its samples, RS and GLD not at all.
 
     Source: ZARTS, supplementary 2.3 (Algorithm 1).
     Differs: the M inner batches are the next M that the weights themselves will be trained on, so that a
@@ -40,12 +42,14 @@ class ZeroOrderUpdate(AlphaUpdate):
         learning_rate: float | None = None,
         momentum: float | None = None,
         batch_norm: Literal["train", "eval"] = "train",
+        judges: bool = True,
     ) -> None:
         self._optimizer = optimizer
         self._inner_steps = inner_steps
         self._learning_rate = learning_rate
         self._momentum = momentum
         self._batch_norm: Literal["train", "eval"] = batch_norm
+        self._judges = judges
 
     @property
     @override
@@ -55,7 +59,7 @@ class ZeroOrderUpdate(AlphaUpdate):
     @property
     @override
     def train_batches(self) -> int:
-        return self._inner_steps
+        return self._inner_steps if self._judges else 0
 
     @override
     def step(self, problem: Bilevel, train_batches: Sequence[Batch], val_batches: Sequence[Batch]) -> dict[str, Any]:
@@ -70,18 +74,21 @@ class ZeroOrderUpdate(AlphaUpdate):
         gradient = None
         if self._optimizer.uses_gradient:
             gradient = first_order_gradient(problem, self.alpha, val_batches)[1]
-        losses = evaluate(
-            problem,
-            self._optimizer.ask(gradient),
-            train_batches,
-            val_batches,
-            learning_rate=self._learning_rate,
-            momentum=self._momentum,
-            batch_norm=self._batch_norm,
-        )
+        points = self._optimizer.ask(gradient)
+        losses = points.new_zeros(len(points))
+        if self._judges:
+            losses = evaluate(
+                problem,
+                points,
+                train_batches,
+                val_batches,
+                learning_rate=self._learning_rate,
+                momentum=self._momentum,
+                batch_norm=self._batch_norm,
+            )
         move = self._optimizer.tell(losses)
         return {
-            "losses": losses.tolist(),
+            "losses": losses.tolist() if self._judges else [],
             "weights": move.weights.tolist(),
             "ess": move.ess,
             "esr": move.esr,

@@ -1,0 +1,106 @@
+"""The settings that searching and retraining share, and what a setting is."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic_core import PydanticCustomError
+
+__all__ = ["SUPERNET", "CommonSettings", "setting"]
+
+SUPERNET = ("mixed",)
+
+
+def setting(default: Any, help: str, *, panel: str, used_by: tuple[str, ...] = (), **bounds: Any) -> Any:
+    """A field with its help text, the group that the help page shows it in, and the axes' members that use it.
+
+    Args:
+        default: the value where nothing else is said.
+        help: one line; says where the default comes from when that is not the paper.
+        panel: heading on the help page.
+        used_by: members of a method's axes (see `zarts.methods`), or `mixed`, the supernet; empty: all use it.
+        bounds: pydantic's `ge`, `gt`, `le`, `lt`, `multiple_of`.
+    """
+    return Field(default, description=help, json_schema_extra={"panel": panel, "used_by": list(used_by)}, **bounds)
+
+
+def _no_float16(value: Any) -> Any:
+    if str(value).startswith("16"):
+        raise PydanticCustomError(
+            "float16",
+            "float16 needs loss scaling, which leaves out steps that overflow, so that candidates would be judged "
+            "after unequal numbers of steps: take bf16-mixed",
+        )
+    return value
+
+
+class CommonSettings(BaseModel):
+    """What searching and retraining share; `used_by` speaks of searching only."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+
+    data: str = setting(
+        "digits", "digits, cifar10, cifar100, svhn, or a folder of images with a sub-folder a class", panel="Data"
+    )
+    data_dir: Path = setting(Path("~/.cache/zarts"), "where the named data sets lie or are downloaded to", panel="Data")
+    image_size: int | None = setting(
+        None,
+        "images are resized to this many pixels a side (default: their own; 32 for a folder)",
+        panel="Data",
+        ge=8,
+        multiple_of=4,
+    )
+    subset: int | None = setting(
+        None, "use only this many training images, drawn class by class", panel="Data", used_by=SUPERNET, ge=2
+    )
+    split_seed: int = setting(
+        0,
+        "draws the subset and, for a folder without test/, the test images; --seed leaves both alone",
+        panel="Data",
+        ge=0,
+    )
+    crop_padding: int | None = setting(
+        None,
+        "random crop after this many pixels of padding (default: image size / 8, the paper's 4 at 32)",
+        panel="Data",
+        used_by=SUPERNET,
+        ge=0,
+    )
+    flip: bool | None = setting(
+        None, "random horizontal flip (default: the data set's; not for digits)", panel="Data", used_by=SUPERNET
+    )
+
+    batch_size: int = setting(64, "images a weight step", panel="Weights", used_by=SUPERNET, ge=2)
+    epochs: int = setting(50, "passes over the images that train the weights", panel="Weights", used_by=SUPERNET, ge=1)
+    learning_rate: float = setting(
+        0.025, "of the weights (SGD), at the first epoch", panel="Weights", used_by=SUPERNET, gt=0
+    )
+    momentum: float = setting(0.9, "of the weights' SGD", panel="Weights", used_by=SUPERNET, ge=0, lt=1)
+    nesterov: bool = setting(
+        False, "look ahead along the momentum, as NAS-Bench-201 does", panel="Weights", used_by=SUPERNET
+    )
+    weight_decay: float = setting(3e-4, "of the weights", panel="Weights", used_by=SUPERNET, ge=0)
+    grad_clip: float = setting(5.0, "largest norm of the weights' gradient", panel="Weights", used_by=SUPERNET, gt=0)
+
+    channels: int = setting(16, "channels of the first cells", panel="Network", used_by=SUPERNET, ge=2)
+    cells: int = setting(8, "cells in the network; two of them reduce", panel="Network", used_by=SUPERNET, ge=3)
+    stem: Literal["cifar", "imagenet"] = setting(
+        "cifar", "cifar, or imagenet (three strides of two)", panel="Network", used_by=SUPERNET
+    )
+
+    seed: int = setting(0, "of everything that is drawn", panel="Run", ge=0, lt=2**63)
+    device: str = setting("auto", "auto, cpu, cuda, cuda:1, mps", panel="Run", used_by=SUPERNET)
+    threads: int | None = setting(
+        None, "processor threads of torch (default: torch's choice)", panel="Run", used_by=SUPERNET, ge=1
+    )
+    precision: Annotated[Literal["32-true", "bf16-mixed"], BeforeValidator(_no_float16)] = setting(
+        "32-true",
+        "bf16-mixed: passes with gradient in bfloat16, weights in float32; only where the processor has bfloat16",
+        panel="Run",
+        used_by=SUPERNET,
+    )
+    compile: bool = setting(
+        False, "torch.compile for passes with gradient: minutes before the first step", panel="Run", used_by=SUPERNET
+    )

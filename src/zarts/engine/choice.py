@@ -1,0 +1,92 @@
+"""From the present state of a search to a genotype."""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections.abc import Callable
+
+from torch import Tensor
+
+from zarts.bilevel import Bilevel, evaluate
+from zarts.config import SearchSettings, keywords
+from zarts.data import Batches
+from zarts.methods import JUDGING
+from zarts.relax import softmax
+from zarts.seeds import keyed_generator
+from zarts.select import SELECTIONS, Selected, Trained
+from zarts.spaces import Genotype, Space
+from zarts.updates import AlphaUpdate
+
+__all__ = ["Choice"]
+
+
+class Choice:
+    """Lets the selection of the settings look at a search; what it draws and looks at follows from the seed.
+
+    Args:
+        settings: name the selection.
+        space: where a genotype is to be chosen.
+        update: owns alpha.
+        network: the weights that all architectures share; its points are operation weights.
+        train: batches that the weights are trained on.
+        images: makes the batches that are judged, in the first epoch of their own order.
+    """
+
+    def __init__(
+        self,
+        settings: SearchSettings,
+        space: Space,
+        update: AlphaUpdate,
+        network: Bilevel,
+        train: Batches,
+        images: Callable[[], Batches],
+    ) -> None:
+        self._settings, self._space, self._update, self._network = settings, space, update, network
+        self._train, self._images = train, images
+        self.judges = settings.select in JUDGING
+
+    def of_epoch(self, epochs: int) -> Genotype:
+        """The genotype after so many epochs.
+
+        A selection that judges takes too long to be made after each: its place is taken by what alpha alone says or,
+        where nothing moves alpha, by a cell drawn uniformly.
+        """
+        interim = "random" if self._settings.update == "none" else "argmax"
+        return self._select(interim if self.judges else self._settings.select, epochs).genotype
+
+    def final(self) -> Selected:
+        """The genotype that the search ends with; everything is as before afterwards, also when it raises."""
+        with self._network.preserved():
+            return self._select(self._settings.select, self._settings.epochs)
+
+    def _select(self, name: str, epochs: int) -> Selected:
+        function = SELECTIONS[name]
+        further = itertools.count(epochs * len(self._train))
+
+        def tune(weights: Tensor, steps: int) -> None:
+            for _ in range(steps):
+                self._network.check()
+                self._network.weight_step(weights.to(self._update.alpha), self._train[next(further)])
+
+        trained = Trained(
+            self._space,
+            softmax(self._space.split(self._update.alpha)),
+            keyed_generator(self._settings.seed, "select", epochs),
+            self._update.sample,
+            self._judge,
+            tune,
+        )
+        return function(trained, **keywords(function, self._settings))
+
+    def _judge(self, points: Tensor) -> Tensor:
+        settings, batches = self._settings, self._images()
+        number = min(math.ceil(settings.select_images / settings.batch_size), len(batches))
+        return evaluate(
+            self._network,
+            points.to(self._update.alpha),
+            (),
+            [batches[i] for i in range(number)],
+            batch_norm=settings.batch_norm,
+            judge=settings.select_judge,
+        )

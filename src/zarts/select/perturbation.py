@@ -1,0 +1,156 @@
+"""What a trained mixture misses most: operations and edges are taken away, and those that hurt stay."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from itertools import combinations, pairwise
+from typing import Literal, NamedTuple
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor
+
+from zarts.select.trained import Selected, Trained
+from zarts.spaces import Genotype, Space
+
+__all__ = ["best_connected", "perturbation"]
+
+
+class _Decision(NamedTuple):
+    """Alternatives, each by its entries in the flat operation weights; the `keep` that are missed most stay."""
+
+    alternatives: Sequence[Int[Tensor, " _"]]
+    keep: int
+
+
+def perturbation(
+    trained: Trained,
+    *,
+    select_order: Literal["one-pass", "progressive"] = "one-pass",
+    select_tune_steps: int = 100,
+) -> Selected:
+    """On each edge the operation, and into each node the edges, whose removal from the mixture hurts most.
+
+    The mixture is softmax(alpha); what is taken away gets weight 0, and the rest stays as it is. Where all edges of a
+    node are kept, the cell is the best one, by the sum of its operations' losses, whose output hangs on its input.
+
+    Args:
+        trained: the search.
+        select_order: `one-pass` judges everything on the whole mixture. `progressive` decides edge after edge, in
+            random order, then node after node; what is decided is alone, with weight 1, from then on, and the
+            weights are trained further before the next decision.
+        select_tune_steps: weight steps after each of these decisions.
+
+    Source: Wang et al., DARTS-PT (ICLR 2021), algorithm 1, which is `progressive`.
+    Differs: one pass, and the loss as the judge (`select_judge`), unless others are asked for; the paper trains for
+        several epochs between decisions.
+    """
+    space = trained.space
+    weights = space.flatten(trained.strengths).detach().cpu()
+    operations, edges = _operations(space), _edges(space)
+    if select_order == "one-pass":
+        decisions = [*operations, *edges]
+        alternatives = [entries for decision in decisions for entries in decision.alternatives]
+        lengths = [len(decision.alternatives) for decision in decisions]
+        losses = list(torch.split(_without(trained, weights, alternatives), lengths))
+    else:
+        losses = _progressive(trained, weights, operations, edges, select_tune_steps)
+    of_operations = torch.full_like(weights, -torch.inf)
+    for decision, loss in zip(operations, losses[: len(operations)], strict=True):
+        of_operations[torch.cat(list(decision.alternatives))] = loss
+    of_edges = torch.cat([loss.new_empty(0), *losses[len(operations) :]])
+    rows = {kind: matrix.tolist() for kind, matrix in space.split(of_operations).items()}
+    genotype = best_connected(space, of_operations) if space.keep is None else _kept(space, of_operations, of_edges)
+    return Selected(genotype, {"operations": rows, "edges": of_edges.tolist()})
+
+
+def _kept(space: Space, of_operations: Float[Tensor, " d"], of_edges: Float[Tensor, " edges"]) -> Genotype:
+    """The operation that is missed most on each of the edges that are missed most."""
+    strengths = {}
+    by_kind = torch.split(of_edges, [edges for edges, _ in space.shapes.values()])
+    for (kind, rows), edges in zip(space.split(of_operations).items(), by_kind, strict=True):
+        chosen = torch.nn.functional.one_hot(rows.argmax(-1), rows.shape[-1]).bool()
+        strengths[kind] = torch.where(chosen, edges[:, None], -torch.inf)
+    return space.derive(strengths)
+
+
+def _operations(space: Space) -> list[_Decision]:
+    """For each edge of each cell type, its operations."""
+    places = space.split(torch.arange(space.dimension).float())
+    decisions = []
+    for kind, rows in places.items():
+        for row, allowed, ops in zip(rows.long(), space.allowed(kind).values(), space.candidates[kind], strict=True):
+            decisions.append(_Decision([row[i : i + 1] for i, op in enumerate(ops) if op in allowed], 1))
+    return decisions
+
+
+def _edges(space: Space) -> list[_Decision]:
+    """For each node of each cell type, the edges into it, if it does not keep them all."""
+    if space.keep is None:
+        return []
+    decisions = []
+    for rows in space.split(torch.arange(space.dimension).float()).values():
+        for node in range(space.inputs, space.inputs + space.nodes):
+            into = [edge for edge, (target, _) in enumerate(space.edges) if target == node]
+            decisions.append(_Decision([rows[edge].long() for edge in into], space.keep))
+    return decisions
+
+
+def _without(
+    trained: Trained, weights: Float[Tensor, " d"], alternatives: Sequence[Int[Tensor, " _"]]
+) -> Float[Tensor, " n"]:
+    """The loss without each of these entries; inf if it is none."""
+    points = weights.repeat(len(alternatives), 1)
+    for point, entries in zip(points, alternatives, strict=True):
+        point[entries] = 0
+    losses = trained.judge(points).cpu()
+    return torch.where(losses.isfinite(), losses, torch.inf)
+
+
+def _progressive(
+    trained: Trained,
+    weights: Float[Tensor, " d"],
+    operations: Sequence[_Decision],
+    edges: Sequence[_Decision],
+    steps: int,
+) -> list[Tensor]:
+    """The losses of each decision, taken after the weights were trained on at the decisions before it."""
+    decisions = [*operations, *edges]
+    orders = [torch.randperm(len(group), generator=trained.generator) for group in (operations, edges)]
+    weights, losses = weights.clone(), [torch.empty(0) for _ in decisions]
+    for number in torch.cat([orders[0], len(operations) + orders[1]]).tolist():
+        alternatives, keep = decisions[number]
+        losses[number] = _without(trained, weights, alternatives)
+        kept = losses[number].topk(keep).indices.tolist()
+        for i, entries in enumerate(alternatives):
+            if i not in kept:
+                weights[entries] = 0
+            elif number < len(operations):
+                weights[entries] = 1
+        trained.tune(weights, steps)
+    return losses
+
+
+def best_connected(space: Space, scores: Float[Tensor, " d"]) -> Genotype:
+    """The cell with the largest sum of its operations' scores among those whose output hangs on their input.
+
+    Args:
+        space: one whose nodes keep all their edges; the output of a cell is its last node.
+        scores: one an operation, flat as alpha.
+    """
+    return space.derive({kind: _connected(space, kind, rows) for kind, rows in space.split(scores).items()})
+
+
+def _connected(space: Space, kind: str, scores: Float[Tensor, "edges ops"]) -> Float[Tensor, "edges ops"]:
+    """The scores without `none` on that way from the input to the output where this costs least."""
+    last = space.inputs + space.nodes - 1
+    inner = range(space.inputs, last)
+    ways = [(0, *way, last) for size in range(len(inner) + 1) for way in combinations(inner, size)]
+    forced = []
+    for way in ways:
+        rows = scores.clone()
+        for source, target in pairwise(way):
+            edge = space.edges.index((target, source))
+            rows[edge, [op == "none" for op in space.candidates[kind][edge]]] = -torch.inf
+        forced.append(rows)
+    return max(forced, key=lambda rows: float(rows.amax(-1).sum()))

@@ -1,0 +1,107 @@
+"""Relaxations: distributions and gradients as their formulas say."""
+
+import pytest
+import torch
+
+from zarts.nets import SuperNet
+from zarts.relax import RELAXATIONS, Moment, gumbel, sample_cell, softmax, uniform
+from zarts.relax.gumbel import gumbel_noise
+from zarts.spaces import SPACES, get_space
+
+
+def random_alpha(space, seed=0, scale=1.0):
+    return scale * torch.randn(space.dimension, generator=torch.Generator().manual_seed(seed))
+
+
+def moment(space, progress=0.0, seed=1):
+    return Moment(space, torch.Generator().manual_seed(seed), progress)
+
+
+@pytest.mark.parametrize("name", RELAXATIONS)
+@pytest.mark.parametrize("space", SPACES)
+def test_shapes_seeds_and_random_state(name, space):
+    space = get_space(space)
+    alpha = space.split(random_alpha(space).abs())
+    before = torch.get_rng_state()
+    first, again = (RELAXATIONS[name](alpha, moment(space)) for _ in range(2))
+    other = RELAXATIONS[name](alpha, moment(space, seed=2))
+    assert torch.equal(torch.get_rng_state(), before)
+    assert {kind: tuple(w.shape) for kind, w in first.items()} == space.shapes
+    assert torch.equal(space.flatten(first), space.flatten(again))
+    assert torch.equal(space.flatten(first), space.flatten(other)) == (name in ("softmax", "cell"))
+    assert all(w.isfinite().all() and (w >= 0).all() for w in first.values())
+
+
+def test_gumbel_draws_each_operation_by_its_softmax():
+    space = get_space("nasbench201")
+    alpha = space.split(random_alpha(space))
+    at = moment(space)
+    total = sum(gumbel(alpha, at)["normal"] for _ in range(4000)) / 4000
+    assert set(gumbel(alpha, at)["normal"].unique().tolist()) == {0.0, 1.0}
+    torch.testing.assert_close(total, softmax(alpha)["normal"], atol=0.03, rtol=0)
+
+
+@pytest.mark.parametrize("progress", [0.0, 0.5, 1.0])
+def test_the_straight_through_gradient_is_that_of_the_soft_draw(progress):
+    """For p = softmax(z / tau), dp_i / dz_j = p_i (delta_ij - p_j) / tau, and z = log softmax(alpha) + g."""
+    space = get_space("nasbench201")
+    alpha = random_alpha(space).double().requires_grad_()
+    slope = torch.randn(6, 5, dtype=torch.float64, generator=torch.Generator().manual_seed(5))
+    at = moment(space, progress)
+    weights = gumbel(space.split(alpha), at, temperature=10.0, temperature_min=0.1)["normal"]
+    (gradient,) = torch.autograd.grad((weights * slope).sum(), alpha)
+    tau = 10.0 + (0.1 - 10.0) * progress
+    matrix = space.split(alpha.detach())["normal"]
+    noise = gumbel_noise(matrix, torch.Generator().manual_seed(1))
+    p = ((matrix.log_softmax(-1) + noise) / tau).softmax(-1)
+    in_z = p * (slope - (p * slope).sum(-1, keepdim=True)) / tau
+    expected = in_z - matrix.softmax(-1) * in_z.sum(-1, keepdim=True)
+    torch.testing.assert_close(gradient, expected.flatten())
+    torch.testing.assert_close(weights.detach(), torch.nn.functional.one_hot(p.argmax(-1), 5).double())
+
+
+def test_the_forward_pass_is_that_of_the_discrete_path():
+    """With and without a gradient, at any temperature: the network of the drawn operations alone."""
+    space = get_space("s3")
+    net = SuperNet(space, channels=4, cells=3, num_classes=5, in_channels=1).double()
+    images = torch.randn(3, 1, 8, 8, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
+    alpha = random_alpha(space).double()
+    path = gumbel(space.split(alpha), moment(space, 1.0))
+    assert all((rows.sum(-1) == 1).all() and set(rows.unique().tolist()) <= {0.0, 1.0} for rows in path.values())
+    differentiable = gumbel(space.split(alpha.requires_grad_()), moment(space, 1.0))
+    torch.testing.assert_close(net(images, differentiable), net(images, path))
+
+
+@pytest.mark.parametrize("space", ["s2", "darts-zero", "nasbench201"])
+def test_uniform_cells_run_one_operation_on_the_edges_of_a_cell(space):
+    space = get_space(space)
+    alpha = space.split(random_alpha(space))
+    at = moment(space)
+    for _ in range(20):
+        weights = uniform(alpha, at)
+        space.check(space.derive(weights))
+        for rows in weights.values():
+            assert rows.sum(-1).max() == 1
+            assert rows.sum() == (len(rows) if space.keep is None else space.keep * space.nodes)
+
+
+def shares(cells):
+    """How often each operation stands on each edge."""
+    return sum(space_weights["normal"] for space_weights in cells) / len(cells)
+
+
+def test_sampled_cells_follow_softmax():
+    space = get_space("nasbench201")
+    alpha, generator = random_alpha(space), torch.Generator().manual_seed(0)
+    drawn = [space.one_hot(sample_cell(space, alpha, generator)) for _ in range(4000)]
+    torch.testing.assert_close(shares(drawn), softmax(space.split(alpha))["normal"], atol=0.03, rtol=0)
+
+
+def test_sampled_cells_are_uniform_for_alpha_0():
+    """Of DARTS' spaces too, where a node keeps two of its edges."""
+    space = get_space("darts-zero")
+    generator = torch.Generator().manual_seed(0)
+    drawn = [space.one_hot(sample_cell(space, torch.zeros(space.dimension), generator)) for _ in range(2000)]
+    expected = torch.tensor([2 / target / 7 for target, _ in space.edges])
+    torch.testing.assert_close(shares(drawn)[:, 1:], expected[:, None].expand(-1, 7), atol=0.04, rtol=0)
+    assert shares(drawn)[:, 0].sum() == 0

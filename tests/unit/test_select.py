@@ -1,0 +1,138 @@
+"""Selections: what is known to be best is chosen."""
+
+import pytest
+import torch
+
+from zarts.relax import softmax
+from zarts.select import SELECTIONS, Trained, best_of, perturbation
+from zarts.select.perturbation import best_connected
+from zarts.spaces import Choice, get_space
+
+
+def trained(space, judge, *, alpha=None, sample=None, tune=lambda weights, steps: None, seed=0):
+    space = get_space(space)
+    alpha = torch.zeros(space.dimension) if alpha is None else alpha
+    generator = torch.Generator().manual_seed(seed)
+    draw = sample or (lambda space, generator: space.random(generator))
+    return Trained(space, softmax(space.split(alpha)), generator, draw, judge, tune)
+
+
+@pytest.mark.parametrize("name", SELECTIONS)
+@pytest.mark.parametrize("space", ["s1", "darts-zero", "nasbench201"])
+def test_a_cell_of_the_space_and_the_same_for_the_same_seed(name, space):
+    def judge(points):
+        return points @ torch.linspace(0, 1, points.shape[1])
+
+    first, again = (SELECTIONS[name](trained(space, judge)).genotype for _ in range(2))
+    get_space(space).check(first)
+    assert first == again
+
+
+def test_the_best_of_cells_is_the_one_with_the_lowest_loss():
+    space = get_space("nasbench201")
+    cells = [space.random(torch.Generator().manual_seed(seed)) for seed in range(6)]
+    losses = torch.tensor([0.5, 0.4, float("nan"), 0.1, 0.3, 0.2])
+    queue = iter(cells)
+
+    def judge(points):
+        assert torch.equal(points, torch.stack([space.flatten(space.one_hot(cell)) for cell in cells]))
+        return losses
+
+    chosen = best_of(trained("nasbench201", judge, sample=lambda *_: next(queue)), select_samples=6)
+    assert chosen.genotype == cells[3]
+    assert chosen.info["best"] == 3
+
+
+def additive(worth):
+    """A known loss: every operation takes its worth times its weight from it."""
+    return lambda points: -(points.double() @ worth.double()).float()
+
+
+@pytest.mark.parametrize("order", ["one-pass", "progressive"])
+@pytest.mark.parametrize("space", ["s1", "darts", "darts-zero"])
+def test_operations_and_edges_whose_removal_hurts_most_stay(space, order):
+    """By hand: on each edge the operation of the largest worth, of each node the two edges of the largest worth."""
+    space = get_space(space)
+    generator = torch.Generator().manual_seed(3)
+    worth = torch.rand(space.dimension, generator=generator)
+    worth[[op == "none" for edges in space.candidates.values() for ops in edges for op in ops]] = 0
+    genotype = perturbation(trained(space.name, additive(worth)), select_order=order).genotype
+    for kind, rows in space.split(worth).items():
+        edges = dict(zip(space.edges, zip(rows, space.candidates[kind], strict=True), strict=True))
+        for target, chosen in enumerate(genotype.cells[kind], start=2):
+            best, totals = {}, {}
+            for source in range(target):
+                values, ops = edges[target, source]
+                best[source] = max((float(v), op) for v, op in zip(values, ops, strict=True) if op != "none")
+                totals[source] = float(values.sum()) if order == "one-pass" else best[source][0]
+            kept = sorted(totals, key=totals.get, reverse=True)[:2]
+            assert chosen == tuple(Choice(best[source][1], source) for source in kept)
+
+
+def test_progressive_decisions_are_made_one_by_one_and_trained_on():
+    space, seen = get_space("s3"), []
+    chosen = trained(
+        "s3", additive(torch.rand(space.dimension)), tune=lambda weights, steps: seen.append(weights.clone())
+    )
+    genotype = perturbation(chosen, select_order="progressive", select_tune_steps=7).genotype
+    assert len(seen) == 2 * (14 + 4)
+    decided = [sum(bool((rows == 1).any()) for m in space.split(w).values() for rows in m) for w in seen[:28]]
+    assert decided == list(range(1, 29)), "an edge a time"
+    last = space.split(seen[-1])
+    for kind, rows in last.items():
+        assert (rows[:, 1:].sum(-1) == 1).sum() == 8, "two edges a node are left"
+        assert torch.equal(rows[:, 1:], space.one_hot(genotype)[kind][:, 1:])
+
+
+def test_the_best_cell_is_connected():
+    """Where `none` is best everywhere, the way that costs least has its best other operation, and nothing else has."""
+    space = get_space("nasbench201")
+    scores = torch.zeros(6, 5)
+    scores[:, 0] = 10
+    scores[:, 3] = torch.tensor([8.0, 1.0, 1.0, 5.0, 1.0, 9.0])  # 1<-0 2<-0 2<-1 3<-0 3<-1 3<-2
+    ops = [[op for op, _ in node] for node in best_connected(space, scores.flatten()).cells["normal"]]
+    assert ops == [["none"], ["none", "none"], ["nor_conv_3x3", "none", "none"]]  # 5 beats 8 + 1 of 20 and the others
+    scores[3, 3] = 0
+    scores[4, 3] = 9.5
+    ops = [[op for op, _ in node] for node in best_connected(space, scores.flatten()).cells["normal"]]
+    assert ops == [["nor_conv_3x3"], ["none", "none"], ["none", "nor_conv_3x3", "none"]]
+
+
+def test_the_best_connected_cell_is_the_best_of_all_that_are():
+    space, generator = get_space("nasbench201"), torch.Generator().manual_seed(0)
+    for _ in range(3):
+        scores = torch.randn(6, 5, generator=generator)
+        scores[:, 0] += 1
+        found = space.one_hot(best_connected(space, scores.flatten()))["normal"]
+        codes = torch.cartesian_prod(*[torch.arange(5)] * 6)
+        totals = scores[torch.arange(6), codes].sum(-1)
+        a, b, c, d, e, f = (codes != 0).T
+        totals[~(d | (a & e) | (b & f) | (a & c & f))] = -torch.inf
+        assert found.argmax(-1).tolist() == codes[totals.argmax()].tolist()
+
+
+def test_removed_operations_leave_the_rest_as_it_is():
+    space = get_space("nasbench201")
+    alpha = torch.randn(30, generator=torch.Generator().manual_seed(0))
+    mixture = alpha.view(6, 5).softmax(-1).flatten()
+
+    def judge(points):
+        assert len(points) == 30
+        for i, point in enumerate(points):
+            assert torch.equal((point - mixture).nonzero().flatten(), torch.tensor([i]))
+            assert point[i] == 0
+        return points.sum(-1)
+
+    perturbation(trained(space.name, judge, alpha=alpha))
+
+
+def test_a_removal_that_leaves_no_finite_loss_hurts_most():
+    worth = torch.zeros(30)
+
+    def judge(points):
+        losses = additive(worth)(points)
+        losses[points[:, 3] == 0] = float("nan")
+        return losses
+
+    cell = perturbation(trained("nasbench201", judge)).genotype.cells["normal"]
+    assert cell[0] == (Choice("nor_conv_3x3", 0),)

@@ -1,0 +1,60 @@
+"""The control of a zero-order recipe: nothing is judged."""
+
+import pytest
+import torch
+from test_bilevel import TRAIN, VAL, Quadratic
+
+import zarts
+from small import small
+from zarts.bilevel import first_order_gradient
+from zarts.config import dump, search_settings
+from zarts.engine.join import candidates
+from zarts.errors import SettingsError
+from zarts.updates import ZeroOrderUpdate, zero_order
+from zarts.zo import OPTIMIZERS
+
+pytestmark = pytest.mark.usefixtures("no_pictures")
+
+
+@pytest.fixture
+def unjudged(monkeypatch):
+    def refuse(*args, **options):
+        raise AssertionError("a candidate was judged")
+
+    monkeypatch.setattr(zero_order, "evaluate", refuse)
+
+
+@pytest.mark.parametrize("name", OPTIMIZERS)
+def test_nothing_is_judged_and_what_is_left_is_the_proposal(name, unjudged):
+    """MGS: pairs of opposite noise cancel, and the move is minus the gradient. RS and GLD have nothing to go by."""
+    toy, start = Quadratic(), torch.ones(4, dtype=torch.float64)
+    options = {"mixture_lambda": 0.0} if name == "mgs" else {}
+    optimizer = OPTIMIZERS[name](start, torch.Generator().manual_seed(0), **options)
+    update = ZeroOrderUpdate(optimizer, inner_steps=3, judges=False)
+    assert update.train_batches == 0
+    outcome = update.step(toy.problem, [TRAIN] * 3, [VAL])
+    assert outcome["losses"] == []
+    expected = -first_order_gradient(toy.problem, start, [VAL])[1] if name == "mgs" else torch.zeros(4)
+    torch.testing.assert_close(update.alpha - start, expected.double())
+
+
+def test_a_search(tmp_path, unjudged):
+    settings = {k: v for k, v in small("zarts-mgs").items() if k not in ("inner_steps", "esr_target")}
+    result = zarts.search(out=tmp_path / "run", **settings, control="uniform")
+    steps = [e for e in result.history if e["event"] == "alpha_step"]
+    assert [step["weights"] for step in steps] == [[0.5, 0.5]] * 2
+    assert all(step["move_norm"] > 0 for step in steps)
+
+
+def test_settings():
+    settings = search_settings({"control": "uniform"})
+    assert not {"inner_steps", "inner_learning_rate", "tau", "esr_target"} & set(dump(settings))
+    assert search_settings(dump(settings)) == settings
+    assert candidates(settings) == 0
+    for method in ("darts", "gdas", "rsps", "enas"):
+        with pytest.raises(SettingsError, match=r"control = uniform: update = \w+ judges no candidates whose losses"):
+            search_settings({"method": method, "control": "uniform"})
+    with pytest.raises(SettingsError, match="weights = exact weighs by more than the losses: take softmax"):
+        search_settings({"control": "uniform", "weights": "exact"})
+    with pytest.raises(SettingsError, match=r"inner_steps \(options\) is used with control = none only"):
+        search_settings({"control": "uniform", "inner_steps": 3})
