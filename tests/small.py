@@ -86,9 +86,9 @@ def start(*words: object, **more: object) -> subprocess.Popen:
     return subprocess.Popen([*ZARTS, *map(str, words)], env=environment, **{**pipes, **more})
 
 
-def finish(process: subprocess.Popen) -> tuple[int, str, str]:
+def finish(process: subprocess.Popen, seconds: float = 100) -> tuple[int, str, str]:
     """Exit code, standard output and standard error."""
-    out, err = process.communicate(timeout=100)
+    out, err = process.communicate(timeout=seconds)
     return process.returncode, out, err
 
 

@@ -12,6 +12,7 @@ import pytest
 import yaml
 
 import zarts
+from small import options
 from tables import CONV, TEST, cell, write_csv
 from zarts.bench import SELECT, Column, Spread, Table, look_up, read_table
 from zarts.comparison import Found, Summary
@@ -30,8 +31,14 @@ BASELINES = ["random cell", "random cell of convolutions", "all 3×3, the most p
 FILES = ("table.md", "table.csv", "table.tex", "table.json")
 
 
-READ = cache(read_table)
-"""Tables are checked line by line, and the checks of types make that slow."""
+@cache
+def _read(path):
+    return read_table(path)
+
+
+def read(path, *, trust=False):
+    """A table, read once: it is checked line by line, which the checks of types make slow."""
+    return _read(path)
 
 
 @pytest.fixture(autouse=True)
@@ -47,7 +54,7 @@ def _in_this_process(monkeypatch):
 
     monkeypatch.setattr("zarts.comparison.searching.run_tasks", run_tasks)
     for module in ("zarts.comparison.run", "zarts.api"):
-        monkeypatch.setattr(f"{module}.read_table", READ)
+        monkeypatch.setattr(f"{module}.read_table", read)
     monkeypatch.setattr("zarts.api._drawn", lambda result: result)
 
 
@@ -157,7 +164,7 @@ class TestComparison:
         assert '"event": "truth"' in (compared.out / "darts,alpha_lr=1.0" / "seed0" / "metrics.jsonl").read_text()
 
     def test_rows_are_means_over_seeds_of_what_the_table_says(self, compared, every):
-        table = READ(every)
+        table = read(every)
         assert [row.name for row in compared.rows] == [*ROWS.split(","), *BASELINES]
         for row in compared.rows[:2]:
             folders = [one.folder for one in compared.found if one.row == row.name]
@@ -173,7 +180,7 @@ class TestComparison:
         assert compared.failed == {}
 
     def test_the_history_is_what_was_derived_at_each_epoch(self, compared, every):
-        table = READ(every)
+        table = read(every)
         for one, found in compared.found.items():
             files = sorted(one.folder.glob("genotypes/*"))
             assert len(files) == (2 if one.row != "random" else 0)
@@ -181,12 +188,12 @@ class TestComparison:
             assert found.history == [look_up(table, string).entries[TEST].accuracy for string in strings]
 
     def test_baselines(self, compared, every):
-        values = READ(every).accuracies[TEST]
+        values = read(every).accuracies[TEST]
         rows = {row.name: row for row in compared.rows}
         assert rows["random cell"].spreads[TEST] == pytest.approx((values.mean(), values.std()))
         assert rows["optimum"].spreads[TEST] == (90, 0)
         assert (
-            rows["all 3×3, the most parameters"].spreads[TEST].mean == look_up(READ(every), CONV).entries[TEST].accuracy
+            rows["all 3×3, the most parameters"].spreads[TEST].mean == look_up(read(every), CONV).entries[TEST].accuracy
         )
         assert all(rows[name].n is None for name in BASELINES)
 
@@ -401,3 +408,54 @@ class TestFormats:
         first, *_, last = csv.DictReader(to_csv(summaries, self.columns).splitlines())
         assert (first["cifar10_test_200_mean"], first["p"]) == ("93.456", "0.0123")
         assert (last["n"], last["worst"], last["cifar10_test_200_std"]) == ("", "", "0.0")
+
+
+class TestCommand:
+    """What is said, and the exit codes."""
+
+    def words(self, every, out):
+        settings = options({k: v for k, v in SEARCH.items() if k != "space"})
+        return ["compare", "--table", every, "--out", out, "--space", "nasbench201", *settings]
+
+    def test_the_table_is_printed(self, command, compared, every):
+        words = self.words(every, compared.out)
+        code, out, err = command(*words, "--methods", ROWS, "--seeds", 3, "--against", "random", "--jobs", 1)
+        assert (code, err) == (0, "")
+        assert out == (compared.out / "table.md").read_text()
+
+    @pytest.mark.parametrize(
+        ("more", "message"),
+        [
+            (("--methods", "dart", "--seeds", 1), "unknown method 'dart': did you mean 'darts'?"),
+            (
+                ("--methods", "darts", "--seeds", 0),
+                "seeds = 0: expected their number, 1 or more, or a range like 100-119",
+            ),
+            (("--methods", "darts", "--seeds", 1, "--set", "jobs=2"), "options: unknown setting 'jobs': "),
+            (
+                ("--methods", "darts", "--seeds", 1, "--set", "seed=2"),
+                "seed is no setting of a comparison: take --seeds",
+            ),
+            (("--methods", "darts"), "Missing option '--seeds'"),
+            (("--methods", "darts", "--seeds", 1, "--seed", 2), "No such option: --seed"),
+        ],
+    )
+    def test_one_line_that_says_what_is_wrong(self, command, every, tmp_path, more, message):
+        code, out, err = command(*self.words(every, tmp_path / "out"), *more)
+        assert (code, out, err.count("\n")) == (2, "", 1)
+        assert err.startswith(f"zarts: {message}")
+        assert not (tmp_path / "out").exists()
+
+    def test_failed_searches(self, command, every, tmp_path, monkeypatch):
+        def fail(settings, *words, **more):
+            raise DivergedError("no finite loss is left")
+
+        monkeypatch.setattr("zarts.comparison.searching.start_search", fail)
+        code, out, err = command(*self.words(every, tmp_path / "out"), "--methods", "darts", "--seeds", "4-5")
+        assert code == 1
+        assert err.splitlines() == [
+            "zarts: darts, seed 4: no finite loss is left",
+            "zarts: darts, seed 5: no finite loss is left",
+            f"zarts: 2 of 2 searches failed: the same command tries them again ({tmp_path}/out)",
+        ]
+        assert "2 of 2 searches failed and are not in the table." in out

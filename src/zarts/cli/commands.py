@@ -111,7 +111,10 @@ def search(
 def compare(
     *,
     methods: Annotated[
-        str, typer.Option(help="the rows: a method, and its own settings: zarts-mgs,darts,'darts alpha_lr=0.01'")
+        str,
+        typer.Option(
+            help="the rows: methods, each with settings of its own: 'darts,darts alpha_lr=0.01'", metavar="ROW,ROW"
+        ),
     ],
     seeds: Annotated[str, typer.Option(help="their number, or a range like 100-119", metavar="K|A-B")],
     preset: Preset = None,
@@ -152,7 +155,8 @@ def compare(
     for cell, line in found.failed.items():
         print(f"zarts: {cell.row}, seed {cell.seed}: {line}", file=sys.stderr)
     if found.failed:
-        raise RunError(f"{len(found.failed)} searches failed: the same command tries them again ({found.out})")
+        several = f"{len(found.failed)} of {len(found.failed) + len(found.found)} searches"
+        raise RunError(f"{several} failed: the same command tries them again ({found.out})")
 
 
 @app.command()

@@ -95,6 +95,7 @@ def compare(
     config = None if config is None else Path(config)
     cells = plan(methods, seeds, options, preset=preset, config=config, table=file, out=folder)
     names = list(dict.fromkeys(cell.row for cell in cells))
+    against = None if against is None else " ".join(against.split())
     if against is not None and against not in names:
         raise SettingsError(f"against: {unknown('row', against, names)}")
     if jobs is not None and jobs < 1:
@@ -105,9 +106,8 @@ def compare(
     with alone_in(folder):
         failed = search_all(cells, loaded, jobs, listener or (lambda event: None))
         found = _judge(cells, loaded, failed)
-        rows = [
-            summarise(name, of) for name in names if (of := [one for cell, one in found.items() if cell.row == name])
-        ]
+        by_row = {name: [one for cell, one in found.items() if cell.row == name] for name in names}
+        rows = [summarise(name, searches) for name, searches in by_row.items() if searches]
         slowest = max((row.seconds for row in rows if row.seconds is not None), default=0.0)
         below = baselines(loaded, best_of=best_of or affordable(loaded, slowest), draws=draws)
         rows = [tested(row, found, columns[0], against) for row in (*rows, *below)]
@@ -115,7 +115,7 @@ def compare(
         notes += [cost_note(loaded, slowest)] if best_of is None else []
         comparison = Comparison(rows, columns, found, failed, to_markdown(rows, columns, notes), folder)
         _write(comparison, notes, loaded)
-        _draw(comparison, names, [below[0], below[-1]])
+        _draw(by_row, [below[0], below[-1]], columns[0], folder)
     return comparison
 
 
@@ -147,17 +147,13 @@ def _write(comparison: Comparison, notes: Sequence[str], table: Table) -> None:
         write_atomically(out / f"table.{suffix}", content)
 
 
-def _draw(comparison: Comparison, names: Sequence[str], levels: Sequence[Summary]) -> None:
+def _draw(by_row: Mapping[str, Sequence[Found]], levels: Sequence[Summary], column: Column, folder: Path) -> None:
     """The picture of what is derived at each epoch; none where no method has epochs."""
-    lines: dict[str, list[Sequence[float]]] = {name: [] for name in names}
-    for cell, one in comparison.found.items():
-        if one.history:
-            lines[cell.row].append(one.history)
+    lines = {name: [one.history for one in searches if one.history] for name, searches in by_row.items()}
     lines = {name: histories for name, histories in lines.items() if histories}
     if lines:
-        column = comparison.columns[0]
         heights = {row.name: row.spreads[column].mean for row in levels}
-        draw_truths(lines, heights, f"True test accuracy of the derived cell on {title_of(column)}, %", comparison.out)
+        draw_truths(lines, heights, f"True test accuracy of the derived cell on {title_of(column)}, %", folder)
 
 
 def _default(options: Mapping[str, Any], preset: str | None) -> Path:
