@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import Literal
 
 import torch
 from jaxtyping import Float
-from torch import Tensor
+from torch import Tensor, nn
 
 from zarts.bilevel.problem import Batch, Bilevel
 
@@ -32,7 +33,7 @@ def first_order_gradient(
         RankError: another rank is gone.
     """
     rows = alpha.new_zeros(len(val_batches), 1 + len(alpha))  # a batch's loss, and its gradient
-    with problem.preserved() as snapshot, problem.ranks.together():
+    with problem.preserved() as snapshot, problem.ranks.together(), _frozen(problem.model):
         for i in problem.ranks.share(len(val_batches)):
             problem.check()
             snapshot.restore()
@@ -43,6 +44,19 @@ def first_order_gradient(
             (rows[i, 1:],) = torch.autograd.grad(loss, leaf)
     mean = problem.ranks.sum(rows).mean(0)
     return mean[0].item(), mean[1:]
+
+
+@contextmanager
+def _frozen(model: nn.Module) -> Iterator[None]:
+    """Inside, the weights need no gradient, so that none is computed on the way to alpha's."""
+    weights = [p for p in model.parameters() if p.requires_grad]
+    for weight in weights:
+        weight.requires_grad_(False)
+    try:
+        yield
+    finally:
+        for weight in weights:
+            weight.requires_grad_()
 
 
 def unrolled_gradient(
