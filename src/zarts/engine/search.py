@@ -13,7 +13,7 @@ from functools import partial
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn import functional as F
 from typing_extensions import override
 
@@ -94,42 +94,18 @@ class _Search(Job):
     def __init__(self, settings: SearchSettings, run: Run, listener: Listener, ranks: Ranks) -> None:
         self.settings, self.run = settings, run
         self.space = get_space(settings.space)
+        self.relaxations = {name: partial(f, **keywords(f, settings)) for name, f in RELAXATIONS.items()}
         self.draws, self.progress = torch.Generator(), 0.0
         self.device = device = choose_device(settings.device)
         self.passes = Passes(settings, device, draws="noise" in self.space.operations)
         alpha = 1e-3 * torch.randn(self.space.dimension, generator=keyed_generator(settings.seed, "alpha"))
         generator = keyed_generator(settings.seed, "update", device=device)
         self.update = UPDATES[settings.update](settings, alpha.to(device), generator)
-        self.data = data = load_images(settings, run, device, listener, ranks)  # after whatever may refuse the settings
-        self.halves = dict(zip(("train", "val"), halves(data.train.labels, settings.seed), strict=True))
-        augment = augmentation(settings, data, settings.cutout)
-        self.train = self._batches("train", self.halves["train"], augment)
-        val_size, images = settings.val_batch_size or settings.batch_size, len(self.halves["val"])
-        if val_size > images:
-            raise DataError(f"val_batch_size = {val_size}: {images} images move alpha: take {images} or less")
-        self.val = self._batches("val", self.halves["val"], augment, batch_size=val_size)
+        self.data = load_images(settings, run, device, listener, ranks)  # after whatever may refuse the settings
+        self.halves = dict(zip(("train", "val"), halves(self.data.train.labels, settings.seed), strict=True))
+        self.train, self.val = self._both_batches()
         self.noise = keyed_generator(settings.seed, "noise", device=device)
-        with ranks.in_turn():  # the first one may have to build them
-            native = native_kernels(
-                settings.kernels,
-                device,
-                self.space.skeleton,
-                native_channels(settings.channels),
-                lambda text: listener({"event": "note", "text": text}),
-            )
-        native = bool(ranks.sum(torch.tensor(float(native))) == ranks.count)  # what rounds alike, or none
-        with seeded(settings.seed):
-            self.model = build_supernet(
-                self.space,
-                channels=settings.channels,
-                cells=settings.cells,
-                num_classes=len(data.classes),
-                in_channels=data.channels,
-                stem=settings.stem,
-                reduction=settings.reduction,
-                generator=self.noise,
-                native=native,
-            ).to(device)
+        self.model = self._build(listener, ranks)
         self.updates = 0
         self.loop = Loop(
             run,
@@ -157,6 +133,45 @@ class _Search(Job):
         """The same, but its points are alphas."""
         self.choice = Choice(settings, self.space, self.update, self.network, self.train, self._judged)
 
+    def _build(self, listener: Listener, ranks: Ranks) -> nn.Module:
+        """The supernet; all ranks have native kernels, or none has: what rounds alike."""
+        settings, device = self.settings, self.device
+        with ranks.in_turn():  # the first one may have to build them
+            native = native_kernels(
+                settings.kernels,
+                device,
+                self.space.skeleton,
+                native_channels(settings.channels),
+                lambda text: listener({"event": "note", "text": text}),
+            )
+        native = bool(ranks.sum(torch.tensor(float(native))) == ranks.count)
+        with seeded(settings.seed):
+            return build_supernet(
+                self.space,
+                channels=settings.channels,
+                cells=settings.cells,
+                num_classes=len(self.data.classes),
+                in_channels=self.data.channels,
+                stem=settings.stem,
+                reduction=settings.reduction,
+                generator=self.noise,
+                native=native,
+            ).to(device)
+
+    def _both_batches(self) -> tuple[Batches, Batches]:
+        """Batches of two disjoint halves of the training images: for the weights and for alpha.
+
+        Raises:
+            DataError: fewer images than in one batch.
+        """
+        settings, images = self.settings, len(self.halves["val"])
+        augment = augmentation(settings, self.data, settings.cutout)
+        train = self._batches("train", self.halves["train"], augment)
+        size = settings.val_batch_size or settings.batch_size
+        if size > images:
+            raise DataError(f"val_batch_size = {size}: {images} images move alpha: take {images} or less")
+        return train, self._batches("val", self.halves["val"], augment, batch_size=size)
+
     def _batches(self, name: str, indices: Tensor, augment: Augment | None, **order: Any) -> Batches:
         return Batches(
             self.data.train,
@@ -173,9 +188,8 @@ class _Search(Job):
     def _judged(self) -> Batches:
         """Images, not augmented, that selections judge on: drawn from the half that moves alpha, in large batches."""
         half, seed = self.halves["val"], self.settings.seed
-        drawn = half[
-            torch.randperm(len(half), generator=keyed_generator(seed, "judged"))[: self.settings.select_images]
-        ]
+        order = torch.randperm(len(half), generator=keyed_generator(seed, "judged"))
+        drawn = half[order[: self.settings.select_images]]
         parts = math.ceil(len(drawn) / max(self.settings.batch_size, _JUDGED))
         return self._batches("judged", drawn, None, batch_size=math.ceil(len(drawn) / parts), shuffle=False)
 
@@ -185,9 +199,7 @@ class _Search(Job):
         return Outcome(F.cross_entropy(logits, labels), (logits.detach().argmax(1) == labels).sum())
 
     def _relax(self, name: str, alpha: Tensor) -> Matrices:
-        function = RELAXATIONS[name]
-        moment = Moment(self.space, self.draws, self.progress)
-        return function(self.space.split(alpha), moment, **keywords(function, self.settings))
+        return self.relaxations[name](self.space.split(alpha), Moment(self.space, self.draws, self.progress))
 
     def _draw_for(self, purpose: str, place: int) -> None:
         """Let relaxations draw what is a function of the seed, the purpose and the place alone."""
