@@ -17,17 +17,10 @@ __all__ = ["Layer", "config_layer", "preset_layer", "preset_names", "preset_summ
 
 @dataclass(frozen=True)
 class Layer:
-    """Some settings.
-
-    Args:
-        where: where they come from (for messages): `preset 'quick'`, `options`.
-        values: the settings.
-        general: written for several methods, as presets are: what one of them does not use is left out.
-    """
+    """Some settings, and where they come from (for messages): `preset 'quick'`, `options`."""
 
     where: str
     values: Mapping[str, Any]
-    general: bool = False
 
 
 def preset_names() -> list[str]:
@@ -51,7 +44,7 @@ def preset_layer(name: str, command: str) -> Layer:
     if name not in preset_names():
         raise SettingsError(unknown("preset", name, preset_names()))
     text = (resources.files("zarts") / "presets" / f"{name}.yaml").read_text(encoding="utf-8")
-    return Layer(f"preset {name!r}", _section(yaml.safe_load(text), command, f"preset {name!r}"), general=True)
+    return Layer(f"preset {name!r}", _section(yaml.safe_load(text), command, f"preset {name!r}"))
 
 
 def config_layer(path: Path, command: str) -> Layer:

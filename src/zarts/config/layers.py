@@ -89,9 +89,9 @@ def resolve_search(*layers: Layer) -> SearchSettings:
     """The settings of a search from layers, later ones first.
 
     The layers that name the method or one of its axes divide them: what lies below the last of these was written for
-    another combination (a file for ZARTS, say), so that what this one does not use is dropped from there, as from
-    presets; in that layer and above, a setting that is not used is refused. The defaults of the method and of its axes
-    (see `zarts.methods`) go right below the layers that name them.
+    another combination (a preset for ZARTS, say), so that what this one does not use is dropped from there; in that
+    layer and above, a setting that is not used is refused. The defaults of the method and of its axes (see
+    `zarts.methods`) go right below the layers that name them.
 
     Raises:
         SettingsError: unknown names, values out of range, axes that do not go together, a setting that is not used.
@@ -100,7 +100,7 @@ def resolve_search(*layers: Layer) -> SearchSettings:
     kept: list[Layer] = list(axes.defaults(-1))
     for i, layer in enumerate(layers):
         idle = [key for key in layer.values if key in SearchSettings.model_fields and not used(key, axes.members)]
-        if idle and i >= axes.last and not layer.general:
+        if idle and i >= axes.last:
             raise SettingsError(
                 f"{idle[0]} ({layer.where}) is not used by method {axes.method.name!r}{axes.changes}: leave it out, or "
                 f"choose a method with {' or '.join(used_by(idle[0]))} (see `zarts list methods`)"
