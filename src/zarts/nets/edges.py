@@ -100,6 +100,10 @@ class EdgeGroup(nn.Module):
                 self.ops[name] = SharedPool(slots, channels, stride, average=name.startswith("avg"))
             elif name == "skip_connect" and stride == 2:
                 self.ops[name] = StackedReduce(slots, channels)
+        self._blocks = {  # kept: the walk over the modules takes milliseconds
+            name: [module for module in op.modules() if isinstance(module, StackedBlock)]
+            for name, op in self.ops.items()
+        }
 
     def forward(self, x: Sources, routes: Mapping[str, Route], sums: Sums | None) -> Sums | None:
         """The targets' sums plus what these edges give them.
@@ -142,11 +146,7 @@ class EdgeGroup(nn.Module):
             return Step("avg_pool" if op.average else "max_pool", slots, (Block(op.mean, op.var),))
         if isinstance(op, StackedReduce):
             return Step("reduce", slots, (Block(op.norm.mean, op.norm.var, (op.even, op.odd)),))
-        return Step("blocks", slots, tuple(block.native() for block in _blocks(op)))
-
-
-def _blocks(op: nn.Module) -> list[StackedBlock]:
-    return [module for module in op.modules() if isinstance(module, StackedBlock)]
+        return Step("blocks", slots, tuple(block.native() for block in self._blocks[name]))
 
 
 def _repeat(x: Sources, sources: tuple[int, ...], channels: int) -> Float[Tensor, "batch slots_channels height width"]:
