@@ -71,7 +71,7 @@ def test_asked_to_stop_before_there_is_anything_to_save(tmp_path, command):
     """Ctrl-C while images are loaded, and the second Ctrl-C of an impatient user: nothing but the exit code."""
     code = """
 import sys, zarts.cli, zarts.api
-def load(*words): raise KeyboardInterrupt
+def load(*words, **more): raise KeyboardInterrupt
 zarts.api.start_search = load
 sys.argv = ["zarts", "search"]
 zarts.cli.main()
