@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import os
 import re
-import resource
 import subprocess
 import sys
 import tempfile
@@ -26,6 +24,13 @@ SEARCHES = {
     "nasbench201": {"channels": 16, "cells": 5, "batch-size": 64, "image-size": 32, "subset": 1280, "epochs": 2}
     | {"inner-steps": 4, "space": "nasbench201"},
 }
+_MEASURED = """
+import resource, subprocess, sys
+subprocess.run(sys.argv[1:], check=True, stdout=subprocess.DEVNULL)
+print(resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss)
+"""
+"""A small process in between, for the system counts a process's memory from what the one that started it had."""
+
 COLUMNS = ["search", "ranks", "predicted, s", "taken, s", "predicted / taken", "predicted, MB", "used, MB", "ratio"]
 
 
@@ -39,23 +44,17 @@ def compare(settings: dict[str, object]) -> dict[str, float]:
     with tempfile.TemporaryDirectory() as folder:
         run = Path(folder) / "run"
         start = time.perf_counter()
-        silent = [(os.POSIX_SPAWN_OPEN, 1, os.devnull, os.O_WRONLY, 0)]
-        process = os.posix_spawn(sys.executable, [*command, "--out", str(run)], os.environ, file_actions=silent)
-        _, status, usage = os.wait4(process, 0)
+        measured = [sys.executable, "-c", _MEASURED, *command, "--out", str(run)]
+        largest = int(subprocess.run(measured, check=True, stdout=subprocess.PIPE).stdout)
         seconds = time.perf_counter() - start
-        assert status == 0, "the search failed"
         ranks = read_mapping(run / "env.json")["ranks"]
     return {
         "ranks": ranks,
         "predicted_seconds": float(predicted[1].replace(",", "")),
         "seconds": seconds,
         "predicted_megabytes": float(predicted[2].replace(",", "")),
-        "megabytes": ranks * _megabytes(usage),  # of the largest process, and they are alike
+        "megabytes": ranks * largest * (1 if sys.platform == "darwin" else 1024) / 1e6,  # the ranks are alike
     }
-
-
-def _megabytes(usage: resource.struct_rusage) -> float:
-    return usage.ru_maxrss * (1 if sys.platform == "darwin" else 1024) / 1e6
 
 
 def _row(name: str, seen: dict[str, float]) -> list[str]:

@@ -11,7 +11,7 @@ import time
 import pytest
 
 import zarts
-from small import LONG, SMALL, TRAIN, ZARTS, finish, leftovers, options, outcome, start, stop_at, wait_for_lines
+from small import LONG, TRAIN, ZARTS, finish, leftovers, options, outcome, start, wait_for_lines
 
 
 @pytest.mark.slow
@@ -82,27 +82,19 @@ zarts.cli.main()
 
 @pytest.mark.slow
 @pytest.mark.usefixtures("no_pictures")
-def test_a_limit_on_the_size_of_files(tmp_path, command, monkeypatch, searched):
-    """The first checkpoint has no momentum and is half as large as the others: the second does not fit."""
-    monkeypatch.setattr(sys.modules["zarts.engine.loop"], "stop_request", stop_at(1))
-    assert command("search", *options(SMALL), "--out", tmp_path / "first")[0] == 130
-    monkeypatch.setattr(sys.modules["zarts.engine.loop"], "stop_request", stop_at(0))
-    small, large = ((r / "checkpoint.pt").stat().st_size for r in (tmp_path / "first", searched.run))
-    assert small < large
-    limit, run = (small + large) // 2, tmp_path / "run"
-    process = start(
-        "search",
-        *options(SMALL),
-        "--out",
-        run,
-        preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit)),
-    )
+def test_a_limit_on_the_size_of_files(tmp_path, command, straight):
+    """A limit that comes while the search is at work: its next checkpoint does not fit any more."""
+    run = tmp_path / "run"
+    process = start("search", *options(LONG), "--out", run)
+    wait_for_lines(process, run / "metrics.jsonl", 1)
+    limit = (run / "checkpoint.pt").stat().st_size // 2
+    resource.prlimit(process.pid, resource.RLIMIT_FSIZE, (limit, limit))
     code, out, err = finish(process)
     message = f"zarts: {run}/checkpoint.pt: cannot be written (File too large); what was there is as it was\n"
     assert (code, out, err) == (1, "", message)
     assert leftovers(run) == []
     assert command("search", "--resume", run)[0] == 0
-    assert outcome(run) == outcome(searched.run)
+    assert outcome(run) == outcome(straight.run)
 
 
 def test_exit_codes(tmp_path):

@@ -52,7 +52,7 @@ def test_compiled_passes(tmp_path, python):
     assert process.returncode == 0, process.stderr
     stats = json.loads(process.stdout.splitlines()[-1])
     assert stats["breaks"] == 0
-    assert stats["graphs"] <= 2 * 3  # whole batches, others, and the trial whether it works at all
+    assert stats["graphs"] <= 2 * 3 + 1  # whole batches, others, the trial whether it works; with frozen weights
     for name, key in (("{}", "losses"), ("{}", "train_loss"), ("{}-trained", "train_loss")):
         plain, compiled = ([e[key] for e in events(tmp_path / name.format(c)) if key in e] for c in (False, True))
         for a, b in zip(plain, compiled, strict=True):
