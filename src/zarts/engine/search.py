@@ -31,7 +31,7 @@ from zarts.engine.schedule import cosine
 from zarts.engine.setup import augmentation, load_images, sgd
 from zarts.errors import DataError
 from zarts.methods import get_method
-from zarts.nets import build_supernet, native_channels, seeded
+from zarts.nets import build_supernet, cell_channels, seeded
 from zarts.ranks import Ranks
 from zarts.relax import RELAXATIONS, Matrices, Moment
 from zarts.seeds import keyed_generator
@@ -141,7 +141,7 @@ class _Search(Job):
                 settings.kernels,
                 device,
                 self.space.skeleton,
-                native_channels(settings.channels),
+                cell_channels(settings.channels),
                 lambda text: listener({"event": "note", "text": text}),
             )
         native = bool(ranks.sum(torch.tensor(float(native))) == ranks.count)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from ctypes import c_int64
 
 import torch
@@ -10,7 +10,7 @@ from torch import Tensor
 
 from zarts.kernels.build import Kernel
 
-__all__ = ["addresses", "call", "dense", "threads_for"]
+__all__ = ["addresses", "call", "dense", "differentiable", "threads_for"]
 
 _WORTH = 1 << 17  # numbers in a result from which a second thread gains more than it costs
 
@@ -23,6 +23,25 @@ def call(kernel: Kernel, description: Sequence[int], direction: int) -> int:
 def addresses(tensors: Sequence[Tensor | None]) -> list[int]:
     """Where the tensors' numbers are; 0 for None."""
     return [0 if tensor is None else tensor.data_ptr() for tensor in tensors]
+
+
+def differentiable(
+    plain: Callable[..., Tensor], inputs: Sequence[Tensor | None], parameters: Sequence[Tensor], gradient: Tensor
+) -> list[Tensor | None]:
+    """The gradients of inputs and parameters as torch's own, which have a derivative; None where none is wanted.
+
+    Args:
+        plain: what the kernel does, in torch's operations: of the inputs, with its parameters inside.
+        inputs: what `plain` takes.
+        parameters: what it has inside.
+        gradient: that of its result.
+    """
+    # Aliases, for one of them may depend on another outside of this function.
+    inputs = [None if tensor is None else tensor.view_as(tensor) for tensor in inputs]
+    tensors = [*inputs, *parameters]
+    wanted = [tensor for tensor in tensors if tensor is not None and tensor.requires_grad]
+    found = iter(torch.autograd.grad(plain(*inputs), wanted, gradient, create_graph=True))
+    return [next(found) if tensor is not None and tensor.requires_grad else None for tensor in tensors]
 
 
 def dense(x: Tensor) -> Tensor:

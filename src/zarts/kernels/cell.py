@@ -15,7 +15,7 @@ from torch import Tensor
 from zarts.errors import KernelError
 from zarts.kernels.buffers import BUFFERS
 from zarts.kernels.build import KERNELS, compiled
-from zarts.kernels.calls import addresses, call, dense, threads_for
+from zarts.kernels.calls import addresses, call, dense, differentiable, threads_for
 
 __all__ = ["Block", "Cell", "Step", "mixed_cell", "suits"]
 
@@ -143,10 +143,14 @@ class _MixedCell(torch.autograd.Function):
     @staticmethod
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
         weights, initial, tape, *tensors = ctx.saved_tensors
-        cell = ctx.cell
+        cell: Cell = ctx.cell
         inputs, parameters = tensors[: ctx.count], tensors[ctx.count :]
         if torch.is_grad_enabled():
-            return None, *_differentiable(cell, weights, initial, inputs, parameters, gradient)
+
+            def plain(weights: Tensor, initial: Tensor | None, *inputs: Tensor) -> Tensor:
+                return cell.plain(inputs, initial, weights)
+
+            return None, *differentiable(plain, [weights, initial, *inputs], parameters, gradient)
         of_weights, *of_parameters = (
             torch.zeros_like(tensor, memory_format=torch.contiguous_format) if wanted else None
             for tensor, wanted in zip([weights, *parameters], _wanted(ctx), strict=True)
@@ -171,24 +175,6 @@ def _by_node(nodes: Tensor, count: int) -> Tensor:
     """(node, batch, height, width, channels), of nodes side by side."""
     batch, _, *size = nodes.shape
     return nodes.view(batch, count, -1, *size).permute(1, 0, 3, 4, 2)
-
-
-def _differentiable(
-    cell: Cell,
-    weights: Tensor,
-    initial: Tensor | None,
-    inputs: Sequence[Tensor],
-    parameters: Sequence[Tensor],
-    gradient: Tensor,
-) -> list[Tensor | None]:
-    """The gradients as torch's own, which have a derivative."""
-    # Aliases, for one of them may depend on another outside of this function.
-    weights, inputs = weights.view_as(weights), [x.view_as(x) for x in inputs]
-    initial = None if initial is None else initial.view_as(initial)
-    tensors = (weights, initial, *inputs, *parameters)
-    wanted = [t for t in tensors if t is not None and t.requires_grad]
-    found = iter(torch.autograd.grad(cell.plain(inputs, initial, weights), wanted, gradient, create_graph=True))
-    return [next(found) if t is not None and t.requires_grad else None for t in tensors]
 
 
 class _Call:

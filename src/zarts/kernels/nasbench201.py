@@ -12,7 +12,7 @@ from torch import Tensor
 
 from zarts.kernels.buffers import BUFFERS
 from zarts.kernels.build import compiled
-from zarts.kernels.calls import addresses, call, dense, threads_for
+from zarts.kernels.calls import addresses, call, dense, differentiable, threads_for
 
 __all__ = ["DENSE_OPS", "Convolutions", "DenseCell", "dense_cell"]
 
@@ -104,7 +104,7 @@ class _DenseCell(torch.autograd.Function):
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
         weights, x, tape, *parameters = ctx.saved_tensors
         if torch.is_grad_enabled():
-            return None, *_differentiable(ctx.cell, weights, x, parameters, gradient)
+            return None, *differentiable(lambda w, x: ctx.cell.plain(x, w), [weights, x], parameters, gradient)
         features, of_x = dense(x), _like(x)
         spare = BUFFERS.empty([len(ctx.cell.places), *of_x.shape], x.dtype)
         of_weights = torch.zeros_like(weights, memory_format=torch.contiguous_format) if weights.requires_grad else None
@@ -114,17 +114,6 @@ class _DenseCell(torch.autograd.Function):
         )
         kernel.run(-1, tape, None, dense(gradient), of_weights, of_x, spare)
         return None, of_weights, of_x.permute(0, 3, 1, 2), *of_parameters
-
-
-def _differentiable(
-    cell: DenseCell, weights: Tensor, x: Tensor, parameters: Sequence[Tensor], gradient: Tensor
-) -> list[Tensor | None]:
-    """The gradients as torch's own, which have a derivative."""
-    weights, x = weights.view_as(weights), x.view_as(x)  # one may depend on the other outside of this function
-    tensors = (weights, x, *parameters)
-    wanted = [t for t in tensors if t.requires_grad]
-    found = iter(torch.autograd.grad(cell.plain(x, weights), wanted, gradient, create_graph=True))
-    return [next(found) if t.requires_grad else None for t in tensors]
 
 
 class _Call:

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from zarts.kernels.buffers import BUFFERS
 from zarts.kernels.build import compiled
-from zarts.kernels.calls import addresses, call, dense, threads_for
+from zarts.kernels.calls import addresses, call, dense, differentiable, threads_for
 
 __all__ = ["Projection", "project"]
 
@@ -72,7 +72,7 @@ class _Projection(torch.autograd.Function):
         x, output, rstd, *weights = ctx.saved_tensors
         wanted = ctx.needs_input_grad[1:]
         if torch.is_grad_enabled():
-            return None, *_differentiable(ctx.projection, [x, *weights], gradient)
+            return None, *differentiable(ctx.projection.plain, [x], weights, gradient)
         batch, inputs, height, width = x.shape
         of_x = BUFFERS.empty([batch, height, width, inputs], x.dtype) if wanted[0] else None
         if of_x is not None and len(weights) == 2:
@@ -80,14 +80,6 @@ class _Projection(torch.autograd.Function):
         of_weights = [torch.empty_like(w, memory_format=torch.contiguous_format) for w in weights] if wanted[1] else []
         _run(ctx.projection, -1, dense(x), output, rstd, dense(gradient), of_x, of_weights)
         return None, None if of_x is None else of_x.permute(0, 3, 1, 2), *(of_weights or (None for _ in weights))
-
-
-def _differentiable(projection: Projection, tensors: list[Tensor], gradient: Tensor) -> list[Tensor | None]:
-    """The gradients as torch's own, which have a derivative."""
-    x = tensors[0].view_as(tensors[0])  # an alias, for the weights may depend on it outside of this function
-    wanted = [tensor for tensor in (x, *tensors[1:]) if tensor.requires_grad]
-    found = iter(torch.autograd.grad(projection.plain(x), wanted, gradient, create_graph=True))
-    return [next(found) if tensor.requires_grad else None for tensor in (x, *tensors[1:])]
 
 
 def _run(

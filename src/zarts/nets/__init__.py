@@ -1,12 +1,13 @@
 """Networks, as plain modules: operations, the supernet of a search, the discrete network of a genotype."""
 
-from zarts.nets.build import SUPERNETS, build_supernet, native_channels
+from zarts.nets.build import SUPERNETS, build_supernet
 from zarts.nets.count import count_mult_adds, count_parameters
 from zarts.nets.nasbench201 import create_nasbench201
 from zarts.nets.nasbench201_supernet import NasBench201SuperNet
 from zarts.nets.network import Network, create_model
 from zarts.nets.operations import OPERATIONS, build_operation
 from zarts.nets.seeding import seeded
+from zarts.nets.skeleton import cell_channels
 from zarts.nets.stem import STEMS
 from zarts.nets.supernet import SuperNet
 
@@ -19,10 +20,10 @@ __all__ = [
     "SuperNet",
     "build_operation",
     "build_supernet",
+    "cell_channels",
     "count_mult_adds",
     "count_parameters",
     "create_model",
     "create_nasbench201",
-    "native_channels",
     "seeded",
 ]

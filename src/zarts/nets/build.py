@@ -9,11 +9,10 @@ import torch
 
 from zarts.errors import SettingsError
 from zarts.nets.nasbench201_supernet import NasBench201SuperNet
-from zarts.nets.skeleton import cell_channels
 from zarts.nets.supernet import SuperNet
 from zarts.spaces import Space
 
-__all__ = ["SUPERNETS", "build_supernet", "native_channels"]
+__all__ = ["SUPERNETS", "build_supernet"]
 
 AnySuperNet = SuperNet | NasBench201SuperNet
 
@@ -30,11 +29,6 @@ def _nasbench201(space: Space, *, stem: str, generator: torch.Generator | None, 
     if stem != "cifar":
         raise SettingsError(f"stem = {stem!r}: the networks of space {space.name!r} have the stem 'cifar' only")
     return NasBench201SuperNet(space, **options)
-
-
-def native_channels(channels: int) -> tuple[int, ...]:
-    """Numbers of channels of the nodes that native kernels work on: in both skeletons they double twice."""
-    return cell_channels(channels)
 
 
 SUPERNETS: dict[str, Callable[..., AnySuperNet]] = {"darts": _stacked, "nasbench201": _nasbench201}

@@ -69,9 +69,11 @@ def unchanged_statistics(module: nn.Module) -> Iterator[None]:
     parts = [(part, name, buffer) for part in module.modules() for name, buffer in part.named_buffers(recurse=False)]
     for part, name, buffer in parts:
         setattr(part, name, buffer.clone())
-    yield
-    for part, name, buffer in parts:
-        setattr(part, name, buffer)
+    try:
+        yield
+    finally:
+        for part, name, buffer in parts:
+            setattr(part, name, buffer)
 
 
 class StackedNorm(nn.Module):

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from typing import cast
 
 import torch
@@ -17,6 +16,7 @@ from zarts.nets.layout import dense_gradient
 from zarts.nets.operations import FactorizedReduce, Noise, PointwiseBlock
 from zarts.nets.routes import Group, Running, layout
 from zarts.nets.skeleton import CellPlan, Preprocess, plan_cells
+from zarts.nets.stacked import unchanged_statistics
 from zarts.nets.stem import build_stem
 from zarts.spaces import Space
 
@@ -80,7 +80,7 @@ class MixedCell(nn.Module):
 
     def _plain(self, inputs: Sequence[Features], sums: Sums, weights: Tensor) -> Nodes:
         """What the native kernels do, in torch's operations; running statistics stay as they are."""
-        with _kept_statistics(self.groups):
+        with unchanged_statistics(self.groups):
             return self._nodes(inputs, sums, Running(self.layout, weights))
 
     def _nodes(self, inputs: Sequence[Features], sums: Sums, running: Running) -> Nodes:
@@ -112,25 +112,11 @@ class MixedCell(nn.Module):
         return torch.cat(totals, dim=1)
 
 
-@contextmanager
-def _kept_statistics(module: nn.Module) -> Iterator[None]:
-    """Inside, the module has copies of its running statistics."""
-    parts = module.modules()
-    statistics = [(part, name, buffer) for part in parts for name, buffer in part.named_buffers(recurse=False)]
-    for part, name, buffer in statistics:
-        setattr(part, name, buffer.clone())
-    try:
-        yield
-    finally:
-        for part, name, buffer in statistics:
-            setattr(part, name, buffer)
-
-
 def _project(part: PointwiseBlock | FactorizedReduce, x: Tensor) -> Tensor:
     """What `part` does, by a native kernel."""
 
     def plain(x: Tensor) -> Tensor:
-        with _kept_statistics(part):
+        with unchanged_statistics(part):
             return cast(Tensor, part(x))
 
     mean, var, batches = part.norm.buffers()
