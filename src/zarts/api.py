@@ -21,6 +21,7 @@ from zarts.engine import (
     Rehearsal,
     Run,
     SearchResult,
+    check_alone,
     choose_device,
     joined,
     launch,
@@ -288,7 +289,7 @@ def start_retrain(
     source: Source, settings: RetrainSettings, out: Path | str | None, listener: Listener | None
 ) -> RetrainResult:
     """Retrain with settings that are resolved already; see `retrain`."""
-    _refuse_ranks()
+    check_alone("a retraining")
     settings = anchored(settings)
     genotype, name = trainable(source)
     path = Path("runs/retrain") / f"{name}-retrained-seed{settings.seed}" if out is None else Path(out)
@@ -330,19 +331,9 @@ def resume_retrain(path: Path | str, listener: Listener | None = None) -> Retrai
     Raises:
         RunError: the folder or its checkpoint cannot be used.
     """
-    _refuse_ranks()
+    check_alone("a retraining")
     run, settings = _retrained(path)
     return _drawn(run_retrain(settings, Genotype.load(run.path / "genotype.json"), run, resume=True, listener=listener))
-
-
-def _refuse_ranks() -> None:
-    """A retraining has nothing to share between ranks.
-
-    Raises:
-        SettingsError: torchrun has started several.
-    """
-    if started() > 1:
-        raise SettingsError(f"a retraining is one process, torchrun has started {started()}: start it without torchrun")
 
 
 def evaluate(path: Path | str, *, data: str | None = None, device: str = "auto") -> float:

@@ -5,7 +5,10 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import sys
 import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +16,10 @@ import yaml
 
 from zarts.errors import RunError
 
-__all__ = ["read_events", "read_mapping", "remove_parts", "write_atomically"]
+if sys.platform != "win32":
+    import fcntl
+
+__all__ = ["locked", "read_events", "read_mapping", "remove_parts", "write_atomically"]
 
 _PART = ".part"
 
@@ -46,6 +52,32 @@ def remove_parts(folder: Path) -> None:
     """Take away what writes that were killed have left in the folder and its sub-folders."""
     for part in folder.rglob(f".*{_PART}"):
         part.unlink(missing_ok=True)
+
+
+@contextmanager
+def locked(path: Path, refusal: str) -> Iterator[None]:
+    """Inside, no other process on this system holds `path`, a file or a folder; not on Windows.
+
+    Args:
+        path: is there already.
+        refusal: what to say if another one does.
+
+    Raises:
+        RunError: with that text.
+    """
+    if sys.platform == "win32":
+        yield
+        return
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        with contextlib.suppress(OSError):  # of a file system without locks
+            try:
+                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                raise RunError(refusal) from None
+        yield
+    finally:
+        os.close(descriptor)
 
 
 def read_events(path: str | Path) -> list[dict[str, Any]]:

@@ -325,7 +325,7 @@ class TestComparison:
     def test_a_folder_that_was_killed_before_anything_was_in_it(self, every, tmp_path):
         run = tmp_path / "out" / "random" / "seed0"
         run.mkdir(parents=True)
-        (run / ".config.yaml.abc").touch()
+        (run / ".config.yaml.abc.part").touch()
         assert zarts.compare("random", 1, table=every, out=tmp_path / "out", space="nasbench201").failed == {}
 
 

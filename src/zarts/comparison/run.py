@@ -16,7 +16,7 @@ from zarts.comparison.formats import notes_of, plain_data, title_of, to_csv, to_
 from zarts.comparison.plan import Cell, plan
 from zarts.comparison.results import Found, Summary, judge, judged_by, summarise, tested
 from zarts.comparison.searching import alone_in, search_all
-from zarts.engine import Listener, environment, started
+from zarts.engine import Listener, check_alone, environment
 from zarts.errors import SettingsError, ZartsError, unknown
 from zarts.files import write_atomically
 from zarts.report.truths import draw_truths
@@ -88,8 +88,7 @@ def compare(
         Interrupted: Ctrl-C or SIGTERM; all searches have been saved.
         ZartsError: see the subclasses in `zarts.errors`. A search that fails raises nothing: see `failed`.
     """
-    if started() > 1:
-        raise SettingsError(f"a comparison is one process, torchrun has started {started()}: start it without torchrun")
+    check_alone("a comparison")
     file = find_table(None if table == "auto" else Path(table)).resolve()
     folder = _default(options, preset) if out is None else Path(out)
     config = None if config is None else Path(config)

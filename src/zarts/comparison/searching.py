@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import fcntl
 import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -15,6 +14,7 @@ from zarts.comparison.plan import Cell
 from zarts.comparison.processes import run_tasks
 from zarts.engine import Listener
 from zarts.errors import Interrupted, RunError, ZartsError
+from zarts.files import locked, remove_parts
 
 __all__ = ["alone_in", "search_all", "search_cell"]
 
@@ -25,8 +25,7 @@ def search_cell(cell: Cell, table: Table) -> None:
         resume_search(cell.folder, loaded=table)
         return
     if cell.folder.is_dir():  # killed before anything was in it
-        for part in cell.folder.glob(".config.yaml.*"):
-            part.unlink()
+        remove_parts(cell.folder)
         cell.folder.rmdir()
     start_search(cell.settings, cell.folder, None, loaded=table)
 
@@ -78,16 +77,11 @@ def alone_in(folder: Path) -> Iterator[None]:
     Raises:
         RunError: another one does, or the folder cannot be made.
     """
+    lock = folder / ".lock"
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        lock = (folder / ".lock").open("w")
+        lock.touch()
     except OSError as error:
         raise RunError(f"{folder}: cannot be written ({error.strerror})") from error
-    with lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise RunError(
-                f"{folder}: another comparison is at work there: wait for it, or choose another --out"
-            ) from None
+    with locked(lock, f"{folder}: another comparison is at work there: wait for it, or choose another --out"):
         yield

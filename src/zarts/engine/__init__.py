@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from zarts.engine.device import choose_device, torch_threads
-from zarts.engine.join import joined, started
+from zarts.engine.join import check_alone, joined, started
 from zarts.engine.launch import launch, ranks_here
 from zarts.engine.loop import Driver, Job, Listener, Loop
 from zarts.engine.meter import Meter
@@ -28,6 +28,7 @@ __all__ = [
     "Run",
     "SearchResult",
     "augmentation",
+    "check_alone",
     "choose_device",
     "cosine",
     "environment",

@@ -10,8 +10,8 @@ import os
 import platform
 import shlex
 import sys
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
+from contextlib import AbstractContextManager, nullcontext
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -21,12 +21,7 @@ import yaml
 
 from zarts.engine.files import load_checkpoint, save_checkpoint
 from zarts.errors import RunError, SettingsError
-from zarts.files import read_events, remove_parts, write_atomically
-
-try:
-    import fcntl
-except ImportError:  # not a system of the Unix kind
-    fcntl = None  # type: ignore[assignment]
+from zarts.files import locked, read_events, remove_parts, write_atomically
 
 __all__ = ["Run", "environment", "genotype_file"]
 
@@ -261,26 +256,14 @@ class Run:
         """The content of `checkpoint.pt`, which this process has written or restored."""
         return (self.path / "checkpoint.pt").read_bytes()
 
-    @contextmanager
-    def held(self) -> Iterator[None]:
-        """Inside, no other process on this system writes into the folder; only where there are locks on folders.
+    def held(self) -> AbstractContextManager[None]:
+        """Inside, no other process on this system writes into the folder; but on Windows.
 
         Raises:
             RunError: another one does now.
         """
-        if fcntl is None or not self._writes:
-            yield
-            return
-        folder = os.open(self.path, os.O_RDONLY)
-        try:
-            with contextlib.suppress(OSError):  # of a file system without locks
-                try:
-                    fcntl.flock(folder, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                except BlockingIOError:
-                    raise RunError(f"{self.path}: another process is at work on this run: wait for its end") from None
-            yield
-        finally:
-            os.close(folder)
+        refusal = f"{self.path}: another process is at work on this run: wait for its end"
+        return locked(self.path, refusal) if self._writes else nullcontext()
 
     def restore(self, settings: Mapping[str, Any], device: torch.device) -> dict[str, Any]:
         """Read `checkpoint.pt`, and forget the events that came after it.
