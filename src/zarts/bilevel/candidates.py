@@ -59,8 +59,7 @@ def evaluate(
     overrides = {k: v for k, v in (("lr", learning_rate), ("momentum", momentum)) if v is not None}
     losses = points.new_zeros(len(points))
     with problem.preserved() as snapshot, problem.ranks.together():
-        for i in problem.ranks.share(len(points)):
-            snapshot.restore()
+        for i in snapshot.afresh(problem.ranks.share(len(points))):
             for group in problem.optimizer.param_groups:
                 group.update(overrides)
             losses[i] = _loss(problem, points[i], train_batches, val_batches, batch_norm, judge)

@@ -34,9 +34,8 @@ def first_order_gradient(
     """
     rows = alpha.new_zeros(len(val_batches), 1 + len(alpha))  # a batch's loss, and its gradient
     with problem.preserved() as snapshot, problem.ranks.together(), _frozen(problem.model):
-        for i in problem.ranks.share(len(val_batches)):
+        for i in snapshot.afresh(problem.ranks.share(len(val_batches))):
             problem.check()
-            snapshot.restore()
             problem.set_mode(training=True)
             leaf = alpha.detach().requires_grad_()
             loss = problem.forward(leaf, val_batches[i]).loss

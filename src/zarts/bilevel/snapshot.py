@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from typing import TypeVar
 
 import torch
 from torch import Tensor, nn
 
 __all__ = ["Snapshot"]
+
+_T = TypeVar("_T")
 
 
 class Snapshot:
@@ -33,6 +36,13 @@ class Snapshot:
         }
         self._generators = [(generator, generator.get_state()) for generator in generators]
         self._global_state = torch.get_rng_state()
+
+    def afresh(self, items: Iterable[_T]) -> Iterator[_T]:
+        """Each item, with everything put back before all but the first, which comes right after the snapshot."""
+        for number, item in enumerate(items):
+            if number:
+                self.restore()
+            yield item
 
     @torch.no_grad()
     def restore(self) -> None:
