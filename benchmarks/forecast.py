@@ -10,6 +10,7 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
+from benchmarks.measure import search_command
 from benchmarks.report import Report, environment, options
 from zarts.files import read_mapping
 
@@ -36,8 +37,7 @@ COLUMNS = ["search", "ranks", "predicted, s", "taken, s", "predicted / taken", "
 
 def compare(settings: dict[str, object]) -> dict[str, float]:
     """Seconds and megabytes of a search, predicted and then seen."""
-    words = [word for name, value in settings.items() for word in (f"--{name}", str(value))]
-    command = [sys.executable, "-m", "zarts", "search", *words]
+    command = search_command(settings)
     said = subprocess.run([*command, "--dry-run"], check=True, capture_output=True, text=True).stdout
     predicted = re.search(r"\(([\d,]+) s\) +memory: ([\d,]+) MB", said)
     assert predicted is not None, said

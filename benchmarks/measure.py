@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import multiprocessing
+import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from concurrent.futures import ProcessPoolExecutor
 from typing import NamedTuple
 
@@ -12,7 +13,7 @@ import torch
 
 from zarts.engine.memory import peak_bytes
 
-__all__ = ["Seconds", "bandwidth", "in_turn", "matrix_peak", "peak_memory", "timed"]
+__all__ = ["Seconds", "bandwidth", "in_turn", "matrix_peak", "peak_memory", "search_command", "timed"]
 
 
 class Seconds(NamedTuple):
@@ -59,6 +60,12 @@ def peak_memory(build: Callable[[], Callable[[], object]], threads: int) -> int:
     spawn = multiprocessing.get_context("spawn")
     with ProcessPoolExecutor(1, mp_context=spawn) as pool:
         return pool.submit(_peak, build, threads).result()
+
+
+def search_command(settings: Mapping[str, object]) -> list[str]:
+    """`zarts search` with these settings, as a user would start it."""
+    words = [word for name, value in settings.items() for word in (f"--{name}", str(value))]
+    return [sys.executable, "-m", "zarts", "search", *words]
 
 
 def _peak(build: Callable[[], Callable[[], object]], threads: int) -> int:

@@ -8,11 +8,11 @@ from __future__ import annotations
 import os
 import statistics
 import subprocess
-import sys
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
+from benchmarks.measure import search_command
 from benchmarks.report import Report, environment, options
 from zarts.files import read_events
 
@@ -39,11 +39,10 @@ def move_seconds(size: dict[str, int], ranks: int, threads: int) -> float:
         "devices": ranks,
         "threads": threads,
     }
-    words = [word for name, value in settings.items() for word in (f"--{name}", str(value))]
     with tempfile.TemporaryDirectory() as folder:
         run = Path(folder) / "run"
         subprocess.run(
-            [sys.executable, "-m", "zarts", "search", *words, "--out", str(run)],
+            [*search_command(settings), "--out", str(run)],
             check=True,
             stdout=subprocess.DEVNULL,
             env={**os.environ, "OMP_NUM_THREADS": str(threads)},

@@ -38,12 +38,11 @@ def baselines(table: Table, *, best_of: int | None, draws: int | None) -> list[S
             return expected_cells(table, best_of=number)
         return random_cells(table, keyed_generator(0, "random cells", number), draws=draws, best_of=number)
 
-    rows = [Summary(drawn(1).name, drawn(1).spreads)]
+    rows = [_summary(drawn(1))]
     if best_of is not None:
-        best = drawn(best_of)
-        rows.append(Summary(best.name, best.spreads, seconds=None if cost is None else best_of * cost))
+        rows.append(_summary(drawn(best_of), seconds=None if cost is None else best_of * cost))
     rows += _where_there_are(table, convolutions, largest)
-    return [*rows, Summary(optimum(table).name, optimum(table).spreads)]
+    return [*rows, _summary(optimum(table))]
 
 
 def affordable(table: Table, seconds: float) -> int | None:
@@ -74,4 +73,8 @@ def _where_there_are(table: Table, *kinds: Callable[[Table], Row]) -> Iterator[S
             row = kind(table)
         except DataError:
             continue
-        yield Summary(row.name, row.spreads)
+        yield _summary(row)
+
+
+def _summary(row: Row, seconds: float | None = None) -> Summary:
+    return Summary(row.name, row.spreads, seconds=seconds)

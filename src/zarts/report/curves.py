@@ -11,7 +11,7 @@ from matplotlib.ticker import MaxNLocator
 
 from zarts.report.palette import ROLES
 from zarts.report.series import Band, Series, alpha_steps, bands, by_epoch, per_epoch
-from zarts.report.svg import drawing, to_svg
+from zarts.report.svg import chart_axes, drawing, to_svg
 
 __all__ = ["COLLAPSE", "Curve", "draw_curves"]
 
@@ -173,18 +173,10 @@ def _band_chart(
 
 def _axes(x_label: str) -> tuple[Figure, Axes]:
     figure = Figure(figsize=_SIZE, dpi=72, facecolor="none")
-    axes = figure.add_axes((0.1, 0.17, 0.74, 0.78))
-    axes.set_facecolor("none")
-    for side, spine in axes.spines.items():
-        spine.set_visible(side == "bottom")
-        spine.set_color(ROLES["muted"].light)
-    axes.grid(axis="y", color=ROLES["rule"].light, linewidth=0.9)
-    axes.set_axisbelow(True)
-    axes.tick_params(colors=ROLES["muted"].light, labelsize=_FONT, length=0, pad=5)
+    axes = chart_axes(figure, (0.1, 0.17, 0.74, 0.78), x_label, _FONT)
     axes.tick_params(axis="x", length=3)
     axes.xaxis.set_major_locator(MaxNLocator(7, integer=True, steps=[1, 2, 5, 10]))
     axes.yaxis.set_major_locator(MaxNLocator(5))
-    axes.set_xlabel(x_label, fontsize=_FONT, color=ROLES["muted"].light, loc="right")
     axes.margins(x=0.01, y=0.08)
     return figure, axes
 

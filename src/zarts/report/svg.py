@@ -10,11 +10,12 @@ from contextlib import contextmanager
 from typing import Any
 
 import matplotlib
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from zarts.report.palette import ROLES
 
-__all__ = ["drawing", "inline", "to_png", "to_svg"]
+__all__ = ["chart_axes", "drawing", "inline", "to_png", "to_svg"]
 
 _RC: dict[Any, Any] = {
     "svg.hashsalt": "zarts",
@@ -33,6 +34,27 @@ def drawing() -> Iterator[None]:
         matplotlib.rcdefaults()
         matplotlib.rcParams.update(_RC)
         yield
+
+
+def chart_axes(figure: Figure, place: tuple[float, float, float, float], x_label: str, size: float) -> Axes:
+    """Axes of a chart: a line below, faint lines across.
+
+    Args:
+        figure: what they are drawn in.
+        place: left, bottom, width and height, in parts of the figure.
+        x_label: what runs to the right.
+        size: of the letters, in points.
+    """
+    axes = figure.add_axes(place)
+    axes.set_facecolor("none")
+    for side, spine in axes.spines.items():
+        spine.set_visible(side == "bottom")
+        spine.set_color(ROLES["muted"].light)
+    axes.grid(axis="y", color=ROLES["rule"].light, linewidth=0.9)
+    axes.set_axisbelow(True)
+    axes.tick_params(colors=ROLES["muted"].light, labelsize=size, length=0, pad=5)
+    axes.set_xlabel(x_label, fontsize=size, color=ROLES["muted"].light, loc="right")
+    return axes
 
 
 def to_svg(figure: Figure) -> str:

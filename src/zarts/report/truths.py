@@ -14,7 +14,7 @@ from matplotlib.ticker import MaxNLocator
 
 from zarts.files import write_atomically
 from zarts.report.palette import ROLES
-from zarts.report.svg import drawing, to_png, to_svg
+from zarts.report.svg import chart_axes, drawing, to_png, to_svg
 
 __all__ = ["draw_truths"]
 
@@ -70,16 +70,9 @@ def _axes(title: str, letters: int) -> tuple[Figure, Axes]:
     (wide, high), (left, below, above) = _PLOT, _MARGINS
     size = left + wide + _NAME + _LETTER * letters, below + high + above
     figure = Figure(figsize=size, facecolor=ROLES["paper"].light)
-    axes = figure.add_axes((left / size[0], below / size[1], wide / size[0], high / size[1]))
-    axes.set_facecolor("none")
-    for side, spine in axes.spines.items():
-        spine.set_visible(side == "bottom")
-        spine.set_color(ROLES["muted"].light)
-    axes.grid(axis="y", color=ROLES["rule"].light, linewidth=0.9)
-    axes.set_axisbelow(True)
-    axes.tick_params(colors=ROLES["muted"].light, labelsize=_FONT, length=0, pad=5)
+    place = left / size[0], below / size[1], wide / size[0], high / size[1]
+    axes = chart_axes(figure, place, "epoch", _FONT)
     axes.xaxis.set_major_locator(MaxNLocator(8, integer=True, steps=[1, 2, 5, 10]))
-    axes.set_xlabel("epoch", fontsize=_FONT, color=ROLES["muted"].light, loc="right")
     axes.set_title(title, fontsize=_FONT + 1.5, loc="left", pad=10)
     axes.margins(x=0.01, y=0.05)
     return figure, axes
