@@ -13,7 +13,7 @@ import torch
 
 from zarts.bench import Lookup, Table, Truth, find_table, look_up, read_table
 from zarts.config import CommonSettings, RetrainSettings, SearchSettings, dump, retrain_settings, search_settings
-from zarts.data import DATA_SETS, check_data, load_data
+from zarts.data import load_data
 from zarts.engine import (
     Driver,
     Forecast,
@@ -29,7 +29,8 @@ from zarts.engine import (
     started,
 )
 from zarts.engine import search as run_search
-from zarts.errors import RunError, SettingsError, ZartsError
+from zarts.errors import RunError, SettingsError
+from zarts.folders import anchored, discarded_unless_begun, new_run, same_images
 from zarts.ranks import Ranks
 from zarts.report import draw_cells, write_report
 from zarts.sources import Source, genotype_of, inherited, run_of, string_of, trainable
@@ -39,7 +40,6 @@ from zarts.training import retrain as run_retrain
 
 __all__ = [
     "Source",
-    "anchored",
     "evaluate",
     "genotype_of",
     "inherited",
@@ -57,7 +57,6 @@ __all__ = [
 ]
 
 _R = TypeVar("_R", SearchResult, RetrainResult)
-_S = TypeVar("_S", SearchSettings, RetrainSettings)
 
 
 def search(
@@ -109,9 +108,9 @@ def start_search(
     path = Path("runs/search") / name if out is None else Path(out)
     with joined(settings) as ranks:
         table = loaded or (_table_of(settings, trust) if ranks.lead else None)
-        made = _new_run(path, settings, "search", numbered=out is None).path if ranks.lead else path
+        made = new_run(path, settings, "search", numbered=out is None).path if ranks.lead else path
         run = Run(ranks.from_lead(made), writes=ranks.lead)
-        with _discarded_unless_begun(run):
+        with discarded_unless_begun(run):
             return _searched(settings, run, listener, table, ranks)
 
 
@@ -293,8 +292,8 @@ def start_retrain(
     settings = anchored(settings)
     genotype, name = trainable(source)
     path = Path("runs/retrain") / f"{name}-retrained-seed{settings.seed}" if out is None else Path(out)
-    run = _new_run(path, settings, "retrain", numbered=out is None)
-    with _discarded_unless_begun(run):
+    run = new_run(path, settings, "retrain", numbered=out is None)
+    with discarded_unless_begun(run):
         _prepare_retrain(source, genotype, settings, run)
         result = run_retrain(settings, genotype, run, listener=listener)
     return _drawn(result)
@@ -304,7 +303,7 @@ def _prepare_retrain(source: Source, genotype: Genotype, settings: RetrainSettin
     """Write what a retraining has from its source into its folder."""
     run.write("genotype.json", genotype.to_json())
     searched = run_of(source)
-    if searched is not None and _same(settings.data, searched.settings("search")["data"]):
+    if searched is not None and same_images(settings.data, searched.settings("search")["data"]):
         _hand_down(searched, settings, run)
 
 
@@ -353,7 +352,7 @@ def evaluate(path: Path | str, *, data: str | None = None, device: str = "auto")
     if not run.finished:
         raise RunError(f"{path}: the retraining has not finished: go on with `zarts retrain --resume {path}`")
     network, card = load_model(run.path / "model.safetensors")
-    own, split = data is None or _same(data, settings.data), run.split() or {}
+    own, split = data is None or same_images(data, settings.data), run.split() or {}
     images = load_data(
         settings.data if data is None else data,
         image_size=card.image_size,
@@ -396,54 +395,6 @@ def lookup(architecture: Source | int, *, table: Table | Path | str | None = Non
     if not isinstance(table, Table):
         table = read_table(find_table(None if table is None else Path(table)), trust=trust)
     return look_up(table, architecture)
-
-
-def _new_run(path: Path, settings: CommonSettings, command: str, *, numbered: bool) -> Run:
-    """A new run folder; `numbered`: with -2, -3 … behind its name if there is one already.
-
-    Raises:
-        SettingsError: it exists, or lies in the folder of images, where it would be a class.
-        RunError: it cannot be written.
-    """
-    images = Path(settings.data).expanduser()
-    if settings.data not in DATA_SETS and images.is_dir() and path.resolve().is_relative_to(images.resolve()):
-        raise SettingsError(
-            f"{path} lies in the folder of images {settings.data}, whose sub-folders are classes: "
-            "choose another --out, or start from another directory"
-        )
-    return Run.create(path, dump(settings), command, numbered=numbered)
-
-
-@contextmanager
-def _discarded_unless_begun(run: Run) -> Iterator[None]:
-    """A new run that fails before its first step (no such data, say) leaves no folder behind."""
-    try:
-        yield
-    except ZartsError:
-        run.discard()
-        raise
-
-
-def anchored(settings: _S) -> _S:
-    """The settings with absolute paths of the images and of the table, so that a run goes on from any directory.
-
-    Raises:
-        SettingsError, DataError: there is no such data set or folder.
-    """
-    check_data(settings.data)
-    paths: dict[str, Any] = {}
-    if settings.data not in DATA_SETS:
-        paths["data"] = str(Path(settings.data).expanduser().resolve())
-    if isinstance(settings, SearchSettings) and isinstance(settings.table, Path):
-        paths["table"] = settings.table.expanduser().resolve()
-    return settings.model_copy(update=paths)
-
-
-def _same(data: str, other: str) -> bool:
-    """Whether two values of the setting `data` mean the same images: `images` and `./images/` are one folder."""
-    if data in DATA_SETS or other in DATA_SETS:
-        return data == other
-    return Path(data).expanduser().resolve() == Path(other).expanduser().resolve()
 
 
 def _retrained(path: Path | str) -> tuple[Run, RetrainSettings]:

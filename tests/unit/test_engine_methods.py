@@ -140,7 +140,7 @@ def test_all_is_judged_on_the_same_images_as_they_are(monkeypatch, tmp_path):
     zarts.search(out=tmp_path / "all", **small("rsps", select_samples=1, select_images=10_000))
     assert [len(images) for images in seen] == [32]
     seen.clear()
-    monkeypatch.setattr(module, "_JUDGED", 7)
+    monkeypatch.setattr("zarts.engine.halves._JUDGED", 7)
     zarts.search(out=tmp_path / "parts", **small("rsps", select_samples=1, select_images=21, batch_size=6))
     assert [len(images) for images in seen] == [7, 7, 7]
 

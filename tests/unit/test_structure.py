@@ -26,7 +26,7 @@ LAYERS = [
     {"engine"},
     {"training", "bench"},
     {"report"},
-    {"sources"},
+    {"sources", "folders"},
     {"api"},
     {"comparison"},
     {"cli"},

@@ -10,9 +10,10 @@ from typing import Any
 
 import yaml
 
-from zarts.api import anchored, searched_settings
+from zarts.api import searched_settings
 from zarts.config import UNTIED, SearchSettings, dump, members, row_settings, used
 from zarts.errors import SettingsError
+from zarts.folders import anchored
 from zarts.methods import get_method
 from zarts.spaces.nasbench201 import NASBENCH201
 

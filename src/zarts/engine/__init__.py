@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from zarts.engine.device import choose_device, torch_threads
+from zarts.engine.environment import environment
 from zarts.engine.join import check_alone, joined, started
 from zarts.engine.launch import launch, ranks_here
 from zarts.engine.loop import Driver, Job, Listener, Loop
@@ -10,7 +11,7 @@ from zarts.engine.meter import Meter
 from zarts.engine.passes import Passes
 from zarts.engine.rehearsal import Forecast, Phase, Rehearsal
 from zarts.engine.result import SearchResult
-from zarts.engine.run import Run, environment, genotype_file
+from zarts.engine.run import Run, genotype_file
 from zarts.engine.schedule import cosine
 from zarts.engine.search import search
 from zarts.engine.setup import augmentation, load_images, sgd

@@ -3,27 +3,24 @@
 from __future__ import annotations
 
 import contextlib
-import datetime
 import json
 import math
 import os
-import platform
 import shlex
-import sys
 from collections.abc import Mapping
 from contextlib import AbstractContextManager, nullcontext
-from importlib import metadata
 from pathlib import Path
 from typing import Any
 
 import torch
 import yaml
 
+from zarts.engine.environment import environment
 from zarts.engine.files import load_checkpoint, save_checkpoint
 from zarts.errors import RunError, SettingsError
 from zarts.files import locked, read_events, remove_parts, write_atomically
 
-__all__ = ["Run", "environment", "genotype_file"]
+__all__ = ["Run", "genotype_file"]
 
 _FORMAT = 1
 
@@ -44,24 +41,6 @@ def _made(path: Path) -> bool:
     except OSError as error:
         raise RunError(f"{path}: cannot be made ({error.strerror})") from error
     return True
-
-
-def environment(device: torch.device, ranks: int = 1) -> dict[str, Any]:
-    """What the numbers of a run may depend on, beside its settings; and how many ranks it has, which they do not."""
-    program = Path(sys.argv[0])
-    ours = program.stem == "zarts" or program.parts[-2:] == ("zarts", "__main__.py")
-    return {
-        "command": shlex.join(["zarts", *sys.argv[1:]]) if ours else "from Python",
-        "date": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
-        "zarts": metadata.version("zarts"),
-        "python": platform.python_version(),
-        "torch": torch.__version__,
-        "system": f"{platform.system()} {platform.machine()}",
-        "processors": os.cpu_count(),
-        "ranks": ranks,
-        "threads": torch.get_num_threads(),
-        "device": torch.cuda.get_device_name(device) if device.type == "cuda" else device.type,
-    }
 
 
 def _json(data: Any) -> Any:

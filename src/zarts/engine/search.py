@@ -5,7 +5,6 @@ Source: ZARTS (NeurIPS 2022), supplementary 2.2 and 2.3 (Algorithm 1); DARTS (IC
 
 from __future__ import annotations
 
-import math
 import time
 from collections.abc import Mapping
 from dataclasses import replace
@@ -19,17 +18,17 @@ from typing_extensions import override
 
 from zarts.bilevel import Batch, Bilevel, Outcome
 from zarts.config import UNTIED, SearchSettings, dump, keywords
-from zarts.data import Augment, Batches, halves
 from zarts.engine.choice import Choice
 from zarts.engine.device import choose_device, native_kernels, torch_threads
+from zarts.engine.environment import environment
+from zarts.engine.halves import Halves
 from zarts.engine.loop import Driver, Job, Listener, Loop
 from zarts.engine.meter import Meter
 from zarts.engine.passes import Passes
 from zarts.engine.result import SearchResult, counts, read_result, write_result
-from zarts.engine.run import Run, environment, genotype_file
+from zarts.engine.run import Run, genotype_file
 from zarts.engine.schedule import cosine
-from zarts.engine.setup import augmentation, load_images, sgd
-from zarts.errors import DataError
+from zarts.engine.setup import load_images, sgd
 from zarts.methods import get_method
 from zarts.nets import build_supernet, cell_channels, seeded
 from zarts.ranks import Ranks
@@ -39,9 +38,6 @@ from zarts.spaces import get_space
 from zarts.updates import UPDATES
 
 __all__ = ["search"]
-
-_JUDGED = 256
-"""So many images a batch, where nothing is differentiated: twice as fast as batches of 16."""
 
 
 def search(
@@ -102,8 +98,8 @@ class _Search(Job):
         generator = keyed_generator(settings.seed, "update", device=device)
         self.update = UPDATES[settings.update](settings, alpha.to(device), generator)
         self.data = load_images(settings, run, device, listener, ranks)  # after whatever may refuse the settings
-        self.halves = dict(zip(("train", "val"), halves(self.data.train.labels, settings.seed), strict=True))
-        self.train, self.val = self._both_batches()
+        images = Halves(settings, self.data, device)
+        self.train, self.val = images.train(), images.val()
         self.noise = keyed_generator(settings.seed, "noise", device=device)
         self.model = self._build(listener, ranks)
         self.updates = 0
@@ -131,7 +127,7 @@ class _Search(Job):
             self.network, forward=lambda alpha, batch: self._forward(self._relax(settings.relaxation, alpha), batch)
         )
         """The same, but its points are alphas."""
-        self.choice = Choice(settings, self.space, self.update, self.network, self.train, self._judged)
+        self.choice = Choice(settings, self.space, self.update, self.network, self.train, images.judged)
 
     def _build(self, listener: Listener, ranks: Ranks) -> nn.Module:
         """The supernet; all ranks have native kernels, or none has: what rounds alike."""
@@ -157,41 +153,6 @@ class _Search(Job):
                 generator=self.noise,
                 native=native,
             ).to(device)
-
-    def _both_batches(self) -> tuple[Batches, Batches]:
-        """Batches of two disjoint halves of the training images: for the weights and for alpha.
-
-        Raises:
-            DataError: fewer images than in one batch.
-        """
-        settings, images = self.settings, len(self.halves["val"])
-        augment = augmentation(settings, self.data, settings.cutout)
-        train = self._batches("train", self.halves["train"], augment)
-        size = settings.val_batch_size or settings.batch_size
-        if size > images:
-            raise DataError(f"val_batch_size = {size}: {images} images move alpha: take {images} or less")
-        return train, self._batches("val", self.halves["val"], augment, batch_size=size)
-
-    def _batches(self, name: str, indices: Tensor, augment: Augment | None, **order: Any) -> Batches:
-        return Batches(
-            self.data.train,
-            indices,
-            **{"batch_size": self.settings.batch_size, **order},
-            seed=self.settings.seed,
-            stream=name,
-            mean=self.data.mean,
-            std=self.data.std,
-            augment=augment,
-            device=self.device,
-        )
-
-    def _judged(self) -> Batches:
-        """Images, not augmented, that selections judge on: drawn from the half that moves alpha, in large batches."""
-        half, seed = self.halves["val"], self.settings.seed
-        order = torch.randperm(len(half), generator=keyed_generator(seed, "judged"))
-        drawn = half[order[: self.settings.select_images]]
-        parts = math.ceil(len(drawn) / max(self.settings.batch_size, _JUDGED))
-        return self._batches("judged", drawn, None, batch_size=math.ceil(len(drawn) / parts), shuffle=False)
 
     def _forward(self, weights: Matrices, batch: Batch) -> Outcome:
         images, labels = batch

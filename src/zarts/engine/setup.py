@@ -9,8 +9,9 @@ from torch import nn
 
 from zarts.config import CommonSettings
 from zarts.data import Augment, DataSet, load_data
+from zarts.engine.environment import environment
 from zarts.engine.loop import Listener
-from zarts.engine.run import Run, environment
+from zarts.engine.run import Run
 from zarts.errors import SettingsError
 from zarts.ranks import Ranks
 

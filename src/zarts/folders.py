@@ -1,0 +1,65 @@
+"""Where a new run goes, and whose images it has: what the jobs of `zarts.api` do before the work begins."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, TypeVar
+
+from zarts.config import CommonSettings, RetrainSettings, SearchSettings, dump
+from zarts.data import DATA_SETS, check_data
+from zarts.engine import Run
+from zarts.errors import SettingsError, ZartsError
+
+__all__ = ["anchored", "discarded_unless_begun", "new_run", "same_images"]
+
+_S = TypeVar("_S", SearchSettings, RetrainSettings)
+
+
+def anchored(settings: _S) -> _S:
+    """The settings with absolute paths of the images and of the table, so that a run goes on from any directory.
+
+    Raises:
+        SettingsError, DataError: there is no such data set or folder.
+    """
+    check_data(settings.data)
+    paths: dict[str, Any] = {}
+    if settings.data not in DATA_SETS:
+        paths["data"] = str(Path(settings.data).expanduser().resolve())
+    if isinstance(settings, SearchSettings) and isinstance(settings.table, Path):
+        paths["table"] = settings.table.expanduser().resolve()
+    return settings.model_copy(update=paths)
+
+
+def new_run(path: Path, settings: CommonSettings, command: str, *, numbered: bool) -> Run:
+    """A new run folder; `numbered`: with -2, -3 … behind its name if there is one already.
+
+    Raises:
+        SettingsError: it exists, or lies in the folder of images, where it would be a class.
+        RunError: it cannot be written.
+    """
+    images = Path(settings.data).expanduser()
+    if settings.data not in DATA_SETS and images.is_dir() and path.resolve().is_relative_to(images.resolve()):
+        raise SettingsError(
+            f"{path} lies in the folder of images {settings.data}, whose sub-folders are classes: "
+            "choose another --out, or start from another directory"
+        )
+    return Run.create(path, dump(settings), command, numbered=numbered)
+
+
+@contextmanager
+def discarded_unless_begun(run: Run) -> Iterator[None]:
+    """A new run that fails before its first step (no such data, say) leaves no folder behind."""
+    try:
+        yield
+    except ZartsError:
+        run.discard()
+        raise
+
+
+def same_images(data: str, other: str) -> bool:
+    """Whether two values of the setting `data` mean the same images: `images` and `./images/` are one folder."""
+    if data in DATA_SETS or other in DATA_SETS:
+        return data == other
+    return Path(data).expanduser().resolve() == Path(other).expanduser().resolve()
