@@ -27,13 +27,14 @@ class Snapshot:
         self, model: nn.Module, optimizer: torch.optim.Optimizer, generators: Sequence[torch.Generator] = ()
     ) -> None:
         self._optimizer = optimizer
-        self._tensors = [(tensor, tensor.clone()) for tensor in (*model.parameters(), *model.buffers())]
+        self._weights = list(model.parameters())
+        self._tensors = [*self._weights, *model.buffers()]
+        self._values = _copies(self._tensors)
         self._modes = [(module, module.training) for module in model.modules()]
         self._groups = [{k: v for k, v in group.items() if k != "params"} for group in optimizer.param_groups]
-        self._state = {
-            parameter: {key: value.clone() if isinstance(value, Tensor) else value for key, value in state.items()}
-            for parameter, state in optimizer.state.items()
-        }
+        self._state = {parameter: dict(state) for parameter, state in optimizer.state.items()}
+        self._momenta = [value for state in self._state.values() for value in state.values() if torch.is_tensor(value)]
+        self._momentum_values = _copies(self._momenta)
         self._generators = [(generator, generator.get_state()) for generator in generators]
         self._global_state = torch.get_rng_state()
 
@@ -47,23 +48,32 @@ class Snapshot:
     @torch.no_grad()
     def restore(self) -> None:
         """Put everything back; gradients are dropped. May be called any number of times."""
-        for tensor, value in self._tensors:
-            tensor.copy_(value)
-            tensor.grad = None
+        _copy(self._tensors, self._values)
+        for weight in self._weights:
+            weight.grad = None
         for module, training in self._modes:
             if module.training != training:  # setting an attribute of a module is slow
                 module.training = training
         for group, settings in zip(self._optimizer.param_groups, self._groups, strict=True):
             group.update(settings)
+        _copy(self._momenta, self._momentum_values)
         state = self._optimizer.state
         for parameter in [p for p in state if p not in self._state]:
             del state[parameter]
         for parameter, kept in self._state.items():
-            for key, value in kept.items():
-                if isinstance(value, Tensor) and isinstance(state[parameter].get(key), Tensor):
-                    state[parameter][key].copy_(value)
-                else:
-                    state[parameter][key] = value.clone() if isinstance(value, Tensor) else value
+            state[parameter].update(kept)
         for generator, generator_state in self._generators:
             generator.set_state(generator_state)
         torch.set_rng_state(self._global_state)
+
+
+def _copies(tensors: list[Tensor]) -> list[Tensor]:
+    copies = [torch.empty_like(tensor) for tensor in tensors]
+    _copy(copies, tensors)
+    return copies
+
+
+def _copy(targets: list[Tensor], values: list[Tensor]) -> None:
+    """All at once: a network has hundreds, most of them so small that a call takes longer than the copy."""
+    if targets:
+        torch._foreach_copy_(targets, values)
