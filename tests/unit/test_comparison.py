@@ -53,9 +53,10 @@ def _in_this_process(monkeypatch):
                 done(task, None)
 
     monkeypatch.setattr("zarts.comparison.searching.run_tasks", run_tasks)
-    for module in ("zarts.comparison.run", "zarts.api"):
+    for module in ("zarts.comparison.run", "zarts.api.searching"):
         monkeypatch.setattr(f"{module}.read_table", read)
-    monkeypatch.setattr("zarts.api._drawn", lambda result: result)
+    monkeypatch.setattr("zarts.api.frame.draw_cells", lambda genotype, folder: [])
+    monkeypatch.setattr("zarts.api.frame.write_report", lambda run: run / "report.html")
 
 
 @pytest.fixture(scope="module")

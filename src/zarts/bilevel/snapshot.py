@@ -28,13 +28,13 @@ class Snapshot:
     ) -> None:
         self._optimizer = optimizer
         self._weights = list(model.parameters())
-        self._tensors = [*self._weights, *model.buffers()]
-        self._values = _copies(self._tensors)
         self._modes = [(module, module.training) for module in model.modules()]
         self._groups = [{k: v for k, v in group.items() if k != "params"} for group in optimizer.param_groups]
         self._state = {parameter: dict(state) for parameter, state in optimizer.state.items()}
-        self._momenta = [value for state in self._state.values() for value in state.values() if torch.is_tensor(value)]
-        self._momentum_values = _copies(self._momenta)
+        momenta = [value for state in self._state.values() for value in state.values() if torch.is_tensor(value)]
+        self._tensors = [*self._weights, *model.buffers(), *momenta]
+        self._values = [torch.empty_like(tensor) for tensor in self._tensors]
+        _copy(self._values, self._tensors)
         self._generators = [(generator, generator.get_state()) for generator in generators]
         self._global_state = torch.get_rng_state()
 
@@ -56,7 +56,6 @@ class Snapshot:
                 module.training = training
         for group, settings in zip(self._optimizer.param_groups, self._groups, strict=True):
             group.update(settings)
-        _copy(self._momenta, self._momentum_values)
         state = self._optimizer.state
         for parameter in [p for p in state if p not in self._state]:
             del state[parameter]
@@ -65,12 +64,6 @@ class Snapshot:
         for generator, generator_state in self._generators:
             generator.set_state(generator_state)
         torch.set_rng_state(self._global_state)
-
-
-def _copies(tensors: list[Tensor]) -> list[Tensor]:
-    copies = [torch.empty_like(tensor) for tensor in tensors]
-    _copy(copies, tensors)
-    return copies
 
 
 def _copy(targets: list[Tensor], values: list[Tensor]) -> None:

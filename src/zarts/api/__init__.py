@@ -1,0 +1,26 @@
+"""The jobs of the command line, from Python: the same settings, the same run folders."""
+
+from __future__ import annotations
+
+from zarts.api.looking_up import lookup
+from zarts.api.retraining import evaluate, rehearse_retrain, resume_retrain, retrain, start_retrain
+from zarts.api.searching import rehearse_search, resume_search, search, searched_settings, spread, start_search
+from zarts.sources import Source, genotype_of, inherited
+
+__all__ = [
+    "Source",
+    "evaluate",
+    "genotype_of",
+    "inherited",
+    "lookup",
+    "rehearse_retrain",
+    "rehearse_search",
+    "resume_retrain",
+    "resume_search",
+    "retrain",
+    "search",
+    "searched_settings",
+    "spread",
+    "start_retrain",
+    "start_search",
+]

@@ -1,0 +1,41 @@
+"""What goes around a search and a retraining alike: a rehearsal before, pictures and the report after."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import TypeVar
+
+from zarts.config import CommonSettings, dump
+from zarts.engine import Listener, Rehearsal, Run, SearchResult
+from zarts.ranks import Ranks
+from zarts.report import draw_cells, write_report
+from zarts.training import RetrainResult
+
+__all__ = ["drawn", "notes", "rehearsed"]
+
+_R = TypeVar("_R", SearchResult, RetrainResult)
+
+
+@contextmanager
+def rehearsed(
+    settings: CommonSettings, command: str, before_seconds: float, ranks: Ranks | None = None
+) -> Iterator[tuple[Run, Rehearsal]]:
+    """A run folder that is gone afterwards, and a rehearsal that has begun."""
+    rehearsal = Rehearsal(before_seconds, ranks)
+    with TemporaryDirectory(prefix="zarts-") as folder:
+        yield Run.create(Path(folder) / command, dump(settings), command), rehearsal
+
+
+def notes(listener: Listener | None) -> Listener:
+    """Hears what it should be told of a run, and not how far the run is."""
+    return lambda event: listener(event) if listener is not None and event["event"] == "note" else None
+
+
+def drawn(result: _R) -> _R:
+    """The result, with the pictures of its cells and the report in its folder."""
+    draw_cells(result.genotype, result.run / "cells")
+    write_report(result.run)
+    return result

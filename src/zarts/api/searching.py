@@ -1,0 +1,188 @@
+"""Searching an architecture: from settings to a finished run folder, on one rank or several."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from zarts.api.frame import drawn, notes, rehearsed
+from zarts.bench import Table, Truth, find_table, read_table
+from zarts.config import SearchSettings, search_settings
+from zarts.engine import Driver, Forecast, Listener, Run, SearchResult, joined, launch, ranks_here, started
+from zarts.engine import search as run_search
+from zarts.errors import SettingsError
+from zarts.folders import anchored, discarded_unless_begun, new_run
+from zarts.ranks import Ranks
+
+__all__ = ["rehearse_search", "resume_search", "search", "searched_settings", "spread", "start_search"]
+
+
+def search(
+    *,
+    out: Path | str | None = None,
+    preset: str | None = None,
+    config: Path | str | None = None,
+    listener: Listener | None = None,
+    trust: bool = False,
+    **options: Any,
+) -> SearchResult:
+    """Search an architecture.
+
+    A call starts no processes: it is one rank, or one of those that torchrun has started, each of which makes the
+    same call.
+
+    Args:
+        out: the run folder; None makes a new one in `runs/search`.
+        preset: name of a preset, for example `quick`.
+        config: a YAML file with settings.
+        listener: called with every event.
+        trust: whether the file of the setting `table` may be unpickled; see `lookup`.
+        options: settings, see `zarts.config.SearchSettings`; for example `space="s2", method="zarts-gld"`.
+
+    Raises:
+        ZartsError: see the subclasses in `zarts.errors`.
+    """
+    settings = search_settings(options, preset=preset, config=None if config is None else Path(config))
+    if settings.devices not in ("auto", started()):
+        raise SettingsError(
+            f"devices = {settings.devices}: a call from Python starts no processes; run "
+            f"`torchrun --standalone --nproc-per-node {settings.devices} SCRIPT`, or `zarts search`"
+        )
+    return start_search(settings, out, listener, trust=trust)
+
+
+def start_search(
+    settings: SearchSettings,
+    out: Path | str | None,
+    listener: Listener | None,
+    *,
+    loaded: Table | None = None,
+    trust: bool = False,
+) -> SearchResult:
+    """Search with settings that are resolved already, and perhaps a table that has been read; see `search`."""
+    settings = anchored(settings)
+    label = Path(settings.data).name or "images"
+    name = f"{label}-{settings.space}-{settings.method}-seed{settings.seed}"
+    path = Path("runs/search") / name if out is None else Path(out)
+    with joined(settings) as ranks:
+        table = loaded or (_table_of(settings, trust) if ranks.lead else None)
+        made = new_run(path, settings, "search", numbered=out is None).path if ranks.lead else path
+        run = Run(ranks.from_lead(made), writes=ranks.lead)
+        with discarded_unless_begun(run):
+            return _searched(settings, run, listener, table, ranks)
+
+
+def rehearse_search(
+    settings: SearchSettings,
+    listener: Listener | None = None,
+    *,
+    trust: bool = False,
+    before_seconds: float = 0.0,
+) -> Forecast:
+    """What a search with these settings will cost in time and memory; leaves nothing behind.
+
+    Args:
+        settings: resolved settings, see `zarts.config.search_settings`.
+        listener: called with events of the kind `note`.
+        trust: see `search`.
+        before_seconds: what the process has taken until now, which the command will take again.
+
+    Raises:
+        ZartsError: what the search itself would raise.
+    """
+    settings = anchored(settings)
+    with joined(settings) as ranks:
+        table = _table_of(settings, trust) if ranks.lead else None
+        before_seconds *= min(2, ranks.count)  # the process that starts the ranks takes as long
+        with rehearsed(settings, "search", before_seconds, ranks) as (run, rehearsal):
+            _searched(settings, run, notes(listener), table, ranks, drive=rehearsal.run)
+            return rehearsal.forecast()
+
+
+def resume_search(
+    path: Path | str,
+    listener: Listener | None = None,
+    *,
+    loaded: Table | None = None,
+    trust: bool = False,
+    **untied: Any,
+) -> SearchResult:
+    """Go on with an interrupted search; a finished one only gives its result.
+
+    Args:
+        path: the run folder.
+        listener: called with every event.
+        loaded: a table that has been read already, in the place of the setting's.
+        trust: see `search`.
+        untied: other `devices` or another file `table` than it was begun with.
+
+    Raises:
+        RunError: the folder or its checkpoint cannot be used.
+        DataError: its table cannot be read.
+    """
+    settings = searched_settings(path, **untied)
+    with joined(settings) as ranks:
+        table = loaded or (_table_of(settings, trust) if ranks.lead else None)
+        return _searched(settings, Run(Path(path), writes=ranks.lead), listener, table, ranks, resume=True)
+
+
+def _searched(
+    settings: SearchSettings,
+    run: Run,
+    listener: Listener | None,
+    table: Table | None,
+    ranks: Ranks,
+    *,
+    resume: bool = False,
+    drive: Driver | None = None,
+) -> SearchResult:
+    """Search; what is heard, looked up and drawn is so on the first rank only."""
+    if not ranks.lead:
+        return run_search(settings, run, resume=resume, drive=drive, ranks=ranks)
+    truth = None if table is None else Truth(table, run, listener)
+    result = run_search(settings, run, resume=resume, drive=drive, listener=truth or listener, ranks=ranks)
+    if truth is not None:
+        truth.finish(result.genotype)
+    return drawn(result)
+
+
+def _table_of(settings: SearchSettings, trust: bool) -> Table | None:
+    """The table that the settings name, read.
+
+    Raises:
+        DataError: it is not there, or cannot be read.
+    """
+    if settings.table is None:
+        return None
+    return read_table(find_table(None if settings.table == "auto" else settings.table), trust=trust)
+
+
+def searched_settings(path: Path | str, **untied: Any) -> SearchSettings:
+    """The settings of a search that was begun; with other `devices` (or `auto`) or another `table`, if given.
+
+    Raises:
+        RunError: it is no folder of one.
+    """
+    run = Run.open(Path(path), "search")
+    begun = {key: value for key, value in run.settings("search").items() if key != "devices"}
+    return search_settings({**begun, **untied}, where=str(run.path / "config.yaml"))
+
+
+def spread(settings: SearchSettings, words: Sequence[str]) -> int | None:
+    """Run `zarts WORDS` as so many ranks as the settings ask for; its exit code.
+
+    None: nothing was run, because this process is a rank already, or the only one there is to be.
+
+    Raises:
+        SettingsError: a number of ranks that the method cannot use, or another one than torchrun has started here.
+        RankError: a rank was killed.
+    """
+    if started() > 1:
+        here = int(os.environ["LOCAL_WORLD_SIZE"])
+        if settings.devices not in ("auto", here):
+            raise SettingsError(f"devices = {settings.devices}, but torchrun has started {here} here: leave it out")
+        return None
+    count = ranks_here(settings)
+    return launch(count, words) if count > 1 else None
