@@ -16,7 +16,7 @@ __all__ = ["AXES", "DEFAULTS", "GRADIENT", "JUDGING", "METHODS", "ZERO_ORDER", "
 ZERO_ORDER = ("mgs", "rs", "gld")
 """Updates that move alpha by the losses of candidates."""
 
-GRADIENT = ("gradient", "unrolled")
+GRADIENT = ("gradient", "unrolled", "amended")
 """Updates that move alpha along a gradient of the validation loss."""
 
 JUDGING = ("best-of", "perturbation")
@@ -25,7 +25,7 @@ JUDGING = ("best-of", "perturbation")
 AXES: dict[str, tuple[str, ...]] = {
     "update": (*ZERO_ORDER, *GRADIENT, "reinforce", "none"),
     "relaxation": ("softmax", "gumbel", "cell", "none"),
-    "weight_relaxation": ("same", "softmax", "gumbel", "uniform", "noisy"),
+    "weight_relaxation": ("same", "softmax", "gumbel", "uniform", "noisy", "perturbed", "adversarial"),
     "select": ("argmax", *JUDGING, "random"),
 }
 """The axes that can be set one by one, and their members; no two of all these names mean different things."""
@@ -66,6 +66,7 @@ DEFAULTS: dict[str, Mapping[str, object]] = {
     "rs": {"samples": 4},
     "gradient": _ALTERNATING,
     "unrolled": _ALTERNATING,
+    "amended": _ALTERNATING,
     "reinforce": {
         "alpha_lr": 1e-3,
         "alpha_beta1": 0.0,
@@ -81,6 +82,7 @@ DEFAULTS: dict[str, Mapping[str, object]] = {
 
 _ZARTS = "Wang et al., ZARTS (NeurIPS 2022)"
 _DARTS = "Liu et al., DARTS (ICLR 2019)"
+_SDARTS = "Chen and Hsieh, SDARTS (ICML 2020)"
 
 METHODS: dict[str, Method] = {
     method.name: method
@@ -96,6 +98,26 @@ METHODS: dict[str, Method] = {
             "gradient",
             "Wang et al., DARTS-PT (ICLR 2021)",
             select="perturbation",
+        ),
+        Method(
+            "amended-darts",
+            "gradient with an amending term in the place of the inverse Hessian",
+            "amended",
+            "Bi et al., Amended-DARTS (2019)",
+        ),
+        Method(
+            "sdarts-rs",
+            "gradient; weights trained at mixtures drawn near alpha's",
+            "gradient",
+            _SDARTS,
+            weight_relaxation="perturbed",
+        ),
+        Method(
+            "sdarts-adv",
+            "gradient; weights trained at the worst mixture near alpha's",
+            "gradient",
+            _SDARTS,
+            weight_relaxation="adversarial",
         ),
         Method(
             "gdas",

@@ -1,15 +1,25 @@
 """Candidate evaluation and gradients in alpha, against closed forms and against training a deep copy by hand."""
 
 import copy
+from functools import partial
 
 import pytest
 import torch
 from torch import nn
 from torch.nn import functional as F
 
-from zarts.bilevel import Bilevel, Outcome, evaluate, first_order_gradient, hessian_vector_product, unrolled_gradient
+from zarts.bilevel import (
+    Bilevel,
+    Outcome,
+    amended_gradient,
+    evaluate,
+    first_order_gradient,
+    hessian_vector_product,
+    unrolled_gradient,
+)
 from zarts.errors import DivergedError, Interrupted
 from zarts.updates import GradientUpdate, ZeroOrderUpdate
+from zarts.updates.gradient import amended, first_order, unrolled
 from zarts.zo import OPTIMIZERS
 
 ETA, RHO = 0.1, 0.3
@@ -118,12 +128,33 @@ def test_a_loss_that_does_not_depend_on_alpha_has_no_gradient():
     assert torch.equal(toy.model.omega.detach(), toy.omega)
 
 
-@pytest.mark.parametrize("hessian", [None, "central", "exact"])
-def test_a_gradient_update_that_diverges_leaves_alpha(hessian):
+def test_amended_gradient_has_the_hessian_in_the_place_of_its_inverse():
+    """L_train = (omega - A alpha)^T D (omega - A alpha) / 2: H is D, and d^2 L_train / d alpha d omega is -A^T D."""
+    toy = Quadratic()
+    diagonal, val_loss = torch.linspace(0.5, 3, 6).double(), toy.problem.forward
+
+    def forward(alpha, batch):
+        if batch is VAL:
+            return val_loss(alpha, batch)
+        return Outcome((diagonal * (toy.model.omega - toy.a @ alpha).square()).sum() / 2, torch.tensor(0))
+
+    toy.problem.forward = forward
+    alpha = torch.arange(4, dtype=torch.float64)
+    v = toy.omega - toy.b
+    for strength in (0.1, 0.7):
+        value, gradient = amended_gradient(toy.problem, alpha, TRAIN, [VAL], strength=strength)
+        assert value == pytest.approx(val_loss(alpha, VAL).loss.item())
+        expected = RHO * alpha + strength * toy.a.T @ (diagonal.square() * v)
+        torch.testing.assert_close(gradient, expected, rtol=1e-8, atol=1e-8)
+    assert torch.equal(toy.model.omega.detach(), toy.omega)
+
+
+@pytest.mark.parametrize("rule", [first_order, unrolled, partial(unrolled, hessian="exact"), amended])
+def test_a_gradient_update_that_diverges_leaves_alpha(rule):
     toy = Quadratic()
     alpha = torch.arange(4, dtype=torch.float64)
     toy.problem.forward = lambda a, batch: Outcome((toy.model.omega.sum() * a.sum()) * float("nan"), torch.tensor(0))
-    update = GradientUpdate(alpha, lr=0.1, weight_decay=0.0, betas=(0.5, 0.999), hessian=hessian)
+    update = GradientUpdate(alpha, lr=0.1, weight_decay=0.0, betas=(0.5, 0.999), rule=rule)
     with pytest.raises(DivergedError, match=r"gradient in alpha is not finite \(validation loss nan\)"):
         update.step(toy.problem, [TRAIN], [VAL])
     assert torch.equal(update.alpha, alpha)

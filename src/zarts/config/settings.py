@@ -27,7 +27,7 @@ class SearchSettings(CommonSettings):
     method: str = setting("zarts-mgs", "a row of `zarts list methods`", panel="Search")
     update: str = setting(
         "mgs",
-        "who moves alpha, instead of the method's own: mgs, rs, gld, gradient, unrolled, reinforce or none",
+        "who moves alpha, instead of the method's own: mgs, rs, gld, gradient, unrolled, amended, reinforce or none",
         panel="Search",
     )
     relaxation: str = setting(
@@ -37,7 +37,8 @@ class SearchSettings(CommonSettings):
     )
     weight_relaxation: str = setting(
         "same",
-        "relaxation at which weights train, instead of the method's own: same, softmax, noisy, gumbel or uniform",
+        "relaxation at which weights train, instead of the method's own: same, softmax, noisy, perturbed, adversarial, "
+        "gumbel or uniform",
         panel="Search",
     )
     select: str = setting(
@@ -192,6 +193,9 @@ class SearchSettings(CommonSettings):
     )
     alpha_beta1: float = setting(0.5, "first moment of alpha's Adam", panel="Architecture", used_by=ADAM, ge=0, lt=1)
     alpha_beta2: float = setting(0.999, "second moment of alpha's Adam", panel="Architecture", used_by=ADAM, ge=0, lt=1)
+    amending: float = setting(
+        0.1, "eta: factor of the amending term of the gradient", panel="Architecture", used_by=("amended",), gt=0
+    )
     hessian: Literal["central", "exact"] = setting(
         "central",
         "product of the second order: central difference (eq. 1) or exact",
@@ -206,6 +210,22 @@ class SearchSettings(CommonSettings):
     )
     weight_noise: float = setting(
         1.0, "standard deviation of alpha's noise where weights train", panel="Architecture", used_by=("noisy",), gt=0
+    )
+    perturbation_start: float = setting(
+        0.03,
+        "radius of the box around the operation weights where weights train, in the first epoch",
+        panel="Architecture",
+        used_by=("perturbed", "adversarial"),
+        ge=0,
+        le=1,
+    )
+    perturbation: float = setting(
+        0.3,
+        "the same in the last epoch",
+        panel="Architecture",
+        used_by=("perturbed", "adversarial"),
+        ge=0,
+        le=1,
     )
     temperature: float = setting(
         10.0, "tau of the Gumbel draws in the first epoch", panel="Architecture", used_by=("gumbel",), gt=0
