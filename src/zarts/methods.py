@@ -19,7 +19,7 @@ ZERO_ORDER = ("mgs", "rs", "gld")
 GRADIENT = ("gradient", "unrolled", "amended")
 """Updates that move alpha along a gradient of the validation loss."""
 
-JUDGING = ("best-of", "perturbation")
+JUDGING = ("best-of", "evolution", "perturbation")
 """Selections that judge cells or operations on validation images: done once, when all weights are trained."""
 
 AXES: dict[str, tuple[str, ...]] = {
@@ -77,6 +77,12 @@ DEFAULTS: dict[str, Mapping[str, object]] = {
         "val_batches": 1,
     },
     "best-of": {"select_judge": "accuracy", "select_images": 512, "select_batch_norm": "train"},
+    "evolution": {
+        "select_judge": "accuracy",
+        "select_images": 512,
+        "select_samples": 50,
+        "select_recalibration": 20,
+    },
 }
 """Settings in which a member of an axis differs from the defaults of `zarts.config.SearchSettings`."""
 
@@ -137,6 +143,15 @@ METHODS: dict[str, Method] = {
             relaxation="none",
             weight_relaxation="uniform",
             select="best-of",
+        ),
+        Method(
+            "spos",
+            "weights trained on random cells; the best of cells that evolve",
+            "none",
+            "Guo et al., SPOS (ECCV 2020)",
+            relaxation="none",
+            weight_relaxation="uniform",
+            select="evolution",
         ),
         Method(
             "setn",

@@ -389,3 +389,19 @@ def test_the_weights_step_refuses_a_gradient_that_is_not_finite():
     with pytest.raises(DivergedError, match="norm of the gradient is nan: take a smaller --learning-rate"):
         problem.weight_step(torch.zeros(4), batches[0])
     assert_same(before, weights(problem))
+
+
+def test_recalibration_moves_running_statistics_and_nothing_else():
+    """Two batches of mean 4 move a running mean of 0 to 4 (1 - 0.9^2); a candidate is then judged by it."""
+    model = nn.BatchNorm1d(1, affine=False)
+    inputs = torch.tensor([[3.0], [5.0]])
+
+    def forward(alpha, batch):
+        return Outcome(model(batch[0]).mean(), torch.tensor(0))
+
+    problem = Bilevel(model, torch.optim.SGD([nn.Parameter(torch.zeros(1))], lr=0.1), forward)
+    batch, points = (inputs, torch.zeros(2)), torch.zeros(2, 1)
+    losses = evaluate(problem, points, [], [batch], recalibration=[batch, batch], batch_norm="eval")
+    mean, variance = 4 * (1 - 0.9**2), 0.9**2 + 2 * (1 - 0.9**2)
+    torch.testing.assert_close(losses, torch.full((2,), (4 - mean) / (variance + model.eps) ** 0.5))
+    assert model.running_mean.item() == 0

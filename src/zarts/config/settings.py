@@ -43,7 +43,7 @@ class SearchSettings(CommonSettings):
     )
     select: str = setting(
         "argmax",
-        "from the trained supernet to a cell, instead of the method's own: argmax, perturbation or best-of",
+        "from the trained supernet to a cell, instead of the method's own: argmax, perturbation, best-of or evolution",
         panel="Search",
     )
     cells: int = setting(
@@ -247,8 +247,33 @@ class SearchSettings(CommonSettings):
     select_batch_norm: Literal["train", "eval"] = setting(
         "eval", "statistics while they are judged: see batch_norm", panel="Selection", used_by=JUDGING
     )
+    select_recalibration: int = setting(
+        0,
+        "training batches whose statistics take the place of the running ones before each is judged",
+        panel="Selection",
+        used_by=JUDGING,
+        ge=0,
+    )
     select_samples: int = setting(
-        100, "K: cells that are drawn, of which the best is kept", panel="Selection", used_by=("best-of",), ge=1
+        100,
+        "K: cells that are drawn, of which the best is kept; of evolution: cells a generation (SPOS: 50)",
+        panel="Selection",
+        used_by=("best-of", "evolution"),
+        ge=1,
+    )
+    select_generations: int = setting(
+        20, "generations of evolution after the first", panel="Selection", used_by=("evolution",), ge=0
+    )
+    select_parents: int = setting(
+        10, "best cells that have children in evolution", panel="Selection", used_by=("evolution",), ge=1
+    )
+    select_mutation: float = setting(
+        0.1,
+        "probability that a node is drawn anew in a mutation",
+        panel="Selection",
+        used_by=("evolution",),
+        ge=0,
+        le=1,
     )
     select_order: Literal["one-pass", "progressive"] = setting(
         "one-pass",
