@@ -267,7 +267,7 @@ def retrain(
     """Train the network of an architecture from scratch, and test it.
 
     Args:
-        source: a search (its result or its folder), a genotype, its file, or a published one's name.
+        source: a search (its result or its folder), a genotype, its file or text, or a published one's name.
             A search hands down its data, split, image size, flip and stem.
         out: the run folder; None makes a new one in `runs/retrain`.
         preset: name of a preset, for example `cifar10`.

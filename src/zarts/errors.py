@@ -58,15 +58,17 @@ class Interrupted(ZartsError):
     exit_code = 130
 
 
-def unknown(kind: str, got: str, known: Iterable[str]) -> str:
+def unknown(kind: str, got: str, known: Iterable[str], listed: str | None = None) -> str:
     """The sentence for an unknown name, with the nearest known one.
 
     Args:
         kind: what the name should have been, for example `space`.
         got: what was given.
         known: all names there are.
+        listed: the command that lists them, if they are too many for a sentence.
     """
     names = sorted(known)
     near = difflib.get_close_matches(got, names, n=1, cutoff=0.5)
     hint = f"did you mean {near[0]!r}? " if near else ""
-    return f"unknown {kind} {got!r}: {hint}known are {', '.join(names)}"
+    rest = f"`{listed}` lists them" if listed else f"known are {', '.join(names)}"
+    return f"unknown {kind} {got!r}: {hint}{rest}"

@@ -1,19 +1,30 @@
-"""What may be named where an architecture is wanted: a search, a genotype, its file, or a published one."""
+"""What may be named where an architecture is wanted: a search, a genotype, its file or text, or a published one."""
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from zarts.engine import Run, SearchResult
 from zarts.errors import RunError, SettingsError, unknown
-from zarts.spaces import SPACES, Genotype, get_space, nasbench201, published, published_sources
+from zarts.spaces import (
+    SPACES,
+    Genotype,
+    get_space,
+    load_genotype,
+    nasbench201,
+    parse_genotype,
+    published,
+    published_sources,
+)
 
 __all__ = ["Source", "genotype_of", "inherited", "run_of", "string_of", "trainable"]
 
 Source = SearchResult | Genotype | Path | str
-"""What can be retrained: a search (its result or its folder), a genotype, its file, or a published one's name."""
+"""What can be retrained: a search (its result or its folder), a genotype, its file, a published one's name, or the text
+of one in a notation of `zarts.spaces.parse_genotype`."""
 
 _INHERITED = ("data", "data_dir", "image_size", "split_seed", "flip", "stem")
 
@@ -23,11 +34,15 @@ def genotype_of(source: Source) -> tuple[Genotype, str]:
 
     Raises:
         RunError: it cannot be read, or there is none of that name.
+        SettingsError: a string `|op~0|+...` that names no architecture.
     """
     if isinstance(source, SearchResult):
         return source.genotype, source.run.name
     if isinstance(source, Genotype):
         return _checked(source, "genotype"), source.space
+    if _is_text(source):
+        genotype = parse_genotype(str(source))
+        return genotype, genotype.space
     path = Path(source)
     if path.is_dir():
         if not (path / "genotype.json").exists():
@@ -35,12 +50,16 @@ def genotype_of(source: Source) -> tuple[Genotype, str]:
             raise RunError(f"{path}: the search has not finished: go on with `zarts search --resume {path}`")
         return _checked(Genotype.load(path / "genotype.json"), str(path / "genotype.json")), path.resolve().name
     if path.exists():
-        return _checked(Genotype.load(path), str(path)), path.stem
+        return _checked(load_genotype(path), str(path)), path.stem
     if str(source) in published_sources():
-        return published(str(source)), str(source)
+        return published(str(source)), str(source).replace("/", "-")
     if path.suffix or len(path.parts) > 1:
-        raise RunError(f"{source}: no such run folder or genotype file")
-    raise RunError(unknown("run folder, genotype file or published genotype", str(source), published_sources()))
+        raise RunError(f"{source}: no such run folder or genotype file, and no name of `zarts list genotypes`")
+    raise RunError(
+        unknown(
+            "run folder, genotype file or published genotype", str(source), published_sources(), "zarts list genotypes"
+        )
+    )
 
 
 def trainable(source: Source) -> tuple[Genotype, str]:
@@ -59,14 +78,12 @@ def trainable(source: Source) -> tuple[Genotype, str]:
 
 
 def string_of(source: Source) -> str:
-    """NAS-Bench-201's string of a source, or of a string like it, in canonical order.
+    """NAS-Bench-201's string of a source, in canonical order.
 
     Raises:
-        RunError: see `genotype_of`.
-        SettingsError: an architecture of another space, or a string that names none.
+        RunError, SettingsError: see `genotype_of`.
+        SettingsError: an architecture of another space.
     """
-    if isinstance(source, str) and "|" in source:
-        return nasbench201.to_string(nasbench201.from_string(source))
     genotype, name = genotype_of(source)
     if genotype.space != nasbench201.NASBENCH201.name:
         raise SettingsError(
@@ -79,7 +96,7 @@ def run_of(source: Source) -> Run | None:
     """The search run that the source is, or belongs to."""
     if isinstance(source, SearchResult):
         return Run(source.run)
-    if isinstance(source, str | Path) and Path(source).is_dir():
+    if isinstance(source, str | Path) and not _is_text(source) and Path(source).is_dir():
         return Run.open(Path(source), "search")
     return None
 
@@ -92,6 +109,11 @@ def inherited(source: Source) -> Mapping[str, Any]:
     """
     run = run_of(source)
     return {} if run is None else {k: v for k, v in run.settings("search").items() if k in _INHERITED}
+
+
+def _is_text(source: Source) -> bool:
+    """Whether an architecture is written out: it has a mark of the notations, and is not what some path is called."""
+    return isinstance(source, str) and bool({"(", "|"} & set(source)) and not os.path.lexists(source)
 
 
 def _checked(genotype: Genotype, where: str) -> Genotype:

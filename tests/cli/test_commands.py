@@ -247,6 +247,39 @@ def test_draw_and_report(command, tmp_path, retrained):
     assert (retrained.run / "report.html").stat().st_mtime_ns > before
 
 
+class TestGenotype:
+    def test_as_the_papers_write_it_and_back(self, command, tmp_path):
+        code, text, err = command("genotype", "sdarts/c10_s4_pcdarts")
+        assert (code, err) == (0, "")
+        assert text.startswith("Genotype(normal=[('sep_conv_3x3', 0), ")
+        assert "('noise', 3)], normal_concat=range(2, 6), reduce=[" in text
+        assert command("genotype", text) == (0, text, "")
+        path = tmp_path / "cell.txt"
+        path.write_text(text)
+        assert command("genotype", path) == (0, text, "")
+
+    def test_json_is_a_genotype_file(self, command, searched):
+        code, out, _ = command("genotype", searched.run, "--json")
+        assert (code, out) == (0, (searched.run / "genotype.json").read_text())
+
+    def test_of_the_benchmark(self, command):
+        assert command("genotype", TestLookup.text) == (0, f"{TestLookup.text}\n", "")
+
+    @pytest.mark.parametrize(
+        ("source", "code", "message"),
+        [
+            ("__import__('os').system('id')", 1, r"genotype: not a genotype: expected one Genotype\("),
+            ("Genotype(normal=[])", 1, "genotype: has the fields normal; expected normal, normal_concat, reduce"),
+            ("|none~0|", 2, "architecture '|none~0|': cell 'normal' has 1 nodes"),
+            ("sdarts/c10_s5_rs", 1, "no such run folder or genotype file, and no name of `zarts list genotypes`"),
+        ],
+    )
+    def test_one_line_for_what_is_none(self, command, source, code, message):
+        got, out, err = command("genotype", source)
+        assert (got, out) == (code, "")
+        assert re.search(message, one_line(err))
+
+
 def folder(photos, problem):
     if problem == "one class":
         for name in ("bee", "cat"):

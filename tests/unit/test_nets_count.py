@@ -1,14 +1,10 @@
-import json
-import os
-from pathlib import Path
-
 import pytest
 import torch
 from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
 from zarts.nets import count_mult_adds, count_parameters, create_model
-from zarts.spaces import SPACES, Choice, Genotype, published
+from zarts.spaces import SPACES, Choice, Genotype, published, published_sources
 
 IMAGENET = {"channels": 48, "cells": 14, "num_classes": 1000, "stem": "imagenet"}
 SMALL = {"channels": 16, "cells": 8}
@@ -20,6 +16,48 @@ PARAMETERS = {
     "PC_DARTS_cifar": (3_634_678, 3_686_608, 5_270_560, 335_738),
     "PC_DARTS_image": (3_721_510, 3_773_440, 5_342_464, 327_546),
     "PDARTS": (3_433_798, 3_485_728, 4_944_352, 292_026),
+}
+
+# The same for the data set that the cells were found on: 36/20, 16/8.
+SDARTS_PARAMETERS = {
+    "sdarts/c10_s1_rs": (3_405_502, 285_850),
+    "sdarts/c10_s1_adv": (3_377_206, 279_674),
+    "sdarts/c10_s2_rs": (3_622_150, 331_706),
+    "sdarts/c10_s2_adv": (4_281_382, 370_490),
+    "sdarts/c10_s3_rs": (4_311_622, 377_530),
+    "sdarts/c10_s3_adv": (4_341_862, 384_570),
+    "sdarts/c10_s4_rs": (4_701_718, 411_002),
+    "sdarts/c10_s4_adv": (4_701_718, 411_002),
+    "sdarts/c10_s0_rs": (3_606_166, 301_114),
+    "sdarts/c10_s0_adv": (3_344_806, 270_906),
+    "sdarts/c100_s1_rs": (3_016_792, 266_612),
+    "sdarts/c100_s1_adv": (3_637_360, 322_196),
+    "sdarts/c100_s2_rs": (4_723_408, 427_092),
+    "sdarts/c100_s2_adv": (4_393_792, 407_700),
+    "sdarts/c100_s3_rs": (4_753_648, 434_132),
+    "sdarts/c100_s3_adv": (4_723_408, 427_092),
+    "sdarts/c100_s4_rs": (4_753_648, 434_132),
+    "sdarts/c100_s4_adv": (4_753_648, 434_132),
+    "sdarts/svhn_s1_rs": (1_757_854, 160_730),
+    "sdarts/svhn_s1_adv": (3_221_470, 270_042),
+    "sdarts/svhn_s2_rs": (3_591_910, 324_666),
+    "sdarts/svhn_s2_adv": (3_205_702, 292_922),
+    "sdarts/svhn_s3_rs": (4_671_478, 403_962),
+    "sdarts/svhn_s3_adv": (3_622_150, 331_706),
+    "sdarts/svhn_s4_rs": (4_701_718, 411_002),
+    "sdarts/svhn_s4_adv": (4_701_718, 411_002),
+    "sdarts/c10_s1_pcdarts": (2_406_502, 194_042),
+    "sdarts/c10_s2_pcdarts": (2_542_582, 252_410),
+    "sdarts/c10_s3_pcdarts": (4_341_862, 384_570),
+    "sdarts/c10_s4_pcdarts": (4_341_862, 384_570),
+    "sdarts/c100_s1_pcdarts": (2_914_192, 267_796),
+    "sdarts/c100_s2_pcdarts": (3_283_984, 321_364),
+    "sdarts/c100_s3_pcdarts": (4_393_792, 407_700),
+    "sdarts/c100_s4_pcdarts": (4_753_648, 434_132),
+    "sdarts/svhn_s1_pcdarts": (2_325_934, 206_554),
+    "sdarts/svhn_s2_pcdarts": (1_736_038, 180_154),
+    "sdarts/svhn_s3_pcdarts": (2_542_582, 252_410),
+    "sdarts/svhn_s4_pcdarts": (4_701_718, 411_002),
 }
 
 
@@ -40,26 +78,16 @@ def test_parameters_of_published_cells(name):
     assert sizes(genotype, **SMALL)[0] == small
 
 
-@pytest.mark.slow
-def test_parameters_of_every_shared_genotype():
-    folder = os.environ.get("ZARTS_SHARED")
-    if folder is None:
-        pytest.skip("ZARTS_SHARED is not set: it names the folder with data/genotypes.json")
-    records = json.loads(Path(folder, "data", "genotypes.json").read_text(encoding="utf-8"))
-    names = {"s0": "darts-zero"}
-    for record in records:
-        space = record["name"].split("_")[1] if record["name"].startswith("sdarts/") else "s0"
-        cells = {}
-        for kind in ("normal", "reduce"):
-            choices = [Choice(op, source) for op, source in record[kind]]
-            cells[kind] = tuple(tuple(choices[i : i + 2]) for i in range(0, 8, 2))
-        genotype = Genotype(names.get(space, space), cells)
-        SPACES[genotype.space].check(genotype, where=record["name"])
-        full = record["parameters_36ch_20cells"]
-        head = record["auxiliary_head_36ch_20cells"]
-        assert sizes(genotype, num_classes=record["classes"]) == (full, full + head), record["name"]
-        small = record["parameters_16ch_8cells"]
-        assert sizes(genotype, num_classes=record["classes"], **SMALL)[0] == small, record["name"]
+@pytest.mark.parametrize("name", SDARTS_PARAMETERS)
+def test_parameters_of_the_cells_of_sdarts(name):
+    classes = 100 if name.startswith("sdarts/c100") else 10
+    full, small = SDARTS_PARAMETERS[name]
+    assert sizes(published(name), num_classes=classes)[0] == full
+    assert sizes(published(name), num_classes=classes, **SMALL)[0] == small
+
+
+def test_the_size_of_every_published_network_is_known():
+    assert {*PARAMETERS, *SDARTS_PARAMETERS} == set(published_sources())
 
 
 def test_mult_adds_by_hand():

@@ -31,7 +31,7 @@ def images(generator):
 @pytest.mark.parametrize("stem", ["cifar", "imagenet"])
 @pytest.mark.parametrize("name", published_sources())
 def test_published_cells_train(name, stem, generator):
-    net = build(name, stem=stem, in_channels=3, auxiliary=True, cells=5)
+    net = build(name, stem=stem, in_channels=3, auxiliary=True, cells=5, generator=generator)
     logits, auxiliary = net.forward_with_auxiliary(torch.randn(3, 3, 16, 16, generator=generator))
     (logits.sum() + auxiliary.sum()).backward()
     assert logits.shape == auxiliary.shape == (3, 10)

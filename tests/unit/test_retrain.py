@@ -13,7 +13,8 @@ from zarts import training
 from zarts.data import load_data
 from zarts.errors import DataError, DivergedError, RunError, SettingsError
 from zarts.nets import count_parameters, seeded
-from zarts.spaces import Genotype, get_space, published
+from zarts.sources import genotype_of, inherited
+from zarts.spaces import Genotype, genotype_string, get_space, published
 from zarts.training import accuracy, load_model
 from zarts.training.model import ModelCard, save_model
 
@@ -70,6 +71,26 @@ def test_sources_are_equal(tmp_path, searched, retrained):
 def test_a_published_name(tmp_path):
     result = zarts.retrain("DARTS_V2", out=tmp_path / "run", **ONE)
     assert result.genotype == published("DARTS_V2")
+
+
+@pytest.mark.parametrize(
+    ("source", "name"),
+    [
+        ("sdarts/c10_s4_pcdarts", "sdarts-c10_s4_pcdarts"),
+        (genotype_string(published("sdarts/c10_s4_pcdarts")), "s4"),
+    ],
+)
+def test_where_names_and_genotypes_written_out_go(tmp_path, monkeypatch, source, name):
+    monkeypatch.chdir(tmp_path)
+    result = zarts.retrain(source, **ONE)
+    assert result.genotype == published("sdarts/c10_s4_pcdarts")
+    assert [path.name for path in (tmp_path / "runs/retrain").iterdir()] == [f"{name}-retrained-seed0"]
+
+
+def test_a_folder_with_a_bracket_in_its_name(tmp_path, searched):
+    run = shutil.copytree(searched.run, tmp_path / "run (1)", ignore=shutil.ignore_patterns("*.pt"))
+    assert genotype_of(str(run)) == (searched.genotype, "run (1)")
+    assert inherited(str(run))["data"] == "digits"
 
 
 def test_what_a_search_hands_down(tmp_path, photos):

@@ -269,13 +269,21 @@ class TestNasBench201:
 class TestPublished:
     def test_each_belongs_to_its_space_and_has_a_source(self):
         sources = published_sources()
-        assert set(sources) == {"DARTS_V1", "DARTS_V2", "PC_DARTS_cifar", "PC_DARTS_image", "PDARTS"}
+        sdarts = {
+            f"sdarts/{d}_s{s}_{h}" for d in ("c10", "c100", "svhn") for s in "1234" for h in ("rs", "adv", "pcdarts")
+        }
+        assert set(sources) == {
+            *("DARTS_V1", "DARTS_V2", "PC_DARTS_cifar", "PC_DARTS_image", "PDARTS"),
+            *("sdarts/c10_s0_rs", "sdarts/c10_s0_adv"),
+            *sdarts,
+        }
+        assert all(published(name).space == name.split("_")[1] for name in sdarts)
         for name, source in sources.items():
             get_space(published(name).space).check(published(name), where=name)
             assert "github.com/" in source
 
     def test_unknown_name(self):
-        with pytest.raises(SettingsError, match=r"unknown published genotype 'PDART': did you mean 'PDARTS'\?"):
+        with pytest.raises(SettingsError, match=r"'PDART': did you mean 'PDARTS'\? `zarts list genotypes` lists them"):
             published("PDART")
 
     def test_cells_are_those_of_the_shared_file(self):
@@ -284,6 +292,7 @@ class TestPublished:
             pytest.skip("ZARTS_SHARED is not set: it names the folder with data/genotypes.json")
         with open(f"{folder}/data/genotypes.json", encoding="utf-8") as file:  # noqa: PTH123
             records = {record["name"]: record for record in json.load(file)}
+        assert set(published_sources()) == set(records)
         for name in published_sources():
             for kind, nodes in published(name).cells.items():
                 assert [list(choice) for node in nodes for choice in node] == records[name][kind]

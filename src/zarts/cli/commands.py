@@ -48,9 +48,8 @@ Resume = Annotated[Path | None, typer.Option(help="go on with this interrupted r
 Print = Annotated[bool, typer.Option("--print-config", help="print all settings, and stop")]
 DryRun = Annotated[bool, typer.Option("--dry-run", help="predict time and memory from a few real steps, and stop")]
 Trust = Annotated[bool, typer.Option("--trust", help="unpickle the table, which runs any code in it")]
-Source = Annotated[
-    str | None, typer.Argument(help="a search run, a genotype file, or a published genotype's name", show_default=False)
-]
+_SOURCE = "a run, a genotype file, a published genotype's name, or a genotype written out: 'Genotype(...)'"
+Source = Annotated[str | None, typer.Argument(help=_SOURCE, show_default=False)]
 
 
 @app.callback()
@@ -216,7 +215,7 @@ def evaluate(
 
 @app.command()
 def draw(
-    source: Annotated[str, typer.Argument(help="a run, a genotype file, or a published genotype's name")],
+    source: Annotated[str, typer.Argument(help=_SOURCE)],
     out: Annotated[Path, typer.Option(help="folder for the pictures", metavar="DIR")] = Path("cells"),
 ) -> None:
     """Draw the cells of a genotype as SVG and PNG."""
@@ -225,6 +224,19 @@ def draw(
 
     for path in draw_cells(api.genotype_of(source)[0], out):
         print(path)
+
+
+@app.command()
+def genotype(
+    source: Annotated[str, typer.Argument(help=_SOURCE)],
+    json: Annotated[bool, typer.Option("--json", help="print JSON, as in the genotype files of runs")] = False,
+) -> None:
+    """Print a genotype as the papers' code writes it, to be read by other projects."""
+    from zarts import api
+    from zarts.spaces import genotype_string
+
+    found, _ = api.genotype_of(source)
+    print(found.to_json().rstrip() if json else genotype_string(found))
 
 
 @app.command()

@@ -44,10 +44,10 @@ def _presets() -> Iterable[tuple[str, ...]]:
 def _genotypes() -> Iterable[tuple[str, ...]]:
     from zarts.spaces import published, published_sources
 
-    yield "genotype", "normal cell", "reduction cell", "source"
+    yield "genotype", "space", "normal cell", "reduction cell", "source"
     for name, source in published_sources().items():
         genotype = published(name)
-        yield name, genotype.describe("normal"), genotype.describe("reduce"), source
+        yield name, genotype.space, genotype.describe("normal"), genotype.describe("reduce"), source
 
 
 _ROWS = {Kind.METHODS: _methods, Kind.SPACES: _spaces, Kind.PRESETS: _presets, Kind.GENOTYPES: _genotypes}

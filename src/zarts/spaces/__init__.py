@@ -6,6 +6,7 @@ from zarts.errors import SettingsError, unknown
 from zarts.spaces.darts import DARTS, DARTS_ZERO, S1, S2, S3, S4
 from zarts.spaces.genotype import CellGenotype, Choice, Genotype
 from zarts.spaces.nasbench201 import NASBENCH201
+from zarts.spaces.notations import genotype_string, load_genotype, parse_genotype
 from zarts.spaces.published import published, published_sources
 from zarts.spaces.space import PARAMETERLESS, Edge, Space
 
@@ -17,7 +18,10 @@ __all__ = [
     "Edge",
     "Genotype",
     "Space",
+    "genotype_string",
     "get_space",
+    "load_genotype",
+    "parse_genotype",
     "published",
     "published_sources",
 ]

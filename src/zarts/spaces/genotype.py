@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 
 from zarts.errors import RunError
 
-__all__ = ["CellGenotype", "Choice", "Genotype"]
+__all__ = ["CellGenotype", "Choice", "Genotype", "read_text"]
 
 _FORMAT = 1
 
@@ -115,8 +115,16 @@ class Genotype:
         Raises:
             RunError: the file is not there or is not a genotype.
         """
-        try:
-            text = Path(path).read_text(encoding="utf-8")
-        except (OSError, UnicodeDecodeError) as error:
-            raise RunError(f"{path}: cannot read a genotype ({error})") from error
-        return Genotype.from_json(text, where=str(path))
+        return Genotype.from_json(read_text(path), where=str(path))
+
+
+def read_text(path: str | Path) -> str:
+    """The text of a genotype file.
+
+    Raises:
+        RunError: the file is not there or holds no text.
+    """
+    try:
+        return Path(path).read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise RunError(f"{path}: cannot read a genotype ({error})") from error

@@ -21,7 +21,7 @@ def published(name: str) -> Genotype:
     """
     records = _records()
     if name not in records:
-        raise SettingsError(unknown("published genotype", name, records))
+        raise SettingsError(unknown("published genotype", name, records, "zarts list genotypes"))
     cells = {
         kind: tuple(tuple(Choice(op, source) for op, source in node) for node in nodes)
         for kind, nodes in records[name]["cells"].items()
