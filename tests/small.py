@@ -32,7 +32,12 @@ EVERY = {
     "val_batches": 1,
 }
 ZERO_ORDER = {"inner_steps": 1, "samples": 2, "esr_target": 0.6}
-SELECTION = {"select_images": 16, "select_samples": 4}
+SELECTION = {
+    "select_images": 16,
+    "select_samples": 4,
+    "select_generations": 1,
+    "select_recalibration": 1,
+}
 SMALL = {**EVERY, **ZERO_ORDER}
 LONG = {**SMALL, "subset": 120, "epochs": 3, "batch_size": 20, "alpha_every": 2}
 TRAIN = {

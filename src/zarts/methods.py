@@ -16,16 +16,16 @@ __all__ = ["AXES", "DEFAULTS", "GRADIENT", "JUDGING", "METHODS", "ZERO_ORDER", "
 ZERO_ORDER = ("mgs", "rs", "gld")
 """Updates that move alpha by the losses of candidates."""
 
-GRADIENT = ("gradient", "unrolled")
+GRADIENT = ("gradient", "unrolled", "amended")
 """Updates that move alpha along a gradient of the validation loss."""
 
-JUDGING = ("best-of", "perturbation")
+JUDGING = ("best-of", "evolution", "perturbation")
 """Selections that judge cells or operations on validation images: done once, when all weights are trained."""
 
 AXES: dict[str, tuple[str, ...]] = {
     "update": (*ZERO_ORDER, *GRADIENT, "reinforce", "none"),
     "relaxation": ("softmax", "gumbel", "cell", "none"),
-    "weight_relaxation": ("same", "softmax", "gumbel", "uniform", "noisy"),
+    "weight_relaxation": ("same", "softmax", "gumbel", "uniform", "noisy", "perturbed", "adversarial"),
     "select": ("argmax", *JUDGING, "random"),
 }
 """The axes that can be set one by one, and their members; no two of all these names mean different things."""
@@ -66,6 +66,7 @@ DEFAULTS: dict[str, Mapping[str, object]] = {
     "rs": {"samples": 4},
     "gradient": _ALTERNATING,
     "unrolled": _ALTERNATING,
+    "amended": _ALTERNATING,
     "reinforce": {
         "alpha_lr": 1e-3,
         "alpha_beta1": 0.0,
@@ -76,11 +77,18 @@ DEFAULTS: dict[str, Mapping[str, object]] = {
         "val_batches": 1,
     },
     "best-of": {"select_judge": "accuracy", "select_images": 512, "select_batch_norm": "train"},
+    "evolution": {
+        "select_judge": "accuracy",
+        "select_images": 512,
+        "select_samples": 50,
+        "select_recalibration": 20,
+    },
 }
 """Settings in which a member of an axis differs from the defaults of `zarts.config.SearchSettings`."""
 
 _ZARTS = "Wang et al., ZARTS (NeurIPS 2022)"
 _DARTS = "Liu et al., DARTS (ICLR 2019)"
+_SDARTS = "Chen and Hsieh, SDARTS (ICML 2020)"
 
 METHODS: dict[str, Method] = {
     method.name: method
@@ -96,6 +104,26 @@ METHODS: dict[str, Method] = {
             "gradient",
             "Wang et al., DARTS-PT (ICLR 2021)",
             select="perturbation",
+        ),
+        Method(
+            "amended-darts",
+            "gradient with an amending term in the place of the inverse Hessian",
+            "amended",
+            "Bi et al., Amended-DARTS (2019)",
+        ),
+        Method(
+            "sdarts-rs",
+            "gradient; weights trained at mixtures drawn near alpha's",
+            "gradient",
+            _SDARTS,
+            weight_relaxation="perturbed",
+        ),
+        Method(
+            "sdarts-adv",
+            "gradient; weights trained at the worst mixture near alpha's",
+            "gradient",
+            _SDARTS,
+            weight_relaxation="adversarial",
         ),
         Method(
             "gdas",
@@ -115,6 +143,15 @@ METHODS: dict[str, Method] = {
             relaxation="none",
             weight_relaxation="uniform",
             select="best-of",
+        ),
+        Method(
+            "spos",
+            "weights trained on random cells; the best of cells that evolve",
+            "none",
+            "Guo et al., SPOS (ECCV 2020)",
+            relaxation="none",
+            weight_relaxation="uniform",
+            select="evolution",
         ),
         Method(
             "setn",

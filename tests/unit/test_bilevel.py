@@ -1,15 +1,25 @@
 """Candidate evaluation and gradients in alpha, against closed forms and against training a deep copy by hand."""
 
 import copy
+from functools import partial
 
 import pytest
 import torch
 from torch import nn
 from torch.nn import functional as F
 
-from zarts.bilevel import Bilevel, Outcome, evaluate, first_order_gradient, hessian_vector_product, unrolled_gradient
+from zarts.bilevel import (
+    Bilevel,
+    Outcome,
+    amended_gradient,
+    evaluate,
+    first_order_gradient,
+    hessian_vector_product,
+    unrolled_gradient,
+)
 from zarts.errors import DivergedError, Interrupted
 from zarts.updates import GradientUpdate, ZeroOrderUpdate
+from zarts.updates.gradient import amended, first_order, unrolled
 from zarts.zo import OPTIMIZERS
 
 ETA, RHO = 0.1, 0.3
@@ -118,12 +128,33 @@ def test_a_loss_that_does_not_depend_on_alpha_has_no_gradient():
     assert torch.equal(toy.model.omega.detach(), toy.omega)
 
 
-@pytest.mark.parametrize("hessian", [None, "central", "exact"])
-def test_a_gradient_update_that_diverges_leaves_alpha(hessian):
+def test_amended_gradient_has_the_hessian_in_the_place_of_its_inverse():
+    """L_train = (omega - A alpha)^T D (omega - A alpha) / 2: H is D, and d^2 L_train / d alpha d omega is -A^T D."""
+    toy = Quadratic()
+    diagonal, val_loss = torch.linspace(0.5, 3, 6).double(), toy.problem.forward
+
+    def forward(alpha, batch):
+        if batch is VAL:
+            return val_loss(alpha, batch)
+        return Outcome((diagonal * (toy.model.omega - toy.a @ alpha).square()).sum() / 2, torch.tensor(0))
+
+    toy.problem.forward = forward
+    alpha = torch.arange(4, dtype=torch.float64)
+    v = toy.omega - toy.b
+    for strength in (0.1, 0.7):
+        value, gradient = amended_gradient(toy.problem, alpha, TRAIN, [VAL], strength=strength)
+        assert value == pytest.approx(val_loss(alpha, VAL).loss.item())
+        expected = RHO * alpha + strength * toy.a.T @ (diagonal.square() * v)
+        torch.testing.assert_close(gradient, expected, rtol=1e-8, atol=1e-8)
+    assert torch.equal(toy.model.omega.detach(), toy.omega)
+
+
+@pytest.mark.parametrize("rule", [first_order, unrolled, partial(unrolled, hessian="exact"), amended])
+def test_a_gradient_update_that_diverges_leaves_alpha(rule):
     toy = Quadratic()
     alpha = torch.arange(4, dtype=torch.float64)
     toy.problem.forward = lambda a, batch: Outcome((toy.model.omega.sum() * a.sum()) * float("nan"), torch.tensor(0))
-    update = GradientUpdate(alpha, lr=0.1, weight_decay=0.0, betas=(0.5, 0.999), hessian=hessian)
+    update = GradientUpdate(alpha, lr=0.1, weight_decay=0.0, betas=(0.5, 0.999), rule=rule)
     with pytest.raises(DivergedError, match=r"gradient in alpha is not finite \(validation loss nan\)"):
         update.step(toy.problem, [TRAIN], [VAL])
     assert torch.equal(update.alpha, alpha)
@@ -358,3 +389,19 @@ def test_the_weights_step_refuses_a_gradient_that_is_not_finite():
     with pytest.raises(DivergedError, match="norm of the gradient is nan: take a smaller --learning-rate"):
         problem.weight_step(torch.zeros(4), batches[0])
     assert_same(before, weights(problem))
+
+
+def test_recalibration_moves_running_statistics_and_nothing_else():
+    """Two batches of mean 4 move a running mean of 0 to 4 (1 - 0.9^2); a candidate is then judged by it."""
+    model = nn.BatchNorm1d(1, affine=False)
+    inputs = torch.tensor([[3.0], [5.0]])
+
+    def forward(alpha, batch):
+        return Outcome(model(batch[0]).mean(), torch.tensor(0))
+
+    problem = Bilevel(model, torch.optim.SGD([nn.Parameter(torch.zeros(1))], lr=0.1), forward)
+    batch, points = (inputs, torch.zeros(2)), torch.zeros(2, 1)
+    losses = evaluate(problem, points, [], [batch], recalibration=[batch, batch], batch_norm="eval")
+    mean, variance = 4 * (1 - 0.9**2), 0.9**2 + 2 * (1 - 0.9**2)
+    torch.testing.assert_close(losses, torch.full((2,), (4 - mean) / (variance + model.eps) ** 0.5))
+    assert model.running_mean.item() == 0

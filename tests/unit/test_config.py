@@ -108,6 +108,10 @@ def test_a_file_that_is_not_there(tmp_path):
         ({"batch_norm": "none"}, r"batch_norm = 'none'"),
         ({"flip": "perhaps"}, r"flip = 'perhaps' \(options\): should be a valid boolean"),
         ({"warmup_epochs": 50}, r"warmup_epochs = 50 leaves no epoch of 50 in which alpha moves: take .* below 50"),
+        (
+            {"method": "spos", "select_batch_norm": "train"},
+            r"select_recalibration = 20 is of running statistics.*: take --select-batch-norm eval, or leave it out",
+        ),
         ({"method": "darts", "sigma": 0.1}, r"sigma \(options\) is not used by method 'darts': leave it out, .* mgs"),
         ({"method": "zarts-gld", "samples": 4}, r"samples \(options\) is not used by method 'zarts-gld'"),
         ({"method": "zarts-rs", "tau": 1.0}, r"tau \(options\) is not used by method 'zarts-rs'"),

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from zarts.nets import SuperNet
-from zarts.relax import RELAXATIONS, Moment, gumbel, noisy, sample_cell, softmax, uniform
+from zarts.relax import RELAXATIONS, Moment, adversarial, gumbel, noisy, perturbed, sample_cell, softmax, uniform
 from zarts.relax.gumbel import gumbel_noise
 from zarts.spaces import SPACES, get_space
 
@@ -28,7 +28,7 @@ def test_shapes_seeds_and_random_state(name, space):
     assert torch.equal(torch.get_rng_state(), before)
     assert {kind: tuple(w.shape) for kind, w in first.items()} == space.shapes
     assert torch.equal(space.flatten(first), space.flatten(again))
-    assert torch.equal(space.flatten(first), space.flatten(other)) == (name in ("softmax", "cell"))
+    assert torch.equal(space.flatten(first), space.flatten(other)) == (name in ("softmax", "cell", "adversarial"))
     assert all(w.isfinite().all() and (w >= 0).all() for w in first.values())
 
 
@@ -116,3 +116,41 @@ def test_sampled_cells_are_uniform_for_alpha_0():
     expected = torch.tensor([2 / target / 7 for target, _ in space.edges])
     torch.testing.assert_close(shares(drawn)[:, 1:], expected[:, None].expand(-1, 7), atol=0.04, rtol=0)
     assert shares(drawn)[:, 0].sum() == 0
+
+
+@pytest.mark.parametrize("name", ["perturbed", "adversarial"])
+def test_a_box_of_radius_0_is_the_mixture(name):
+    space = get_space("s3")
+    alpha = space.split(random_alpha(space))
+    weights = RELAXATIONS[name](alpha, moment(space, 0.7), perturbation_start=0.0, perturbation=0.0)
+    torch.testing.assert_close(dict(weights), softmax(alpha))
+
+
+def test_draws_fill_a_box_that_grows():
+    """Uniform in the box: of standard deviation radius / sqrt(3) before a row's sum is 1 again."""
+    space = get_space("nasbench201")
+    alpha = space.split(torch.zeros(space.dimension))
+    for progress, radius in ((0.0, 0.03), (1.0, 0.06)):
+        at = moment(space, progress)
+        draws = torch.stack([perturbed(alpha, at, perturbation=0.06)["normal"] for _ in range(3000)])
+        centred = (1 - 1 / 5) ** 0.5 * radius / 3**0.5  # the mean of five draws is taken away, to first order
+        torch.testing.assert_close(draws.mean(0), torch.full((6, 5), 0.2), atol=4e-3, rtol=0)
+        torch.testing.assert_close(draws.std(0), torch.full((6, 5), centred), atol=0, rtol=0.06)
+        torch.testing.assert_close(draws.sum(-1), torch.ones(3000, 6))
+
+
+def test_ascent_finds_the_worst_corner_of_the_box():
+    """On a loss that is linear in the weights: the largest it can be with every row in the box and of sum 1."""
+    space = get_space("nasbench201")
+    alpha = space.split(torch.zeros(space.dimension))
+    slope = torch.tensor([3.0, -1.0, -1.0, -0.5, -0.5]).expand(6, 5)
+
+    def linear(weights):
+        return float((weights["normal"] * slope).sum()), {"normal": slope}
+
+    at = moment(space)._replace(slope=linear)
+    worst = adversarial(alpha, at, perturbation_start=0.1)["normal"]
+    corner = torch.tensor([0.3, 0.1, 0.1, 0.1, 0.1])
+    torch.testing.assert_close(worst, (corner / corner.sum()).expand(6, 5))
+    flat = adversarial(alpha, moment(space), perturbation_start=0.1)
+    assert torch.equal(flat["normal"], torch.full((6, 5), 0.2)), "nothing is worse: the mixture stays"

@@ -4,7 +4,8 @@ import pytest
 import torch
 
 from zarts.relax import softmax
-from zarts.select import SELECTIONS, Trained, best_of, perturbation
+from zarts.select import SELECTIONS, Trained, best_of, evolution, perturbation
+from zarts.select.evolution import cross
 from zarts.select.perturbation import best_connected
 from zarts.spaces import Choice, get_space
 
@@ -23,7 +24,8 @@ def test_a_cell_of_the_space_and_the_same_for_the_same_seed(name, space):
     def judge(points):
         return points @ torch.linspace(0, 1, points.shape[1])
 
-    first, again = (SELECTIONS[name](trained(space, judge)).genotype for _ in range(2))
+    few = {"select_generations": 2, "select_samples": 9} if name == "evolution" else {}
+    first, again = (SELECTIONS[name](trained(space, judge), **few).genotype for _ in range(2))
     get_space(space).check(first)
     assert first == again
 
@@ -136,3 +138,51 @@ def test_a_removal_that_leaves_no_finite_loss_hurts_most():
 
     cell = perturbation(trained("nasbench201", judge)).genotype.cells["normal"]
     assert cell[0] == (Choice("nor_conv_3x3", 0),)
+
+
+def test_evolution_judges_each_cell_once_and_beats_as_many_random_ones():
+    space = get_space("nasbench201")
+    worth = torch.rand(space.dimension, generator=torch.Generator().manual_seed(3))
+    judged = []
+
+    def judge(points):
+        judged.extend(points)
+        return additive(worth)(points)
+
+    found = evolution(trained("nasbench201", judge), select_samples=20, select_generations=9, select_parents=5)
+    assert found.info["judged"] == len(judged) == 200
+    assert len({point.numpy().tobytes() for point in judged}) == 200
+    generations = found.info["best_of_generation"]
+    assert generations == sorted(generations, reverse=True)
+    losses = additive(worth)(torch.stack(judged))
+    assert torch.equal(judged[int(losses.argmin())], space.flatten(space.one_hot(found.genotype)))
+    by_chance = best_of(trained("nasbench201", additive(worth)), select_samples=200).info["scores"]
+    assert generations[-1] < min(by_chance) - 0.1
+
+
+def test_random_cells_make_up_for_children_that_were_there_before():
+    """Without mutation a single parent has no other children than itself."""
+    found = evolution(
+        trained("s2", lambda points: points.sum(1)),
+        select_samples=4,
+        select_generations=3,
+        select_parents=1,
+        select_mutation=0.0,
+    )
+    assert found.info["judged"] == 16
+
+
+def test_a_crossing_has_nodes_of_both():
+    space, generator = get_space("darts"), torch.Generator().manual_seed(0)
+    a, b = space.random(generator), space.random(generator)
+    assert cross(a, b, 0.0, generator) == a
+    assert cross(a, b, 1.0, generator) == b
+    taken = 0
+    for _ in range(500):
+        child = cross(a, b, 0.25, generator)
+        space.check(child)
+        for kind, nodes in child.cells.items():
+            for own, theirs, node in zip(a.cells[kind], b.cells[kind], nodes, strict=True):
+                assert node in (own, theirs)
+                taken += node == theirs
+    assert taken / (500 * 8) == pytest.approx(0.25, abs=0.03)

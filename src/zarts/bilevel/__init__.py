@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from zarts.bilevel.candidates import evaluate
-from zarts.bilevel.gradients import first_order_gradient, hessian_vector_product, unrolled_gradient
+from zarts.bilevel.gradients import amended_gradient, first_order_gradient, hessian_vector_product, unrolled_gradient
 from zarts.bilevel.problem import Batch, Bilevel, Outcome
 from zarts.bilevel.snapshot import Snapshot
 
@@ -12,6 +12,7 @@ __all__ = [
     "Bilevel",
     "Outcome",
     "Snapshot",
+    "amended_gradient",
     "evaluate",
     "first_order_gradient",
     "hessian_vector_product",

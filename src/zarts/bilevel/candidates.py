@@ -21,6 +21,7 @@ def evaluate(
     train_batches: Sequence[Batch],
     val_batches: Sequence[Batch],
     *,
+    recalibration: Sequence[Batch] = (),
     learning_rate: float | None = None,
     momentum: float | None = None,
     batch_norm: Literal["train", "eval"] = "train",
@@ -40,6 +41,8 @@ def evaluate(
         points: the candidates.
         train_batches: M batches of the training half; empty for the first order, omega_0 = omega.
         val_batches: batches of the validation half.
+        recalibration: batches that a candidate sees after its steps without learning from them: each takes its part
+            (of torch's 0.1) in the running statistics, of which those of 20 batches make up 88 %.
         learning_rate: of the M steps; None: the current one.
         momentum: of the M steps; None: the current one. The momentum of the weights is copied either way.
         batch_norm: statistics under which a candidate is judged: those of the batch (`train`, as in the
@@ -62,7 +65,7 @@ def evaluate(
         for i in snapshot.afresh(problem.ranks.share(len(points))):
             for group in problem.optimizer.param_groups:
                 group.update(overrides)
-            losses[i] = _loss(problem, points[i], train_batches, val_batches, batch_norm, judge)
+            losses[i] = _loss(problem, points[i], train_batches, recalibration, val_batches, batch_norm, judge)
     return problem.ranks.sum(losses)
 
 
@@ -70,6 +73,7 @@ def _loss(
     problem: Bilevel,
     point: Tensor,
     train_batches: Sequence[Batch],
+    recalibration: Sequence[Batch],
     val_batches: Sequence[Batch],
     batch_norm: str,
     judge: str,
@@ -80,7 +84,11 @@ def _loss(
             problem.weight_step(point, batch)
     except DivergedError:
         return point.new_tensor(float("nan"))
-    problem.check()
-    problem.set_mode(training=batch_norm == "train")
     with torch.no_grad():
+        problem.set_mode(training=True)
+        for batch in recalibration:
+            problem.check()
+            problem.forward(point, batch)
+        problem.check()
+        problem.set_mode(training=batch_norm == "train")
         return (problem.mean_loss if judge == "loss" else problem.mean_error)(point, val_batches)

@@ -1,8 +1,8 @@
-"""Gradients of the validation loss in alpha: first order, and through one unrolled weight step."""
+"""Gradients of the validation loss in alpha: first order, through one unrolled weight step, and amended."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Literal
 
@@ -12,33 +12,42 @@ from torch import Tensor, nn
 
 from zarts.bilevel.problem import Batch, Bilevel
 
-__all__ = ["first_order_gradient", "hessian_vector_product", "unrolled_gradient"]
+__all__ = ["amended_gradient", "first_order_gradient", "hessian_vector_product", "unrolled_gradient"]
 
 _RADIUS = 1e-2
 """epsilon' of eq. 1: length of the finite difference of the weights (DARTS' released code has the same)."""
 
 
 def first_order_gradient(
-    problem: Bilevel, alpha: Float[Tensor, " d"], val_batches: Sequence[Batch]
+    problem: Bilevel,
+    alpha: Float[Tensor, " d"],
+    batches: Sequence[Batch],
+    *,
+    batch_norm: Literal["train", "eval"] = "train",
 ) -> tuple[float, Float[Tensor, " d"]]:
-    """The validation loss under the present weights, and its gradient in alpha.
+    """The loss under the present weights, and its gradient in alpha; everything else is left as it is.
 
-    Batch norm uses the statistics of the batch, and its running ones are left untouched. Each batch sees the same
-    random numbers, so that the ranks of `problem.ranks` can share the batches; the mean is the same for any number
-    of ranks.
+    Each batch sees the same random numbers, so that the ranks of `problem.ranks` can share the batches; the mean is
+    the same for any number of ranks.
+
+    Args:
+        problem: the weights.
+        alpha: the architecture, or whatever the points of `problem` are.
+        batches: usually of the validation half.
+        batch_norm: statistics of the batch (`train`) or running ones (`eval`).
 
     Raises:
         RuntimeError: the loss does not depend on alpha (torch's own); a loss that is not finite raises nothing.
         Interrupted: `problem.check` asks to stop, on this or another rank.
         RankError: another rank is gone.
     """
-    rows = alpha.new_zeros(len(val_batches), 1 + len(alpha))  # a batch's loss, and its gradient
+    rows = alpha.new_zeros(len(batches), 1 + len(alpha))  # a batch's loss, and its gradient
     with problem.preserved() as snapshot, problem.ranks.together(), _frozen(problem.model):
-        for i in snapshot.afresh(problem.ranks.share(len(val_batches))):
+        for i in snapshot.afresh(problem.ranks.share(len(batches))):
             problem.check()
-            problem.set_mode(training=True)
+            problem.set_mode(training=batch_norm == "train")
             leaf = alpha.detach().requires_grad_()
-            loss = problem.forward(leaf, val_batches[i]).loss
+            loss = problem.forward(leaf, batches[i]).loss
             rows[i, 0] = loss.detach()
             (rows[i, 1:],) = torch.autograd.grad(loss, leaf)
     mean = problem.ranks.sum(rows).mean(0)
@@ -92,11 +101,10 @@ def unrolled_gradient(
             _unroll(problem, alpha, train_batch, weights)
             leaf = alpha.detach().requires_grad_()
             loss = problem.mean_loss(leaf, val_batches)
-            direct, *v = torch.autograd.grad(loss, [leaf, *weights], allow_unused=True)
+            direct, *v = torch.autograd.grad(loss, [leaf, *weights], materialize_grads=True)
         snapshot.restore()
         problem.set_mode(training=True)
-        vector = [torch.zeros_like(w) if part is None else part for w, part in zip(weights, v, strict=True)]
-        product = hessian_vector_product(problem, alpha, train_batch, vector, hessian)
+        product = hessian_vector_product(problem, alpha, train_batch, v, hessian)
     return loss.item(), direct - eta * product
 
 
@@ -135,16 +143,64 @@ def hessian_vector_product(
         gradients = torch.autograd.grad(loss, weights, create_graph=True, allow_unused=True)
         inner = [(g * v).sum() for g, v in zip(gradients, vector, strict=True) if g is not None]
         return torch.autograd.grad(torch.stack(inner).sum(), leaf)[0]
-    norm = torch.linalg.vector_norm(torch.stack([torch.linalg.vector_norm(v) for v in vector]))
-    if norm == 0:
-        return torch.zeros_like(alpha)
-    epsilon = _RADIUS / float(norm)
-    sides: list[Tensor] = []
+
+    def in_alpha() -> list[Tensor]:
+        return list(torch.autograd.grad(problem.forward(leaf, batch).loss, [leaf]))
+
+    return _difference(problem, weights, vector, in_alpha)[0]  # (eq. 1)
+
+
+def _difference(
+    problem: Bilevel, weights: Sequence[Tensor], vector: Sequence[Tensor], gradient: Callable[[], list[Tensor]]
+) -> list[Tensor]:
+    """How `gradient` changes with the weights along `vector`: [g(omega + e v) - g(omega - e v)] / (2 e)."""
+    norm = float(torch.linalg.vector_norm(torch.stack([torch.linalg.vector_norm(v) for v in vector])))
+    epsilon = _RADIUS / norm if norm > 0 else 1.0
+    sides: list[list[Tensor]] = []
     for sign in (1.0, -1.0):
         with problem.preserved():
             with torch.no_grad():
                 for weight, v in zip(weights, vector, strict=True):
                     weight.add_(v, alpha=sign * epsilon)
-            (gradient,) = torch.autograd.grad(problem.forward(leaf, batch).loss, leaf)
-            sides.append(gradient)
-    return (sides[0] - sides[1]) / (2 * epsilon)  # (eq. 1)
+            sides.append(gradient())
+    return [(plus - minus) / (2 * epsilon) for plus, minus in zip(*sides, strict=True)]
+
+
+def amended_gradient(
+    problem: Bilevel,
+    alpha: Float[Tensor, " d"],
+    train_batch: Batch,
+    val_batches: Sequence[Batch],
+    *,
+    strength: float = 0.1,
+) -> tuple[float, Float[Tensor, " d"]]:
+    """The validation loss and its gradient in alpha with the amending term, at the present weights.
+
+    grad_alpha L_val - eta (d^2 L_train / d alpha d omega) H v, with v = grad_omega L_val and H the Hessian of L_train
+    in omega: the implicit gradient with H in the place of the inverse of H, so that both have an acute angle where
+    H is positive definite. Both products are central differences.
+
+    Args:
+        problem: the weights.
+        alpha: the architecture.
+        train_batch: batch of both derivatives of the training loss.
+        val_batches: batches of the validation half.
+        strength: eta.
+
+    Source: Bi et al., Amended-DARTS (2019), section 3.3.
+    """
+    with problem.preserved():
+        problem.set_mode(training=True)
+        weights = [p for p in problem.model.parameters() if p.requires_grad]
+        with torch.enable_grad():
+            leaf = alpha.detach().requires_grad_()
+            loss = problem.mean_loss(leaf, val_batches)
+            direct, *v = torch.autograd.grad(loss, [leaf, *weights], materialize_grads=True)
+
+            def in_weights() -> list[Tensor]:
+                train_loss = problem.forward(leaf.detach(), train_batch).loss
+                return list(torch.autograd.grad(train_loss, weights, materialize_grads=True))
+
+            curved = _difference(problem, weights, v, in_weights)
+            product = hessian_vector_product(problem, alpha, train_batch, curved)
+    return loss.item(), direct - strength * product

@@ -137,6 +137,11 @@ def resolve_search(*layers: Layer) -> SearchSettings:
             "compile = True: compiled networks have no second derivatives, which hessian = exact needs: "
             "take --hessian central, or leave --compile out"
         )
+    if settings.select_recalibration and settings.select_batch_norm == "train":
+        raise SettingsError(
+            f"select_recalibration = {settings.select_recalibration} is of running statistics, which "
+            "select_batch_norm = train does not look at: take --select-batch-norm eval, or leave it out"
+        )
     for key in layers[-1].values if layers else ():
         if key in _CONDITIONS and not _CONDITIONS[key][1](settings):
             raise SettingsError(f"{key} ({layers[-1].where}) is used with {_CONDITIONS[key][0]} only: leave it out")

@@ -27,7 +27,7 @@ class SearchSettings(CommonSettings):
     method: str = setting("zarts-mgs", "a row of `zarts list methods`", panel="Search")
     update: str = setting(
         "mgs",
-        "who moves alpha, instead of the method's own: mgs, rs, gld, gradient, unrolled, reinforce or none",
+        "who moves alpha, instead of the method's own: mgs, rs, gld, gradient, unrolled, amended, reinforce or none",
         panel="Search",
     )
     relaxation: str = setting(
@@ -37,12 +37,13 @@ class SearchSettings(CommonSettings):
     )
     weight_relaxation: str = setting(
         "same",
-        "relaxation at which weights train, instead of the method's own: same, softmax, noisy, gumbel or uniform",
+        "relaxation at which weights train, instead of the method's own: same, softmax, noisy, perturbed, adversarial, "
+        "gumbel or uniform",
         panel="Search",
     )
     select: str = setting(
         "argmax",
-        "from the trained supernet to a cell, instead of the method's own: argmax, perturbation or best-of",
+        "from the trained supernet to a cell, instead of the method's own: argmax, perturbation, best-of or evolution",
         panel="Search",
     )
     cells: int = setting(
@@ -192,6 +193,9 @@ class SearchSettings(CommonSettings):
     )
     alpha_beta1: float = setting(0.5, "first moment of alpha's Adam", panel="Architecture", used_by=ADAM, ge=0, lt=1)
     alpha_beta2: float = setting(0.999, "second moment of alpha's Adam", panel="Architecture", used_by=ADAM, ge=0, lt=1)
+    amending: float = setting(
+        0.1, "eta: factor of the amending term of the gradient", panel="Architecture", used_by=("amended",), gt=0
+    )
     hessian: Literal["central", "exact"] = setting(
         "central",
         "product of the second order: central difference (eq. 1) or exact",
@@ -206,6 +210,22 @@ class SearchSettings(CommonSettings):
     )
     weight_noise: float = setting(
         1.0, "standard deviation of alpha's noise where weights train", panel="Architecture", used_by=("noisy",), gt=0
+    )
+    perturbation_start: float = setting(
+        0.03,
+        "radius of the box around the operation weights where weights train, in the first epoch",
+        panel="Architecture",
+        used_by=("perturbed", "adversarial"),
+        ge=0,
+        le=1,
+    )
+    perturbation: float = setting(
+        0.3,
+        "the same in the last epoch",
+        panel="Architecture",
+        used_by=("perturbed", "adversarial"),
+        ge=0,
+        le=1,
     )
     temperature: float = setting(
         10.0, "tau of the Gumbel draws in the first epoch", panel="Architecture", used_by=("gumbel",), gt=0
@@ -227,8 +247,33 @@ class SearchSettings(CommonSettings):
     select_batch_norm: Literal["train", "eval"] = setting(
         "eval", "statistics while they are judged: see batch_norm", panel="Selection", used_by=JUDGING
     )
+    select_recalibration: int = setting(
+        0,
+        "training batches whose statistics take the place of the running ones before each is judged",
+        panel="Selection",
+        used_by=JUDGING,
+        ge=0,
+    )
     select_samples: int = setting(
-        100, "K: cells that are drawn, of which the best is kept", panel="Selection", used_by=("best-of",), ge=1
+        100,
+        "K: cells that are drawn, of which the best is kept; of evolution: cells a generation (SPOS: 50)",
+        panel="Selection",
+        used_by=("best-of", "evolution"),
+        ge=1,
+    )
+    select_generations: int = setting(
+        20, "generations of evolution after the first", panel="Selection", used_by=("evolution",), ge=0
+    )
+    select_parents: int = setting(
+        10, "best cells that have children in evolution", panel="Selection", used_by=("evolution",), ge=1
+    )
+    select_mutation: float = setting(
+        0.1,
+        "probability that a node is drawn anew in a mutation",
+        panel="Selection",
+        used_by=("evolution",),
+        ge=0,
+        le=1,
     )
     select_order: Literal["one-pass", "progressive"] = setting(
         "one-pass",

@@ -81,5 +81,13 @@ class Choice:
 
     def _judge(self, points: Tensor) -> Tensor:
         points, batches, settings = points.to(self._update.alpha), list(self._images()), self._settings
-        batch_norm, judge = settings.select_batch_norm, settings.select_judge
-        return evaluate(self._network, points, (), batches, batch_norm=batch_norm, judge=judge)
+        first = settings.epochs * len(self._train)
+        return evaluate(
+            self._network,
+            points,
+            (),
+            batches,
+            recalibration=[self._train[first + i] for i in range(settings.select_recalibration)],
+            batch_norm=settings.select_batch_norm,
+            judge=settings.select_judge,
+        )

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from typing_extensions import override
 
-from zarts.bilevel import Batch, Bilevel, Outcome
+from zarts.bilevel import Batch, Bilevel, Outcome, first_order_gradient
 from zarts.config import UNTIED, SearchSettings, dump, keywords
 from zarts.engine.choice import Choice
 from zarts.engine.device import choose_device, native_kernels, torch_threads
@@ -159,8 +159,17 @@ class _Search(Job):
         logits = self.passes(self.model, images, weights).float()
         return Outcome(F.cross_entropy(logits, labels), (logits.detach().argmax(1) == labels).sum())
 
-    def _relax(self, name: str, alpha: Tensor) -> Matrices:
-        return self.relaxations[name](self.space.split(alpha), Moment(self.space, self.draws, self.progress))
+    def _relax(self, name: str, alpha: Tensor, coming: Batch | None = None) -> Matrices:
+        moment = Moment(self.space, self.draws, self.progress)
+        if coming is not None:
+            moment = moment._replace(slope=partial(self._slope, coming))
+        return self.relaxations[name](self.space.split(alpha), moment)
+
+    def _slope(self, batch: Batch, weights: Matrices) -> tuple[float, Matrices]:
+        """The loss of a batch at operation weights, by running statistics, and its gradient in them."""
+        flat = self.space.flatten(weights)
+        loss, gradient = first_order_gradient(self.network, flat, [batch], batch_norm="eval")
+        return loss, self.space.split(gradient)
 
     def _draw_for(self, purpose: str, place: int) -> None:
         """Let relaxations draw what is a function of the seed, the purpose and the place alone."""
@@ -195,15 +204,15 @@ class _Search(Job):
             self._move_alpha(epoch, step, place)
         self._draw_for("weights", place)
         batch = self.train[place]
-        outcome = self.network.weight_step(self.space.flatten(self._train_at()), batch)
+        outcome = self.network.weight_step(self.space.flatten(self._train_at(batch)), batch)
         return outcome.loss, outcome.correct, len(batch[1])
 
-    def _train_at(self) -> Matrices:
-        """The operation weights that the weights are trained at."""
+    def _train_at(self, batch: Batch) -> Matrices:
+        """The operation weights that the weights are trained at, on this batch."""
         settings = self.settings
         same = settings.weight_relaxation == "same"
         return self._relax(
-            settings.relaxation if same else settings.weight_relaxation, self.update.training_point(self.draws)
+            settings.relaxation if same else settings.weight_relaxation, self.update.training_point(self.draws), batch
         )
 
     def _move_alpha(self, epoch: int, step: int, place: int) -> None:

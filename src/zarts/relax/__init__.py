@@ -13,9 +13,22 @@ from zarts.relax.cells import sample_cell, uniform
 from zarts.relax.gumbel import gumbel
 from zarts.relax.moment import Moment
 from zarts.relax.noisy import noisy
+from zarts.relax.perturbed import adversarial, perturbed
 from zarts.relax.softmax import softmax
 
-__all__ = ["RELAXATIONS", "Matrices", "Moment", "Relaxation", "gumbel", "noisy", "sample_cell", "softmax", "uniform"]
+__all__ = [
+    "RELAXATIONS",
+    "Matrices",
+    "Moment",
+    "Relaxation",
+    "adversarial",
+    "gumbel",
+    "noisy",
+    "perturbed",
+    "sample_cell",
+    "softmax",
+    "uniform",
+]
 
 Matrices = Mapping[str, Tensor]
 """Cell type to a matrix `(edges, ops)`."""
@@ -27,5 +40,7 @@ RELAXATIONS: dict[str, Callable[..., Matrices]] = {
     "gumbel": gumbel,
     "uniform": uniform,
     "noisy": noisy,
+    "perturbed": perturbed,
+    "adversarial": adversarial,
     "cell": lambda alpha, moment: alpha,
 }

@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from typing import NamedTuple
 
 import torch
+from torch import Tensor
 
 from zarts.spaces import Space
 
 __all__ = ["Moment"]
+
+
+def _flat(weights: Mapping[str, Tensor]) -> tuple[float, Mapping[str, Tensor]]:
+    return 0.0, {kind: torch.zeros_like(matrix) for kind, matrix in weights.items()}
 
 
 class Moment(NamedTuple):
@@ -18,8 +24,11 @@ class Moment(NamedTuple):
         space: the space that alpha belongs to.
         generator: what it draws from, on the CPU, so that every device draws the same.
         progress: part of the search's epochs that are done: 0 in the first one, 1 in the last one.
+        slope: operation weights to the loss of the coming training batch, by running statistics, and its gradient in
+            them; where no weights are about to be trained, everything has the same loss.
     """
 
     space: Space
     generator: torch.Generator
     progress: float
+    slope: Callable[[Mapping[str, Tensor]], tuple[float, Mapping[str, Tensor]]] = _flat

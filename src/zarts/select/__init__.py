@@ -8,10 +8,11 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from zarts.select.best_of import best_of
+from zarts.select.evolution import evolution
 from zarts.select.perturbation import perturbation
 from zarts.select.trained import Selected, Trained
 
-__all__ = ["SELECTIONS", "Selected", "Trained", "argmax", "best_of", "perturbation", "random"]
+__all__ = ["SELECTIONS", "Selected", "Trained", "argmax", "best_of", "evolution", "perturbation", "random"]
 
 
 def argmax(trained: Trained) -> Selected:
@@ -28,5 +29,6 @@ SELECTIONS: dict[str, Callable[..., Selected]] = {
     "argmax": argmax,
     "random": random,
     "best-of": best_of,
+    "evolution": evolution,
     "perturbation": perturbation,
 }

@@ -13,7 +13,7 @@ from zarts.seeds import keyed_generator
 from zarts.spaces import get_space
 from zarts.updates.base import AlphaUpdate
 from zarts.updates.fixed import FixedAlpha
-from zarts.updates.gradient import GradientUpdate
+from zarts.updates.gradient import GradientUpdate, amended, first_order, unrolled
 from zarts.updates.reinforce import ReinforceUpdate
 from zarts.updates.zero_order import ZeroOrderUpdate
 from zarts.zo import OPTIMIZERS, ZeroOrderOptimizer
@@ -52,13 +52,16 @@ def _zero_order(settings: SearchSettings, alpha: Tensor, generator: torch.Genera
     )
 
 
-def _gradient(unrolled: bool, settings: SearchSettings, alpha: Tensor, generator: torch.Generator) -> AlphaUpdate:
+def _gradient(
+    rule: Callable[..., tuple[float, Tensor]], settings: SearchSettings, alpha: Tensor, generator: torch.Generator
+) -> AlphaUpdate:
+    named = keywords(rule, settings)
     return GradientUpdate(
         alpha,
         lr=settings.alpha_lr,
         weight_decay=settings.alpha_weight_decay,
         betas=(settings.alpha_beta1, settings.alpha_beta2),
-        hessian=settings.hessian if unrolled else None,
+        rule=partial(rule, **named) if named else rule,
     )
 
 
@@ -83,8 +86,9 @@ def _fixed(settings: SearchSettings, alpha: Tensor, generator: torch.Generator) 
 
 UPDATES: dict[str, Callable[[SearchSettings, Tensor, torch.Generator], AlphaUpdate]] = {
     **dict.fromkeys(OPTIMIZERS, _zero_order),
-    "gradient": partial(_gradient, False),
-    "unrolled": partial(_gradient, True),
+    "gradient": partial(_gradient, first_order),
+    "unrolled": partial(_gradient, unrolled),
+    "amended": partial(_gradient, amended),
     "reinforce": _reinforce,
     "none": _fixed,
 }

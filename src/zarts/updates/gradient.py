@@ -1,8 +1,8 @@
-"""alpha moved by Adam along a gradient of the validation loss: DARTS, first and second order."""
+"""alpha moved by Adam along a gradient of the validation loss: DARTS, first and second order, and amended."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Literal
 
 import torch
@@ -10,11 +10,45 @@ from jaxtyping import Float
 from torch import Tensor
 from typing_extensions import override
 
-from zarts.bilevel import Batch, Bilevel, first_order_gradient, unrolled_gradient
+from zarts.bilevel import Batch, Bilevel, amended_gradient, first_order_gradient, unrolled_gradient
 from zarts.errors import DivergedError
 from zarts.updates.base import AlphaUpdate
 
-__all__ = ["GradientUpdate"]
+__all__ = ["GradientUpdate", "amended", "first_order", "unrolled"]
+
+Rule = Callable[[Bilevel, Tensor, Sequence[Batch], Sequence[Batch]], tuple[float, Tensor]]
+"""Validation loss and gradient of (problem, alpha, training batches, validation batches)."""
+
+
+def first_order(
+    problem: Bilevel, alpha: Tensor, train_batches: Sequence[Batch], val_batches: Sequence[Batch]
+) -> tuple[float, Tensor]:
+    """`zarts.bilevel.first_order_gradient`, which needs no training batch."""
+    return first_order_gradient(problem, alpha, val_batches)
+
+
+def unrolled(
+    problem: Bilevel,
+    alpha: Tensor,
+    train_batches: Sequence[Batch],
+    val_batches: Sequence[Batch],
+    *,
+    hessian: Literal["central", "exact"] = "central",
+) -> tuple[float, Tensor]:
+    """`zarts.bilevel.unrolled_gradient` on the first training batch."""
+    return unrolled_gradient(problem, alpha, train_batches[0], val_batches, hessian)
+
+
+def amended(
+    problem: Bilevel,
+    alpha: Tensor,
+    train_batches: Sequence[Batch],
+    val_batches: Sequence[Batch],
+    *,
+    amending: float = 0.1,
+) -> tuple[float, Tensor]:
+    """`zarts.bilevel.amended_gradient` on the first training batch."""
+    return amended_gradient(problem, alpha, train_batches[0], val_batches, strength=amending)
 
 
 class GradientUpdate(AlphaUpdate):
@@ -25,7 +59,7 @@ class GradientUpdate(AlphaUpdate):
         lr: Adam's rate.
         weight_decay: of alpha.
         betas: Adam's moments.
-        hessian: None for the first order; else how the second order's product is had.
+        rule: how the gradient is had.
 
     Source: DARTS (ICLR 2019), eq. 5 to 8; Adam and its numbers: its section 3.1 and released code.
     """
@@ -37,11 +71,11 @@ class GradientUpdate(AlphaUpdate):
         lr: float,
         weight_decay: float,
         betas: tuple[float, float],
-        hessian: Literal["central", "exact"] | None = None,
+        rule: Rule = first_order,
     ) -> None:
         self._alpha = torch.nn.Parameter(alpha.clone())
         self._adam = torch.optim.Adam([self._alpha], lr=lr, betas=betas, weight_decay=weight_decay)
-        self._hessian = hessian
+        self._rule = rule
 
     @property
     @override
@@ -51,7 +85,7 @@ class GradientUpdate(AlphaUpdate):
     @property
     @override
     def train_batches(self) -> int:
-        return 0 if self._hessian is None else 1
+        return 0 if self._rule is first_order else 1
 
     @override
     def step(self, problem: Bilevel, train_batches: Sequence[Batch], val_batches: Sequence[Batch]) -> dict[str, Any]:
@@ -60,10 +94,7 @@ class GradientUpdate(AlphaUpdate):
         Raises:
             DivergedError: the gradient is not finite; alpha stays where it is.
         """
-        if self._hessian is None:
-            loss, gradient = first_order_gradient(problem, self.alpha, val_batches)
-        else:
-            loss, gradient = unrolled_gradient(problem, self.alpha, train_batches[0], val_batches, self._hessian)
+        loss, gradient = self._rule(problem, self.alpha, train_batches, val_batches)
         if not gradient.isfinite().all():
             raise DivergedError(
                 f"the gradient in alpha is not finite (validation loss {loss}): take a smaller learning rate"

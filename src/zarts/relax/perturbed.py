@@ -1,0 +1,89 @@
+"""The mixture within a box around softmax(alpha), drawn or worst: SDARTS."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from zarts.relax.moment import Moment
+from zarts.relax.softmax import softmax
+
+__all__ = ["adversarial", "perturbed"]
+
+_ASCENT_STEPS = 7
+"""Steps of projected gradient ascent, each of 2 / 7 of the radius (SDARTS' released code)."""
+
+
+def perturbed(
+    alpha: Mapping[str, Float[Tensor, "_ _"]],
+    moment: Moment,
+    *,
+    perturbation_start: float = 0.03,
+    perturbation: float = 0.3,
+) -> dict[str, Float[Tensor, "_ _"]]:
+    """softmax(alpha) + epsilon with epsilon uniform in a box, cut to [0, 1], each edge's sum 1 again: SDARTS-RS.
+
+    Args:
+        alpha: cell type to a matrix `(edges, ops)`.
+        moment: epsilon is drawn from its generator; the box grows linearly with its progress.
+        perturbation_start: radius of the box in the first epoch.
+        perturbation: radius in the last one.
+
+    Source: Chen and Hsieh, SDARTS (ICML 2020), eq. 5; radii: its released code.
+    """
+    radius = _radius(moment, perturbation_start, perturbation)
+    return _mixtures({kind: _drawn(centre, radius, moment) for kind, centre in softmax(alpha).items()})
+
+
+def adversarial(
+    alpha: Mapping[str, Float[Tensor, "_ _"]],
+    moment: Moment,
+    *,
+    perturbation_start: float = 0.03,
+    perturbation: float = 0.3,
+) -> dict[str, Float[Tensor, "_ _"]]:
+    """The mixture in that box under which the coming training batch has the largest loss: SDARTS-ADV.
+
+    It is sought by projected gradient ascent with the signs of the gradient, from a drawn start; where the loss is not
+    larger than at softmax(alpha), that stays.
+
+    Args:
+        alpha: cell type to a matrix `(edges, ops)`.
+        moment: knows the loss of the coming batch.
+        perturbation_start: radius of the box in the first epoch.
+        perturbation: radius in the last one.
+
+    Source: Chen and Hsieh, SDARTS (ICML 2020), eq. 6; steps and radii: its released code.
+    Differs: rows get their sum of 1 where the network sees them, not within the ascent, which would pull operations
+        back that it has just moved.
+    """
+    centre, radius = softmax(alpha), _radius(moment, perturbation_start, perturbation)
+    point = {kind: _drawn(matrix, radius, moment) for kind, matrix in centre.items()}
+    for _ in range(_ASCENT_STEPS):
+        _, slope = moment.slope(_mixtures(point))
+        moved = {kind: point[kind] + 2 * radius / _ASCENT_STEPS * slope[kind].sign() for kind in point}
+        point = {kind: _within(moved[kind], centre[kind], radius) for kind in point}
+    worst = _mixtures(point)
+    return worst if moment.slope(worst)[0] > moment.slope(centre)[0] else centre
+
+
+def _radius(moment: Moment, start: float, end: float) -> float:
+    return start + (end - start) * moment.progress
+
+
+def _drawn(centre: Tensor, radius: float, moment: Moment) -> Tensor:
+    draws = torch.rand(centre.shape, generator=moment.generator, dtype=centre.dtype)
+    return centre + radius * (2 * draws - 1).to(centre)
+
+
+def _within(point: Tensor, centre: Tensor, radius: float) -> Tensor:
+    return point.clamp(centre - radius, centre + radius)
+
+
+def _mixtures(weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Cut to [0, 1], and each row by its sum."""
+    cut = {kind: matrix.clamp(0, 1) for kind, matrix in weights.items()}
+    return {kind: matrix / matrix.sum(-1, keepdim=True) for kind, matrix in cut.items()}
