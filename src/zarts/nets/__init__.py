@@ -1,6 +1,7 @@
 """Networks, as plain modules: operations, the supernet of a search, the discrete network of a genotype."""
 
 from zarts.nets.build import SUPERNETS, build_supernet
+from zarts.nets.costs import Cost, count_costs
 from zarts.nets.count import count_mult_adds, count_parameters
 from zarts.nets.nasbench201 import create_nasbench201
 from zarts.nets.nasbench201_supernet import NasBench201SuperNet
@@ -15,12 +16,14 @@ __all__ = [
     "OPERATIONS",
     "STEMS",
     "SUPERNETS",
+    "Cost",
     "NasBench201SuperNet",
     "Network",
     "SuperNet",
     "build_operation",
     "build_supernet",
     "cell_channels",
+    "count_costs",
     "count_mult_adds",
     "count_parameters",
     "create_model",
