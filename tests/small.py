@@ -68,8 +68,10 @@ ZARTS = [str(Path(sys.executable).parent / "zarts")]
 def small(method: str, **other: object) -> dict:
     """The settings of `SMALL` and `SELECTION` that the method uses, and `other`."""
     axes = {axis: value for axis, value in other.items() if axis in AXES}
-    names = members(search_settings({"method": method, **axes}))
-    return {"method": method, **{k: v for k, v in {**SMALL, **SELECTION}.items() if used(k, names)}, **other}
+    defaults = search_settings({"method": method, **axes})
+    names, idle = members(defaults), {"select_recalibration"} if defaults.select_batch_norm == "train" else set()
+    given = {k: v for k, v in {**SMALL, **SELECTION}.items() if used(k, names) and k not in idle}
+    return {"method": method, **given, **other}
 
 
 def options(settings: dict) -> list[str]:

@@ -4,18 +4,18 @@ import pytest
 import torch
 
 from zarts.relax import softmax
-from zarts.select import SELECTIONS, Trained, best_of, evolution, perturbation
+from zarts.select import SELECTIONS, Trained, Within, best_of, evolution, perturbation
 from zarts.select.evolution import cross
 from zarts.select.perturbation import best_connected
 from zarts.spaces import Choice, get_space
 
 
-def trained(space, judge, *, alpha=None, sample=None, tune=lambda weights, steps: None, seed=0):
+def trained(space, judge, *, alpha=None, sample=None, tune=lambda weights, steps: None, seed=0, within=None):
     space = get_space(space)
     alpha = torch.zeros(space.dimension) if alpha is None else alpha
     generator = torch.Generator().manual_seed(seed)
     draw = sample or (lambda space, generator: space.random(generator))
-    return Trained(space, softmax(space.split(alpha)), generator, draw, judge, tune)
+    return Trained(within or Within(space), softmax(space.split(alpha)), generator, draw, judge, tune)
 
 
 @pytest.mark.parametrize("name", SELECTIONS)
@@ -92,11 +92,11 @@ def test_the_best_cell_is_connected():
     scores = torch.zeros(6, 5)
     scores[:, 0] = 10
     scores[:, 3] = torch.tensor([8.0, 1.0, 1.0, 5.0, 1.0, 9.0])  # 1<-0 2<-0 2<-1 3<-0 3<-1 3<-2
-    ops = [[op for op, _ in node] for node in best_connected(space, scores.flatten()).cells["normal"]]
+    ops = [[op for op, _ in node] for node in best_connected(Within(space), scores.flatten()).cells["normal"]]
     assert ops == [["none"], ["none", "none"], ["nor_conv_3x3", "none", "none"]]  # 5 beats 8 + 1 of 20 and the others
     scores[3, 3] = 0
     scores[4, 3] = 9.5
-    ops = [[op for op, _ in node] for node in best_connected(space, scores.flatten()).cells["normal"]]
+    ops = [[op for op, _ in node] for node in best_connected(Within(space), scores.flatten()).cells["normal"]]
     assert ops == [["nor_conv_3x3"], ["none", "none"], ["none", "nor_conv_3x3", "none"]]
 
 
@@ -105,7 +105,7 @@ def test_the_best_connected_cell_is_the_best_of_all_that_are():
     for _ in range(3):
         scores = torch.randn(6, 5, generator=generator)
         scores[:, 0] += 1
-        found = space.one_hot(best_connected(space, scores.flatten()))["normal"]
+        found = space.one_hot(best_connected(Within(space), scores.flatten()))["normal"]
         codes = torch.cartesian_prod(*[torch.arange(5)] * 6)
         totals = scores[torch.arange(6), codes].sum(-1)
         a, b, c, d, e, f = (codes != 0).T

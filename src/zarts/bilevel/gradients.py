@@ -47,7 +47,7 @@ def first_order_gradient(
             problem.check()
             problem.set_mode(training=batch_norm == "train")
             leaf = alpha.detach().requires_grad_()
-            loss = problem.forward(leaf, batches[i]).loss
+            loss = problem.mean_loss(leaf, [batches[i]])
             rows[i, 0] = loss.detach()
             (rows[i, 1:],) = torch.autograd.grad(loss, leaf)
     mean = problem.ranks.sum(rows).mean(0)

@@ -37,6 +37,10 @@ def _never() -> None:
     pass
 
 
+def _nothing(alpha: Tensor) -> Tensor:
+    return alpha.new_zeros(())
+
+
 @dataclass
 class Bilevel:
     """Weights, the optimizer that trains them, and the loss of a batch under an architecture.
@@ -45,6 +49,7 @@ class Bilevel:
         model: holds the weights omega.
         optimizer: trains them.
         forward: the loss of `(alpha, batch)` under the model's present weights.
+        term: added to the loss of alpha where alpha is judged, whatever the weights.
         grad_clip: largest norm of the weights' gradient.
         generators: sources of randomness that `forward` draws from.
         check: called before each weight step of a candidate; may raise `Interrupted` to stop the work in hand.
@@ -55,6 +60,7 @@ class Bilevel:
     optimizer: torch.optim.Optimizer
     forward: Callable[[Tensor, Batch], Outcome]
     grad_clip: float = float("inf")
+    term: Callable[[Tensor], Tensor] = field(default=_nothing)
     generators: Sequence[torch.Generator] = ()
     check: Callable[[], None] = field(default=_never)
     ranks: Ranks = field(default_factory=Ranks)
@@ -98,13 +104,15 @@ class Bilevel:
         return f"the {what} is {value.item()}: take a smaller --learning-rate (now {rate:g}) or --grad-clip"
 
     def mean_loss(self, alpha: Float[Tensor, " d"], batches: Sequence[Batch]) -> Float[Tensor, ""]:
-        """Mean over `batches` of the loss under the present weights and mode."""
-        return torch.stack([self.forward(alpha, batch).loss for batch in batches]).mean()
+        """Mean over `batches` of the loss under the present weights and mode, and the term."""
+        mean = torch.stack([self.forward(alpha, batch).loss for batch in batches]).mean()
+        return mean + self.term(alpha).to(mean)
 
     def mean_error(self, alpha: Float[Tensor, " d"], batches: Sequence[Batch]) -> Float[Tensor, ""]:
-        """Share of wrong answers on `batches` under the present weights and mode."""
+        """Share of wrong answers on `batches` under the present weights and mode, and the term."""
         correct = torch.stack([self.forward(alpha, batch).correct for batch in batches]).sum()
-        return 1 - correct / sum(len(labels) for _, labels in batches)
+        wrong = 1 - correct / sum(len(labels) for _, labels in batches)
+        return wrong + self.term(alpha).to(wrong)
 
     def align(self) -> None:
         """Give all ranks rank 0's weights, buffers and momentum: all train the same, but processors may round apart."""

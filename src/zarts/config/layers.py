@@ -152,6 +152,14 @@ def _fine_tunes(settings: SearchSettings) -> bool:
     return settings.inner_steps > 0 and settings.control == "none"
 
 
+def _limited(settings: SearchSettings) -> bool:
+    return settings.max_params is not None or settings.max_macs is not None
+
+
+def _counted(settings: SearchSettings) -> bool:
+    return _limited(settings) or settings.cost_weight > 0
+
+
 _CONDITIONS: dict[str, tuple[str, Callable[[SearchSettings], bool]]] = {
     "control": ("a zero-order update", lambda settings: settings.update in ZERO_ORDER),
     "tau": ("control = none", lambda settings: settings.control == "none"),
@@ -160,6 +168,10 @@ _CONDITIONS: dict[str, tuple[str, Callable[[SearchSettings], bool]]] = {
     "inner_learning_rate": ("inner_steps above 0", _fine_tunes),
     "inner_momentum": ("inner_steps above 0", _fine_tunes),
     "reduction": ("space = nasbench201", lambda settings: settings.space == "nasbench201"),
+    "limit_penalty": ("max_params or max_macs", _limited),
+    "cost": ("cost_weight above 0", lambda settings: settings.cost_weight > 0),
+    "final_cells": ("a limit or a cost_weight", _counted),
+    "final_channels": ("a limit or a cost_weight", _counted),
     "select_tune_steps": ("select_order = progressive", lambda settings: settings.select_order == "progressive"),
 }
 """Settings that mean something only beside a certain value of another one."""

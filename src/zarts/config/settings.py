@@ -87,6 +87,48 @@ class SearchSettings(CommonSettings):
         used_by=SUPERNET,
     )
 
+    max_params: int | None = setting(
+        None,
+        "the final network has at most so many parameters: the network that `zarts retrain` builds by default",
+        panel="Cost",
+        used_by=SUPERNET,
+        ge=1,
+    )
+    max_macs: int | None = setting(
+        None, "the final network has at most so many multiply-adds an image", panel="Cost", used_by=SUPERNET, ge=1
+    )
+    limit_penalty: float = setting(
+        1.0,
+        "added to the loss of alpha where the cost that it lets expect is twice a limit, and in proportion",
+        panel="Cost",
+        used_by=MOVING,
+        ge=0,
+    )
+    cost_weight: float = setting(
+        0.0,
+        "of the expected cost in the loss of alpha, in units of the cost of a mixture of equal weights",
+        panel="Cost",
+        used_by=MOVING,
+        ge=0,
+    )
+    cost: Literal["parameters", "mult_adds"] = setting(
+        "parameters", "what cost_weight weighs: of the final network", panel="Cost", used_by=MOVING
+    )
+    final_cells: int | None = setting(
+        None,
+        "cells of the networks that costs are counted of (default: retrain's 20; in nasbench201 5 a stage)",
+        panel="Cost",
+        used_by=SUPERNET,
+        ge=1,
+    )
+    final_channels: int | None = setting(
+        None,
+        "channels of the first cells of these networks (default: retrain's 36; in nasbench201 16)",
+        panel="Cost",
+        used_by=SUPERNET,
+        ge=2,
+    )
+
     control: Literal["none", "uniform"] = setting(
         "none",
         "uniform: no candidate is judged and all weigh alike: a zero-order recipe without its losses, for comparison",

@@ -13,8 +13,8 @@ from zarts.data import Batches
 from zarts.methods import JUDGING
 from zarts.relax import softmax
 from zarts.seeds import keyed_generator
-from zarts.select import SELECTIONS, Selected, Trained
-from zarts.spaces import Genotype, Space
+from zarts.select import SELECTIONS, Selected, Trained, Within
+from zarts.spaces import Genotype
 from zarts.updates import AlphaUpdate
 
 __all__ = ["Choice"]
@@ -25,7 +25,7 @@ class Choice:
 
     Args:
         settings: name the selection.
-        space: where a genotype is to be chosen.
+        within: the genotypes of which one is to be chosen.
         update: owns alpha.
         network: the weights that all architectures share; its points are operation weights.
         train: batches that the weights are trained on.
@@ -35,13 +35,13 @@ class Choice:
     def __init__(
         self,
         settings: SearchSettings,
-        space: Space,
+        within: Within,
         update: AlphaUpdate,
         network: Bilevel,
         train: Batches,
         images: Callable[[], Batches],
     ) -> None:
-        self._settings, self._space, self._update, self._network = settings, space, update, network
+        self._settings, self._within, self._update, self._network = settings, within, update, network
         self._train, self._images = train, images
         self.judges = settings.select in JUDGING
 
@@ -70,8 +70,8 @@ class Choice:
                 self._network.weight_step(weights.to(self._update.alpha), self._train[next(further)])
 
         trained = Trained(
-            self._space,
-            softmax(self._space.split(self._update.alpha)),
+            self._within,
+            softmax(self._within.space.split(self._update.alpha)),
             keyed_generator(self._settings.seed, "select", epochs),
             self._update.sample,
             self._judge,

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import torch
@@ -46,7 +47,12 @@ def counts(genotype: Genotype) -> dict[str, dict[str, int]]:
 
 
 def write_result(
-    settings: SearchSettings, run: Run, genotype: Genotype, alphas: Mapping[str, Tensor], seconds: float
+    settings: SearchSettings,
+    run: Run,
+    genotype: Genotype,
+    alphas: Mapping[str, Tensor],
+    seconds: float,
+    costs: Mapping[str, int] = MappingProxyType({}),
 ) -> SearchResult:
     """Write `genotype.json` and `result.json`; with the second one the run counts as finished."""
     matrices = {kind: matrix.cpu() for kind, matrix in alphas.items()}
@@ -60,6 +66,7 @@ def write_result(
             "data": settings.data,
             "genotype": genotype.to_dict(),
             **counts(genotype),
+            **costs,
             "alphas": {kind: matrix.tolist() for kind, matrix in matrices.items()},
             "seconds": seconds,
         },

@@ -19,6 +19,7 @@ from typing_extensions import override
 from zarts.bilevel import Batch, Bilevel, Outcome, first_order_gradient
 from zarts.config import UNTIED, SearchSettings, dump, keywords
 from zarts.engine.choice import Choice
+from zarts.engine.costs import Costs
 from zarts.engine.device import choose_device, native_kernels, torch_threads
 from zarts.engine.environment import environment
 from zarts.engine.halves import Halves
@@ -32,7 +33,7 @@ from zarts.engine.setup import load_images, sgd
 from zarts.methods import get_method
 from zarts.nets import build_supernet, cell_channels, seeded
 from zarts.ranks import Ranks
-from zarts.relax import RELAXATIONS, Matrices, Moment
+from zarts.relax import RELAXATIONS, Matrices, Moment, softmax
 from zarts.seeds import keyed_generator
 from zarts.spaces import get_space
 from zarts.updates import UPDATES
@@ -73,7 +74,8 @@ def search(
             return _draw(settings, run)
         job = _Search(settings, run, listener or (lambda event: None), ranks)
         (drive or partial(job.loop.run, resume=resume))(job)
-        return write_result(settings, run, job.genotype, job.space.split(job.update.alpha), job.loop.seconds)
+        alphas = job.space.split(job.update.alpha)
+        return write_result(settings, run, job.genotype, alphas, job.loop.seconds, job.costs.of(job.genotype))
 
 
 def _draw(settings: SearchSettings, run: Run) -> SearchResult:
@@ -98,6 +100,7 @@ class _Search(Job):
         generator = keyed_generator(settings.seed, "update", device=device)
         self.update = UPDATES[settings.update](settings, alpha.to(device), generator)
         self.data = load_images(settings, run, device, listener, ranks)  # after whatever may refuse the settings
+        self.costs = Costs(settings, self.space, self.data)
         images = Halves(settings, self.data, device)
         self.train, self.val = images.train(), images.val()
         self.noise = keyed_generator(settings.seed, "noise", device=device)
@@ -124,10 +127,12 @@ class _Search(Job):
         )
         """Its points are operation weights."""
         self.problem = replace(
-            self.network, forward=lambda alpha, batch: self._forward(self._relax(settings.relaxation, alpha), batch)
+            self.network,
+            forward=lambda alpha, batch: self._forward(self._relax(settings.relaxation, alpha), batch),
+            term=lambda alpha: self.costs.term(self._probabilities(alpha)),
         )
         """The same, but its points are alphas."""
-        self.choice = Choice(settings, self.space, self.update, self.network, self.train, images.judged)
+        self.choice = Choice(settings, self.costs.within, self.update, self.network, self.train, images.judged)
 
     def _build(self, listener: Listener, ranks: Ranks) -> nn.Module:
         """The supernet; all ranks have native kernels, or none has: what rounds alike."""
@@ -164,6 +169,11 @@ class _Search(Job):
         if coming is not None:
             moment = moment._replace(slope=partial(self._slope, coming))
         return self.relaxations[name](self.space.split(alpha), moment)
+
+    def _probabilities(self, alpha: Tensor) -> Matrices:
+        """How much of each operation alpha lets expect."""
+        matrices = self.space.split(alpha)
+        return matrices if self.settings.relaxation == "cell" else softmax(matrices)
 
     def _slope(self, batch: Batch, weights: Matrices) -> tuple[float, Matrices]:
         """The loss of a batch at operation weights, by running statistics, and its gradient in them."""
@@ -247,6 +257,8 @@ class _Search(Job):
         )
         self.run.write(genotype_file(epoch + 1), genotype.to_json())
         self.loop.log({"event": "genotype", "epoch": epoch + 1, **counts(genotype)})
+        if costs := self.costs.record(genotype, self._probabilities(self.update.alpha)):
+            self.loop.log({"event": "cost", "epoch": epoch + 1, **costs})
 
     @override
     def finish(self) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cache
+from typing import Any
 
 import torch
 from jaxtyping import Float
@@ -104,15 +105,20 @@ def count_costs(
     Raises:
         SettingsError: a number or name that cannot be used.
     """
-    classes = {"num_classes": num_classes, "in_channels": in_channels}
+    form: dict[str, Any] = {
+        "channels": channels,
+        "cells": cells,
+        "num_classes": num_classes,
+        "in_channels": in_channels,
+    }
     reference = space.derive({kind: torch.zeros(shape) for kind, shape in space.shapes.items()})
     shape = (in_channels, image_size, image_size)
     with seeded(0), torch.device("meta"):  # nothing is computed, and nothing drawn for others to miss
         if space.skeleton == "nasbench201":
-            network: nn.Module = create_nasbench201(reference, channels=channels, cells=cells, **classes)
+            network: nn.Module = create_nasbench201(reference, **form)
             places = list(_stages(channels, cells, image_size))
         else:
-            network = create_model(reference, channels=channels, cells=cells, stem=stem, **classes)
+            network = create_model(reference, stem=stem, **form)
             places = list(_stack(space, channels, cells, image_size, stem))
         whole = (count_parameters(network), count_mult_adds(network, shape))
         tables = _tables(space, places)

@@ -18,6 +18,8 @@ __all__ = ["COLLAPSE", "Curve", "draw_curves"]
 COLLAPSE = 4
 """More parameterless operations than this in a normal cell are the sign of a collapse."""
 
+_COSTS = {"parameters": "Parameters", "mult_adds": "Multiply-adds"}
+
 _SIZE = (5.0, 2.5)  # inches
 _FONT = 9.5
 
@@ -65,6 +67,7 @@ def _search_curves(events: Sequence[Mapping[str, Any]]) -> list[Curve | None]:
         _Line(data, role, per_epoch(truths, f"{data}_test_200", "accuracy"), steps=True)
         for data, role in (("cifar10", "sep"), ("cifar100", "pool"), ("imagenet16-120", "dil"))
     ]
+    costs = by_epoch(events, "cost")
     return [
         _chart(
             "truth",
@@ -105,7 +108,27 @@ def _search_curves(events: Sequence[Mapping[str, Any]]) -> list[Curve | None]:
             limits=(-0.3, 8.4),
             mark=float(COLLAPSE),
         ),
+        *(_cost_chart(costs, name, words) for name, words in _COSTS.items()),
     ]  # fmt: skip
+
+
+def _cost_chart(events: Sequence[Mapping[str, Any]], name: str, words: str) -> Curve | None:
+    limits = per_epoch(events, name, "limit").y
+    return _chart(
+        f"cost-{name}",
+        f"{words} of the final network, millions",
+        "At the end of each epoch: what alpha lets expect, and what the derived cell has."
+        + (" Dashed: the limit." if limits else ""),
+        [
+            _Line("expected", "sep", _millions(per_epoch(events, name, "expected"))),
+            _Line("derived", "dil", _millions(per_epoch(events, name, "derived")), steps=True),
+        ],
+        mark=limits[-1] / 1e6 if limits else None,
+    )
+
+
+def _millions(series: Series) -> Series:
+    return Series(series.x, [y / 1e6 for y in series.y])
 
 
 def _train_curves(events: Sequence[Mapping[str, Any]]) -> list[Curve | None]:

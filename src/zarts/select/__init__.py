@@ -11,18 +11,30 @@ from zarts.select.best_of import best_of
 from zarts.select.evolution import evolution
 from zarts.select.perturbation import perturbation
 from zarts.select.trained import Selected, Trained
+from zarts.select.within import Limit, Within
 
-__all__ = ["SELECTIONS", "Selected", "Trained", "argmax", "best_of", "evolution", "perturbation", "random"]
+__all__ = [
+    "SELECTIONS",
+    "Limit",
+    "Selected",
+    "Trained",
+    "Within",
+    "argmax",
+    "best_of",
+    "evolution",
+    "perturbation",
+    "random",
+]
 
 
 def argmax(trained: Trained) -> Selected:
-    """The strongest operations on the strongest edges: `Space.derive`."""
-    return Selected(trained.space.derive(trained.strengths))
+    """The strongest operations on the strongest edges, within the limits: `Within.derive`."""
+    return Selected(trained.within.derive(trained.strengths))
 
 
 def random(trained: Trained) -> Selected:
     """A genotype drawn uniformly, whatever has been learnt: `Space.random`."""
-    return Selected(trained.space.random(trained.generator))
+    return Selected(trained.draw_uniformly())
 
 
 SELECTIONS: dict[str, Callable[..., Selected]] = {

@@ -19,7 +19,7 @@ def best_of(trained: Trained, *, select_samples: int = 100) -> Selected:
     Source: Li and Talwalkar (UAI 2019), section 3.2; Dong and Yang, SETN (ICCV 2019) and NAS-Bench-201 (ICLR 2020).
     Differs: all cells are judged on the same images; the released code of NAS-Bench-201 takes other ones for each.
     """
-    cells = [trained.sample(trained.space, trained.generator) for _ in range(select_samples)]
+    cells = [trained.draw() for _ in range(select_samples)]
     points = torch.stack([trained.space.flatten(trained.space.one_hot(cell)) for cell in cells])
     scores = trained.judge(points).nan_to_num(torch.inf)
     best = int(scores.argmin())

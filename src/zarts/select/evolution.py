@@ -46,17 +46,16 @@ def evolution(
     def child(mutates: bool) -> Genotype:
         parents = sorted(losses, key=losses.__getitem__)[:select_parents]
         if not parents:
-            return trained.sample(space, generator)
+            return trained.draw()
         a, b = (parents[i] for i in torch.randint(len(parents), (2,), generator=generator).tolist())
-        if mutates:
-            return cross(a, space.random(generator), select_mutation, generator)
-        return cross(a, b, 0.5, generator)
+        other, share = (space.random(generator), select_mutation) if mutates else (b, 0.5)
+        return trained.within.nearest(cross(a, other, share, generator), generator)
 
     for _ in range(select_generations + 1):
         cells: list[Genotype] = []
         for number in range(select_samples):
             children = (child(mutates=number % 2 == 0) for _ in range(_TRIES))
-            tries = chain(children, (space.random(generator) for _ in range(_TRIES)))
+            tries = chain(children, (trained.draw_uniformly() for _ in range(_TRIES)))
             new = next((cell for cell in tries if cell not in losses and cell not in cells), None)
             cells += [] if new is None else [new]
         if cells:

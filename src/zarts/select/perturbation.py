@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from itertools import combinations, pairwise
+from itertools import combinations, pairwise, product
 from typing import Literal, NamedTuple
 
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from zarts.select.trained import Selected, Trained
+from zarts.select.within import Within
 from zarts.spaces import Genotype, Space
 
 __all__ = ["best_connected", "perturbation"]
+
+_MOST = 1e6
+"""In the place of a loss that is infinite, so that sums and differences stay numbers."""
 
 
 class _Decision(NamedTuple):
@@ -60,18 +64,21 @@ def perturbation(
         of_operations[torch.cat(list(decision.alternatives))] = loss
     of_edges = torch.cat([loss.new_empty(0), *losses[len(operations) :]])
     rows = {kind: matrix.tolist() for kind, matrix in space.split(of_operations).items()}
-    genotype = best_connected(space, of_operations) if space.keep is None else _kept(space, of_operations, of_edges)
+    if space.keep is None:
+        genotype = best_connected(trained.within, of_operations)
+    else:
+        genotype = trained.within.derive(_strengths(space, of_operations, of_edges))
     return Selected(genotype, {"operations": rows, "edges": of_edges.tolist()})
 
 
-def _kept(space: Space, of_operations: Float[Tensor, " d"], of_edges: Float[Tensor, " edges"]) -> Genotype:
-    """The operation that is missed most on each of the edges that are missed most."""
-    strengths = {}
+def _strengths(
+    space: Space, of_operations: Float[Tensor, " d"], of_edges: Float[Tensor, " all_edges"]
+) -> dict[str, Float[Tensor, "edges ops"]]:
+    """What each operation on each edge is missed by: that of the edge, less what its best operation has before it."""
+    of_operations, of_edges = (losses.double().clamp_max(_MOST) for losses in (of_operations, of_edges))
     by_kind = torch.split(of_edges, [edges for edges, _ in space.shapes.values()])
-    for (kind, rows), edges in zip(space.split(of_operations).items(), by_kind, strict=True):
-        chosen = torch.nn.functional.one_hot(rows.argmax(-1), rows.shape[-1]).bool()
-        strengths[kind] = torch.where(chosen, edges[:, None], -torch.inf)
-    return space.derive(strengths)
+    matrices = zip(space.split(of_operations).items(), by_kind, strict=True)
+    return {kind: edges[:, None] + rows - rows.amax(-1, keepdim=True) for (kind, rows), edges in matrices}
 
 
 def _operations(space: Space) -> list[_Decision]:
@@ -131,26 +138,37 @@ def _progressive(
     return losses
 
 
-def best_connected(space: Space, scores: Float[Tensor, " d"]) -> Genotype:
+def best_connected(within: Within, scores: Float[Tensor, " d"]) -> Genotype:
     """The cell with the largest sum of its operations' scores among those whose output hangs on their input.
 
+    Where limits leave none of these, it may hang in the air.
+
     Args:
-        space: one whose nodes keep all their edges; the output of a cell is its last node.
+        within: genotypes of a space whose nodes keep all their edges; the output of a cell is its last node.
         scores: one an operation, flat as alpha.
     """
-    return space.derive({kind: _connected(space, kind, rows) for kind, rows in space.split(scores).items()})
+    space = within.space
+    scores = scores.clamp_max(_MOST)
+    matrices = space.split(scores)
+    forced = [dict(zip(matrices, ways, strict=True)) for ways in product(*(_ways(space, k) for k in matrices))]
+    found = [
+        genotype
+        for masks in forced
+        if (genotype := within.strongest({k: m.masked_fill(masks[k], -torch.inf) for k, m in matrices.items()}))
+    ]
+    if not found:
+        return within.derive(matrices)
+    totals = [float(scores[space.flatten(space.one_hot(genotype)).bool()].sum()) for genotype in found]
+    return found[totals.index(max(totals))]
 
 
-def _connected(space: Space, kind: str, scores: Float[Tensor, "edges ops"]) -> Float[Tensor, "edges ops"]:
-    """The scores without `none` on that way from the input to the output where this costs least."""
+def _ways(space: Space, kind: str) -> list[Bool[Tensor, "edges ops"]]:
+    """The `none` that each way from the input to the output does without."""
     last = space.inputs + space.nodes - 1
     inner = range(space.inputs, last)
-    ways = [(0, *way, last) for size in range(len(inner) + 1) for way in combinations(inner, size)]
-    forced = []
-    for way in ways:
-        rows = scores.clone()
-        for source, target in pairwise(way):
-            edge = space.edges.index((target, source))
-            rows[edge, [op == "none" for op in space.candidates[kind][edge]]] = -torch.inf
-        forced.append(rows)
-    return max(forced, key=lambda rows: float(rows.amax(-1).sum()))
+    masks = []
+    for way in ((0, *nodes, last) for size in range(len(inner) + 1) for nodes in combinations(inner, size)):
+        edges = [space.edges.index((target, source)) for source, target in pairwise(way)]
+        none = torch.tensor([[op == "none" for op in ops] for ops in space.candidates[kind]])
+        masks.append(none & torch.tensor([[edge in edges] for edge in range(len(none))]))
+    return masks

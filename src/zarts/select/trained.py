@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from zarts.relax import Matrices
+from zarts.select.within import Within
 from zarts.spaces import Genotype, Space
 
 __all__ = ["Selected", "Trained"]
@@ -20,7 +21,7 @@ class Trained:
     """What a search has learnt.
 
     Args:
-        space: where a genotype is to be chosen.
+        within: the genotypes of which one is to be chosen.
         strengths: softmax(alpha), by cell type.
         generator: what a selection draws from, on the CPU.
         sample: a cell drawn from what has been learnt.
@@ -29,12 +30,25 @@ class Trained:
         tune: trains the shared weights further at such operation weights, for so many steps.
     """
 
-    space: Space
+    within: Within
     strengths: Matrices
     generator: torch.Generator
     sample: Callable[[Space, torch.Generator], Genotype]
     judge: Callable[[Tensor], Tensor]
     tune: Callable[[Tensor, int], None]
+
+    @property
+    def space(self) -> Space:
+        """The space that the genotypes are of."""
+        return self.within.space
+
+    def draw(self) -> Genotype:
+        """A cell drawn from what has been learnt, brought within the limits."""
+        return self.within.nearest(self.sample(self.space, self.generator), self.generator)
+
+    def draw_uniformly(self) -> Genotype:
+        """A cell drawn uniformly, brought within the limits."""
+        return self.within.nearest(self.space.random(self.generator), self.generator)
 
 
 @dataclass(frozen=True)

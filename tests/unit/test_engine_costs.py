@@ -1,0 +1,128 @@
+"""Limits and cost terms in a search: what alpha is moved by, what is chosen, what the log and the report show."""
+
+import pytest
+import torch
+
+import zarts
+from small import small
+from zarts.config import search_settings
+from zarts.data import load_data
+from zarts.engine.costs import Costs
+from zarts.errors import SettingsError
+from zarts.methods import METHODS
+from zarts.nets import count_mult_adds, count_parameters, create_model
+from zarts.relax import softmax
+from zarts.report import draw_curves
+from zarts.spaces import get_space
+
+FINAL = {"final_cells": 4, "final_channels": 4}
+LOW, LOW_MACS = 12_000, 120_000  # of 4,686 to 20,798 parameters, of 52,608 to 185,728 multiply-adds
+
+
+def network(genotype):
+    return create_model(genotype, cells=4, channels=4, in_channels=1)
+
+
+def costs(**given):
+    settings = search_settings({"space": "s2", "data": "digits", **FINAL, **given})
+    return Costs(settings, get_space("s2"), load_data("digits"))
+
+
+def events(result, name):
+    return [event for event in result.history if event["event"] == name]
+
+
+@pytest.mark.usefixtures("no_pictures")
+@pytest.mark.parametrize("method", [name for name, row in METHODS.items() if row.supernet != "none"])
+def test_every_method_keeps_the_limits(tmp_path, method):
+    result = zarts.search(out=tmp_path / "run", **small(method, max_params=LOW, max_macs=LOW_MACS, **FINAL))
+    found = network(result.genotype)
+    assert count_parameters(found) <= LOW
+    assert count_mult_adds(found, (1, 8, 8)) <= LOW_MACS
+    rows = events(result, "cost")
+    assert [row["epoch"] for row in rows] == [1, 2]
+    for row in rows:
+        assert row["parameters"]["derived"] <= row["parameters"]["limit"] == LOW
+        assert row["mult_adds"]["derived"] <= row["mult_adds"]["limit"] == LOW_MACS
+    stored = (tmp_path / "run" / "result.json").read_text()
+    assert f'"parameters": {count_parameters(found)}' in stored
+
+
+@pytest.mark.usefixtures("no_pictures")
+@pytest.mark.parametrize(
+    "method", ["zarts-mgs", "zarts-rs", "zarts-gld", "darts", "darts-2nd", "gdas", "amended-darts"]
+)
+def test_the_expected_cost_falls_towards_the_limit(tmp_path, method):
+    """A penalty beside which the loss is nothing: every kind of update moves alpha to where it is smaller."""
+    row = METHODS[method]
+    more = {"alpha_lr": 0.1} if row.update in ("gradient", "unrolled", "amended") else {"warmup_epochs": 0}
+    more |= {"epochs": 3, "limit_penalty": 1e4}
+    if row.update in ("mgs", "rs"):
+        more |= {"samples": 8}
+    result = zarts.search(out=tmp_path / "run", **small(method, max_params=LOW, **FINAL, **more))
+    space = get_space("s2")
+    even = {kind: torch.full(shape, 0.5) for kind, shape in space.shapes.items()}
+    start = costs(max_params=LOW).record(result.genotype, even)["parameters"]["expected"]
+    assert events(result, "cost")[-1]["parameters"]["expected"] < start - 5
+
+
+@pytest.mark.usefixtures("no_pictures")
+def test_resume_and_no_limits_leave_no_trace(tmp_path):
+    plain = zarts.search(out=tmp_path / "plain", **small("darts"))
+    wide = zarts.search(out=tmp_path / "wide", **small("darts", max_params=10**9))
+    assert not events(plain, "cost")
+    assert all(torch.equal(plain.alphas[kind], wide.alphas[kind]) for kind in plain.alphas)
+
+
+def test_the_term_by_hand():
+    both = costs(max_params=LOW, limit_penalty=3.0, cost_weight=0.5, cost="mult_adds")
+    space = get_space("s2")
+    point = space.split(torch.randn(space.dimension, generator=torch.Generator().manual_seed(0), dtype=torch.float64))
+    row = both.record(space.random(torch.Generator()), softmax(point))
+    even = both.record(space.random(torch.Generator()), softmax({k: 0 * m for k, m in point.items()}))
+    beyond = row["parameters"]["expected"] / LOW - 1
+    share = row["mult_adds"]["expected"] / even["mult_adds"]["expected"]
+    assert beyond > 0
+    torch.testing.assert_close(both.term(softmax(point)).item(), 3.0 * beyond + 0.5 * share)
+    roomy = costs(max_params=10**6)
+    assert roomy.term(softmax(point)) == 0
+    nothing = Costs(search_settings({"space": "s2"}), space, load_data("digits"))
+    assert nothing.record(space.random(torch.Generator()), softmax(point)) == {}
+
+
+def test_impossible_limits_are_refused_before_the_first_step(tmp_path):
+    text = (
+        r"max_params = 100: the cheapest network of space 's2' has 4686: raise the limit, or take fewer --final-cells"
+    )
+    with pytest.raises(SettingsError, match=text):
+        zarts.search(out=tmp_path / "run", **small("zarts-mgs", max_params=100, **FINAL))
+    assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"limit_penalty": 2.0}, r"limit_penalty \(options\) is used with max_params or max_macs only: leave it out"),
+        ({"cost": "mult_adds"}, r"cost \(options\) is used with cost_weight above 0 only: leave it out"),
+        ({"final_cells": 8}, r"final_cells \(options\) is used with a limit or a cost_weight only: leave it out"),
+        ({"method": "random", "max_params": 9}, r"max_params \(options\) is not used by method 'random'"),
+        ({"method": "rsps", "cost_weight": 0.1}, r"cost_weight \(options\) is not used by method 'rsps'"),
+    ],
+)
+def test_settings_that_would_mean_nothing_are_refused(options, message):
+    with pytest.raises(SettingsError, match=message):
+        search_settings(options)
+
+
+def test_the_report_shows_costs_along_the_search():
+    row = {"expected": 3e6, "derived": 2_000_000, "limit": 2_500_000}
+    curves = {
+        curve.name: curve
+        for curve in draw_curves(
+            [{"event": "cost", "epoch": e, "parameters": row, "mult_adds": {**row, "limit": None}} for e in (1, 2)]
+        )
+    }
+    assert list(curves) == ["cost-parameters", "cost-mult_adds"]
+    assert "Dashed: the limit" in curves["cost-parameters"].note
+    assert 'id="mark"' in curves["cost-parameters"].svg
+    assert 'id="mark"' not in curves["cost-mult_adds"].svg
