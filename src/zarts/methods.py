@@ -24,8 +24,18 @@ JUDGING = ("best-of", "evolution", "perturbation")
 
 AXES: dict[str, tuple[str, ...]] = {
     "update": (*ZERO_ORDER, *GRADIENT, "reinforce", "none"),
-    "relaxation": ("softmax", "gumbel", "cell", "none"),
-    "weight_relaxation": ("same", "softmax", "gumbel", "uniform", "noisy", "perturbed", "adversarial"),
+    "relaxation": ("softmax", "gumbel", "gumbel-soft", "path", "cell", "none"),
+    "weight_relaxation": (
+        "same",
+        "softmax",
+        "gumbel",
+        "gumbel-soft",
+        "path",
+        "uniform",
+        "noisy",
+        "perturbed",
+        "adversarial",
+    ),
     "select": ("argmax", *JUDGING, "random"),
 }
 """The axes that can be set one by one, and their members; no two of all these names mean different things."""
@@ -76,6 +86,7 @@ DEFAULTS: dict[str, Mapping[str, object]] = {
         "samples": 20,
         "val_batches": 1,
     },
+    "gumbel-soft": {"temperature": 5.0, "temperature_min": 0.09},  # FBNet: 0.956 an epoch, 90 epochs
     "best-of": {"select_judge": "accuracy", "select_images": 512, "select_batch_norm": "train"},
     "evolution": {
         "select_judge": "accuracy",
@@ -134,6 +145,22 @@ METHODS: dict[str, Method] = {
         ),
         Method(
             "gzas", "zero-order, one operation an edge, drawn with Gumbel noise", "mgs", _ZARTS, relaxation="gumbel"
+        ),
+        Method(
+            "proxyless",
+            "gradient through the gates of one path, drawn by softmax(alpha); the expected cost in the loss",
+            "gradient",
+            "Cai et al., ProxylessNAS (ICLR 2019)",
+            relaxation="path",
+            defaults={"alpha_lr": 0.006, "alpha_beta1": 0.0, "alpha_weight_decay": 0.0, "cost_weight": 0.1},
+        ),
+        Method(
+            "fbnet",
+            "gradient through weights drawn with Gumbel noise; the expected cost in the loss",
+            "gradient",
+            "Wu et al., FBNet (CVPR 2019)",
+            relaxation="gumbel-soft",
+            defaults={"alpha_lr": 0.01, "alpha_weight_decay": 5e-4, "cost_weight": 0.1},
         ),
         Method(
             "rsps",

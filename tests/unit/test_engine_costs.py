@@ -50,7 +50,8 @@ def test_every_method_keeps_the_limits(tmp_path, method):
 
 @pytest.mark.usefixtures("no_pictures")
 @pytest.mark.parametrize(
-    "method", ["zarts-mgs", "zarts-rs", "zarts-gld", "darts", "darts-2nd", "gdas", "amended-darts"]
+    "method",
+    ["zarts-mgs", "zarts-rs", "zarts-gld", "darts", "darts-2nd", "gdas", "amended-darts", "proxyless", "fbnet"],
 )
 def test_the_expected_cost_falls_towards_the_limit(tmp_path, method):
     """A penalty beside which the loss is nothing: every kind of update moves alpha to where it is smaller."""

@@ -41,7 +41,7 @@ def trained_at(seen):
 
 
 @pytest.mark.parametrize("space", ["s2", "nasbench201"])
-@pytest.mark.parametrize("method", ["gdas", "rsps", "setn", "enas"])
+@pytest.mark.parametrize("method", ["gdas", "proxyless", "rsps", "setn", "enas"])
 def test_weights_train_at_one_operation_an_edge(monkeypatch, tmp_path, method, space):
     _, seen = passes(monkeypatch, tmp_path, method, space=space)
     space, paths = get_space(space), trained_at(seen)
@@ -50,7 +50,9 @@ def test_weights_train_at_one_operation_an_edge(monkeypatch, tmp_path, method, s
         for rows in weights.values():
             assert ((rows == 0) | (rows == 1)).all()
             assert rows.sum(-1).max() == 1
-            assert rows.sum() == (len(rows) if method == "gdas" or space.keep is None else space.keep * space.nodes)
+            assert rows.sum() == (
+                len(rows) if method in ("gdas", "proxyless") or space.keep is None else space.keep * space.nodes
+            )
     assert len({space.flatten(weights).numpy().tobytes() for weights in paths}) > 1
 
 

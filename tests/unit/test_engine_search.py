@@ -63,7 +63,8 @@ def test_every_method(tmp_path, method):
     moves = ["alpha_step", "alpha_step"] if row.update != "none" else []
     judged = ["selection"] if row.select in JUDGING else []
     kinds = [e["event"] for e in result.history]
-    assert kinds == ["weight_epoch", "genotype", *moves, "weight_epoch", "genotype", *judged]
+    epoch = ["weight_epoch", "genotype", *(["cost"] if row.defaults.get("cost_weight") else [])]
+    assert kinds == [*epoch, *moves, *epoch, *judged]
     for step in alpha_steps(result):
         assert step["seconds"] > 0
         assert step["move_norm"] > 0

@@ -4,7 +4,19 @@ import pytest
 import torch
 
 from zarts.nets import SuperNet
-from zarts.relax import RELAXATIONS, Moment, adversarial, gumbel, noisy, perturbed, sample_cell, softmax, uniform
+from zarts.relax import (
+    RELAXATIONS,
+    Moment,
+    adversarial,
+    gumbel,
+    gumbel_soft,
+    noisy,
+    path,
+    perturbed,
+    sample_cell,
+    softmax,
+    uniform,
+)
 from zarts.relax.gumbel import gumbel_noise
 from zarts.spaces import SPACES, get_space
 
@@ -70,6 +82,35 @@ def test_the_forward_pass_is_that_of_the_discrete_path():
     assert all((rows.sum(-1) == 1).all() and set(rows.unique().tolist()) <= {0.0, 1.0} for rows in path.values())
     differentiable = gumbel(space.split(alpha.requires_grad_()), moment(space, 1.0))
     torch.testing.assert_close(net(images, differentiable), net(images, path))
+
+
+def test_gates_are_drawn_by_softmax_and_have_the_gradient_of_the_paper():
+    """dL/dalpha_i = sum_j dL/dg_j p_j (delta_ij - p_i), by hand."""
+    space = get_space("nasbench201")
+    alpha = random_alpha(space).double().requires_grad_()
+    at = moment(space)
+    with torch.no_grad():
+        draws = torch.stack([path(space.split(alpha), at)["normal"] for _ in range(4000)])
+    assert set(draws.unique().tolist()) == {0.0, 1.0}
+    p = space.split(alpha.detach())["normal"].softmax(-1)
+    torch.testing.assert_close(draws.mean(0), p, atol=0.03, rtol=0)
+    gates = path(space.split(alpha), at)["normal"]
+    torch.testing.assert_close(gates.detach().sort(-1).values, torch.eye(5, dtype=torch.float64)[4].expand(6, 5))
+    slope = torch.randn(6, 5, dtype=torch.float64, generator=torch.Generator().manual_seed(5))
+    (gradient,) = torch.autograd.grad((gates * slope).sum(), alpha)
+    by_hand = [
+        [sum(slope[e, j] * p[e, j] * (float(i == j) - p[e, i]) for j in range(5)) for i in range(5)] for e in range(6)
+    ]
+    torch.testing.assert_close(gradient.view(6, 5), torch.tensor(by_hand, dtype=torch.float64))
+
+
+@pytest.mark.parametrize(("progress", "tau"), [(0.0, 5.0), (0.5, (5.0 * 0.09) ** 0.5), (1.0, 0.09)])
+def test_soft_draws_at_an_annealed_temperature(progress, tau):
+    space = get_space("nasbench201")
+    alpha = space.split(random_alpha(space).double())
+    found = gumbel_soft(alpha, moment(space, progress), temperature=5.0, temperature_min=0.09)["normal"]
+    noise = gumbel_noise(alpha["normal"], torch.Generator().manual_seed(1))
+    torch.testing.assert_close(found, ((softmax(alpha)["normal"].log() + noise) / tau).softmax(-1))
 
 
 def test_noise_has_its_standard_deviation():

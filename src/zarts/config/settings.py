@@ -32,13 +32,13 @@ class SearchSettings(CommonSettings):
     )
     relaxation: str = setting(
         "softmax",
-        "from alpha to operation weights, instead of the method's own: softmax, gumbel, cell or none",
+        "alpha to operation weights, instead of the method's own: softmax, gumbel, gumbel-soft, path, cell or none",
         panel="Search",
     )
     weight_relaxation: str = setting(
         "same",
         "relaxation at which weights train, instead of the method's own: same, softmax, noisy, perturbed, adversarial, "
-        "gumbel or uniform",
+        "gumbel, gumbel-soft, path or uniform",
         panel="Search",
     )
     select: str = setting(
@@ -270,10 +270,14 @@ class SearchSettings(CommonSettings):
         le=1,
     )
     temperature: float = setting(
-        10.0, "tau of the Gumbel draws in the first epoch", panel="Architecture", used_by=("gumbel",), gt=0
+        10.0,
+        "tau of the Gumbel draws in the first epoch",
+        panel="Architecture",
+        used_by=("gumbel", "gumbel-soft"),
+        gt=0,
     )
     temperature_min: float = setting(
-        0.1, "tau of the Gumbel draws in the last epoch", panel="Architecture", used_by=("gumbel",), gt=0
+        0.1, "tau of the Gumbel draws in the last epoch", panel="Architecture", used_by=("gumbel", "gumbel-soft"), gt=0
     )
 
     select_judge: Literal["loss", "accuracy"] = setting(

@@ -10,9 +10,10 @@ from collections.abc import Callable, Mapping
 from torch import Tensor
 
 from zarts.relax.cells import sample_cell, uniform
-from zarts.relax.gumbel import gumbel
+from zarts.relax.gumbel import gumbel, gumbel_soft
 from zarts.relax.moment import Moment
 from zarts.relax.noisy import noisy
+from zarts.relax.path import path
 from zarts.relax.perturbed import adversarial, perturbed
 from zarts.relax.softmax import softmax
 
@@ -23,7 +24,9 @@ __all__ = [
     "Relaxation",
     "adversarial",
     "gumbel",
+    "gumbel_soft",
     "noisy",
+    "path",
     "perturbed",
     "sample_cell",
     "softmax",
@@ -38,6 +41,8 @@ Relaxation = Callable[[Matrices, Moment], Matrices]
 RELAXATIONS: dict[str, Callable[..., Matrices]] = {
     "softmax": lambda alpha, moment: softmax(alpha),
     "gumbel": gumbel,
+    "gumbel-soft": gumbel_soft,
+    "path": path,
     "uniform": uniform,
     "noisy": noisy,
     "perturbed": perturbed,

@@ -1,4 +1,4 @@
-"""One operation an edge, drawn with Gumbel noise: GDAS."""
+"""Operation weights drawn with Gumbel noise: one operation an edge, GDAS, or soft ones, FBNet."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from torch.nn import functional
 
 from zarts.relax.moment import Moment
 
-__all__ = ["gumbel", "gumbel_noise"]
+__all__ = ["gumbel", "gumbel_noise", "gumbel_soft"]
 
 
 def gumbel_noise(like: Float[Tensor, "_ _"], generator: torch.Generator) -> Float[Tensor, "_ _"]:
@@ -45,7 +45,32 @@ def gumbel(
     tau = temperature + (temperature_min - temperature) * moment.progress
     weights = {}
     for kind, matrix in alpha.items():
-        soft = ((matrix.log_softmax(-1) + gumbel_noise(matrix, moment.generator)) / tau).softmax(-1)
+        soft = _soft(matrix, tau, moment)
         hard = functional.one_hot(soft.argmax(-1), soft.shape[-1]).to(soft)
         weights[kind] = hard - soft.detach() + soft if soft.requires_grad else hard
     return weights
+
+
+def gumbel_soft(
+    alpha: Mapping[str, Float[Tensor, "_ _"]],
+    moment: Moment,
+    *,
+    temperature: float = 10.0,
+    temperature_min: float = 0.1,
+) -> dict[str, Float[Tensor, "_ _"]]:
+    """All operations of each edge with weights softmax((log softmax(alpha) + g) / tau), g from the Gumbel distribution.
+
+    Args:
+        alpha: cell type to a matrix `(edges, ops)`.
+        moment: g is drawn from its generator; tau falls with its progress, by the same factor in each epoch.
+        temperature: tau in the first epoch.
+        temperature_min: tau in the last one.
+
+    Source: Wu et al., FBNet (CVPR 2019), eq. 7 and section 4.2.
+    """
+    tau = temperature * (temperature_min / temperature) ** moment.progress
+    return {kind: _soft(matrix, tau, moment) for kind, matrix in alpha.items()}
+
+
+def _soft(matrix: Tensor, tau: float, moment: Moment) -> Tensor:
+    return ((matrix.log_softmax(-1) + gumbel_noise(matrix, moment.generator)) / tau).softmax(-1)
