@@ -11,9 +11,23 @@ from dataclasses import dataclass, field
 
 from zarts.errors import SettingsError, unknown
 
-__all__ = ["AXES", "DEFAULTS", "GRADIENT", "JUDGING", "METHODS", "ZERO_ORDER", "Method", "get_method"]
+__all__ = [
+    "AXES",
+    "DEFAULTS",
+    "GRADIENT",
+    "JUDGING",
+    "LIBRARIES",
+    "METHODS",
+    "ZERO_ORDER",
+    "Method",
+    "get_method",
+    "member",
+]
 
-ZERO_ORDER = ("mgs", "rs", "gld")
+LIBRARIES = ("cmaes", "nevergrad")
+"""Zero-order updates that other packages make."""
+
+ZERO_ORDER = ("mgs", "rs", "gld", *LIBRARIES)
 """Updates that move alpha by the losses of candidates."""
 
 GRADIENT = ("gradient", "unrolled", "amended")
@@ -39,6 +53,11 @@ AXES: dict[str, tuple[str, ...]] = {
     "select": ("argmax", *JUDGING, "random"),
 }
 """The axes that can be set one by one, and their members; no two of all these names mean different things."""
+
+
+def member(value: str) -> str:
+    """The member that a value of an axis names: `nevergrad:CMA`, an optimiser of that library, is `nevergrad`."""
+    return "nevergrad" if value.startswith("nevergrad:") else value
 
 
 @dataclass(frozen=True)

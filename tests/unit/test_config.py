@@ -114,6 +114,8 @@ def test_a_file_that_is_not_there(tmp_path):
         ),
         ({"method": "darts", "sigma": 0.1}, r"sigma \(options\) is not used by method 'darts': leave it out, .* mgs"),
         ({"method": "zarts-gld", "samples": 4}, r"samples \(options\) is not used by method 'zarts-gld'"),
+        ({"update": "mgs:CMA"}, r"update \(options\): unknown member 'mgs:CMA': did you mean"),
+        ({"update": "cmaes", "tau": 1.0}, r"tau \(options\) is not used by method 'zarts-mgs' with update = cmaes"),
         ({"method": "zarts-rs", "tau": 1.0}, r"tau \(options\) is not used by method 'zarts-rs'"),
         ({"method": "random", "epochs": 4}, r"epochs \(options\) is not used by method 'random'"),
         ({"radius_max": 1.0}, r"radius_max \(options\) is not used by method 'zarts-mgs'"),

@@ -38,10 +38,15 @@ def stopped(tmp_path, monkeypatch):
     return tmp_path / "run"
 
 
-@pytest.mark.parametrize("method", TRAINED)
-def test_search(tmp_path, monkeypatch, method):
+UPDATES = ["cmaes", "nevergrad:TwoPointsDE"]
+
+
+@pytest.mark.parametrize(
+    ("method", "axes"), [*((method, {}) for method in TRAINED), *(("zarts-mgs", {"update": u}) for u in UPDATES)]
+)
+def test_search(tmp_path, monkeypatch, method, axes):
     """Stopped before a step, then in the middle of what is left: for a zero-order method, of an alpha update."""
-    settings = small(method, space="s4")
+    settings = small(method, space="s4", **axes)
     straight = zarts.search(out=tmp_path / "straight", **settings)
     interrupt(monkeypatch, 2)
     run = tmp_path / "run"

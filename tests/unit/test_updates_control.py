@@ -10,6 +10,7 @@ from zarts.bilevel import first_order_gradient
 from zarts.config import dump, search_settings
 from zarts.engine.join import candidates
 from zarts.errors import SettingsError
+from zarts.methods import LIBRARIES
 from zarts.updates import ZeroOrderUpdate, zero_order
 from zarts.zo import OPTIMIZERS
 
@@ -24,7 +25,7 @@ def unjudged(monkeypatch):
     monkeypatch.setattr(zero_order, "evaluate", refuse)
 
 
-@pytest.mark.parametrize("name", OPTIMIZERS)
+@pytest.mark.parametrize("name", [name for name in OPTIMIZERS if name not in LIBRARIES])
 def test_nothing_is_judged_and_what_is_left_is_the_proposal(name, unjudged):
     """MGS: pairs of opposite noise cancel, and the move is minus the gradient. RS and GLD have nothing to go by."""
     toy, start = Quadratic(), torch.ones(4, dtype=torch.float64)
@@ -54,6 +55,8 @@ def test_settings():
     for method in ("darts", "gdas", "rsps", "enas"):
         with pytest.raises(SettingsError, match=r"control = uniform: update = \w+ judges no candidates whose losses"):
             search_settings({"method": method, "control": "uniform"})
+    with pytest.raises(SettingsError, match=r"nevergrad:DE goes by the order of the losses.*: choose mgs, rs or gld"):
+        search_settings({"update": "nevergrad:DE", "control": "uniform"})
     with pytest.raises(SettingsError, match="weights = exact weighs by more than the losses: take softmax"):
         search_settings({"control": "uniform", "weights": "exact"})
     with pytest.raises(SettingsError, match=r"inner_steps \(options\) is used with control = none only"):

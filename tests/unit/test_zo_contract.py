@@ -1,6 +1,7 @@
 """What every zero-order optimiser promises, over the whole registry."""
 
 import io
+import sys
 
 import pytest
 import torch
@@ -18,6 +19,9 @@ CASES = [  # every way through the code, by method
     ("rs", {"estimator": "one-point", "alpha_lr": 0.05}),
     ("gld", {}),
     ("gld", {"directions": "ball", "radius_decay": "constant"}),
+    ("cmaes", {}),
+    ("nevergrad", {}),
+    ("nevergrad", {"name": "TwoPointsDE", "samples": 5}),
 ]
 every_case = pytest.mark.parametrize(("name", "settings"), CASES)
 every_method = pytest.mark.parametrize("name", list(OPTIMIZERS))
@@ -32,9 +36,9 @@ def gradient_for(optimizer):
     return 0.1 * (optimizer.x - 2) if optimizer.uses_gradient else None
 
 
-def make(name, seed=0, d=6, dtype=torch.float32, device="cpu", **settings):
+def make(method, seed=0, d=6, dtype=torch.float32, device="cpu", **settings):
     generator = torch.Generator(device).manual_seed(seed)
-    return OPTIMIZERS[name](torch.zeros(d, dtype=dtype, device=device), generator, **settings)
+    return OPTIMIZERS[method](torch.zeros(d, dtype=dtype, device=device), generator, **settings)
 
 
 def run(optimizer, steps, start=0, total=100):
@@ -276,6 +280,11 @@ WRONG = [
     ),
     ("gld", {"directions": "gaussian"}, "unknown directions 'gaussian': known are ball, sphere"),
     ("gld", {"radius_decay": "linear"}, "unknown radius_decay 'linear':.* constant, cosine"),
+    ("cmaes", {"samples": 1}, "samples needs a whole number >= 2, got 1"),
+    ("cmaes", {"d": 1}, "x needs two coordinates or more, got 1"),
+    ("nevergrad", {"sigma": -1.0}, r"sigma needs a number > 0, got -1\.0"),
+    ("nevergrad", {"name": "CMAA"}, r"unknown optimizer of nevergrad 'CMAA': did you mean 'CM.*'\?"),
+    ("nevergrad", {"name": "SPSA"}, "SPSA cannot give 8 points at a time.*parallel.*take another"),
 ]
 
 
@@ -283,3 +292,38 @@ WRONG = [
 def test_wrong_settings_are_refused(name, settings, message):
     with pytest.raises(SettingsError, match=message):
         make(name, **settings)
+
+
+@pytest.mark.parametrize("name", ["cmaes", "nevergrad"])
+def test_a_library_that_is_not_there(monkeypatch, name):
+    monkeypatch.setitem(sys.modules, name, None)
+    with pytest.raises(SettingsError, match=rf"update {name} needs the package {name}: pip install 'zarts\[zo\]'"):
+        make(name)
+
+
+@pytest.mark.parametrize("name", ["DE", "TBPSA", "OnePlusOne", "DiagonalCMA"])
+def test_other_optimizers_of_nevergrad_minimise_and_resume(name):
+    optimizer, start = make("nevergrad", name=name), loss(torch.zeros(6))
+    run(optimizer, 60)
+    assert loss(optimizer.x) < 0.3 * start
+    resumed = make("nevergrad", seed=99, name=name)
+    resumed.load_state_dict(through_a_file(optimizer.state_dict()))
+    assert torch.equal(run(optimizer, 3), run(resumed, 3))
+
+
+def test_cmaes_asks_what_the_package_asks():
+    import cmaes
+    import numpy as np
+
+    ours = make("cmaes", dtype=torch.float64)
+    theirs = cmaes.CMA(np.zeros(6), 0.2, seed=ours.state_dict()["seed"], population_size=8)
+    for _ in range(10):
+        points = ours.ask()
+        theirs_points = [theirs.ask() for _ in range(8)]
+        torch.testing.assert_close(points, torch.from_numpy(np.stack(theirs_points)))
+        theirs.tell([(p, float(loss(torch.from_numpy(p)))) for p in theirs_points])
+        weights = ours.tell(loss(points)).weights
+        torch.testing.assert_close(
+            weights.sort(descending=True).values[:4].numpy(), theirs._weights[:4], atol=1e-6, rtol=0
+        )
+        torch.testing.assert_close(ours.x, torch.from_numpy(theirs.mean))

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from zarts.config.files import Layer
 from zarts.config.settings import SearchSettings
 from zarts.errors import SettingsError, unknown
-from zarts.methods import AXES, DEFAULTS, Method, get_method
+from zarts.methods import AXES, DEFAULTS, Method, get_method, member
 
 __all__ = ["Axes", "members", "resolve_axes", "used", "used_by"]
 
@@ -32,7 +32,7 @@ class Axes:
     @property
     def members(self) -> frozenset[str]:
         """All members of the axes, and the supernet."""
-        return frozenset({*self.values.values(), self.method.supernet})
+        return frozenset({*map(member, self.values.values()), self.method.supernet})
 
     @property
     def last(self) -> int:
@@ -46,7 +46,7 @@ class Axes:
 
     def defaults(self, index: int) -> list[Layer]:
         """The defaults that go right below layer `index`; below all of them for -1."""
-        own = [value for axis, value in self.values.items() if self.changed.get(axis, self.named) == index]
+        own = [member(v) for axis, v in self.values.items() if self.changed.get(axis, self.named) == index]
         layers = [Layer(name, DEFAULTS[name]) for name in own if name in DEFAULTS]
         if index == self.named:
             idle = [key for key in self.method.defaults if not used(key, self.members)]
@@ -70,7 +70,7 @@ def resolve_axes(layers: Sequence[Layer]) -> Axes:
         for axis in AXES:
             if i >= named and axis in layer.values:
                 value = str(layer.values[axis])
-                if value not in AXES[axis]:
+                if member(value) not in AXES[axis]:
                     raise SettingsError(f"{axis} ({layer.where}): {unknown('member', value, AXES[axis])}")
                 if value != values[axis]:
                     values[axis], changed[axis] = value, i

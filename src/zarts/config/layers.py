@@ -14,7 +14,7 @@ from zarts.config.common import CommonSettings
 from zarts.config.files import Layer, config_layer, preset_layer
 from zarts.config.settings import RetrainSettings, SearchSettings
 from zarts.errors import SettingsError, unknown
-from zarts.methods import ZERO_ORDER
+from zarts.methods import LIBRARIES, ZERO_ORDER, member
 
 __all__ = ["dump", "resolve_search", "retrain_settings", "row_settings", "search_settings"]
 
@@ -114,10 +114,15 @@ def resolve_search(*layers: Layer) -> SearchSettings:
             f"warmup_epochs = {settings.warmup_epochs} leaves no epoch of {settings.epochs} in which alpha moves: "
             f"take --warmup-epochs below {settings.epochs}"
         )
-    if settings.control != "none" and settings.update not in ZERO_ORDER:
+    if settings.control != "none" and member(settings.update) not in ZERO_ORDER:
         raise SettingsError(
             f"control = {settings.control}: update = {settings.update} judges no candidates whose losses could be left "
             f"out: choose one of {', '.join(ZERO_ORDER)}"
+        )
+    if settings.control != "none" and member(settings.update) in LIBRARIES:
+        raise SettingsError(
+            f"control = {settings.control}: update = {settings.update} goes by the order of the losses, and without "
+            "them by the order of its points: choose mgs, rs or gld"
         )
     if settings.control != "none" and settings.update == "mgs" and settings.weights != "softmax":
         raise SettingsError(
@@ -161,7 +166,7 @@ def _counted(settings: SearchSettings) -> bool:
 
 
 _CONDITIONS: dict[str, tuple[str, Callable[[SearchSettings], bool]]] = {
-    "control": ("a zero-order update", lambda settings: settings.update in ZERO_ORDER),
+    "control": ("a zero-order update", lambda settings: member(settings.update) in ZERO_ORDER),
     "tau": ("control = none", lambda settings: settings.control == "none"),
     "esr_target": ("tau = auto", lambda settings: settings.tau == "auto" and settings.control == "none"),
     "inner_steps": ("control = none", lambda settings: settings.control == "none"),

@@ -27,7 +27,8 @@ class SearchSettings(CommonSettings):
     method: str = setting("zarts-mgs", "a row of `zarts list methods`", panel="Search")
     update: str = setting(
         "mgs",
-        "who moves alpha, instead of the method's own: mgs, rs, gld, gradient, unrolled, amended, reinforce or none",
+        "who moves alpha, instead of the method's own: mgs, rs, gld, cmaes, nevergrad:NAME (packages of their own), "
+        "gradient, unrolled, amended, reinforce or none",
         panel="Search",
     )
     relaxation: str = setting(
@@ -174,16 +175,16 @@ class SearchSettings(CommonSettings):
     )
     samples: int = setting(
         8,
-        "N: candidates (MGS), directions (RS) or cells (REINFORCE) an update",
+        "N: candidates (MGS, other packages), directions (RS) or cells (REINFORCE) an update",
         panel="Architecture",
-        used_by=("mgs", "rs", "reinforce"),
+        used_by=("mgs", "rs", "cmaes", "nevergrad", "reinforce"),
         ge=1,
     )
     sigma: float = setting(
         0.2,
-        "standard deviation of MGS's moves (the paper's scripts: 0.025; 0.2 in s1-s4)",
+        "standard deviation of MGS's moves (the paper's scripts: 0.025; 0.2 in s1-s4), of other packages' first ones",
         panel="Architecture",
-        used_by=("mgs",),
+        used_by=("mgs", "cmaes", "nevergrad"),
         gt=0,
     )
     sigma_decay: Literal["cosine", "constant"] = setting(

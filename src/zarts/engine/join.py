@@ -12,6 +12,7 @@ import torch
 from zarts.config import SearchSettings
 from zarts.engine.device import choose_device
 from zarts.errors import SettingsError
+from zarts.methods import member
 from zarts.ranks import Ranks
 from zarts.spaces import get_space
 from zarts.updates import zero_order_optimizer
@@ -42,7 +43,7 @@ def candidates(settings: SearchSettings) -> int:
     """How many architectures one update of alpha judges; 0 for a method that judges none."""
     if settings.update == "reinforce":
         return settings.samples
-    if settings.update not in OPTIMIZERS or settings.control != "none":
+    if member(settings.update) not in OPTIMIZERS or settings.control != "none":
         return 0
     alpha = torch.zeros(get_space(settings.space).dimension)
     return len(zero_order_optimizer(settings, alpha, torch.Generator()).ask(alpha))

@@ -30,7 +30,7 @@ from zarts.engine.result import SearchResult, counts, read_result, write_result
 from zarts.engine.run import Run, genotype_file
 from zarts.engine.schedule import cosine
 from zarts.engine.setup import load_images, sgd
-from zarts.methods import get_method
+from zarts.methods import get_method, member
 from zarts.nets import build_supernet, cell_channels, seeded
 from zarts.ranks import Ranks
 from zarts.relax import RELAXATIONS, Matrices, Moment, softmax
@@ -98,7 +98,7 @@ class _Search(Job):
         self.passes = Passes(settings, device, draws="noise" in self.space.operations)
         alpha = 1e-3 * torch.randn(self.space.dimension, generator=keyed_generator(settings.seed, "alpha"))
         generator = keyed_generator(settings.seed, "update", device=device)
-        self.update = UPDATES[settings.update](settings, alpha.to(device), generator)
+        self.update = UPDATES[member(settings.update)](settings, alpha.to(device), generator)
         self.data = load_images(settings, run, device, listener, ranks)  # after whatever may refuse the settings
         self.costs = Costs(settings, self.space, self.data)
         images = Halves(settings, self.data, device)

@@ -33,12 +33,13 @@ def zero_order_optimizer(settings: SearchSettings, alpha: Tensor, generator: tor
     """The optimizer of a zero-order method; its keyword parameters are the settings of the same name.
 
     Args:
-        settings: of a method whose update is a key of `zarts.zo.OPTIMIZERS`.
+        settings: of a method whose update is a key of `zarts.zo.OPTIMIZERS`, or `nevergrad:NAME`.
         alpha: the start, shape (d,).
         generator: what it draws from.
     """
-    kind = OPTIMIZERS[settings.update]
-    return kind(alpha, generator, **keywords(kind, settings))
+    kind, _, name = settings.update.partition(":")
+    optimizer = OPTIMIZERS[kind]
+    return optimizer(alpha, generator, *([name] if name else []), **keywords(optimizer, settings))
 
 
 def _zero_order(settings: SearchSettings, alpha: Tensor, generator: torch.Generator) -> AlphaUpdate:

@@ -14,14 +14,28 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from zarts.zo.base import Step, ZeroOrderOptimizer
+from zarts.zo.external import ExternalOptimizer
 from zarts.zo.gradientless import GradientlessDescent
 from zarts.zo.guided import GuidedSearch
+from zarts.zo.libraries import Cmaes, Nevergrad
 from zarts.zo.random_search import RandomSearch
 
-__all__ = ["OPTIMIZERS", "GradientlessDescent", "GuidedSearch", "RandomSearch", "Step", "ZeroOrderOptimizer"]
+__all__ = [
+    "OPTIMIZERS",
+    "Cmaes",
+    "ExternalOptimizer",
+    "GradientlessDescent",
+    "GuidedSearch",
+    "Nevergrad",
+    "RandomSearch",
+    "Step",
+    "ZeroOrderOptimizer",
+]
 
 OPTIMIZERS: dict[str, Callable[..., ZeroOrderOptimizer]] = {
     "mgs": GuidedSearch,
     "rs": RandomSearch,
     "gld": GradientlessDescent,
+    "cmaes": Cmaes,
+    "nevergrad": Nevergrad,
 }
