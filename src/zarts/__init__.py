@@ -18,6 +18,7 @@ __all__ = [
     "evaluate",
     "load_model",
     "lookup",
+    "register_operation",
     "resume_retrain",
     "resume_search",
     "retrain",
@@ -29,7 +30,7 @@ from zarts.errors import ZartsError
 if TYPE_CHECKING:
     from zarts.api import evaluate, lookup, resume_retrain, resume_search, retrain, search
     from zarts.comparison import compare
-    from zarts.nets import create_model
+    from zarts.nets import create_model, register_operation
     from zarts.spaces import Genotype
     from zarts.training import load_model
 
@@ -40,6 +41,7 @@ _HOMES = {
     "evaluate": "zarts.api",
     "load_model": "zarts.training.model",
     "lookup": "zarts.api",
+    "register_operation": "zarts.nets",
     "resume_retrain": "zarts.api",
     "resume_search": "zarts.api",
     "retrain": "zarts.api",

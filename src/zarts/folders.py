@@ -11,6 +11,7 @@ from zarts.config import CommonSettings, RetrainSettings, SearchSettings, dump
 from zarts.data import DATA_SETS, check_data
 from zarts.engine import Run
 from zarts.errors import SettingsError, ZartsError
+from zarts.spaces import get_space
 
 __all__ = ["anchored", "discarded_unless_begun", "new_run", "same_images"]
 
@@ -18,7 +19,7 @@ _S = TypeVar("_S", SearchSettings, RetrainSettings)
 
 
 def anchored(settings: _S) -> _S:
-    """The settings with absolute paths of the images and of the table, so that a run goes on from any directory.
+    """The settings with absolute paths, and the name of a space, so that a run goes on from any directory.
 
     Raises:
         SettingsError, DataError: there is no such data set or folder.
@@ -29,6 +30,10 @@ def anchored(settings: _S) -> _S:
         paths["data"] = str(Path(settings.data).expanduser().resolve())
     if isinstance(settings, SearchSettings) and isinstance(settings.table, Path):
         paths["table"] = settings.table.expanduser().resolve()
+    if settings.operations is not None:
+        paths["operations"] = settings.operations.expanduser().resolve()
+    if isinstance(settings, SearchSettings):
+        paths["space"] = get_space(settings.space).name
     return settings.model_copy(update=paths)
 
 

@@ -9,6 +9,7 @@ from typing import Any
 
 from zarts.engine import Run, SearchResult
 from zarts.errors import RunError, SettingsError, unknown
+from zarts.own import use_space
 from zarts.spaces import (
     SPACES,
     Genotype,
@@ -45,6 +46,7 @@ def genotype_of(source: Source) -> tuple[Genotype, str]:
         return genotype, genotype.space
     path = Path(source)
     if path.is_dir():
+        use_space(Run(path))
         if not (path / "genotype.json").exists():
             Run.open(path, "search")
             raise RunError(f"{path}: the search has not finished: go on with `zarts search --resume {path}`")

@@ -26,6 +26,7 @@ LAYERS = [
     {"engine"},
     {"training", "bench"},
     {"report"},
+    {"own"},
     {"sources", "folders"},
     {"api"},
     {"comparison"},

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -14,7 +14,7 @@ from zarts.ranks import Ranks
 from zarts.report import draw_cells, write_report
 from zarts.training import RetrainResult
 
-__all__ = ["drawn", "notes", "rehearsed"]
+__all__ = ["drawn", "notes", "rehearsed", "told"]
 
 _R = TypeVar("_R", SearchResult, RetrainResult)
 
@@ -32,6 +32,11 @@ def rehearsed(
 def notes(listener: Listener | None) -> Listener:
     """Hears what it should be told of a run, and not how far the run is."""
     return lambda event: listener(event) if listener is not None and event["event"] == "note" else None
+
+
+def told(listener: Listener | None) -> Callable[[str], None]:
+    """Tells the listener a line."""
+    return lambda text: None if listener is None else listener({"event": "note", "text": text})
 
 
 def drawn(result: _R) -> _R:

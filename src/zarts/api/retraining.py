@@ -7,12 +7,13 @@ from typing import Any
 
 import torch
 
-from zarts.api.frame import drawn, notes, rehearsed
+from zarts.api.frame import drawn, notes, rehearsed, told
 from zarts.config import RetrainSettings, retrain_settings
 from zarts.data import load_data
 from zarts.engine import Forecast, Listener, Run, check_alone, choose_device
 from zarts.errors import RunError, SettingsError
 from zarts.folders import anchored, discarded_unless_begun, new_run, same_images
+from zarts.own import hand_down, use_operations, use_space
 from zarts.sources import Source, inherited, run_of, trainable
 from zarts.spaces import Genotype
 from zarts.training import RetrainResult, accuracy, load_model, test_batches
@@ -56,6 +57,7 @@ def start_retrain(
     """Retrain with settings that are resolved already; see `retrain`."""
     check_alone("a retraining")
     settings = anchored(settings)
+    _use(source, settings, listener)
     genotype, name = trainable(source)
     path = Path("runs/retrain") / f"{name}-retrained-seed{settings.seed}" if out is None else Path(out)
     run = new_run(path, settings, "retrain", numbered=out is None)
@@ -70,6 +72,7 @@ def rehearse_retrain(
 ) -> Forecast:
     """What a retraining with these settings will cost; see `rehearse_search`."""
     settings = anchored(settings)
+    _use(source, settings, listener)
     genotype, _ = trainable(source)
     with rehearsed(settings, "retrain", before_seconds) as (run, rehearsal):
         _prepare_retrain(source, genotype, settings, run)
@@ -77,10 +80,21 @@ def rehearse_retrain(
         return rehearsal.forecast()
 
 
+def _use(source: Source, settings: RetrainSettings, listener: Listener | None) -> None:
+    """Make known what a source has of its own; an architecture without a run may have operations that are named."""
+    searched = run_of(source)
+    if searched is not None:
+        use_operations(searched, settings.operations, told(listener))
+    elif settings.operations is not None:
+        raise SettingsError("operations belong to a search: name its run folder, or leave --operations out")
+
+
 def _prepare_retrain(source: Source, genotype: Genotype, settings: RetrainSettings, run: Run) -> None:
     """Write what a retraining has from its source into its folder."""
     run.write("genotype.json", genotype.to_json())
     searched = run_of(source)
+    if searched is not None:
+        hand_down(searched, run)
     if searched is not None and same_images(settings.data, searched.settings("search")["data"]):
         _hand_down(searched, settings, run)
 
@@ -102,31 +116,42 @@ def _hand_down(searched: Run, settings: RetrainSettings, run: Run) -> None:
     run.write_json("split.json", split)
 
 
-def resume_retrain(path: Path | str, listener: Listener | None = None) -> RetrainResult:
+def resume_retrain(
+    path: Path | str, listener: Listener | None = None, *, operations: Path | str | None = None
+) -> RetrainResult:
     """Go on with an interrupted retraining; a finished one only gives its result.
+
+    Args:
+        path: the run folder.
+        listener: called with every event.
+        operations: of a run with operations of its own their file again: its code is run.
 
     Raises:
         RunError: the folder or its checkpoint cannot be used.
+        SettingsError: the operations are not named, or others.
     """
     check_alone("a retraining")
-    run, settings = _retrained(path)
+    run, settings = _retrained(path, operations, listener)
     return drawn(run_retrain(settings, Genotype.load(run.path / "genotype.json"), run, resume=True, listener=listener))
 
 
-def evaluate(path: Path | str, *, data: str | None = None, device: str = "auto") -> float:
+def evaluate(
+    path: Path | str, *, data: str | None = None, device: str = "auto", operations: Path | str | None = None
+) -> float:
     """Test accuracy, in percent, of a retrained network, from the files of its run folder alone.
 
     Args:
         path: folder of a `retrain` run.
         data: other images with the same classes; None takes those that it was trained for.
         device: see the setting of that name.
+        operations: see `resume_retrain`.
 
     Raises:
         RunError: the folder or the model file cannot be used.
         DataError: the images cannot be used.
         SettingsError: the images have other classes than the network.
     """
-    run, settings = _retrained(path)
+    run, settings = _retrained(path, operations, None)
     if not run.finished:
         raise RunError(f"{path}: the retraining has not finished: go on with `zarts retrain --resume {path}`")
     network, card = load_model(run.path / "model.safetensors")
@@ -152,6 +177,10 @@ def evaluate(path: Path | str, *, data: str | None = None, device: str = "auto")
     return accuracy(network, test_batches(images.test(), card, where))
 
 
-def _retrained(path: Path | str) -> tuple[Run, RetrainSettings]:
+def _retrained(
+    path: Path | str, operations: Path | str | None, listener: Listener | None
+) -> tuple[Run, RetrainSettings]:
     run = Run.open(Path(path), "retrain")
+    use_space(run)
+    use_operations(run, None if operations is None else Path(operations), told(listener))
     return run, retrain_settings(run.settings("retrain"), where=str(run.path / "config.yaml"))

@@ -7,13 +7,14 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from zarts.api.frame import drawn, notes, rehearsed
+from zarts.api.frame import drawn, notes, rehearsed, told
 from zarts.bench import Table, Truth, find_table, read_table
 from zarts.config import SearchSettings, search_settings
 from zarts.engine import Driver, Forecast, Listener, Run, SearchResult, joined, launch, ranks_here, started
 from zarts.engine import search as run_search
 from zarts.errors import SettingsError
 from zarts.folders import anchored, discarded_unless_begun, new_run
+from zarts.own import Own, use_operations, use_space
 from zarts.ranks import Ranks
 
 __all__ = ["rehearse_search", "resume_search", "search", "searched_settings", "spread", "start_search"]
@@ -62,6 +63,7 @@ def start_search(
     trust: bool = False,
 ) -> SearchResult:
     """Search with settings that are resolved already, and perhaps a table that has been read; see `search`."""
+    own = Own.of(settings, told(listener))
     settings = anchored(settings)
     label = Path(settings.data).name or "images"
     name = f"{label}-{settings.space}-{settings.method}-seed{settings.seed}"
@@ -71,6 +73,7 @@ def start_search(
         made = new_run(path, settings, "search", numbered=out is None).path if ranks.lead else path
         run = Run(ranks.from_lead(made), writes=ranks.lead)
         with discarded_unless_begun(run):
+            own.keep(run)
             return _searched(settings, run, listener, table, ranks)
 
 
@@ -92,6 +95,7 @@ def rehearse_search(
     Raises:
         ZartsError: what the search itself would raise.
     """
+    Own.of(settings, told(listener))
     settings = anchored(settings)
     with joined(settings) as ranks:
         table = _table_of(settings, trust) if ranks.lead else None
@@ -116,13 +120,15 @@ def resume_search(
         listener: called with every event.
         loaded: a table that has been read already, in the place of the setting's.
         trust: see `search`.
-        untied: other `devices` or another file `table` than it was begun with.
+        untied: other `devices` or another file `table` than it was begun with; of a run with operations of its own
+            their file `operations` again.
 
     Raises:
         RunError: the folder or its checkpoint cannot be used.
         DataError: its table cannot be read.
     """
     settings = searched_settings(path, **untied)
+    use_operations(Run(Path(path)), settings.operations, told(listener))
     with joined(settings) as ranks:
         table = loaded or (_table_of(settings, trust) if ranks.lead else None)
         return _searched(settings, Run(Path(path), writes=ranks.lead), listener, table, ranks, resume=True)
@@ -166,7 +172,8 @@ def searched_settings(path: Path | str, **untied: Any) -> SearchSettings:
         RunError: it is no folder of one.
     """
     run = Run.open(Path(path), "search")
-    begun = {key: value for key, value in run.settings("search").items() if key != "devices"}
+    use_space(run)
+    begun = {key: value for key, value in run.settings("search").items() if key not in ("devices", "operations")}
     return search_settings({**begun, **untied}, where=str(run.path / "config.yaml"))
 
 

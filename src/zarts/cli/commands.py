@@ -175,11 +175,12 @@ def retrain(
     """Train a found network from scratch, and test it."""
     given = {**options, **parse_set(set_ or [])}
     if resume is not None:
+        operations = given.pop("operations", None)
         _alone(resume, source, preset, config, out, print_config, dry_run, given)
         from zarts import api
 
         with progress() as listener:
-            result = api.resume_retrain(resume, listener)
+            result = api.resume_retrain(resume, listener, operations=operations)
     else:
         if source is None:
             raise SettingsError(
@@ -206,11 +207,14 @@ def evaluate(
     run: Annotated[Path, typer.Argument(help="folder of a retraining")],
     data: Annotated[str | None, typer.Option(help="other images with the same classes")] = None,
     device: Annotated[str, typer.Option(help="auto, cpu, cuda, mps")] = "auto",
+    operations: Annotated[
+        Path | None, typer.Option(help="the run's own operations.py: its code is run", metavar="FILE")
+    ] = None,
 ) -> None:
     """Test a retrained network again, from the files of its run alone."""
     from zarts import api
 
-    print(f"test accuracy: {api.evaluate(run, data=data, device=device):.2f} %")
+    print(f"test accuracy: {api.evaluate(run, data=data, device=device, operations=operations):.2f} %")
 
 
 @app.command()

@@ -90,6 +90,12 @@ class CommonSettings(BaseModel):
         "cifar", "cifar, or imagenet (three strides of two)", panel="Network", used_by=SUPERNET
     )
 
+    operations: Path | None = setting(
+        None,
+        "a Python file with operations of your own, for a space of your own: its code is run",
+        panel="Network",
+    )
+
     seed: int = setting(0, "of everything that is drawn", panel="Run", ge=0, lt=2**63)
     device: str = setting("auto", "auto, cpu, cuda, cuda:1, mps", panel="Run", used_by=SUPERNET)
     threads: int | None = setting(

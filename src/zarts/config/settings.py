@@ -16,14 +16,18 @@ DRAWING = (*ZERO_ORDER, "reinforce")
 MOVING = (*DRAWING, *GRADIENT)
 ADAM = (*GRADIENT, "reinforce")
 
-UNTIED = ("devices", "table")
+UNTIED = ("devices", "table", "operations")
 """Settings of a search that its result does not depend on: it may go on with others."""
 
 
 class SearchSettings(CommonSettings):
     """Settings of `zarts search`. Letters are the paper's; a default that is not the paper's says why."""
 
-    space: str = setting("darts", "darts, darts-zero, s1, s2, s3, s4 or nasbench201", panel="Search")
+    space: str = setting(
+        "darts",
+        "darts, darts-zero, s1, s2, s3, s4, nasbench201, or a YAML file with a space of your own",
+        panel="Search",
+    )
     method: str = setting("zarts-mgs", "a row of `zarts list methods`", panel="Search")
     update: str = setting(
         "mgs",

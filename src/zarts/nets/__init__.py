@@ -7,6 +7,7 @@ from zarts.nets.nasbench201 import create_nasbench201
 from zarts.nets.nasbench201_supernet import NasBench201SuperNet
 from zarts.nets.network import Network, create_model
 from zarts.nets.operations import OPERATIONS, build_operation
+from zarts.nets.own import load_operations, register_operation
 from zarts.nets.seeding import seeded
 from zarts.nets.skeleton import cell_channels
 from zarts.nets.stem import STEMS
@@ -28,5 +29,7 @@ __all__ = [
     "count_parameters",
     "create_model",
     "create_nasbench201",
+    "load_operations",
+    "register_operation",
     "seeded",
 ]

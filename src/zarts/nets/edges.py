@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from zarts.kernels import Block, Step
+from zarts.nets.operations import build_operation
 from zarts.nets.routes import Group, Route
 from zarts.nets.stacked import (
     EPSILON,
@@ -21,7 +22,7 @@ from zarts.nets.stacked import (
     spread,
 )
 
-__all__ = ["EdgeGroup"]
+__all__ = ["TOGETHER", "EdgeGroup"]
 
 Sources = Float[Tensor, "batch sources_channels height width"]
 Sums = Float[Tensor, "batch targets_channels out_height out_width"]
@@ -32,6 +33,36 @@ _CONVOLUTIONS: dict[str, Callable[[int, int, int], nn.Module]] = {
     "dil_conv_3x3": lambda slots, channels, stride: StackedBlock(slots, channels, 3, stride, 2),
     "dil_conv_5x5": lambda slots, channels, stride: StackedBlock(slots, channels, 5, stride, 2),
 }
+
+
+TOGETHER = frozenset({*_CONVOLUTIONS, "max_pool_3x3", "avg_pool_3x3", "skip_connect", "none", "noise"})
+"""Operations whose slots are worked on together."""
+
+
+class SeparateSlots(nn.Module):
+    """An operation of which nothing is known: a module of its own for each slot.
+
+    Args:
+        name: a key of `zarts.nets.OPERATIONS`.
+        slots: number of slots.
+        channels: channels C of a node.
+        stride: 1 or 2.
+    """
+
+    def __init__(self, name: str, slots: int, channels: int, stride: int) -> None:
+        super().__init__()
+        self.channels = channels
+        self.slots = nn.ModuleList(build_operation(name, channels, stride, affine=False) for _ in range(slots))
+
+    def forward(self, x: Sources, route: Route, sums: Sums | None) -> Sums:
+        """The targets' sums plus the weighted outputs."""
+        parts = x.chunk(x.shape[1] // self.channels, dim=1)
+        running = range(len(self.slots)) if route.chosen is None else route.chosen.tolist()
+        outputs = [
+            weight * self.slots[slot](parts[source])
+            for slot, source, weight in zip(running, route.sources, route.weight.unbind(), strict=True)
+        ]
+        return per_pixel(torch.cat(outputs, dim=1), spread(route.target, self.channels), sums)
 
 
 class SharedPool(nn.Module):
@@ -96,10 +127,12 @@ class EdgeGroup(nn.Module):
             slots = len(places)
             if name in _CONVOLUTIONS:
                 self.ops[name] = _CONVOLUTIONS[name](slots, channels, stride)
-            elif name.endswith("pool_3x3"):
+            elif name in ("max_pool_3x3", "avg_pool_3x3"):
                 self.ops[name] = SharedPool(slots, channels, stride, average=name.startswith("avg"))
             elif name == "skip_connect" and stride == 2:
                 self.ops[name] = StackedReduce(slots, channels)
+            elif name not in TOGETHER:
+                self.ops[name] = SeparateSlots(name, slots, channels, stride)
         self._blocks = {  # kept: the walk over the modules takes milliseconds
             name: [module for module in op.modules() if isinstance(module, StackedBlock)]
             for name, op in self.ops.items()
@@ -120,7 +153,7 @@ class EdgeGroup(nn.Module):
                 sums = per_pixel(x, spread(route.mix, self.channels), sums)
                 continue
             op = self.ops[name]
-            if isinstance(op, SharedPool):
+            if isinstance(op, SharedPool | SeparateSlots):
                 sums = op(x, route, sums)
                 continue
             if isinstance(op, StackedReduce):

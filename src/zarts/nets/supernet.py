@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from zarts.errors import SettingsError
 from zarts.kernels import Cell, Projection, mixed_cell, project, suits
-from zarts.nets.edges import EdgeGroup
+from zarts.nets.edges import TOGETHER, EdgeGroup
 from zarts.nets.layout import dense_gradient
 from zarts.nets.operations import FactorizedReduce, Noise, PointwiseBlock
 from zarts.nets.routes import Group, Running, layout
@@ -37,7 +37,7 @@ class MixedCell(nn.Module):
         self, space: Space, plan: CellPlan, layout: list[Group], generator: torch.Generator | None, native: bool
     ) -> None:
         super().__init__()
-        self.native = native
+        self.native = native and set(space.operations) <= TOGETHER
         self.inputs, self.nodes, self.channels = space.inputs, space.nodes, plan.channels
         self.preprocess = Preprocess(plan, affine=False)
         self.stride = plan.stride(0)

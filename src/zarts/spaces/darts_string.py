@@ -32,7 +32,11 @@ _UNREADABLE = (SyntaxError, TypeError, ValueError, RecursionError, MemoryError)
 def to_string(genotype: Genotype) -> str:
     """The genotype of two cells as one line of that notation, which does not say its space."""
     edges = {kind: [tuple(choice) for node in nodes for choice in node] for kind, nodes in genotype.cells.items()}
-    fields = ", ".join(f"{kind}={edges[kind]}, {kind}_concat={_NODES}" for kind in DARTS.candidates)
+    first = DARTS.inputs
+    fields = ", ".join(
+        f"{kind}={edges[kind]}, {kind}_concat=range({first}, {first + len(nodes)})"
+        for kind, nodes in genotype.cells.items()
+    )
     return f"Genotype({fields})"
 
 

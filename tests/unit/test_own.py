@@ -1,0 +1,275 @@
+"""A space and operations of one's own: what files say, what the supernet makes of them, and when code is run."""
+
+import shutil
+from pathlib import Path
+
+import pytest
+import torch
+import yaml
+from torch import nn
+
+import zarts
+from small import TRAIN, outcome, small, stop_at
+from zarts.api import evaluate, resume_retrain, resume_search
+from zarts.errors import Interrupted, RunError, SettingsError
+from zarts.nets import OPERATIONS, SuperNet, load_operations, register_operation, seeded
+from zarts.spaces import SPACES, get_space
+from zarts.spaces.own import read_space
+
+EXAMPLE = Path(__file__).parents[2] / "examples" / "own_space"
+OPS = ["skip_connect", "sep_conv_3x3"]
+GOOD = {"name": "mine", "nodes": 2, "normal": OPS, "reduce": OPS}
+
+
+@pytest.fixture(autouse=True)
+def _forgotten():
+    """What a test makes known is not known to the next one."""
+    spaces, operations = dict(SPACES), dict(OPERATIONS)
+    yield
+    for known, before in ((SPACES, spaces), (OPERATIONS, operations)):
+        known.clear()
+        known.update(before)
+
+
+def forget():
+    SPACES.pop("gated", None)
+    OPERATIONS.pop("gated_conv", None)
+
+
+def written(tmp_path, data):
+    path = tmp_path / "my.yaml"
+    path.write_text(data if isinstance(data, str) else yaml.safe_dump(data))
+    return path
+
+
+def test_the_example_says_which_operation_may_be_on_which_edge():
+    space = get_space(str(EXAMPLE / "space.yaml"))
+    assert space is get_space("gated")
+    assert (space.nodes, space.keep, len(space.edges)) == (3, 2, 9)
+    assert set(space.candidates["normal"]) == {("skip_connect", "sep_conv_3x3", "gated_conv")}
+    reduce = dict(zip(space.edges, space.candidates["reduce"], strict=True))
+    assert reduce[2, 1] == ("max_pool_3x3", "skip_connect", "gated_conv")
+    assert reduce[3, 1] == reduce[4, 3] == ("avg_pool_3x3", "sep_conv_3x3", "gated_conv")
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ("a: [", r"my\.yaml: cannot read a space \(.*"),
+        ("- 1", r"my\.yaml: no space: needs the keys name, normal and reduce"),
+        ({"node": 3}, r"my\.yaml: unknown key 'node': did you mean 'nodes'\?"),
+        ({"name": "my space"}, r"name is 'my space'; needs a word of letters, digits, - and _"),
+        ({"name": "darts"}, r"my\.yaml: there is a space 'darts' in zarts: choose another name"),
+        ({"nodes": 0}, "nodes is 0; needs a whole number from 1 to 12"),
+        ({"keep": True}, "keep is True; needs a whole number from 1 to 2"),
+        ({"normal": {"4<-0": OPS}}, "normal: there is no edge '4<-0'; edges are 2<-0 to 3<-2, and others"),
+        ({"normal": {"2<-0": OPS}}, "normal: edge 2<-1 has no candidates: give it a list, or one to others"),
+        ({"reduce": {"2<-0": ["none"], "others": OPS}}, r"reduce, edge 2<-0: candidates are \['none'\]; needs a list"),
+        ({"reduce": "skip_connect"}, "reduce, edge 2<-0: candidates are 'skip_connect'; needs a list of names"),
+        ({"reduce": [1]}, r"reduce, edge 2<-0: candidates are \[1\]; needs a list of names"),
+        ({"normal": ["none", "none", "noise"]}, "an operation is there twice in"),
+        ({"normal": {"2<-0": [*OPS, "none"], "others": OPS}}, "same number of candidates, got {'2<-0': 3, '2<-1': 2"),
+    ],
+)
+def test_files_that_describe_no_space(tmp_path, change, message):
+    path = written(tmp_path, change if isinstance(change, str) else {**GOOD, **change})
+    with pytest.raises(SettingsError, match=message):
+        get_space(str(path))
+    if change != {"name": "darts"}:
+        with pytest.raises(SettingsError, match=message):
+            zarts.search(out=tmp_path / "run", **small("darts", space=str(path)))
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_file_that_is_not_there(tmp_path):
+    with pytest.raises(SettingsError, match=r"none\.yaml: cannot read a space \(.*No such file"):
+        read_space(tmp_path / "none.yaml")
+
+
+def test_an_operation_that_is_not_there(tmp_path):
+    path = written(tmp_path, {**GOOD, "normal": ["skip_conect", "sep_conv_3x3"]})
+    with pytest.raises(SettingsError, match=r"unknown operation 'skip_conect': did you mean 'skip_connect'\?"):
+        zarts.search(out=tmp_path / "run", **small("darts", space=str(path)))
+    assert not (tmp_path / "run").exists()
+
+
+HEAD = "import torch, zarts\nfrom torch import nn\n"
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("x = 1", "my_ops.py: registers no operation: decorate a function"),
+        ("x = 1\n1 / 0", "my_ops.py, line 2: ZeroDivisionError: division by zero"),
+        ("def", r"my_ops.py, line \d+: SyntaxError"),
+        ('@zarts.register_operation("none")\ndef f(c, s, a): ...', "my_ops.py: operation 'none' is one of zarts'"),
+        (
+            '@zarts.register_operation("same")\ndef f(c, s, a): return nn.Identity()',
+            r"'same' makes \(2, 4, 8, 8\) of features \(2, 4, 8, 8\) at stride 2; needs \(2, 4, 4, 4\)",
+        ),
+        (
+            '@zarts.register_operation("floor")\ndef f(c, s, a): return nn.AvgPool2d(s)',
+            r"'floor' makes \(2, 4, 3, 3\) of features \(2, 4, 7, 7\) at stride 2; needs \(2, 4, 4, 4\)",
+        ),
+        (
+            '@zarts.register_operation("wide")\ndef f(c, s, a): return nn.Conv2d(2 * c, c, 1)',
+            "operation 'wide' fails at stride 1, side 8 .RuntimeError",
+        ),
+    ],
+)
+def test_files_that_give_no_operations(tmp_path, text, message):
+    path = tmp_path / "my_ops.py"
+    path.write_text(HEAD * ("zarts" in text) + text)
+    with pytest.raises(SettingsError, match=message):
+        load_operations(path)
+
+
+def test_no_file_of_operations(tmp_path):
+    with pytest.raises(SettingsError, match="no Python file with operations"):
+        load_operations(tmp_path / "none.py")
+
+
+class Twice(nn.Module):
+    def forward(self, x):
+        return 2 * x
+
+
+@pytest.mark.parametrize("one_hot", [False, True])
+def test_the_supernet_adds_an_unknown_operation_as_any_other(tmp_path, generator, one_hot):
+    """Twice the identity with weight w is the identity with weight 2 w; the other cells have known operations."""
+    register_operation("twice")(lambda channels, stride, affine: Twice())
+    pools = ["max_pool_3x3", "avg_pool_3x3"]
+    own, known = (
+        get_space(str(written(tmp_path, {**GOOD, "name": name, "nodes": 3, "normal": ops, "reduce": pools})))
+        for name, ops in (("own", ["twice", "sep_conv_3x3"]), ("known", OPS))
+    )
+    images = torch.randn(3, 1, 8, 8, generator=generator, dtype=torch.float64)
+    weights = {kind: torch.rand(shape, generator=generator, dtype=torch.float64) for kind, shape in own.shapes.items()}
+    if one_hot:
+        weights = {kind: (matrix == matrix.amax(-1, keepdim=True)).double() for kind, matrix in weights.items()}
+    doubled = {**weights, "normal": weights["normal"] * torch.tensor([2.0, 1.0])}
+    results = []
+    for space, point in ((own, weights), (known, doubled)):
+        with seeded(0):
+            net = SuperNet(space, channels=4, cells=3, num_classes=5, in_channels=1).double()
+        leaves = {k: m.clone().requires_grad_(not one_hot) for k, m in point.items()}
+        logits = net(images, leaves)
+        logits.square().sum().backward()
+        results.append((logits, [p.grad for p in net.parameters() if p.grad is not None], leaves["normal"].grad))
+    (a, grads_a, alpha_a), (b, grads_b, alpha_b) = results
+    torch.testing.assert_close(a, b)
+    assert len(grads_a) == len(grads_b) > 10
+    for x, y in zip(grads_a, grads_b, strict=True):
+        torch.testing.assert_close(x, y)
+    if not one_hot:
+        torch.testing.assert_close(alpha_a, alpha_b * torch.tensor([2.0, 1.0]))
+
+
+@pytest.fixture
+def own(tmp_path):
+    """The example's files somewhere else, and settings with them."""
+    files = {"space": tmp_path / "space.yaml", "operations": tmp_path / "operations.py"}
+    for name, file in files.items():
+        shutil.copy(EXAMPLE / file.name, file)
+        assert name
+    return {key: str(path) for key, path in files.items()}
+
+
+@pytest.mark.usefixtures("no_pictures")
+@pytest.mark.parametrize("method", ["zarts-mgs", "darts-2nd", "gdas", "proxyless", "spos", "enas", "darts-pt"])
+def test_methods_search_a_space_of_ones_own(tmp_path, own, method):
+    result = zarts.search(out=tmp_path / "run", **small(method, **own))
+    get_space("gated").check(result.genotype)
+
+
+@pytest.mark.usefixtures("no_pictures")
+def test_a_run_needs_no_other_file_and_runs_no_code_unasked(tmp_path, own, monkeypatch):
+    settings, heard = small("zarts-mgs", **own), []
+    straight = zarts.search(out=tmp_path / "straight", listener=heard.append, **settings)
+    notes = [event["text"] for event in heard if event["event"] == "note"]
+    assert f"running the Python code of {own['operations']}" in notes
+    monkeypatch.setattr("zarts.engine.loop.stop_request", stop_at(2))
+    with pytest.raises(Interrupted):
+        zarts.search(out=tmp_path / "run", **settings)
+    monkeypatch.setattr("zarts.engine.loop.stop_request", stop_at(0))
+    for file in own.values():
+        Path(file).unlink()
+    forget()
+    run = (tmp_path / "run").rename(tmp_path / "moved")
+    kept = run / "operations.py"
+    with pytest.raises(SettingsError, match=rf"not run unasked: read them, and add --operations {kept}"):
+        resume_search(run)
+    assert "gated_conv" not in OPERATIONS
+    other = tmp_path / "other.py"
+    other.write_text(kept.read_text() + "\n")
+    with pytest.raises(SettingsError, match=r"other\.py is not the file that .* began with: take --operations"):
+        resume_search(run, operations=other)
+    resumed = resume_search(run, operations=kept)
+    assert outcome(run) == outcome(straight.run)
+
+    forget()
+    with pytest.raises(SettingsError, match="not run unasked"):
+        zarts.retrain(run, out=tmp_path / "trained", **TRAIN)
+    trained = zarts.retrain(run, out=tmp_path / "trained", operations=str(kept), **TRAIN)
+    assert trained.genotype == resumed.genotype
+    shutil.rmtree(run)
+    forget()
+    kept = trained.run / "operations.py"
+    for again in (resume_retrain, evaluate):
+        with pytest.raises(SettingsError, match="not run unasked"):
+            again(trained.run)
+    assert evaluate(trained.run, operations=kept) == trained.test_accuracy
+    assert resume_retrain(trained.run, operations=kept).test_accuracy == trained.test_accuracy
+
+
+@pytest.mark.usefixtures("no_pictures")
+def test_a_space_without_operations_of_ones_own_needs_none(tmp_path):
+    path = written(tmp_path, GOOD)
+    result = zarts.search(out=tmp_path / "run", **small("darts", space=str(path)))
+    path.unlink()
+    SPACES.pop("mine")
+    trained = zarts.retrain(result.run, out=tmp_path / "trained", **TRAIN)
+    assert evaluate(trained.run) == trained.test_accuracy
+    with pytest.raises(SettingsError, match="has no operations of its own: leave --operations out"):
+        evaluate(trained.run, operations=EXAMPLE / "operations.py")
+
+
+def test_operations_that_nothing_uses_are_refused(tmp_path, own):
+    with pytest.raises(SettingsError, match=r"space 's2' has none of its operations \(gated_conv\): name them in"):
+        zarts.search(out=tmp_path / "run", **small("darts", operations=own["operations"]))
+    with pytest.raises(SettingsError, match="operations belong to a search: name its run folder"):
+        zarts.retrain("DARTS_V2", out=tmp_path / "run", operations=own["operations"], **TRAIN)
+    with pytest.raises((RunError, SettingsError), match=r"no Python file|cannot be read"):
+        zarts.search(out=tmp_path / "run", **{**small("darts", **own), "operations": str(tmp_path / "none.py")})
+    assert not (tmp_path / "run").exists()
+
+
+def test_the_command_line_says_that_code_is_run(tmp_path, own, command):
+    code, _, err = command(
+        "search",
+        "--space",
+        own["space"],
+        "--operations",
+        own["operations"],
+        "--dry-run",
+        "--set",
+        "epochs=2",
+        "--set",
+        "warmup_epochs=1",
+        "--set",
+        "subset=64",
+        "--set",
+        "channels=2",
+        "--set",
+        "cells=3",
+        "--set",
+        "batch_size=16",
+        "--set",
+        "inner_steps=1",
+        "--devices",
+        "1",
+    )
+    assert code == 0, err
+    assert "running the Python code of" in err
+    code, out, _ = command("search", "--help")
+    assert "its code is run" in " ".join(out.replace("│", " ").split())
