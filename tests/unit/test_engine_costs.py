@@ -10,7 +10,7 @@ from zarts.data import load_data
 from zarts.engine.costs import Costs
 from zarts.errors import SettingsError
 from zarts.methods import METHODS
-from zarts.nets import count_mult_adds, count_parameters, create_model
+from zarts.nets import count_mult_adds, count_parameters, create_model, create_nasbench201
 from zarts.relax import softmax
 from zarts.report import draw_curves
 from zarts.spaces import get_space
@@ -68,7 +68,24 @@ def test_the_expected_cost_falls_towards_the_limit(tmp_path, method):
 
 
 @pytest.mark.usefixtures("no_pictures")
-def test_resume_and_no_limits_leave_no_trace(tmp_path):
+@pytest.mark.parametrize("method", ["zarts-mgs", "darts-pt", "rsps", "random"])
+def test_limits_in_nasbench201_are_of_the_benchmarks_networks(tmp_path, method):
+    result = zarts.search(out=tmp_path / "run", **small(method, space="nasbench201", max_params=300_000))
+    assert count_parameters(create_nasbench201(result.genotype, in_channels=1)) <= 300_000
+
+
+@pytest.mark.usefixtures("no_pictures")
+def test_random_cells_are_within_the_limit(tmp_path):
+    found = [
+        zarts.search(out=tmp_path / f"{seed}", method="random", space="s2", seed=seed, max_params=LOW, **FINAL)
+        for seed in range(4)
+    ]
+    assert all(count_parameters(network(result.genotype)) <= LOW for result in found)
+    assert len({result.genotype for result in found}) == 4
+
+
+@pytest.mark.usefixtures("no_pictures")
+def test_a_limit_that_is_wide_leaves_no_trace(tmp_path):
     plain = zarts.search(out=tmp_path / "plain", **small("darts"))
     wide = zarts.search(out=tmp_path / "wide", **small("darts", max_params=10**9))
     assert not events(plain, "cost")
@@ -106,7 +123,7 @@ def test_impossible_limits_are_refused_before_the_first_step(tmp_path):
         ({"limit_penalty": 2.0}, r"limit_penalty \(options\) is used with max_params or max_macs only: leave it out"),
         ({"cost": "mult_adds"}, r"cost \(options\) is used with cost_weight above 0 only: leave it out"),
         ({"final_cells": 8}, r"final_cells \(options\) is used with a limit or a cost_weight only: leave it out"),
-        ({"method": "random", "max_params": 9}, r"max_params \(options\) is not used by method 'random'"),
+        ({"method": "random", "limit_penalty": 9}, r"limit_penalty \(options\) is not used by method 'random'"),
         ({"method": "rsps", "cost_weight": 0.1}, r"cost_weight \(options\) is not used by method 'rsps'"),
     ],
 )

@@ -96,11 +96,10 @@ class SearchSettings(CommonSettings):
         None,
         "the final network has at most so many parameters: the network that `zarts retrain` builds by default",
         panel="Cost",
-        used_by=SUPERNET,
         ge=1,
     )
     max_macs: int | None = setting(
-        None, "the final network has at most so many multiply-adds an image", panel="Cost", used_by=SUPERNET, ge=1
+        None, "the final network has at most so many multiply-adds an image", panel="Cost", ge=1
     )
     limit_penalty: float = setting(
         1.0,
@@ -123,14 +122,12 @@ class SearchSettings(CommonSettings):
         None,
         "cells of the networks that costs are counted of (default: retrain's 20; in nasbench201 5 a stage)",
         panel="Cost",
-        used_by=SUPERNET,
         ge=1,
     )
     final_channels: int | None = setting(
         None,
         "channels of the first cells of these networks (default: retrain's 36; in nasbench201 16)",
         panel="Cost",
-        used_by=SUPERNET,
         ge=2,
     )
 

@@ -71,19 +71,25 @@ def search(
         return read_result(settings, run)
     with torch_threads(settings.threads):
         if get_method(settings.method).supernet == "none":
-            return _draw(settings, run)
+            return _draw(settings, run, listener or (lambda event: None))
         job = _Search(settings, run, listener or (lambda event: None), ranks)
         (drive or partial(job.loop.run, resume=resume))(job)
         alphas = job.space.split(job.update.alpha)
         return write_result(settings, run, job.genotype, alphas, job.loop.seconds, job.costs.of(job.genotype))
 
 
-def _draw(settings: SearchSettings, run: Run) -> SearchResult:
-    """Method `random`: no images, no network; one draw."""
+def _draw(settings: SearchSettings, run: Run, listener: Listener) -> SearchResult:
+    """Method `random`: no network; one draw, or where there are limits, which depend on the images, one within them."""
     start = time.perf_counter()
-    run.write_json("env.json", environment(torch.device("cpu")))
-    genotype = get_space(settings.space).random(keyed_generator(settings.seed, "random"))
-    return write_result(settings, run, genotype, {}, time.perf_counter() - start)
+    space, generator = get_space(settings.space), keyed_generator(settings.seed, "random")
+    genotype, costs = space.random(generator), {}
+    if settings.max_params is None and settings.max_macs is None:
+        run.write_json("env.json", environment(torch.device("cpu")))
+    else:
+        known = Costs(settings, space, load_images(settings, run, torch.device("cpu"), listener))
+        genotype = known.within.draw(generator)
+        costs = known.of(genotype)
+    return write_result(settings, run, genotype, {}, time.perf_counter() - start, costs)
 
 
 class _Search(Job):

@@ -47,8 +47,8 @@ class Trained:
         return self.within.nearest(self.sample(self.space, self.generator), self.generator)
 
     def draw_uniformly(self) -> Genotype:
-        """A cell drawn uniformly, brought within the limits."""
-        return self.within.nearest(self.space.random(self.generator), self.generator)
+        """A cell drawn uniformly of those within the limits."""
+        return self.within.draw(self.generator)
 
 
 @dataclass(frozen=True)

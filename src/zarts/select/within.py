@@ -16,6 +16,8 @@ from zarts.spaces import Genotype, Space
 
 __all__ = ["Limit", "Within"]
 
+_DRAWS = 1000
+
 _NUDGE = 1e-3
 """How much less a drawn preference weighs than an operation that is there."""
 
@@ -107,6 +109,14 @@ class Within:
             if share > 0.5:
                 chosen[kind][edge, op] = strengths[kind][edge, op]
         return self.space.derive(chosen)
+
+    def draw(self, generator: torch.Generator) -> Genotype:
+        """A genotype drawn uniformly of those within the limits; near one that is not, if all of a thousand are not."""
+        for _ in range(_DRAWS):
+            genotype = self.space.random(generator)
+            if self.holds(genotype):
+                break
+        return self.nearest(genotype, generator)
 
     def nearest(self, genotype: Genotype, generator: torch.Generator) -> Genotype:
         """The genotype itself if it is within the limits, else one that is with the most of its operations.
