@@ -5,9 +5,9 @@ import torch
 
 import zarts
 from small import small
-from zarts.config import search_settings
+from zarts.config import RetrainSettings, search_settings
 from zarts.data import load_data
-from zarts.engine.costs import Costs
+from zarts.engine.costs import FINAL_NETWORKS, Costs
 from zarts.errors import SettingsError
 from zarts.methods import METHODS
 from zarts.nets import count_mult_adds, count_parameters, create_model, create_nasbench201
@@ -106,6 +106,14 @@ def test_the_term_by_hand():
     assert roomy.term(softmax(point)) == 0
     nothing = Costs(search_settings({"space": "s2"}), space, load_data("digits"))
     assert nothing.record(space.random(torch.Generator()), softmax(point)) == {}
+
+
+def test_costs_are_counted_of_the_network_that_a_retraining_builds():
+    assert FINAL_NETWORKS["darts"] == (RetrainSettings().cells, RetrainSettings().channels)
+    space, alpha = get_space("s2"), torch.zeros(56)
+    counted = Costs(search_settings({"space": "s2", "max_params": 10**7}), space, load_data("digits"))
+    genotype = space.derive(space.split(alpha))
+    assert counted.of(genotype)["parameters"] == count_parameters(create_model(genotype, in_channels=1))
 
 
 def test_impossible_limits_are_refused_before_the_first_step(tmp_path):

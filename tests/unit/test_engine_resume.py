@@ -42,7 +42,8 @@ UPDATES = ["cmaes", "nevergrad:TwoPointsDE"]
 
 
 @pytest.mark.parametrize(
-    ("method", "axes"), [*((method, {}) for method in TRAINED), *(("zarts-mgs", {"update": u}) for u in UPDATES)]
+    ("method", "axes"),
+    [*((method, {}) for method in TRAINED), *(("zarts-mgs", {"update": u, "samples": 4}) for u in UPDATES)],
 )
 def test_search(tmp_path, monkeypatch, method, axes):
     """Stopped before a step, then in the middle of what is left: for a zero-order method, of an alpha update."""

@@ -5,8 +5,8 @@ import torch
 
 from zarts.relax import softmax
 from zarts.select import SELECTIONS, Trained, Within, best_of, evolution, perturbation
+from zarts.select.connected import best_connected
 from zarts.select.evolution import cross
-from zarts.select.perturbation import best_connected
 from zarts.spaces import Choice, get_space
 
 

@@ -8,7 +8,7 @@ import torch
 from zarts.errors import SettingsError
 from zarts.nets import Cost, count_costs
 from zarts.select import Limit, Trained, Within, best_of, evolution, perturbation
-from zarts.select.perturbation import best_connected
+from zarts.select.connected import best_connected
 from zarts.spaces import Choice, Genotype, Space, get_space
 
 FORM = {"channels": 4, "cells": 4, "num_classes": 7, "in_channels": 1, "image_size": 12, "stem": "cifar"}

@@ -102,8 +102,9 @@ class SearchSettings(CommonSettings):
         None, "the final network has at most so many multiply-adds an image", panel="Cost", ge=1
     )
     limit_penalty: float = setting(
-        1.0,
-        "added to the loss of alpha where the cost that it lets expect is twice a limit, and in proportion",
+        0.1,
+        "added to the loss of alpha where the cost that it lets expect is twice a limit, and in proportion (1 made "
+        "searches of the digits end far below their limits)",
         panel="Cost",
         used_by=MOVING,
         ge=0,

@@ -15,9 +15,9 @@ from zarts.relax import Matrices
 from zarts.select import Limit, Within
 from zarts.spaces import Genotype, Space
 
-__all__ = ["Costs"]
+__all__ = ["FINAL_NETWORKS", "Costs"]
 
-_FINAL = {"darts": (20, 36), "nasbench201": (5, 16)}
+FINAL_NETWORKS = {"darts": (20, 36), "nasbench201": (5, 16)}
 """Cells and channels of the networks that costs are counted of: what a retraining builds, and the benchmark."""
 
 
@@ -36,7 +36,7 @@ class Costs:
     def __init__(self, settings: SearchSettings, space: Space, data: DataSet) -> None:
         self._weight, self._penalty = settings.cost_weight, settings.limit_penalty
         most = {"parameters": ("max_params", settings.max_params), "mult_adds": ("max_macs", settings.max_macs)}
-        cells, channels = _FINAL[space.skeleton]
+        cells, channels = FINAL_NETWORKS[space.skeleton]
         self._counted = {}
         if self._weight > 0 or any(limit is not None for _, limit in most.values()):
             self._counted = count_costs(
@@ -64,6 +64,10 @@ class Costs:
 
         `limit_penalty` times the share of each limit by which the expected cost is beyond it, and `cost_weight` times
         the expected cost, in units of that of a mixture of equal weights.
+
+        Source: Cai et al., ProxylessNAS (ICLR 2019), eq. 6 and 7; Wu et al., FBNet (CVPR 2019), eq. 2.
+        Differs: parameters or multiply-adds in the place of measured latencies; FBNet multiplies the loss by a power of
+            the latency of its draw, here softmax(alpha) is what is expected, whatever is drawn.
         """
         total = torch.zeros((), dtype=torch.float64)
         for limit in self.within.limits:

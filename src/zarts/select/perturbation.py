@@ -3,21 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from itertools import combinations, pairwise, product
 from typing import Literal, NamedTuple
 
 import torch
-from jaxtyping import Bool, Float, Int
+from jaxtyping import Float, Int
 from torch import Tensor
 
+from zarts.select.connected import MOST, best_connected
 from zarts.select.trained import Selected, Trained
-from zarts.select.within import Within
-from zarts.spaces import Genotype, Space
+from zarts.spaces import Space
 
-__all__ = ["best_connected", "perturbation"]
-
-_MOST = 1e6
-"""In the place of a loss that is infinite, so that sums and differences stay numbers."""
+__all__ = ["perturbation"]
 
 
 class _Decision(NamedTuple):
@@ -75,7 +71,7 @@ def _strengths(
     space: Space, of_operations: Float[Tensor, " d"], of_edges: Float[Tensor, " all_edges"]
 ) -> dict[str, Float[Tensor, "edges ops"]]:
     """What each operation on each edge is missed by: that of the edge, less what its best operation has before it."""
-    of_operations, of_edges = (losses.double().clamp_max(_MOST) for losses in (of_operations, of_edges))
+    of_operations, of_edges = (losses.double().clamp_max(MOST) for losses in (of_operations, of_edges))
     by_kind = torch.split(of_edges, [edges for edges, _ in space.shapes.values()])
     matrices = zip(space.split(of_operations).items(), by_kind, strict=True)
     return {kind: edges[:, None] + rows - rows.amax(-1, keepdim=True) for (kind, rows), edges in matrices}
@@ -136,39 +132,3 @@ def _progressive(
                 weights[entries] = 1
         trained.tune(weights, steps)
     return losses
-
-
-def best_connected(within: Within, scores: Float[Tensor, " d"]) -> Genotype:
-    """The cell with the largest sum of its operations' scores among those whose output hangs on their input.
-
-    Where limits leave none of these, it may hang in the air.
-
-    Args:
-        within: genotypes of a space whose nodes keep all their edges; the output of a cell is its last node.
-        scores: one an operation, flat as alpha.
-    """
-    space = within.space
-    scores = scores.clamp_max(_MOST)
-    matrices = space.split(scores)
-    forced = [dict(zip(matrices, ways, strict=True)) for ways in product(*(_ways(space, k) for k in matrices))]
-    found = [
-        genotype
-        for masks in forced
-        if (genotype := within.strongest({k: m.masked_fill(masks[k], -torch.inf) for k, m in matrices.items()}))
-    ]
-    if not found:
-        return within.derive(matrices)
-    totals = [float(scores[space.flatten(space.one_hot(genotype)).bool()].sum()) for genotype in found]
-    return found[totals.index(max(totals))]
-
-
-def _ways(space: Space, kind: str) -> list[Bool[Tensor, "edges ops"]]:
-    """The `none` that each way from the input to the output does without."""
-    last = space.inputs + space.nodes - 1
-    inner = range(space.inputs, last)
-    masks = []
-    for way in ((0, *nodes, last) for size in range(len(inner) + 1) for nodes in combinations(inner, size)):
-        edges = [space.edges.index((target, source)) for source, target in pairwise(way)]
-        none = torch.tensor([[op == "none" for op in ops] for ops in space.candidates[kind]])
-        masks.append(none & torch.tensor([[edge in edges] for edge in range(len(none))]))
-    return masks

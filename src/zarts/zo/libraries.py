@@ -5,7 +5,8 @@ from __future__ import annotations
 import importlib
 import math
 import warnings
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
@@ -30,6 +31,7 @@ class Cmaes(ExternalOptimizer):
     """
 
     def __init__(self, x: Tensor, generator: torch.Generator, *, samples: int = 8, sigma: float = 0.2) -> None:
+        check(samples >= 4, "samples", "a whole number >= 4", samples, "fewer have no better half to learn from")
         check(x.dim() != 1 or len(x) != 1, "x", "two coordinates or more", len(x), "one has no covariance")
         super().__init__(x, generator, samples=samples, sigma=sigma)
 
@@ -87,8 +89,9 @@ class Nevergrad(ExternalOptimizer):
 
         try:
             trial = make()
-            for _ in range(self.samples):
-                trial.ask()
+            with _quiet():
+                for _ in range(self.samples):
+                    trial.ask()
         except Exception as error:
             reason = " ".join(f"{type(error).__name__}: {error}".split())
             raise SettingsError(
@@ -98,12 +101,12 @@ class Nevergrad(ExternalOptimizer):
         self._engine = make()
 
     def _ask(self) -> Float[np.ndarray, "n d"]:
-        self._candidates = [self._engine.ask() for _ in range(self.samples)]
+        with _quiet():
+            self._candidates = [self._engine.ask() for _ in range(self.samples)]
         return np.stack([candidate.value for candidate in self._candidates])
 
     def _tell(self, losses: Sequence[float]) -> Float[np.ndarray, " d"]:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # of a loss that is very large, say
+        with _quiet():
             for candidate, loss in zip(self._candidates, losses, strict=True):
                 self._engine.tell(candidate, loss)
             return np.asarray(self._engine.provide_recommendation().value)
@@ -112,10 +115,17 @@ class Nevergrad(ExternalOptimizer):
         return torch.ones_like(losses)
 
 
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """A library's warnings, of few points or large losses, would not say which library they are of."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        yield
+
+
 def _library(name: str) -> Any:
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
+        with _quiet():
             return importlib.import_module(name)
     except ImportError:
         raise SettingsError(f"update {name} needs the package {name}: pip install 'zarts[zo]'") from None

@@ -1,0 +1,53 @@
+"""The best cell whose output hangs on its input."""
+
+from __future__ import annotations
+
+from itertools import combinations, pairwise, product
+
+import torch
+from jaxtyping import Bool, Float
+from torch import Tensor
+
+from zarts.select.within import Within
+from zarts.spaces import Genotype, Space
+
+__all__ = ["MOST", "best_connected"]
+
+MOST = 1e6
+"""In the place of a score that is infinite, so that sums and differences stay numbers."""
+
+
+def best_connected(within: Within, scores: Float[Tensor, " d"]) -> Genotype:
+    """The cell with the largest sum of its operations' scores among those whose output hangs on their input.
+
+    Where limits leave none of these, it may hang in the air.
+
+    Args:
+        within: genotypes of a space whose nodes keep all their edges; the output of a cell is its last node.
+        scores: one an operation, flat as alpha.
+    """
+    space = within.space
+    scores = scores.clamp_max(MOST)
+    matrices = space.split(scores)
+    forced = [dict(zip(matrices, ways, strict=True)) for ways in product(*(_ways(space, k) for k in matrices))]
+    found = [
+        genotype
+        for masks in forced
+        if (genotype := within.strongest({k: m.masked_fill(masks[k], -torch.inf) for k, m in matrices.items()}))
+    ]
+    if not found:
+        return within.derive(matrices)
+    totals = [float(scores[space.flatten(space.one_hot(genotype)).bool()].sum()) for genotype in found]
+    return found[totals.index(max(totals))]
+
+
+def _ways(space: Space, kind: str) -> list[Bool[Tensor, "edges ops"]]:
+    """The `none` that each way from the input to the output does without."""
+    last = space.inputs + space.nodes - 1
+    inner = range(space.inputs, last)
+    masks = []
+    for way in ((0, *nodes, last) for size in range(len(inner) + 1) for nodes in combinations(inner, size)):
+        edges = [space.edges.index((target, source)) for source, target in pairwise(way)]
+        none = torch.tensor([[op == "none" for op in ops] for ops in space.candidates[kind]])
+        masks.append(none & torch.tensor([[edge in edges] for edge in range(len(none))]))
+    return masks
