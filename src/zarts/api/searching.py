@@ -63,12 +63,12 @@ def start_search(
     trust: bool = False,
 ) -> SearchResult:
     """Search with settings that are resolved already, and perhaps a table that has been read; see `search`."""
-    own = Own.of(settings, told(listener))
-    settings = anchored(settings)
+    given, settings = settings, anchored(settings)
     label = Path(settings.data).name or "images"
     name = f"{label}-{settings.space}-{settings.method}-seed{settings.seed}"
     path = Path("runs/search") / name if out is None else Path(out)
     with joined(settings) as ranks:
+        own = Own.of(given, told(listener if ranks.lead else None))
         table = loaded or (_table_of(settings, trust) if ranks.lead else None)
         made = new_run(path, settings, "search", numbered=out is None).path if ranks.lead else path
         run = Run(ranks.from_lead(made), writes=ranks.lead)
@@ -95,9 +95,9 @@ def rehearse_search(
     Raises:
         ZartsError: what the search itself would raise.
     """
-    Own.of(settings, told(listener))
-    settings = anchored(settings)
+    given, settings = settings, anchored(settings)
     with joined(settings) as ranks:
+        Own.of(given, told(listener if ranks.lead else None))
         table = _table_of(settings, trust) if ranks.lead else None
         before_seconds *= min(2, ranks.count)  # the process that starts the ranks takes as long
         with rehearsed(settings, "search", before_seconds, ranks) as (run, rehearsal):
@@ -128,8 +128,8 @@ def resume_search(
         DataError: its table cannot be read.
     """
     settings = searched_settings(path, **untied)
-    use_operations(Run(Path(path)), settings.operations, told(listener))
     with joined(settings) as ranks:
+        use_operations(Run(Path(path)), settings.operations, told(listener if ranks.lead else None))
         table = loaded or (_table_of(settings, trust) if ranks.lead else None)
         return _searched(settings, Run(Path(path), writes=ranks.lead), listener, table, ranks, resume=True)
 
