@@ -126,6 +126,14 @@ METHODS: dict[str, Method] = {
         Method("zarts-mgs", "zero-order, MLE-guided parameter search", "mgs", _ZARTS),
         Method("zarts-rs", "zero-order, random search", "rs", _ZARTS),
         Method("zarts-gld", "zero-order, gradientless descent", "gld", _ZARTS),
+        Method(
+            "zarts",
+            "zero-order, weights at the uniform mixture; the operations whose removal from it hurts most",
+            "none",
+            "this project; the judgement is DARTS-PT's (ICLR 2021) in one pass",
+            select="perturbation",
+            defaults={"select_images": 1280},  # the less noise the better: all that preset nb201-small has
+        ),
         Method("darts", "first-order gradient", "gradient", _DARTS),
         Method("darts-2nd", "gradient through one unrolled weight step", "unrolled", _DARTS),
         Method(
