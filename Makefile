@@ -8,10 +8,10 @@ RUN    := runs/quick-$(shell date +%Y%m%d-%H%M%S)
 endif
 
 .DEFAULT_GOAL := help
-.PHONY: help search test lint types bench performance clean
+.PHONY: help search test test-all lint types bench performance clean
 
 help: ## list the targets
-	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*##/\t/' | expand -t 12
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*##/\t/' | expand -t 12
 
 $(BIN)/zarts: pyproject.toml constraints.txt
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "zarts needs Python 3.11 or newer: make PYTHON=python3.12")'
@@ -35,6 +35,9 @@ types: $(VENV)/.dev ## check types
 	$(BIN)/mypy
 
 test: lint types ## install the development extra, check style and types, run the tests
+	OMP_NUM_THREADS=1 $(BIN)/pytest -n auto -m "not long"
+
+test-all: lint types ## the same with the tests that take long: kills of whole comparisons, compiled passes, a forecast
 	OMP_NUM_THREADS=1 $(BIN)/pytest -n auto
 
 bench: $(VENV)/.dev ## time the weight step beside the textbook's, about ten minutes (ARGS=--quick: five)

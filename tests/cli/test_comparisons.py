@@ -67,6 +67,7 @@ def test_in_parallel_as_by_itself(every, straight, tmp_path):
     assert leftovers(out) == [".lock"]
 
 
+@pytest.mark.long
 def test_killed_and_called_again(every, straight, tmp_path):
     """Kill -9 of the comparison ends its searches; the next call repeats nothing that is finished."""
     out = tmp_path / "out"
@@ -95,6 +96,7 @@ def test_killed_and_called_again(every, straight, tmp_path):
     assert outcome(other / "darts" / "seed1") == outcome(straight)
 
 
+@pytest.mark.long
 def test_a_search_that_is_killed_takes_no_other_with_it(every, tmp_path):
     out = tmp_path / "out"
     process = compare(every, out, subset=1000, epochs=12)
@@ -112,7 +114,7 @@ def test_a_search_that_is_killed_takes_no_other_with_it(every, tmp_path):
     assert table.splitlines()[2].startswith("| darts | 2 |")
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("number", [signal.SIGINT, pytest.param(signal.SIGTERM, marks=pytest.mark.long)])
 def test_asked_to_stop(every, tmp_path, number):
     """As Ctrl-C of a terminal, which goes to all its processes; and as a wish to the comparison alone."""
     out = tmp_path / "out"

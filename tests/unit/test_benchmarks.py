@@ -187,7 +187,7 @@ def test_wrong_options(words, message, capsys):
     assert message in capsys.readouterr().err
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_a_forecast_beside_the_search_itself():
     """Two ranks: the first one's time, the memory of both."""
     tiny = {"data": "digits", "space": "s2", "channels": 4, "cells": 3, "subset": 64, "batch-size": 16, "image-size": 8}

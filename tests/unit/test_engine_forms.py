@@ -46,7 +46,7 @@ def events(run):
     return [json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()]
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_compiled_passes(tmp_path, python):
     process = python(CHECK, tmp_path)
     assert process.returncode == 0, process.stderr
