@@ -128,6 +128,23 @@ def outcome(run: Path) -> dict:
     }
 
 
+def in_this_process(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Comparisons do their searches one after the other, here, and without pictures."""
+
+    def run_tasks(work, tasks, jobs, done):
+        for task in tasks:
+            try:
+                work(task)
+            except Exception as error:
+                done(task, error)
+            else:
+                done(task, None)
+
+    monkeypatch.setattr("zarts.comparison.searching.run_tasks", run_tasks)
+    monkeypatch.setattr("zarts.api.frame.draw_cells", lambda genotype, folder: [])
+    monkeypatch.setattr("zarts.api.frame.write_report", lambda run: run / "report.html")
+
+
 def leftovers(run: Path) -> list[str]:
     """Temporary files that should not be there."""
     return [p.name for p in run.rglob(".*")]

@@ -19,7 +19,7 @@ from zarts.errors import RunError
 if sys.platform != "win32":
     import fcntl
 
-__all__ = ["locked", "read_events", "read_mapping", "remove_parts", "write_atomically"]
+__all__ = ["locked", "read_events", "read_mapping", "remove_empty", "remove_parts", "write_atomically"]
 
 _PART = ".part"
 
@@ -52,6 +52,13 @@ def remove_parts(folder: Path) -> None:
     """Take away what writes that were killed have left in the folder and its sub-folders."""
     for part in folder.rglob(f".*{_PART}"):
         part.unlink(missing_ok=True)
+
+
+def remove_empty(folder: Path) -> None:
+    """Take a folder away in which nothing was written before its process was killed; there may be none."""
+    if folder.is_dir():
+        remove_parts(folder)
+        folder.rmdir()
 
 
 @contextmanager

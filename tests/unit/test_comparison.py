@@ -12,13 +12,13 @@ import pytest
 import yaml
 
 import zarts
-from small import options
+from small import in_this_process, options
 from tables import CONV, TEST, cell, write_csv
 from zarts.bench import SELECT, Column, Spread, Table, look_up, read_table
 from zarts.comparison import Found, Summary
 from zarts.comparison.baselines import affordable, baselines, cost_note
 from zarts.comparison.formats import to_csv, to_latex, to_markdown
-from zarts.comparison.plan import parse_row, parse_seeds, plan
+from zarts.comparison.plan import parse_row, parse_seeds, plan, rows_of
 from zarts.comparison.results import signed_rank, summarise
 from zarts.errors import DataError, DivergedError, RunError, SettingsError
 from zarts.files import read_mapping
@@ -41,29 +41,22 @@ def read(path, *, trust=False):
     return _read(path)
 
 
-@pytest.fixture(autouse=True)
-def _in_this_process(monkeypatch):
-    def run_tasks(work, tasks, jobs, done):
-        for task in tasks:
-            try:
-                work(task)
-            except Exception as error:
-                done(task, error)
-            else:
-                done(task, None)
-
-    monkeypatch.setattr("zarts.comparison.searching.run_tasks", run_tasks)
+def _stand_ins(monkeypatch):
+    in_this_process(monkeypatch)
     for module in ("zarts.comparison.run", "zarts.api.searching"):
         monkeypatch.setattr(f"{module}.read_table", read)
-    monkeypatch.setattr("zarts.api.frame.draw_cells", lambda genotype, folder: [])
-    monkeypatch.setattr("zarts.api.frame.write_report", lambda run: run / "report.html")
+
+
+@pytest.fixture(autouse=True)
+def _here(monkeypatch):
+    _stand_ins(monkeypatch)
 
 
 @pytest.fixture(scope="module")
 def compared(every, tmp_path_factory):
     """A comparison, for tests that only read it."""
     with pytest.MonkeyPatch.context() as patch:
-        _in_this_process.__wrapped__(patch)
+        _stand_ins(patch)
         out = tmp_path_factory.mktemp("compared") / "out"
         return zarts.compare(ROWS, 3, table=every, out=out, against="random", **SEARCH)
 
@@ -101,7 +94,7 @@ class TestPlan:
             parse_row(text)
 
     def cells(self, methods, seeds=1, preset=None, config=None, out=Path("out"), **shared):
-        return plan(methods, seeds, shared, preset=preset, config=config, table=Path("/t.csv"), out=out)
+        return plan(rows_of(methods, shared, preset=preset, config=config), seeds, table=Path("/t.csv"), out=out)
 
     def test_rows_times_seeds(self):
         cells = self.cells("darts alpha_lr=0.1,random", "4-5", **SEARCH)
@@ -132,12 +125,6 @@ class TestPlan:
     @pytest.mark.parametrize(
         ("methods", "more", "message"),
         [
-            (
-                "darts",
-                {"space": "s2"},
-                "row 'darts' searches in space 's2', whose cells no table has: take --space nas",
-            ),
-            ("darts", {}, "row 'darts' searches in space 'darts', whose cells no table has"),
             ("darts,random", {"samples": 3}, "samples is used by none of darts, random: leave it out"),
             ("darts samples=3", {}, r"samples \(row 'darts samples=3'\) is not used by method 'darts'"),
             ("darts", {"epoch": 3}, r"options: unknown setting 'epoch': did you mean 'epochs'\?"),
@@ -150,7 +137,7 @@ class TestPlan:
         ],
     )
     def test_comparisons_that_cannot_be(self, methods, more, message):
-        more = {"space": "nasbench201", **more} if more.get("space") != "s2" and more else more
+        more = {"space": "nasbench201", **more}
         with pytest.raises(SettingsError, match=message):
             self.cells(methods, **more)
 
@@ -267,6 +254,12 @@ class TestComparison:
             ),
             ({"jobs": 0}, SettingsError, "jobs = 0; expected 1 or more"),
             ({"best_of": 1}, SettingsError, "best_of = 1; expected at least 2"),
+            (
+                {"methods": "darts,random space=s2"},
+                SettingsError,
+                "row 'random space=s2' searches in space 's2', whose cells no table has, and others in space 'nasben",
+            ),
+            ({"retrain": {"epochs": 3}}, SettingsError, "cells of space 'nasbench201' are looked up.*leave epochs out"),
             ({"draws": 1}, SettingsError, "draws = 1, best_of = 1; expected at least 2 and 1"),
             ({"table": tmp_path / "absent"}, DataError, "absent: --table names it, but it is not there"),
             ({"table": "auto"}, DataError, "no table of NAS-Bench-201: get"),
@@ -279,7 +272,9 @@ class TestComparison:
             ({"out": one}, RunError, "one.csv: cannot be written"),
         ):
             with pytest.raises(kind, match=message):
-                zarts.compare(ROWS, 1, **{"table": every, "out": tmp_path / "out", **SEARCH, **more})
+                zarts.compare(
+                    **{"methods": ROWS, "seeds": 1, "table": every, "out": tmp_path / "out", **SEARCH, **more}
+                )
         assert sorted(path.name for path in tmp_path.iterdir()) == ["one.csv"]
 
     def test_a_table_that_lacks_a_cell(self, tmp_path):
@@ -363,7 +358,7 @@ class TestStatistics:
         assert signed_rank([], []) is None
 
     def test_one_search_has_no_spread(self):
-        row = summarise("a", [Found("|", 0, {TEST: 50.0}, [], 2, 1.5)])
+        row = summarise("a", [Found("|", {TEST: 50.0}, [], 2, 1.5)])
         assert (row.n, row.worst, row.seconds, row.parameterless, row.spreads[TEST].mean) == (1, 50, 1.5, 2, 50)
         assert math.isnan(row.spreads[TEST].std)
 

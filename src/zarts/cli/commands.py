@@ -127,9 +127,15 @@ def compare(
     ] = None,
     draws: Annotated[int | None, typer.Option(help="random cells by so many draws (default: exact)")] = None,
     trust: Trust = False,
+    retrain: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--retrain", help="a setting of the retrainings, where cells are not looked up", metavar="KEY=VALUE"
+        ),
+    ] = None,
     options: dict[str, Any],
 ) -> None:
-    """Compare methods over seeds on NAS-Bench-201: search in parallel, look up, print the table."""
+    """Compare methods over seeds: search in parallel, look up (in nasbench201) or retrain, print the table."""
     given = {**options, **parse_set(set_ or [])}
     for key in given.keys() - SearchSettings.model_fields.keys():
         raise SettingsError(f"options: {unknown('setting', key, SearchSettings.model_fields)}")
@@ -140,6 +146,7 @@ def compare(
             methods,
             seeds,
             **given,
+            retrain=parse_set(retrain or [], "--retrain"),
             out=out,
             preset=preset,
             config=config,

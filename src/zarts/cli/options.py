@@ -71,7 +71,7 @@ def with_settings(kind: type[CommonSettings], *, without: tuple[str, ...] = ()) 
     return decorate
 
 
-def parse_set(items: list[str]) -> dict[str, Any]:
+def parse_set(items: list[str], option: str = "--set") -> dict[str, Any]:
     """`--set key=value` as a mapping; values are read as YAML.
 
     Raises:
@@ -81,9 +81,9 @@ def parse_set(items: list[str]) -> dict[str, Any]:
     for item in items:
         key, sign, value = item.partition("=")
         if not sign:
-            raise SettingsError(f"--set {item}: expected key=value, for example --set epochs=20")
+            raise SettingsError(f"{option} {item}: expected key=value, for example {option} epochs=20")
         try:
             values[key.strip().replace("-", "_")] = yaml.safe_load(value)
         except yaml.YAMLError as error:
-            raise SettingsError(f"--set {item}: the value cannot be read as YAML ({error})") from error
+            raise SettingsError(f"{option} {item}: the value cannot be read as YAML ({error})") from error
     return values

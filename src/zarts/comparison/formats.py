@@ -12,13 +12,13 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from zarts.bench import SELECT, Column, Spread
+from zarts.bench import Column, Spread
 from zarts.comparison.plan import Cell
 from zarts.comparison.results import Found, Summary
 from zarts.config import dump
 from zarts.report.facts import duration
 
-__all__ = ["notes_of", "plain_data", "title_of", "to_csv", "to_latex", "to_markdown"]
+__all__ = ["many_seeds", "notes_of", "plain_data", "title_of", "to_csv", "to_latex", "to_markdown"]
 
 _DATA = {"cifar10": "CIFAR-10", "cifar100": "CIFAR-100", "imagenet16-120": "ImageNet16-120"}
 _DASH = "–"
@@ -37,10 +37,11 @@ def to_csv(rows: Sequence[Summary], columns: Sequence[Column]) -> str:
     file = io.StringIO()
     names = [f"{column.name}_{part}" for column in columns for part in Spread._fields]
     writer = csv.writer(file, lineterminator="\n")
-    writer.writerow(["row", "n", *names, "worst", "seconds", "parameterless", "p"])
+    more = ["worst", "seconds", "parameterless", "p", "parameters", "retrain_seconds"]
+    writer.writerow(["row", "n", *names, *more])
     for row in rows:
         numbers = [number for column in columns for number in row.spreads[column]]
-        every = [row.name, row.n, *numbers, row.worst, row.seconds, row.parameterless, row.p]
+        every = [row.name, row.n, *numbers, *(getattr(row, name) for name in more)]
         writer.writerow(["" if value is None or value != value else value for value in every])
     return file.getvalue()
 
@@ -57,24 +58,21 @@ def to_latex(rows: Sequence[Summary], columns: Sequence[Column], notes: Sequence
 
 def title_of(column: Column) -> str:
     """The data set of a column, as people write it."""
-    return _DATA[column.data]
+    return _DATA.get(column.data, column.data)
 
 
-def notes_of(
-    cells: Sequence[Cell], failed: Mapping[Cell, str], first: Column, against: str | None, draws: int | None
-) -> list[str]:
-    """What stands below the table: what its numbers are, and what is not in it."""
-    seeds, data = sorted({cell.seed for cell in cells}), title_of(first)
-    many = f"seeds {seeds[0]} to {seeds[-1]}" if len(seeds) > 1 else f"seed {seeds[0]}"
-    notes = [
-        "Test accuracy of the cells found, in %, after 200 epochs of training: mean ± standard deviation, "
-        f"n of {many}. worst: the lowest on {data}. time: of a search. parameter-free: of a cell's six operations.",
-        f"Rows without n come from the table alone; random cells: {'exact' if draws is None else f'{draws:,} draws'}, "
-        f"the best of several is chosen by {SELECT.name}.",
-    ]
+def many_seeds(cells: Sequence[Cell]) -> str:
+    """`seeds 0 to 9`."""
+    seeds = sorted({cell.seed for cell in cells})
+    return f"seeds {seeds[0]} to {seeds[-1]}" if len(seeds) > 1 else f"seed {seeds[0]}"
+
+
+def notes_of(cells: Sequence[Cell], failed: Mapping[Cell, str], first: Column, against: str | None) -> list[str]:
+    """What stands below every table: what its test is, and what is not in it."""
+    notes = []
     if against is not None:
         notes.append(
-            f"p: on {data}, against {against}; Wilcoxon's signed-rank test, two-sided, paired over seeds "
+            f"p: on {title_of(first)}, against {against}; Wilcoxon's signed-rank test, two-sided, paired over seeds "
             "(a single cell is paired with every seed); not corrected for the number of rows."
         )
     if failed:
@@ -112,18 +110,21 @@ def _row_data(row: Summary, found: Mapping[Cell, Found], out: Path) -> dict[str,
 
 
 def _search_data(cell: Cell, found: Found, out: Path) -> dict[str, Any]:
-    return {
-        **asdict(found),
+    data = {
+        **{key: value for key, value in asdict(found).items() if value is not None},
         "accuracies": {column.name: accuracy for column, accuracy in found.accuracies.items()},
         "run": cell.folder.relative_to(out).as_posix(),
         "command": f"zarts search --config {shlex.quote(str(cell.folder / 'config.yaml'))}",
     }
+    if found.parameters is not None:
+        config = shlex.quote(str(cell.trained / "config.yaml"))
+        data["retraining"] = f"zarts retrain {shlex.quote(str(cell.folder))} --config {config}"
+    return data
 
 
 def _head(columns: Sequence[Column], rows: Sequence[Summary]) -> list[str]:
-    accuracies = [title_of(column) for column in columns]
-    tested = ["p"] if any(row.p is not None for row in rows) else []
-    return ["", "n", *accuracies, "worst", "time", "parameter-free", *tested]
+    more = [title for title, (of, _) in _MORE.items() if any(of(row) is not None for row in rows)]
+    return ["", "n", *map(title_of, columns), *more]
 
 
 def _texts(row: Summary, columns: Iterable[Column], head: Sequence[str]) -> list[str]:
@@ -131,15 +132,23 @@ def _texts(row: Summary, columns: Iterable[Column], head: Sequence[str]) -> list
         row.name,
         _or_dash(row.n, str),
         *(_spread(*row.spreads[column], row.n) for column in columns),
-        _or_dash(row.worst, "{:.2f}".format),
-        _or_dash(row.seconds, duration),
-        _or_dash(row.parameterless, "{:.1f}".format),
-        *([_or_dash(row.p, "{:.2g}".format)] if "p" in head else []),
+        *(_or_dash(of(row), form) for title, (of, form) in _MORE.items() if title in head),
     ]
 
 
 def _or_dash(value: Any, form: Callable[[Any], str]) -> str:
     return _DASH if value is None else form(value)
+
+
+_MORE: dict[str, tuple[Callable[[Summary], float | None], Callable[[Any], str]]] = {
+    "worst": (lambda row: row.worst, "{:.2f}".format),
+    "parameters": (lambda row: row.parameters, lambda number: f"{number / 1e3:,.0f} k"),
+    "time": (lambda row: row.seconds, duration),
+    "retraining": (lambda row: row.retrain_seconds, duration),
+    "parameter-free": (lambda row: row.parameterless, "{:.1f}".format),
+    "p": (lambda row: row.p, "{:.2g}".format),
+}
+"""Columns that are there if some row has something for them."""
 
 
 def _spread(mean: float, std: float, n: int | None) -> str:

@@ -11,13 +11,12 @@ from typing import Any
 import yaml
 
 from zarts.api import searched_settings
-from zarts.config import UNTIED, SearchSettings, dump, members, row_settings, used
+from zarts.config import UNTIED, CommonSettings, SearchSettings, dump, members, row_settings, used
 from zarts.errors import SettingsError
 from zarts.folders import anchored
 from zarts.methods import get_method
-from zarts.spaces.nasbench201 import NASBENCH201
 
-__all__ = ["Cell", "parse_row", "parse_seeds", "plan"]
+__all__ = ["Cell", "check_begun", "parse_row", "parse_seeds", "plan", "rows_of"]
 
 _ELSEWHERE = {"method": "--methods", "seed": "--seeds", "table": "--table"}
 """What is not a setting of a row or of all rows, and what says it."""
@@ -40,8 +39,13 @@ class Cell:
     folder: Path
 
     @property
-    def finished(self) -> bool:
-        """Whether it has a result."""
+    def trained(self) -> Path:
+        """The run folder of its network's training, where that is needed."""
+        return self.folder.with_name(f"{self.folder.name}-retrained")
+
+    @property
+    def searched(self) -> bool:
+        """Whether the search has a result."""
         return (self.folder / "result.json").exists()
 
 
@@ -82,31 +86,19 @@ def parse_row(text: str) -> dict[str, Any]:
     return values
 
 
-def plan(
-    methods: str | Sequence[str],
-    seeds: str | int,
-    shared: Mapping[str, Any],
-    *,
-    preset: str | None,
-    config: Path | None,
-    table: Path,
-    out: Path,
-) -> list[Cell]:
-    """All searches, row by row; each seed of a row in the folder `out/ROW/seedK`.
+def rows_of(
+    methods: str | Sequence[str], shared: Mapping[str, Any], *, preset: str | None = None, config: Path | None = None
+) -> dict[str, SearchSettings]:
+    """The rows and their settings.
 
     Args:
         methods: the rows, `darts,darts alpha_lr=0.01`, or a list of them.
-        seeds: see `parse_seeds`.
         shared: settings of all rows; a row that does not use one goes without it.
         preset: name of a preset.
         config: a YAML file with settings.
-        table: what each search has its setting `table` from.
-        out: the folder of the comparison.
 
     Raises:
-        SettingsError: rows, seeds or settings that cannot be; a folder that holds a search with other settings.
-        DataError: there are no such images.
-        RunError: a folder that cannot be read.
+        SettingsError: rows or settings that cannot be.
     """
     texts = methods.split(",") if isinstance(methods, str) else methods
     rows = {" ".join(text.split()): parse_row(text) for text in texts}
@@ -116,9 +108,28 @@ def plan(
         if key in shared:
             raise SettingsError(f"{key} is no setting of a comparison: take {_ELSEWHERE[key]}")
     searches = {name: row_settings(name, own, shared, preset=preset, config=config) for name, own in rows.items()}
-    _check_searches(searches, shared)
+    for key in shared:
+        if not any(used(key, members(settings)) for settings in searches.values()):
+            raise SettingsError(f"{key} is used by none of {', '.join(searches)}: leave it out")
+    return searches
+
+
+def plan(rows: Mapping[str, SearchSettings], seeds: str | int, *, out: Path, table: Path | None = None) -> list[Cell]:
+    """All searches, row by row; each seed of a row in the folder `out/ROW/seedK`.
+
+    Args:
+        rows: see `rows_of`.
+        seeds: see `parse_seeds`.
+        out: the folder of the comparison.
+        table: what each search has its setting `table` from.
+
+    Raises:
+        SettingsError: seeds that cannot be; a folder that holds a search with other settings.
+        DataError: there are no such images.
+        RunError: a folder that cannot be read.
+    """
     cells: list[Cell] = []
-    for name, settings in searches.items():
+    for name, settings in rows.items():
         threads = (settings.threads or 1) if used("threads", members(settings)) else None
         fixed = anchored(settings).model_copy(update={"threads": threads, "table": table})
         cells += [
@@ -126,34 +137,25 @@ def plan(
             for seed in parse_seeds(seeds)
         ]
     for cell in cells:
-        _check_begun(cell)
+        if (cell.folder / "config.yaml").exists():
+            check_begun(cell.folder, searched_settings(cell.folder), cell.settings)
     return cells
+
+
+def check_begun(folder: Path, then: CommonSettings, now: CommonSettings) -> None:
+    """Refuse a folder that was begun with other settings.
+
+    Raises:
+        SettingsError: with the first that differs.
+    """
+    before, after = dump(then), dump(now)
+    other = {key for key in {*before, *after} - set(UNTIED) if before.get(key) != after.get(key)}
+    if other:
+        key = min(other)
+        raise SettingsError(
+            f"{folder}: was begun with {key} = {before.get(key)}, not {after.get(key)}: choose another --out"
+        )
 
 
 def _slug(name: str) -> str:
     return re.sub(r"[^\w.,=+-]", "_", name.replace(" ", ","))
-
-
-def _check_searches(searches: Mapping[str, SearchSettings], shared: Mapping[str, Any]) -> None:
-    for name, settings in searches.items():
-        if settings.space != NASBENCH201.name:
-            raise SettingsError(
-                f"row {name!r} searches in space {settings.space!r}, whose cells no table has: "
-                f"take --space {NASBENCH201.name}"
-            )
-    for key in shared:
-        if not any(used(key, members(settings)) for settings in searches.values()):
-            raise SettingsError(f"{key} is used by none of {', '.join(searches)}: leave it out")
-
-
-def _check_begun(cell: Cell) -> None:
-    """Refuse a folder that was begun with other settings."""
-    if not (cell.folder / "config.yaml").exists():
-        return
-    then, now = dump(searched_settings(cell.folder)), dump(cell.settings)
-    other = {key for key in {*then, *now} - set(UNTIED) if then.get(key) != now.get(key)}
-    if other:
-        key = min(other)
-        raise SettingsError(
-            f"{cell.folder}: was begun with {key} = {then.get(key)}, not {now.get(key)}: choose another --out"
-        )

@@ -1,23 +1,18 @@
-"""What came of the searches: judged one by one, then put together by rows."""
+"""What came of the searches, and what comes of them together: rows of a table."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
 from statistics import fmean, stdev
 
 from scipy.stats import wilcoxon
 
-from zarts.bench import Column, Lookup, Spread, Table, look_up
+from zarts.bench import Column, Spread
 from zarts.comparison.plan import Cell
-from zarts.errors import DataError, RunError
-from zarts.files import read_mapping
-from zarts.spaces import Genotype
-from zarts.spaces.nasbench201 import to_string
 
-__all__ = ["Found", "Summary", "judge", "judged_by", "signed_rank", "summarise", "tested"]
+__all__ = ["Found", "Summary", "signed_rank", "summarise", "tested"]
 
 
 @dataclass(frozen=True)
@@ -25,66 +20,24 @@ class Found:
     """What a search found.
 
     Args:
-        architecture: the benchmark's string.
-        index: its index there.
-        accuracies: its true test accuracies, in percent.
-        history: that of the first column for the cell of each epoch; empty for a method without epochs.
-        parameterless: number of operations without parameters.
+        architecture: the cell: the benchmark's string, or what `zarts genotype` prints.
+        accuracies: its test accuracies, in percent.
+        history: one number for the cell of each epoch, see `Judge.picture`; empty for a method without epochs.
+        parameterless: number of operations without parameters, in the normal cell.
         seconds: wall time of the search.
+        index: of a cell that is looked up: its index in the table.
+        parameters: of a network that was trained.
+        retrain_seconds: wall time of its training.
     """
 
     architecture: str
-    index: int
     accuracies: Mapping[Column, float]
     history: Sequence[float]
     parameterless: int
     seconds: float
-
-
-def judged_by(table: Table) -> list[Column]:
-    """The columns that searches are judged by: of `Column.tests` those that the table has.
-
-    Raises:
-        DataError: it has none of them.
-    """
-    columns = [column for column in Column.tests() if column in table.accuracies]
-    if not columns:
-        names = ", ".join(column.name for column in Column.tests())
-        raise DataError(f"{table.where}: has none of the columns {names}, which searches are judged by")
-    return columns
-
-
-def judge(cell: Cell, table: Table) -> Found:
-    """Look up what a finished search found, at its end and after each epoch.
-
-    Raises:
-        DataError: the table lacks it.
-        RunError: a file of the run cannot be read.
-    """
-    files = sorted((cell.folder / "genotypes").glob("epoch_*.json"))
-    first, *_ = columns = judged_by(table)
-    at_end = _looked_up(cell.folder / "genotype.json", table, columns)
-    result = read_mapping(cell.folder / "result.json")
-    try:
-        return Found(
-            architecture=at_end.architecture,
-            index=at_end.index,
-            accuracies={column: at_end.entries[column].accuracy for column in columns},
-            history=[_looked_up(file, table, columns).entries[first].accuracy for file in files],
-            parameterless=sum(result["parameterless"].values()),
-            seconds=float(result["seconds"]),
-        )
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
-        where = cell.folder / "result.json"
-        raise RunError(f"{where}: not the result of a search ({type(error).__name__}: {error})") from error
-
-
-def _looked_up(file: Path, table: Table, columns: Sequence[Column]) -> Lookup:
-    found = look_up(table, to_string(Genotype.load(file)))
-    missing = [column.name for column in columns if column not in found.entries]
-    if missing:
-        raise DataError(f"{table.where}: has no {missing[0]} of architecture {found.architecture}")
-    return found
+    index: int | None = None
+    parameters: int | None = None
+    retrain_seconds: float | None = None
 
 
 @dataclass(frozen=True)
@@ -99,6 +52,8 @@ class Summary:
         seconds: mean wall time of a search.
         parameterless: mean number of operations without parameters.
         p: of the paired test against the reference.
+        parameters: mean number of parameters of the trained networks.
+        retrain_seconds: mean wall time of their training.
     """
 
     name: str
@@ -108,6 +63,8 @@ class Summary:
     seconds: float | None = None
     parameterless: float | None = None
     p: float | None = None
+    parameters: float | None = None
+    retrain_seconds: float | None = None
 
 
 def summarise(name: str, found: Sequence[Found]) -> Summary:
@@ -121,7 +78,14 @@ def summarise(name: str, found: Sequence[Found]) -> Summary:
         min(values[columns[0]]),
         fmean(one.seconds for one in found),
         fmean(one.parameterless for one in found),
+        parameters=_mean(one.parameters for one in found),
+        retrain_seconds=_mean(one.retrain_seconds for one in found),
     )
+
+
+def _mean(numbers: Iterable[float | None]) -> float | None:
+    known = [number for number in numbers if number is not None]
+    return fmean(known) if known else None
 
 
 def tested(row: Summary, found: Mapping[Cell, Found], column: Column, against: str | None) -> Summary:

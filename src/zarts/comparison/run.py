@@ -6,20 +6,26 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import torch
 
-from zarts.bench import Column, Table, find_table, read_table
-from zarts.comparison.baselines import affordable, baselines, cost_note
-from zarts.comparison.formats import notes_of, plain_data, title_of, to_csv, to_latex, to_markdown
-from zarts.comparison.plan import Cell, plan
-from zarts.comparison.results import Found, Summary, judge, judged_by, summarise, tested
+from zarts.bench import Column, find_table, read_table
+from zarts.comparison.formats import notes_of, plain_data, to_csv, to_latex, to_markdown
+from zarts.comparison.judge import Judge, Picture
+from zarts.comparison.lookups import Lookups
+from zarts.comparison.plan import Cell, plan, rows_of
+from zarts.comparison.results import Found, Summary, summarise, tested
+from zarts.comparison.retrainings import Retrainings
 from zarts.comparison.searching import alone_in, search_all
+from zarts.config import SearchSettings
 from zarts.engine import Listener, check_alone, environment
 from zarts.errors import SettingsError, ZartsError, unknown
 from zarts.files import write_atomically
-from zarts.report.truths import draw_truths
+from zarts.report.epochs import draw_epochs
+from zarts.spaces import get_space
+from zarts.spaces.nasbench201 import NASBENCH201
 
 __all__ = ["Comparison", "compare"]
 
@@ -50,6 +56,7 @@ def compare(
     seeds: str | int,
     *,
     table: Path | str = "auto",
+    retrain: Mapping[str, Any] = MappingProxyType({}),
     out: Path | str | None = None,
     preset: str | None = None,
     config: Path | str | None = None,
@@ -63,15 +70,17 @@ def compare(
 ) -> Comparison:
     """Search by several methods with several seeds, and put what they found into a table.
 
-    Every search is an ordinary run in `out/ROW/seedK`. What is finished is not searched again, what was interrupted
-    or killed goes on, what failed is tried again. The searches run in processes of their own: a script that calls
-    this has its work under `if __name__ == "__main__":`.
+    Every search is an ordinary run in `out/ROW/seedK`. In space `nasbench201` what it found is looked up; in other
+    spaces its network is trained from scratch, an ordinary run in `out/ROW/seedK-retrained`. What is finished is not
+    done again, what was interrupted or killed goes on, what failed is tried again. The searches run in processes of
+    their own: a script that calls this has its work under `if __name__ == "__main__":`.
 
     Args:
         methods: the rows: `"zarts-mgs,darts,darts alpha_lr=0.01"`, or a list of such texts: a method, and settings
             that the row has of its own.
         seeds: their number, or a range like `"100-119"`.
         table: what cells are looked up in, a file or a directory; `auto`: the directory ZARTS_DATA.
+        retrain: settings of the retrainings, beside those of the preset and the file.
         out: the folder; None: one in `runs/compare`, the same for the same data and preset.
         preset: name of a preset.
         config: a YAML file with settings.
@@ -89,52 +98,89 @@ def compare(
         ZartsError: see the subclasses in `zarts.errors`. A search that fails raises nothing: see `failed`.
     """
     check_alone("a comparison")
-    file = find_table(None if table == "auto" else Path(table)).resolve()
     folder = _default(options, preset) if out is None else Path(out)
     config = None if config is None else Path(config)
-    cells = plan(methods, seeds, options, preset=preset, config=config, table=file, out=folder)
-    names = list(dict.fromkeys(cell.row for cell in cells))
+    rows = rows_of(methods, options, preset=preset, config=config)
     against = None if against is None else " ".join(against.split())
-    if against is not None and against not in names:
-        raise SettingsError(f"against: {unknown('row', against, names)}")
+    if against is not None and against not in rows:
+        raise SettingsError(f"against: {unknown('row', against, rows)}")
     if jobs is not None and jobs < 1:
         raise SettingsError(f"jobs = {jobs}; expected 1 or more")
-    loaded = read_table(file, trust=trust)
-    columns = judged_by(loaded)
-    baselines(loaded, best_of=best_of, draws=draws)  # what is wrong there is said before the searches, not after them
+    looked_up = any(get_space(settings.space).name == NASBENCH201.name for settings in rows.values())
+    if looked_up:
+        _check_looked_up(rows, retrain)
+        file = find_table(None if table == "auto" else Path(table)).resolve()
+        cells = plan(rows, seeds, out=folder, table=file)
+        judge: Judge = Lookups(read_table(file, trust=trust), best_of=best_of, draws=draws)
+    else:
+        _check_trained(rows, {"table": table != "auto", "best_of": best_of, "draws": draws, "trust": trust})
+        cells = plan(rows, seeds, out=folder)
+        judge = Retrainings(retrain, rows, preset=preset, config=config)
+    judge.check(cells)
     with alone_in(folder):
-        failed = search_all(cells, loaded, jobs, listener or (lambda event: None))
-        found = _judge(cells, loaded, failed)
-        by_row = {name: [one for cell, one in found.items() if cell.row == name] for name in names}
-        rows = [summarise(name, searches) for name, searches in by_row.items() if searches]
-        slowest = max((row.seconds for row in rows if row.seconds is not None), default=0.0)
-        below = baselines(loaded, best_of=best_of or affordable(loaded, slowest), draws=draws)
-        rows = [tested(row, found, columns[0], against) for row in (*rows, *below)]
-        notes = notes_of(cells, failed, columns[0], against, draws)
-        notes += [cost_note(loaded, slowest)] if best_of is None else []
-        comparison = Comparison(rows, columns, found, failed, to_markdown(rows, columns, notes), folder)
-        _write(comparison, notes, loaded)
-        _draw(by_row, [below[0], below[-1]], columns[0], folder)
+        failed = search_all(cells, judge, jobs, listener or (lambda event: None))
+        return _put_together(cells, judge, failed, against, folder)
+
+
+def _check_looked_up(rows: Mapping[str, SearchSettings], retrain: Mapping[str, Any]) -> None:
+    for name, settings in rows.items():
+        if get_space(settings.space).name != NASBENCH201.name:
+            raise SettingsError(
+                f"row {name!r} searches in space {settings.space!r}, whose cells no table has, and others in space "
+                f"{NASBENCH201.name!r}, whose cells are looked up: compare them one after the other"
+            )
+    if retrain:
+        raise SettingsError(
+            f"retrain: cells of space {NASBENCH201.name!r} are looked up, not retrained: leave {min(retrain)} out"
+        )
+
+
+def _check_trained(rows: Mapping[str, SearchSettings], given: Mapping[str, Any]) -> None:
+    name, settings = next(iter(rows.items()))
+    for option, value in given.items():
+        if value:
+            raise SettingsError(
+                f"{option}: row {name!r} searches in space {settings.space!r}, whose cells no table has: leave it out, "
+                f"or take --space {NASBENCH201.name}"
+            )
+
+
+def _put_together(
+    cells: Sequence[Cell], judge: Judge, failed: dict[Cell, str], against: str | None, folder: Path
+) -> Comparison:
+    found = _judge(cells, judge, failed)
+    by_row: dict[str, list[Found]] = {cell.row: [] for cell in cells}
+    for cell, one in found.items():
+        by_row[cell.row].append(one)
+    rows = [summarise(name, searches) for name, searches in by_row.items() if searches]
+    longest = max((row.seconds for row in rows if row.seconds is not None), default=0.0)
+    below, first = judge.baselines(longest), judge.columns[0]
+    rows = [tested(row, found, first, against) for row in (*rows, *below)]
+    notes = [*judge.notes(cells, longest), *notes_of(cells, failed, first, against)]
+    markdown = to_markdown(rows, judge.columns, notes)
+    comparison = Comparison(rows, judge.columns, found, failed, markdown, folder)
+    _write(comparison, notes, judge)
+    _draw(by_row, judge.picture(below), folder)
     return comparison
 
 
-def _judge(cells: Sequence[Cell], table: Table, failed: dict[Cell, str]) -> dict[Cell, Found]:
+def _judge(cells: Sequence[Cell], judge: Judge, failed: dict[Cell, str]) -> dict[Cell, Found]:
     found = {}
     for cell in cells:
-        if cell.finished:
+        if cell.searched and judge.ready(cell):
             try:
-                found[cell] = judge(cell, table)
+                found[cell] = judge.judge(cell)
             except ZartsError as error:
                 failed[cell] = str(error)
     return found
 
 
-def _write(comparison: Comparison, notes: Sequence[str], table: Table) -> None:
+def _write(comparison: Comparison, notes: Sequence[str], judge: Judge) -> None:
     rows, columns, out = comparison.rows, comparison.columns, comparison.out
     data = {
         **plain_data(rows, columns, comparison.found, comparison.failed, out),
         "notes": notes,
-        "table": {"file": table.where, "cells": len(table.indices)},
+        **judge.facts(),
         "environment": environment(torch.device("cpu")),
     }
     for suffix, content in (
@@ -146,15 +192,15 @@ def _write(comparison: Comparison, notes: Sequence[str], table: Table) -> None:
         write_atomically(out / f"table.{suffix}", content)
 
 
-def _draw(by_row: Mapping[str, Sequence[Found]], levels: Sequence[Summary], column: Column, folder: Path) -> None:
+def _draw(by_row: Mapping[str, Sequence[Found]], picture: Picture, folder: Path) -> None:
     """The picture of what is derived at each epoch; none where no method has epochs."""
     lines = {name: [one.history for one in searches if one.history] for name, searches in by_row.items()}
     lines = {name: histories for name, histories in lines.items() if histories}
     if lines:
-        heights = {row.name: row.spreads[column].mean for row in levels}
-        draw_truths(lines, heights, f"True test accuracy of the derived cell on {title_of(column)}, %", folder)
+        draw_epochs(lines, picture.levels, picture.title, folder)
 
 
 def _default(options: Mapping[str, Any], preset: str | None) -> Path:
     data = Path(str(options["data"])).name if "data" in options else None
-    return Path("runs/compare") / ("-".join(part for part in (data, preset) if part) or "nasbench201")
+    words = (data, preset, options.get("space"))
+    return Path("runs/compare") / ("-".join(str(word) for word in words if word) or "comparison")

@@ -10,32 +10,38 @@ from pathlib import Path
 
 from zarts.api import resume_search, start_search
 from zarts.bench import Table
+from zarts.comparison.judge import Judge
 from zarts.comparison.plan import Cell
 from zarts.comparison.processes import run_tasks
 from zarts.engine import Listener
 from zarts.errors import Interrupted, RunError, ZartsError
-from zarts.files import locked, remove_parts
+from zarts.files import locked, remove_empty
 
 __all__ = ["alone_in", "search_all", "search_cell"]
 
 
-def search_cell(cell: Cell, table: Table) -> None:
-    """Do one search, or the rest of it; in a process of its own."""
+def search_cell(cell: Cell, judge: Judge) -> None:
+    """Do one search, or the rest of it, and what it is judged by; in a process of its own."""
+    if not cell.searched:
+        _search(cell, judge.table)
+    if not judge.ready(cell):
+        judge.prepare(cell)
+
+
+def _search(cell: Cell, table: Table | None) -> None:
     if (cell.folder / "config.yaml").exists():
         resume_search(cell.folder, loaded=table)
         return
-    if cell.folder.is_dir():  # killed before anything was in it
-        remove_parts(cell.folder)
-        cell.folder.rmdir()
+    remove_empty(cell.folder)
     start_search(cell.settings, cell.folder, None, loaded=table)
 
 
-def search_all(cells: Sequence[Cell], table: Table, jobs: int | None, listener: Listener) -> dict[Cell, str]:
+def search_all(cells: Sequence[Cell], judge: Judge, jobs: int | None, listener: Listener) -> dict[Cell, str]:
     """Do all searches that are left, seed by seed, so that there is early something of every row.
 
     Args:
         cells: all searches of the comparison.
-        table: what each looks up beside it.
+        judge: what each is judged by.
         jobs: how many at a time; None: as many as there are processors for.
         listener: hears an event `cell` as each ends.
 
@@ -45,21 +51,24 @@ def search_all(cells: Sequence[Cell], table: Table, jobs: int | None, listener: 
     Raises:
         Interrupted: Ctrl-C or SIGTERM; what ran has been saved.
     """
-    left = sorted((cell for cell in cells if not cell.finished), key=lambda cell: cell.seed)
+
+    def finished() -> int:
+        return sum(cell.searched and judge.ready(cell) for cell in cells)
+
+    left = sorted((cell for cell in cells if not (cell.searched and judge.ready(cell))), key=lambda cell: cell.seed)
     failed: dict[Cell, str] = {}
 
     def done(cell: Cell, error: BaseException | None) -> None:
         if error is not None:
             failed[cell] = str(error) if isinstance(error, ZartsError) else f"{type(error).__name__}: {error}"
-        over = sum(one.finished for one in cells) + len(failed)
+        over = finished() + len(failed)
         listener({"event": "cell", "row": cell.row, "seed": cell.seed, "over": over, "cells": len(cells)})
 
     try:
-        run_tasks(partial(search_cell, table=table), left, jobs or _room(cells), done)
+        run_tasks(partial(search_cell, judge=judge), left, jobs or _room(cells), done)
     except KeyboardInterrupt:
-        finished = sum(cell.finished for cell in cells)
         raise Interrupted(
-            f"interrupted: {finished} of {len(cells)} searches are finished, those that ran are saved; "
+            f"interrupted: {finished()} of {len(cells)} searches are finished, those that ran are saved; "
             "the same command goes on"
         ) from None
     return failed

@@ -5,7 +5,7 @@ import xml.etree.ElementTree as ElementTree
 
 import pytest
 
-from zarts.report.truths import draw_truths
+from zarts.report.epochs import draw_epochs
 
 LINES = {"a": [[50.0, 60.0, 70.0], [60.0, 60.0, 72.0]], "b x=1": [[40.0, 41.0]], "c": [[55.0], [56.0]]}
 LEVELS = {"random cell": 45.0, "optimum": 71.5}
@@ -22,7 +22,7 @@ def heights(svg, gid):
 @pytest.fixture(scope="module")
 def svg(tmp_path_factory):
     folder = tmp_path_factory.mktemp("picture")
-    draw_truths(LINES, LEVELS, "title", folder)
+    draw_epochs(LINES, LEVELS, "title", folder)
     assert (folder / "curves.png").read_bytes().startswith(b"\x89PNG")
     return (folder / "curves.svg").read_text()
 
@@ -47,5 +47,5 @@ def test_names_stand_in_the_order_of_the_ends_and_apart(svg):
 
 
 def test_the_same_bytes_again(svg, tmp_path):
-    draw_truths(LINES, LEVELS, "title", tmp_path)
+    draw_epochs(LINES, LEVELS, "title", tmp_path)
     assert (tmp_path / "curves.svg").read_text() == svg

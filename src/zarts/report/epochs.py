@@ -1,4 +1,4 @@
-"""The true accuracy of what several methods derive, against epochs: mean and spread over seeds, one line a method."""
+"""What several methods derive, in one number against epochs: mean and spread over seeds, one line a method."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from zarts.files import write_atomically
 from zarts.report.palette import ROLES
 from zarts.report.svg import chart_axes, drawing, to_png, to_svg
 
-__all__ = ["draw_truths"]
+__all__ = ["draw_epochs"]
 
 _PLOT, _MARGINS = (4.7, 3.4), (0.55, 0.48, 0.3)  # inches: size; left, below, above
 _NAME, _LETTER = 0.95, 0.068  # inches to the right of the plot: for the number, and for each letter of a name
@@ -27,16 +27,17 @@ _STYLES = [(colour, dash) for dash, colour in product(_DASHES, _COLOURS)]
 """Colours and dashes of the lines, in turn."""
 
 
-def draw_truths(
+def draw_epochs(
     lines: Mapping[str, Sequence[Sequence[float]]], levels: Mapping[str, float], title: str, folder: Path
 ) -> None:
     """Draw `curves.svg` and `curves.png` into a folder.
 
     Args:
-        lines: for each method the accuracies of each of its seeds, an epoch each; epochs that not all seeds have
+        lines: for each method the numbers of each of its seeds, an epoch each; epochs that not all seeds have
             are left out.
-        levels: what lies at the same height everywhere: a cell drawn at random, and the best there is.
-        title: what the accuracies are of.
+        levels: what lies at the same height everywhere, the highest there can be among it: the best accuracy, say, and
+            that of a random cell.
+        title: what the numbers are.
         folder: where the pictures go.
 
     Raises:
@@ -92,7 +93,7 @@ def _line(
     role: str,
     dash: _Dash,
 ) -> _End:
-    """The mean over seeds, and around it one standard deviation to each side, but not above the best there is."""
+    """The mean over seeds, and one standard deviation to each side, but not above the highest there can be."""
     colour = ROLES[role].light
     columns = list(zip(*seeds, strict=False))
     means, epochs = [fmean(column) for column in columns], range(1, len(columns) + 1)

@@ -1,0 +1,81 @@
+"""What the searches of a comparison are judged by: the interface."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from zarts.bench import Column, Table
+from zarts.comparison.plan import Cell
+from zarts.comparison.results import Found, Summary
+
+__all__ = ["Judge", "Picture"]
+
+
+@dataclass(frozen=True)
+class Picture:
+    """What the numbers of `Found.history` are.
+
+    Args:
+        title: in words.
+        levels: what lies at the same height everywhere; the highest there can be among it.
+    """
+
+    title: str
+    levels: Mapping[str, float]
+
+
+class Judge(ABC):
+    """Says how good the cells are that searches end with; plain data, for it goes to other processes."""
+
+    @property
+    @abstractmethod
+    def columns(self) -> list[Column]:
+        """What cells are judged by; rows are tested by the first."""
+
+    @property
+    @abstractmethod
+    def table(self) -> Table | None:
+        """What is looked up beside a search, if anything is."""
+
+    @abstractmethod
+    def check(self, cells: Sequence[Cell]) -> None:
+        """Refuse what could not be judged, before anything is searched.
+
+        Raises:
+            ZartsError: see the judges.
+        """
+
+    @abstractmethod
+    def prepare(self, cell: Cell) -> None:
+        """Do what a finished search needs before it can be judged; in a process of its own."""
+
+    @abstractmethod
+    def ready(self, cell: Cell) -> bool:
+        """Whether that is done."""
+
+    @abstractmethod
+    def judge(self, cell: Cell) -> Found:
+        """What the search found, and how good it is.
+
+        Raises:
+            ZartsError: a file of a run cannot be read, or does not say.
+        """
+
+    @abstractmethod
+    def baselines(self, longest: float) -> list[Summary]:
+        """The rows that need no search; `longest` is the mean wall time of the slowest row's searches, in seconds."""
+
+    @abstractmethod
+    def notes(self, cells: Sequence[Cell], longest: float) -> list[str]:
+        """What stands below the table: what its numbers are."""
+
+    @abstractmethod
+    def picture(self, baselines: Sequence[Summary]) -> Picture:
+        """What `Found.history` is."""
+
+    @abstractmethod
+    def facts(self) -> dict[str, Any]:
+        """What of the judge belongs into `table.json`."""

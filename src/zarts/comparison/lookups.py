@@ -1,0 +1,125 @@
+"""Searches in the space `nasbench201`, whose cells a table has."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from typing_extensions import override
+
+from zarts.bench import SELECT, Column, Lookup, Table, look_up
+from zarts.comparison.baselines import affordable, baselines, cost_note
+from zarts.comparison.formats import many_seeds, title_of
+from zarts.comparison.judge import Judge, Picture
+from zarts.comparison.plan import Cell
+from zarts.comparison.results import Found, Summary
+from zarts.errors import DataError, RunError
+from zarts.files import read_mapping
+from zarts.spaces import Genotype
+from zarts.spaces.nasbench201 import to_string
+
+__all__ = ["Lookups"]
+
+
+class Lookups(Judge):
+    """Looks cells up.
+
+    Args:
+        table: where.
+        best_of: a row for the best of so many random cells; None: of as many as can be trained in the time of the
+            slowest method.
+        draws: random cells are the mean of so many draws; None: the exact expectation.
+
+    Raises:
+        DataError: the table has none of the columns that searches are judged by.
+        SettingsError: numbers that cannot be.
+    """
+
+    def __init__(self, table: Table, *, best_of: int | None, draws: int | None) -> None:
+        self._table, self._best_of, self._draws = table, best_of, draws
+        self._columns = [column for column in Column.tests() if column in table.accuracies]
+        if not self._columns:
+            names = ", ".join(column.name for column in Column.tests())
+            raise DataError(f"{table.where}: has none of the columns {names}, which searches are judged by")
+        baselines(table, best_of=best_of, draws=draws)  # what is wrong there is said now, not after the searches
+
+    @property
+    @override
+    def columns(self) -> list[Column]:
+        return self._columns
+
+    @property
+    @override
+    def table(self) -> Table:
+        return self._table
+
+    @override
+    def check(self, cells: Sequence[Cell]) -> None:
+        """All is known already."""
+
+    @override
+    def prepare(self, cell: Cell) -> None:
+        """Nothing is needed."""
+
+    @override
+    def ready(self, cell: Cell) -> bool:
+        return True
+
+    @override
+    def judge(self, cell: Cell) -> Found:
+        """Look up what a finished search found, at its end and after each epoch.
+
+        Raises:
+            DataError: the table lacks it.
+            RunError: a file of the run cannot be read.
+        """
+        files = sorted((cell.folder / "genotypes").glob("epoch_*.json"))
+        at_end = self._looked_up(cell.folder / "genotype.json")
+        result = read_mapping(cell.folder / "result.json")
+        try:
+            return Found(
+                architecture=at_end.architecture,
+                accuracies={column: at_end.entries[column].accuracy for column in self._columns},
+                history=[self._looked_up(file).entries[self._columns[0]].accuracy for file in files],
+                parameterless=sum(result["parameterless"].values()),
+                seconds=float(result["seconds"]),
+                index=at_end.index,
+            )
+        except (KeyError, TypeError, ValueError, AttributeError) as error:
+            where = cell.folder / "result.json"
+            raise RunError(f"{where}: not the result of a search ({type(error).__name__}: {error})") from error
+
+    def _looked_up(self, file: Path) -> Lookup:
+        found = look_up(self._table, to_string(Genotype.load(file)))
+        missing = [column.name for column in self._columns if column not in found.entries]
+        if missing:
+            raise DataError(f"{self._table.where}: has no {missing[0]} of architecture {found.architecture}")
+        return found
+
+    @override
+    def baselines(self, longest: float) -> list[Summary]:
+        best_of = self._best_of or affordable(self._table, longest)
+        return baselines(self._table, best_of=best_of, draws=self._draws)
+
+    @override
+    def notes(self, cells: Sequence[Cell], longest: float) -> list[str]:
+        exact = "exact" if self._draws is None else f"{self._draws:,} draws"
+        return [
+            "Test accuracy of the cells found, in %, after 200 epochs of training: mean ± standard deviation, "
+            f"n of {many_seeds(cells)}. worst: the lowest on {title_of(self._columns[0])}. time: of a search. "
+            "parameter-free: of a cell's six operations.",
+            f"Rows without n come from the table alone; random cells: {exact}, "
+            f"the best of several is chosen by {SELECT.name}.",
+            *([cost_note(self._table, longest)] if self._best_of is None else []),
+        ]
+
+    @override
+    def picture(self, baselines: Sequence[Summary]) -> Picture:
+        column = self._columns[0]
+        levels = {row.name: row.spreads[column].mean for row in (baselines[0], baselines[-1])}
+        return Picture(f"True test accuracy of the derived cell on {title_of(column)}, %", levels)
+
+    @override
+    def facts(self) -> dict[str, Any]:
+        return {"table": {"file": self._table.where, "cells": len(self._table.indices)}}

@@ -1,0 +1,173 @@
+"""Searches in a space whose networks have to be trained to be judged."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from typing_extensions import override
+
+from zarts.api import inherited, resume_retrain, start_retrain
+from zarts.bench import Column, Table
+from zarts.comparison.formats import many_seeds
+from zarts.comparison.judge import Judge, Picture
+from zarts.comparison.plan import Cell, check_begun
+from zarts.comparison.results import Found, Summary
+from zarts.config import RetrainSettings, SearchSettings, dump, retrain_settings
+from zarts.engine import Run
+from zarts.errors import RunError, SettingsError
+from zarts.files import read_mapping, remove_empty
+from zarts.folders import anchored
+from zarts.spaces import PARAMETERLESS, Genotype, genotype_string, get_space
+
+__all__ = ["Retrainings"]
+
+
+class Retrainings(Judge):
+    """Trains what a search found from scratch, in the folder `seedK-retrained` beside it.
+
+    Args:
+        options: settings of all retrainings; a seed that is not among them is that of the search, threads likewise.
+        rows: the rows of the comparison.
+        preset: name of a preset.
+        config: a YAML file with settings.
+
+    Raises:
+        SettingsError: settings that cannot be, or rows that are not alike.
+    """
+
+    def __init__(
+        self,
+        options: Mapping[str, Any],
+        rows: Mapping[str, SearchSettings],
+        *,
+        preset: str | None,
+        config: Path | None,
+    ) -> None:
+        self._options, self._preset, self._config = dict(options), preset, config
+        self._settings = retrain_settings(options, preset=preset, config=config)
+        self._columns = [Column(_data_of(rows), "test", self._settings.epochs)]
+        spaces = [get_space(settings.space) for settings in rows.values()]
+        self._most = max(space.nodes * (space.keep or 1) for space in spaces)
+
+    @property
+    @override
+    def columns(self) -> list[Column]:
+        return self._columns
+
+    @property
+    @override
+    def table(self) -> Table | None:
+        return None
+
+    @override
+    def check(self, cells: Sequence[Cell]) -> None:
+        """Refuse retrainings that were begun with other settings.
+
+        Raises:
+            SettingsError: one was.
+        """
+        for cell in cells:
+            folder = cell.trained
+            if cell.searched and (folder / "config.yaml").exists():
+                check_begun(folder, self._begun(folder), self._of(cell))
+
+    @override
+    def prepare(self, cell: Cell) -> None:
+        """Train, or go on with it."""
+        folder = cell.trained
+        if (folder / "config.yaml").exists():
+            resume_retrain(folder)
+            return
+        remove_empty(folder)
+        start_retrain(cell.folder, self._of(cell), folder, None)
+
+    @override
+    def ready(self, cell: Cell) -> bool:
+        return (cell.trained / "result.json").exists()
+
+    def _of(self, cell: Cell) -> RetrainSettings:
+        """The settings of one retraining."""
+        own = {"seed": cell.seed, "threads": cell.settings.threads or 1, **self._options}
+        return anchored(
+            retrain_settings(own, preset=self._preset, config=self._config, inherited=inherited(cell.folder))
+        )
+
+    @staticmethod
+    def _begun(folder: Path) -> RetrainSettings:
+        run = Run.open(folder, "retrain")
+        return retrain_settings(run.settings("retrain"), where=str(run.path / "config.yaml"))
+
+    @override
+    def judge(self, cell: Cell) -> Found:
+        """What the search found, and the test accuracy after the last epoch of its training.
+
+        Raises:
+            RunError: a file of one of the runs cannot be read.
+        """
+        genotype = Genotype.load(cell.folder / "genotype.json")
+        files = sorted((cell.folder / "genotypes").glob("epoch_*.json"))
+        searched, trained = (read_mapping(folder / "result.json") for folder in (cell.folder, cell.trained))
+        try:
+            return Found(
+                architecture=genotype_string(genotype),
+                accuracies={self._columns[0]: float(trained["test_accuracy"])},
+                history=[float(Genotype.load(file).count("normal", PARAMETERLESS)) for file in files],
+                parameterless=genotype.count("normal", PARAMETERLESS),
+                seconds=float(searched["seconds"]),
+                parameters=int(trained["parameters"]),
+                retrain_seconds=float(trained["seconds"]),
+            )
+        except (KeyError, TypeError, ValueError) as error:
+            where = f"{cell.folder} or {cell.trained}"
+            raise RunError(f"{where}: result.json lacks something ({type(error).__name__}: {error})") from error
+
+    @override
+    def baselines(self, longest: float) -> list[Summary]:
+        """None: whatever it is, it has to be trained, and is a row like any other (method `random`)."""
+        return []
+
+    @override
+    def notes(self, cells: Sequence[Cell], longest: float) -> list[str]:
+        s = self._settings
+        notes = [
+            f"Test accuracy in %, last epoch, of networks of {s.cells} cells and {s.channels} channels trained for "
+            f"{s.epochs} epochs: mean ± standard deviation, n of {many_seeds(cells)}"
+            f"{'' if 'seed' in self._options else ', each retrained with the seed of its search'}. worst: the lowest. "
+            "time: of a search; retraining: of its network. parameter-free: operations without parameters in the "
+            "normal cell."
+        ]
+        if all(cell.settings.method != "random" for cell in cells):
+            notes.append("There is no random baseline among the rows: `--methods random,...` adds it.")
+        return notes
+
+    @override
+    def picture(self, baselines: Sequence[Summary]) -> Picture:
+        levels = {"more: a collapse": 4.0, "all operations": float(self._most)}
+        return Picture("Operations without parameters in the derived normal cell", levels)
+
+    @override
+    def facts(self) -> dict[str, Any]:
+        return {"retraining": dump(self._settings)}
+
+
+def _data_of(rows: Mapping[str, SearchSettings]) -> str:
+    """The data set that all rows search on.
+
+    Raises:
+        SettingsError: one searches on another, or for networks that are not trained.
+    """
+    first, *_ = rows.values()
+    for name, settings in rows.items():
+        if get_space(settings.space).skeleton != "darts":
+            raise SettingsError(
+                f"row {name!r} searches in space {settings.space!r}, whose cells are looked up, and others in spaces "
+                "whose networks are trained: compare them one after the other"
+            )
+        if settings.data != first.data:
+            raise SettingsError(
+                f"row {name!r} searches on {settings.data}, another one on {first.data}: compare them one after "
+                "the other"
+            )
+    return Path(first.data).name
