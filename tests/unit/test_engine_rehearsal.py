@@ -115,6 +115,25 @@ def test_a_known_cost(quick):
     assert job.network.calls <= 2 * (3 + 1) + 3 * 2 + 2  # of 890: two takes of each, two passes of a kind in each
 
 
+def test_ends_of_epochs_of_two_kinds(quick):
+    """Of the four epochs the last one alone has a costly end."""
+
+    class Ending(Toy):
+        def ending(self, epoch):
+            return "test" if epoch == 3 else "end of an epoch"
+
+        def end_epoch(self, job, meter=None):
+            if self.epoch == 3:
+                super().end_epoch(job, meter)
+
+    job, rehearsal = Ending(), Rehearsal()
+    rehearsal.run(job)
+    phases = {phase.name: phase for phase in rehearsal.forecast().phases}
+    assert (phases["test"].count, phases["end of an epoch"].count) == (1, 3)
+    assert phases["test"].seconds == pytest.approx(20 * PASS_SECONDS, rel=0.3)
+    assert phases["end of an epoch"].seconds < 5 * PASS_SECONDS
+
+
 def test_steps_are_repeated_while_that_is_quick(monkeypatch):
     monkeypatch.setattr("zarts.engine.rehearsal._SECONDS", 10 * PASS_SECONDS)
     job, rehearsal = Toy(), Rehearsal()

@@ -179,6 +179,16 @@ def test_auxiliary_head_and_drop_path(tmp_path, searched):
     assert first[1] != last[1]
 
 
+def test_tests_of_some_epochs_only(tmp_path, searched, retrained):
+    """The last one is always tested, and the training is the same."""
+    result = zarts.retrain(searched, out=tmp_path / "run", **{**TRAIN, "test_every": 5})
+    tests = {e["epoch"]: e.get("test_accuracy") for e in result.history if e["event"] == "train_epoch"}
+    assert tests == {1: None, 2: retrained.test_accuracy}
+    assert result.test_accuracy == retrained.test_accuracy
+    data = json.loads((result.run / "result.json").read_text())
+    assert (data["best_epoch"], data["best_test_accuracy_selected_on_test"]) == (2, result.test_accuracy)
+
+
 def test_label_smoothing_changes_the_loss(tmp_path, searched, retrained):
     smooth = zarts.retrain(searched.genotype, out=tmp_path / "run", **ONE, label_smoothing=0.3)
     assert epochs(smooth)[0]["train_loss"] != epochs(retrained)[0]["train_loss"]

@@ -28,7 +28,7 @@ class _Bar:
             self._extra["ess"] = f"N_e {event['ess']:.1f} of {len(event['weights'])}"
         elif kind == "genotype":
             self._extra["cell"] = f"parameterless {event['parameterless'].get('normal', 0)}"
-        elif kind == "train_epoch":
+        elif kind == "train_epoch" and "test_accuracy" in event:
             self._extra["test"] = f"test {event['test_accuracy']:.1f} %"
         elif kind == "cell":
             text = f"{event['row']}, seed {event['seed']}: {event['over']} of {event['cells']} searches"

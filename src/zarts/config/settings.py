@@ -355,3 +355,4 @@ class RetrainSettings(CommonSettings):
         0.2, "drop-path probability: in epoch e of E, from 0, e / E of this", panel="Regularisation", ge=0, lt=1
     )
     label_smoothing: float = setting(0.0, "of the training loss", panel="Regularisation", ge=0, lt=1)
+    test_every: int = setting(1, "epochs from one test to the next; the last one always has one", panel="Run", ge=1)

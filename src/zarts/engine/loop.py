@@ -40,6 +40,10 @@ class Job(ABC):
     def phase(self, epoch: int, step: int) -> str:
         """What the step does, in words; steps of the same words cost the same."""
 
+    def ending(self, epoch: int) -> str:
+        """What `end_epoch` does, in words, likewise."""
+        return "end of an epoch"
+
     @abstractmethod
     def begin_epoch(self, epoch: int) -> None:
         """Set what depends on the epoch alone; called again when an epoch is resumed in its middle."""

@@ -28,7 +28,7 @@ __all__ = ["Forecast", "Phase", "Rehearsal"]
 _SECONDS = 2.0
 """For so long a kind of step is repeated at each of its places."""
 
-_START, _EPOCH = "start, images, network", "end of an epoch"
+_START = "start, images, network"
 _FINISH, _END = "choice of the cell", "results, pictures, report"
 
 
@@ -105,9 +105,9 @@ class Rehearsal:
             job.begin_epoch(epoch)
             for _, step, name in group:
                 self._visit(job, epoch, step, name, counts[name])
-            with self._take(_EPOCH):
+            with self._take(job.ending(epoch)):
                 job.loop.end_epoch(job)
-        self._counts |= {**counts, _EPOCH: 1 + max(epoch for epoch, _ in job.loop.places)}
+        self._counts |= {**counts, **Counter(map(job.ending, {epoch: None for epoch, _ in job.loop.places}))}
         self._begin_take()
         job.finish()
         if self._stand_ins.taken:

@@ -20,6 +20,7 @@ __all__ = ["draw_epochs"]
 
 _PLOT, _MARGINS = (4.7, 3.4), (0.55, 0.48, 0.3)  # inches: size; left, below, above
 _NAME, _LETTER = 0.95, 0.068  # inches to the right of the plot: for the number, and for each letter of a name
+_APART = 0.163  # inches from one name to the next
 _FONT = 9.0
 _COLOURS = ("sep", "dil", "pool", "skip", "other")
 _DASHES = ((0.0, (1.0, 0.0)), (0.0, (4.5, 1.8)), (0.0, (1.2, 1.4)))
@@ -44,7 +45,7 @@ def draw_epochs(
         RunError: they cannot be written.
     """
     with drawing():
-        figure, axes = _axes(title, max(map(len, (*lines, *levels))))
+        figure, axes = _axes(title, [*lines, *levels])
         ends = [_level(axes, name, value) for name, value in levels.items()]
         top = max(levels.values())
         for (name, seeds), style in zip(lines.items(), cycle(_STYLES), strict=False):
@@ -67,9 +68,10 @@ class _End(NamedTuple):
     dash: _Dash
 
 
-def _axes(title: str, letters: int) -> tuple[Figure, Axes]:
-    (wide, high), (left, below, above) = _PLOT, _MARGINS
-    size = left + wide + _NAME + _LETTER * letters, below + high + above
+def _axes(title: str, names: Sequence[str]) -> tuple[Figure, Axes]:
+    (wide, least), (left, below, above) = _PLOT, _MARGINS
+    high = max(least, _APART * len(names))
+    size = left + wide + _NAME + _LETTER * max(map(len, names)), below + high + above
     figure = Figure(figsize=size, facecolor=ROLES["paper"].light)
     place = left / size[0], below / size[1], wide / size[0], high / size[1]
     axes = chart_axes(figure, place, "epoch", _FONT)
@@ -113,7 +115,7 @@ def _name(axes: Axes, ends: Sequence[_End]) -> None:
     """The names to the right of where the lines end, moved apart where two would touch, and tied to their lines."""
     low, high = axes.get_ylim()
     axes.set_ylim(low, high)
-    apart = (high - low) * 0.048
+    apart = (high - low) * _APART / (axes.bbox.height / axes.figure.dpi)
     ends = sorted(ends, key=lambda end: end.value, reverse=True)
     places: list[float] = []
     for end in ends:  # from the highest down

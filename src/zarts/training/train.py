@@ -195,17 +195,27 @@ class _Training(Job):
     def finish(self) -> None:
         """The last epoch's network is the result."""
 
+    def _tests(self, epoch: int) -> bool:
+        """Every so many epochs; the last one always."""
+        return (epoch + 1) % self.settings.test_every == 0 or epoch + 1 == self.settings.epochs
+
+    @override
+    def ending(self, epoch: int) -> str:
+        return "test at the end of an epoch" if self._tests(epoch) else "end of an epoch"
+
     @override
     def end_epoch(self, epoch: int, meter: Meter) -> None:
-        start = time.perf_counter()
-        tested = accuracy(self.network, self.test, self.passes)
-        meter.seconds += time.perf_counter() - start
+        tested = {}
+        if self._tests(epoch):
+            start = time.perf_counter()
+            tested["test_accuracy"] = accuracy(self.network, self.test, self.passes)
+            meter.seconds += time.perf_counter() - start
         self.loop.log(
             {
                 "event": "train_epoch",
                 "epoch": epoch + 1,
                 **meter.means(),
-                "test_accuracy": tested,
+                **tested,
                 "learning_rate": self._rate(epoch),
                 "seconds": meter.seconds,
             }
@@ -214,7 +224,9 @@ class _Training(Job):
     def write_result(self) -> None:
         """Write `model.safetensors` and `result.json`; with the second one the run counts as finished."""
         save_model(self.run.path / "model.safetensors", self.network, self.card)
-        tests = [event["test_accuracy"] for event in self.run.events() if event["event"] == "train_epoch"]
+        epochs = [event for event in self.run.events() if event["event"] == "train_epoch"]
+        tests = {event["epoch"]: event["test_accuracy"] for event in epochs if "test_accuracy" in event}
+        best = max(tests, key=lambda epoch: tests[epoch])
         shape = (len(self.card.mean), self.card.image_size, self.card.image_size)
         self.run.write_json(
             "result.json",
@@ -222,9 +234,9 @@ class _Training(Job):
                 "command": "retrain",
                 "data": self.settings.data,
                 "genotype": self.card.genotype.to_dict(),
-                "test_accuracy": tests[-1],
-                "best_epoch": tests.index(max(tests)) + 1,
-                "best_test_accuracy_selected_on_test": max(tests),
+                "test_accuracy": tests[self.settings.epochs],
+                "best_epoch": best,
+                "best_test_accuracy_selected_on_test": tests[best],
                 "parameters": count_parameters(self.network),
                 "mult_adds": count_mult_adds(self.network, shape),
                 "seconds": self.loop.seconds,
