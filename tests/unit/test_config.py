@@ -12,7 +12,7 @@ from zarts.config import (
     RetrainSettings,
     SearchSettings,
     dump,
-    preset_layer,
+    preset_layers,
     preset_names,
     preset_summary,
     retrain_settings,
@@ -145,7 +145,7 @@ def test_unknown_preset_names_the_nearest():
     with pytest.raises(SettingsError, match=r"unknown preset 'quik': did you mean 'quick'\? known are .*quick"):
         search_settings({}, preset="quik")
     with pytest.raises(SettingsError, match="unknown preset"):
-        preset_layer("../methods", "search")
+        preset_layers("../methods", "search")
 
 
 def test_far_names_get_no_hint():
@@ -166,7 +166,7 @@ def test_unused_settings_of_a_preset_or_file_below_the_method_are_dropped(tmp_pa
 
 
 @pytest.mark.parametrize("method", METHODS)
-@pytest.mark.parametrize("preset", [None, *preset_names()])
+@pytest.mark.parametrize("preset", [None, *(name for name in preset_names() if "/" not in name)])
 def test_dumped_settings_read_back_the_same(tmp_path, method, preset):
     settings = search_settings({"method": method, "seed": 5}, preset=preset)
     assert search_settings({}, config=written(tmp_path, {"search": dump(settings)})) == settings
@@ -180,7 +180,7 @@ def test_every_preset_resolves_and_says_what_it_is(tmp_path, preset):
     assert retrain_settings({}, config=written(tmp_path, {"retrain": dump(trained)})) == trained
     assert len(preset_summary(preset)) > 20
     text = (resources.files("zarts") / "presets" / f"{preset}.yaml").read_text()
-    assert set(yaml.safe_load(text)) <= {"search", "retrain"}
+    assert set(yaml.safe_load(text)) <= {"base", "search", "retrain"}
 
 
 def test_the_papers_numbers():
@@ -320,3 +320,19 @@ def test_what_other_settings_leave_unused_is_not_written_down():
     assert "inner_momentum" not in dump(search_settings({"inner_steps": 0}))
     written = dump(search_settings({"tau": 0.1, "inner_steps": 0}))
     assert dump(search_settings(written)) == written
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_every_method_has_a_preset_on_the_digits(method):
+    settings = search_settings({}, preset=f"digits/{method}")
+    assert search_settings(dump(settings)) == settings
+    assert (settings.method, settings.data) == (method, "digits")
+    assert retrain_settings({}, preset=f"digits/{method}") == retrain_settings({}, preset="quick")
+
+
+def test_a_preset_has_the_last_word_over_its_base_and_over_the_methods_defaults():
+    """quick < the defaults of the method < digits/gdas."""
+    settings = search_settings({}, preset="digits/gdas")
+    assert settings.channels == search_settings({}, preset="quick").channels
+    assert settings.alpha_every == 1
+    assert settings.alpha_lr == 0.01

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from zarts.config.axes import members, used
 from zarts.config.common import CommonSettings
-from zarts.config.files import Layer, preset_layer, preset_names, preset_summary
+from zarts.config.files import Layer, preset_layers, preset_names, preset_summary
 from zarts.config.keywords import keywords
 from zarts.config.layers import dump, resolve_search, retrain_settings, row_settings, search_settings
 from zarts.config.settings import UNTIED, RetrainSettings, SearchSettings
@@ -18,7 +18,7 @@ __all__ = [
     "dump",
     "keywords",
     "members",
-    "preset_layer",
+    "preset_layers",
     "preset_names",
     "preset_summary",
     "resolve_search",

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from importlib import resources
+from importlib.resources.abc import Traversable
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,7 @@ import yaml
 
 from zarts.errors import SettingsError, unknown
 
-__all__ = ["Layer", "config_layer", "preset_layer", "preset_names", "preset_summary"]
+__all__ = ["Layer", "config_layer", "preset_layers", "preset_names", "preset_summary"]
 
 
 @dataclass(frozen=True)
@@ -24,27 +25,39 @@ class Layer:
 
 
 def preset_names() -> list[str]:
-    """All presets that come with the package."""
-    files = resources.files("zarts") / "presets"
-    return sorted(f.name.removesuffix(".yaml") for f in files.iterdir() if f.name.endswith(".yaml"))
+    """All presets that come with the package, those of sub-folders as `digits/gdas`."""
+    return sorted(_files(resources.files("zarts") / "presets"))
+
+
+def _files(folder: Traversable, before: str = "") -> Iterator[str]:
+    for file in folder.iterdir():
+        if file.is_dir():
+            yield from _files(file, f"{before}{file.name}/")
+        elif file.name.endswith(".yaml"):
+            yield before + file.name.removesuffix(".yaml")
+
+
+def _text(name: str) -> str:
+    return (resources.files("zarts") / "presets" / f"{name}.yaml").read_text(encoding="utf-8")
 
 
 def preset_summary(name: str) -> str:
     """The first line of a preset's file, which is a comment that says what it is."""
-    text = (resources.files("zarts") / "presets" / f"{name}.yaml").read_text(encoding="utf-8")
-    return text.splitlines()[0].lstrip("# ")
+    return _text(name).splitlines()[0].lstrip("# ")
 
 
-def preset_layer(name: str, command: str) -> Layer:
-    """The part of preset `name` that is for `command` (`search` or `retrain`).
+def preset_layers(name: str, command: str) -> list[Layer]:
+    """The part of preset `name` that is for `command` (`search` or `retrain`), above that of its `base` if it has one.
 
     Raises:
         SettingsError: there is no such preset.
     """
     if name not in preset_names():
         raise SettingsError(unknown("preset", name, preset_names()))
-    text = (resources.files("zarts") / "presets" / f"{name}.yaml").read_text(encoding="utf-8")
-    return Layer(f"preset {name!r}", _section(yaml.safe_load(text), command, f"preset {name!r}"))
+    content = yaml.safe_load(_text(name))
+    base = content.pop("base", None)
+    where = f"preset {name!r}"
+    return [*(preset_layers(base, command) if base else []), Layer(where, _section(content, command, where))]
 
 
 def config_layer(path: Path, command: str) -> Layer:

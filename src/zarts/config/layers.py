@@ -11,7 +11,7 @@ from pydantic import ValidationError
 
 from zarts.config.axes import members, resolve_axes, used, used_by
 from zarts.config.common import CommonSettings
-from zarts.config.files import Layer, config_layer, preset_layer
+from zarts.config.files import Layer, config_layer, preset_layers
 from zarts.config.settings import RetrainSettings, SearchSettings
 from zarts.errors import SettingsError, unknown
 from zarts.methods import LIBRARIES, ZERO_ORDER, member
@@ -74,15 +74,14 @@ def retrain_settings(
     Raises:
         SettingsError: unknown names or values out of range; or the preset or file cannot be read.
     """
-    preset_part, config_part = _files("retrain", preset, config)
-    return _build(RetrainSettings, [preset_part, Layer("the search", inherited), config_part, Layer(where, options)])
+    *below, file = _files("retrain", preset, config)
+    return _build(RetrainSettings, [*below, Layer("the search", inherited), file, Layer(where, options)])
 
 
-def _files(command: str, preset: str | None, config: Path | None) -> tuple[Layer, Layer]:
-    return (
-        Layer("no preset", {}) if preset is None else preset_layer(preset, command),
-        Layer("no file", {}) if config is None else config_layer(config, command),
-    )
+def _files(command: str, preset: str | None, config: Path | None) -> list[Layer]:
+    """Those of the preset, and one of the configuration file above them, which may be empty."""
+    below = [] if preset is None else preset_layers(preset, command)
+    return [*below, Layer("no file", {}) if config is None else config_layer(config, command)]
 
 
 def resolve_search(*layers: Layer) -> SearchSettings:
