@@ -1,4 +1,4 @@
-"""Puts the tables of `benchmarks/results/*.json` into `docs/performance.md`, each under its marker."""
+"""Puts the tables of `benchmarks/results/*.json` into the pages of `docs/`, each under its marker."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from benchmarks.report import Report
 __all__ = ["filled", "main"]
 
 ROOT = Path(__file__).parents[1]
-PAGE = ROOT / "docs" / "performance.md"
+PAGES = (ROOT / "docs" / "performance.md", ROOT / "docs" / "methods.md")
 _BLOCK = re.compile(r"(<!-- table: (\S+) -->\n).*?(<!-- end -->)", re.DOTALL)
 
 
@@ -31,7 +31,8 @@ def filled(page: str, results: Path) -> str:
 
 def main() -> None:
     """The command."""
-    PAGE.write_text(filled(PAGE.read_text(), ROOT / "benchmarks" / "results"))
+    for page in PAGES:
+        page.write_text(filled(page.read_text(), ROOT / "benchmarks" / "results"))
 
 
 if __name__ == "__main__":

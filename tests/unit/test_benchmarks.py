@@ -5,13 +5,14 @@ import pytest
 import torch
 from torch import nn
 
-from benchmarks import breakdown, forecast, overhead, passes, scaling, supernet, tables
+from benchmarks import breakdown, forecast, methods, overhead, passes, scaling, supernet, tables
 from benchmarks.beyond import SEARCHES
 from benchmarks.cases import CASES, Size, case, fast_step, forward_flops, mixture, plain_net, plain_step
 from benchmarks.measure import Seconds, in_turn, peak_memory
 from benchmarks.report import Report
 from benchmarks.roofline import LAYERS, Pass, count
 from small import small
+from zarts.methods import AXES, METHODS
 from zarts.nets import count_mult_adds
 
 TINY = Size("s2", channels=2, cells=3, batch=4, side=8)
@@ -172,9 +173,26 @@ def test_tables_go_into_the_page(tmp_path):
     assert tables.filled(new, tmp_path) == new
 
 
-def test_the_page_shows_the_measured_tables():
-    page = tables.PAGE.read_text()
-    assert tables.filled(page, tables.ROOT / "benchmarks" / "results") == page
+@pytest.mark.parametrize("page", tables.PAGES, ids=lambda page: page.name)
+def test_the_pages_show_the_measured_tables(page):
+    assert tables.filled(page.read_text(), tables.ROOT / "benchmarks" / "results") == page.read_text()
+
+
+def test_the_page_of_methods_has_them_all():
+    """With their axes as they are now."""
+    report = Report.load(tables.ROOT / "benchmarks" / "results" / "methods.json")
+    shown = [row[: 2 + len(AXES)] for row in report.rows]
+    assert shown == [[f"`{m.name}`", m.paper, *(str(getattr(m, axis)) for axis in AXES)] for m in METHODS.values()]
+
+
+def test_the_cost_of_an_epoch_beside_darts():
+    tiny = {"data": "digits", "subset": 64, "space": "s2", "channels": 2, "cells": 3, "batch_size": 16}
+    report = methods.table({**tiny, "epochs": 2, "warmup_epochs": 0, "threads": 1}, 2, ["random", "darts", "rsps"])
+    random, darts, rsps = (row[-2] for row in report.rows)
+    assert (random, darts) == ("–", "1.00 (1.00–1.00)")
+    ratios = sorted(one["rsps"] / one["darts"] for one in report.raw)
+    assert rsps == f"{sum(ratios) / 2:.2f} ({ratios[0]:.2f}–{ratios[1]:.2f})"
+    assert [row[0] for row in report.rows] == ["`random`", "`darts`", "`rsps`"]
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,102 @@
+"""What an epoch of each method costs beside one of `darts`, measured in turn in one run; with the table of methods.
+
+Searches of the digits, enlarged, with every method's own defaults, but alpha moving from the first epoch on. What
+a selection judges once at the end is not in it.
+"""
+
+from __future__ import annotations
+
+import gc
+import tempfile
+import time
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+import torch
+
+from benchmarks.report import Report, environment, options
+from zarts.config import dump, search_settings
+from zarts.engine import Run, search
+from zarts.memory import keep_freed_memory
+from zarts.methods import AXES, METHODS
+
+__all__ = ["SIZE", "epoch_seconds", "main", "table"]
+
+SIZE = {
+    "data": "digits",
+    "image_size": 16,
+    "subset": 640,
+    "space": "darts",
+    "channels": 8,
+    "cells": 5,
+    "batch_size": 32,
+    "epochs": 7,
+    "warmup_epochs": 0,
+    "threads": 1,
+}
+NOTE = (
+    "Preset: `zarts search --preset NAME` shows the method at work on the digits. An epoch: processor time of the "
+    "search's epochs beside those of `darts` in the same round, median (least to most) of the rounds; 10 weight steps of "
+    "32 images of 16×16 pixels an epoch, 8 channels, 5 cells, space darts."
+)
+
+
+def epoch_seconds(method: str, size: Mapping[str, Any]) -> float:
+    """Processor seconds of an epoch: the mean of all but the first, which warms up."""
+    ends: list[float] = []
+
+    def hear(event: Mapping[str, Any]) -> None:
+        if event["event"] == "weight_epoch":
+            ends.append(time.process_time())
+
+    settings = search_settings({"method": method, **size})
+    gc.collect()
+    with tempfile.TemporaryDirectory() as folder:
+        run = Run.create(Path(folder) / "run", dump(settings), "search")
+        search(settings, run, listener=hear)
+    return (ends[-1] - ends[0]) / (len(ends) - 1)
+
+
+def table(size: Mapping[str, Any], rounds: int, methods: Sequence[str] = tuple(METHODS)) -> Report:
+    """Measure the methods in turn, round after round."""
+    trained = [name for name in methods if METHODS[name].supernet != "none"]
+    sizes = {name: {k: v for k, v in size.items() if k != "warmup_epochs" or _moves(name)} for name in trained}
+    raw = [{name: epoch_seconds(name, sizes[name]) for name in ("darts", *trained)} for _ in range(rounds)]
+    ratios = {name: sorted(one[name] / one["darts"] for one in raw) for name in trained}
+    rows = [
+        [
+            f"`{name}`",
+            METHODS[name].paper,
+            *(str(getattr(METHODS[name], axis)) for axis in AXES),
+            _ratio(ratios.get(name)),
+            f"`digits/{name}`",
+        ]
+        for name in methods
+    ]
+    columns = ["method", "paper", *(axis.replace("_", " ") for axis in AXES), "an epoch, `darts` = 1", "preset"]
+    return Report(columns, rows, NOTE, environment(), raw)
+
+
+def _moves(name: str) -> bool:
+    return METHODS[name].update != "none"
+
+
+def _ratio(found: Sequence[float] | None) -> str:
+    return "–" if found is None else f"{median(found):.2f} ({found[0]:.2f}–{found[-1]:.2f})"
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """The command."""
+    parser = options(__doc__ or "")
+    parser.set_defaults(threads=1)
+    parser.add_argument("--rounds", type=int, default=3, help="(default: %(default)s)")
+    args = parser.parse_args(arguments)
+    keep_freed_memory()  # as the command line does
+    torch.set_num_threads(args.threads)
+    table({**SIZE, "threads": args.threads}, args.rounds).publish(args.json)
+
+
+if __name__ == "__main__":
+    main()
