@@ -216,7 +216,6 @@ def test_the_table_of_methods_has_names_that_exist():
     for name, method in METHODS.items():
         assert get_method(name).name == name
         assert all(getattr(method, axis) in known for axis, known in AXES.items())
-        assert method.supernet in ("mixed", "none")
         assert set(method.defaults) <= set(SearchSettings.model_fields)
         assert method.paper
         assert method.summary
@@ -226,7 +225,7 @@ def test_every_setting_has_help_and_known_users():
     for kind in (SearchSettings, RetrainSettings):
         for name, field in kind.model_fields.items():
             assert field.description, name
-            members = {"mixed", *(member for known in AXES.values() for member in known)}
+            members = {member for known in AXES.values() for member in known}
             assert set(field.json_schema_extra["used_by"]) <= members, name
 
 

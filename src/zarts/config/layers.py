@@ -137,6 +137,11 @@ def resolve_search(*layers: Layer) -> SearchSettings:
             f"table = {settings.table}: holds cells of space 'nasbench201', this search is in {settings.space!r}: "
             "leave --table out, or take --space nasbench201"
         )
+    if settings.space == "nasbench201" and settings.supernet not in ("mixed", "none"):
+        raise SettingsError(
+            f"supernet = {settings.supernet}: is made of cells of DARTS' kind, not of those of space 'nasbench201': "
+            "take another space, or --supernet mixed --edges plain"
+        )
     if settings.compile and settings.update == "unrolled" and settings.hessian == "exact":
         raise SettingsError(
             "compile = True: compiled networks have no second derivatives, which hessian = exact needs: "

@@ -17,15 +17,25 @@ __all__ = ["SUPERNETS", "build_supernet"]
 AnySuperNet = SuperNet | NasBench201SuperNet
 
 
-def _stacked(space: Space, *, reduction: str, **options: Any) -> SuperNet:
+def _stacked(space: Space, *, reduction: str, supernet: str, partial_channels: int, **options: Any) -> SuperNet:
     """Its reductions are cells."""
     if reduction != "residual":
         raise SettingsError(f"reduction = {reduction!r}: in space {space.name!r} cells reduce: leave it out")
-    return SuperNet(space, **options)
+    return SuperNet(space, partial=partial_channels if supernet == "partial" else 1, **options)
 
 
-def _nasbench201(space: Space, *, stem: str, generator: torch.Generator | None, **options: Any) -> NasBench201SuperNet:
-    """Its stem is always the same, and it has no `noise` to draw."""
+def _nasbench201(
+    space: Space,
+    *,
+    stem: str,
+    supernet: str,
+    partial_channels: int,
+    generator: torch.Generator | None,
+    **options: Any,
+) -> NasBench201SuperNet:
+    """Its stem is always the same, its operations see all channels, and it has no `noise` to draw."""
+    if supernet != "mixed":
+        raise SettingsError(f"supernet = {supernet!r}: the cells of space {space.name!r} are mixed: take mixed")
     if stem != "cifar":
         raise SettingsError(f"stem = {stem!r}: the networks of space {space.name!r} have the stem 'cifar' only")
     return NasBench201SuperNet(space, **options)
@@ -45,6 +55,8 @@ def build_supernet(
     reduction: str = "residual",
     generator: torch.Generator | None = None,
     native: bool = True,
+    supernet: str = "mixed",
+    partial_channels: int = 4,
 ) -> AnySuperNet:
     """The supernet of a space, by its skeleton.
 
@@ -58,6 +70,8 @@ def build_supernet(
         reduction: between the stages of skeleton `nasbench201`: `residual` or `light`.
         generator: source of the `noise` operation; None is torch's default.
         native: use the native kernels where they suit.
+        supernet: `mixed`, all operations on all channels, or `partial`, see `zarts.nets.SuperNet`.
+        partial_channels: K of `partial`.
 
     Raises:
         SettingsError: a number or name that cannot be used.
@@ -72,4 +86,6 @@ def build_supernet(
         reduction=reduction,
         generator=generator,
         native=native,
+        supernet=supernet,
+        partial_channels=partial_channels,
     )

@@ -41,12 +41,14 @@ class Group:
         sources: number R of those nodes.
         targets: number T of nodes behind them.
         places: for each operation the edges with it, its slots, ordered by target and then by source.
+        edges: row of alpha of the edge from each source to each target.
     """
 
     behind: int
     sources: int
     targets: int
     places: dict[str, tuple[Place, ...]]
+    edges: tuple[tuple[int, ...], ...]
 
 
 @dataclass(frozen=True)
@@ -111,6 +113,10 @@ class Running:
             self._routes[group, name] = _route(of, of.places[name], self._kept[group][name], self.weights)
         return self._routes[group, name]
 
+    def totals(self, group: int) -> Float[Tensor, "sources targets"]:
+        """The sum of the weights of the operations on each edge of a group."""
+        return self.weights.sum(-1)[torch.tensor(self._groups[group].edges, device=self.weights.device)]
+
     def slots(self, group: int, name: str) -> Int[Tensor, "4 slots"]:
         """The same as numbers: for each slot its position, the node read, the node entered, the place of its weight."""
         of = self._groups[group]
@@ -132,7 +138,9 @@ def _group(space: Space, kind: str, sources: tuple[int, ...]) -> Group:
             for op, name in enumerate(space.candidates[kind][edge]):
                 place = Place(edge, op, sources.index(source), target - behind)
                 found.setdefault(name, []).append(place)
-    return Group(behind, len(sources), space.inputs + space.nodes - behind, {n: tuple(p) for n, p in found.items()})
+    targets = range(behind, space.inputs + space.nodes)
+    edges = tuple(tuple(space.edges.index((target, source)) for target in targets) for source in sources)
+    return Group(behind, len(sources), len(targets), {n: tuple(p) for n, p in found.items()}, edges)
 
 
 @lru_cache(maxsize=1024)

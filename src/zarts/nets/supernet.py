@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from zarts.errors import SettingsError
 from zarts.kernels import Cell, Projection, mixed_cell, project, suits
+from zarts.nets.bypass import bypass, seen_channels, shuffle
 from zarts.nets.edges import TOGETHER, EdgeGroup
 from zarts.nets.layout import dense_gradient
 from zarts.nets.operations import FactorizedReduce, Noise, PointwiseBlock
@@ -24,7 +25,8 @@ __all__ = ["SuperNet"]
 
 Features = Float[Tensor, "batch channels height width"]
 Nodes = Float[Tensor, "batch nodes_channels out_height out_width"]
-Sums = Nodes | None
+Sums = Float[Tensor, "batch sums_channels out_height out_width"] | None
+"""Of what operations see of the nodes."""
 
 
 class MixedCell(nn.Module):
@@ -34,16 +36,25 @@ class MixedCell(nn.Module):
     """
 
     def __init__(
-        self, space: Space, plan: CellPlan, layout: list[Group], generator: torch.Generator | None, native: bool
+        self,
+        space: Space,
+        plan: CellPlan,
+        layout: list[Group],
+        generator: torch.Generator | None,
+        native: bool,
+        parts: int,
     ) -> None:
         super().__init__()
-        self.native = native and set(space.operations) <= TOGETHER
-        self.inputs, self.nodes, self.channels = space.inputs, space.nodes, plan.channels
+        self.native = native and set(space.operations) <= TOGETHER and parts == 1
+        self.inputs, self.nodes, self.parts = space.inputs, space.nodes, parts
+        self.channels = seen_channels(plan.channels, parts)
+        """Channels that operations see."""
+        self.rest = plan.channels - self.channels
         self.preprocess = Preprocess(plan, affine=False)
         self.stride = plan.stride(0)
         self.layout = layout
         self.groups = nn.ModuleList(
-            EdgeGroup(group, plan.channels, plan.stride(0) if index == 0 else 1)
+            EdgeGroup(group, self.channels, plan.stride(0) if index == 0 else 1)
             for index, group in enumerate(self.layout)
         )
         self.noise = Noise(1, generator)
@@ -86,23 +97,37 @@ class MixedCell(nn.Module):
     def _nodes(self, inputs: Sequence[Features], sums: Sums, running: Running) -> Nodes:
         """The nodes side by side, in torch's operations."""
         zeros = self._zeros(inputs)
-        x = torch.cat(list(inputs), dim=1)
+        x, past, rests = torch.cat(list(inputs), dim=1), None, None
+        if self.rest:
+            x, past = self._part(inputs)
         nodes: list[Tensor] = []
         for index, group in enumerate(self.groups):
             sums = group(x, {name: running.route(index, name) for name in running.names(index)}, sums)
             if sums is None:
                 sums = torch.cat([zeros] * (self.nodes - len(nodes)), dim=1)
-            x = sums[:, : self.channels]
-            if sums.shape[1] > self.channels:
-                x, sums = sums.split([self.channels, sums.shape[1] - self.channels], dim=1)
-                x = x.contiguous(memory_format=torch.channels_last)
-            nodes.append(x)
+            x, sums = _first(sums, self.channels)
+            if past is not None:
+                stride = self.stride if index == 0 else 1
+                rest, rests = _first(bypass(past, stride, running.totals(index), self.rest, rests), self.rest)
+                node = shuffle(torch.cat([x, rest], dim=1), self.parts)
+                nodes.append(node)
+                x, past = self._part([node])
+            else:
+                nodes.append(x)
         return torch.cat(nodes, dim=1)
 
-    def _zeros(self, inputs: Sequence[Features]) -> Float[Tensor, "batch channels out_height out_width"]:
-        """A node without any edge, dense and in `channels_last`."""
-        batch, channels, height, width = inputs[0][:, :, :: self.stride, :: self.stride].shape
-        return inputs[0].new_zeros(batch, height, width, channels).permute(0, 3, 1, 2)
+    def _part(
+        self, states: Sequence[Features]
+    ) -> tuple[Float[Tensor, "batch seen height width"], Float[Tensor, "batch rest height width"]]:
+        """The channels of states that operations see, side by side, and the others."""
+        parts = zip(*(torch.split(state, [self.channels, self.rest], dim=1) for state in states), strict=True)
+        seen, rest = (torch.cat(part, dim=1).contiguous(memory_format=torch.channels_last) for part in parts)
+        return seen, rest
+
+    def _zeros(self, inputs: Sequence[Features]) -> Float[Tensor, "batch seen out_height out_width"]:
+        """What operations see of a node without any edge, dense and in `channels_last`."""
+        batch, _, height, width = inputs[0][:, :, :: self.stride, :: self.stride].shape
+        return inputs[0].new_zeros(batch, height, width, self.channels).permute(0, 3, 1, 2)
 
     def _noise(self, zeros: Features, noise: list[tuple[int, Tensor]]) -> Nodes:
         """The weighted noise that enters each node, drawn edge after edge."""
@@ -110,6 +135,19 @@ class MixedCell(nn.Module):
         for target, weight in noise:
             totals[target] = totals[target] + weight * self.noise(zeros)
         return torch.cat(totals, dim=1)
+
+
+def _first(
+    sums: Nodes, channels: int
+) -> tuple[
+    Float[Tensor, "batch node_channels out_height out_width"],
+    Float[Tensor, "batch other_channels out_height out_width"] | None,
+]:
+    """The first of nodes that lie side by side, and the others."""
+    if sums.shape[1] == channels:
+        return sums, None
+    first, others = torch.split(sums, [channels, sums.shape[1] - channels], dim=1)
+    return first.contiguous(memory_format=torch.channels_last), others
 
 
 def _project(part: PointwiseBlock | FactorizedReduce, x: Tensor) -> Tensor:
@@ -145,11 +183,17 @@ class SuperNet(nn.Module):
         stem: `cifar` or `imagenet`.
         generator: source of the `noise` operation; None is torch's default.
         native: use the native kernels where they suit.
+        partial: K: operations see the first 1 / K of the channels of a node. The others bypass them, and the channels
+            of a node are shuffled; what bypasses has the sum of the weights of an edge's operations. With 1 there is
+            none of this.
 
     Raises:
         SettingsError: a space of another form, or a number or name that cannot be used.
 
-    Source: Liu et al., DARTS (ICLR 2019), sections 2.1 and 3.1.
+    Source: Liu et al., DARTS (ICLR 2019), sections 2.1 and 3.1; Xu et al., PC-DARTS (ICLR 2020), section 3.2, for
+        partial channels.
+    Differs: from PC-DARTS' released code, which shuffles what each edge gives, not the nodes: that is the same, for
+        the shuffle is linear and the same for all edges.
     """
 
     def __init__(
@@ -163,6 +207,7 @@ class SuperNet(nn.Module):
         stem: str = "cifar",
         generator: torch.Generator | None = None,
         native: bool = True,
+        partial: int = 1,
     ) -> None:
         super().__init__()
         if space.inputs != 2 or set(space.candidates) != {"normal", "reduce"}:
@@ -174,7 +219,9 @@ class SuperNet(nn.Module):
         self.layouts = {kind: layout(space, kind) for kind in space.shapes}
         self.stem = build_stem(stem, in_channels, 3 * channels)
         plans = plan_cells(cells, channels, 3 * channels, space.nodes, self.stem.first_larger)
-        self.cells = nn.ModuleList(MixedCell(space, plan, self.layouts[plan.kind], generator, native) for plan in plans)
+        self.cells = nn.ModuleList(
+            MixedCell(space, plan, self.layouts[plan.kind], generator, native, partial) for plan in plans
+        )
         self.kinds = [plan.kind for plan in plans]
         self.classifier = nn.Linear(space.nodes * plans[-1].channels, num_classes)
 
