@@ -28,7 +28,8 @@ def same_tensors(plain: PlainSuperNet, fast: SuperNet) -> Iterator[tuple[str, Te
         for number, group in enumerate(fast.layouts[fast.kinds[index]]):
             for op, places in group.places.items():
                 for slot, place in enumerate(places):
-                    edge = old.edges[place.edge].ops[place.op]
+                    edge = old.edges[place.edge]
+                    edge = MergedPart(edge) if place.merges else edge.ops[place.op]
                     prefix = f"cells.{index}.groups.{number}.ops.{op}."
                     for name, tensor in [*edge.named_parameters(), *edge.named_buffers()]:
                         if name.endswith("num_batches_tracked"):
@@ -37,6 +38,14 @@ def same_tensors(plain: PlainSuperNet, fast: SuperNet) -> Iterator[tuple[str, Te
                         rows = target.shape[0] // len(places)
                         view = slice(slot, slot + 1) if "running" in name else slice(slot * rows, (slot + 1) * rows)
                         yield f"cell {index} edge {place.edge} {op} {name}", tensor, target, view
+
+
+class MergedPart(nn.Module):
+    """What an edge of `plain_merged` has beside the operations that are not merged."""
+
+    def __init__(self, edge: nn.Module) -> None:
+        super().__init__()
+        self.depthwise, self.pointwise, self.norm = edge.depthwise, edge.pointwise, edge.norm
 
 
 def _translate(name: str, op: str) -> str:

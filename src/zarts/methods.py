@@ -50,7 +50,7 @@ AXES: dict[str, tuple[str, ...]] = {
         "perturbed",
         "adversarial",
     ),
-    "supernet": ("mixed", "partial", "none"),
+    "supernet": ("mixed", "partial", "merged", "none"),
     "edges": ("plain", "normalized"),
     "select": ("argmax", *JUDGING, "random"),
 }
@@ -168,6 +168,15 @@ METHODS: dict[str, Method] = {
                 "warmup_epochs": 15,
             },
         ),
+        Method(
+            "mergenas",
+            "gradient; the convolutions of an edge share one kernel and are one",
+            "gradient",
+            "Wang et al., MergeNAS (IJCAI 2020)",
+            supernet="merged",
+            defaults={"warmup_epochs": 10},
+        ),
+        Method("merge-zarts", "zero-order, MGS; the convolutions of an edge are one", "mgs", _ZARTS, supernet="merged"),
         Method(
             "sdarts-rs",
             "gradient; weights trained at mixtures drawn near alpha's",

@@ -13,7 +13,7 @@ from zarts.spaces import get_space
 
 
 def partial_pair(space, parts, **settings):
-    return pair(space, plain=plain_partial(parts), own={"partial": parts}, **{"channels": 2 * parts} | settings)
+    return pair(space, plain=plain_partial(parts), own={"parts": parts}, **{"channels": 2 * parts} | settings)
 
 
 @pytest.mark.parametrize("mode", ["train", "eval"])
@@ -58,7 +58,7 @@ def test_operations_have_a_sixteenth_of_the_pointwise_weights():
     """And a quarter of the depthwise ones; stem, classifier and what brings inputs to their size are whole."""
     space = get_space("darts")
     with torch.device("meta"):
-        whole, part = (SuperNet(space, channels=16, cells=8, num_classes=10, partial=parts) for parts in (1, 4))
+        whole, part = (SuperNet(space, channels=16, cells=8, num_classes=10, parts=parts) for parts in (1, 4))
 
     def counts(net):
         inside = {name: p.numel() for name, p in net.named_parameters() if ".ops." in name}
@@ -90,7 +90,7 @@ def test_channels_that_no_operation_sees_reach_the_next_cell(generator):
 def test_channels_that_cannot_be_divided_are_refused(channels, parts):
     text = rf"channels is {channels}, of which operations are to see 1 / {parts} .*: take a multiple of 4 from 8 on"
     with pytest.raises(SettingsError, match=text):
-        SuperNet(get_space("s2"), channels=channels, cells=3, num_classes=2, partial=parts)
+        SuperNet(get_space("s2"), channels=channels, cells=3, num_classes=2, parts=parts)
 
 
 def test_cells_of_nasbench201_are_refused():

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from zarts.config.files import Layer
 from zarts.config.settings import SearchSettings
 from zarts.errors import SettingsError, unknown
-from zarts.methods import AXES, DEFAULTS, ZERO_ORDER, Method, get_method, member
+from zarts.methods import AXES, DEFAULTS, GRADIENT, ZERO_ORDER, Method, get_method, member
 
 __all__ = ["Axes", "members", "resolve_axes", "used", "used_by"]
 
@@ -114,6 +114,8 @@ def _check(method: Method, axes: dict[str, str]) -> None:
         raise SettingsError("supernet = none: that is method 'random', which trains no supernet")
     if axes["edges"] == "normalized":
         _check_edges(name, axes)
+    if axes["supernet"] == "merged":
+        _check_merged(name, axes)
     if select == "random":
         raise SettingsError("select = random: that is method 'random', which trains no supernet")
     if select == "perturbation" and relaxation != "softmax":
@@ -142,6 +144,25 @@ def _check_edges(name: str, axes: dict[str, str]) -> None:
     for (axis, value), reason in reasons.items():
         if axes[axis] == value:
             raise SettingsError(f"edges = normalized with {axis} = {value}: {name} then {reason}: take --edges plain")
+
+
+def _check_merged(name: str, axes: dict[str, str]) -> None:
+    """Refuse what a batch norm behind the convolutions of an edge, merged into one, makes meaningless.
+
+    Raises:
+        SettingsError: with the reason.
+    """
+    if axes["edges"] == "normalized":
+        raise SettingsError(
+            "edges = normalized with supernet = merged: the batch norm behind merged convolutions takes the weight of "
+            "their edge out again: take --edges plain"
+        )
+    if axes["relaxation"] in ("gumbel", "path") and axes["update"] in ("mgs", *GRADIENT):
+        raise SettingsError(
+            f"supernet = merged with relaxation = {axes['relaxation']} and update = {axes['update']}: where the drawn "
+            f"operation is no convolution the merged kernel is 0, and the gradient behind its batch norm, which {name} "
+            "then goes by, has no bounds: take softmax or gumbel-soft, or update rs or gld"
+        )
 
 
 def members(settings: SearchSettings) -> frozenset[str]:

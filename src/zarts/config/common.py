@@ -10,7 +10,7 @@ from pydantic_core import PydanticCustomError
 
 __all__ = ["SUPERNET", "CommonSettings", "setting"]
 
-SUPERNET = ("mixed", "partial")
+SUPERNET = ("mixed", "partial", "merged")
 
 
 def setting(default: Any, help: str, *, panel: str, used_by: tuple[str, ...] = (), **bounds: Any) -> Any:

@@ -48,8 +48,8 @@ class SearchSettings(CommonSettings):
     )
     supernet: str = setting(
         "mixed",
-        "network that shares weights, instead of the method's own: mixed, or partial (operations see 1 / K of the "
-        "channels)",
+        "network that shares weights, instead of the method's own: mixed, partial (operations see 1 / K of the "
+        "channels) or merged (the convolutions of an edge are one)",
         panel="Search",
     )
     edges: str = setting(

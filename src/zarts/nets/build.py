@@ -21,7 +21,8 @@ def _stacked(space: Space, *, reduction: str, supernet: str, partial_channels: i
     """Its reductions are cells."""
     if reduction != "residual":
         raise SettingsError(f"reduction = {reduction!r}: in space {space.name!r} cells reduce: leave it out")
-    return SuperNet(space, partial=partial_channels if supernet == "partial" else 1, **options)
+    parts = partial_channels if supernet == "partial" else 1
+    return SuperNet(space, parts=parts, merged=supernet == "merged", **options)
 
 
 def _nasbench201(
@@ -70,7 +71,7 @@ def build_supernet(
         reduction: between the stages of skeleton `nasbench201`: `residual` or `light`.
         generator: source of the `noise` operation; None is torch's default.
         native: use the native kernels where they suit.
-        supernet: `mixed`, all operations on all channels, or `partial`, see `zarts.nets.SuperNet`.
+        supernet: `mixed`, all operations on all channels; `partial` or `merged`, see `zarts.nets.SuperNet`.
         partial_channels: K of `partial`.
 
     Raises:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import partial
 from typing import cast
 
 import torch
@@ -14,6 +15,7 @@ from zarts.kernels import Cell, Projection, mixed_cell, project, suits
 from zarts.nets.bypass import bypass, seen_channels, shuffle
 from zarts.nets.edges import TOGETHER, EdgeGroup
 from zarts.nets.layout import dense_gradient
+from zarts.nets.merged import convolutions, merge, with_merged
 from zarts.nets.operations import FactorizedReduce, Noise, PointwiseBlock
 from zarts.nets.routes import Group, Running, layout
 from zarts.nets.skeleton import CellPlan, Preprocess, plan_cells
@@ -27,6 +29,8 @@ Features = Float[Tensor, "batch channels height width"]
 Nodes = Float[Tensor, "batch nodes_channels out_height out_width"]
 Sums = Float[Tensor, "batch sums_channels out_height out_width"] | None
 """Of what operations see of the nodes."""
+Kernels = Sequence[Mapping[str, Tensor]]
+"""Of the merged operations of each group."""
 
 
 class MixedCell(nn.Module):
@@ -79,22 +83,23 @@ class MixedCell(nn.Module):
         else:
             inputs = [dense_gradient(state) for state in self.preprocess(before, previous)]
         sums = self._noise(self._zeros(inputs), running.noise) if running.noise else None
+        kernels = [cast(EdgeGroup, group).kernels(running.weights) for group in self.groups]
         if not native:
-            return self._nodes(inputs, sums, running)
+            return self._nodes(inputs, sums, running, kernels)
         steps = [
-            cast(EdgeGroup, group).step(name, running.slots(index, name))
+            cast(EdgeGroup, group).step(name, running.slots(index, name), kernels[index])
             for index, group in enumerate(self.groups)
             for name in running.names(index)
         ]
-        cell = Cell(steps, self.nodes, self.stride, self.training, self._plain)
+        cell = Cell(steps, self.nodes, self.stride, self.training, partial(self._plain, kernels))
         return mixed_cell(cell, inputs, sums, running.weights)
 
-    def _plain(self, inputs: Sequence[Features], sums: Sums, weights: Tensor) -> Nodes:
+    def _plain(self, kernels: Kernels, inputs: Sequence[Features], sums: Sums, weights: Tensor) -> Nodes:
         """What the native kernels do, in torch's operations; running statistics stay as they are."""
         with unchanged_statistics(self.groups):
-            return self._nodes(inputs, sums, Running(self.layout, weights))
+            return self._nodes(inputs, sums, Running(self.layout, weights), kernels)
 
-    def _nodes(self, inputs: Sequence[Features], sums: Sums, running: Running) -> Nodes:
+    def _nodes(self, inputs: Sequence[Features], sums: Sums, running: Running, kernels: Kernels) -> Nodes:
         """The nodes side by side, in torch's operations."""
         zeros = self._zeros(inputs)
         x, past, rests = torch.cat(list(inputs), dim=1), None, None
@@ -102,7 +107,8 @@ class MixedCell(nn.Module):
             x, past = self._part(inputs)
         nodes: list[Tensor] = []
         for index, group in enumerate(self.groups):
-            sums = group(x, {name: running.route(index, name) for name in running.names(index)}, sums)
+            routes = {name: running.route(index, name) for name in running.names(index)}
+            sums = group(x, routes, sums, kernels[index])
             if sums is None:
                 sums = torch.cat([zeros] * (self.nodes - len(nodes)), dim=1)
             x, sums = _first(sums, self.channels)
@@ -183,15 +189,16 @@ class SuperNet(nn.Module):
         stem: `cifar` or `imagenet`.
         generator: source of the `noise` operation; None is torch's default.
         native: use the native kernels where they suit.
-        partial: K: operations see the first 1 / K of the channels of a node. The others bypass them, and the channels
+        parts: K: operations see the first 1 / K of the channels of a node. The others bypass them, and the channels
             of a node are shuffled; what bypasses has the sum of the weights of an edge's operations. With 1 there is
             none of this.
+        merged: the convolutions of an edge are one, see `zarts.nets.merged`.
 
     Raises:
         SettingsError: a space of another form, or a number or name that cannot be used.
 
     Source: Liu et al., DARTS (ICLR 2019), sections 2.1 and 3.1; Xu et al., PC-DARTS (ICLR 2020), section 3.2, for
-        partial channels.
+        partial channels; Wang et al., MergeNAS (IJCAI 2020).
     Differs: from PC-DARTS' released code, which shuffles what each edge gives, not the nodes: that is the same, for
         the shuffle is linear and the same for all edges.
     """
@@ -207,7 +214,8 @@ class SuperNet(nn.Module):
         stem: str = "cifar",
         generator: torch.Generator | None = None,
         native: bool = True,
-        partial: int = 1,
+        parts: int = 1,
+        merged: bool = False,
     ) -> None:
         super().__init__()
         if space.inputs != 2 or set(space.candidates) != {"normal", "reduce"}:
@@ -217,10 +225,14 @@ class SuperNet(nn.Module):
             )
         self.space, self.shapes = space, space.shapes
         self.layouts = {kind: layout(space, kind) for kind in space.shapes}
+        self.merged = {kind: convolutions(space, kind) for kind in space.shapes} if merged else {}
+        """Which operations are merged."""
+        if merged:
+            self.layouts = {kind: merge(groups, space, kind) for kind, groups in self.layouts.items()}
         self.stem = build_stem(stem, in_channels, 3 * channels)
         plans = plan_cells(cells, channels, 3 * channels, space.nodes, self.stem.first_larger)
         self.cells = nn.ModuleList(
-            MixedCell(space, plan, self.layouts[plan.kind], generator, native, partial) for plan in plans
+            MixedCell(space, plan, self.layouts[plan.kind], generator, native, parts) for plan in plans
         )
         self.kinds = [plan.kind for plan in plans]
         self.classifier = nn.Linear(space.nodes * plans[-1].channels, num_classes)
@@ -241,6 +253,8 @@ class SuperNet(nn.Module):
             SettingsError: weights of another shape than the space's.
         """
         self.space.check_weights(weights)
+        if self.merged:
+            weights = {kind: with_merged(matrix, self.merged[kind]) for kind, matrix in weights.items()}
         running = {kind: Running(self.layouts[kind], weights[kind]) for kind in self.shapes}
         before, previous = self.stem(images)
         for kind, cell in zip(self.kinds, self.cells, strict=True):
