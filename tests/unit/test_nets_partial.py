@@ -3,9 +3,10 @@
 import pytest
 import torch
 
+import zarts.nets.supernet as supernet
 from plain_partial import plain_partial
 from plain_supernet import compare, dense, gradients, one_hot, pair, sparse
-from small import STACKED
+from small import STACKED, needs_compiler
 from zarts.errors import SettingsError
 from zarts.nets import SuperNet, build_supernet, count_parameters, seeded
 from zarts.nets.bypass import shuffle
@@ -36,7 +37,36 @@ def test_equals_the_plain_form(space, draw, mode, generator):
 def test_equals_it_for_odd_sizes_and_other_parts(parts, stem, sides, generator):
     plain, fast = partial_pair("darts-zero", parts, channels=6 if parts == 2 else 9, stem=stem, in_channels=3)
     images = torch.randn(2, 3, *sides, generator=generator, dtype=torch.float64)
-    compare(plain, fast, images, dense(fast.shapes, generator), True)
+    compare(plain, fast, images, dense(fast.shapes, generator), True, rtol=1e-5, atol=1e-5)
+
+
+@needs_compiler
+@pytest.mark.parametrize("draw", [dense, one_hot, sparse])
+@pytest.mark.parametrize("space", ["darts-zero", "s4"])
+def test_equals_it_with_native_kernels(space, draw, generator, monkeypatch):
+    plain, fast = partial_pair(space, 2, channels=8)
+    seen, call = [], supernet.mixed_cell
+    monkeypatch.setattr(supernet, "mixed_cell", lambda *arguments: seen.append(1) or call(*arguments))
+    images = torch.randn(3, 1, 8, 8, generator=generator, dtype=torch.float64)
+    weights = draw(fast.shapes, generator)
+    for row in (row for matrix in weights.values() for row in matrix if not row.any()):
+        row[0] = 1  # shares of nothing have no derivative
+    compare(plain, fast, images, weights, draw is dense)
+    assert len(seen) == 12, "four groups of three cells"
+
+
+@pytest.mark.parametrize("channels", [4, 8])
+def test_second_derivatives_are_those_of_the_plain_form(channels, generator):
+    """In torch's operations and with native kernels."""
+    plain, fast = partial_pair("s2", 2, channels=channels)
+    images = torch.randn(2, 1, 6, 6, generator=generator, dtype=torch.float64)
+    weights, products = dense(fast.shapes, generator), []
+    for net in (plain, fast):
+        alphas = [w.clone().requires_grad_() for w in weights.values()]
+        loss = net(images, dict(zip(weights, alphas, strict=True))).square().sum()
+        first = torch.autograd.grad(loss, list(net.parameters()), create_graph=True)
+        products.append(torch.autograd.grad(sum(gradient.square().sum() for gradient in first), alphas))
+    torch.testing.assert_close(products[1], products[0], rtol=1e-5, atol=1e-5)
 
 
 @pytest.mark.parametrize("native", [True, False])

@@ -119,10 +119,16 @@ class Running:
         """The sum of the weights of the operations on each edge of a group."""
         return self.weights.sum(-1)[torch.tensor(self._groups[group].edges, device=self.weights.device)]
 
-    def slots(self, group: int, name: str) -> Int[Tensor, "4 slots"]:
-        """The same as numbers: for each slot its position, the node read, the node entered, the place of its weight."""
+    def slots(self, group: int, name: str, first: int = 0) -> Int[Tensor, "4 slots"]:
+        """The same as numbers: for each slot its position, the node read, the node entered, the place of its weight.
+
+        Args:
+            group: the group.
+            name: the operation.
+            first: the node that nodes are counted from.
+        """
         of = self._groups[group]
-        return _slots(of, name, tuple(self._kept[group][name]), self.weights.shape[1])
+        return _slots(of, name, tuple(self._kept[group][name]), self.weights.shape[1], first)
 
 
 def layout(space: Space, kind: str) -> list[Group]:
@@ -146,14 +152,15 @@ def _group(space: Space, kind: str, sources: tuple[int, ...]) -> Group:
 
 
 @lru_cache(maxsize=1024)
-def _slots(group: Group, name: str, kept: tuple[int, ...], ops: int) -> Int[Tensor, "4 slots"]:
+def _slots(group: Group, name: str, kept: tuple[int, ...], ops: int, first: int) -> Int[Tensor, "4 slots"]:
     """See `Running.slots`."""
-    first, places = group.behind - group.sources, [group.places[name][slot] for slot in kept]
+    places = [group.places[name][slot] for slot in kept]
+    sources, targets = group.behind - group.sources - first, group.behind - first
     return torch.tensor(
         [
             list(kept),
-            [first + place.source for place in places],
-            [group.behind + place.target for place in places],
+            [sources + place.source for place in places],
+            [targets + place.target for place in places],
             [place.edge * ops + place.op for place in places],
         ]
     )

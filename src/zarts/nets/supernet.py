@@ -11,7 +11,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from zarts.errors import SettingsError
-from zarts.kernels import Cell, Projection, mixed_cell, project, suits
+from zarts.kernels import Cell, Projection, Step, mixed_cell, project, suits
 from zarts.nets.bypass import bypass, seen_channels, shuffle
 from zarts.nets.edges import TOGETHER, EdgeGroup
 from zarts.nets.layout import dense_gradient
@@ -49,7 +49,7 @@ class MixedCell(nn.Module):
         parts: int,
     ) -> None:
         super().__init__()
-        self.native = native and set(space.operations) <= TOGETHER and parts == 1
+        self.native = native and set(space.operations) <= TOGETHER
         self.inputs, self.nodes, self.parts = space.inputs, space.nodes, parts
         self.channels = seen_channels(plan.channels, parts)
         """Channels that operations see."""
@@ -58,8 +58,7 @@ class MixedCell(nn.Module):
         self.stride = plan.stride(0)
         self.layout = layout
         self.groups = nn.ModuleList(
-            EdgeGroup(group, self.channels, plan.stride(0) if index == 0 else 1)
-            for index, group in enumerate(self.layout)
+            EdgeGroup(group, self.channels, self._stride(index)) for index, group in enumerate(self.layout)
         )
         self.noise = Noise(1, generator)
 
@@ -82,15 +81,13 @@ class MixedCell(nn.Module):
             inputs = [_project(part, x) for part, x in zip(parts, (before, previous), strict=True)]
         else:
             inputs = [dense_gradient(state) for state in self.preprocess(before, previous)]
-        sums = self._noise(self._zeros(inputs), running.noise) if running.noise else None
+        sums = self._noise(self._zeros(inputs[0], self.stride), running.noise) if running.noise else None
         kernels = [cast(EdgeGroup, group).kernels(running.weights) for group in self.groups]
+        if self.rest:
+            return self._partial(inputs, sums, running, kernels, native)
         if not native:
             return self._nodes(inputs, sums, running, kernels)
-        steps = [
-            cast(EdgeGroup, group).step(name, running.slots(index, name), kernels[index])
-            for index, group in enumerate(self.groups)
-            for name in running.names(index)
-        ]
+        steps = [step for index in range(len(self.groups)) for step in self._steps(index, running, kernels[index])]
         cell = Cell(steps, self.nodes, self.stride, self.training, partial(self._plain, kernels))
         return mixed_cell(cell, inputs, sums, running.weights)
 
@@ -101,39 +98,66 @@ class MixedCell(nn.Module):
 
     def _nodes(self, inputs: Sequence[Features], sums: Sums, running: Running, kernels: Kernels) -> Nodes:
         """The nodes side by side, in torch's operations."""
-        zeros = self._zeros(inputs)
-        x, past, rests = torch.cat(list(inputs), dim=1), None, None
-        if self.rest:
-            x, past = self._part(inputs)
+        x = torch.cat(list(inputs), dim=1)
         nodes: list[Tensor] = []
-        for index, group in enumerate(self.groups):
-            routes = {name: running.route(index, name) for name in running.names(index)}
-            sums = group(x, routes, sums, kernels[index])
-            if sums is None:
-                sums = torch.cat([zeros] * (self.nodes - len(nodes)), dim=1)
-            x, sums = _first(sums, self.channels)
-            if past is not None:
-                stride = self.stride if index == 0 else 1
-                rest, rests = _first(bypass(past, stride, running.totals(index), self.rest, rests), self.rest)
-                node = shuffle(torch.cat([x, rest], dim=1), self.parts)
-                nodes.append(node)
-                x, past = self._part([node])
-            else:
-                nodes.append(x)
+        for index in range(len(self.groups)):
+            x, sums = _first(self._group(index, x, sums, running, kernels[index]), self.channels)
+            nodes.append(x)
         return torch.cat(nodes, dim=1)
 
-    def _part(
-        self, states: Sequence[Features]
-    ) -> tuple[Float[Tensor, "batch seen height width"], Float[Tensor, "batch rest height width"]]:
-        """The channels of states that operations see, side by side, and the others."""
-        parts = zip(*(torch.split(state, [self.channels, self.rest], dim=1) for state in states), strict=True)
-        seen, rest = (torch.cat(part, dim=1).contiguous(memory_format=torch.channels_last) for part in parts)
-        return seen, rest
+    def _group(
+        self, index: int, x: Features, sums: Sums, running: Running, kernels: Mapping[str, Tensor]
+    ) -> Float[Tensor, "batch targets_channels out_height out_width"]:
+        """The sums of the nodes behind a group with what its edges give them, in torch's operations."""
+        routes = {name: running.route(index, name) for name in running.names(index)}
+        found: Tensor | None = self.groups[index](x, routes, sums, kernels)
+        return (
+            torch.cat([self._zeros(x, self._stride(index))] * (self.nodes - index), dim=1) if found is None else found
+        )
 
-    def _zeros(self, inputs: Sequence[Features]) -> Float[Tensor, "batch seen out_height out_width"]:
+    def _partial(
+        self, states: Sequence[Features], sums: Sums, running: Running, kernels: Kernels, native: bool
+    ) -> Nodes:
+        """The nodes side by side, where operations see a part of the channels: group by group."""
+        nodes: list[Tensor] = []
+        rests = None
+        for index in range(len(self.groups)):
+            seen, others = zip(*(torch.split(x, [self.channels, self.rest], dim=1) for x in states), strict=True)
+            work = self._native_group if native else self._group
+            sums = work(index, torch.cat(seen, dim=1), sums, running, kernels[index])
+            rests = bypass(torch.cat(others, dim=1), self._stride(index), running.totals(index), self.rest, rests)
+            (node, sums), (rest, rests) = _first(sums, self.channels), _first(rests, self.rest)
+            states = [shuffle(torch.cat([node, rest], dim=1), self.parts)]
+            nodes += states
+        return torch.cat(nodes, dim=1)
+
+    def _native_group(
+        self, index: int, x: Features, sums: Sums, running: Running, kernels: Mapping[str, Tensor]
+    ) -> Float[Tensor, "batch targets_channels out_height out_width"]:
+        """`_group` by the native kernels."""
+        of = self.layout[index]
+
+        def plain(inputs: Sequence[Tensor], sums: Tensor | None, weights: Tensor) -> Tensor:
+            with unchanged_statistics(self.groups[index]):
+                return self._group(index, torch.cat(list(inputs), dim=1), sums, Running(self.layout, weights), kernels)
+
+        steps = self._steps(index, running, kernels, of.behind - of.sources)
+        cell = Cell(steps, of.targets, self._stride(index), self.training, plain)
+        return mixed_cell(cell, torch.split(x, self.channels, dim=1), sums, running.weights)
+
+    def _steps(self, index: int, running: Running, kernels: Mapping[str, Tensor], first: int = 0) -> list[Step]:
+        """The running operations of a group as the native kernels take them; states are counted from `first` on."""
+        group = cast(EdgeGroup, self.groups[index])
+        return [group.step(name, running.slots(index, name, first), kernels) for name in running.names(index)]
+
+    def _stride(self, index: int) -> int:
+        """Of the edges of a group."""
+        return self.stride if index == 0 else 1
+
+    def _zeros(self, x: Features, stride: int) -> Float[Tensor, "batch seen out_height out_width"]:
         """What operations see of a node without any edge, dense and in `channels_last`."""
-        batch, _, height, width = inputs[0][:, :, :: self.stride, :: self.stride].shape
-        return inputs[0].new_zeros(batch, height, width, self.channels).permute(0, 3, 1, 2)
+        batch, _, height, width = x[:, :, ::stride, ::stride].shape
+        return x.new_zeros(batch, height, width, self.channels).permute(0, 3, 1, 2)
 
     def _noise(self, zeros: Features, noise: list[tuple[int, Tensor]]) -> Nodes:
         """The weighted noise that enters each node, drawn edge after edge."""
