@@ -108,4 +108,7 @@ def test_pc_darts_has_the_settings_of_its_paper():
     zero_order = search_settings({"method": "pc-darts", "update": "mgs"})
     assert zero_order.alpha_lr == 1.0, "Adam's rate is no factor of a move"
     assert (zero_order.learning_rate, zero_order.alpha_every) == (0.1, 10)
+    shorter = [search_settings({"method": "pc-darts", "epochs": epochs}).warmup_epochs for epochs in (100, 6, 2)]
+    assert shorter == [30, 1, 0], "the same share of other numbers of epochs"
+    assert search_settings({"method": "pc-darts", "warmup_epochs": 5, "epochs": 6}).warmup_epochs == 5
     assert METHODS["pc-darts"].supernet in dump(settings).values()

@@ -40,6 +40,11 @@ class Axes:
         return max(self.named, *self.changed.values(), -1)
 
     @property
+    def own(self) -> str:
+        """The name of the layer of the method's own defaults."""
+        return f"method {self.method.name!r}"
+
+    @property
     def changes(self) -> str:
         """The changed axes in words, for messages."""
         return "".join(f" with {axis} = {self.values[axis]}" for axis in self.changed)
@@ -53,7 +58,7 @@ class Axes:
             if member(self.values["update"]) in ZERO_ORDER and self.method.update not in ZERO_ORDER:
                 idle.append("alpha_lr")  # a rate of Adam is no factor of another move
             values = {key: value for key, value in self.method.defaults.items() if key not in idle}
-            layers.append(Layer(f"method {self.method.name!r}", values))
+            layers.append(Layer(self.own, values))
         return layers
 
 

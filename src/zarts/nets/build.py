@@ -7,22 +7,29 @@ from typing import Any
 
 import torch
 
-from zarts.errors import SettingsError
+from zarts.errors import SettingsError, unknown
 from zarts.nets.nasbench201_supernet import NasBench201SuperNet
 from zarts.nets.supernet import SuperNet
 from zarts.spaces import Space
 
-__all__ = ["SUPERNETS", "build_supernet"]
+__all__ = ["FORMS", "SUPERNETS", "build_supernet"]
 
 AnySuperNet = SuperNet | NasBench201SuperNet
+
+
+FORMS: dict[str, Callable[[int], dict[str, Any]]] = {
+    "mixed": lambda parts: {},
+    "partial": lambda parts: {"parts": parts},
+    "merged": lambda parts: {"merged": True},
+}
+"""What makes a supernet of that name of `SuperNet`, given K of `partial`."""
 
 
 def _stacked(space: Space, *, reduction: str, supernet: str, partial_channels: int, **options: Any) -> SuperNet:
     """Its reductions are cells."""
     if reduction != "residual":
         raise SettingsError(f"reduction = {reduction!r}: in space {space.name!r} cells reduce: leave it out")
-    parts = partial_channels if supernet == "partial" else 1
-    return SuperNet(space, parts=parts, merged=supernet == "merged", **options)
+    return SuperNet(space, **FORMS[supernet](partial_channels), **options)
 
 
 def _nasbench201(
@@ -77,6 +84,8 @@ def build_supernet(
     Raises:
         SettingsError: a number or name that cannot be used.
     """
+    if supernet not in FORMS:
+        raise SettingsError(unknown("supernet", supernet, FORMS))
     return SUPERNETS[space.skeleton](
         space,
         channels=channels,
