@@ -39,6 +39,7 @@ SELECTION = {
     "select_recalibration": 1,
 }
 SMALL = {**EVERY, **ZERO_ORDER}
+PARTIAL = {"partial_channels": 2, "channels": 4}
 LONG = {**SMALL, "subset": 120, "epochs": 3, "batch_size": 20, "alpha_every": 2}
 TRAIN = {
     "data": "digits",
@@ -70,7 +71,8 @@ def small(method: str, **other: object) -> dict:
     axes = {axis: value for axis, value in other.items() if axis in AXES}
     defaults = search_settings({"method": method, **axes})
     names, idle = members(defaults), {"select_recalibration"} if defaults.select_batch_norm == "train" else set()
-    given = {k: v for k, v in {**SMALL, **SELECTION}.items() if used(k, names) and k not in idle}
+    supernet = PARTIAL if "partial" in names else {}
+    given = {k: v for k, v in {**SMALL, **SELECTION, **supernet}.items() if used(k, names) and k not in idle}
     return {"method": method, **given, **other}
 
 

@@ -50,6 +50,8 @@ AXES: dict[str, tuple[str, ...]] = {
         "perturbed",
         "adversarial",
     ),
+    "supernet": ("mixed", "partial", "merged", "none"),
+    "edges": ("plain", "normalized"),
     "select": ("argmax", *JUDGING, "random"),
 }
 """The axes that can be set one by one, and their members; no two of all these names mean different things."""
@@ -71,7 +73,8 @@ class Method:
         paper: where it was published.
         relaxation: alpha to operation weights: a key of `zarts.relax.RELAXATIONS`, or `none`.
         weight_relaxation: operation weights that the weights are trained at: such a key, or `same`: the relaxation.
-        supernet: the network that shares weights between architectures: `mixed`, or `none`.
+        supernet: the network that shares weights between architectures, see `zarts.nets.build_supernet`, or `none`.
+        edges: whether edges have weights of their own, see `zarts.relax.Encoding`: `plain` (no) or `normalized`.
         select: from the trained supernet to one genotype: a key of `zarts.select.SELECTIONS`.
         defaults: settings in which it differs from the defaults of its axes, see `DEFAULTS`, and of
             `zarts.config.SearchSettings`.
@@ -84,6 +87,7 @@ class Method:
     relaxation: str = "softmax"
     weight_relaxation: str = "same"
     supernet: str = "mixed"
+    edges: str = "plain"
     select: str = "argmax"
     defaults: Mapping[str, object] = field(default_factory=dict)
 
@@ -149,6 +153,30 @@ METHODS: dict[str, Method] = {
             "amended",
             "Bi et al., Amended-DARTS (2019)",
         ),
+        Method(
+            "pc-darts",
+            "gradient; operations see a part of the channels, edges have weights of their own",
+            "gradient",
+            "Xu et al., PC-DARTS (ICLR 2020)",
+            supernet="partial",
+            edges="normalized",
+            defaults={
+                "alpha_lr": 6e-4,
+                "batch_size": 256,
+                "learning_rate": 0.1,
+                "learning_rate_min": 0.0,
+                "warmup_epochs": 15,
+            },
+        ),
+        Method(
+            "mergenas",
+            "gradient; the convolutions of an edge share one kernel and are one",
+            "gradient",
+            "Wang et al., MergeNAS (IJCAI 2020)",
+            supernet="merged",
+            defaults={"warmup_epochs": 10},
+        ),
+        Method("merge-zarts", "zero-order, MGS; the convolutions of an edge are one", "mgs", _ZARTS, supernet="merged"),
         Method(
             "sdarts-rs",
             "gradient; weights trained at mixtures drawn near alpha's",

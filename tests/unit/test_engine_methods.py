@@ -85,14 +85,32 @@ def test_gdas_draws_anew_for_each_step_of_weights_and_of_alpha(monkeypatch, tmp_
     assert len({draw.numpy().tobytes() for draw in draws}) == 12
 
 
-def test_the_candidates_of_gzas_share_their_noise(monkeypatch, tmp_path):
-    """With moves far smaller than the noise all candidates of a step are judged at the same paths."""
-    _, seen = passes(monkeypatch, tmp_path, "gzas", sigma=1e-6, mixture_lambda=1.0, samples=3, antithetic=False)
+@pytest.mark.parametrize(
+    ("update", "small_moves", "candidates"),
+    [
+        ("mgs", {"sigma": 1e-6, "mixture_lambda": 1.0, "samples": 3, "antithetic": False}, 3),
+        ("rs", {"smoothing": 1e-6, "samples": 2, "alpha_lr": 1e-12}, 4),
+        ("gld", {"radius_max": 4e-6, "radius_min": 1e-6}, 4),
+    ],
+)
+def test_the_candidates_of_gzas_share_their_noise(monkeypatch, tmp_path, update, small_moves, candidates):
+    """With moves far smaller than the noise all candidates of a step train and are judged at the same paths."""
+    _, seen = passes(monkeypatch, tmp_path, "gzas", update=update, inner_steps=1, **small_moves)
+    flat = [get_space("s2").flatten(weights) for _, _, weights in seen]
+    judged = [number for number, (gradient, _, _) in enumerate(seen) if not gradient]
+    assert len(judged) == 2 * candidates
+    for step in (judged[:candidates], judged[candidates:]):
+        for number in step:
+            assert seen[number - 1][0], "a weight step of its own before it"
+            assert torch.equal(flat[number], flat[step[0]])
+            assert torch.equal(flat[number - 1], flat[step[0] - 1])
+    assert not torch.equal(flat[judged[0]], flat[judged[-1]])
+
+
+def test_moves_of_gzas_that_are_larger_than_the_noise_change_the_paths(monkeypatch, tmp_path):
+    _, seen = passes(monkeypatch, tmp_path, "gzas", sigma=100.0, mixture_lambda=1.0, samples=3, antithetic=False)
     judged = [get_space("s2").flatten(weights) for gradient, _, weights in seen if not gradient]
-    assert len(judged) == 6
-    assert all(torch.equal(judged[0], other) for other in judged[1:3])
-    assert all(torch.equal(judged[3], other) for other in judged[4:])
-    assert not torch.equal(judged[0], judged[3])
+    assert len({path.numpy().tobytes() for path in judged}) == 6
 
 
 def test_an_alpha_that_nobody_moves_is_0(tmp_path):

@@ -1,69 +1,8 @@
 import pytest
 import torch
-from torch import nn
 
-from benchmarks.textbook import PlainSuperNet
-from plain_supernet import copy_plain, same_tensors
+from plain_supernet import compare, dense, gradients, one_hot, pair, sparse
 from small import STACKED
-from zarts.nets import SuperNet, seeded
-from zarts.nets.operations import Noise
-from zarts.spaces import get_space
-
-
-def pair(space, dtype=torch.float64, **settings):
-    """The plain and the fast supernet with the same parameters, and other running statistics than the initial ones."""
-    settings = {"channels": 4, "cells": 3, "num_classes": 5, "in_channels": 1} | settings
-    ours, theirs = (torch.Generator().manual_seed(3) for _ in range(2))
-    noise = Noise(1, theirs)  # its numbers depend on the memory layout
-    with seeded(0):
-        plain = PlainSuperNet(
-            get_space(space), draw=lambda x: noise(x.contiguous(memory_format=torch.channels_last)), **settings
-        ).to(dtype)
-        fast = SuperNet(get_space(space), generator=ours, **settings).to(dtype)
-        for name, tensor in plain.named_buffers():
-            if "running" in name:
-                tensor.copy_(torch.rand_like(tensor) + (0.5 if name.endswith("var") else 0))
-    copy_plain(plain, fast)
-    return plain, fast
-
-
-def dense(shapes, generator):
-    return {kind: torch.rand(shape, generator=generator, dtype=torch.float64) for kind, shape in shapes.items()}
-
-
-def one_hot(shapes, generator):
-    chosen = {kind: torch.randint(ops, (edges,), generator=generator) for kind, (edges, ops) in shapes.items()}
-    return {kind: nn.functional.one_hot(rows, shapes[kind][1]).double() for kind, rows in chosen.items()}
-
-
-def sparse(shapes, generator):
-    return {kind: w * (w > 0.5) for kind, w in dense(shapes, generator).items()}
-
-
-def gradients(net, images, weights, differentiable):
-    weights = {kind: w.clone().requires_grad_(differentiable) for kind, w in weights.items()}
-    logits = net(images, weights)
-    logits.square().sum().backward()
-    return logits.detach(), [w.grad for w in weights.values()]
-
-
-def compare(plain, fast, images, weights, differentiable, **tolerance):
-    (logits, alphas), (expected, expected_alphas) = (
-        gradients(net, images, weights, differentiable) for net in (fast, plain)
-    )
-    torch.testing.assert_close(logits, expected, **tolerance)
-    torch.testing.assert_close(alphas, expected_alphas, **tolerance)
-    compared = 0
-    for name, tensor, target, rows in same_tensors(plain, fast):
-        torch.testing.assert_close(target[rows].reshape(tensor.shape), tensor, msg=lambda m, name=name: f"{name}: {m}")
-        if isinstance(tensor, nn.Parameter):
-            compared += tensor.numel()
-            gradient = torch.zeros_like(target) if target.grad is None else target.grad
-            theirs = torch.zeros_like(tensor) if tensor.grad is None else tensor.grad
-            torch.testing.assert_close(
-                gradient[rows].reshape(tensor.shape), theirs, msg=lambda m, name=name: f"{name}: {m}", **tolerance
-            )
-    assert compared == sum(parameter.numel() for parameter in fast.parameters())
 
 
 @pytest.mark.parametrize("mode", ["train", "eval"])

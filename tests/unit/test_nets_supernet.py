@@ -8,7 +8,7 @@ from torch import nn
 
 from small import STACKED
 from zarts.errors import SettingsError
-from zarts.nets import SuperNet, count_parameters, seeded
+from zarts.nets import SuperNet, build_supernet, count_parameters, seeded
 from zarts.spaces import SPACES, Space, get_space
 
 
@@ -191,6 +191,10 @@ class TestRefused:
     def test_too_few_channels(self):
         with pytest.raises(SettingsError, match="channels is 1; needs at least 2"):
             build("s2", channels=1)
+
+    def test_unknown_supernet(self):
+        with pytest.raises(SettingsError, match=r"unknown supernet 'partly': did you mean 'partial'\?"):
+            build_supernet(get_space("s2"), channels=4, cells=3, num_classes=2, supernet="partly")
 
     def test_unknown_stem(self):
         with pytest.raises(SettingsError, match=r"unknown stem 'image': did you mean 'imagenet'\?"):

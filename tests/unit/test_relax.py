@@ -6,6 +6,7 @@ import torch
 from zarts.nets import SuperNet
 from zarts.relax import (
     RELAXATIONS,
+    Encoding,
     Moment,
     adversarial,
     gumbel,
@@ -195,3 +196,71 @@ def test_ascent_finds_the_worst_corner_of_the_box():
     torch.testing.assert_close(worst, (corner / corner.sum()).expand(6, 5))
     flat = adversarial(alpha, moment(space), perturbation_start=0.1)
     assert torch.equal(flat["normal"], torch.full((6, 5), 0.2)), "nothing is worse: the mixture stays"
+
+
+def test_plain_edges_leave_a_relaxation_as_it_is():
+    space, encoding = get_space("s3"), Encoding(get_space("s3"))
+    alpha = random_alpha(space)
+    assert encoding.dimension == space.dimension
+    assert (encoding.edges(alpha), encoding.betas(alpha)) == ({}, {})
+    ours, theirs = encoding.relax(noisy, alpha, moment(space)), noisy(space.split(alpha), moment(space))
+    assert all(torch.equal(ours[kind], theirs[kind]) for kind in theirs)
+
+
+def test_equal_weights_of_edges_share_a_node_among_them():
+    space, encoding = get_space("darts"), Encoding(get_space("darts"), normalized=True)
+    alpha = torch.cat([random_alpha(space), torch.full((28,), 0.7)])
+    assert encoding.dimension == 14 * 7 * 2 + 28 == len(encoding.draw(torch.Generator()))
+    share = torch.tensor([1 / target for target, _ in space.edges])
+    expected = {kind: share[:, None] * matrix for kind, matrix in softmax(space.split(alpha[:196])).items()}
+    for found in (encoding.strengths(alpha), encoding.relax(RELAXATIONS["softmax"], alpha, moment(space))):
+        torch.testing.assert_close(found, expected)
+
+
+@pytest.mark.parametrize("name", ["softmax", "gumbel", "gumbel-soft", "path", "noisy", "perturbed", "adversarial"])
+def test_weights_of_edges_multiply_any_relaxation(name):
+    """Into each node they have the sum 1, by hand; what is drawn is the same as without them."""
+    space, encoding = get_space("s3"), Encoding(get_space("s3"), normalized=True)
+    alpha = torch.cat([random_alpha(space), torch.randn(28, generator=torch.Generator().manual_seed(3))])
+    weights = encoding.relax(RELAXATIONS[name], alpha, moment(space, 0.5))
+    without = RELAXATIONS[name](space.split(alpha[: space.dimension]), moment(space, 0.5))
+    for number, kind in enumerate(space.candidates):
+        entries = alpha[space.dimension + 14 * number :][:14].exp()
+        for target in range(2, 6):
+            rows = [row for row, (node, _) in enumerate(space.edges) if node == target]
+            beta = entries[rows] / entries[rows].sum()
+            torch.testing.assert_close(weights[kind][rows], beta[:, None] * without[kind][rows])
+            torch.testing.assert_close(weights[kind][rows].sum(), torch.tensor(1.0))
+
+
+def test_a_box_is_searched_with_the_weights_of_the_edges_in_it():
+    """The loss is that of the product, and its slope in the shares has the weight of the edge in it."""
+    space, encoding = get_space("s2"), Encoding(get_space("s2"), normalized=True)
+    alpha = encoding.draw(torch.Generator().manual_seed(0))
+    seen = []
+
+    def slope(weights):
+        seen.append(weights)
+        return 0.0, {kind: torch.ones_like(matrix) for kind, matrix in weights.items()}
+
+    slopes = []
+
+    def spy(matrices, at):
+        slopes.append(at.slope(softmax(matrices))[1])
+        return softmax(matrices)
+
+    encoding.relax(spy, alpha, moment(space)._replace(slope=slope))
+    torch.testing.assert_close(seen[0], dict(encoding.strengths(alpha)))
+    torch.testing.assert_close(slopes[0]["normal"][:, 0], encoding.betas(alpha)["normal"])
+
+
+def test_all_entries_have_a_gradient():
+    encoding = Encoding(get_space("s2"), normalized=True)
+    alpha = encoding.draw(torch.Generator().manual_seed(0)).double().requires_grad_()
+
+    def total(alpha):
+        weights = encoding.relax(RELAXATIONS["softmax"], alpha, moment(encoding.space))
+        return sum((matrix * torch.arange(matrix.numel()).view_as(matrix)).sum() for matrix in weights.values())
+
+    assert torch.autograd.gradcheck(total, alpha)
+    assert (torch.autograd.grad(total(alpha), alpha)[0] != 0).all()

@@ -1,9 +1,11 @@
 """Selections: what is known to be best is chosen."""
 
+from dataclasses import replace
+
 import pytest
 import torch
 
-from zarts.relax import softmax
+from zarts.relax import Encoding, softmax
 from zarts.select import SELECTIONS, Trained, Within, best_of, evolution, perturbation
 from zarts.select.connected import best_connected
 from zarts.select.evolution import cross
@@ -84,6 +86,19 @@ def test_progressive_decisions_are_made_one_by_one_and_trained_on():
     for kind, rows in last.items():
         assert (rows[:, 1:].sum(-1) == 1).sum() == 8, "two edges a node are left"
         assert torch.equal(rows[:, 1:], space.one_hot(genotype)[kind][:, 1:])
+
+
+def test_an_operation_that_is_left_alone_has_the_weight_of_its_edge():
+    encoding, seen = Encoding(get_space("s2"), normalized=True), []
+    alpha = torch.randn(encoding.dimension, generator=torch.Generator().manual_seed(0))
+    chosen = trained(
+        "s2", additive(torch.rand(encoding.space.dimension)), tune=lambda weights, steps: seen.append(weights.clone())
+    )
+    chosen = replace(chosen, strengths=encoding.strengths(alpha), betas=encoding.betas(alpha))
+    perturbation(chosen, select_order="progressive", select_tune_steps=1)
+    for kind, rows in encoding.space.split(seen[27]).items():
+        assert torch.equal(rows.amax(-1), chosen.betas[kind])
+        assert (rows.amin(-1) == 0).all()
 
 
 def test_the_best_cell_is_connected():

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from zarts.config.files import Layer
 from zarts.config.settings import SearchSettings
 from zarts.errors import SettingsError, unknown
-from zarts.methods import AXES, DEFAULTS, Method, get_method, member
+from zarts.methods import AXES, DEFAULTS, GRADIENT, ZERO_ORDER, Method, get_method, member
 
 __all__ = ["Axes", "members", "resolve_axes", "used", "used_by"]
 
@@ -31,13 +31,18 @@ class Axes:
 
     @property
     def members(self) -> frozenset[str]:
-        """All members of the axes, and the supernet."""
-        return frozenset({*map(member, self.values.values()), self.method.supernet})
+        """All members of the axes."""
+        return frozenset(map(member, self.values.values()))
 
     @property
     def last(self) -> int:
         """Index of the last layer that names the method or sets an axis."""
         return max(self.named, *self.changed.values(), -1)
+
+    @property
+    def own(self) -> str:
+        """The name of the layer of the method's own defaults."""
+        return f"method {self.method.name!r}"
 
     @property
     def changes(self) -> str:
@@ -50,8 +55,10 @@ class Axes:
         layers = [Layer(name, DEFAULTS[name]) for name in own if name in DEFAULTS]
         if index == self.named:
             idle = [key for key in self.method.defaults if not used(key, self.members)]
+            if member(self.values["update"]) in ZERO_ORDER and self.method.update not in ZERO_ORDER:
+                idle.append("alpha_lr")  # a rate of Adam is no factor of another move
             values = {key: value for key, value in self.method.defaults.items() if key not in idle}
-            layers.append(Layer(f"method {self.method.name!r}", values))
+            layers.append(Layer(self.own, values))
         return layers
 
 
@@ -108,6 +115,12 @@ def _check(method: Method, axes: dict[str, str]) -> None:
         raise SettingsError(
             f"weight_relaxation = {axes['weight_relaxation']}: {name} has cells and no alpha: take same or uniform"
         )
+    if axes["supernet"] == "none":
+        raise SettingsError("supernet = none: that is method 'random', which trains no supernet")
+    if axes["edges"] == "normalized":
+        _check_edges(name, axes)
+    if axes["supernet"] == "merged":
+        _check_merged(name, axes)
     if select == "random":
         raise SettingsError("select = random: that is method 'random', which trains no supernet")
     if select == "perturbation" and relaxation != "softmax":
@@ -120,8 +133,45 @@ def _check(method: Method, axes: dict[str, str]) -> None:
         )
 
 
+def _check_edges(name: str, axes: dict[str, str]) -> None:
+    """Refuse weights of edges where there is no alpha that they could belong to, or nothing that they could weigh.
+
+    Raises:
+        SettingsError: with the reason.
+    """
+    reasons = {
+        ("relaxation", "none"): "has no alpha",
+        ("relaxation", "cell"): "has cells and no alpha",
+        ("weight_relaxation", "uniform"): "trains weights at cells, whose edges are there or not",
+        ("select", "best-of"): "judges cells, whose edges are there or not",
+        ("select", "evolution"): "judges cells, whose edges are there or not",
+    }
+    for (axis, value), reason in reasons.items():
+        if axes[axis] == value:
+            raise SettingsError(f"edges = normalized with {axis} = {value}: {name} then {reason}: take --edges plain")
+
+
+def _check_merged(name: str, axes: dict[str, str]) -> None:
+    """Refuse what a batch norm behind the convolutions of an edge, merged into one, makes meaningless.
+
+    Raises:
+        SettingsError: with the reason.
+    """
+    if axes["edges"] == "normalized":
+        raise SettingsError(
+            "edges = normalized with supernet = merged: the batch norm behind merged convolutions takes the weight of "
+            "their edge out again: take --edges plain"
+        )
+    if axes["relaxation"] in ("gumbel", "path") and axes["update"] in ("mgs", *GRADIENT):
+        raise SettingsError(
+            f"supernet = merged with relaxation = {axes['relaxation']} and update = {axes['update']}: where the drawn "
+            f"operation is no convolution the merged kernel is 0, and the gradient behind its batch norm, which {name} "
+            "then goes by, has no bounds: take softmax or gumbel-soft, or update rs or gld"
+        )
+
+
 def members(settings: SearchSettings) -> frozenset[str]:
-    """All members of the axes of resolved settings, and the supernet."""
+    """All members of the axes of resolved settings."""
     axes = {axis: str(getattr(settings, axis)) for axis in AXES}
     return Axes(get_method(settings.method), -1, axes, {}).members
 

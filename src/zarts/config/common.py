@@ -10,7 +10,7 @@ from pydantic_core import PydanticCustomError
 
 __all__ = ["SUPERNET", "CommonSettings", "setting"]
 
-SUPERNET = ("mixed",)
+SUPERNET = ("mixed", "partial", "merged")
 
 
 def setting(default: Any, help: str, *, panel: str, used_by: tuple[str, ...] = (), **bounds: Any) -> Any:
@@ -20,7 +20,7 @@ def setting(default: Any, help: str, *, panel: str, used_by: tuple[str, ...] = (
         default: the value where nothing else is said.
         help: one line; says where the default comes from when that is not the paper.
         panel: heading on the help page.
-        used_by: members of a method's axes (see `zarts.methods`), or `mixed`, the supernet; empty: all use it.
+        used_by: members of a method's axes (see `zarts.methods`); empty: all use it.
         bounds: pydantic's `ge`, `gt`, `le`, `lt`, `multiple_of`.
     """
     return Field(default, description=help, json_schema_extra={"panel": panel, "used_by": list(used_by)}, **bounds)

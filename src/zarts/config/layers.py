@@ -90,7 +90,8 @@ def resolve_search(*layers: Layer) -> SearchSettings:
     The layers that name the method or one of its axes divide them: what lies below the last of these was written for
     another combination (a preset for ZARTS, say), so that what this one does not use is dropped from there; in that
     layer and above, a setting that is not used is refused. The defaults of the method and of its axes (see
-    `zarts.methods`) go right below the layers that name them.
+    `zarts.methods`) go right below the layers that name them. A warm-up among the method's is of the default number
+    of epochs, and the same share of another number.
 
     Raises:
         SettingsError: unknown names, values out of range, axes that do not go together, a setting that is not used.
@@ -108,6 +109,9 @@ def resolve_search(*layers: Layer) -> SearchSettings:
         kept.append(Layer(layer.where, {k: v for k, v in layer.values.items() if k not in idle}))
     kept.append(Layer("method", axes.values))
     settings = _build(SearchSettings, kept)
+    if _last(kept, "warmup_epochs") == axes.own:
+        paper = SearchSettings.model_fields["epochs"].default
+        settings = settings.model_copy(update={"warmup_epochs": settings.warmup_epochs * settings.epochs // paper})
     if settings.warmup_epochs >= settings.epochs and settings.update != "none":
         raise SettingsError(
             f"warmup_epochs = {settings.warmup_epochs} leaves no epoch of {settings.epochs} in which alpha moves: "
@@ -136,6 +140,11 @@ def resolve_search(*layers: Layer) -> SearchSettings:
             f"table = {settings.table}: holds cells of space 'nasbench201', this search is in {settings.space!r}: "
             "leave --table out, or take --space nasbench201"
         )
+    if settings.space == "nasbench201" and settings.supernet not in ("mixed", "none"):
+        raise SettingsError(
+            f"supernet = {settings.supernet}: is made of cells of DARTS' kind, not of those of space 'nasbench201': "
+            "take another space, or --supernet mixed --edges plain"
+        )
     if settings.compile and settings.update == "unrolled" and settings.hessian == "exact":
         raise SettingsError(
             "compile = True: compiled networks have no second derivatives, which hessian = exact needs: "
@@ -150,6 +159,11 @@ def resolve_search(*layers: Layer) -> SearchSettings:
         if key in _CONDITIONS and not _CONDITIONS[key][1](settings):
             raise SettingsError(f"{key} ({layers[-1].where}) is used with {_CONDITIONS[key][0]} only: leave it out")
     return settings
+
+
+def _last(layers: list[Layer], key: str) -> str:
+    """Where the last layer with a setting is."""
+    return next((layer.where for layer in reversed(layers) if key in layer.values), "")
 
 
 def _fine_tunes(settings: SearchSettings) -> bool:

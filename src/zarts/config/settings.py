@@ -46,6 +46,18 @@ class SearchSettings(CommonSettings):
         "gumbel, gumbel-soft, path or uniform",
         panel="Search",
     )
+    supernet: str = setting(
+        "mixed",
+        "network that shares weights, instead of the method's own: mixed, partial (operations see 1 / K of the "
+        "channels) or merged (the convolutions of an edge are one)",
+        panel="Search",
+    )
+    edges: str = setting(
+        "plain",
+        "normalized: edges have weights of their own, a softmax over those that enter a node, instead of the method's "
+        "own choice; plain: they have none",
+        panel="Search",
+    )
     select: str = setting(
         "argmax",
         "from the trained supernet to a cell, instead of the method's own: argmax, perturbation, best-of or evolution",
@@ -57,6 +69,9 @@ class SearchSettings(CommonSettings):
         panel="Network",
         used_by=SUPERNET,
         ge=1,
+    )
+    partial_channels: int = setting(
+        4, "K: operations see the first 1 / K of a node's channels", panel="Network", used_by=("partial",), ge=1
     )
     reduction: Literal["residual", "light"] = setting(
         "residual",

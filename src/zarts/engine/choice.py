@@ -11,7 +11,7 @@ from zarts.bilevel import Bilevel, evaluate
 from zarts.config import SearchSettings, keywords
 from zarts.data import Batches
 from zarts.methods import JUDGING
-from zarts.relax import softmax
+from zarts.relax import Encoding
 from zarts.seeds import keyed_generator
 from zarts.select import SELECTIONS, Selected, Trained, Within
 from zarts.spaces import Genotype
@@ -26,6 +26,7 @@ class Choice:
     Args:
         settings: name the selection.
         within: the genotypes of which one is to be chosen.
+        encoding: what alpha's entries are.
         update: owns alpha.
         network: the weights that all architectures share; its points are operation weights.
         train: batches that the weights are trained on.
@@ -36,13 +37,14 @@ class Choice:
         self,
         settings: SearchSettings,
         within: Within,
+        encoding: Encoding,
         update: AlphaUpdate,
         network: Bilevel,
         train: Batches,
         images: Callable[[], Batches],
     ) -> None:
         self._settings, self._within, self._update, self._network = settings, within, update, network
-        self._train, self._images = train, images
+        self._encoding, self._train, self._images = encoding, train, images
         self.judges = settings.select in JUDGING
 
     def of_epoch(self, epochs: int) -> Genotype:
@@ -71,11 +73,12 @@ class Choice:
 
         trained = Trained(
             self._within,
-            softmax(self._within.space.split(self._update.alpha)),
+            self._encoding.strengths(self._update.alpha),
             keyed_generator(self._settings.seed, "select", epochs),
             self._update.sample,
             self._judge,
             tune,
+            self._encoding.betas(self._update.alpha),
         )
         return function(trained, **keywords(function, self._settings))
 

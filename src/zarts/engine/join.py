@@ -14,6 +14,7 @@ from zarts.engine.device import choose_device
 from zarts.errors import SettingsError
 from zarts.methods import member
 from zarts.ranks import Ranks
+from zarts.relax import Encoding
 from zarts.spaces import get_space
 from zarts.updates import zero_order_optimizer
 from zarts.zo import OPTIMIZERS
@@ -45,7 +46,7 @@ def candidates(settings: SearchSettings) -> int:
         return settings.samples
     if member(settings.update) not in OPTIMIZERS or settings.control != "none":
         return 0
-    alpha = torch.zeros(get_space(settings.space).dimension)
+    alpha = torch.zeros(Encoding(get_space(settings.space), settings.edges == "normalized").dimension)
     return len(zero_order_optimizer(settings, alpha, torch.Generator()).ask(alpha))
 
 

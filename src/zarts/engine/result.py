@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
@@ -29,6 +29,8 @@ class SearchResult:
         history: all logged events, in order.
         run: the run folder.
         seconds: wall time of all steps, over all resumptions.
+        betas: cell type to the final entries of the edges `(edges,)`, see `zarts.relax.Encoding`; empty where edges
+            have no weights of their own.
     """
 
     genotype: Genotype
@@ -36,6 +38,7 @@ class SearchResult:
     history: list[dict[str, Any]]
     run: Path
     seconds: float
+    betas: dict[str, Tensor] = field(default_factory=dict)
 
 
 def counts(genotype: Genotype) -> dict[str, dict[str, int]]:
@@ -53,9 +56,10 @@ def write_result(
     alphas: Mapping[str, Tensor],
     seconds: float,
     costs: Mapping[str, int] = MappingProxyType({}),
+    betas: Mapping[str, Tensor] = MappingProxyType({}),
 ) -> SearchResult:
     """Write `genotype.json` and `result.json`; with the second one the run counts as finished."""
-    matrices = {kind: matrix.cpu() for kind, matrix in alphas.items()}
+    matrices, entries = ({kind: part.cpu() for kind, part in parts.items()} for parts in (alphas, betas))
     run.write("genotype.json", genotype.to_json())
     run.write_json(
         "result.json",
@@ -68,10 +72,11 @@ def write_result(
             **counts(genotype),
             **costs,
             "alphas": {kind: matrix.tolist() for kind, matrix in matrices.items()},
+            **({"betas": {kind: row.tolist() for kind, row in entries.items()}} if entries else {}),
             "seconds": seconds,
         },
     )
-    return SearchResult(genotype, matrices, run.events(), run.path, seconds)
+    return SearchResult(genotype, matrices, run.events(), run.path, seconds, entries)
 
 
 def read_result(settings: SearchSettings, run: Run) -> SearchResult:
@@ -84,9 +89,12 @@ def read_result(settings: SearchSettings, run: Run) -> SearchResult:
     result = run.read_json("result.json")
     try:
         genotype = Genotype.from_dict(result["genotype"], where)
-        alphas = {kind: torch.tensor(matrix) for kind, matrix in result["alphas"].items()}
+        alphas, betas = (
+            {kind: torch.tensor(part) for kind, part in parts.items()}
+            for parts in (result["alphas"], result.get("betas", {}))
+        )
         seconds = float(result["seconds"])
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise RunError(f"{where}: not the result of a search ({type(error).__name__}: {error})") from error
     get_space(settings.space).check(genotype, where)
-    return SearchResult(genotype, alphas, run.events(), run.path, seconds)
+    return SearchResult(genotype, alphas, run.events(), run.path, seconds, betas)

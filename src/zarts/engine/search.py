@@ -30,10 +30,10 @@ from zarts.engine.result import SearchResult, counts, read_result, write_result
 from zarts.engine.run import Run, genotype_file
 from zarts.engine.schedule import cosine
 from zarts.engine.setup import load_images, sgd
-from zarts.methods import get_method, member
+from zarts.methods import member
 from zarts.nets import build_supernet, cell_channels, seeded
 from zarts.ranks import Ranks
-from zarts.relax import RELAXATIONS, Matrices, Moment, softmax
+from zarts.relax import RELAXATIONS, Encoding, Matrices, Moment
 from zarts.seeds import keyed_generator
 from zarts.spaces import get_space
 from zarts.updates import UPDATES
@@ -70,12 +70,13 @@ def search(
     if ranks.from_lead(run.finished):
         return read_result(settings, run)
     with torch_threads(settings.threads):
-        if get_method(settings.method).supernet == "none":
+        if settings.supernet == "none":
             return _draw(settings, run, listener or (lambda event: None))
         job = _Search(settings, run, listener or (lambda event: None), ranks)
         (drive or partial(job.loop.run, resume=resume))(job)
-        alphas = job.space.split(job.update.alpha)
-        return write_result(settings, run, job.genotype, alphas, job.loop.seconds, job.costs.of(job.genotype))
+        alpha, costs = job.update.alpha, job.costs.of(job.genotype)
+        alphas, betas = job.encoding.operations(alpha), job.encoding.edges(alpha)
+        return write_result(settings, run, job.genotype, alphas, job.loop.seconds, costs, betas)
 
 
 def _draw(settings: SearchSettings, run: Run, listener: Listener) -> SearchResult:
@@ -98,11 +99,12 @@ class _Search(Job):
     def __init__(self, settings: SearchSettings, run: Run, listener: Listener, ranks: Ranks) -> None:
         self.settings, self.run = settings, run
         self.space = get_space(settings.space)
+        self.encoding = Encoding(self.space, settings.edges == "normalized")
         self.relaxations = {name: partial(f, **keywords(f, settings)) for name, f in RELAXATIONS.items()}
         self.draws, self.progress = torch.Generator(), 0.0
         self.device = device = choose_device(settings.device)
         self.passes = Passes(settings, device, draws="noise" in self.space.operations)
-        alpha = 1e-3 * torch.randn(self.space.dimension, generator=keyed_generator(settings.seed, "alpha"))
+        alpha = self.encoding.draw(keyed_generator(settings.seed, "alpha"))
         generator = keyed_generator(settings.seed, "update", device=device)
         self.update = UPDATES[member(settings.update)](settings, alpha.to(device), generator)
         self.data = load_images(settings, run, device, listener, ranks)  # after whatever may refuse the settings
@@ -138,7 +140,8 @@ class _Search(Job):
             term=lambda alpha: self.costs.term(self._probabilities(alpha)),
         )
         """The same, but its points are alphas."""
-        self.choice = Choice(settings, self.costs.within, self.update, self.network, self.train, images.judged)
+        within = self.costs.within
+        self.choice = Choice(settings, within, self.encoding, self.update, self.network, self.train, images.judged)
 
     def _build(self, listener: Listener, ranks: Ranks) -> nn.Module:
         """The supernet; all ranks have native kernels, or none has: what rounds alike."""
@@ -148,7 +151,7 @@ class _Search(Job):
                 settings.kernels,
                 device,
                 self.space.skeleton,
-                cell_channels(settings.channels),
+                self._kernel_channels(),
                 lambda text: listener({"event": "note", "text": text}),
             )
         native = bool(ranks.sum(torch.tensor(float(native))) == ranks.count)
@@ -161,9 +164,16 @@ class _Search(Job):
                 in_channels=self.data.channels,
                 stem=settings.stem,
                 reduction=settings.reduction,
+                supernet=settings.supernet,
+                partial_channels=settings.partial_channels,
                 generator=self.noise,
                 native=native,
             ).to(device)
+
+    def _kernel_channels(self) -> list[int]:
+        """Channels of nodes, and of what operations see of them."""
+        parts = {1, self.settings.partial_channels if self.settings.supernet == "partial" else 1}
+        return [channels // part for part in parts for channels in cell_channels(self.settings.channels)]
 
     def _forward(self, weights: Matrices, batch: Batch) -> Outcome:
         images, labels = batch
@@ -174,12 +184,11 @@ class _Search(Job):
         moment = Moment(self.space, self.draws, self.progress)
         if coming is not None:
             moment = moment._replace(slope=partial(self._slope, coming))
-        return self.relaxations[name](self.space.split(alpha), moment)
+        return self.encoding.relax(self.relaxations[name], alpha, moment)
 
     def _probabilities(self, alpha: Tensor) -> Matrices:
         """How much of each operation alpha lets expect."""
-        matrices = self.space.split(alpha)
-        return matrices if self.settings.relaxation == "cell" else softmax(matrices)
+        return self.space.split(alpha) if self.settings.relaxation == "cell" else self.encoding.strengths(alpha)
 
     def _slope(self, batch: Batch, weights: Matrices) -> tuple[float, Matrices]:
         """The loss of a batch at operation weights, by running statistics, and its gradient in them."""

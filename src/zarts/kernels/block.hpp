@@ -83,7 +83,8 @@ struct Block {
                 }
             }
         });
-        for (Int i = 0; i < weights && of_depthwise; ++i) {
+        const Int wanted = of_pointwise ? weights : K * K * kChannels;  // a merged kernel's alone, where weights are fixed
+        for (Int i = 0; i < wanted && of_depthwise; ++i) {
             double total = 0;
             for (size_t at = i; at < totals.size(); at += weights) total += totals[at];
             (i < K * K * kChannels ? of_depthwise[i] : of_pointwise[i - K * K * kChannels]) = total;

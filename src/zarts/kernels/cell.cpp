@@ -308,7 +308,8 @@ class Cell {
         const Real* depthwise = stage.depthwise + step.row[slot] * stage.kernel * stage.kernel * kChannels;
         const Real* pointwise = stage.pointwise + step.row[slot] * kChannels * kChannels;
         if (stage.kernel == 3) use(Block<3>{g, batch, threads, depthwise, pointwise, before});
-        else use(Block<5>{g, batch, threads, depthwise, pointwise, before});
+        else if (stage.kernel == 5) use(Block<5>{g, batch, threads, depthwise, pointwise, before});
+        else use(Block<9>{g, batch, threads, depthwise, pointwise, before});
     }
 };
 

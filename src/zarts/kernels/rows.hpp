@@ -124,7 +124,7 @@ void correlate_lanes(Real* sums, const Real* gradient, const Real* padded, const
 
 template <int K>
 inline void correlate(Real* sums, const Real* gradient, const Real* padded, const Geometry& g, Int y) {
-    constexpr int R = K == 3 ? 3 : 1, U = K == 3 ? 1 : 2;  // 9 or 10 sums: as many as hide the latency of an addition
+    constexpr int R = K == 3 ? 3 : 1, U = K == 5 ? 2 : 1;  // 9 or 10 sums: as many as hide the latency of an addition
     g.wide() ? correlate_lanes<kWide, K, R, U>(sums, gradient, padded, g, y)
              : correlate_lanes<kLanes, K, R, U>(sums, gradient, padded, g, y);
 }

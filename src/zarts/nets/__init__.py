@@ -1,6 +1,6 @@
 """Networks, as plain modules: operations, the supernet of a search, the discrete network of a genotype."""
 
-from zarts.nets.build import SUPERNETS, build_supernet
+from zarts.nets.build import FORMS, SUPERNETS, build_supernet
 from zarts.nets.costs import Cost, count_costs
 from zarts.nets.count import count_mult_adds, count_parameters
 from zarts.nets.nasbench201 import create_nasbench201
@@ -14,6 +14,7 @@ from zarts.nets.stem import STEMS
 from zarts.nets.supernet import SuperNet
 
 __all__ = [
+    "FORMS",
     "OPERATIONS",
     "STEMS",
     "SUPERNETS",

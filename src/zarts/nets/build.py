@@ -7,25 +7,43 @@ from typing import Any
 
 import torch
 
-from zarts.errors import SettingsError
+from zarts.errors import SettingsError, unknown
 from zarts.nets.nasbench201_supernet import NasBench201SuperNet
 from zarts.nets.supernet import SuperNet
 from zarts.spaces import Space
 
-__all__ = ["SUPERNETS", "build_supernet"]
+__all__ = ["FORMS", "SUPERNETS", "build_supernet"]
 
 AnySuperNet = SuperNet | NasBench201SuperNet
 
 
-def _stacked(space: Space, *, reduction: str, **options: Any) -> SuperNet:
+FORMS: dict[str, Callable[[int], dict[str, Any]]] = {
+    "mixed": lambda parts: {},
+    "partial": lambda parts: {"parts": parts},
+    "merged": lambda parts: {"merged": True},
+}
+"""What makes a supernet of that name of `SuperNet`, given K of `partial`."""
+
+
+def _stacked(space: Space, *, reduction: str, supernet: str, partial_channels: int, **options: Any) -> SuperNet:
     """Its reductions are cells."""
     if reduction != "residual":
         raise SettingsError(f"reduction = {reduction!r}: in space {space.name!r} cells reduce: leave it out")
-    return SuperNet(space, **options)
+    return SuperNet(space, **FORMS[supernet](partial_channels), **options)
 
 
-def _nasbench201(space: Space, *, stem: str, generator: torch.Generator | None, **options: Any) -> NasBench201SuperNet:
-    """Its stem is always the same, and it has no `noise` to draw."""
+def _nasbench201(
+    space: Space,
+    *,
+    stem: str,
+    supernet: str,
+    partial_channels: int,
+    generator: torch.Generator | None,
+    **options: Any,
+) -> NasBench201SuperNet:
+    """Its stem is always the same, its operations see all channels, and it has no `noise` to draw."""
+    if supernet != "mixed":
+        raise SettingsError(f"supernet = {supernet!r}: the cells of space {space.name!r} are mixed: take mixed")
     if stem != "cifar":
         raise SettingsError(f"stem = {stem!r}: the networks of space {space.name!r} have the stem 'cifar' only")
     return NasBench201SuperNet(space, **options)
@@ -45,6 +63,8 @@ def build_supernet(
     reduction: str = "residual",
     generator: torch.Generator | None = None,
     native: bool = True,
+    supernet: str = "mixed",
+    partial_channels: int = 4,
 ) -> AnySuperNet:
     """The supernet of a space, by its skeleton.
 
@@ -58,10 +78,14 @@ def build_supernet(
         reduction: between the stages of skeleton `nasbench201`: `residual` or `light`.
         generator: source of the `noise` operation; None is torch's default.
         native: use the native kernels where they suit.
+        supernet: `mixed`, all operations on all channels; `partial` or `merged`, see `zarts.nets.SuperNet`.
+        partial_channels: K of `partial`.
 
     Raises:
         SettingsError: a number or name that cannot be used.
     """
+    if supernet not in FORMS:
+        raise SettingsError(unknown("supernet", supernet, FORMS))
     return SUPERNETS[space.skeleton](
         space,
         channels=channels,
@@ -72,4 +96,6 @@ def build_supernet(
         reduction=reduction,
         generator=generator,
         native=native,
+        supernet=supernet,
+        partial_channels=partial_channels,
     )

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from zarts.kernels import Block, Step
+from zarts.nets.merged import StackedMerged
 from zarts.nets.operations import build_operation
 from zarts.nets.routes import Group, Route
 from zarts.nets.stacked import (
@@ -131,6 +132,8 @@ class EdgeGroup(nn.Module):
                 self.ops[name] = SharedPool(slots, channels, stride, average=name.startswith("avg"))
             elif name == "skip_connect" and stride == 2:
                 self.ops[name] = StackedReduce(slots, channels)
+            elif places[0].merges:
+                self.ops[name] = StackedMerged(places, channels, stride)
             elif name not in TOGETHER:
                 self.ops[name] = SeparateSlots(name, slots, channels, stride)
         self._blocks = {  # kept: the walk over the modules takes milliseconds
@@ -138,13 +141,20 @@ class EdgeGroup(nn.Module):
             for name, op in self.ops.items()
         }
 
-    def forward(self, x: Sources, routes: Mapping[str, Route], sums: Sums | None) -> Sums | None:
+    def kernels(self, weights: Float[Tensor, "edges ops"]) -> dict[str, Tensor]:
+        """The kernels of the merged operations, which depend on the weights."""
+        return {name: op.kernel(weights) for name, op in self.ops.items() if isinstance(op, StackedMerged)}
+
+    def forward(
+        self, x: Sources, routes: Mapping[str, Route], sums: Sums | None, kernels: Mapping[str, Tensor]
+    ) -> Sums | None:
         """The targets' sums plus what these edges give them.
 
         Args:
             x: the group's sources, side by side.
             routes: the operations that run.
             sums: the targets' sums so far, side by side; None are empty sums.
+            kernels: see `kernels`.
         """
         rectified = torch.relu(x)
         inputs: dict[tuple[int, ...], Tensor] = {}
@@ -161,16 +171,17 @@ class EdgeGroup(nn.Module):
             else:
                 if route.sources not in inputs:
                     inputs[route.sources] = _repeat(rectified, route.sources, self.channels)
-                y = op(inputs[route.sources], route.chosen, route.weight)
+                y = op(inputs[route.sources], route.chosen, kernels.get(name, route.weight))
             sums = per_pixel(y, spread(route.target, self.channels), sums)
         return sums
 
-    def step(self, name: str, slots: Int[Tensor, "4 slots"]) -> Step:
+    def step(self, name: str, slots: Int[Tensor, "4 slots"], kernels: Mapping[str, Tensor]) -> Step:
         """One operation as the native kernels take it.
 
         Args:
             name: the operation.
             slots: its running slots, see `Running.slots`.
+            kernels: see `kernels`.
         """
         if name not in self.ops:
             return Step("skip", slots)
@@ -179,6 +190,8 @@ class EdgeGroup(nn.Module):
             return Step("avg_pool" if op.average else "max_pool", slots, (Block(op.mean, op.var),))
         if isinstance(op, StackedReduce):
             return Step("reduce", slots, (Block(op.norm.mean, op.norm.var, (op.even, op.odd)),))
+        if isinstance(op, StackedMerged):
+            return Step("blocks", slots, (op.native(kernels[name]),))
         return Step("blocks", slots, tuple(block.native() for block in self._blocks[name]))
 
 

@@ -24,12 +24,14 @@ class Place:
         op: column of alpha.
         source: position of the edge's source among the sources of its group.
         target: position of the edge's target among the nodes behind those sources.
+        merges: column and name of the operations that this one is made of, see `zarts.nets.merged`.
     """
 
     edge: int
     op: int
     source: int
     target: int
+    merges: tuple[tuple[int, str], ...] = ()
 
 
 @dataclass(frozen=True, eq=False)
@@ -41,12 +43,14 @@ class Group:
         sources: number R of those nodes.
         targets: number T of nodes behind them.
         places: for each operation the edges with it, its slots, ordered by target and then by source.
+        edges: row of alpha of the edge from each source to each target.
     """
 
     behind: int
     sources: int
     targets: int
     places: dict[str, tuple[Place, ...]]
+    edges: tuple[tuple[int, ...], ...]
 
 
 @dataclass(frozen=True)
@@ -111,10 +115,20 @@ class Running:
             self._routes[group, name] = _route(of, of.places[name], self._kept[group][name], self.weights)
         return self._routes[group, name]
 
-    def slots(self, group: int, name: str) -> Int[Tensor, "4 slots"]:
-        """The same as numbers: for each slot its position, the node read, the node entered, the place of its weight."""
+    def totals(self, group: int) -> Float[Tensor, "sources targets"]:
+        """The sum of the weights of the operations on each edge of a group."""
+        return self.weights.sum(-1)[torch.tensor(self._groups[group].edges, device=self.weights.device)]
+
+    def slots(self, group: int, name: str, first: int = 0) -> Int[Tensor, "4 slots"]:
+        """The same as numbers: for each slot its position, the node read, the node entered, the place of its weight.
+
+        Args:
+            group: the group.
+            name: the operation.
+            first: the node that nodes are counted from.
+        """
         of = self._groups[group]
-        return _slots(of, name, tuple(self._kept[group][name]), self.weights.shape[1])
+        return _slots(of, name, tuple(self._kept[group][name]), self.weights.shape[1], first)
 
 
 def layout(space: Space, kind: str) -> list[Group]:
@@ -132,18 +146,21 @@ def _group(space: Space, kind: str, sources: tuple[int, ...]) -> Group:
             for op, name in enumerate(space.candidates[kind][edge]):
                 place = Place(edge, op, sources.index(source), target - behind)
                 found.setdefault(name, []).append(place)
-    return Group(behind, len(sources), space.inputs + space.nodes - behind, {n: tuple(p) for n, p in found.items()})
+    targets = range(behind, space.inputs + space.nodes)
+    edges = tuple(tuple(space.edges.index((target, source)) for target in targets) for source in sources)
+    return Group(behind, len(sources), len(targets), {n: tuple(p) for n, p in found.items()}, edges)
 
 
 @lru_cache(maxsize=1024)
-def _slots(group: Group, name: str, kept: tuple[int, ...], ops: int) -> Int[Tensor, "4 slots"]:
+def _slots(group: Group, name: str, kept: tuple[int, ...], ops: int, first: int) -> Int[Tensor, "4 slots"]:
     """See `Running.slots`."""
-    first, places = group.behind - group.sources, [group.places[name][slot] for slot in kept]
+    places = [group.places[name][slot] for slot in kept]
+    sources, targets = group.behind - group.sources - first, group.behind - first
     return torch.tensor(
         [
             list(kept),
-            [first + place.source for place in places],
-            [group.behind + place.target for place in places],
+            [sources + place.source for place in places],
+            [targets + place.target for place in places],
             [place.edge * ops + place.op for place in places],
         ]
     )

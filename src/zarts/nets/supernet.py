@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import partial
 from typing import cast
 
 import torch
@@ -10,9 +11,11 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from zarts.errors import SettingsError
-from zarts.kernels import Cell, Projection, mixed_cell, project, suits
+from zarts.kernels import Cell, Projection, Step, mixed_cell, project, suits
+from zarts.nets.bypass import bypass, seen_channels, shuffle
 from zarts.nets.edges import TOGETHER, EdgeGroup
 from zarts.nets.layout import dense_gradient
+from zarts.nets.merged import convolutions, merge, with_merged
 from zarts.nets.operations import FactorizedReduce, Noise, PointwiseBlock
 from zarts.nets.routes import Group, Running, layout
 from zarts.nets.skeleton import CellPlan, Preprocess, plan_cells
@@ -24,7 +27,10 @@ __all__ = ["SuperNet"]
 
 Features = Float[Tensor, "batch channels height width"]
 Nodes = Float[Tensor, "batch nodes_channels out_height out_width"]
-Sums = Nodes | None
+Sums = Float[Tensor, "batch sums_channels out_height out_width"] | None
+"""Of what operations see of the nodes."""
+Kernels = Sequence[Mapping[str, Tensor]]
+"""Of the merged operations of each group."""
 
 
 class MixedCell(nn.Module):
@@ -34,17 +40,25 @@ class MixedCell(nn.Module):
     """
 
     def __init__(
-        self, space: Space, plan: CellPlan, layout: list[Group], generator: torch.Generator | None, native: bool
+        self,
+        space: Space,
+        plan: CellPlan,
+        layout: list[Group],
+        generator: torch.Generator | None,
+        native: bool,
+        parts: int,
     ) -> None:
         super().__init__()
         self.native = native and set(space.operations) <= TOGETHER
-        self.inputs, self.nodes, self.channels = space.inputs, space.nodes, plan.channels
+        self.inputs, self.nodes, self.parts = space.inputs, space.nodes, parts
+        self.channels = seen_channels(plan.channels, parts)
+        """Channels that operations see."""
+        self.rest = plan.channels - self.channels
         self.preprocess = Preprocess(plan, affine=False)
         self.stride = plan.stride(0)
         self.layout = layout
         self.groups = nn.ModuleList(
-            EdgeGroup(group, plan.channels, plan.stride(0) if index == 0 else 1)
-            for index, group in enumerate(self.layout)
+            EdgeGroup(group, self.channels, self._stride(index)) for index, group in enumerate(self.layout)
         )
         self.noise = Noise(1, generator)
 
@@ -67,42 +81,83 @@ class MixedCell(nn.Module):
             inputs = [_project(part, x) for part, x in zip(parts, (before, previous), strict=True)]
         else:
             inputs = [dense_gradient(state) for state in self.preprocess(before, previous)]
-        sums = self._noise(self._zeros(inputs), running.noise) if running.noise else None
+        sums = self._noise(self._zeros(inputs[0], self.stride), running.noise) if running.noise else None
+        kernels = [cast(EdgeGroup, group).kernels(running.weights) for group in self.groups]
+        if self.rest:
+            return self._partial(inputs, sums, running, kernels, native)
         if not native:
-            return self._nodes(inputs, sums, running)
-        steps = [
-            cast(EdgeGroup, group).step(name, running.slots(index, name))
-            for index, group in enumerate(self.groups)
-            for name in running.names(index)
-        ]
-        cell = Cell(steps, self.nodes, self.stride, self.training, self._plain)
+            return self._nodes(inputs, sums, running, kernels)
+        steps = [step for index in range(len(self.groups)) for step in self._steps(index, running, kernels[index])]
+        cell = Cell(steps, self.nodes, self.stride, self.training, partial(self._plain, kernels))
         return mixed_cell(cell, inputs, sums, running.weights)
 
-    def _plain(self, inputs: Sequence[Features], sums: Sums, weights: Tensor) -> Nodes:
+    def _plain(self, kernels: Kernels, inputs: Sequence[Features], sums: Sums, weights: Tensor) -> Nodes:
         """What the native kernels do, in torch's operations; running statistics stay as they are."""
         with unchanged_statistics(self.groups):
-            return self._nodes(inputs, sums, Running(self.layout, weights))
+            return self._nodes(inputs, sums, Running(self.layout, weights), kernels)
 
-    def _nodes(self, inputs: Sequence[Features], sums: Sums, running: Running) -> Nodes:
+    def _nodes(self, inputs: Sequence[Features], sums: Sums, running: Running, kernels: Kernels) -> Nodes:
         """The nodes side by side, in torch's operations."""
-        zeros = self._zeros(inputs)
         x = torch.cat(list(inputs), dim=1)
         nodes: list[Tensor] = []
-        for index, group in enumerate(self.groups):
-            sums = group(x, {name: running.route(index, name) for name in running.names(index)}, sums)
-            if sums is None:
-                sums = torch.cat([zeros] * (self.nodes - len(nodes)), dim=1)
-            x = sums[:, : self.channels]
-            if sums.shape[1] > self.channels:
-                x, sums = sums.split([self.channels, sums.shape[1] - self.channels], dim=1)
-                x = x.contiguous(memory_format=torch.channels_last)
+        for index in range(len(self.groups)):
+            x, sums = _first(self._group(index, x, sums, running, kernels[index]), self.channels)
             nodes.append(x)
         return torch.cat(nodes, dim=1)
 
-    def _zeros(self, inputs: Sequence[Features]) -> Float[Tensor, "batch channels out_height out_width"]:
-        """A node without any edge, dense and in `channels_last`."""
-        batch, channels, height, width = inputs[0][:, :, :: self.stride, :: self.stride].shape
-        return inputs[0].new_zeros(batch, height, width, channels).permute(0, 3, 1, 2)
+    def _group(
+        self, index: int, x: Features, sums: Sums, running: Running, kernels: Mapping[str, Tensor]
+    ) -> Float[Tensor, "batch targets_channels out_height out_width"]:
+        """The sums of the nodes behind a group with what its edges give them, in torch's operations."""
+        routes = {name: running.route(index, name) for name in running.names(index)}
+        found: Tensor | None = self.groups[index](x, routes, sums, kernels)
+        return (
+            torch.cat([self._zeros(x, self._stride(index))] * (self.nodes - index), dim=1) if found is None else found
+        )
+
+    def _partial(
+        self, states: Sequence[Features], sums: Sums, running: Running, kernels: Kernels, native: bool
+    ) -> Nodes:
+        """The nodes side by side, where operations see a part of the channels: group by group."""
+        nodes: list[Tensor] = []
+        rests = None
+        for index in range(len(self.groups)):
+            seen, others = zip(*(torch.split(x, [self.channels, self.rest], dim=1) for x in states), strict=True)
+            work = self._native_group if native else self._group
+            sums = work(index, torch.cat(seen, dim=1), sums, running, kernels[index])
+            rests = bypass(torch.cat(others, dim=1), self._stride(index), running.totals(index), self.rest, rests)
+            (node, sums), (rest, rests) = _first(sums, self.channels), _first(rests, self.rest)
+            states = [shuffle(torch.cat([node, rest], dim=1), self.parts)]
+            nodes += states
+        return torch.cat(nodes, dim=1)
+
+    def _native_group(
+        self, index: int, x: Features, sums: Sums, running: Running, kernels: Mapping[str, Tensor]
+    ) -> Float[Tensor, "batch targets_channels out_height out_width"]:
+        """`_group` by the native kernels."""
+        of = self.layout[index]
+
+        def plain(inputs: Sequence[Tensor], sums: Tensor | None, weights: Tensor) -> Tensor:
+            with unchanged_statistics(self.groups[index]):
+                return self._group(index, torch.cat(list(inputs), dim=1), sums, Running(self.layout, weights), kernels)
+
+        steps = self._steps(index, running, kernels, of.behind - of.sources)
+        cell = Cell(steps, of.targets, self._stride(index), self.training, plain)
+        return mixed_cell(cell, torch.split(x, self.channels, dim=1), sums, running.weights)
+
+    def _steps(self, index: int, running: Running, kernels: Mapping[str, Tensor], first: int = 0) -> list[Step]:
+        """The running operations of a group as the native kernels take them; states are counted from `first` on."""
+        group = cast(EdgeGroup, self.groups[index])
+        return [group.step(name, running.slots(index, name, first), kernels) for name in running.names(index)]
+
+    def _stride(self, index: int) -> int:
+        """Of the edges of a group."""
+        return self.stride if index == 0 else 1
+
+    def _zeros(self, x: Features, stride: int) -> Float[Tensor, "batch seen out_height out_width"]:
+        """What operations see of a node without any edge, dense and in `channels_last`."""
+        batch, _, height, width = x[:, :, ::stride, ::stride].shape
+        return x.new_zeros(batch, height, width, self.channels).permute(0, 3, 1, 2)
 
     def _noise(self, zeros: Features, noise: list[tuple[int, Tensor]]) -> Nodes:
         """The weighted noise that enters each node, drawn edge after edge."""
@@ -110,6 +165,19 @@ class MixedCell(nn.Module):
         for target, weight in noise:
             totals[target] = totals[target] + weight * self.noise(zeros)
         return torch.cat(totals, dim=1)
+
+
+def _first(
+    sums: Nodes, channels: int
+) -> tuple[
+    Float[Tensor, "batch node_channels out_height out_width"],
+    Float[Tensor, "batch other_channels out_height out_width"] | None,
+]:
+    """The first of nodes that lie side by side, and the others."""
+    if sums.shape[1] == channels:
+        return sums, None
+    first, others = torch.split(sums, [channels, sums.shape[1] - channels], dim=1)
+    return first.contiguous(memory_format=torch.channels_last), others
 
 
 def _project(part: PointwiseBlock | FactorizedReduce, x: Tensor) -> Tensor:
@@ -145,11 +213,18 @@ class SuperNet(nn.Module):
         stem: `cifar` or `imagenet`.
         generator: source of the `noise` operation; None is torch's default.
         native: use the native kernels where they suit.
+        parts: K: operations see the first 1 / K of the channels of a node. The others bypass them, and the channels
+            of a node are shuffled; what bypasses has the sum of the weights of an edge's operations. With 1 there is
+            none of this.
+        merged: the convolutions of an edge are one, see `zarts.nets.merged`.
 
     Raises:
         SettingsError: a space of another form, or a number or name that cannot be used.
 
-    Source: Liu et al., DARTS (ICLR 2019), sections 2.1 and 3.1.
+    Source: Liu et al., DARTS (ICLR 2019), sections 2.1 and 3.1; Xu et al., PC-DARTS (ICLR 2020), section 3.2, for
+        partial channels; Wang et al., MergeNAS (IJCAI 2020).
+    Differs: from PC-DARTS' released code, which shuffles what each edge gives, not the nodes: that is the same, for
+        the shuffle is linear and the same for all edges.
     """
 
     def __init__(
@@ -163,6 +238,8 @@ class SuperNet(nn.Module):
         stem: str = "cifar",
         generator: torch.Generator | None = None,
         native: bool = True,
+        parts: int = 1,
+        merged: bool = False,
     ) -> None:
         super().__init__()
         if space.inputs != 2 or set(space.candidates) != {"normal", "reduce"}:
@@ -172,9 +249,15 @@ class SuperNet(nn.Module):
             )
         self.space, self.shapes = space, space.shapes
         self.layouts = {kind: layout(space, kind) for kind in space.shapes}
+        self.merged = {kind: convolutions(space, kind) for kind in space.shapes} if merged else {}
+        """Which operations are merged."""
+        if merged:
+            self.layouts = {kind: merge(groups, space, kind) for kind, groups in self.layouts.items()}
         self.stem = build_stem(stem, in_channels, 3 * channels)
         plans = plan_cells(cells, channels, 3 * channels, space.nodes, self.stem.first_larger)
-        self.cells = nn.ModuleList(MixedCell(space, plan, self.layouts[plan.kind], generator, native) for plan in plans)
+        self.cells = nn.ModuleList(
+            MixedCell(space, plan, self.layouts[plan.kind], generator, native, parts) for plan in plans
+        )
         self.kinds = [plan.kind for plan in plans]
         self.classifier = nn.Linear(space.nodes * plans[-1].channels, num_classes)
 
@@ -194,6 +277,8 @@ class SuperNet(nn.Module):
             SettingsError: weights of another shape than the space's.
         """
         self.space.check_weights(weights)
+        if self.merged:
+            weights = {kind: with_merged(matrix, self.merged[kind]) for kind, matrix in weights.items()}
         running = {kind: Running(self.layouts[kind], weights[kind]) for kind in self.shapes}
         before, previous = self.stem(images)
         for kind, cell in zip(self.kinds, self.cells, strict=True):

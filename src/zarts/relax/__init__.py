@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping
 from torch import Tensor
 
 from zarts.relax.cells import sample_cell, uniform
+from zarts.relax.encoding import Encoding
 from zarts.relax.gumbel import gumbel, gumbel_soft
 from zarts.relax.moment import Moment
 from zarts.relax.noisy import noisy
@@ -19,6 +20,7 @@ from zarts.relax.softmax import softmax
 
 __all__ = [
     "RELAXATIONS",
+    "Encoding",
     "Matrices",
     "Moment",
     "Relaxation",

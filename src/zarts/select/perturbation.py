@@ -17,10 +17,14 @@ __all__ = ["perturbation"]
 
 
 class _Decision(NamedTuple):
-    """Alternatives, each by its entries in the flat operation weights; the `keep` that are missed most stay."""
+    """Alternatives, each by its entries in the flat operation weights; the `keep` that are missed most stay.
+
+    An operation that is alone on its edge has the weight `whole`.
+    """
 
     alternatives: Sequence[Int[Tensor, " _"]]
     keep: int
+    whole: float = 1.0
 
 
 def perturbation(
@@ -31,14 +35,15 @@ def perturbation(
 ) -> Selected:
     """On each edge the operation, and into each node the edges, whose removal from the mixture hurts most.
 
-    The mixture is softmax(alpha); what is taken away gets weight 0, and the rest stays as it is. Where all edges of a
-    node are kept, the cell is the best one, by the sum of its operations' losses, whose output hangs on its input.
+    The mixture is softmax(alpha), times the weights of the edges if they have some; what is taken away gets weight 0,
+    and the rest stays as it is. Where all edges of a node are kept, the cell is the best one, by the sum of its
+    operations' losses, whose output hangs on its input.
 
     Args:
         trained: the search.
         select_order: `one-pass` judges everything on the whole mixture. `progressive` decides edge after edge, in
-            random order, then node after node; what is decided is alone, with weight 1, from then on, and the
-            weights are trained further before the next decision.
+            random order, then node after node; what is decided is alone, with weight 1 or that of its edge, from then
+            on, and the weights are trained further before the next decision.
         select_tune_steps: weight steps after each of these decisions.
 
     Source: Wang et al., DARTS-PT (ICLR 2021), algorithm 1, which is `progressive`.
@@ -47,7 +52,7 @@ def perturbation(
     """
     space = trained.space
     weights = space.flatten(trained.strengths).detach().cpu()
-    operations, edges = _operations(space), _edges(space)
+    operations, edges = _operations(trained), _edges(space)
     if select_order == "one-pass":
         decisions = [*operations, *edges]
         alternatives = [entries for decision in decisions for entries in decision.alternatives]
@@ -77,13 +82,16 @@ def _strengths(
     return {kind: edges[:, None] + rows - rows.amax(-1, keepdim=True) for (kind, rows), edges in matrices}
 
 
-def _operations(space: Space) -> list[_Decision]:
+def _operations(trained: Trained) -> list[_Decision]:
     """For each edge of each cell type, its operations."""
+    space = trained.space
     places = space.split(torch.arange(space.dimension).float())
     decisions = []
     for kind, rows in places.items():
-        for row, allowed, ops in zip(rows.long(), space.allowed(kind).values(), space.candidates[kind], strict=True):
-            decisions.append(_Decision([row[i : i + 1] for i, op in enumerate(ops) if op in allowed], 1))
+        betas = trained.betas[kind].tolist() if trained.betas else [1.0] * len(rows)
+        edges = zip(rows.long(), space.allowed(kind).values(), space.candidates[kind], betas, strict=True)
+        for row, allowed, ops, beta in edges:
+            decisions.append(_Decision([row[i : i + 1] for i, op in enumerate(ops) if op in allowed], 1, beta))
     return decisions
 
 
@@ -122,13 +130,13 @@ def _progressive(
     orders = [torch.randperm(len(group), generator=trained.generator) for group in (operations, edges)]
     weights, losses = weights.clone(), [torch.empty(0) for _ in decisions]
     for number in torch.cat([orders[0], len(operations) + orders[1]]).tolist():
-        alternatives, keep = decisions[number]
+        alternatives, keep, whole = decisions[number]
         losses[number] = _without(trained, weights, alternatives)
         kept = losses[number].topk(keep).indices.tolist()
         for i, entries in enumerate(alternatives):
             if i not in kept:
                 weights[entries] = 0
             elif number < len(operations):
-                weights[entries] = 1
+                weights[entries] = whole
         trained.tune(weights, steps)
     return losses

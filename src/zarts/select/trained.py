@@ -22,12 +22,13 @@ class Trained:
 
     Args:
         within: the genotypes of which one is to be chosen.
-        strengths: softmax(alpha), by cell type.
+        strengths: softmax(alpha), times the weights of the edges if they have some, by cell type.
         generator: what a selection draws from, on the CPU.
         sample: a cell drawn from what has been learnt.
         judge: operation weights `(n, d)`, flat as alpha, to n losses, or shares of wrong answers, on the same
             validation images for all.
         tune: trains the shared weights further at such operation weights, for so many steps.
+        betas: weights of the edges by cell type; empty where they have none.
     """
 
     within: Within
@@ -36,6 +37,7 @@ class Trained:
     sample: Callable[[Space, torch.Generator], Genotype]
     judge: Callable[[Tensor], Tensor]
     tune: Callable[[Tensor, int], None]
+    betas: Mapping[str, Tensor] = field(default_factory=dict)
 
     @property
     def space(self) -> Space:

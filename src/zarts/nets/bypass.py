@@ -1,0 +1,57 @@
+"""The channels that no operation sees: partial channel connections."""
+
+from __future__ import annotations
+
+from jaxtyping import Float
+from torch import Tensor
+from torch.nn import functional
+
+from zarts.errors import SettingsError
+from zarts.nets.stacked import per_pixel, spread
+
+__all__ = ["bypass", "seen_channels", "shuffle"]
+
+
+def seen_channels(channels: int, parts: int) -> int:
+    """How many channels operations see: the first 1 / `parts` of a node's.
+
+    Raises:
+        SettingsError: the channels cannot be divided so.
+    """
+    if channels % parts or channels < 2 * parts:
+        raise SettingsError(
+            f"channels is {channels}, of which operations are to see 1 / {parts} (partial_channels), at least 2, for "
+            f"reductions split them in two halves: take a multiple of {parts} from {2 * parts} on, or another K"
+        )
+    return channels // parts
+
+
+def bypass(
+    sources: Float[Tensor, "batch sources_rest height width"],
+    stride: int,
+    weights: Float[Tensor, "sources targets"],
+    channels: int,
+    sums: Float[Tensor, "batch targets_rest out_height out_width"] | None,
+) -> Float[Tensor, "batch targets_rest out_height out_width"]:
+    """What the edges of a group hand on without an operation, added to the targets' sums.
+
+    Args:
+        sources: the other channels of the sources, side by side.
+        stride: of the edges; at stride 2 the largest of 2×2 pixels is handed on.
+        weights: of each edge: the sum of the weights of its operations, for each of them stands for what it makes of
+            its channels beside the others as they are.
+        channels: of each source and target here.
+        sums: of the targets so far, side by side.
+    """
+    if stride == 2:
+        sources = functional.max_pool2d(sources, 2, ceil_mode=True)
+    return per_pixel(sources, spread(weights, channels), sums)
+
+
+def shuffle(
+    x: Float[Tensor, "batch channels height width"], parts: int
+) -> Float[Tensor, "batch channels height width"]:
+    """The first channel of each of the parts, then the second of each, and so on; dense and `channels_last`."""
+    batch, channels, height, width = x.shape
+    rows = x.permute(0, 2, 3, 1).reshape(batch, height, width, parts, channels // parts).transpose(3, 4)
+    return rows.reshape(batch, height, width, channels).permute(0, 3, 1, 2)

@@ -1,0 +1,108 @@
+"""What the entries of the flat vector alpha are, and what becomes of them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from zarts.errors import SettingsError
+from zarts.relax.moment import Moment
+from zarts.relax.softmax import softmax
+from zarts.spaces import Space
+
+__all__ = ["Encoding"]
+
+Weights = dict[str, Float[Tensor, "_ _"]]
+
+
+@dataclass(frozen=True)
+class Encoding:
+    """One entry for each operation on each edge and, where edges have weights of their own, behind these one an edge.
+
+    With them, operation o on edge e has the weight beta_e relaxation(alpha)_eo, where beta is the softmax of the
+    edges' entries over those that enter the same node. All that looks at weights sees this product: the supernet, the
+    selection, which so ranks edges by it, and the expected cost, in which beta_e is how much of an edge to expect.
+
+    Args:
+        space: the space.
+        normalized: whether edges have weights.
+
+    Raises:
+        SettingsError: they are to have them where a node keeps all its edges.
+
+    Source: Xu et al., PC-DARTS (ICLR 2020), section 3.3, for the edges' weights.
+    """
+
+    space: Space
+    normalized: bool = False
+
+    def __post_init__(self) -> None:
+        if self.normalized and self.space.keep is None:
+            raise SettingsError(
+                f"edges = normalized: the nodes of space {self.space.name!r} keep all their edges, so that there is "
+                "nothing to choose by their weights: take --edges plain"
+            )
+
+    @property
+    def dimension(self) -> int:
+        """Length d of alpha."""
+        return self.space.dimension + (len(self.space.edges) * len(self.space.candidates) if self.normalized else 0)
+
+    def draw(self, generator: torch.Generator) -> Float[Tensor, " d"]:
+        """Where alpha starts: near 0, so that all weights are about the same."""
+        parts = (self.space.dimension, self.dimension - self.space.dimension)
+        return 1e-3 * torch.cat([torch.randn(part, generator=generator) for part in parts])
+
+    def operations(self, alpha: Float[Tensor, " d"]) -> Weights:
+        """The entries of the operations: cell type to a matrix `(edges, ops)`."""
+        return self.space.split(alpha[: self.space.dimension] if self.normalized else alpha)
+
+    def edges(self, alpha: Float[Tensor, " d"]) -> dict[str, Float[Tensor, " edges"]]:
+        """The entries of the edges by cell type; nothing where there are none."""
+        if not self.normalized:
+            return {}
+        parts = alpha[self.space.dimension :].reshape(len(self.space.candidates), -1)
+        return dict(zip(self.space.candidates, parts.unbind(), strict=True))
+
+    def betas(self, alpha: Float[Tensor, " d"]) -> dict[str, Float[Tensor, " edges"]]:
+        """The weights of the edges by cell type, of which those into a node have the sum 1; nothing without them."""
+        into = list(
+            range(self.space.inputs, self.space.inputs + self.space.nodes)
+        )  # a node has an edge from each before
+        return {
+            kind: torch.cat([part.softmax(0) for part in torch.split(entries, into)])
+            for kind, entries in self.edges(alpha).items()
+        }
+
+    def relax(
+        self,
+        relaxation: Callable[[Weights, Moment], Mapping[str, Tensor]],
+        alpha: Float[Tensor, " d"],
+        moment: Moment,
+    ) -> Mapping[str, Float[Tensor, "_ _"]]:
+        """The weights of operations under a relaxation, times those of their edges.
+
+        Args:
+            relaxation: of `zarts.relax.RELAXATIONS`, with its settings.
+            alpha: the flat vector.
+            moment: when and where.
+        """
+        betas = self.betas(alpha)
+
+        def slope(weights: Mapping[str, Tensor]) -> tuple[float, Mapping[str, Tensor]]:
+            loss, gradient = moment.slope(_times(betas, weights))
+            return loss, _times(betas, gradient)
+
+        return _times(betas, relaxation(self.operations(alpha), moment._replace(slope=slope)))
+
+    def strengths(self, alpha: Float[Tensor, " d"]) -> Mapping[str, Float[Tensor, "_ _"]]:
+        """How strong each operation is: softmax(alpha), times the weight of its edge."""
+        return _times(self.betas(alpha), softmax(self.operations(alpha)))
+
+
+def _times(betas: Mapping[str, Tensor], weights: Mapping[str, Tensor]) -> Mapping[str, Tensor]:
+    return {kind: betas[kind][:, None] * matrix for kind, matrix in weights.items()} if betas else weights
