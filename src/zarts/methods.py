@@ -150,6 +150,13 @@ METHODS: dict[str, Method] = {
             "Bi et al., Amended-DARTS (2019)",
         ),
         Method(
+            "r-darts",
+            "darts-2nd with drop-path, ended before the loss becomes sharp in alpha",
+            "unrolled",
+            "Zela et al., RobustDARTS (ICLR 2020)",
+            defaults={"drop_path": 0.2, "eigenvalue_every": 2, "eigenvalue_growth": 1.3},
+        ),
+        Method(
             "sdarts-rs",
             "gradient; weights trained at mixtures drawn near alpha's",
             "gradient",

@@ -64,7 +64,8 @@ def test_every_method(tmp_path, method):
     judged = ["selection"] if row.select in JUDGING else []
     kinds = [e["event"] for e in result.history]
     epoch = ["weight_epoch", "genotype", *(["cost"] if row.defaults.get("cost_weight") else [])]
-    assert kinds == [*epoch, *moves, *epoch, *judged]
+    watched = ["eigenvalue"] if row.defaults.get("eigenvalue_every") == 2 else []
+    assert kinds == [*epoch, *moves, *epoch, *watched, *judged]
     for step in alpha_steps(result):
         assert step["seconds"] > 0
         assert step["move_norm"] > 0

@@ -12,6 +12,7 @@ from pydantic import ValidationError
 from zarts.config.axes import members, resolve_axes, used, used_by
 from zarts.config.common import CommonSettings
 from zarts.config.files import Layer, config_layer, preset_layer
+from zarts.config.schedule import check_schedule
 from zarts.config.settings import RetrainSettings, SearchSettings
 from zarts.errors import SettingsError, unknown
 from zarts.methods import LIBRARIES, ZERO_ORDER, member
@@ -147,6 +148,7 @@ def resolve_search(*layers: Layer) -> SearchSettings:
             f"select_recalibration = {settings.select_recalibration} is of running statistics, which "
             "select_batch_norm = train does not look at: take --select-batch-norm eval, or leave it out"
         )
+    check_schedule(settings)
     for key in layers[-1].values if layers else ():
         if key in _CONDITIONS and not _CONDITIONS[key][1](settings):
             raise SettingsError(f"{key} ({layers[-1].where}) is used with {_CONDITIONS[key][0]} only: leave it out")
@@ -177,6 +179,8 @@ _CONDITIONS: dict[str, tuple[str, Callable[[SearchSettings], bool]]] = {
     "cost": ("cost_weight above 0", lambda settings: settings.cost_weight > 0),
     "final_cells": ("a limit or a cost_weight", _counted),
     "final_channels": ("a limit or a cost_weight", _counted),
+    "eigenvalue_growth": ("eigenvalue_every above 0", lambda settings: settings.eigenvalue_every > 0),
+    "eigenvalue_after": ("eigenvalue_growth", lambda settings: settings.eigenvalue_growth is not None),
     "select_tune_steps": ("select_order = progressive", lambda settings: settings.select_order == "progressive"),
 }
 """Settings that mean something only beside a certain value of another one."""

@@ -72,6 +72,16 @@ class SearchSettings(CommonSettings):
     cutout: int = setting(
         0, "side of the square cut out of every image, in pixels; 0: none", panel="Data", used_by=SUPERNET, ge=0
     )
+    drop_path: float = setting(
+        0.0,
+        "probability that the output of an operation, but for identities, is dropped for an image while weights train: "
+        "in epoch e of E, from 0, e / E of this",
+        panel="Network",
+        used_by=("mixed",),
+        ge=0,
+        lt=1,
+    )
+
     devices: Annotated[int, Field(ge=1)] | Literal["auto"] = setting(
         "auto",
         "processes (on GPUs: one each) that share the candidates; auto: for small networks, one a processor; else 1",
@@ -283,6 +293,36 @@ class SearchSettings(CommonSettings):
         0.1, "tau of the Gumbel draws in the last epoch", panel="Architecture", used_by=("gumbel", "gumbel-soft"), gt=0
     )
 
+    eigenvalue_every: int = setting(
+        0,
+        "epochs from one dominant eigenvalue of the validation loss's Hessian in alpha to the next; 0: none is had",
+        panel="Architecture",
+        used_by=(*ZERO_ORDER, *GRADIENT),
+        ge=0,
+    )
+    eigenvalue_growth: float | None = setting(
+        None,
+        "the search ends when the local mean of five eigenvalues is so many times that of four eigenvalues earlier, "
+        "with the cell of then (RobustDARTS: 1.3; default: it does not end early)",
+        panel="Architecture",
+        used_by=(*ZERO_ORDER, *GRADIENT),
+        gt=1,
+    )
+    eigenvalue_after: int = setting(
+        10,
+        "first epoch whose cell such a search may end with",
+        panel="Architecture",
+        used_by=(*ZERO_ORDER, *GRADIENT),
+        ge=1,
+    )
+
+    max_skips: int | None = setting(
+        None,
+        "the normal cell has at most so many skips: the weakest ones are deleted (P-DARTS: 2; default: no limit)",
+        panel="Selection",
+        used_by=("argmax",),
+        ge=0,
+    )
     select_judge: Literal["loss", "accuracy"] = setting(
         "loss", "what cells and operations are judged by at the end", panel="Selection", used_by=JUDGING
     )

@@ -12,16 +12,17 @@ from functools import partial
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn import functional as F
 from typing_extensions import override
 
-from zarts.bilevel import Batch, Bilevel, Outcome, first_order_gradient
+from zarts.bilevel import Batch, Bilevel, Outcome, dominant_eigenvalue, first_order_gradient
 from zarts.config import UNTIED, SearchSettings, dump, keywords
 from zarts.engine.choice import Choice
 from zarts.engine.costs import Costs
 from zarts.engine.device import choose_device, native_kernels, torch_threads
-from zarts.engine.environment import environment
+from zarts.engine.drawn import draw
+from zarts.engine.early_stop import EarlyStop
 from zarts.engine.halves import Halves
 from zarts.engine.loop import Driver, Job, Listener, Loop
 from zarts.engine.meter import Meter
@@ -31,7 +32,7 @@ from zarts.engine.run import Run, genotype_file
 from zarts.engine.schedule import cosine
 from zarts.engine.setup import load_images, sgd
 from zarts.methods import get_method, member
-from zarts.nets import build_supernet, cell_channels, seeded
+from zarts.nets import AnySuperNet, build_supernet, cell_channels, seeded
 from zarts.ranks import Ranks
 from zarts.relax import RELAXATIONS, Matrices, Moment, softmax
 from zarts.seeds import keyed_generator
@@ -71,25 +72,11 @@ def search(
         return read_result(settings, run)
     with torch_threads(settings.threads):
         if get_method(settings.method).supernet == "none":
-            return _draw(settings, run, listener or (lambda event: None))
+            return draw(settings, run, listener or (lambda event: None))
         job = _Search(settings, run, listener or (lambda event: None), ranks)
         (drive or partial(job.loop.run, resume=resume))(job)
         alphas = job.space.split(job.update.alpha)
         return write_result(settings, run, job.genotype, alphas, job.loop.seconds, job.costs.of(job.genotype))
-
-
-def _draw(settings: SearchSettings, run: Run, listener: Listener) -> SearchResult:
-    """Method `random`: no network; one draw, or where there are limits, which depend on the images, one within them."""
-    start = time.perf_counter()
-    space, generator = get_space(settings.space), keyed_generator(settings.seed, "random")
-    genotype, costs = space.random(generator), {}
-    if settings.max_params is None and settings.max_macs is None:
-        run.write_json("env.json", environment(torch.device("cpu")))
-    else:
-        known = Costs(settings, space, load_images(settings, run, torch.device("cpu"), listener))
-        genotype = known.within.draw(generator)
-        costs = known.of(genotype)
-    return write_result(settings, run, genotype, {}, time.perf_counter() - start, costs)
 
 
 class _Search(Job):
@@ -101,7 +88,7 @@ class _Search(Job):
         self.relaxations = {name: partial(f, **keywords(f, settings)) for name, f in RELAXATIONS.items()}
         self.draws, self.progress = torch.Generator(), 0.0
         self.device = device = choose_device(settings.device)
-        self.passes = Passes(settings, device, draws="noise" in self.space.operations)
+        self.passes = Passes(settings, device, draws="noise" in self.space.operations or settings.drop_path > 0)
         alpha = 1e-3 * torch.randn(self.space.dimension, generator=keyed_generator(settings.seed, "alpha"))
         generator = keyed_generator(settings.seed, "update", device=device)
         self.update = UPDATES[member(settings.update)](settings, alpha.to(device), generator)
@@ -111,7 +98,7 @@ class _Search(Job):
         self.train, self.val = images.train(), images.val()
         self.noise = keyed_generator(settings.seed, "noise", device=device)
         self.model = self._build(listener, ranks)
-        self.updates = 0
+        self.updates, self.early_stop = 0, EarlyStop(settings)
         self.loop = Loop(
             run,
             "search",
@@ -140,7 +127,7 @@ class _Search(Job):
         """The same, but its points are alphas."""
         self.choice = Choice(settings, self.costs.within, self.update, self.network, self.train, images.judged)
 
-    def _build(self, listener: Listener, ranks: Ranks) -> nn.Module:
+    def _build(self, listener: Listener, ranks: Ranks) -> AnySuperNet:
         """The supernet; all ranks have native kernels, or none has: what rounds alike."""
         settings, device = self.settings, self.device
         with ranks.in_turn():  # the first one may have to build them
@@ -202,6 +189,7 @@ class _Search(Job):
         warmup, epochs = self.settings.warmup_epochs, self.settings.epochs
         self.progress = epoch / max(1, epochs - 1)
         self.update.anneal(max(0, epoch - warmup) / max(1, epochs - warmup))
+        self.model.dropping.path = self.settings.drop_path * epoch / epochs
 
     def _moves_alpha(self, epoch: int, step: int) -> bool:
         if self.settings.update == "none":
@@ -210,11 +198,14 @@ class _Search(Job):
 
     @override
     def phase(self, epoch: int, step: int) -> str:
-        return "alpha update and weight step" if self._moves_alpha(epoch, step) else "weight step"
+        measured = ", eigenvalue" if self._measures(epoch, step) else ""
+        return ("alpha update and weight step" if self._moves_alpha(epoch, step) else "weight step") + measured
 
     @override
     def step(self, epoch: int, step: int) -> tuple[Tensor, Tensor, int]:
         place = epoch * len(self.train) + step
+        if self._measures(epoch, step):
+            self._measure(epoch)
         if self._moves_alpha(epoch, step):
             self._draw_for("alpha", place)
             self._move_alpha(epoch, step, place)
@@ -222,6 +213,18 @@ class _Search(Job):
         batch = self.train[place]
         outcome = self.network.weight_step(self.space.flatten(self._train_at(batch)), batch)
         return outcome.loss, outcome.correct, len(batch[1])
+
+    def _measures(self, epoch: int, step: int) -> bool:
+        """Before an epoch's last step: while nothing has been changed, so that it can be interrupted."""
+        return self.early_stop.due(epoch + 1) and step == len(self.train) - 1
+
+    def _measure(self, epoch: int) -> None:
+        """The dominant eigenvalue where alpha is, always on the same images."""
+        batches = [self.val[i] for i in range(self.settings.val_batches)]
+        start = keyed_generator(self.settings.seed, "eigenvalue", epoch)
+        with self.model.dropping.off(), self.problem.ranks.together():
+            value = dominant_eigenvalue(self.problem, self.update.alpha, batches, start)
+        self.early_stop.add(epoch + 1, self.problem.ranks.from_lead(value))
 
     def _train_at(self, batch: Batch) -> Matrices:
         """The operation weights that the weights are trained at, on this batch."""
@@ -265,11 +268,17 @@ class _Search(Job):
         self.loop.log({"event": "genotype", "epoch": epoch + 1, **counts(genotype)})
         if costs := self.costs.record(genotype, self._probabilities(self.update.alpha)):
             self.loop.log({"event": "cost", "epoch": epoch + 1, **costs})
+        if watched := self.early_stop.end_epoch(epoch + 1, genotype):
+            self.loop.log({"event": "eigenvalue", "epoch": epoch + 1, **watched})
+        self.ended = self.early_stop.chosen is not None
 
     @override
     def finish(self) -> None:
         """The final genotype; it is that of the last epoch unless the selection judges."""
         start = time.perf_counter()
+        if self.ended:
+            self.genotype = self.early_stop.genotype
+            return
         selected = self.choice.final()
         self.genotype = selected.genotype
         if self.choice.judges:
@@ -284,6 +293,7 @@ class _Search(Job):
             "optimizer": self.problem.optimizer.state_dict(),
             "update": self.update.state_dict(),
             "noise": self.noise.get_state(),
+            "early_stop": self.early_stop.state_dict(),
         }
 
     @override
@@ -293,3 +303,5 @@ class _Search(Job):
         self.problem.optimizer.load_state_dict(state["optimizer"])
         self.update.load_state_dict(state["update"])
         self.noise.set_state(state["noise"].cpu())
+        self.early_stop.load_state_dict(state["early_stop"])
+        self.ended = self.early_stop.chosen is not None

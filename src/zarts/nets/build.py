@@ -12,7 +12,7 @@ from zarts.nets.nasbench201_supernet import NasBench201SuperNet
 from zarts.nets.supernet import SuperNet
 from zarts.spaces import Space
 
-__all__ = ["SUPERNETS", "build_supernet"]
+__all__ = ["SUPERNETS", "AnySuperNet", "build_supernet"]
 
 AnySuperNet = SuperNet | NasBench201SuperNet
 
@@ -24,8 +24,8 @@ def _stacked(space: Space, *, reduction: str, **options: Any) -> SuperNet:
     return SuperNet(space, **options)
 
 
-def _nasbench201(space: Space, *, stem: str, generator: torch.Generator | None, **options: Any) -> NasBench201SuperNet:
-    """Its stem is always the same, and it has no `noise` to draw."""
+def _nasbench201(space: Space, *, stem: str, **options: Any) -> NasBench201SuperNet:
+    """Its stem is always the same."""
     if stem != "cifar":
         raise SettingsError(f"stem = {stem!r}: the networks of space {space.name!r} have the stem 'cifar' only")
     return NasBench201SuperNet(space, **options)
@@ -56,7 +56,7 @@ def build_supernet(
         in_channels: channels of the images.
         stem: `cifar` or `imagenet`.
         reduction: between the stages of skeleton `nasbench201`: `residual` or `light`.
-        generator: source of the `noise` operation; None is torch's default.
+        generator: source of the `noise` operation and of what is dropped; None is torch's default.
         native: use the native kernels where they suit.
 
     Raises:

@@ -17,6 +17,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from zarts.kernels import DENSE_OPS, Convolutions, DenseCell, dense_cell, suits
+from zarts.nets.dropping import Dropping
 from zarts.nets.nasbench201 import KERNELS, Skeleton
 from zarts.nets.stacked import StackedNorm, pick, unchanged_statistics
 from zarts.spaces import Space
@@ -118,18 +119,22 @@ class OutgoingEdges(nn.Module):
             {name: StackedConvolutions(slots, channels, kernel) for name, kernel in KERNELS.items()}
         )
 
-    def forward(self, x: Features, running: Mapping[str, Running], totals: Totals) -> Totals:
+    def forward(
+        self, x: Features, running: Mapping[str, Running], totals: Totals, dropping: Dropping | None = None
+    ) -> Totals:
         """The targets' totals plus what these edges give them; None is an empty total."""
         totals = list(totals)
-        for slots, outputs in self._convolve(x, running).items():
+        for slots, outputs in self._convolve(x, running, dropping).items():
             for slot, part in zip(slots, torch.split(outputs, self.channels, dim=1), strict=True):
                 total = totals[slot]
                 totals[slot] = part if total is None else total + part
         for name in [name for name in ("skip_connect", "avg_pool_3x3") if name in running]:
             y = x if name == "skip_connect" else _average_pool(x)
             for slot, weight in zip(running[name].slots, running[name].weight.unbind(), strict=True):
-                total = totals[slot]
-                totals[slot] = weight * y if total is None else torch.addcmul(total, weight, y)
+                total, part = totals[slot], y
+                if dropping is not None:
+                    part = dropping.elements(y) if name == "skip_connect" else dropping.paths(y, self.channels)
+                totals[slot] = weight * part if total is None else torch.addcmul(total, weight, part)
         return totals
 
     def native(self) -> dict[str, Convolutions]:
@@ -137,13 +142,16 @@ class OutgoingEdges(nn.Module):
         stacks = {name: cast(StackedConvolutions, stack) for name, stack in self.convolutions.items()}
         return {name: Convolutions(s.weight, s.norm.mean, s.norm.var) for name, s in stacks.items()}
 
-    def _convolve(self, x: Features, running: Mapping[str, Running]) -> dict[tuple[int, ...], Tensor]:
+    def _convolve(
+        self, x: Features, running: Mapping[str, Running], dropping: Dropping | None
+    ) -> dict[tuple[int, ...], Tensor]:
         """The sums of the convolutions that run for the same targets."""
         names = [name for name in self.convolutions if name in running]
         rectified = torch.relu(x) if names else x
         sums: dict[tuple[int, ...], Tensor] = {}
         for name in names:
             y, slots = self.convolutions[name](rectified, running[name]), running[name].slots
+            y = y if dropping is None else dropping.paths(y, self.channels)
             sums[slots] = sums[slots] + y if slots in sums else y
         return sums
 
@@ -151,15 +159,16 @@ class OutgoingEdges(nn.Module):
 class MixedCell(nn.Module):
     """A cell with all operations on all edges, by the node that the edges leave; its output is its last node."""
 
-    def __init__(self, space: Space, channels: int, native: bool) -> None:
+    def __init__(self, space: Space, channels: int, native: bool, dropping: Dropping) -> None:
         super().__init__()
-        self.space, self.native = space, native
+        self.space, self.native, self.dropping = space, native, dropping
         self.nodes = nn.ModuleList(OutgoingEdges(slots, channels) for slots in range(space.nodes, 0, -1))
 
     def forward(self, x: Features, mixture: Mixture) -> Features:
         """The last node."""
-        if not (self.native and suits(x, x.shape[1], mixture.weights, "nasbench201")):
-            return self._last(x, mixture.running)
+        dropping = self.dropping if self.dropping.active(self) else None
+        if dropping or not (self.native and suits(x, x.shape[1], mixture.weights, "nasbench201")):
+            return self._last(x, mixture.running, dropping)
         convolutions = [cast(OutgoingEdges, node).native() for node in self.nodes]
         cell = DenseCell(mixture.places, convolutions, self.training, self._plain)
         return dense_cell(cell, x, mixture.weights)
@@ -169,11 +178,11 @@ class MixedCell(nn.Module):
         with unchanged_statistics(self):
             return self._last(x, Mixture(self.space, weights).running)
 
-    def _last(self, x: Features, running: list[dict[str, Running]]) -> Features:
+    def _last(self, x: Features, running: list[dict[str, Running]], dropping: Dropping | None = None) -> Features:
         """The last node, in torch's operations."""
         totals: Totals = [None] * len(self.nodes)
         for edges, ops in zip(self.nodes, running, strict=True):
-            node, *totals = edges(x, ops, totals)
+            node, *totals = edges(x, ops, totals, dropping)
             x = torch.zeros_like(x) if node is None else node
         return x
 
@@ -200,7 +209,8 @@ class NasBench201SuperNet(nn.Module):
         num_classes: number of logits.
         in_channels: channels of the images.
         reduction: between the stages: `residual`, the benchmark's block, or `light`.
-        native: use the native kernels where they suit.
+        generator: source of what is dropped; None is torch's default.
+        native: use the native kernels where they suit; never where something is dropped.
 
     Raises:
         SettingsError: no cell.
@@ -215,12 +225,15 @@ class NasBench201SuperNet(nn.Module):
         num_classes: int,
         in_channels: int = 3,
         reduction: str = "residual",
+        generator: torch.Generator | None = None,
         native: bool = True,
     ) -> None:
         super().__init__()
         self.space = space
+        self.dropping = Dropping(generator)
+        """What is dropped while weights train: nothing, until its probabilities are set."""
         self.skeleton = Skeleton(
-            lambda width: MixedCell(space, width, native),
+            lambda width: MixedCell(space, width, native, self.dropping),
             channels=channels,
             cells=cells,
             num_classes=num_classes,

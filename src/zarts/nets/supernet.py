@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from zarts.errors import SettingsError
 from zarts.kernels import Cell, Projection, mixed_cell, project, suits
+from zarts.nets.dropping import Dropping
 from zarts.nets.edges import TOGETHER, EdgeGroup
 from zarts.nets.layout import dense_gradient
 from zarts.nets.operations import FactorizedReduce, Noise, PointwiseBlock
@@ -34,9 +35,16 @@ class MixedCell(nn.Module):
     """
 
     def __init__(
-        self, space: Space, plan: CellPlan, layout: list[Group], generator: torch.Generator | None, native: bool
+        self,
+        space: Space,
+        plan: CellPlan,
+        layout: list[Group],
+        generator: torch.Generator | None,
+        native: bool,
+        dropping: Dropping,
     ) -> None:
         super().__init__()
+        self.dropping = dropping
         self.native = native and set(space.operations) <= TOGETHER
         self.inputs, self.nodes, self.channels = space.inputs, space.nodes, plan.channels
         self.preprocess = Preprocess(plan, affine=False)
@@ -61,15 +69,16 @@ class MixedCell(nn.Module):
             previous: output of the previous cell.
             running: the operations that run, with their weights.
         """
-        native = self.native and suits(previous, self.channels, running.weights)
+        dropping = self.dropping if self.dropping.active(self) else None
+        native = self.native and dropping is None and suits(previous, self.channels, running.weights)
         if native:
             parts = (self.preprocess.before, self.preprocess.previous)
             inputs = [_project(part, x) for part, x in zip(parts, (before, previous), strict=True)]
         else:
             inputs = [dense_gradient(state) for state in self.preprocess(before, previous)]
-        sums = self._noise(self._zeros(inputs), running.noise) if running.noise else None
+        sums = self._noise(self._zeros(inputs), running.noise, dropping) if running.noise else None
         if not native:
-            return self._nodes(inputs, sums, running)
+            return self._nodes(inputs, sums, running, dropping)
         steps = [
             cast(EdgeGroup, group).step(name, running.slots(index, name))
             for index, group in enumerate(self.groups)
@@ -83,13 +92,15 @@ class MixedCell(nn.Module):
         with unchanged_statistics(self.groups):
             return self._nodes(inputs, sums, Running(self.layout, weights))
 
-    def _nodes(self, inputs: Sequence[Features], sums: Sums, running: Running) -> Nodes:
+    def _nodes(
+        self, inputs: Sequence[Features], sums: Sums, running: Running, dropping: Dropping | None = None
+    ) -> Nodes:
         """The nodes side by side, in torch's operations."""
         zeros = self._zeros(inputs)
         x = torch.cat(list(inputs), dim=1)
         nodes: list[Tensor] = []
         for index, group in enumerate(self.groups):
-            sums = group(x, {name: running.route(index, name) for name in running.names(index)}, sums)
+            sums = group(x, {name: running.route(index, name) for name in running.names(index)}, sums, dropping)
             if sums is None:
                 sums = torch.cat([zeros] * (self.nodes - len(nodes)), dim=1)
             x = sums[:, : self.channels]
@@ -104,11 +115,13 @@ class MixedCell(nn.Module):
         batch, channels, height, width = inputs[0][:, :, :: self.stride, :: self.stride].shape
         return inputs[0].new_zeros(batch, height, width, channels).permute(0, 3, 1, 2)
 
-    def _noise(self, zeros: Features, noise: list[tuple[int, Tensor]]) -> Nodes:
+    def _noise(self, zeros: Features, noise: list[tuple[int, Tensor]], dropping: Dropping | None) -> Nodes:
         """The weighted noise that enters each node, drawn edge after edge."""
         totals = [zeros] * self.nodes
         for target, weight in noise:
-            totals[target] = totals[target] + weight * self.noise(zeros)
+            drawn = self.noise(zeros)
+            drawn = drawn if dropping is None else dropping.paths(drawn, self.channels)
+            totals[target] = totals[target] + weight * drawn
         return torch.cat(totals, dim=1)
 
 
@@ -143,8 +156,8 @@ class SuperNet(nn.Module):
         num_classes: number of logits.
         in_channels: channels of the images.
         stem: `cifar` or `imagenet`.
-        generator: source of the `noise` operation; None is torch's default.
-        native: use the native kernels where they suit.
+        generator: source of the `noise` operation and of what is dropped; None is torch's default.
+        native: use the native kernels where they suit; never where something is dropped.
 
     Raises:
         SettingsError: a space of another form, or a number or name that cannot be used.
@@ -174,7 +187,11 @@ class SuperNet(nn.Module):
         self.layouts = {kind: layout(space, kind) for kind in space.shapes}
         self.stem = build_stem(stem, in_channels, 3 * channels)
         plans = plan_cells(cells, channels, 3 * channels, space.nodes, self.stem.first_larger)
-        self.cells = nn.ModuleList(MixedCell(space, plan, self.layouts[plan.kind], generator, native) for plan in plans)
+        self.dropping = Dropping(generator)
+        """What is dropped while weights train: nothing, until its probabilities are set."""
+        self.cells = nn.ModuleList(
+            MixedCell(space, plan, self.layouts[plan.kind], generator, native, self.dropping) for plan in plans
+        )
         self.kinds = [plan.kind for plan in plans]
         self.classifier = nn.Linear(space.nodes * plans[-1].channels, num_classes)
 
