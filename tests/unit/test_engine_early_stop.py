@@ -27,8 +27,8 @@ def watch(values, **settings):
     stop = EarlyStop(search_settings(given))
     for number, value in enumerate(values, start=1):
         epoch = 2 * number
-        assert stop.due(epoch)
-        assert not stop.due(epoch - 1)
+        assert [stop.measures(epoch - back, 3, 4) for back in (1, 2)] == [True, False]
+        assert not stop.measures(epoch - 1, 2, 4)
         assert stop.end_epoch(epoch - 1, cell(epoch - 1)) == {}
         stop.add(epoch, value)
         event = stop.end_epoch(epoch, cell(epoch))
@@ -74,7 +74,7 @@ def test_one_that_never_fires_changes_nothing(tmp_path):
 def growing(monkeypatch):
     """Eigenvalues that grow by a half from epoch to epoch."""
     values = []
-    module = sys.modules["zarts.engine.search"]
+    module = sys.modules["zarts.engine.early_stop"]
     monkeypatch.setattr(module, "dominant_eigenvalue", lambda *_: values.append(0) or 1.5 ** len(values))
 
 

@@ -20,9 +20,9 @@ class Kind(StrEnum):
 def _methods() -> Iterable[tuple[str, ...]]:
     from zarts.methods import METHODS
 
-    yield "method", "what", "relaxation", "weights at", "supernet", "alpha update", "selection", "paper"
+    yield "method", "what", "relaxation", "weights at", "supernet", "alpha update", "selection", "stages", "paper"
     for m in METHODS.values():
-        yield m.name, m.summary, m.relaxation, m.weight_relaxation, m.supernet, m.update, m.select, m.paper
+        yield m.name, m.summary, m.relaxation, m.weight_relaxation, m.supernet, m.update, m.select, m.stages, m.paper
 
 
 def _spaces() -> Iterable[tuple[str, ...]]:

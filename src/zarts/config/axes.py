@@ -114,9 +114,30 @@ def _check(method: Method, axes: dict[str, str]) -> None:
         raise SettingsError(
             f"select = perturbation: {name} has no mixture to take operations from (relaxation = {relaxation})"
         )
+    _check_stages(axes, name)
     if update == "none" and select == "argmax":
         raise SettingsError(
             "select = argmax with update = none: alpha does not move and prefers nothing: take another selection"
+        )
+
+
+def _check_stages(axes: dict[str, str], name: str) -> None:
+    """Refuse what does not go together with stages.
+
+    Raises:
+        SettingsError: with the reason.
+    """
+    stages, select = axes["stages"], axes["select"]
+    if stages == "one":
+        return
+    if axes["update"] == "none":
+        raise SettingsError(f"stages = {stages}: {name} has no alpha by which operations could be dropped: take one")
+    if axes["update"] == "reinforce":
+        raise SettingsError(f"stages = {stages}: the controller of {name} draws from the whole space: take one")
+    if select in ("evolution", "perturbation"):
+        raise SettingsError(
+            f"select = {select} with stages = {stages}: it judges operations that have been dropped, whose weights "
+            "are not trained: take argmax or best-of"
         )
 
 

@@ -110,7 +110,7 @@ def resolve_search(*layers: Layer) -> SearchSettings:
         kept.append(Layer(layer.where, {k: v for k, v in layer.values.items() if k not in idle}))
     kept.append(Layer("method", axes.values))
     settings = _build(SearchSettings, kept)
-    if settings.warmup_epochs >= settings.epochs and settings.update != "none":
+    if settings.warmup_epochs >= settings.epochs and settings.stages == "one" and settings.update != "none":
         raise SettingsError(
             f"warmup_epochs = {settings.warmup_epochs} leaves no epoch of {settings.epochs} in which alpha moves: "
             f"take --warmup-epochs below {settings.epochs}"

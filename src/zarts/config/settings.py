@@ -8,6 +8,7 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from zarts.config.common import SUPERNET, CommonSettings, setting
+from zarts.config.lists import Counts, Shares
 from zarts.methods import GRADIENT, JUDGING, ZERO_ORDER
 
 __all__ = ["UNTIED", "RetrainSettings", "SearchSettings"]
@@ -15,6 +16,7 @@ __all__ = ["UNTIED", "RetrainSettings", "SearchSettings"]
 DRAWING = (*ZERO_ORDER, "reinforce")
 MOVING = (*DRAWING, *GRADIENT)
 ADAM = (*GRADIENT, "reinforce")
+STAGES = ("prune", "renew")
 
 UNTIED = ("devices", "table", "operations")
 """Settings of a search that its result does not depend on: it may go on with others."""
@@ -50,6 +52,37 @@ class SearchSettings(CommonSettings):
         "argmax",
         "from the trained supernet to a cell, instead of the method's own: argmax, perturbation, best-of or evolution",
         panel="Search",
+    )
+    stages: str = setting(
+        "one",
+        "instead of the method's own: one; prune: weak operations are dropped along the search; renew: the same, and "
+        "weights and alpha start anew in each stage",
+        panel="Stages",
+    )
+    stage_operations: Counts = setting(
+        (),
+        "operations kept on an edge in each stage after the first, by softmax(alpha); an edge with fewer keeps all",
+        panel="Stages",
+        used_by=STAGES,
+    )
+    stage_starts: Shares | None = setting(
+        None,
+        "where each stage after the first starts, as a share of all epochs (default: stages of equal length)",
+        panel="Stages",
+        used_by=STAGES,
+    )
+    stage_cells: Counts | None = setting(
+        None,
+        "cells of the network in each stage (default: first `cells`, in each further one 1.2 times `cells` more, as "
+        "P-DARTS' 5, 11, 17)",
+        panel="Stages",
+        used_by=("renew",),
+    )
+    skip_dropout: Shares = setting(
+        (0.0,),
+        "dropout on identities while weights train, at the start of all stages or of each; it falls within a stage",
+        panel="Stages",
+        used_by=("mixed",),
     )
     cells: int = setting(
         8,

@@ -10,8 +10,8 @@ from torch import Tensor
 from zarts.bilevel import Bilevel, evaluate
 from zarts.config import SearchSettings, keywords
 from zarts.data import Batches
+from zarts.engine.stages import Stages
 from zarts.methods import JUDGING
-from zarts.relax import softmax
 from zarts.seeds import keyed_generator
 from zarts.select import SELECTIONS, Selected, Trained, Within
 from zarts.spaces import Genotype
@@ -27,6 +27,7 @@ class Choice:
         settings: name the selection.
         within: the genotypes of which one is to be chosen.
         update: owns alpha.
+        stages: how strong operations are by alpha, and which ones are left.
         network: the weights that all architectures share; its points are operation weights.
         train: batches that the weights are trained on.
         images: makes the batches that are judged, all in order.
@@ -37,11 +38,13 @@ class Choice:
         settings: SearchSettings,
         within: Within,
         update: AlphaUpdate,
+        stages: Stages,
         network: Bilevel,
         train: Batches,
         images: Callable[[], Batches],
     ) -> None:
         self._settings, self._within, self._update, self._network = settings, within, update, network
+        self._stages = stages
         self._train, self._images = train, images
         self.judges = settings.select in JUDGING
 
@@ -71,9 +74,9 @@ class Choice:
 
         trained = Trained(
             self._within,
-            softmax(self._within.space.split(self._update.alpha)),
+            self._stages.strengths(self._update.alpha),
             keyed_generator(self._settings.seed, "select", epochs),
-            self._update.sample,
+            lambda _, generator: self._update.sample(self._stages.part.space, generator),
             self._judge,
             tune,
         )

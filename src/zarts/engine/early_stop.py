@@ -6,7 +6,12 @@ from collections.abc import Mapping
 from statistics import fmean
 from typing import Any
 
+from torch import Tensor
+
+from zarts.bilevel import Bilevel, dominant_eigenvalue
 from zarts.config import SearchSettings
+from zarts.data import Batches
+from zarts.seeds import keyed_generator
 from zarts.spaces import Genotype
 
 __all__ = ["EarlyStop"]
@@ -33,21 +38,37 @@ class EarlyStop:
     def __init__(self, settings: SearchSettings) -> None:
         self._every, self._growth = settings.eigenvalue_every, settings.eigenvalue_growth
         self._after = settings.eigenvalue_after
+        self._seed, self._batches = settings.seed, settings.val_batches
         self._values: dict[int, float] = {}
         self._genotypes: dict[int, dict[str, Any]] = {}
         self.chosen: int | None = None
         """The epoch, counted from 1, whose genotype the search has ended with; None: it has not ended early."""
 
-    def due(self, epoch: int) -> bool:
-        """Whether an eigenvalue belongs to this epoch, counted from 1."""
-        return self._every > 0 and epoch % self._every == 0
+    def measures(self, epoch: int, step: int, steps: int) -> bool:
+        """Whether an eigenvalue is had before this step; epochs and steps count from 0.
+
+        It is before an epoch's last step, while nothing has been changed, so that it can be interrupted.
+        """
+        return self._every > 0 and (epoch + 1) % self._every == 0 and step == steps - 1
+
+    def measure(self, epoch: int, problem: Bilevel, alpha: Tensor, val: Batches) -> None:
+        """The dominant eigenvalue where alpha is, always on the same images.
+
+        Raises:
+            Interrupted: `problem.check` asks to stop; it can be had again.
+        """
+        batches = [val[i] for i in range(self._batches)]
+        start = keyed_generator(self._seed, "eigenvalue", epoch)
+        with problem.ranks.together():
+            value = dominant_eigenvalue(problem, alpha, batches, start)
+        self.add(epoch + 1, problem.ranks.from_lead(value))
 
     def add(self, epoch: int, value: float) -> None:
-        """The eigenvalue of an epoch."""
+        """The eigenvalue of an epoch, counted from 1."""
         self._values[epoch] = value
 
     def end_epoch(self, epoch: int, genotype: Genotype) -> dict[str, Any]:
-        """What there is to be logged of an epoch: its eigenvalue, and whether the search ends."""
+        """What there is to be logged of an epoch, counted from 1: its eigenvalue, and whether the search ends."""
         if epoch not in self._values:
             return {}
         self._genotypes[epoch] = genotype.to_dict()

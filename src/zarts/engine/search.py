@@ -16,11 +16,11 @@ from torch import Tensor
 from torch.nn import functional as F
 from typing_extensions import override
 
-from zarts.bilevel import Batch, Bilevel, Outcome, dominant_eigenvalue, first_order_gradient
+from zarts.bilevel import Batch, Bilevel, Outcome, first_order_gradient
 from zarts.config import UNTIED, SearchSettings, dump, keywords
 from zarts.engine.choice import Choice
 from zarts.engine.costs import Costs
-from zarts.engine.device import choose_device, native_kernels, torch_threads
+from zarts.engine.device import choose_device, torch_threads
 from zarts.engine.drawn import draw
 from zarts.engine.early_stop import EarlyStop
 from zarts.engine.halves import Halves
@@ -29,15 +29,14 @@ from zarts.engine.meter import Meter
 from zarts.engine.passes import Passes
 from zarts.engine.result import SearchResult, counts, read_result, write_result
 from zarts.engine.run import Run, genotype_file
-from zarts.engine.schedule import cosine
 from zarts.engine.setup import load_images, sgd
-from zarts.methods import get_method, member
-from zarts.nets import AnySuperNet, build_supernet, cell_channels, seeded
+from zarts.engine.stages import Stages
+from zarts.engine.starts import build_stage, native_everywhere, start_alpha
+from zarts.methods import get_method
 from zarts.ranks import Ranks
 from zarts.relax import RELAXATIONS, Matrices, Moment, softmax
 from zarts.seeds import keyed_generator
 from zarts.spaces import get_space
-from zarts.updates import UPDATES
 
 __all__ = ["search"]
 
@@ -75,7 +74,7 @@ def search(
             return draw(settings, run, listener or (lambda event: None))
         job = _Search(settings, run, listener or (lambda event: None), ranks)
         (drive or partial(job.loop.run, resume=resume))(job)
-        alphas = job.space.split(job.update.alpha)
+        alphas = job.stages.whole(job.update.alpha)
         return write_result(settings, run, job.genotype, alphas, job.loop.seconds, job.costs.of(job.genotype))
 
 
@@ -88,16 +87,16 @@ class _Search(Job):
         self.relaxations = {name: partial(f, **keywords(f, settings)) for name, f in RELAXATIONS.items()}
         self.draws, self.progress = torch.Generator(), 0.0
         self.device = device = choose_device(settings.device)
-        self.passes = Passes(settings, device, draws="noise" in self.space.operations or settings.drop_path > 0)
-        alpha = 1e-3 * torch.randn(self.space.dimension, generator=keyed_generator(settings.seed, "alpha"))
-        generator = keyed_generator(settings.seed, "update", device=device)
-        self.update = UPDATES[member(settings.update)](settings, alpha.to(device), generator)
+        draws = "noise" in self.space.operations or settings.drop_path > 0 or max(settings.skip_dropout) > 0
+        self.passes = Passes(settings, device, draws=draws)
+        self.stages = Stages(settings, self.space)
+        self.update = start_alpha(settings, self.stages, device)
         self.data = load_images(settings, run, device, listener, ranks)  # after whatever may refuse the settings
         self.costs = Costs(settings, self.space, self.data)
-        images = Halves(settings, self.data, device)
-        self.train, self.val = images.train(), images.val()
+        self.images = Halves(settings, self.data, device)
+        self.train, self.val = self.images.train(), self.images.val()
         self.noise = keyed_generator(settings.seed, "noise", device=device)
-        self.model = self._build(listener, ranks)
+        self.native = native_everywhere(settings, self.space, device, listener, ranks)
         self.updates, self.early_stop = 0, EarlyStop(settings)
         self.loop = Loop(
             run,
@@ -109,6 +108,12 @@ class _Search(Job):
             listener=listener,
             ranks=ranks,
         )
+        self._start_weights(ranks)
+
+    def _start_weights(self, ranks: Ranks) -> None:
+        """The network of the present stage, and what is done with it."""
+        settings = self.settings
+        self.model = build_stage(settings, self.space, self.data, self.stages, self.noise, self.native).to(self.device)
         self.network = Bilevel(
             self.model,
             sgd(settings, self.model.parameters()),
@@ -125,32 +130,19 @@ class _Search(Job):
             term=lambda alpha: self.costs.term(self._probabilities(alpha)),
         )
         """The same, but its points are alphas."""
-        self.choice = Choice(settings, self.costs.within, self.update, self.network, self.train, images.judged)
+        self._choose()
 
-    def _build(self, listener: Listener, ranks: Ranks) -> AnySuperNet:
-        """The supernet; all ranks have native kernels, or none has: what rounds alike."""
-        settings, device = self.settings, self.device
-        with ranks.in_turn():  # the first one may have to build them
-            native = native_kernels(
-                settings.kernels,
-                device,
-                self.space.skeleton,
-                cell_channels(settings.channels),
-                lambda text: listener({"event": "note", "text": text}),
-            )
-        native = bool(ranks.sum(torch.tensor(float(native))) == ranks.count)
-        with seeded(settings.seed):
-            return build_supernet(
-                self.space,
-                channels=settings.channels,
-                cells=settings.cells,
-                num_classes=len(self.data.classes),
-                in_channels=self.data.channels,
-                stem=settings.stem,
-                reduction=settings.reduction,
-                generator=self.noise,
-                native=native,
-            ).to(device)
+    def _choose(self) -> None:
+        self.model.restrict(self.stages.part.mask() if self.stages.number else {})
+        self.choice = Choice(
+            self.settings,
+            self.costs.within,
+            self.update,
+            self.stages,
+            self.network,
+            self.train,
+            self.images.judged,
+        )
 
     def _forward(self, weights: Matrices, batch: Batch) -> Outcome:
         images, labels = batch
@@ -158,54 +150,62 @@ class _Search(Job):
         return Outcome(F.cross_entropy(logits, labels), (logits.detach().argmax(1) == labels).sum())
 
     def _relax(self, name: str, alpha: Tensor, coming: Batch | None = None) -> Matrices:
-        moment = Moment(self.space, self.draws, self.progress)
+        part = self.stages.part
+        moment = Moment(part.space, self.draws, self.progress)
         if coming is not None:
             moment = moment._replace(slope=partial(self._slope, coming))
-        return self.relaxations[name](self.space.split(alpha), moment)
+        return part.widen(self.relaxations[name](part.space.split(alpha), moment))
 
     def _probabilities(self, alpha: Tensor) -> Matrices:
         """How much of each operation alpha lets expect."""
-        matrices = self.space.split(alpha)
-        return matrices if self.settings.relaxation == "cell" else softmax(matrices)
+        matrices = self.stages.part.space.split(alpha)
+        return matrices if self.settings.relaxation == "cell" else self.stages.part.widen(softmax(matrices))
 
     def _slope(self, batch: Batch, weights: Matrices) -> tuple[float, Matrices]:
         """The loss of a batch at operation weights, by running statistics, and its gradient in them."""
-        flat = self.space.flatten(weights)
+        part = self.stages.part
+        flat = self.space.flatten(part.widen(weights))
         loss, gradient = first_order_gradient(self.network, flat, [batch], batch_norm="eval")
-        return loss, self.space.split(gradient)
+        return loss, part.narrow(self.space.split(gradient))
 
     def _draw_for(self, purpose: str, place: int) -> None:
         """Let relaxations draw what is a function of the seed, the purpose and the place alone."""
         self.draws.set_state(keyed_generator(self.settings.seed, "draws", purpose, place).get_state())
 
-    def _rate(self, epoch: int) -> float:
-        settings = self.settings
-        return cosine(settings.learning_rate, settings.learning_rate_min, epoch / settings.epochs)
-
     @override
     def begin_epoch(self, epoch: int) -> None:
+        while self.stages.due(epoch):
+            self._next_stage(epoch)
+        pace = self.stages.pace(epoch)
         for group in self.problem.optimizer.param_groups:
-            group["lr"] = self._rate(epoch)
-        warmup, epochs = self.settings.warmup_epochs, self.settings.epochs
-        self.progress = epoch / max(1, epochs - 1)
-        self.update.anneal(max(0, epoch - warmup) / max(1, epochs - warmup))
-        self.model.dropping.path = self.settings.drop_path * epoch / epochs
+            group["lr"] = pace.learning_rate
+        self.progress = pace.progress
+        self.update.anneal(pace.annealed)
+        self.model.dropping.path, self.model.dropping.skip = pace.drop_path, pace.skip_dropout
+
+    def _next_stage(self, epoch: int) -> None:
+        alpha = self.stages.advance(self.update.alpha, self.costs.within.derive)
+        self.update = start_alpha(self.settings, self.stages, self.device, None if self.stages.renew else alpha)
+        if self.stages.renew:
+            self._start_weights(self.problem.ranks)
+        self._choose()
+        self.loop.log({"event": "stage", "epoch": epoch + 1, **self.stages.record()})
 
     def _moves_alpha(self, epoch: int, step: int) -> bool:
-        if self.settings.update == "none":
-            return False
-        return epoch >= self.settings.warmup_epochs and step % self.settings.alpha_every == 0
+        return step % self.settings.alpha_every == 0 and self.stages.pace(epoch).moves_alpha
 
     @override
     def phase(self, epoch: int, step: int) -> str:
-        measured = ", eigenvalue" if self._measures(epoch, step) else ""
-        return ("alpha update and weight step" if self._moves_alpha(epoch, step) else "weight step") + measured
+        words = "alpha update and weight step" if self._moves_alpha(epoch, step) else "weight step"
+        measured = ", eigenvalue" if self.early_stop.measures(epoch, step, len(self.train)) else ""
+        return words + self.stages.words(epoch) + measured
 
     @override
     def step(self, epoch: int, step: int) -> tuple[Tensor, Tensor, int]:
         place = epoch * len(self.train) + step
-        if self._measures(epoch, step):
-            self._measure(epoch)
+        if self.early_stop.measures(epoch, step, len(self.train)):
+            with self.model.dropping.off():
+                self.early_stop.measure(epoch, self.problem, self.update.alpha, self.val)
         if self._moves_alpha(epoch, step):
             self._draw_for("alpha", place)
             self._move_alpha(epoch, step, place)
@@ -213,18 +213,6 @@ class _Search(Job):
         batch = self.train[place]
         outcome = self.network.weight_step(self.space.flatten(self._train_at(batch)), batch)
         return outcome.loss, outcome.correct, len(batch[1])
-
-    def _measures(self, epoch: int, step: int) -> bool:
-        """Before an epoch's last step: while nothing has been changed, so that it can be interrupted."""
-        return self.early_stop.due(epoch + 1) and step == len(self.train) - 1
-
-    def _measure(self, epoch: int) -> None:
-        """The dominant eigenvalue where alpha is, always on the same images."""
-        batches = [self.val[i] for i in range(self.settings.val_batches)]
-        start = keyed_generator(self.settings.seed, "eigenvalue", epoch)
-        with self.model.dropping.off(), self.problem.ranks.together():
-            value = dominant_eigenvalue(self.problem, self.update.alpha, batches, start)
-        self.early_stop.add(epoch + 1, self.problem.ranks.from_lead(value))
 
     def _train_at(self, batch: Batch) -> Matrices:
         """The operation weights that the weights are trained at, on this batch."""
@@ -260,7 +248,7 @@ class _Search(Job):
                 "event": "weight_epoch",
                 "epoch": epoch + 1,
                 **meter.means(),
-                "learning_rate": self._rate(epoch),
+                "learning_rate": self.stages.pace(epoch).learning_rate,
                 "seconds": meter.seconds,
             }
         )
@@ -289,6 +277,7 @@ class _Search(Job):
     def state_dict(self) -> dict[str, Any]:
         return {
             "updates": self.updates,
+            "stages": self.stages.state_dict(),
             "model": self.model.state_dict(),
             "optimizer": self.problem.optimizer.state_dict(),
             "update": self.update.state_dict(),
@@ -299,6 +288,10 @@ class _Search(Job):
     @override
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         self.updates = state["updates"]
+        self.stages.load_state_dict(state["stages"])
+        if self.stages.number:
+            self.update = start_alpha(self.settings, self.stages, self.device)
+            self._start_weights(self.problem.ranks)
         self.model.load_state_dict(state["model"])
         self.problem.optimizer.load_state_dict(state["optimizer"])
         self.update.load_state_dict(state["update"])

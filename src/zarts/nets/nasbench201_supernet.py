@@ -8,11 +8,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 from typing import cast
 
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 from torch.nn import functional
 
@@ -39,12 +39,14 @@ class Mixture:
     Args:
         space: the candidates, the same on each edge.
         weights: of every operation on every edge. Where they do not require a gradient, those of weight 0 do not run.
+        left: whether each of them may run at all; None: all may. The others have weight 0.
     """
 
-    def __init__(self, space: Space, weights: Weights) -> None:
-        self.weights = weights
+    def __init__(self, space: Space, weights: Weights, left: list[list[bool]] | None = None) -> None:
+        self.weights, self.left = weights, left
         self._names = space.candidates["normal"][0]
-        self._runs = [[True] * len(row) for row in weights] if weights.requires_grad else (weights != 0).tolist()
+        every = left or [[True] * len(row) for row in weights]
+        self._runs = every if weights.requires_grad else (weights != 0).tolist()
         self._edges = [[e for e, (_, start) in enumerate(space.edges) if start == node] for node in range(space.nodes)]
 
     @cached_property
@@ -170,13 +172,13 @@ class MixedCell(nn.Module):
         if dropping or not (self.native and suits(x, x.shape[1], mixture.weights, "nasbench201")):
             return self._last(x, mixture.running, dropping)
         convolutions = [cast(OutgoingEdges, node).native() for node in self.nodes]
-        cell = DenseCell(mixture.places, convolutions, self.training, self._plain)
+        cell = DenseCell(mixture.places, convolutions, self.training, partial(self._plain, mixture.left))
         return dense_cell(cell, x, mixture.weights)
 
-    def _plain(self, x: Features, weights: Weights) -> Features:
+    def _plain(self, left: list[list[bool]] | None, x: Features, weights: Weights) -> Features:
         """What the native kernels do, in torch's operations; running statistics stay as they are."""
         with unchanged_statistics(self):
-            return self._last(x, Mixture(self.space, weights).running)
+            return self._last(x, Mixture(self.space, weights, left).running)
 
     def _last(self, x: Features, running: list[dict[str, Running]], dropping: Dropping | None = None) -> Features:
         """The last node, in torch's operations."""
@@ -230,6 +232,7 @@ class NasBench201SuperNet(nn.Module):
     ) -> None:
         super().__init__()
         self.space = space
+        self._left: list[list[bool]] | None = None
         self.dropping = Dropping(generator)
         """What is dropped while weights train: nothing, until its probabilities are set."""
         self.skeleton = Skeleton(
@@ -240,6 +243,10 @@ class NasBench201SuperNet(nn.Module):
             in_channels=in_channels,
             reduction=reduction,
         )
+
+    def restrict(self, left: Mapping[str, Bool[Tensor, "_ _"]]) -> None:
+        """From now on run only operations that are `left`, see `SuperNet.restrict`; none: all may run."""
+        self._left = left["normal"].tolist() if left else None
 
     def forward(self, images: Images, weights: Mapping[str, Float[Tensor, "_ _"]]) -> Logits:
         """The logits.
@@ -253,5 +260,5 @@ class NasBench201SuperNet(nn.Module):
             SettingsError: weights of another shape than the space's.
         """
         self.space.check_weights(weights)
-        logits: Tensor = self.skeleton(images, Mixture(self.space, weights["normal"]))
+        logits: Tensor = self.skeleton(images, Mixture(self.space, weights["normal"], self._left))
         return logits

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import partial
 from typing import cast
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
 from zarts.errors import SettingsError
@@ -84,13 +85,13 @@ class MixedCell(nn.Module):
             for index, group in enumerate(self.groups)
             for name in running.names(index)
         ]
-        cell = Cell(steps, self.nodes, self.stride, self.training, self._plain)
+        cell = Cell(steps, self.nodes, self.stride, self.training, partial(self._plain, running.left))
         return mixed_cell(cell, inputs, sums, running.weights)
 
-    def _plain(self, inputs: Sequence[Features], sums: Sums, weights: Tensor) -> Nodes:
+    def _plain(self, left: list[list[bool]] | None, inputs: Sequence[Features], sums: Sums, weights: Tensor) -> Nodes:
         """What the native kernels do, in torch's operations; running statistics stay as they are."""
         with unchanged_statistics(self.groups):
-            return self._nodes(inputs, sums, Running(self.layout, weights))
+            return self._nodes(inputs, sums, Running(self.layout, weights, left))
 
     def _nodes(
         self, inputs: Sequence[Features], sums: Sums, running: Running, dropping: Dropping | None = None
@@ -184,6 +185,7 @@ class SuperNet(nn.Module):
                 "this supernet needs 2 inputs and cells ['normal', 'reduce']"
             )
         self.space, self.shapes = space, space.shapes
+        self._left: dict[str, list[list[bool]]] = {}
         self.layouts = {kind: layout(space, kind) for kind in space.shapes}
         self.stem = build_stem(stem, in_channels, 3 * channels)
         plans = plan_cells(cells, channels, 3 * channels, space.nodes, self.stem.first_larger)
@@ -194,6 +196,13 @@ class SuperNet(nn.Module):
         )
         self.kinds = [plan.kind for plan in plans]
         self.classifier = nn.Linear(space.nodes * plans[-1].channels, num_classes)
+
+    def restrict(self, left: Mapping[str, Bool[Tensor, "_ _"]]) -> None:
+        """From now on run only operations that are `left`: cell type to whether each may run; none: all may.
+
+        The others have weight 0; they do not run where the weights require a gradient either.
+        """
+        self._left = {kind: mask.tolist() for kind, mask in left.items()}
 
     def forward(
         self,
@@ -211,7 +220,7 @@ class SuperNet(nn.Module):
             SettingsError: weights of another shape than the space's.
         """
         self.space.check_weights(weights)
-        running = {kind: Running(self.layouts[kind], weights[kind]) for kind in self.shapes}
+        running = {kind: Running(self.layouts[kind], weights[kind], self._left.get(kind)) for kind in self.shapes}
         before, previous = self.stem(images)
         for kind, cell in zip(self.kinds, self.cells, strict=True):
             before, previous = previous, cell(before, previous, running[kind])

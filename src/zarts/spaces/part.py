@@ -78,14 +78,14 @@ class Part:
     def strongest(self, strengths: Matrices, count: int, genotype: Genotype) -> Part:
         """The part in which each edge has left its `count` strongest operations, of those that are left now.
 
-        The operations of a genotype are always among them, so that this can still be derived: within limits its
-        operations need not be the strongest. Where derived cells have no `none`, it is never the only one that is left.
-        Of equal strengths the lower column stays.
+        Where derived cells have no `none`, it is never the only one that is left. Of equal strengths the lower column
+        stays.
 
         Args:
             strengths: cell type to the strength of every operation of the whole space.
             count: how many stay; an edge with fewer keeps all.
-            genotype: one of this part.
+            genotype: what would be derived now; its operations stay before all others, for within limits they need not
+                be the strongest.
         """
         needed, kept = self.whole.one_hot(genotype), {}
         for kind, rows in self.kept.items():
