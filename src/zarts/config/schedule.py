@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from itertools import pairwise
 from typing import NamedTuple
 
@@ -11,6 +12,7 @@ from zarts.errors import SettingsError
 __all__ = ["Stage", "check_schedule", "plan_stages"]
 
 _DEEPER = 1.2
+_ROUNDING = 1e-9
 
 
 class Stage(NamedTuple):
@@ -54,8 +56,8 @@ def plan_stages(settings: SearchSettings) -> list[Stage]:
         warmup = settings.warmup_epochs if number == 1 or settings.stages == "renew" else 0
         if stage.epochs <= warmup and count > 1:
             raise SettingsError(
-                f"warmup_epochs = {warmup}: leaves no epoch in which alpha moves of stage {number} of {count}, which "
-                f"has {stage.epochs}: take fewer --warmup-epochs, or more --epochs than {settings.epochs}"
+                f"stage {number} of {count} has {stage.epochs} of {settings.epochs} epochs, and alpha moves in none of them "
+                f"(warmup_epochs = {warmup}): take more --epochs, or fewer --warmup-epochs"
             )
     return stages
 
@@ -76,7 +78,7 @@ def _starts(settings: SearchSettings, count: int) -> list[int]:
             f"stage_starts = {list(shares)}: needs {count - 1} rising shares above 0, one for each stage after the "
             "first, of which stage_operations has the operations"
         )
-    return [round(share * settings.epochs) for share in shares]
+    return [math.ceil(share * settings.epochs - _ROUNDING) for share in shares]
 
 
 def _cells(settings: SearchSettings, count: int) -> list[int]:

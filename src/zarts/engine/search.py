@@ -184,10 +184,12 @@ class _Search(Job):
         self.model.dropping.path, self.model.dropping.skip = pace.drop_path, pace.skip_dropout
 
     def _next_stage(self, epoch: int) -> None:
-        alpha = self.stages.advance(self.update.alpha, self.costs.within.derive)
-        self.update = start_alpha(self.settings, self.stages, self.device, None if self.stages.renew else alpha)
+        before, alpha = self.update.alpha, self.stages.advance(self.update.alpha, self.costs.within.derive)
         if self.stages.renew:
+            self.update = start_alpha(self.settings, self.stages, self.device)
             self._start_weights(self.problem.ranks)
+        elif len(alpha) < len(before):
+            self.update = start_alpha(self.settings, self.stages, self.device, alpha)
         self._choose()
         self.loop.log({"event": "stage", "epoch": epoch + 1, **self.stages.record()})
 
