@@ -7,7 +7,8 @@ import pytest
 import torch
 
 import zarts
-from small import outcome, small, stop_at
+from small import outcome, stop_at
+from small import small as smallest
 from zarts.api import resume_search
 from zarts.config import plan_stages, search_settings
 from zarts.engine import Run
@@ -20,6 +21,11 @@ from zarts.spaces import get_space
 
 pytestmark = pytest.mark.usefixtures("no_pictures")
 METHODS = ("p-darts", "p-zarts")
+
+
+def small(method, **other):
+    """As ever, but with as many channels as the native kernels need, which take less time, and few images."""
+    return smallest(method, **{"channels": 4, "subset": 32, **other})
 
 
 def events(result, name):
@@ -229,7 +235,7 @@ def test_other_axes_and_what_is_dropped_never_runs(tmp_path, monkeypatch, method
         return forward(self, weights, batch)
 
     monkeypatch.setattr(module._Search, "_forward", watched)
-    more = {"subset": 32, "batch_size": 16, **({"stage_cells": (3, 3, 3)} if method == "p-darts" else {})}
+    more = {"stage_cells": (3, 3, 3)} if method == "p-darts" else {}
     result = zarts.search(out=tmp_path / "run", **small(method, space="s3", **axes, **more))
     get_space("s3").check(result.genotype)
     assert {number for number, _ in seen} == set(range(1, 1 + len(events(result, "stage"))))
@@ -239,14 +245,14 @@ def test_other_axes_and_what_is_dropped_never_runs(tmp_path, monkeypatch, method
 @pytest.mark.parametrize("method", METHODS)
 def test_resumed_in_every_stage(tmp_path, monkeypatch, method):
     loop = sys.modules["zarts.engine.loop"]
-    settings = small(method, space="s3", subset=32, **({"stage_cells": (3, 3, 3)} if method == "p-darts" else {}))
+    settings = small(method, space="s3", **({"stage_cells": (3, 3, 3)} if method == "p-darts" else {}))
     settings |= {"stage_operations": (2, 1)} if method == "p-darts" else {}
     counting = stop_at(0)
     monkeypatch.setattr(loop, "stop_request", counting)
     straight = zarts.search(out=tmp_path / "straight", **settings)
     total = counting.stop.calls
     stages = set()
-    for number in range(2, total + 1, max(1, total // 6)):
+    for number in sorted({*range(2, total, max(1, total // 4)), total}):
         run = tmp_path / f"{number}"
         monkeypatch.setattr(loop, "stop_request", stop_at(number))
         with pytest.raises(Interrupted):
@@ -262,7 +268,7 @@ def test_resumed_in_every_stage(tmp_path, monkeypatch, method):
 @pytest.mark.parametrize("method", METHODS)
 def test_killed_between_two_stages(tmp_path, monkeypatch, method):
     """The last checkpoint is of before operations were dropped."""
-    settings = small(method, space="s3", subset=32)
+    settings = small(method, space="s3")
     straight = zarts.search(out=tmp_path / "straight", **settings)
     record = Stages.record
     with monkeypatch.context() as patch:

@@ -56,8 +56,8 @@ def plan_stages(settings: SearchSettings) -> list[Stage]:
         warmup = settings.warmup_epochs if number == 1 or settings.stages == "renew" else 0
         if stage.epochs <= warmup and count > 1:
             raise SettingsError(
-                f"stage {number} of {count} has {stage.epochs} of {settings.epochs} epochs, and alpha moves in none of them "
-                f"(warmup_epochs = {warmup}): take more --epochs, or fewer --warmup-epochs"
+                f"stage {number} of {count} has {stage.epochs} of {settings.epochs} epochs, and alpha moves in none "
+                f"of them (warmup_epochs = {warmup}): take more --epochs, or fewer --warmup-epochs"
             )
     return stages
 
