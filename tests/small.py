@@ -38,6 +38,7 @@ SELECTION = {
     "select_generations": 1,
     "select_recalibration": 1,
 }
+STAGES = {"renew": {"epochs": 6, "stage_cells": (3, 3, 4)}, "prune": {"epochs": 5}}
 SMALL = {**EVERY, **ZERO_ORDER}
 PARTIAL = {"partial_channels": 2, "channels": 4}
 LONG = {**SMALL, "subset": 120, "epochs": 3, "batch_size": 20, "alpha_every": 2}
@@ -67,12 +68,12 @@ ZARTS = [str(Path(sys.executable).parent / "zarts")]
 
 
 def small(method: str, **other: object) -> dict:
-    """The settings of `SMALL` and `SELECTION` that the method uses, and `other`."""
+    """The settings of `SMALL` and `SELECTION` that the method uses, long enough for its stages, and `other`."""
     axes = {axis: value for axis, value in other.items() if axis in AXES}
     defaults = search_settings({"method": method, **axes})
     names, idle = members(defaults), {"select_recalibration"} if defaults.select_batch_norm == "train" else set()
-    supernet = PARTIAL if "partial" in names else {}
-    given = {k: v for k, v in {**SMALL, **SELECTION, **supernet}.items() if used(k, names) and k not in idle}
+    more = {**SMALL, **SELECTION, **STAGES.get(defaults.stages, {}), **(PARTIAL if "partial" in names else {})}
+    given = {k: v for k, v in more.items() if used(k, names) and k not in idle}
     return {"method": method, **given, **other}
 
 

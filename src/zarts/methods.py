@@ -53,6 +53,7 @@ AXES: dict[str, tuple[str, ...]] = {
     "supernet": ("mixed", "partial", "merged", "none"),
     "edges": ("plain", "normalized"),
     "select": ("argmax", *JUDGING, "random"),
+    "stages": ("one", "prune", "renew"),
 }
 """The axes that can be set one by one, and their members; no two of all these names mean different things."""
 
@@ -76,6 +77,7 @@ class Method:
         supernet: the network that shares weights between architectures, see `zarts.nets.build_supernet`, or `none`.
         edges: whether edges have weights of their own, see `zarts.relax.Encoding`: `plain` (no) or `normalized`.
         select: from the trained supernet to one genotype: a key of `zarts.select.SELECTIONS`.
+        stages: `one`; `prune`: operations are dropped along the search; `renew`: and all else starts anew then.
         defaults: settings in which it differs from the defaults of its axes, see `DEFAULTS`, and of
             `zarts.config.SearchSettings`.
     """
@@ -89,6 +91,7 @@ class Method:
     supernet: str = "mixed"
     edges: str = "plain"
     select: str = "argmax"
+    stages: str = "one"
     defaults: Mapping[str, object] = field(default_factory=dict)
 
 
@@ -117,6 +120,8 @@ DEFAULTS: dict[str, Mapping[str, object]] = {
         "select_samples": 50,
         "select_recalibration": 20,
     },
+    "prune": {"stage_operations": (4, 2, 1), "stage_starts": (0.4, 0.6, 0.8)},
+    "renew": {"stage_operations": (5, 3)},
 }
 """Settings in which a member of an axis differs from the defaults of `zarts.config.SearchSettings`."""
 
@@ -178,6 +183,13 @@ METHODS: dict[str, Method] = {
         ),
         Method("merge-zarts", "zero-order, MGS; the convolutions of an edge are one", "mgs", _ZARTS, supernet="merged"),
         Method(
+            "r-darts",
+            "darts-2nd with drop-path, ended before the loss becomes sharp in alpha",
+            "unrolled",
+            "Zela et al., RobustDARTS (ICLR 2020)",
+            defaults={"drop_path": 0.2, "eigenvalue_every": 2, "eigenvalue_growth": 1.3},
+        ),
+        Method(
             "sdarts-rs",
             "gradient; weights trained at mixtures drawn near alpha's",
             "gradient",
@@ -190,6 +202,31 @@ METHODS: dict[str, Method] = {
             "gradient",
             _SDARTS,
             weight_relaxation="adversarial",
+        ),
+        Method(
+            "p-darts",
+            "gradient; three stages, each with fewer operations and a deeper network; two skips",
+            "gradient",
+            "Chen et al., P-DARTS (ICCV 2019)",
+            stages="renew",
+            defaults={
+                "epochs": 75,
+                "batch_size": 96,
+                "cells": 5,
+                "learning_rate_min": 0.0,
+                "alpha_lr": 6e-4,
+                "warmup_epochs": 10,
+                "skip_dropout": (0.0, 0.4, 0.7),
+                "max_skips": 2,
+            },
+        ),
+        Method(
+            "p-zarts",
+            "zero-order; weak operations are dropped along the search; two skips",
+            "mgs",
+            _ZARTS,
+            stages="prune",
+            defaults={"max_skips": 2},
         ),
         Method(
             "gdas",

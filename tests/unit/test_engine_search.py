@@ -64,7 +64,9 @@ def test_every_method(tmp_path, method):
     judged = ["selection"] if row.select in JUDGING else []
     kinds = [e["event"] for e in result.history]
     epoch = ["weight_epoch", "genotype", *(["cost"] if row.defaults.get("cost_weight") else [])]
-    assert kinds == [*epoch, *moves, *epoch, *judged]
+    watched = ["eigenvalue"] if row.defaults.get("eigenvalue_every") == 2 else []
+    later = {"renew": ["stage", *epoch, *moves, *epoch] * 2, "prune": ["stage", *moves, *epoch] * 2 + ["stage", *epoch]}
+    assert kinds == [*epoch, *moves, *epoch, *watched, *judged, *later.get(row.stages, [])]
     for step in alpha_steps(result):
         assert step["seconds"] > 0
         assert step["move_norm"] > 0
@@ -72,8 +74,9 @@ def test_every_method(tmp_path, method):
         if row.update in ZERO_ORDER:
             assert 0 < step["esr"] <= 1
             assert step["esr"] == pytest.approx(step["ess"] / len(step["weights"]))
-    assert [p.name for p in sorted((result.run / "genotypes").iterdir())] == ["epoch_001.json", "epoch_002.json"]
-    assert judged or Genotype.load(result.run / "genotypes/epoch_002.json") == result.genotype
+    files = sorted((result.run / "genotypes").iterdir())
+    assert [file.name for file in files] == [f"epoch_{1 + i:03d}.json" for i in range(settings["epochs"])]
+    assert judged or Genotype.load(files[-1]) == result.genotype
 
 
 def test_one_candidate(tmp_path):

@@ -68,6 +68,13 @@ def test_search_has_its_curves():
     assert draw_curves(search_events()) == list(found.values())
 
 
+def test_eigenvalues_have_one_where_they_were_had():
+    events = [{"event": "eigenvalue", "epoch": epoch, "eigenvalue": value} for epoch, value in ((2, 0.1), (4, None))]
+    assert "eigenvalue" not in [curve.name for curve in draw_curves(search_events())]
+    (curve,) = [curve for curve in draw_curves([*search_events(), *events]) if curve.name == "eigenvalue"]
+    assert "0.1" in curve.svg
+
+
 def test_gradient_method_has_a_validation_loss_and_no_share():
     events = [{"event": "alpha_step", "epoch": 1, "step": step, "update": 1, "losses": [1.0]} for step in range(3)]
     assert [curve.title for curve in draw_curves(events)] == ["Validation loss"]

@@ -224,3 +224,12 @@ def test_values_are_shown_as_people_write_them():
     assert [show(v) for v in (None, True, 9999, 12345, 0.025, [1, "a"], "x")] == [
         "not set", "yes", "9999", "12\u202f345", "0.025", '[1, "a"]', "x",
     ]  # fmt: skip
+
+
+def test_a_search_that_ended_early_says_so(tmp_path, genotype):
+    events = [{"event": "eigenvalue", "epoch": epoch, "eigenvalue": 0.1} for epoch in (2, 4)]
+    events.append({"event": "eigenvalue", "epoch": 26, "eigenvalue": 0.2, "stopped": True, "genotype_of_epoch": 14})
+    write_run(tmp_path, genotype=genotype, events=events)
+    words = " ".join(Checker(write_report(tmp_path).read_text()).words)
+    assert "after epoch 26" in words
+    assert "with the cell of epoch 14" in words

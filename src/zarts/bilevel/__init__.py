@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from zarts.bilevel.candidates import evaluate
+from zarts.bilevel.curvature import dominant_eigenvalue, lanczos
 from zarts.bilevel.gradients import amended_gradient, first_order_gradient, hessian_vector_product, unrolled_gradient
 from zarts.bilevel.problem import Batch, Bilevel, Outcome
 from zarts.bilevel.snapshot import Snapshot
@@ -13,8 +14,10 @@ __all__ = [
     "Outcome",
     "Snapshot",
     "amended_gradient",
+    "dominant_eigenvalue",
     "evaluate",
     "first_order_gradient",
     "hessian_vector_product",
+    "lanczos",
     "unrolled_gradient",
 ]

@@ -42,7 +42,7 @@ def first_order_gradient(
         RankError: another rank is gone.
     """
     rows = alpha.new_zeros(len(batches), 1 + len(alpha))  # a batch's loss, and its gradient
-    with problem.preserved() as snapshot, problem.ranks.together(), _frozen(problem.model):
+    with problem.preserved() as snapshot, problem.ranks.together(), frozen(problem.model):
         for i in snapshot.afresh(problem.ranks.share(len(batches))):
             problem.check()
             problem.set_mode(training=batch_norm == "train")
@@ -55,7 +55,7 @@ def first_order_gradient(
 
 
 @contextmanager
-def _frozen(model: nn.Module) -> Iterator[None]:
+def frozen(model: nn.Module) -> Iterator[None]:
     """Inside, the weights need no gradient, so that none is computed on the way to alpha's."""
     weights = [p for p in model.parameters() if p.requires_grad]
     for weight in weights:

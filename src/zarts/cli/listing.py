@@ -20,9 +20,10 @@ class Kind(StrEnum):
 def _methods() -> Iterable[tuple[str, ...]]:
     from zarts.methods import METHODS
 
-    yield "method", "what", "relaxation", "weights at", "supernet", "edges", "alpha update", "selection", "paper"
+    axes = ("relaxation", "weight_relaxation", "supernet", "edges", "update", "select", "stages")
+    yield "method", "what", *(axis.replace("_", " ") for axis in axes), "paper"
     for m in METHODS.values():
-        yield m.name, m.summary, m.relaxation, m.weight_relaxation, m.supernet, m.edges, m.update, m.select, m.paper
+        yield m.name, m.summary, *(str(getattr(m, axis)) for axis in axes), m.paper
 
 
 def _spaces() -> Iterable[tuple[str, ...]]:

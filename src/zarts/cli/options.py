@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable
-from typing import Any, get_args
+from typing import Annotated, Any, get_args, get_origin
 
 import typer
 import yaml
@@ -21,6 +21,9 @@ def _metavar(annotation: Any) -> str:
     words = [a for a in get_args(annotation) if isinstance(a, str)]
     if words and not any(a in (int, float) for a in get_args(annotation)):
         return "|".join(words)
+    plain = [get_args(a)[0] if get_origin(a) is Annotated else a for a in (annotation, *get_args(annotation))]
+    for listed in (a for a in plain if get_origin(a) is tuple):
+        return f"{_metavar(get_args(get_args(listed)[0])[0])},…"
     kinds = {annotation, *get_args(annotation)}
     for kind, name in ((int, "INT"), (float, "FLOAT")):
         if kind in kinds:

@@ -7,6 +7,7 @@ from zarts.config.common import CommonSettings
 from zarts.config.files import Layer, preset_layers, preset_names, preset_summary
 from zarts.config.keywords import keywords
 from zarts.config.layers import dump, resolve_search, retrain_settings, row_settings, search_settings
+from zarts.config.schedule import Stage, plan_stages
 from zarts.config.settings import UNTIED, RetrainSettings, SearchSettings
 
 __all__ = [
@@ -15,9 +16,11 @@ __all__ = [
     "Layer",
     "RetrainSettings",
     "SearchSettings",
+    "Stage",
     "dump",
     "keywords",
     "members",
+    "plan_stages",
     "preset_layers",
     "preset_names",
     "preset_summary",

@@ -12,6 +12,7 @@ from pydantic import ValidationError
 from zarts.config.axes import members, resolve_axes, used, used_by
 from zarts.config.common import CommonSettings
 from zarts.config.files import Layer, config_layer, preset_layers
+from zarts.config.schedule import check_schedule
 from zarts.config.settings import RetrainSettings, SearchSettings
 from zarts.errors import SettingsError, unknown
 from zarts.methods import LIBRARIES, ZERO_ORDER, member
@@ -90,8 +91,8 @@ def resolve_search(*layers: Layer) -> SearchSettings:
     The layers that name the method or one of its axes divide them: what lies below the last of these was written for
     another combination (a preset for ZARTS, say), so that what this one does not use is dropped from there; in that
     layer and above, a setting that is not used is refused. The defaults of the method and of its axes (see
-    `zarts.methods`) go right below the layers that name them. A warm-up among the method's is of the default number
-    of epochs, and the same share of another number.
+    `zarts.methods`) go right below the layers that name them. A warm-up among the method's is of its own number of
+    epochs, or the default one, and the same share of another number.
 
     Raises:
         SettingsError: unknown names, values out of range, axes that do not go together, a setting that is not used.
@@ -110,9 +111,9 @@ def resolve_search(*layers: Layer) -> SearchSettings:
     kept.append(Layer("method", axes.values))
     settings = _build(SearchSettings, kept)
     if _last(kept, "warmup_epochs") == axes.own:
-        paper = SearchSettings.model_fields["epochs"].default
+        paper = int(str(axes.method.defaults.get("epochs", SearchSettings.model_fields["epochs"].default)))
         settings = settings.model_copy(update={"warmup_epochs": settings.warmup_epochs * settings.epochs // paper})
-    if settings.warmup_epochs >= settings.epochs and settings.update != "none":
+    if settings.warmup_epochs >= settings.epochs and settings.stages == "one" and settings.update != "none":
         raise SettingsError(
             f"warmup_epochs = {settings.warmup_epochs} leaves no epoch of {settings.epochs} in which alpha moves: "
             f"take --warmup-epochs below {settings.epochs}"
@@ -155,6 +156,7 @@ def resolve_search(*layers: Layer) -> SearchSettings:
             f"select_recalibration = {settings.select_recalibration} is of running statistics, which "
             "select_batch_norm = train does not look at: take --select-batch-norm eval, or leave it out"
         )
+    check_schedule(settings)
     for key in layers[-1].values if layers else ():
         if key in _CONDITIONS and not _CONDITIONS[key][1](settings):
             raise SettingsError(f"{key} ({layers[-1].where}) is used with {_CONDITIONS[key][0]} only: leave it out")
@@ -190,6 +192,8 @@ _CONDITIONS: dict[str, tuple[str, Callable[[SearchSettings], bool]]] = {
     "cost": ("cost_weight above 0", lambda settings: settings.cost_weight > 0),
     "final_cells": ("a limit or a cost_weight", _counted),
     "final_channels": ("a limit or a cost_weight", _counted),
+    "eigenvalue_growth": ("eigenvalue_every above 0", lambda settings: settings.eigenvalue_every > 0),
+    "eigenvalue_after": ("eigenvalue_growth", lambda settings: settings.eigenvalue_growth is not None),
     "select_tune_steps": ("select_order = progressive", lambda settings: settings.select_order == "progressive"),
 }
 """Settings that mean something only beside a certain value of another one."""

@@ -8,6 +8,7 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from zarts.config.common import SUPERNET, CommonSettings, setting
+from zarts.config.lists import Counts, Shares
 from zarts.methods import GRADIENT, JUDGING, ZERO_ORDER
 
 __all__ = ["UNTIED", "RetrainSettings", "SearchSettings"]
@@ -15,6 +16,7 @@ __all__ = ["UNTIED", "RetrainSettings", "SearchSettings"]
 DRAWING = (*ZERO_ORDER, "reinforce")
 MOVING = (*DRAWING, *GRADIENT)
 ADAM = (*GRADIENT, "reinforce")
+STAGES = ("prune", "renew")
 
 UNTIED = ("devices", "table", "operations")
 """Settings of a search that its result does not depend on: it may go on with others."""
@@ -63,6 +65,37 @@ class SearchSettings(CommonSettings):
         "from the trained supernet to a cell, instead of the method's own: argmax, perturbation, best-of or evolution",
         panel="Search",
     )
+    stages: str = setting(
+        "one",
+        "instead of the method's own: one; prune: weak operations are dropped along the search; renew: the same, and "
+        "weights and alpha start anew in each stage",
+        panel="Stages",
+    )
+    stage_operations: Counts = setting(
+        (),
+        "operations kept on an edge in each stage after the first, by softmax(alpha); an edge with fewer keeps all",
+        panel="Stages",
+        used_by=STAGES,
+    )
+    stage_starts: Shares | None = setting(
+        None,
+        "where each stage after the first starts, as a share of all epochs (default: stages of equal length)",
+        panel="Stages",
+        used_by=STAGES,
+    )
+    stage_cells: Counts | None = setting(
+        None,
+        "cells of the network in each stage (default: first `cells`, in each further one 1.2 times `cells` more, as "
+        "P-DARTS' 5, 11, 17)",
+        panel="Stages",
+        used_by=("renew",),
+    )
+    skip_dropout: Shares = setting(
+        (0.0,),
+        "dropout on identities while weights train, at the start of all stages or of each; it falls within a stage",
+        panel="Stages",
+        used_by=SUPERNET,
+    )
     cells: int = setting(
         8,
         "cells in the network, two of which reduce; in space nasbench201 cells a stage (the benchmark's 5)",
@@ -87,6 +120,16 @@ class SearchSettings(CommonSettings):
     cutout: int = setting(
         0, "side of the square cut out of every image, in pixels; 0: none", panel="Data", used_by=SUPERNET, ge=0
     )
+    drop_path: float = setting(
+        0.0,
+        "probability that the output of an operation, but for identities, is dropped for an image while weights train: "
+        "in epoch e of E, from 0, e / E of this",
+        panel="Network",
+        used_by=SUPERNET,
+        ge=0,
+        lt=1,
+    )
+
     devices: Annotated[int, Field(ge=1)] | Literal["auto"] = setting(
         "auto",
         "processes (on GPUs: one each) that share the candidates; auto: for small networks, one a processor; else 1",
@@ -298,6 +341,36 @@ class SearchSettings(CommonSettings):
         0.1, "tau of the Gumbel draws in the last epoch", panel="Architecture", used_by=("gumbel", "gumbel-soft"), gt=0
     )
 
+    eigenvalue_every: int = setting(
+        0,
+        "epochs from one dominant eigenvalue of the validation loss's Hessian in alpha to the next; 0: none is had",
+        panel="Architecture",
+        used_by=(*ZERO_ORDER, *GRADIENT),
+        ge=0,
+    )
+    eigenvalue_growth: float | None = setting(
+        None,
+        "the search ends when the local mean of five eigenvalues is so many times that of four eigenvalues earlier, "
+        "with the cell of then (RobustDARTS: 1.3; default: it does not end early)",
+        panel="Architecture",
+        used_by=(*ZERO_ORDER, *GRADIENT),
+        gt=1,
+    )
+    eigenvalue_after: int = setting(
+        10,
+        "first epoch whose cell such a search may end with",
+        panel="Architecture",
+        used_by=(*ZERO_ORDER, *GRADIENT),
+        ge=1,
+    )
+
+    max_skips: int | None = setting(
+        None,
+        "the normal cell has at most so many skips: the weakest ones are deleted (P-DARTS: 2; default: no limit)",
+        panel="Selection",
+        used_by=("argmax",),
+        ge=0,
+    )
     select_judge: Literal["loss", "accuracy"] = setting(
         "loss", "what cells and operations are judged by at the end", panel="Selection", used_by=JUDGING
     )

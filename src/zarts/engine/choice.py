@@ -10,8 +10,8 @@ from torch import Tensor
 from zarts.bilevel import Bilevel, evaluate
 from zarts.config import SearchSettings, keywords
 from zarts.data import Batches
+from zarts.engine.stages import Stages
 from zarts.methods import JUDGING
-from zarts.relax import Encoding
 from zarts.seeds import keyed_generator
 from zarts.select import SELECTIONS, Selected, Trained, Within
 from zarts.spaces import Genotype
@@ -26,8 +26,8 @@ class Choice:
     Args:
         settings: name the selection.
         within: the genotypes of which one is to be chosen.
-        encoding: what alpha's entries are.
         update: owns alpha.
+        stages: how strong operations are by alpha, and which ones are left.
         network: the weights that all architectures share; its points are operation weights.
         train: batches that the weights are trained on.
         images: makes the batches that are judged, all in order.
@@ -37,14 +37,15 @@ class Choice:
         self,
         settings: SearchSettings,
         within: Within,
-        encoding: Encoding,
         update: AlphaUpdate,
+        stages: Stages,
         network: Bilevel,
         train: Batches,
         images: Callable[[], Batches],
     ) -> None:
         self._settings, self._within, self._update, self._network = settings, within, update, network
-        self._encoding, self._train, self._images = encoding, train, images
+        self._stages = stages
+        self._train, self._images = train, images
         self.judges = settings.select in JUDGING
 
     def of_epoch(self, epochs: int) -> Genotype:
@@ -73,12 +74,12 @@ class Choice:
 
         trained = Trained(
             self._within,
-            self._encoding.strengths(self._update.alpha),
+            self._stages.strengths(self._update.alpha),
             keyed_generator(self._settings.seed, "select", epochs),
-            self._update.sample,
+            lambda _, generator: self._update.sample(self._stages.part.space, generator),
             self._judge,
             tune,
-            self._encoding.betas(self._update.alpha),
+            self._stages.encoding.betas(self._update.alpha),
         )
         return function(trained, **keywords(function, self._settings))
 

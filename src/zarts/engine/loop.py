@@ -35,6 +35,8 @@ class Job(ABC):
     passes: Callable[..., Any]
     """Runs the network on a batch, as `zarts.engine.Passes` does."""
     device: torch.device
+    ended = False
+    """Whether no further epoch is wanted; set at the end of one."""
 
     @abstractmethod
     def phase(self, epoch: int, step: int) -> str:
@@ -134,7 +136,7 @@ class Loop:
                 self._save(job)
             self._follow(job)
             try:
-                while self._epoch < self._epochs:
+                while self._epoch < self._epochs and not job.ended:
                     self._do_epoch(job)
                 start = time.perf_counter()
                 job.finish()

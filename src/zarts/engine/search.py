@@ -12,7 +12,7 @@ from functools import partial
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn import functional as F
 from typing_extensions import override
 
@@ -20,23 +20,22 @@ from zarts.bilevel import Batch, Bilevel, Outcome, first_order_gradient
 from zarts.config import UNTIED, SearchSettings, dump, keywords
 from zarts.engine.choice import Choice
 from zarts.engine.costs import Costs
-from zarts.engine.device import choose_device, native_kernels, torch_threads
-from zarts.engine.environment import environment
+from zarts.engine.device import choose_device, torch_threads
+from zarts.engine.drawn import draw
+from zarts.engine.early_stop import EarlyStop
 from zarts.engine.halves import Halves
 from zarts.engine.loop import Driver, Job, Listener, Loop
 from zarts.engine.meter import Meter
 from zarts.engine.passes import Passes
 from zarts.engine.result import SearchResult, counts, read_result, write_result
 from zarts.engine.run import Run, genotype_file
-from zarts.engine.schedule import cosine
 from zarts.engine.setup import load_images, sgd
-from zarts.methods import member
-from zarts.nets import build_supernet, cell_channels, seeded
+from zarts.engine.stages import Stages
+from zarts.engine.starts import build_stage, native_everywhere, start_alpha
 from zarts.ranks import Ranks
-from zarts.relax import RELAXATIONS, Encoding, Matrices, Moment
+from zarts.relax import RELAXATIONS, Matrices, Moment
 from zarts.seeds import keyed_generator
 from zarts.spaces import get_space
-from zarts.updates import UPDATES
 
 __all__ = ["search"]
 
@@ -71,26 +70,12 @@ def search(
         return read_result(settings, run)
     with torch_threads(settings.threads):
         if settings.supernet == "none":
-            return _draw(settings, run, listener or (lambda event: None))
+            return draw(settings, run, listener or (lambda event: None))
         job = _Search(settings, run, listener or (lambda event: None), ranks)
         (drive or partial(job.loop.run, resume=resume))(job)
         alpha, costs = job.update.alpha, job.costs.of(job.genotype)
-        alphas, betas = job.encoding.operations(alpha), job.encoding.edges(alpha)
+        alphas, betas = job.stages.whole(alpha), job.stages.encoding.edges(alpha)
         return write_result(settings, run, job.genotype, alphas, job.loop.seconds, costs, betas)
-
-
-def _draw(settings: SearchSettings, run: Run, listener: Listener) -> SearchResult:
-    """Method `random`: no network; one draw, or where there are limits, which depend on the images, one within them."""
-    start = time.perf_counter()
-    space, generator = get_space(settings.space), keyed_generator(settings.seed, "random")
-    genotype, costs = space.random(generator), {}
-    if settings.max_params is None and settings.max_macs is None:
-        run.write_json("env.json", environment(torch.device("cpu")))
-    else:
-        known = Costs(settings, space, load_images(settings, run, torch.device("cpu"), listener))
-        genotype = known.within.draw(generator)
-        costs = known.of(genotype)
-    return write_result(settings, run, genotype, {}, time.perf_counter() - start, costs)
 
 
 class _Search(Job):
@@ -99,21 +84,20 @@ class _Search(Job):
     def __init__(self, settings: SearchSettings, run: Run, listener: Listener, ranks: Ranks) -> None:
         self.settings, self.run = settings, run
         self.space = get_space(settings.space)
-        self.encoding = Encoding(self.space, settings.edges == "normalized")
         self.relaxations = {name: partial(f, **keywords(f, settings)) for name, f in RELAXATIONS.items()}
         self.draws, self.progress = torch.Generator(), 0.0
         self.device = device = choose_device(settings.device)
-        self.passes = Passes(settings, device, draws="noise" in self.space.operations)
-        alpha = self.encoding.draw(keyed_generator(settings.seed, "alpha"))
-        generator = keyed_generator(settings.seed, "update", device=device)
-        self.update = UPDATES[member(settings.update)](settings, alpha.to(device), generator)
+        draws = "noise" in self.space.operations or settings.drop_path > 0 or max(settings.skip_dropout) > 0
+        self.passes = Passes(settings, device, draws=draws)
+        self.stages = Stages(settings, self.space)
+        self.update = start_alpha(settings, self.stages, device)
         self.data = load_images(settings, run, device, listener, ranks)  # after whatever may refuse the settings
         self.costs = Costs(settings, self.space, self.data)
-        images = Halves(settings, self.data, device)
-        self.train, self.val = images.train(), images.val()
+        self.images = Halves(settings, self.data, device)
+        self.train, self.val = self.images.train(), self.images.val()
         self.noise = keyed_generator(settings.seed, "noise", device=device)
-        self.model = self._build(listener, ranks)
-        self.updates = 0
+        self.native = native_everywhere(settings, self.space, device, listener, ranks)
+        self.updates, self.early_stop = 0, EarlyStop(settings)
         self.loop = Loop(
             run,
             "search",
@@ -124,6 +108,12 @@ class _Search(Job):
             listener=listener,
             ranks=ranks,
         )
+        self._start_weights(ranks)
+
+    def _start_weights(self, ranks: Ranks) -> None:
+        """The network of the present stage, and what is done with it."""
+        settings = self.settings
+        self.model = build_stage(settings, self.space, self.data, self.stages, self.noise, self.native).to(self.device)
         self.network = Bilevel(
             self.model,
             sgd(settings, self.model.parameters()),
@@ -140,40 +130,19 @@ class _Search(Job):
             term=lambda alpha: self.costs.term(self._probabilities(alpha)),
         )
         """The same, but its points are alphas."""
-        within = self.costs.within
-        self.choice = Choice(settings, within, self.encoding, self.update, self.network, self.train, images.judged)
+        self._choose()
 
-    def _build(self, listener: Listener, ranks: Ranks) -> nn.Module:
-        """The supernet; all ranks have native kernels, or none has: what rounds alike."""
-        settings, device = self.settings, self.device
-        with ranks.in_turn():  # the first one may have to build them
-            native = native_kernels(
-                settings.kernels,
-                device,
-                self.space.skeleton,
-                self._kernel_channels(),
-                lambda text: listener({"event": "note", "text": text}),
-            )
-        native = bool(ranks.sum(torch.tensor(float(native))) == ranks.count)
-        with seeded(settings.seed):
-            return build_supernet(
-                self.space,
-                channels=settings.channels,
-                cells=settings.cells,
-                num_classes=len(self.data.classes),
-                in_channels=self.data.channels,
-                stem=settings.stem,
-                reduction=settings.reduction,
-                supernet=settings.supernet,
-                partial_channels=settings.partial_channels,
-                generator=self.noise,
-                native=native,
-            ).to(device)
-
-    def _kernel_channels(self) -> list[int]:
-        """Channels of nodes, and of what operations see of them."""
-        parts = {1, self.settings.partial_channels if self.settings.supernet == "partial" else 1}
-        return [channels // part for part in parts for channels in cell_channels(self.settings.channels)]
+    def _choose(self) -> None:
+        self.model.restrict(self.stages.part.mask() if self.stages.number else {})
+        self.choice = Choice(
+            self.settings,
+            self.costs.within,
+            self.update,
+            self.stages,
+            self.network,
+            self.train,
+            self.images.judged,
+        )
 
     def _forward(self, weights: Matrices, batch: Batch) -> Outcome:
         images, labels = batch
@@ -181,49 +150,65 @@ class _Search(Job):
         return Outcome(F.cross_entropy(logits, labels), (logits.detach().argmax(1) == labels).sum())
 
     def _relax(self, name: str, alpha: Tensor, coming: Batch | None = None) -> Matrices:
-        moment = Moment(self.space, self.draws, self.progress)
+        part = self.stages.part
+        moment = Moment(part.space, self.draws, self.progress)
         if coming is not None:
             moment = moment._replace(slope=partial(self._slope, coming))
-        return self.encoding.relax(self.relaxations[name], alpha, moment)
+        return part.widen(self.stages.encoding.relax(self.relaxations[name], alpha, moment))
 
     def _probabilities(self, alpha: Tensor) -> Matrices:
         """How much of each operation alpha lets expect."""
-        return self.space.split(alpha) if self.settings.relaxation == "cell" else self.encoding.strengths(alpha)
+        if self.settings.relaxation == "cell":
+            return self.space.split(alpha)
+        return self.stages.part.widen(self.stages.encoding.strengths(alpha))
 
     def _slope(self, batch: Batch, weights: Matrices) -> tuple[float, Matrices]:
         """The loss of a batch at operation weights, by running statistics, and its gradient in them."""
-        flat = self.space.flatten(weights)
+        part = self.stages.part
+        flat = self.space.flatten(part.widen(weights))
         loss, gradient = first_order_gradient(self.network, flat, [batch], batch_norm="eval")
-        return loss, self.space.split(gradient)
+        return loss, part.narrow(self.space.split(gradient))
 
     def _draw_for(self, purpose: str, place: int) -> None:
         """Let relaxations draw what is a function of the seed, the purpose and the place alone."""
         self.draws.set_state(keyed_generator(self.settings.seed, "draws", purpose, place).get_state())
 
-    def _rate(self, epoch: int) -> float:
-        settings = self.settings
-        return cosine(settings.learning_rate, settings.learning_rate_min, epoch / settings.epochs)
-
     @override
     def begin_epoch(self, epoch: int) -> None:
+        while self.stages.due(epoch):
+            self._next_stage(epoch)
+        pace = self.stages.pace(epoch)
         for group in self.problem.optimizer.param_groups:
-            group["lr"] = self._rate(epoch)
-        warmup, epochs = self.settings.warmup_epochs, self.settings.epochs
-        self.progress = epoch / max(1, epochs - 1)
-        self.update.anneal(max(0, epoch - warmup) / max(1, epochs - warmup))
+            group["lr"] = pace.learning_rate
+        self.progress = pace.progress
+        self.update.anneal(pace.annealed)
+        self.model.dropping.path, self.model.dropping.skip = pace.drop_path, pace.skip_dropout
+
+    def _next_stage(self, epoch: int) -> None:
+        before, alpha = self.update.alpha, self.stages.advance(self.update.alpha, self.costs.within.derive)
+        if self.stages.renew:
+            self.update = start_alpha(self.settings, self.stages, self.device)
+            self._start_weights(self.problem.ranks)
+        elif len(alpha) < len(before):
+            self.update = start_alpha(self.settings, self.stages, self.device, alpha)
+        self._choose()
+        self.loop.log({"event": "stage", "epoch": epoch + 1, **self.stages.record()})
 
     def _moves_alpha(self, epoch: int, step: int) -> bool:
-        if self.settings.update == "none":
-            return False
-        return epoch >= self.settings.warmup_epochs and step % self.settings.alpha_every == 0
+        return step % self.settings.alpha_every == 0 and self.stages.pace(epoch).moves_alpha
 
     @override
     def phase(self, epoch: int, step: int) -> str:
-        return "alpha update and weight step" if self._moves_alpha(epoch, step) else "weight step"
+        words = "alpha update and weight step" if self._moves_alpha(epoch, step) else "weight step"
+        measured = ", eigenvalue" if self.early_stop.measures(epoch, step, len(self.train)) else ""
+        return words + self.stages.words(epoch) + measured
 
     @override
     def step(self, epoch: int, step: int) -> tuple[Tensor, Tensor, int]:
         place = epoch * len(self.train) + step
+        if self.early_stop.measures(epoch, step, len(self.train)):
+            with self.model.dropping.off():
+                self.early_stop.measure(epoch, self.problem, self.update.alpha, self.val)
         if self._moves_alpha(epoch, step):
             self._draw_for("alpha", place)
             self._move_alpha(epoch, step, place)
@@ -266,7 +251,7 @@ class _Search(Job):
                 "event": "weight_epoch",
                 "epoch": epoch + 1,
                 **meter.means(),
-                "learning_rate": self._rate(epoch),
+                "learning_rate": self.stages.pace(epoch).learning_rate,
                 "seconds": meter.seconds,
             }
         )
@@ -274,11 +259,17 @@ class _Search(Job):
         self.loop.log({"event": "genotype", "epoch": epoch + 1, **counts(genotype)})
         if costs := self.costs.record(genotype, self._probabilities(self.update.alpha)):
             self.loop.log({"event": "cost", "epoch": epoch + 1, **costs})
+        if watched := self.early_stop.end_epoch(epoch + 1, genotype):
+            self.loop.log({"event": "eigenvalue", "epoch": epoch + 1, **watched})
+        self.ended = self.early_stop.chosen is not None
 
     @override
     def finish(self) -> None:
         """The final genotype; it is that of the last epoch unless the selection judges."""
         start = time.perf_counter()
+        if self.ended:
+            self.genotype = self.early_stop.genotype
+            return
         selected = self.choice.final()
         self.genotype = selected.genotype
         if self.choice.judges:
@@ -289,16 +280,24 @@ class _Search(Job):
     def state_dict(self) -> dict[str, Any]:
         return {
             "updates": self.updates,
+            "stages": self.stages.state_dict(),
             "model": self.model.state_dict(),
             "optimizer": self.problem.optimizer.state_dict(),
             "update": self.update.state_dict(),
             "noise": self.noise.get_state(),
+            "early_stop": self.early_stop.state_dict(),
         }
 
     @override
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         self.updates = state["updates"]
+        self.stages.load_state_dict(state["stages"])
+        if self.stages.number:
+            self.update = start_alpha(self.settings, self.stages, self.device)
+            self._start_weights(self.problem.ranks)
         self.model.load_state_dict(state["model"])
         self.problem.optimizer.load_state_dict(state["optimizer"])
         self.update.load_state_dict(state["update"])
         self.noise.set_state(state["noise"].cpu())
+        self.early_stop.load_state_dict(state["early_stop"])
+        self.ended = self.early_stop.chosen is not None

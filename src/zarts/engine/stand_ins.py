@@ -43,8 +43,8 @@ class StandIns:
 
     An output that was not computed is one of an earlier pass, tied to the weights by a gradient of zero, so that
     whoever asked for it goes on as ever. Passes that are differentiated in the operation weights are always run: a
-    step may hold many of them in memory at a time, and differentiate them twice. Passes of one operation an edge are a
-    kind of their own.
+    step may hold many of them in memory at a time, and differentiate them twice. Passes of another number of operations
+    an edge, of another network, or in which outputs are dropped, are a kind of their own.
 
     Args:
         passes: what runs a network on a batch.
@@ -61,17 +61,18 @@ class StandIns:
         """What the network would give."""
         gradient = torch.is_grad_enabled()
         in_alpha = gradient and any(tensor.requires_grad for tensor in _weights(inputs))
-        path = not in_alpha and all((tensor != 0).sum(-1).max() <= 1 for tensor in _weights(inputs))
-        kind = (network, gradient, in_alpha, path)
+        most = max((int((tensor != 0).sum(-1).max()) for tensor in _weights(inputs)), default=0)
+        module = network if isinstance(network, nn.Module) else network.__self__  # type: ignore[attr-defined]
+        dropping = getattr(module, "dropping", None)
+        kind = (network, gradient, in_alpha, most, dropping is not None and dropping.active(module))
+        if module is not self.network:
+            self.network, self._inputs = module, inputs
         self.close(inputs[0].device)
         run = [p.seconds for p in self.taken if p.kind == kind and p.run]
         real = in_alpha or kind not in self._outputs or len(run) < _RUN or sum(run) < _SECONDS
         self.taken.append(Pass(kind, len(inputs[0]), real, time.perf_counter()))
         if not real:
             return self._stand_in(kind, len(inputs[0]), gradient)
-        if self.network is None:
-            self.network = network if isinstance(network, nn.Module) else network.__self__  # type: ignore[attr-defined]
-            self._inputs = inputs
         output = self._passes(network, *inputs)
         self._outputs[kind] = tuple(
             o[:1].detach().clone() for o in (output if isinstance(output, tuple) else (output,))

@@ -1,6 +1,6 @@
 """Networks, as plain modules: operations, the supernet of a search, the discrete network of a genotype."""
 
-from zarts.nets.build import FORMS, SUPERNETS, build_supernet
+from zarts.nets.build import FORMS, SUPERNETS, AnySuperNet, build_supernet
 from zarts.nets.costs import Cost, count_costs
 from zarts.nets.count import count_mult_adds, count_parameters
 from zarts.nets.nasbench201 import create_nasbench201
@@ -18,6 +18,7 @@ __all__ = [
     "OPERATIONS",
     "STEMS",
     "SUPERNETS",
+    "AnySuperNet",
     "Cost",
     "NasBench201SuperNet",
     "Network",

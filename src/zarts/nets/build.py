@@ -12,7 +12,7 @@ from zarts.nets.nasbench201_supernet import NasBench201SuperNet
 from zarts.nets.supernet import SuperNet
 from zarts.spaces import Space
 
-__all__ = ["FORMS", "SUPERNETS", "build_supernet"]
+__all__ = ["FORMS", "SUPERNETS", "AnySuperNet", "build_supernet"]
 
 AnySuperNet = SuperNet | NasBench201SuperNet
 
@@ -33,15 +33,9 @@ def _stacked(space: Space, *, reduction: str, supernet: str, partial_channels: i
 
 
 def _nasbench201(
-    space: Space,
-    *,
-    stem: str,
-    supernet: str,
-    partial_channels: int,
-    generator: torch.Generator | None,
-    **options: Any,
+    space: Space, *, stem: str, supernet: str, partial_channels: int, **options: Any
 ) -> NasBench201SuperNet:
-    """Its stem is always the same, its operations see all channels, and it has no `noise` to draw."""
+    """Its stem is always the same, and its operations see all channels."""
     if supernet != "mixed":
         raise SettingsError(f"supernet = {supernet!r}: the cells of space {space.name!r} are mixed: take mixed")
     if stem != "cifar":
@@ -76,7 +70,7 @@ def build_supernet(
         in_channels: channels of the images.
         stem: `cifar` or `imagenet`.
         reduction: between the stages of skeleton `nasbench201`: `residual` or `light`.
-        generator: source of the `noise` operation; None is torch's default.
+        generator: source of the `noise` operation and of what is dropped; None is torch's default.
         native: use the native kernels where they suit.
         supernet: `mixed`, all operations on all channels; `partial` or `merged`, see `zarts.nets.SuperNet`.
         partial_channels: K of `partial`.

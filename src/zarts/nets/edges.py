@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from zarts.kernels import Block, Step
+from zarts.nets.dropping import Dropping
 from zarts.nets.merged import StackedMerged
 from zarts.nets.operations import build_operation
 from zarts.nets.routes import Group, Route
@@ -55,7 +56,7 @@ class SeparateSlots(nn.Module):
         self.channels = channels
         self.slots = nn.ModuleList(build_operation(name, channels, stride, affine=False) for _ in range(slots))
 
-    def forward(self, x: Sources, route: Route, sums: Sums | None) -> Sums:
+    def forward(self, x: Sources, route: Route, sums: Sums | None, dropping: Dropping | None = None) -> Sums:
         """The targets' sums plus the weighted outputs."""
         parts = x.chunk(x.shape[1] // self.channels, dim=1)
         running = range(len(self.slots)) if route.chosen is None else route.chosen.tolist()
@@ -63,7 +64,9 @@ class SeparateSlots(nn.Module):
             weight * self.slots[slot](parts[source])
             for slot, source, weight in zip(running, route.sources, route.weight.unbind(), strict=True)
         ]
-        return per_pixel(torch.cat(outputs, dim=1), spread(route.target, self.channels), sums)
+        y = torch.cat(outputs, dim=1)
+        y = y if dropping is None else dropping.paths(y, self.channels)
+        return per_pixel(y, spread(route.target, self.channels), sums)
 
 
 class SharedPool(nn.Module):
@@ -87,21 +90,33 @@ class SharedPool(nn.Module):
         self.register_buffer("mean", torch.zeros(slots, channels))
         self.register_buffer("var", torch.ones(slots, channels))
 
-    def forward(self, x: Sources, route: Route, sums: Sums | None) -> Sums:
+    def forward(self, x: Sources, route: Route, sums: Sums | None, dropping: Dropping | None = None) -> Sums:
         """The targets' sums plus the weighted pools of the sources."""
         if self.average:
             pooled = functional.avg_pool2d(x, 3, self.stride, padding=1, count_include_pad=False)
         else:
             pooled = functional.max_pool2d(x, 3, self.stride, padding=1)
         chosen = slice(None) if route.chosen is None else route.chosen
-        return self._train(pooled, route, chosen, sums) if self.training else self._test(pooled, route, chosen, sums)
+        if not self.training:
+            return self._test(pooled, route, chosen, sums)
+        return self._train(pooled, route, chosen, sums, dropping)
 
-    def _train(self, pooled: Tensor, route: Route, chosen: slice | Tensor, sums: Tensor | None) -> Tensor:
+    def _train(
+        self,
+        pooled: Tensor,
+        route: Route,
+        chosen: slice | Tensor,
+        sums: Tensor | None,
+        dropping: Dropping | None,
+    ) -> Tensor:
         mean, var = (self.mean.new_zeros(pooled.shape[1]) for _ in range(2))
         normal = functional.batch_norm(pooled, mean, var, training=True, momentum=1.0)  # sets them to the batch's
         for running, batch in ((self.mean, mean), (self.var, var)):
             running[chosen] = running[chosen].lerp(batch.view(-1, self.channels)[list(route.sources)], MOMENTUM)
-        return per_pixel(normal, spread(route.mix, self.channels), sums)
+        if dropping is None or dropping.path == 0:
+            return per_pixel(normal, spread(route.mix, self.channels), sums)
+        y = dropping.paths(_repeat(normal, route.sources, self.channels), self.channels)
+        return per_pixel(y, spread(route.weight[:, None] * route.target, self.channels), sums)
 
     def _test(self, pooled: Tensor, route: Route, chosen: slice | Tensor, sums: Tensor | None) -> Tensor:
         scale = route.weight[:, None] * (self.var[chosen] + EPSILON).rsqrt()
@@ -146,7 +161,12 @@ class EdgeGroup(nn.Module):
         return {name: op.kernel(weights) for name, op in self.ops.items() if isinstance(op, StackedMerged)}
 
     def forward(
-        self, x: Sources, routes: Mapping[str, Route], sums: Sums | None, kernels: Mapping[str, Tensor]
+        self,
+        x: Sources,
+        routes: Mapping[str, Route],
+        sums: Sums | None,
+        kernels: Mapping[str, Tensor],
+        dropping: Dropping | None = None,
     ) -> Sums | None:
         """The targets' sums plus what these edges give them.
 
@@ -155,16 +175,17 @@ class EdgeGroup(nn.Module):
             routes: the operations that run.
             sums: the targets' sums so far, side by side; None are empty sums.
             kernels: see `kernels`.
+            dropping: what is dropped of the operations' outputs; None: nothing.
         """
         rectified = torch.relu(x)
         inputs: dict[tuple[int, ...], Tensor] = {}
         for name, route in routes.items():
             if name == "skip_connect" and self.stride == 1:
-                sums = per_pixel(x, spread(route.mix, self.channels), sums)
+                sums = self._skip(x, route, sums, dropping)
                 continue
             op = self.ops[name]
             if isinstance(op, SharedPool | SeparateSlots):
-                sums = op(x, route, sums)
+                sums = op(x, route, sums, dropping)
                 continue
             if isinstance(op, StackedReduce):
                 y = op(rectified, route.owner, route.chosen, route.weight)
@@ -172,8 +193,16 @@ class EdgeGroup(nn.Module):
                 if route.sources not in inputs:
                     inputs[route.sources] = _repeat(rectified, route.sources, self.channels)
                 y = op(inputs[route.sources], route.chosen, kernels.get(name, route.weight))
+            y = y if dropping is None else dropping.paths(y, self.channels)
             sums = per_pixel(y, spread(route.target, self.channels), sums)
         return sums
+
+    def _skip(self, x: Sources, route: Route, sums: Sums | None, dropping: Dropping | None) -> Sums:
+        """Identities are the same for all targets, unless elements of each are dropped."""
+        if dropping is None or dropping.skip == 0:
+            return per_pixel(x, spread(route.mix, self.channels), sums)
+        y = dropping.elements(_repeat(x, route.sources, self.channels))
+        return per_pixel(y, spread(route.weight[:, None] * route.target, self.channels), sums)
 
     def step(self, name: str, slots: Int[Tensor, "4 slots"], kernels: Mapping[str, Tensor]) -> Step:
         """One operation as the native kernels take it.

@@ -8,15 +8,16 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 from typing import cast
 
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 from torch.nn import functional
 
 from zarts.kernels import DENSE_OPS, Convolutions, DenseCell, dense_cell, suits
+from zarts.nets.dropping import Dropping
 from zarts.nets.nasbench201 import KERNELS, Skeleton
 from zarts.nets.stacked import StackedNorm, pick, unchanged_statistics
 from zarts.spaces import Space
@@ -38,12 +39,14 @@ class Mixture:
     Args:
         space: the candidates, the same on each edge.
         weights: of every operation on every edge. Where they do not require a gradient, those of weight 0 do not run.
+        left: whether each of them may run at all; None: all may. The others have weight 0.
     """
 
-    def __init__(self, space: Space, weights: Weights) -> None:
-        self.weights = weights
+    def __init__(self, space: Space, weights: Weights, left: list[list[bool]] | None = None) -> None:
+        self.weights, self.left = weights, left
         self._names = space.candidates["normal"][0]
-        self._runs = [[True] * len(row) for row in weights] if weights.requires_grad else (weights != 0).tolist()
+        every = left or [[True] * len(row) for row in weights]
+        self._runs = every if weights.requires_grad else (weights != 0).tolist()
         self._edges = [[e for e, (_, start) in enumerate(space.edges) if start == node] for node in range(space.nodes)]
 
     @cached_property
@@ -118,18 +121,22 @@ class OutgoingEdges(nn.Module):
             {name: StackedConvolutions(slots, channels, kernel) for name, kernel in KERNELS.items()}
         )
 
-    def forward(self, x: Features, running: Mapping[str, Running], totals: Totals) -> Totals:
+    def forward(
+        self, x: Features, running: Mapping[str, Running], totals: Totals, dropping: Dropping | None = None
+    ) -> Totals:
         """The targets' totals plus what these edges give them; None is an empty total."""
         totals = list(totals)
-        for slots, outputs in self._convolve(x, running).items():
+        for slots, outputs in self._convolve(x, running, dropping).items():
             for slot, part in zip(slots, torch.split(outputs, self.channels, dim=1), strict=True):
                 total = totals[slot]
                 totals[slot] = part if total is None else total + part
         for name in [name for name in ("skip_connect", "avg_pool_3x3") if name in running]:
             y = x if name == "skip_connect" else _average_pool(x)
             for slot, weight in zip(running[name].slots, running[name].weight.unbind(), strict=True):
-                total = totals[slot]
-                totals[slot] = weight * y if total is None else torch.addcmul(total, weight, y)
+                total, part = totals[slot], y
+                if dropping is not None:
+                    part = dropping.elements(y) if name == "skip_connect" else dropping.paths(y, self.channels)
+                totals[slot] = weight * part if total is None else torch.addcmul(total, weight, part)
         return totals
 
     def native(self) -> dict[str, Convolutions]:
@@ -137,13 +144,16 @@ class OutgoingEdges(nn.Module):
         stacks = {name: cast(StackedConvolutions, stack) for name, stack in self.convolutions.items()}
         return {name: Convolutions(s.weight, s.norm.mean, s.norm.var) for name, s in stacks.items()}
 
-    def _convolve(self, x: Features, running: Mapping[str, Running]) -> dict[tuple[int, ...], Tensor]:
+    def _convolve(
+        self, x: Features, running: Mapping[str, Running], dropping: Dropping | None
+    ) -> dict[tuple[int, ...], Tensor]:
         """The sums of the convolutions that run for the same targets."""
         names = [name for name in self.convolutions if name in running]
         rectified = torch.relu(x) if names else x
         sums: dict[tuple[int, ...], Tensor] = {}
         for name in names:
             y, slots = self.convolutions[name](rectified, running[name]), running[name].slots
+            y = y if dropping is None else dropping.paths(y, self.channels)
             sums[slots] = sums[slots] + y if slots in sums else y
         return sums
 
@@ -151,29 +161,30 @@ class OutgoingEdges(nn.Module):
 class MixedCell(nn.Module):
     """A cell with all operations on all edges, by the node that the edges leave; its output is its last node."""
 
-    def __init__(self, space: Space, channels: int, native: bool) -> None:
+    def __init__(self, space: Space, channels: int, native: bool, dropping: Dropping) -> None:
         super().__init__()
-        self.space, self.native = space, native
+        self.space, self.native, self.dropping = space, native, dropping
         self.nodes = nn.ModuleList(OutgoingEdges(slots, channels) for slots in range(space.nodes, 0, -1))
 
     def forward(self, x: Features, mixture: Mixture) -> Features:
         """The last node."""
-        if not (self.native and suits(x, x.shape[1], mixture.weights, "nasbench201")):
-            return self._last(x, mixture.running)
+        dropping = self.dropping if self.dropping.active(self) else None
+        if dropping or not (self.native and suits(x, x.shape[1], mixture.weights, "nasbench201")):
+            return self._last(x, mixture.running, dropping)
         convolutions = [cast(OutgoingEdges, node).native() for node in self.nodes]
-        cell = DenseCell(mixture.places, convolutions, self.training, self._plain)
+        cell = DenseCell(mixture.places, convolutions, self.training, partial(self._plain, mixture.left))
         return dense_cell(cell, x, mixture.weights)
 
-    def _plain(self, x: Features, weights: Weights) -> Features:
+    def _plain(self, left: list[list[bool]] | None, x: Features, weights: Weights) -> Features:
         """What the native kernels do, in torch's operations; running statistics stay as they are."""
         with unchanged_statistics(self):
-            return self._last(x, Mixture(self.space, weights).running)
+            return self._last(x, Mixture(self.space, weights, left).running)
 
-    def _last(self, x: Features, running: list[dict[str, Running]]) -> Features:
+    def _last(self, x: Features, running: list[dict[str, Running]], dropping: Dropping | None = None) -> Features:
         """The last node, in torch's operations."""
         totals: Totals = [None] * len(self.nodes)
         for edges, ops in zip(self.nodes, running, strict=True):
-            node, *totals = edges(x, ops, totals)
+            node, *totals = edges(x, ops, totals, dropping)
             x = torch.zeros_like(x) if node is None else node
         return x
 
@@ -200,7 +211,8 @@ class NasBench201SuperNet(nn.Module):
         num_classes: number of logits.
         in_channels: channels of the images.
         reduction: between the stages: `residual`, the benchmark's block, or `light`.
-        native: use the native kernels where they suit.
+        generator: source of what is dropped; None is torch's default.
+        native: use the native kernels where they suit; never where something is dropped.
 
     Raises:
         SettingsError: no cell.
@@ -215,18 +227,26 @@ class NasBench201SuperNet(nn.Module):
         num_classes: int,
         in_channels: int = 3,
         reduction: str = "residual",
+        generator: torch.Generator | None = None,
         native: bool = True,
     ) -> None:
         super().__init__()
         self.space = space
+        self._left: list[list[bool]] | None = None
+        self.dropping = Dropping(generator)
+        """What is dropped while weights train: nothing, until its probabilities are set."""
         self.skeleton = Skeleton(
-            lambda width: MixedCell(space, width, native),
+            lambda width: MixedCell(space, width, native, self.dropping),
             channels=channels,
             cells=cells,
             num_classes=num_classes,
             in_channels=in_channels,
             reduction=reduction,
         )
+
+    def restrict(self, left: Mapping[str, Bool[Tensor, "_ _"]]) -> None:
+        """From now on run only operations that are `left`, see `SuperNet.restrict`; none: all may run."""
+        self._left = left["normal"].tolist() if left else None
 
     def forward(self, images: Images, weights: Mapping[str, Float[Tensor, "_ _"]]) -> Logits:
         """The logits.
@@ -240,5 +260,5 @@ class NasBench201SuperNet(nn.Module):
             SettingsError: weights of another shape than the space's.
         """
         self.space.check_weights(weights)
-        logits: Tensor = self.skeleton(images, Mixture(self.space, weights["normal"]))
+        logits: Tensor = self.skeleton(images, Mixture(self.space, weights["normal"], self._left))
         return logits

@@ -80,11 +80,14 @@ class Running:
     Args:
         groups: the layout of the cells.
         weights: of every operation on every edge.
+        left: whether each of them may run at all; None: all may. The others have weight 0.
     """
 
-    def __init__(self, groups: list[Group], weights: Float[Tensor, "edges ops"]) -> None:
-        self.weights = weights
-        rows = None if weights.requires_grad else weights.tolist()
+    def __init__(
+        self, groups: list[Group], weights: Float[Tensor, "edges ops"], left: list[list[bool]] | None = None
+    ) -> None:
+        self.weights, self.left = weights, left
+        rows = left if weights.requires_grad else weights.tolist()
         self._groups = groups
         self._routes: dict[tuple[int, str], Route] = {}
         self._kept: list[dict[str, list[int]]] = []

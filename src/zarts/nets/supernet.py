@@ -4,15 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from functools import partial
-from typing import cast
+from typing import NamedTuple, cast
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
 from zarts.errors import SettingsError
 from zarts.kernels import Cell, Projection, Step, mixed_cell, project, suits
 from zarts.nets.bypass import bypass, seen_channels, shuffle
+from zarts.nets.dropping import Dropping
 from zarts.nets.edges import TOGETHER, EdgeGroup
 from zarts.nets.layout import dense_gradient
 from zarts.nets.merged import convolutions, merge, with_merged
@@ -33,6 +34,24 @@ Kernels = Sequence[Mapping[str, Tensor]]
 """Of the merged operations of each group."""
 
 
+class _Work(NamedTuple):
+    """What a pass through a cell is made with.
+
+    Args:
+        running: the operations that run, with their weights.
+        kernels: of each group, see `EdgeGroup.kernels`.
+        dropping: what is dropped of the operations' outputs; None: nothing.
+    """
+
+    running: Running
+    kernels: Kernels
+    dropping: Dropping | None
+
+    def at(self, groups: list[Group], weights: Tensor) -> _Work:
+        """The same operations at other weights."""
+        return _Work(Running(groups, weights, self.running.left), self.kernels, self.dropping)
+
+
 class MixedCell(nn.Module):
     """A cell with all its edges; its output is the concatenation of its intermediate nodes.
 
@@ -47,8 +66,10 @@ class MixedCell(nn.Module):
         generator: torch.Generator | None,
         native: bool,
         parts: int,
+        dropping: Dropping,
     ) -> None:
         super().__init__()
+        self.dropping = dropping
         self.native = native and set(space.operations) <= TOGETHER
         self.inputs, self.nodes, self.parts = space.inputs, space.nodes, parts
         self.channels = seen_channels(plan.channels, parts)
@@ -75,80 +96,81 @@ class MixedCell(nn.Module):
             previous: output of the previous cell.
             running: the operations that run, with their weights.
         """
-        native = self.native and suits(previous, self.channels, running.weights)
+        dropping = self.dropping if self.dropping.active(self) else None
+        native = self.native and dropping is None and suits(previous, self.channels, running.weights)
         if native:
             parts = (self.preprocess.before, self.preprocess.previous)
             inputs = [_project(part, x) for part, x in zip(parts, (before, previous), strict=True)]
         else:
             inputs = [dense_gradient(state) for state in self.preprocess(before, previous)]
-        sums = self._noise(self._zeros(inputs[0], self.stride), running.noise) if running.noise else None
+        sums = self._noise(self._zeros(inputs[0], self.stride), running.noise, dropping) if running.noise else None
         kernels = [cast(EdgeGroup, group).kernels(running.weights) for group in self.groups]
+        work = _Work(running, kernels, dropping)
         if self.rest:
-            return self._partial(inputs, sums, running, kernels, native)
+            return self._partial(inputs, sums, work, native)
         if not native:
-            return self._nodes(inputs, sums, running, kernels)
-        steps = [step for index in range(len(self.groups)) for step in self._steps(index, running, kernels[index])]
-        cell = Cell(steps, self.nodes, self.stride, self.training, partial(self._plain, kernels))
+            return self._nodes(inputs, sums, work)
+        steps = [step for index in range(len(self.groups)) for step in self._steps(index, work)]
+        cell = Cell(steps, self.nodes, self.stride, self.training, partial(self._plain, work))
         return mixed_cell(cell, inputs, sums, running.weights)
 
-    def _plain(self, kernels: Kernels, inputs: Sequence[Features], sums: Sums, weights: Tensor) -> Nodes:
+    def _plain(self, work: _Work, inputs: Sequence[Features], sums: Sums, weights: Tensor) -> Nodes:
         """What the native kernels do, in torch's operations; running statistics stay as they are."""
         with unchanged_statistics(self.groups):
-            return self._nodes(inputs, sums, Running(self.layout, weights), kernels)
+            return self._nodes(inputs, sums, work.at(self.layout, weights))
 
-    def _nodes(self, inputs: Sequence[Features], sums: Sums, running: Running, kernels: Kernels) -> Nodes:
+    def _nodes(self, inputs: Sequence[Features], sums: Sums, work: _Work) -> Nodes:
         """The nodes side by side, in torch's operations."""
         x = torch.cat(list(inputs), dim=1)
         nodes: list[Tensor] = []
         for index in range(len(self.groups)):
-            x, sums = _first(self._group(index, x, sums, running, kernels[index]), self.channels)
+            x, sums = _first(self._group(index, x, sums, work), self.channels)
             nodes.append(x)
         return torch.cat(nodes, dim=1)
 
     def _group(
-        self, index: int, x: Features, sums: Sums, running: Running, kernels: Mapping[str, Tensor]
+        self, index: int, x: Features, sums: Sums, work: _Work
     ) -> Float[Tensor, "batch targets_channels out_height out_width"]:
         """The sums of the nodes behind a group with what its edges give them, in torch's operations."""
+        running, kernels, dropping = work
         routes = {name: running.route(index, name) for name in running.names(index)}
-        found: Tensor | None = self.groups[index](x, routes, sums, kernels)
+        found: Tensor | None = self.groups[index](x, routes, sums, kernels[index], dropping)
         return (
             torch.cat([self._zeros(x, self._stride(index))] * (self.nodes - index), dim=1) if found is None else found
         )
 
-    def _partial(
-        self, states: Sequence[Features], sums: Sums, running: Running, kernels: Kernels, native: bool
-    ) -> Nodes:
+    def _partial(self, states: Sequence[Features], sums: Sums, work: _Work, native: bool) -> Nodes:
         """The nodes side by side, where operations see a part of the channels: group by group."""
         nodes: list[Tensor] = []
         rests = None
         for index in range(len(self.groups)):
             seen, others = zip(*(torch.split(x, [self.channels, self.rest], dim=1) for x in states), strict=True)
-            work = self._native_group if native else self._group
-            sums = work(index, torch.cat(seen, dim=1), sums, running, kernels[index])
-            rests = bypass(torch.cat(others, dim=1), self._stride(index), running.totals(index), self.rest, rests)
+            group = self._native_group if native else self._group
+            sums = group(index, torch.cat(seen, dim=1), sums, work)
+            rests = bypass(torch.cat(others, dim=1), self._stride(index), work.running.totals(index), self.rest, rests)
             (node, sums), (rest, rests) = _first(sums, self.channels), _first(rests, self.rest)
             states = [shuffle(torch.cat([node, rest], dim=1), self.parts)]
             nodes += states
         return torch.cat(nodes, dim=1)
 
     def _native_group(
-        self, index: int, x: Features, sums: Sums, running: Running, kernels: Mapping[str, Tensor]
+        self, index: int, x: Features, sums: Sums, work: _Work
     ) -> Float[Tensor, "batch targets_channels out_height out_width"]:
         """`_group` by the native kernels."""
         of = self.layout[index]
 
         def plain(inputs: Sequence[Tensor], sums: Tensor | None, weights: Tensor) -> Tensor:
             with unchanged_statistics(self.groups[index]):
-                return self._group(index, torch.cat(list(inputs), dim=1), sums, Running(self.layout, weights), kernels)
+                return self._group(index, torch.cat(list(inputs), dim=1), sums, work.at(self.layout, weights))
 
-        steps = self._steps(index, running, kernels, of.behind - of.sources)
+        steps = self._steps(index, work, of.behind - of.sources)
         cell = Cell(steps, of.targets, self._stride(index), self.training, plain)
-        return mixed_cell(cell, torch.split(x, self.channels, dim=1), sums, running.weights)
+        return mixed_cell(cell, torch.split(x, self.channels, dim=1), sums, work.running.weights)
 
-    def _steps(self, index: int, running: Running, kernels: Mapping[str, Tensor], first: int = 0) -> list[Step]:
+    def _steps(self, index: int, work: _Work, first: int = 0) -> list[Step]:
         """The running operations of a group as the native kernels take them; states are counted from `first` on."""
-        group = cast(EdgeGroup, self.groups[index])
-        return [group.step(name, running.slots(index, name, first), kernels) for name in running.names(index)]
+        group, (running, kernels, _) = cast(EdgeGroup, self.groups[index]), work
+        return [group.step(name, running.slots(index, name, first), kernels[index]) for name in running.names(index)]
 
     def _stride(self, index: int) -> int:
         """Of the edges of a group."""
@@ -159,11 +181,13 @@ class MixedCell(nn.Module):
         batch, _, height, width = x[:, :, ::stride, ::stride].shape
         return x.new_zeros(batch, height, width, self.channels).permute(0, 3, 1, 2)
 
-    def _noise(self, zeros: Features, noise: list[tuple[int, Tensor]]) -> Nodes:
+    def _noise(self, zeros: Features, noise: list[tuple[int, Tensor]], dropping: Dropping | None) -> Nodes:
         """The weighted noise that enters each node, drawn edge after edge."""
         totals = [zeros] * self.nodes
         for target, weight in noise:
-            totals[target] = totals[target] + weight * self.noise(zeros)
+            drawn = self.noise(zeros)
+            drawn = drawn if dropping is None else dropping.paths(drawn, self.channels)
+            totals[target] = totals[target] + weight * drawn
         return torch.cat(totals, dim=1)
 
 
@@ -211,8 +235,8 @@ class SuperNet(nn.Module):
         num_classes: number of logits.
         in_channels: channels of the images.
         stem: `cifar` or `imagenet`.
-        generator: source of the `noise` operation; None is torch's default.
-        native: use the native kernels where they suit.
+        generator: source of the `noise` operation and of what is dropped; None is torch's default.
+        native: use the native kernels where they suit; never where something is dropped.
         parts: K: operations see the first 1 / K of the channels of a node. The others bypass them, and the channels
             of a node are shuffled; what bypasses has the sum of the weights of an edge's operations. With 1 there is
             none of this.
@@ -248,6 +272,7 @@ class SuperNet(nn.Module):
                 "this supernet needs 2 inputs and cells ['normal', 'reduce']"
             )
         self.space, self.shapes = space, space.shapes
+        self._left: dict[str, list[list[bool]]] = {}
         self.layouts = {kind: layout(space, kind) for kind in space.shapes}
         self.merged = {kind: convolutions(space, kind) for kind in space.shapes} if merged else {}
         """Which operations are merged."""
@@ -255,11 +280,20 @@ class SuperNet(nn.Module):
             self.layouts = {kind: merge(groups, space, kind) for kind, groups in self.layouts.items()}
         self.stem = build_stem(stem, in_channels, 3 * channels)
         plans = plan_cells(cells, channels, 3 * channels, space.nodes, self.stem.first_larger)
+        self.dropping = Dropping(generator)
+        """What is dropped while weights train: nothing, until its probabilities are set."""
         self.cells = nn.ModuleList(
-            MixedCell(space, plan, self.layouts[plan.kind], generator, native, parts) for plan in plans
+            MixedCell(space, plan, self.layouts[plan.kind], generator, native, parts, self.dropping) for plan in plans
         )
         self.kinds = [plan.kind for plan in plans]
         self.classifier = nn.Linear(space.nodes * plans[-1].channels, num_classes)
+
+    def restrict(self, left: Mapping[str, Bool[Tensor, "_ _"]]) -> None:
+        """From now on run only operations that are `left`: cell type to whether each may run; none: all may.
+
+        The others have weight 0; they do not run where the weights require a gradient either.
+        """
+        self._left = {kind: mask.tolist() for kind, mask in left.items()}
 
     def forward(
         self,
@@ -279,7 +313,7 @@ class SuperNet(nn.Module):
         self.space.check_weights(weights)
         if self.merged:
             weights = {kind: with_merged(matrix, self.merged[kind]) for kind, matrix in weights.items()}
-        running = {kind: Running(self.layouts[kind], weights[kind]) for kind in self.shapes}
+        running = {kind: Running(self.layouts[kind], weights[kind], self._left.get(kind)) for kind in self.shapes}
         before, previous = self.stem(images)
         for kind, cell in zip(self.kinds, self.cells, strict=True):
             before, previous = previous, cell(before, previous, running[kind])

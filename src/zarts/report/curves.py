@@ -108,6 +108,12 @@ def _search_curves(events: Sequence[Mapping[str, Any]]) -> list[Curve | None]:
             limits=(-0.3, 8.4),
             mark=float(COLLAPSE),
         ),
+        _chart(
+            "eigenvalue",
+            "Dominant eigenvalue of the Hessian in alpha",
+            "Of the validation loss. Where it grows, the cell that is derived loses more than the mixture lets expect.",
+            [_Line("eigenvalue", "dil", per_epoch(by_epoch(events, "eigenvalue"), "eigenvalue"))],
+        ),
         *(_cost_chart(costs, name, words) for name, words in _COSTS.items()),
     ]  # fmt: skip
 

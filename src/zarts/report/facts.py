@@ -97,7 +97,7 @@ def _settings(path: Path) -> tuple[str, dict[str, Any]]:
 def facts(run: RunFiles) -> list[Fact]:
     """The key numbers, the most important one first."""
     rest = [Fact(_WORDS.get(k, k.replace("_", " ")), _in_unit(k, v)) for k, v in run.result.items() if _plain(k, v)]
-    return [*_accuracy(run), *_truth(run), *_parameterless(run), *_settled(run), *_share(run), *rest]
+    return [*_accuracy(run), *_truth(run), *_parameterless(run), *_ended(run), *_settled(run), *_share(run), *rest]
 
 
 def _accuracy(run: RunFiles) -> list[Fact]:
@@ -115,6 +115,20 @@ def _accuracy(run: RunFiles) -> list[Fact]:
         best = _percent(run.result["best_test_accuracy_selected_on_test"])
         found.append(Fact("best epoch, chosen on the test images: not a result", best, f"{epoch}for comparison only"))
     return found
+
+
+def _ended(run: RunFiles) -> list[Fact]:
+    """Where a search has ended before its last epoch."""
+    stops = [event for event in by_epoch(run.events, "eigenvalue") if event.get("stopped")]
+    return [
+        Fact(
+            "ended early",
+            f"after epoch {show(event['epoch'])}",
+            f"with the cell of epoch {show(event['genotype_of_epoch'])}, before the dominant eigenvalue grew",
+        )
+        for event in stops[-1:]
+        if "genotype_of_epoch" in event
+    ]
 
 
 def _truth(run: RunFiles) -> list[Fact]:

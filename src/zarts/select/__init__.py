@@ -10,6 +10,7 @@ from collections.abc import Callable
 from zarts.select.best_of import best_of
 from zarts.select.evolution import evolution
 from zarts.select.perturbation import perturbation
+from zarts.select.skips import few_skips
 from zarts.select.trained import Selected, Trained
 from zarts.select.within import Limit, Within
 
@@ -22,13 +23,21 @@ __all__ = [
     "argmax",
     "best_of",
     "evolution",
+    "few_skips",
     "perturbation",
     "random",
 ]
 
 
-def argmax(trained: Trained) -> Selected:
-    """The strongest operations on the strongest edges, within the limits: `Within.derive`."""
+def argmax(trained: Trained, *, max_skips: int | None = None) -> Selected:
+    """The strongest operations on the strongest edges, within the limits: `Within.derive`.
+
+    Args:
+        trained: the search.
+        max_skips: the most that the normal cell may have, see `few_skips`; None: any number.
+    """
+    if max_skips is not None:
+        return Selected(few_skips(trained.within, trained.strengths, max_skips))
     return Selected(trained.within.derive(trained.strengths))
 
 

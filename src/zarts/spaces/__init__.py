@@ -10,6 +10,7 @@ from zarts.spaces.genotype import CellGenotype, Choice, Genotype
 from zarts.spaces.nasbench201 import NASBENCH201
 from zarts.spaces.notations import genotype_string, load_genotype, parse_genotype
 from zarts.spaces.own import is_file, read_space
+from zarts.spaces.part import Part
 from zarts.spaces.published import published, published_sources
 from zarts.spaces.space import PARAMETERLESS, Edge, Space
 
@@ -20,6 +21,7 @@ __all__ = [
     "Choice",
     "Edge",
     "Genotype",
+    "Part",
     "Space",
     "genotype_string",
     "get_space",

@@ -1,0 +1,135 @@
+"""What changes along a search: its stages, and whether the settings of its schedule go together."""
+
+from __future__ import annotations
+
+import math
+from itertools import pairwise
+from typing import NamedTuple
+
+from zarts.config.settings import SearchSettings
+from zarts.errors import SettingsError
+
+__all__ = ["Stage", "check_schedule", "plan_stages"]
+
+_DEEPER = 1.2
+_ROUNDING = 1e-9
+
+
+class Stage(NamedTuple):
+    """A part of a search.
+
+    Args:
+        first: its first epoch, counted from 0.
+        epochs: how many it has.
+        operations: operations that are kept on an edge, if it has so many; None: all.
+        cells: of the network.
+        skip_dropout: dropout on identities at its start.
+    """
+
+    first: int
+    epochs: int
+    operations: int | None
+    cells: int
+    skip_dropout: float
+
+
+def plan_stages(settings: SearchSettings) -> list[Stage]:
+    """The stages of a search, in order.
+
+    Raises:
+        SettingsError: lists that do not fit together, or stages too short for alpha to move in.
+    """
+    operations = (None, *(settings.stage_operations if settings.stages != "one" else ()))
+    count = len(operations)
+    cells = _cells(settings, count)
+    starts = [0, *_starts(settings, count), settings.epochs]
+    dropout = settings.skip_dropout if len(settings.skip_dropout) > 1 else settings.skip_dropout * count
+    if len(dropout) != count:
+        raise SettingsError(
+            f"skip_dropout has {len(settings.skip_dropout)} values for a search of {count} stages: give one, or {count}"
+        )
+    stages = [
+        Stage(first, end - first, kept, depth, rate)
+        for (first, end), kept, depth, rate in zip(pairwise(starts), operations, cells, dropout, strict=True)
+    ]
+    for number, stage in enumerate(stages, start=1):
+        warmup = settings.warmup_epochs if number == 1 or settings.stages == "renew" else 0
+        if stage.epochs <= warmup and count > 1:
+            raise SettingsError(
+                f"stage {number} of {count} has {stage.epochs} of {settings.epochs} epochs, and alpha moves in none "
+                f"of them (warmup_epochs = {warmup}): take more --epochs, or fewer --warmup-epochs"
+            )
+    return stages
+
+
+def _starts(settings: SearchSettings, count: int) -> list[int]:
+    """First epochs of the stages after the first."""
+    if settings.stages == "one":
+        return []
+    kept = settings.stage_operations
+    if not kept or any(after > before for before, after in pairwise(kept)):
+        raise SettingsError(
+            f"stage_operations = {list(kept)}: needs one number for each stage after the first, none larger than the "
+            "one before it"
+        )
+    shares = settings.stage_starts or tuple(number / count for number in range(1, count))
+    if len(shares) != count - 1 or any(after <= before for before, after in pairwise((0.0, *shares))):
+        raise SettingsError(
+            f"stage_starts = {list(shares)}: needs {count - 1} rising shares above 0, one for each stage after the "
+            "first, of which stage_operations has the operations"
+        )
+    return [math.ceil(share * settings.epochs - _ROUNDING) for share in shares]
+
+
+def _cells(settings: SearchSettings, count: int) -> list[int]:
+    if settings.stages != "renew":
+        return [settings.cells] * count
+    if settings.stage_cells is None:
+        return [round(settings.cells * (1 + _DEEPER * number)) for number in range(count)]
+    if len(settings.stage_cells) != count:
+        raise SettingsError(
+            f"stage_cells = {list(settings.stage_cells)}: needs {count} numbers, one for each stage, of which "
+            "stage_operations has the operations"
+        )
+    return list(settings.stage_cells)
+
+
+def check_schedule(settings: SearchSettings) -> None:
+    """Refuse settings of a schedule that do not go together.
+
+    Raises:
+        SettingsError: with the reason.
+    """
+    _check_eigenvalues(settings)
+    plan_stages(settings)
+    if settings.stages != "one" and settings.compile:
+        raise SettingsError(
+            f"compile = True: stages = {settings.stages} runs fewer operations from stage to stage, and a compiled "
+            "network runs all: leave --compile out"
+        )
+
+
+def _check_eigenvalues(settings: SearchSettings) -> None:
+    if settings.eigenvalue_every == 0:
+        return
+    if settings.relaxation != "softmax":
+        raise SettingsError(
+            f"eigenvalue_every = {settings.eigenvalue_every}: the loss has no Hessian in alpha with relaxation = "
+            f"{settings.relaxation}, which draws: take --relaxation softmax, or --eigenvalue-every 0"
+        )
+    if settings.stages != "one":
+        raise SettingsError(
+            f"eigenvalue_every = {settings.eigenvalue_every}: with stages = {settings.stages} the Hessian is of "
+            "another space from stage to stage: take --stages one, or --eigenvalue-every 0"
+        )
+    if settings.compile:
+        raise SettingsError(
+            f"eigenvalue_every = {settings.eigenvalue_every}: compiled networks have no second derivatives: "
+            "leave --compile out, or take --eigenvalue-every 0"
+        )
+    if settings.eigenvalue_growth is not None and settings.select != "argmax":
+        raise SettingsError(
+            f"eigenvalue_growth = {settings.eigenvalue_growth:g}: the search would end with the cell of an earlier "
+            f"epoch, and select = {settings.select} judges with the weights of the last one: take --select argmax, "
+            "or --eigenvalue-every 0"
+        )

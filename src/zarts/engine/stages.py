@@ -1,0 +1,182 @@
+"""The stages of a search: which operations are left, and what the place in a stage decides."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping
+from typing import Any, NamedTuple
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from zarts.config import SearchSettings, Stage, plan_stages
+from zarts.engine.schedule import cosine
+from zarts.relax import Encoding, Matrices
+from zarts.spaces import Genotype, Part, Space
+
+__all__ = ["DROPPED", "Pace", "Stages"]
+
+DROPPED = -1e3
+"""What is written down as the alpha of a dropped operation: a number whose softmax beside any other is 0."""
+
+_FORGOTTEN = 1e-6
+_FALL = 3.0
+
+
+class Pace(NamedTuple):
+    """What an epoch alone decides.
+
+    Args:
+        learning_rate: of the weights.
+        progress: part of the epochs that are done, 0 in the first and 1 in the last one.
+        annealed: the same, from the end of the warm-up.
+        moves_alpha: whether alpha moves.
+        drop_path: probability that an operation's output is dropped.
+        skip_dropout: probability that an element of an identity's output is.
+    """
+
+    learning_rate: float
+    progress: float
+    annealed: float
+    moves_alpha: bool
+    drop_path: float
+    skip_dropout: float
+
+
+class Stages:
+    """Drops the weakest operations of each edge from stage to stage.
+
+    Stages that `renew` are searches of their own: weights and alpha start anew, and all schedules and the warm-up with
+    them. Where stages only `prune`, both go on, and schedules are of the whole search.
+
+    Args:
+        settings: the stages.
+        space: the whole space.
+
+    Source: `renew`: Chen et al., P-DARTS (ICCV 2019); `prune`: P-ZARTS (ZARTS, NeurIPS 2022, supplementary 2.6).
+    """
+
+    def __init__(self, settings: SearchSettings, space: Space) -> None:
+        self._settings, self._plan = settings, plan_stages(settings)
+        self._most = max(ops for _, ops in space.shapes.values())
+        self.renew = settings.stages == "renew"
+        self.number = 0
+        """The present stage, counted from 0."""
+        self.part = Part.all_of(space)
+        """The operations that are left in it."""
+        self._before: dict[str, Tensor] | None = None
+
+    @property
+    def encoding(self) -> Encoding:
+        """What the entries of the present stage's alpha are."""
+        return Encoding(self.part.space, self._settings.edges == "normalized")
+
+    @property
+    def count(self) -> int:
+        """How many stages there are."""
+        return len(self._plan)
+
+    @property
+    def present(self) -> Stage:
+        """The present stage."""
+        return self._plan[self.number]
+
+    def due(self, epoch: int) -> bool:
+        """Whether the next stage has begun by this epoch."""
+        return self.number + 1 < self.count and epoch >= self._plan[self.number + 1].first
+
+    def words(self, epoch: int) -> str:
+        """What makes the steps of an epoch cost more or less than those of others: its stage, and whether it drops."""
+        pace = self.pace(epoch)
+        dropping = " with outputs dropped" if pace.drop_path > 0 or pace.skip_dropout > 0 else ""
+        return dropping + ("" if self.count == 1 else f", stage {self.number_of(epoch) + 1} of {self.count}")
+
+    def record(self) -> dict[str, Any]:
+        """For the log: the present stage, its depth, and the operations that are left on each edge."""
+        left = {kind: [list(ops) for ops in edges] for kind, edges in self.part.space.candidates.items()}
+        return {"stage": self.number + 1, "stages": self.count, "cells": self.present.cells, "operations": left}
+
+    def number_of(self, epoch: int) -> int:
+        """The stage of an epoch."""
+        return sum(stage.first <= epoch for stage in self._plan) - 1
+
+    def advance(
+        self, alpha: Float[Tensor, " d"], derive: Callable[[Matrices], Genotype]
+    ) -> Float[Tensor, " smaller_d"]:
+        """Enter the next stage; the alpha of the operations that are left.
+
+        Args:
+            alpha: of the present stage.
+            derive: what would be derived of strengths in the whole space.
+        """
+        strengths, old, before = self.strengths(alpha), self.part, self.encoding
+        self.number += 1
+        count = self.present.operations
+        assert count is not None
+        self.part = old.strongest(strengths, count, derive(strengths))
+        self._before = {kind: matrix.detach().cpu() for kind, matrix in strengths.items()}
+        kept = self.part.space.flatten(self.part.narrow(old.widen(before.operations(alpha))))
+        return torch.cat([kept, *before.edges(alpha).values()])
+
+    def strengths(self, alpha: Float[Tensor, " d"]) -> Mapping[str, Float[Tensor, "_ _"]]:
+        """How strong every operation of the whole space is: `Encoding.strengths` of those that are left.
+
+        Where one is left on each edge, all have the probabilities of before the last ones were dropped, by which edges
+        can still be ranked. Elsewhere dropped ones have a millionth of what they had then: they are only ever chosen
+        where nothing else is within a limit.
+        """
+        now = self.encoding.strengths(alpha)
+        if self._before is None:
+            return now
+        mask, wide = self.part.mask(), self.part.widen(now)
+        found = {}
+        for kind, before in self._before.items():
+            before = before.to(wide[kind])
+            alone = now[kind].shape[1] == 1 < before.shape[1]
+            found[kind] = (
+                before if alone else torch.where(mask[kind].to(before.device), wide[kind], _FORGOTTEN * before)
+            )
+        return found
+
+    def whole(self, alpha: Float[Tensor, " d"]) -> dict[str, Float[Tensor, "_ _"]]:
+        """Alpha in the whole space; `DROPPED` for what has been dropped."""
+        return self.part.widen(self.encoding.operations(alpha), DROPPED)
+
+    def pace(self, epoch: int) -> Pace:
+        """What this epoch decides, whichever stage is the present one."""
+        settings, number = self._settings, self.number_of(epoch)
+        stage = self._plan[number]
+        first, epochs = (stage.first, stage.epochs) if self.renew else (0, settings.epochs)
+        done, warmup = epoch - first, settings.warmup_epochs
+        left = self._most if stage.operations is None else min(stage.operations, self._most)
+        decides = self.count == 1 or left > 1
+        return Pace(
+            cosine(settings.learning_rate, settings.learning_rate_min, done / epochs),
+            done / max(1, epochs - 1),
+            max(0, done - warmup) / max(1, epochs - warmup),
+            settings.update != "none" and done >= warmup and decides,
+            settings.drop_path * done / epochs,
+            _dropout(stage, epoch - stage.first, warmup if self.renew or number == 0 else 0),
+        )
+
+    def state_dict(self) -> dict[str, Any]:
+        """Everything that the next steps depend on."""
+        return {"number": self.number, "kept": dict(self.part.kept), "before": self._before}
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Go on from `state`."""
+        self.number, before = state["number"], state["before"]
+        self.part = Part(self.part.whole, {kind: kept.cpu() for kind, kept in state["kept"].items()})
+        self._before = None if before is None else {kind: matrix.cpu() for kind, matrix in before.items()}
+
+
+def _dropout(stage: Stage, done: int, warmup: int) -> float:
+    """Dropout on identities falls within a stage: p (E - e - 1) / E before alpha moves, then from p exponentially.
+
+    Source: Chen et al., P-DARTS (ICCV 2019), released code: by exp(-0.2) an epoch, in 15 epochs.
+    Differs: by as much in all, exp(-3), in any number of epochs.
+    """
+    if done < warmup:
+        return stage.skip_dropout * (stage.epochs - done - 1) / stage.epochs
+    return stage.skip_dropout * math.exp(-_FALL * (done - warmup) / (stage.epochs - warmup))

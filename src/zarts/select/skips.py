@@ -1,0 +1,50 @@
+"""Cells with few skips."""
+
+from __future__ import annotations
+
+from zarts.errors import SettingsError
+from zarts.relax import Matrices
+from zarts.select.within import Within
+from zarts.spaces import Genotype
+
+__all__ = ["few_skips"]
+
+_KIND, _SKIP = "normal", "skip_connect"
+
+
+def few_skips(within: Within, strengths: Matrices, most: int) -> Genotype:
+    """The strongest genotype when the weakest skips of its normal cell are deleted until there are at most `most`.
+
+    A deleted skip cannot be chosen any more; its edge has its next operation then, and is ranked by that.
+
+    Args:
+        within: the genotypes of which one is to be chosen.
+        strengths: cell type to the strength of every operation on every edge.
+        most: skips of the normal cell.
+
+    Raises:
+        SettingsError: no genotype of the space, or none within its limits, has so few.
+
+    Source: Chen et al., P-DARTS (ICCV 2019), section 3.3, and its released code.
+    """
+    space, genotype = within.space, within.derive(strengths)
+    normal = strengths[_KIND].clone()
+    while genotype.count(_KIND, frozenset({_SKIP})) > most:
+        skips = []
+        for target, choices in enumerate(genotype.cells[_KIND], start=space.inputs):
+            for op, source in choices:
+                if op == _SKIP:
+                    edge = space.edges.index((target, source))
+                    skips.append((edge, space.candidates[_KIND][edge].index(op)))
+        found, left = None, [place for place in skips if normal[place].isfinite()]
+        if left:
+            normal[min(left, key=lambda place: float(normal[place]))] = -float("inf")
+            found = within.strongest({**strengths, _KIND: normal})
+        if found is None:
+            limits = " within its limits" if within.limits else ""
+            raise SettingsError(
+                f"max_skips = {most}: no cell of space {space.name!r}{limits} has so few skips by deleting the "
+                f"weakest ones: take --max-skips {genotype.count(_KIND, frozenset({_SKIP}))} or more"
+            )
+        genotype = found
+    return genotype

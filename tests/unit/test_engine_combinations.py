@@ -1,0 +1,69 @@
+"""Axes that no paper has put together: each combination runs and goes on where it was interrupted, or is refused."""
+
+import pytest
+import torch
+
+import zarts
+from small import PARTIAL, STAGES, outcome, small, stop_at
+from zarts import api
+from zarts.config import search_settings
+from zarts.errors import Interrupted, SettingsError
+
+pytestmark = pytest.mark.usefixtures("no_pictures")
+
+
+@pytest.mark.parametrize(
+    ("method", "more"),
+    [
+        ("pc-darts", {"update": "gld"}),
+        ("pc-darts", {"update": "rs", "select": "perturbation"}),
+        ("pc-darts", {"relaxation": "gumbel", "drop_path": 0.3, "skip_dropout": "0.5"}),
+        ("pc-darts", {"weight_relaxation": "adversarial"}),
+        ("sdarts-rs", {"update": "mgs"}),
+        ("mergenas", {"select": "perturbation"}),
+        ("merge-zarts", {"update": "rs", "drop_path": 0.3}),
+        ("p-darts", {"supernet": "partial", "edges": "normalized", **PARTIAL}),
+        ("p-zarts", {"update": "gld", "supernet": "partial", "edges": "normalized", **PARTIAL}),
+        ("p-zarts", {"update": "rs", "relaxation": "gumbel"}),
+        ("r-darts", {"supernet": "merged", "epochs": 3}),
+        ("gzas", {"update": "gld", "max_skips": 1}),
+    ],
+    ids=lambda value: value if isinstance(value, str) else "-".join(map(str, value.values())),
+)
+def test_runs_and_goes_on(tmp_path, monkeypatch, method, more):
+    settings = small(method, **more)
+    straight = zarts.search(out=tmp_path / "straight", **settings)
+    stages = {"p-darts": "renew", "p-zarts": "prune"}.get(method)
+    steps = 2 * (STAGES[stages]["epochs"] if stages else settings["epochs"])
+    with monkeypatch.context() as patch:
+        patch.setattr("zarts.engine.loop.stop_request", stop_at(steps))
+        with pytest.raises(Interrupted):
+            zarts.search(out=tmp_path / "resumed", **settings)
+    api.resume_search(tmp_path / "resumed")
+    assert outcome(tmp_path / "resumed") == outcome(tmp_path / "straight")
+    for kind, matrix in straight.alphas.items():
+        assert matrix.isfinite().all()
+        assert matrix.shape == torch.Size(zarts.spaces.get_space("s2").shapes[kind])
+    if settings.get("max_skips") is not None or method == "p-zarts":
+        assert straight.genotype.count("normal", frozenset({"skip_connect"})) <= settings.get("max_skips", 2)
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        (
+            {"method": "p-darts", "supernet": "merged"},
+            "supernet = merged with stages = renew: the convolutions of an edge",
+        ),
+        ({"method": "merge-zarts", "stages": "prune"}, "supernet = merged with stages = prune: the convolutions of an"),
+        (
+            {"method": "mergenas", "edges": "normalized"},
+            "edges = normalized with supernet = merged: the batch norm behi",
+        ),
+        ({"method": "gdas", "supernet": "merged"}, "supernet = merged with relaxation = gumbel and update = gradient"),
+        ({"method": "pc-darts", "select": "best-of"}, "edges = normalized with select = best-of"),
+    ],
+)
+def test_is_refused(given, message):
+    with pytest.raises(SettingsError, match=message):
+        search_settings(given)

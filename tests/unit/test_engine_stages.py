@@ -1,0 +1,346 @@
+"""Searches in stages: what is dropped, what starts anew, and that a stopped one ends with the same bits."""
+
+import math
+import sys
+
+import pytest
+import torch
+
+import zarts
+from small import outcome, stop_at
+from small import small as smallest
+from zarts.api import resume_search
+from zarts.config import plan_stages, search_settings
+from zarts.engine import Run
+from zarts.engine import search as run_search
+from zarts.engine.stages import DROPPED, Stages
+from zarts.errors import Interrupted, SettingsError
+from zarts.relax import softmax
+from zarts.select import Within
+from zarts.spaces import get_space
+
+pytestmark = pytest.mark.usefixtures("no_pictures")
+METHODS = ("p-darts", "p-zarts")
+
+
+def small(method, **other):
+    """As ever, but with as many channels as the native kernels need, which take less time, and few images."""
+    return smallest(method, **{"channels": 4, "subset": 32, **other})
+
+
+def events(result, name):
+    return [event for event in result.history if event["event"] == name]
+
+
+def without(run, *names):
+    """The outcome of a run without events of these names and without its method."""
+    found = outcome(run)
+    found["metrics"] = [event for event in found["metrics"] if event["event"] not in names]
+    del found["result"]["method"]
+    return found
+
+
+def test_the_papers_stages():
+    p_darts, p_zarts = (search_settings({"method": name}) for name in METHODS)
+    assert [(s.first, s.epochs, s.operations, s.cells, s.skip_dropout) for s in plan_stages(p_darts)] == [
+        (0, 25, None, 5, 0.0),
+        (25, 25, 5, 11, 0.4),
+        (50, 25, 3, 17, 0.7),
+    ]
+    assert [(s.first, s.operations, s.cells) for s in plan_stages(p_zarts)] == [
+        (0, None, 8),
+        (20, 4, 8),
+        (30, 2, 8),
+        (40, 1, 8),
+    ]
+    assert [s.cells for s in plan_stages(search_settings({"method": "p-darts", "stage_cells": "3, 4,5"}))] == [3, 4, 5]
+    assert [s.cells for s in plan_stages(search_settings({"method": "p-darts", "cells": 3}))] == [3, 7, 10]
+
+
+def test_the_pace_of_p_darts():
+    """Every stage has schedules of its own, and 10 epochs in which alpha rests."""
+    stages = Stages(search_settings({"method": "p-darts"}), get_space("darts-zero"))
+    for first, start in ((0, 0.0), (25, 0.4), (50, 0.7)):
+        pace = [stages.pace(first + epoch) for epoch in range(25)]
+        assert [p.moves_alpha for p in pace] == [False] * 10 + [True] * 15
+        assert pace[0].learning_rate == 0.025
+        assert pace[24].learning_rate == pytest.approx(0.0125 * (1 + math.cos(math.pi * 24 / 25)))
+        assert pace[0].skip_dropout == pytest.approx(start * 24 / 25)
+        assert pace[9].skip_dropout == pytest.approx(start * 15 / 25)
+        for epoch in (10, 11, 24):
+            assert pace[epoch].skip_dropout == pytest.approx(start * math.exp(-0.2 * (epoch - 10)))
+        assert (pace[0].progress, pace[24].progress, pace[10].annealed) == (0, 1, 0)
+
+
+def test_the_pace_of_p_zarts():
+    """Schedules are of the whole search, and nothing is left to decide in the last stage."""
+    plain = Stages(search_settings({}), get_space("darts"))
+    stages = Stages(search_settings({"method": "p-zarts"}), get_space("darts"))
+    for epoch in range(50):
+        ours, theirs = stages.pace(epoch), plain.pace(epoch)
+        assert ours == theirs._replace(moves_alpha=theirs.moves_alpha and epoch < 40)
+        assert stages.number_of(epoch) == sum(epoch >= first for first in (20, 30, 40))
+
+
+def test_what_is_dropped_and_how_edges_are_ranked_by_hand():
+    space = get_space("darts")
+    stages = Stages(search_settings({"method": "p-zarts"}), space)
+    within = Within(space)
+    alpha = {kind: torch.arange(7.0).repeat(14, 1) for kind in space.shapes}
+    alpha["normal"][3] = torch.tensor([6.0, 0, 5, 1, 4, 2, 3])
+    first = stages.advance(space.flatten(alpha), within.derive)
+    assert stages.part.kept["normal"][:4].tolist() == [[3, 4, 5, 6]] * 3 + [[0, 2, 4, 6]]
+    assert stages.part.space.split(first)["normal"][3].tolist() == [6, 5, 4, 3]
+    assert [stages.due(epoch) for epoch in (29, 30)] == [False, True]
+    moved = stages.part.space.split(first.clone())
+    moved["normal"][3] = torch.tensor([0.0, 9, 8, 1])
+    second = stages.advance(stages.part.space.flatten(moved), within.derive)
+    assert stages.part.kept["normal"][3].tolist() == [2, 4]
+    strengths = stages.strengths(second)["normal"][3]
+    assert strengths[[2, 4]].tolist() == pytest.approx(torch.tensor([9.0, 8.0]).softmax(0).tolist())
+    assert float(strengths[[0, 1, 3, 5, 6]].max()) < 1e-6
+    halves = stages.part.space.split(torch.zeros(len(second)))
+    for edge, gap in ((0, 1.0), (1, 3.0), (2, 2.0), (3, 4.0), (4, 0.5)):
+        halves["normal"][edge, 1] = gap
+    last = stages.advance(stages.part.space.flatten(halves), within.derive)
+    assert {matrix.shape[1] for matrix in stages.part.kept.values()} == {1}
+    genotype = within.derive(stages.strengths(last))
+    assert [choice.source for choice in genotype.cells["normal"][0]] == [1, 0]
+    assert [choice.source for choice in genotype.cells["normal"][1]] == [1, 0], "4 and 2 are above 0.5"
+    assert genotype.cells["normal"][1][0].op == space.candidates["normal"][3][4]
+    whole = stages.whole(last)
+    assert torch.equal(softmax(whole)["normal"] == 1, stages.part.mask()["normal"])
+    assert (whole["normal"][3] == DROPPED).sum() == 6
+
+
+def test_none_is_never_the_only_one_that_is_left():
+    space = get_space("s3")  # none, skip_connect, sep_conv_3x3
+    stages = Stages(search_settings({"method": "p-zarts", "stage_operations": (1,), "stage_starts": (0.5,)}), space)
+    alpha = {kind: torch.tensor([[9.0, 1, 2]]).repeat(14, 1) for kind in space.shapes}
+    stages.advance(space.flatten(alpha), Within(space).derive)
+    assert all((rows == 2).all() for rows in stages.part.kept.values())
+    p_darts = Stages(search_settings({"method": "p-darts"}), space)
+    for _ in range(2):
+        p_darts.advance(torch.zeros(84), Within(space).derive)
+        assert p_darts.part.shapes == space.shapes, "with three operations there is nothing to drop"
+
+
+def test_p_darts_in_one_stage_without_dropout_is_darts(tmp_path):
+    settings = small("darts")
+    plain = zarts.search(out=tmp_path / "plain", **settings)
+    settings |= {"method": "p-darts", "stages": "one", "skip_dropout": 0.0, "max_skips": 8}
+    settings |= {"alpha_lr": 3e-4, "learning_rate_min": 0.001}
+    assert without(zarts.search(out=tmp_path / "other", **settings).run) == without(plain.run)
+
+
+def test_its_first_stage_is_a_search_of_its_own(tmp_path):
+    plain = zarts.search(out=tmp_path / "plain", **small("darts"))
+    settings = small("p-darts", alpha_lr=3e-4, learning_rate_min=0.001, stage_operations=2, stage_cells=(3, 3))
+    settings |= {"epochs": 4, "skip_dropout": 0.0, "max_skips": 8}
+    found = zarts.search(out=tmp_path / "other", **settings)
+    ours, theirs = without(found.run), without(plain.run)
+    count = len(theirs["metrics"])
+    assert ours["metrics"][:count] == theirs["metrics"]
+    assert found.history[count]["event"] == "stage"
+    assert [event["learning_rate"] for event in events(found, "weight_epoch")[2:]] == [
+        event["learning_rate"] for event in events(plain, "weight_epoch")
+    ]
+    first, second = (events(found, "weight_epoch")[i]["train_loss"] for i in (0, 2))
+    assert first != second, "other initial weights"
+
+
+@pytest.mark.parametrize("method", ["zarts-rs", "darts"])
+def test_pruning_with_nothing_to_drop_changes_nothing(tmp_path, method):
+    plain = zarts.search(out=tmp_path / "plain", **small(method, epochs=4))
+    more = {"stages": "prune", "stage_operations": (2, 2), "stage_starts": (0.5, 0.75), "epochs": 4}
+    pruned = zarts.search(out=tmp_path / "pruned", **small(method, **more))
+    assert len(events(pruned, "stage")) == 2
+    assert without(pruned.run, "stage") == without(plain.run)
+
+
+@pytest.mark.parametrize("renews", [True, False])
+def test_what_starts_anew(tmp_path, renews):
+    settings = search_settings(small("p-darts" if renews else "p-zarts", space="darts", max_skips=8))
+    seen = []
+
+    def drive(job):
+        for epoch, step in job.loop.places:
+            before = (job.model, {k: v.clone() for k, v in job.model.state_dict().items()}, job.update.alpha.clone())
+            if step == 0:
+                job.begin_epoch(epoch)
+                if job.stages.number != len(seen):
+                    seen.append((job.stages.number, before, job.stages.part))
+                    momenta = [s["momentum_buffer"].abs().sum() for s in job.network.optimizer.state.values()]
+                    assert (job.model is before[0]) == (not renews)
+                    assert len(job.model.cells) == job.stages.present.cells
+                    same = [torch.equal(v, before[1][k]) for k, v in job.model.state_dict().items() if k in before[1]]
+                    assert all(same) == (not renews)
+                    assert (sum(momenta) == 0) == renews
+                    assert len(job.update.alpha) == 28 * settings.stage_operations[job.stages.number - 1]
+                    if renews:
+                        assert job.update.alpha.std() == pytest.approx(1e-3, rel=0.3)
+                    else:
+                        assert set(job.update.alpha.tolist()) <= set(before[2].tolist())
+            job.loop.move_to(epoch, step)
+            job.loop.do_step(job)
+        job.finish()
+
+    run_search(settings, Run.create(tmp_path / "run", {}, "search"), drive=drive)
+    assert [number for number, _, _ in seen] == list(range(1, len(seen) + 1))
+
+
+def test_what_is_written_down_is_of_the_whole_space(tmp_path):
+    for method in METHODS:
+        result = zarts.search(out=tmp_path / method, **small(method, space="darts"))
+        space = get_space("darts")
+        space.check(result.genotype)
+        assert {kind: tuple(alpha.shape) for kind, alpha in result.alphas.items()} == space.shapes
+        stages = events(result, "stage")
+        left = stages[-1]["operations"]
+        for kind, rows in result.alphas.items():
+            kept = [[op for op, a in zip(ops, row, strict=True) if a != DROPPED]
+                    for ops, row in zip(space.candidates[kind], rows.tolist(), strict=True)]  # fmt: skip
+            assert kept == left[kind]
+        counts = [len(event["operations"]["normal"][0]) for event in stages]
+        assert counts == ([5, 3] if method == "p-darts" else [4, 2, 1])
+        for node, choices in enumerate(result.genotype.cells["normal"], start=2):
+            for op, source in choices:
+                assert op in stages[0]["operations"]["normal"][space.edges.index((node, source))]
+        assert resume_search(result.run).genotype == result.genotype
+
+
+MIXED = [
+    ("p-zarts", {"update": "rs", "relaxation": "gumbel"}),
+    ("p-zarts", {"update": "gld", "weight_relaxation": "noisy"}),
+    ("p-zarts", {"update": "gradient", "relaxation": "path", "cost_weight": 0.1}),
+    ("p-darts", {"update": "unrolled", "weight_relaxation": "perturbed"}),
+    ("p-darts", {"update": "amended", "weight_relaxation": "adversarial"}),
+    ("p-zarts", {"weight_relaxation": "uniform", "select": "best-of", "drop_path": 0.3}),
+    ("p-darts", {"update": "mgs", "relaxation": "gumbel-soft", "alpha_lr": 1.0}),
+]
+
+
+@pytest.mark.parametrize(
+    ("method", "axes"), MIXED, ids=lambda value: "-".join(map(str, getattr(value, "values", str)()))
+)
+def test_other_axes_and_what_is_dropped_never_runs(tmp_path, monkeypatch, method, axes):
+    module, seen = sys.modules["zarts.engine.search"], []
+    forward = module._Search._forward
+
+    def watched(self, weights, batch):
+        if self.stages.number:
+            for kind, mask in self.stages.part.mask().items():
+                assert (weights[kind][~mask] == 0).all()
+            seen.append((self.stages.number, self.model._left))
+        return forward(self, weights, batch)
+
+    monkeypatch.setattr(module._Search, "_forward", watched)
+    more = {"stage_cells": (3, 3, 3)} if method == "p-darts" else {}
+    result = zarts.search(out=tmp_path / "run", **small(method, space="s3", **axes, **more))
+    get_space("s3").check(result.genotype)
+    assert {number for number, _ in seen} == set(range(1, 1 + len(events(result, "stage"))))
+    assert all(left for _, left in seen)
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_resumed_in_every_stage(tmp_path, monkeypatch, method):
+    loop = sys.modules["zarts.engine.loop"]
+    settings = small(method, space="s3", **({"stage_cells": (3, 3, 3)} if method == "p-darts" else {}))
+    settings |= {"stage_operations": (2, 1)} if method == "p-darts" else {}
+    counting = stop_at(0)
+    monkeypatch.setattr(loop, "stop_request", counting)
+    straight = zarts.search(out=tmp_path / "straight", **settings)
+    total = counting.stop.calls
+    stages = set()
+    for number in sorted({*range(2, total, max(1, total // 4)), total}):
+        run = tmp_path / f"{number}"
+        monkeypatch.setattr(loop, "stop_request", stop_at(number))
+        with pytest.raises(Interrupted):
+            zarts.search(out=run, **settings)
+        stages.add(torch.load(run / "checkpoint.pt", weights_only=True)["job"]["stages"]["number"])
+        monkeypatch.setattr(loop, "stop_request", stop_at(0))
+        resumed = resume_search(run)
+        assert outcome(run) == outcome(straight.run)
+        assert all(torch.equal(straight.alphas[kind], resumed.alphas[kind]) for kind in straight.alphas)
+    assert len(stages) == len(events(straight, "stage")) + 1
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_killed_between_two_stages(tmp_path, monkeypatch, method):
+    """The last checkpoint is of before operations were dropped."""
+    settings = small(method, space="s3")
+    straight = zarts.search(out=tmp_path / "straight", **settings)
+    record = Stages.record
+    with monkeypatch.context() as patch:
+        patch.setattr(Stages, "record", lambda self: record(self) if self.number == 1 else 1 / 0)
+        with pytest.raises(ZeroDivisionError):
+            zarts.search(out=tmp_path / "run", **settings)
+    assert torch.load(tmp_path / "run/checkpoint.pt", weights_only=True)["job"]["stages"]["number"] == 1
+    resume_search(tmp_path / "run")
+    assert outcome(tmp_path / "run") == outcome(straight.run)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (
+            {"method": "p-darts", "epochs": 30, "warmup_epochs": 10},
+            r"stage 1 of 3 has 10 of 30 epochs, .* \(warmup_epochs = 10\): take more",
+        ),
+        (
+            {"method": "p-zarts", "warmup_epochs": 20},
+            "stage 1 of 4 has 20 of 50 epochs, and alpha moves in none of them",
+        ),
+        ({"method": "p-zarts", "epochs": 3, "warmup_epochs": 0}, "stage 2 of 4 has 0 of 3 epochs"),
+        ({"method": "p-darts", "stages": "one"}, "skip_dropout has 3 values for a search of 1 stages: give one, or 1"),
+        (
+            {"method": "p-darts", "stage_operations": "3,5"},
+            r"stage_operations = \[3, 5\]: needs one number for each stage",
+        ),
+        (
+            {"method": "p-darts", "stage_operations": "3,x"},
+            r"stage_operations = '3,x' \(options\): should be a valid int",
+        ),
+        (
+            {"method": "p-darts", "stage_operations": 0},
+            r"stage_operations = 0 \(options\): should be greater than or eq",
+        ),
+        (
+            {"method": "p-darts", "stage_cells": 4},
+            r"stage_cells = \[4\]: needs 3 numbers, one for each stage, of which",
+        ),
+        (
+            {"method": "p-zarts", "stage_starts": "0.5,0.4,0.6"},
+            r"stage_starts = \[0\.5, 0\.4, 0\.6\]: needs 3 rising shares",
+        ),
+        (
+            {"method": "p-zarts", "stage_operations": 2},
+            r"stage_starts = .*: needs 1 rising shares above 0, one for each",
+        ),
+        ({"method": "p-zarts", "stage_cells": "3,4,5,6"}, "stage_cells .* is not used by method 'p-zarts'.* renew"),
+        (
+            {"method": "darts", "stage_operations": 2},
+            "stage_operations .* is not used by method 'darts'.* prune or renew",
+        ),
+        (
+            {"method": "darts-pt", "stages": "prune"},
+            "select = perturbation with stages = prune: it judges operations that",
+        ),
+        ({"method": "p-darts", "select": "evolution"}, "select = evolution with stages = renew: it judges operations"),
+        (
+            {"method": "rsps", "stages": "prune"},
+            "stages = prune: method 'rsps' has no alpha by which operations could be",
+        ),
+        ({"method": "enas", "stages": "prune"}, "stages = prune: the controller of method 'enas' draws from the whole"),
+        ({"method": "p-zarts", "compile": True}, "compile = True: stages = prune runs fewer operations from stage to"),
+        (
+            {"method": "p-zarts", "eigenvalue_every": 2},
+            "eigenvalue_every = 2: with stages = prune the Hessian is of anoth",
+        ),
+        ({"method": "p-darts", "skip_dropout": "0,1,0"}, r"skip_dropout = '0,1,0' \(options\): should be less than 1"),
+        ({"stages": "grow"}, r"stages \(options\): unknown member 'grow'"),
+    ],
+)
+def test_refused(options, message):
+    with pytest.raises(SettingsError, match=message):
+        search_settings(options)
