@@ -39,7 +39,7 @@ SELECTION = {
     "select_recalibration": 1,
 }
 SMALL = {**EVERY, **ZERO_ORDER}
-PARTIAL = {"partial_channels": 2, "channels": 4}
+PARTIAL = {"partial_channels": 2, "channels": 8}
 LONG = {**SMALL, "subset": 120, "epochs": 3, "batch_size": 20, "alpha_every": 2}
 TRAIN = {
     "data": "digits",
