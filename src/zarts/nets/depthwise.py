@@ -22,8 +22,8 @@ _SMALL = 4  # sides up to which its own padding makes it slow
 def depthwise(x: Features, weight: Kernels, stride: int) -> Output:
     """A depthwise convolution that keeps the size (or, at stride 2, halves it, rounding up).
 
-    On the CPU the gradient of a 5×5 kernel is put together from those of a 5×3 and of a 5×2 one, and so on: torch 2.14.1
-    takes 2 to 20 times longer for kernels that are wider than 3.
+    On the CPU the gradient of a 5×5 kernel is put together from those of a 5×3 and of a 5×2 one, and so on: torch
+    2.14.1 takes 2 to 20 times longer for kernels that are wider than 3.
 
     Args:
         x: the features.
