@@ -40,7 +40,7 @@ SELECTION = {
 }
 STAGES = {"renew": {"epochs": 6, "stage_cells": (3, 3, 4)}, "prune": {"epochs": 5}}
 SMALL = {**EVERY, **ZERO_ORDER}
-PARTIAL = {"partial_channels": 2, "channels": 4}
+PARTIAL = {"partial_channels": 2, "channels": 8}
 LONG = {**SMALL, "subset": 120, "epochs": 3, "batch_size": 20, "alpha_every": 2}
 TRAIN = {
     "data": "digits",

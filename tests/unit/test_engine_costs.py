@@ -11,7 +11,7 @@ from zarts.engine.costs import FINAL_NETWORKS, Costs
 from zarts.errors import SettingsError
 from zarts.methods import METHODS
 from zarts.nets import count_mult_adds, count_parameters, create_model, create_nasbench201
-from zarts.relax import softmax
+from zarts.relax import Encoding, softmax
 from zarts.report import draw_curves
 from zarts.spaces import get_space
 
@@ -107,6 +107,20 @@ def test_the_term_by_hand():
     assert roomy.term(softmax(point)) == 0
     nothing = Costs(search_settings({"space": "s2"}), space, load_data("digits"))
     assert nothing.record(space.random(torch.Generator()), softmax(point)) == {}
+
+
+def test_weights_of_edges_say_how_much_of_an_edge_to_expect():
+    """Equal ones change nothing; where all of a node's weight is on two edges, only these cost."""
+    encoding, counted = Encoding(get_space("s2"), normalized=True), costs(cost_weight=1.0)
+    genotype = encoding.space.random(torch.Generator())
+    alpha = torch.cat([torch.randn(56, generator=torch.Generator().manual_seed(0)).double(), torch.zeros(28)])
+    expected = counted.record(genotype, encoding.strengths(alpha))["parameters"]["expected"]
+    plain = counted.record(genotype, softmax(encoding.operations(alpha)))["parameters"]["expected"]
+    torch.testing.assert_close(expected, plain)
+    chosen = encoding.space.one_hot(genotype)
+    sure = torch.cat([100 * encoding.space.flatten(chosen), *(100 * chosen[kind].sum(-1) for kind in chosen)]).double()
+    expected = counted.record(genotype, encoding.strengths(sure))["parameters"]["expected"]
+    torch.testing.assert_close(expected, float(counted.of(genotype)["parameters"]))
 
 
 def test_costs_are_counted_of_the_network_that_a_retraining_builds():

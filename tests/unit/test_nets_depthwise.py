@@ -5,7 +5,7 @@ from torch.nn import functional
 from zarts.nets.depthwise import depthwise
 
 
-@pytest.mark.parametrize("kernel", [3, 5])
+@pytest.mark.parametrize("kernel", [3, 5, 9])
 @pytest.mark.parametrize("stride", [1, 2])
 @pytest.mark.parametrize("sides", [(8, 8), (7, 8), (9, 6), (4, 4), (2, 2), (1, 1), (3, 1), (12, 11)])
 def test_equals_the_plain_convolution(kernel, stride, sides, generator):

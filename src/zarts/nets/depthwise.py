@@ -22,8 +22,8 @@ _SMALL = 4  # sides up to which its own padding makes it slow
 def depthwise(x: Features, weight: Kernels, stride: int) -> Output:
     """A depthwise convolution that keeps the size (or, at stride 2, halves it, rounding up).
 
-    On the CPU the gradient of a 5×5 kernel is put together from those of a 5×3 and of a 5×2 one: torch 2.14.1 takes 2
-    to 20 times longer for kernels that are wider than 3.
+    On the CPU the gradient of a 5×5 kernel is put together from those of a 5×3 and of a 5×2 one, and so on: torch
+    2.14.1 takes 2 to 20 times longer for kernels that are wider than 3.
 
     Args:
         x: the features.
@@ -81,6 +81,9 @@ def _weight_gradient(gradient: Output, x: Features, weight: Kernels, stride: int
         strip = weight[..., first : first + _FAST_WIDTH]
         left = padding - first
         right = reach[1] + strip.shape[-1] - 1 - left - x.shape[3]
+        if min(left, right) <= -x.shape[3]:  # of a small image it sees the padding only
+            strips.append(torch.zeros_like(strip))
+            continue
         seen = functional.pad(x, (left, right, padding, bottom))  # negative padding cuts
         strips.append(_gradient(gradient, seen, strip, stride, 0, of_weight=True))
     return torch.cat(strips, dim=-1)
