@@ -113,6 +113,27 @@ def test_what_is_dropped_and_how_edges_are_ranked_by_hand():
     assert (whole["normal"][3] == DROPPED).sum() == 6
 
 
+@pytest.mark.parametrize(
+    ("name", "p_darts", "p_zarts"),
+    [
+        ("darts-zero", [8, 5, 3], [8, 4, 2, 1]),
+        ("darts", [7, 5, 3], [7, 4, 2, 1]),
+        ("nasbench201", [5, 5, 3], [5, 4, 2, 1]),
+        ("s3", [3, 3, 3], [3, 3, 2, 1]),
+        ("s1", [2, 2, 2], [2, 2, 2, 1]),
+    ],
+)
+def test_operations_that_are_kept(generator, name, p_darts, p_zarts):
+    """As many as there are, where there are not so many."""
+    space = get_space(name)
+    for method, expected in (("p-darts", p_darts), ("p-zarts", p_zarts)):
+        stages, counts = Stages(search_settings({"method": method}), space), [space.shapes["normal"][1]]
+        while stages.number + 1 < stages.count:
+            stages.advance(torch.randn(stages.part.space.dimension, generator=generator), Within(space).derive)
+            counts.append(stages.part.shapes["normal"][1])
+        assert counts == expected
+
+
 def test_none_is_never_the_only_one_that_is_left():
     space = get_space("s3")  # none, skip_connect, sep_conv_3x3
     stages = Stages(search_settings({"method": "p-zarts", "stage_operations": (1,), "stage_starts": (0.5,)}), space)

@@ -50,11 +50,17 @@ class Stages:
     Stages that `renew` are searches of their own: weights and alpha start anew, and all schedules and the warm-up with
     them. Where stages only `prune`, both go on, and schedules are of the whole search.
 
+    What is set is how many operations are kept, and an edge that has no more keeps all. P-DARTS' published 8, 5, 3 are
+    7, 5, 3 in `darts`, 5, 5, 3 in `nasbench201` and always 3 or 2 in `s1` to `s4`, where only the network grows; the
+    last drop, to one, is what is derived in the end. P-ZARTS' 7, 4, 2, 1 are 3, 3, 2, 1 or 2, 2, 2, 1.
+
     Args:
         settings: the stages.
         space: the whole space.
 
     Source: `renew`: Chen et al., P-DARTS (ICCV 2019); `prune`: P-ZARTS (ZARTS, NeurIPS 2022, supplementary 2.6).
+    Differs: P-DARTS' code clips the gradient in alpha, on whose size Adam's steps hardly depend. Where stages prune, an
+        update that remembers earlier steps (Adam's moments, CMA-ES) starts anew with the alpha that is left.
     """
 
     def __init__(self, settings: SearchSettings, space: Space) -> None:
