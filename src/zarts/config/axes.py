@@ -49,7 +49,10 @@ class Axes:
         own = [member(v) for axis, v in self.values.items() if self.changed.get(axis, self.named) == index]
         layers = [Layer(name, DEFAULTS[name]) for name in own if name in DEFAULTS]
         if index == self.named:
-            idle = [key for key in self.method.defaults if not used(key, self.members)]
+            idle = {key for key in self.method.defaults if not used(key, self.members)}
+            for axis in self.changed:  # a rate of Adam, say, is none for what has taken its place
+                before, now = (DEFAULTS.get(member(v), {}) for v in (getattr(self.method, axis), self.values[axis]))
+                idle |= before.keys() - now.keys()
             values = {key: value for key, value in self.method.defaults.items() if key not in idle}
             layers.append(Layer(f"method {self.method.name!r}", values))
         return layers

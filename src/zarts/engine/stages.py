@@ -145,10 +145,9 @@ class Stages:
 
     def pace(self, epoch: int) -> Pace:
         """What this epoch decides, whichever stage is the present one."""
-        settings, number = self._settings, self.number_of(epoch)
-        stage = self._plan[number]
+        settings, stage = self._settings, self._plan[self.number_of(epoch)]
         first, epochs = (stage.first, stage.epochs) if self.renew else (0, settings.epochs)
-        done, warmup = epoch - first, settings.warmup_epochs
+        done, warmup = epoch - first, stage.warmup if self.renew else settings.warmup_epochs
         left = self._most if stage.operations is None else min(stage.operations, self._most)
         decides = self.count == 1 or left > 1
         return Pace(
@@ -157,7 +156,7 @@ class Stages:
             max(0, done - warmup) / max(1, epochs - warmup),
             settings.update != "none" and done >= warmup and decides,
             settings.drop_path * done / epochs,
-            _dropout(stage, epoch - stage.first, warmup if self.renew or number == 0 else 0),
+            _dropout(stage, epoch - stage.first),
         )
 
     def state_dict(self) -> dict[str, Any]:
@@ -171,12 +170,12 @@ class Stages:
         self._before = None if before is None else {kind: matrix.cpu() for kind, matrix in before.items()}
 
 
-def _dropout(stage: Stage, done: int, warmup: int) -> float:
+def _dropout(stage: Stage, done: int) -> float:
     """Dropout on identities falls within a stage: p (E - e - 1) / E before alpha moves, then from p exponentially.
 
     Source: Chen et al., P-DARTS (ICCV 2019), released code: by exp(-0.2) an epoch, in 15 epochs.
     Differs: by as much in all, exp(-3), in any number of epochs.
     """
-    if done < warmup:
+    if done < stage.warmup:
         return stage.skip_dropout * (stage.epochs - done - 1) / stage.epochs
-    return stage.skip_dropout * math.exp(-_FALL * (done - warmup) / (stage.epochs - warmup))
+    return stage.skip_dropout * math.exp(-_FALL * (done - stage.warmup) / (stage.epochs - stage.warmup))
