@@ -38,7 +38,7 @@ SELECTION = {
     "select_generations": 1,
     "select_recalibration": 1,
 }
-STAGES = {"renew": {"epochs": 6, "stage_cells": (3, 3, 4)}, "prune": {"epochs": 5}}
+STAGES = {"renew": {"epochs": 6, "stage_warmup": 0.5, "stage_cells": (3, 3, 4)}, "prune": {"epochs": 5}}
 SMALL = {**EVERY, **ZERO_ORDER}
 PARTIAL = {"partial_channels": 2, "channels": 8}
 LONG = {**SMALL, "subset": 120, "epochs": 3, "batch_size": 20, "alpha_every": 2}
@@ -72,6 +72,7 @@ def small(method: str, **other: object) -> dict:
     axes = {axis: value for axis, value in other.items() if axis in AXES}
     defaults = search_settings({"method": method, **axes})
     names, idle = members(defaults), {"select_recalibration"} if defaults.select_batch_norm == "train" else set()
+    idle |= {"warmup_epochs"} if defaults.stages == "renew" else set()
     more = {**SMALL, **SELECTION, **STAGES.get(defaults.stages, {}), **(PARTIAL if "partial" in names else {})}
     given = {k: v for k, v in more.items() if used(k, names) and k not in idle}
     return {"method": method, **given, **other}

@@ -313,6 +313,13 @@ def test_an_axis_brings_its_own_defaults_right_below_where_it_is_set(tmp_path):
     assert "alpha_lr" not in dump(settings)
 
 
+def test_a_methods_defaults_for_a_member_of_an_axis_go_with_it():
+    assert search_settings({"method": "p-darts"}).alpha_lr == 6e-4
+    assert search_settings({"method": "p-darts", "update": "unrolled"}).alpha_lr == 6e-4
+    other = search_settings({"method": "p-darts", "update": "mgs"})
+    assert (other.alpha_lr, other.max_skips, other.learning_rate_min) == (1.0, 2, 0.0)
+
+
 def test_methods_are_their_axes():
     """The same search by another name: only the name differs."""
     setn = search_settings({"method": "setn"})

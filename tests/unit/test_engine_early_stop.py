@@ -58,10 +58,10 @@ def test_what_cannot_have_grown():
 
 def test_one_that_never_fires_changes_nothing(tmp_path):
     for method in ("darts", "zarts-mgs"):
-        plain = zarts.search(out=tmp_path / f"{method}", **small(method, space="s4"))
+        plain = zarts.search(out=tmp_path / f"{method}", **small(method))
         for growth in (None, 1e9) if method == "darts" else (1e9,):
             more = {"eigenvalue_every": 1, **({"eigenvalue_growth": growth, "eigenvalue_after": 1} if growth else {})}
-            watched = zarts.search(out=tmp_path / f"{method}-{growth}", **small(method, space="s4", **more))
+            watched = zarts.search(out=tmp_path / f"{method}-{growth}", **small(method, **more))
             ours, theirs = outcome(watched.run), outcome(plain.run)
             events = [event for event in ours["metrics"] if event["event"] == "eigenvalue"]
             assert [event["epoch"] for event in events] == [1, 2]
@@ -90,7 +90,7 @@ def test_a_search_that_ends_early(tmp_path, growing):
 def test_it_is_resumed_with_what_it_has_seen(tmp_path, monkeypatch):
     """Stopped while the first eigenvalue is had, and the last one."""
     loop = sys.modules["zarts.engine.loop"]
-    settings = small("r-darts", space="s2", **{**WATCHED, "epochs": 2})
+    settings = small("r-darts", drop_path=0.0, **{**WATCHED, "epochs": 2})
     count = stop_at(0)
     monkeypatch.setattr(loop, "stop_request", count)
     straight = zarts.search(out=tmp_path / "straight", **settings)

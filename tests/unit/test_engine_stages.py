@@ -21,6 +21,7 @@ from zarts.spaces import get_space
 
 pytestmark = pytest.mark.usefixtures("no_pictures")
 METHODS = ("p-darts", "p-zarts")
+PUBLISHED = ({"epochs": 75}, {})
 
 
 def small(method, **other):
@@ -41,11 +42,13 @@ def without(run, *names):
 
 
 def test_the_papers_stages():
-    p_darts, p_zarts = (search_settings({"method": name}) for name in METHODS)
-    assert [(s.first, s.epochs, s.operations, s.cells, s.skip_dropout) for s in plan_stages(p_darts)] == [
-        (0, 25, None, 5, 0.0),
-        (25, 25, 5, 11, 0.4),
-        (50, 25, 3, 17, 0.7),
+    p_darts, p_zarts = (
+        search_settings({"method": name, **more}) for name, more in zip(METHODS, PUBLISHED, strict=True)
+    )
+    assert [(s.first, s.epochs, s.warmup, s.operations, s.cells, s.skip_dropout) for s in plan_stages(p_darts)] == [
+        (0, 25, 10, None, 5, 0.0),
+        (25, 25, 10, 5, 11, 0.4),
+        (50, 25, 10, 3, 17, 0.7),
     ]
     assert [(s.first, s.operations, s.cells) for s in plan_stages(p_zarts)] == [
         (0, None, 8),
@@ -54,12 +57,12 @@ def test_the_papers_stages():
         (40, 1, 8),
     ]
     assert [s.cells for s in plan_stages(search_settings({"method": "p-darts", "stage_cells": "3, 4,5"}))] == [3, 4, 5]
-    assert [s.cells for s in plan_stages(search_settings({"method": "p-darts", "cells": 3}))] == [3, 7, 10]
+    assert [s.cells for s in plan_stages(search_settings({"method": "p-darts", "cells": 3}))] == [3, 4, 6]
 
 
 def test_the_pace_of_p_darts():
     """Every stage has schedules of its own, and 10 epochs in which alpha rests."""
-    stages = Stages(search_settings({"method": "p-darts"}), get_space("darts-zero"))
+    stages = Stages(search_settings({"method": "p-darts", "epochs": 75}), get_space("darts-zero"))
     for first, start in ((0, 0.0), (25, 0.4), (50, 0.7)):
         pace = [stages.pace(first + epoch) for epoch in range(25)]
         assert [p.moves_alpha for p in pace] == [False] * 10 + [True] * 15
@@ -111,6 +114,27 @@ def test_what_is_dropped_and_how_edges_are_ranked_by_hand():
     whole = stages.whole(last)
     assert torch.equal(softmax(whole)["normal"] == 1, stages.part.mask()["normal"])
     assert (whole["normal"][3] == DROPPED).sum() == 6
+
+
+@pytest.mark.parametrize(
+    ("name", "p_darts", "p_zarts"),
+    [
+        ("darts-zero", [8, 5, 3], [8, 4, 2, 1]),
+        ("darts", [7, 5, 3], [7, 4, 2, 1]),
+        ("nasbench201", [5, 5, 3], [5, 4, 2, 1]),
+        ("s3", [3, 3, 3], [3, 3, 2, 1]),
+        ("s1", [2, 2, 2], [2, 2, 2, 1]),
+    ],
+)
+def test_operations_that_are_kept(generator, name, p_darts, p_zarts):
+    """As many as there are, where there are not so many."""
+    space = get_space(name)
+    for method, expected in (("p-darts", p_darts), ("p-zarts", p_zarts)):
+        stages, counts = Stages(search_settings({"method": method}), space), [space.shapes["normal"][1]]
+        while stages.number + 1 < stages.count:
+            stages.advance(torch.randn(stages.part.space.dimension, generator=generator), Within(space).derive)
+            counts.append(stages.part.shapes["normal"][1])
+        assert counts == expected
 
 
 def test_none_is_never_the_only_one_that_is_left():
@@ -284,9 +308,10 @@ def test_killed_between_two_stages(tmp_path, monkeypatch, method):
     ("options", "message"),
     [
         (
-            {"method": "p-darts", "epochs": 30, "warmup_epochs": 10},
-            r"stage 1 of 3 has 10 of 30 epochs, .* \(warmup_epochs = 10\): take more",
+            {"method": "p-darts", "stage_warmup": 0.98},
+            r"stage 1 of 3 has 17 of 50 epochs, .* \(warm-up: 17\): take more",
         ),
+        ({"method": "p-darts", "warmup_epochs": 2}, "warmup_epochs .* is used with stages = one or prune only: leave"),
         (
             {"method": "p-zarts", "warmup_epochs": 20},
             "stage 1 of 4 has 20 of 50 epochs, and alpha moves in none of them",

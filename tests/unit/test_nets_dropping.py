@@ -54,8 +54,9 @@ def test_masks_of_ones_are_the_plain_path(monkeypatch, images, name, kind):
     """The way through masks is that without them: a probability so small that nothing is dropped."""
     plain, dropped = (network(name, torch.Generator().manual_seed(1), native=False) for _ in range(2))
     setattr(dropped.dropping, kind, 1e-30)
-    for weights in (mixture(name), mixture(name, requires_grad=True)):
-        kept = []
+    space, kept = get_space(name), []
+    one = space.one_hot(space.random(torch.Generator().manual_seed(0)))
+    for weights in (mixture(name), mixture(name, requires_grad=True), one):
 
         def ones(self, x, shape, probability, kept=kept):
             kept.append(shape)
@@ -64,7 +65,7 @@ def test_masks_of_ones_are_the_plain_path(monkeypatch, images, name, kind):
         monkeypatch.setattr(Dropping, "_kept", ones)
         outputs = [n(images, weights) for n in (plain, dropped)]
         torch.testing.assert_close(outputs[1], outputs[0], rtol=1e-4, atol=1e-5)
-    has_skips = "skip_connect" in get_space(name).operations
+    has_skips = "skip_connect" in space.operations
     assert bool(kept) == (kind == "path" or has_skips)
 
 

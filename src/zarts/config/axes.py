@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from zarts.config.files import Layer
 from zarts.config.settings import SearchSettings
 from zarts.errors import SettingsError, unknown
-from zarts.methods import AXES, DEFAULTS, GRADIENT, ZERO_ORDER, Method, get_method, member
+from zarts.methods import AXES, DEFAULTS, GRADIENT, Method, get_method, member
 
 __all__ = ["Axes", "members", "resolve_axes", "used", "used_by"]
 
@@ -54,9 +54,10 @@ class Axes:
         own = [member(v) for axis, v in self.values.items() if self.changed.get(axis, self.named) == index]
         layers = [Layer(name, DEFAULTS[name]) for name in own if name in DEFAULTS]
         if index == self.named:
-            idle = [key for key in self.method.defaults if not used(key, self.members)]
-            if member(self.values["update"]) in ZERO_ORDER and self.method.update not in ZERO_ORDER:
-                idle.append("alpha_lr")  # a rate of Adam is no factor of another move
+            idle = {key for key in self.method.defaults if not used(key, self.members)}
+            for axis in self.changed:  # a rate of Adam, say, is none for what has taken its place
+                before, now = (DEFAULTS.get(member(v), {}) for v in (getattr(self.method, axis), self.values[axis]))
+                idle |= before.keys() - now.keys()
             values = {key: value for key, value in self.method.defaults.items() if key not in idle}
             layers.append(Layer(self.own, values))
         return layers

@@ -187,6 +187,7 @@ _CONDITIONS: dict[str, tuple[str, Callable[[SearchSettings], bool]]] = {
     "inner_steps": ("control = none", lambda settings: settings.control == "none"),
     "inner_learning_rate": ("inner_steps above 0", _fine_tunes),
     "inner_momentum": ("inner_steps above 0", _fine_tunes),
+    "warmup_epochs": ("stages = one or prune", lambda settings: settings.stages != "renew"),
     "reduction": ("space = nasbench201", lambda settings: settings.space == "nasbench201"),
     "limit_penalty": ("max_params or max_macs", _limited),
     "cost": ("cost_weight above 0", lambda settings: settings.cost_weight > 0),

@@ -11,8 +11,9 @@ from zarts.errors import SettingsError
 
 __all__ = ["Stage", "check_schedule", "plan_stages"]
 
-_DEEPER = 1.2
+_DEPTH = 5 / 8, 6 / 8
 _ROUNDING = 1e-9
+_LEAST = 3  # cells of a network in which two reduce
 
 
 class Stage(NamedTuple):
@@ -21,6 +22,7 @@ class Stage(NamedTuple):
     Args:
         first: its first epoch, counted from 0.
         epochs: how many it has.
+        warmup: how many of these before alpha moves.
         operations: operations that are kept on an edge, if it has so many; None: all.
         cells: of the network.
         skip_dropout: dropout on identities at its start.
@@ -28,6 +30,7 @@ class Stage(NamedTuple):
 
     first: int
     epochs: int
+    warmup: int
     operations: int | None
     cells: int
     skip_dropout: float
@@ -49,17 +52,22 @@ def plan_stages(settings: SearchSettings) -> list[Stage]:
             f"skip_dropout has {len(settings.skip_dropout)} values for a search of {count} stages: give one, or {count}"
         )
     stages = [
-        Stage(first, end - first, kept, depth, rate)
+        Stage(first, end - first, _warmup(settings, first, end), kept, depth, rate)
         for (first, end), kept, depth, rate in zip(pairwise(starts), operations, cells, dropout, strict=True)
     ]
     for number, stage in enumerate(stages, start=1):
-        warmup = settings.warmup_epochs if number == 1 or settings.stages == "renew" else 0
-        if stage.epochs <= warmup and count > 1:
+        if stage.epochs <= stage.warmup and count > 1:
             raise SettingsError(
                 f"stage {number} of {count} has {stage.epochs} of {settings.epochs} epochs, and alpha moves in none "
-                f"of them (warmup_epochs = {warmup}): take more --epochs, or fewer --warmup-epochs"
+                f"of them (warm-up: {stage.warmup}): take more --epochs, or a shorter warm-up"
             )
     return stages
+
+
+def _warmup(settings: SearchSettings, first: int, end: int) -> int:
+    if settings.stages == "renew":
+        return round(settings.stage_warmup * (end - first))
+    return settings.warmup_epochs if first == 0 else 0
 
 
 def _starts(settings: SearchSettings, count: int) -> list[int]:
@@ -85,7 +93,8 @@ def _cells(settings: SearchSettings, count: int) -> list[int]:
     if settings.stages != "renew":
         return [settings.cells] * count
     if settings.stage_cells is None:
-        return [round(settings.cells * (1 + _DEEPER * number)) for number in range(count)]
+        start, step = _DEPTH
+        return [max(round(settings.cells * (start + step * i)), min(settings.cells, _LEAST)) for i in range(count)]
     if len(settings.stage_cells) != count:
         raise SettingsError(
             f"stage_cells = {list(settings.stage_cells)}: needs {count} numbers, one for each stage, of which "

@@ -85,10 +85,17 @@ class SearchSettings(CommonSettings):
     )
     stage_cells: Counts | None = setting(
         None,
-        "cells of the network in each stage (default: first `cells`, in each further one 1.2 times `cells` more, as "
-        "P-DARTS' 5, 11, 17)",
+        "cells of the network in each stage (default: 5/8, 11/8, 17/8 … of `cells`; P-DARTS: 5, 11, 17)",
         panel="Stages",
         used_by=("renew",),
+    )
+    stage_warmup: float = setting(
+        0.4,
+        "share of each stage's epochs before alpha moves, in the place of warmup_epochs (P-DARTS: 10 of 25)",
+        panel="Stages",
+        used_by=("renew",),
+        ge=0,
+        lt=1,
     )
     skip_dropout: Shares = setting(
         (0.0,),

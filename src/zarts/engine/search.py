@@ -133,15 +133,10 @@ class _Search(Job):
         self._choose()
 
     def _choose(self) -> None:
+        """What runs, and what is chosen from, in the present stage."""
         self.model.restrict(self.stages.part.mask() if self.stages.number else {})
         self.choice = Choice(
-            self.settings,
-            self.costs.within,
-            self.update,
-            self.stages,
-            self.network,
-            self.train,
-            self.images.judged,
+            self.settings, self.costs.within, self.update, self.stages, self.network, self.train, self.images.judged
         )
 
     def _forward(self, weights: Matrices, batch: Batch) -> Outcome:
@@ -185,6 +180,7 @@ class _Search(Job):
         self.model.dropping.path, self.model.dropping.skip = pace.drop_path, pace.skip_dropout
 
     def _next_stage(self, epoch: int) -> None:
+        """Drop operations; where all starts anew, alpha and the network too."""
         before, alpha = self.update.alpha, self.stages.advance(self.update.alpha, self.costs.within.derive)
         if self.stages.renew:
             self.update = start_alpha(self.settings, self.stages, self.device)

@@ -50,11 +50,17 @@ class Stages:
     Stages that `renew` are searches of their own: weights and alpha start anew, and all schedules and the warm-up with
     them. Where stages only `prune`, both go on, and schedules are of the whole search.
 
+    What is set is how many operations are kept, and an edge that has no more keeps all. P-DARTS' published 8, 5, 3 are
+    7, 5, 3 in `darts`, 5, 5, 3 in `nasbench201` and always 3 or 2 in `s1` to `s4`, where only the network grows; the
+    last drop, to one, is what is derived in the end. P-ZARTS' 7, 4, 2, 1 are 3, 3, 2, 1 or 2, 2, 2, 1.
+
     Args:
         settings: the stages.
         space: the whole space.
 
     Source: `renew`: Chen et al., P-DARTS (ICCV 2019); `prune`: P-ZARTS (ZARTS, NeurIPS 2022, supplementary 2.6).
+    Differs: P-DARTS' code clips the gradient in alpha, on whose size Adam's steps hardly depend. Where stages prune, an
+        update that remembers earlier steps (Adam's moments, CMA-ES) starts anew with the alpha that is left.
     """
 
     def __init__(self, settings: SearchSettings, space: Space) -> None:
@@ -145,10 +151,9 @@ class Stages:
 
     def pace(self, epoch: int) -> Pace:
         """What this epoch decides, whichever stage is the present one."""
-        settings, number = self._settings, self.number_of(epoch)
-        stage = self._plan[number]
+        settings, stage = self._settings, self._plan[self.number_of(epoch)]
         first, epochs = (stage.first, stage.epochs) if self.renew else (0, settings.epochs)
-        done, warmup = epoch - first, settings.warmup_epochs
+        done, warmup = epoch - first, stage.warmup if self.renew else settings.warmup_epochs
         left = self._most if stage.operations is None else min(stage.operations, self._most)
         decides = self.count == 1 or left > 1
         return Pace(
@@ -157,7 +162,7 @@ class Stages:
             max(0, done - warmup) / max(1, epochs - warmup),
             settings.update != "none" and done >= warmup and decides,
             settings.drop_path * done / epochs,
-            _dropout(stage, epoch - stage.first, warmup if self.renew or number == 0 else 0),
+            _dropout(stage, epoch - stage.first),
         )
 
     def state_dict(self) -> dict[str, Any]:
@@ -171,12 +176,12 @@ class Stages:
         self._before = None if before is None else {kind: matrix.cpu() for kind, matrix in before.items()}
 
 
-def _dropout(stage: Stage, done: int, warmup: int) -> float:
+def _dropout(stage: Stage, done: int) -> float:
     """Dropout on identities falls within a stage: p (E - e - 1) / E before alpha moves, then from p exponentially.
 
     Source: Chen et al., P-DARTS (ICCV 2019), released code: by exp(-0.2) an epoch, in 15 epochs.
     Differs: by as much in all, exp(-3), in any number of epochs.
     """
-    if done < warmup:
+    if done < stage.warmup:
         return stage.skip_dropout * (stage.epochs - done - 1) / stage.epochs
-    return stage.skip_dropout * math.exp(-_FALL * (done - warmup) / (stage.epochs - warmup))
+    return stage.skip_dropout * math.exp(-_FALL * (done - stage.warmup) / (stage.epochs - stage.warmup))

@@ -26,6 +26,7 @@ class Dropping:
     Source: drop-path: Larsson et al., FractalNet (ICLR 2017), in a search Zela et al., RobustDARTS (ICLR 2020),
         section 5.1; dropout on skips: Chen et al., P-DARTS (ICCV 2019), section 3.3. As in their released code, a skip
         of stride 2, which is a convolution, counts as an operation and not as a skip.
+    Differs: RobustDARTS lets the share of images that lose a square (cutout) grow like drop-path; here it is constant.
     """
 
     def __init__(self, generator: torch.Generator | None = None) -> None:
