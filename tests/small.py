@@ -37,6 +37,9 @@ SELECTION = {
     "select_samples": 4,
     "select_generations": 1,
     "select_recalibration": 1,
+    "select_screen_steps": 2,
+    "select_finalists": 2,
+    "select_early_steps": 3,
 }
 SMALL = {**EVERY, **ZERO_ORDER}
 LONG = {**SMALL, "subset": 120, "epochs": 3, "batch_size": 20, "alpha_every": 2}

@@ -110,9 +110,9 @@ def _check(method: Method, axes: dict[str, str]) -> None:
         )
     if select == "random":
         raise SettingsError("select = random: that is method 'random', which trains no supernet")
-    if select == "perturbation" and relaxation != "softmax":
+    if select in ("perturbation", "local-search") and relaxation != "softmax":
         raise SettingsError(
-            f"select = perturbation: {name} has no mixture to take operations from (relaxation = {relaxation})"
+            f"select = {select}: {name} has no mixture to take operations from (relaxation = {relaxation})"
         )
     if update == "none" and select == "argmax":
         raise SettingsError(

@@ -30,6 +30,7 @@ class Choice:
         network: the weights that all architectures share; its points are operation weights.
         train: batches that the weights are trained on.
         images: makes the batches that are judged, all in order.
+        fresh: makes a deeper network of its own, with the weights that a number stands for.
     """
 
     def __init__(
@@ -40,9 +41,10 @@ class Choice:
         network: Bilevel,
         train: Batches,
         images: Callable[[], Batches],
+        fresh: Callable[[int], Bilevel],
     ) -> None:
         self._settings, self._within, self._update, self._network = settings, within, update, network
-        self._train, self._images = train, images
+        self._train, self._images, self._fresh = train, images, fresh
         self.judges = settings.select in JUDGING
 
     def of_epoch(self, epochs: int) -> Genotype:
@@ -69,6 +71,12 @@ class Choice:
                     self._network.check()
                 self._network.weight_step(weights.to(self._update.alpha), self._train[next(further)])
 
+        def early(points: Tensor, steps: int) -> Tensor:
+            place = next(further)  # another one at each call
+            batches = [self._train[place + i] for i in range(steps)]
+            next(itertools.islice(further, steps, steps), None)
+            return evaluate(self._fresh(place), points.to(self._update.alpha), batches, (), judge="training")
+
         trained = Trained(
             self._within,
             softmax(self._within.space.split(self._update.alpha)),
@@ -76,6 +84,7 @@ class Choice:
             self._update.sample,
             self._judge,
             tune,
+            early,
         )
         return function(trained, **keywords(function, self._settings))
 

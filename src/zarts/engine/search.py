@@ -12,7 +12,7 @@ from functools import partial
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn import functional as F
 from typing_extensions import override
 
@@ -20,7 +20,7 @@ from zarts.bilevel import Batch, Bilevel, Outcome, first_order_gradient
 from zarts.config import UNTIED, SearchSettings, dump, keywords
 from zarts.engine.choice import Choice
 from zarts.engine.costs import Costs
-from zarts.engine.device import choose_device, native_kernels, torch_threads
+from zarts.engine.device import choose_device, torch_threads
 from zarts.engine.environment import environment
 from zarts.engine.halves import Halves
 from zarts.engine.loop import Driver, Job, Listener, Loop
@@ -30,8 +30,8 @@ from zarts.engine.result import SearchResult, counts, read_result, write_result
 from zarts.engine.run import Run, genotype_file
 from zarts.engine.schedule import cosine
 from zarts.engine.setup import load_images, sgd
+from zarts.engine.supernets import Supernets
 from zarts.methods import get_method, member
-from zarts.nets import build_supernet, cell_channels, seeded
 from zarts.ranks import Ranks
 from zarts.relax import RELAXATIONS, Matrices, Moment, softmax
 from zarts.seeds import keyed_generator
@@ -110,7 +110,8 @@ class _Search(Job):
         images = Halves(settings, self.data, device)
         self.train, self.val = images.train(), images.val()
         self.noise = keyed_generator(settings.seed, "noise", device=device)
-        self.model = self._build(listener, ranks)
+        self.supernets = Supernets(settings, self.space, self.data, device, self.noise, listener, ranks)
+        self.model = self.supernets.shared()
         self.updates = 0
         self.loop = Loop(
             run,
@@ -138,37 +139,22 @@ class _Search(Job):
             term=lambda alpha: self.costs.term(self._probabilities(alpha)),
         )
         """The same, but its points are alphas."""
-        self.choice = Choice(settings, self.costs.within, self.update, self.network, self.train, images.judged)
+        self.choice = Choice(
+            settings, self.costs.within, self.update, self.network, self.train, images.judged, self._fresh
+        )
 
-    def _build(self, listener: Listener, ranks: Ranks) -> nn.Module:
-        """The supernet; all ranks have native kernels, or none has: what rounds alike."""
-        settings, device = self.settings, self.device
-        with ranks.in_turn():  # the first one may have to build them
-            native = native_kernels(
-                settings.kernels,
-                device,
-                self.space.skeleton,
-                cell_channels(settings.channels),
-                lambda text: listener({"event": "note", "text": text}),
-            )
-        native = bool(ranks.sum(torch.tensor(float(native))) == ranks.count)
-        with seeded(settings.seed):
-            return build_supernet(
-                self.space,
-                channels=settings.channels,
-                cells=settings.cells,
-                num_classes=len(self.data.classes),
-                in_channels=self.data.channels,
-                stem=settings.stem,
-                reduction=settings.reduction,
-                generator=self.noise,
-                native=native,
-            ).to(device)
+    def _fresh(self, number: int) -> Bilevel:
+        """A deep network, with weights of its own that nothing has trained; its points are operation weights."""
+        model = self.supernets.deep(keyed_generator(self.settings.seed, "fresh", number).initial_seed())
+        return replace(
+            self.network,
+            model=model,
+            optimizer=sgd(self.settings, model.parameters()),
+            forward=lambda weights, batch: _outcome(self.passes(model, batch[0], self.space.split(weights)), batch),
+        )
 
     def _forward(self, weights: Matrices, batch: Batch) -> Outcome:
-        images, labels = batch
-        logits = self.passes(self.model, images, weights).float()
-        return Outcome(F.cross_entropy(logits, labels), (logits.detach().argmax(1) == labels).sum())
+        return _outcome(self.passes(self.model, batch[0], weights), batch)
 
     def _relax(self, name: str, alpha: Tensor, coming: Batch | None = None) -> Matrices:
         moment = Moment(self.space, self.draws, self.progress)
@@ -293,3 +279,8 @@ class _Search(Job):
         self.problem.optimizer.load_state_dict(state["optimizer"])
         self.update.load_state_dict(state["update"])
         self.noise.set_state(state["noise"].cpu())
+
+
+def _outcome(logits: Tensor, batch: Batch) -> Outcome:
+    logits, labels = logits.float(), batch[1]
+    return Outcome(F.cross_entropy(logits, labels), (logits.detach().argmax(1) == labels).sum())

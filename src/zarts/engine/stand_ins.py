@@ -68,10 +68,9 @@ class StandIns:
         real = in_alpha or kind not in self._outputs or len(run) < _RUN or sum(run) < _SECONDS
         self.taken.append(Pass(kind, len(inputs[0]), real, time.perf_counter()))
         if not real:
-            return self._stand_in(kind, len(inputs[0]), gradient)
+            return self._stand_in(kind, len(inputs[0]), _module(network) if gradient else None)
         if self.network is None:
-            self.network = network if isinstance(network, nn.Module) else network.__self__  # type: ignore[attr-defined]
-            self._inputs = inputs
+            self.network, self._inputs = _module(network), inputs
         output = self._passes(network, *inputs)
         self._outputs[kind] = tuple(
             o[:1].detach().clone() for o in (output if isinstance(output, tuple) else (output,))
@@ -85,11 +84,10 @@ class StandIns:
         if self.taken:
             self.taken[-1].seconds = time.perf_counter() - self.taken[-1].start
 
-    def _stand_in(self, kind: Hashable, images: int, gradient: bool) -> Any:
-        assert self.network is not None
+    def _stand_in(self, kind: Hashable, images: int, network: nn.Module | None) -> Any:
         outputs = tuple(output.expand(images, *output.shape[1:]) for output in self._outputs[kind])
-        if gradient:
-            tie = 0 * torch.stack([p.sum() for p in self.network.parameters()]).sum()
+        if network is not None:
+            tie = 0 * torch.stack([p.sum() for p in network.parameters()]).sum()
             outputs = tuple(output + tie for output in outputs)
         return outputs if len(outputs) > 1 else outputs[0]
 
@@ -102,6 +100,10 @@ class StandIns:
         with FlopCounterMode(display=False) as counter:
             shadow(torch.empty(1, *images.shape[1:], device="meta"), *(_on_meta(value) for value in rest))
         return int(counter.get_total_flops()) // 2
+
+
+def _module(network: Callable[..., Any]) -> nn.Module:
+    return network if isinstance(network, nn.Module) else network.__self__  # type: ignore[attr-defined]
 
 
 def _weights(inputs: tuple[Any, ...]) -> list[Tensor]:

@@ -9,6 +9,7 @@ from collections.abc import Callable
 
 from zarts.select.best_of import best_of
 from zarts.select.evolution import evolution
+from zarts.select.local_search import local_search
 from zarts.select.perturbation import perturbation
 from zarts.select.trained import Selected, Trained
 from zarts.select.within import Limit, Within
@@ -22,6 +23,7 @@ __all__ = [
     "argmax",
     "best_of",
     "evolution",
+    "local_search",
     "perturbation",
     "random",
 ]
@@ -43,4 +45,5 @@ SELECTIONS: dict[str, Callable[..., Selected]] = {
     "best-of": best_of,
     "evolution": evolution,
     "perturbation": perturbation,
+    "local-search": local_search,
 }
