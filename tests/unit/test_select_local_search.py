@@ -90,13 +90,13 @@ def test_the_second_judgement_decides_among_the_finalists_and_the_present_cell()
 
     def early(points, steps):
         calls.append((len(points), steps))
-        return additive(worth)(points) * (1 if steps == 25 else -1)  # the second contradicts the first
+        return additive(worth)(points) * (1 if steps == 50 else -1)  # the second contradicts the first
 
     def judge(points):
         return additive(worth)(points)
 
     found = local_search(trained(space, judge, early))
-    assert calls == [(24, 25), (4, 150)]
+    assert calls == [(24, 50), (4, 150)]
     losses = found.info["rounds"][0]["losses"]
     assert losses.index(min(losses)) == 3, "of the three best the worst, and not the present cell, which is better"
     planted = local_search(trained(space, judge, lambda points, steps: torch.arange(len(points)).float()))

@@ -352,7 +352,7 @@ class SearchSettings(CommonSettings):
         ge=1,
     )
     select_screen_steps: int = setting(
-        25,
+        50,
         "weight steps of each candidate before the first judgement",
         panel="Selection",
         used_by=("local-search",),

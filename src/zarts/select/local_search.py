@@ -20,7 +20,7 @@ def local_search(
     control: Literal["none", "uniform"] = "none",
     select_rounds: int = 1,
     select_samples: int = 100,
-    select_screen_steps: int = 25,
+    select_screen_steps: int = 50,
     select_finalists: int = 3,
     select_early_steps: int = 150,
 ) -> Selected:
