@@ -37,6 +37,9 @@ SELECTION = {
     "select_samples": 4,
     "select_generations": 1,
     "select_recalibration": 1,
+    "select_screen_steps": 2,
+    "select_finalists": 2,
+    "select_early_steps": 3,
 }
 STAGES = {"renew": {"epochs": 6, "stage_warmup": 0.5, "stage_cells": (3, 3, 4)}, "prune": {"epochs": 5}}
 SMALL = {**EVERY, **ZERO_ORDER}

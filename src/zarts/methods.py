@@ -33,7 +33,7 @@ ZERO_ORDER = ("mgs", "rs", "gld", *LIBRARIES)
 GRADIENT = ("gradient", "unrolled", "amended")
 """Updates that move alpha along a gradient of the validation loss."""
 
-JUDGING = ("best-of", "evolution", "perturbation")
+JUDGING = ("best-of", "evolution", "perturbation", "local-search")
 """Selections that judge cells or operations on validation images: done once, when all weights are trained."""
 
 AXES: dict[str, tuple[str, ...]] = {
@@ -122,6 +122,7 @@ DEFAULTS: dict[str, Mapping[str, object]] = {
     },
     "prune": {"stage_operations": (4, 2, 1), "stage_starts": (0.4, 0.6, 0.8)},
     "renew": {"stage_operations": (5, 3)},
+    "local-search": {"select_samples": 24},  # all that differ in one choice, in space nasbench201
 }
 """Settings in which a member of an axis differs from the defaults of `zarts.config.SearchSettings`."""
 
@@ -137,10 +138,11 @@ METHODS: dict[str, Method] = {
         Method("zarts-gld", "zero-order, gradientless descent", "gld", _ZARTS),
         Method(
             "zarts",
-            "zero-order, weights at the uniform mixture; the operations whose removal from it hurts most",
+            "zero-order, weights at the uniform mixture; of the cell that perturbation chooses and those near it the "
+            "one that learns fastest",
             "none",
-            "this project; the judgement is DARTS-PT's (ICLR 2021) in one pass",
-            select="perturbation",
+            "this project; it starts from DARTS-PT's choice (ICLR 2021) in one pass",
+            select="local-search",
             defaults={"select_images": 1280},  # the less noise the better: all that preset nb201-small has
         ),
         Method("darts", "first-order gradient", "gradient", _DARTS),

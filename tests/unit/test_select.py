@@ -12,12 +12,22 @@ from zarts.select.evolution import cross
 from zarts.spaces import Choice, get_space
 
 
-def trained(space, judge, *, alpha=None, sample=None, tune=lambda weights, steps: None, seed=0, within=None):
+def trained(
+    space, judge, *, alpha=None, sample=None, tune=lambda weights, steps: None, early=None, seed=0, within=None
+):
     space = get_space(space)
     alpha = torch.zeros(space.dimension) if alpha is None else alpha
     generator = torch.Generator().manual_seed(seed)
     draw = sample or (lambda space, generator: space.random(generator))
-    return Trained(within or Within(space), softmax(space.split(alpha)), generator, draw, judge, tune)
+    return Trained(
+        within or Within(space),
+        softmax(space.split(alpha)),
+        generator,
+        draw,
+        judge,
+        tune,
+        early or (lambda points, steps: judge(points)),
+    )
 
 
 @pytest.mark.parametrize("name", SELECTIONS)

@@ -114,7 +114,15 @@ def trained(within, loss):
     space = within.space
     matrices = {kind: torch.full(shape, 1 / shape[1]) for kind, shape in space.shapes.items()}
     generator = torch.Generator().manual_seed(0)
-    return Trained(within, matrices, generator, lambda space, g: space.random(g), loss, lambda *_: None)
+    return Trained(
+        within,
+        matrices,
+        generator,
+        lambda space, g: space.random(g),
+        loss,
+        lambda *_: None,
+        lambda points, _: loss(points),
+    )
 
 
 @pytest.mark.parametrize("space", ["s2", "darts-zero", "nasbench201"])

@@ -25,7 +25,7 @@ def evaluate(
     learning_rate: float | None = None,
     momentum: float | None = None,
     batch_norm: Literal["train", "eval"] = "train",
-    judge: Literal["loss", "accuracy"] = "loss",
+    judge: Literal["loss", "accuracy", "training"] = "loss",
 ) -> Float[Tensor, " n"]:
     """The loss L(alpha) = L_val(omega_M(alpha), alpha) of each candidate alpha.
 
@@ -47,7 +47,8 @@ def evaluate(
         momentum: of the M steps; None: the current one. The momentum of the weights is copied either way.
         batch_norm: statistics under which a candidate is judged: those of the batch (`train`, as in the
             released code) or the running ones, which the M steps have moved (`eval`).
-        judge: what a candidate is judged by: its loss, or, for `accuracy`, its share of wrong answers.
+        judge: what a candidate is judged by: its loss, or, for `accuracy`, its share of wrong answers, or, for
+            `training`, its mean loss on `train_batches`, each before the step that learns from it, and on no others.
 
     Returns:
         The losses: nan for a candidate whose training loss was not finite, nan or inf where the validation loss is.
@@ -78,12 +79,15 @@ def _loss(
     batch_norm: str,
     judge: str,
 ) -> Float[Tensor, ""]:
+    training = []
     try:
         for batch in train_batches:
             problem.check()
-            problem.weight_step(point, batch)
+            training.append(problem.weight_step(point, batch).loss)
     except DivergedError:
         return point.new_tensor(float("nan"))
+    if judge == "training":
+        return torch.stack(training).mean()
     with torch.no_grad():
         problem.set_mode(training=True)
         for batch in recalibration:

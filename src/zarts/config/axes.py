@@ -124,9 +124,9 @@ def _check(method: Method, axes: dict[str, str]) -> None:
         _check_merged(name, axes)
     if select == "random":
         raise SettingsError("select = random: that is method 'random', which trains no supernet")
-    if select == "perturbation" and relaxation != "softmax":
+    if select in ("perturbation", "local-search") and relaxation != "softmax":
         raise SettingsError(
-            f"select = perturbation: {name} has no mixture to take operations from (relaxation = {relaxation})"
+            f"select = {select}: {name} has no mixture to take operations from (relaxation = {relaxation})"
         )
     _check_stages(name, axes)
     if update == "none" and select == "argmax":
@@ -190,7 +190,7 @@ def _check_stages(name: str, axes: dict[str, str]) -> None:
             f"supernet = merged with stages = {stages}: the convolutions of an edge are one, of which none can be "
             "dropped by itself: take --supernet mixed, or --stages one"
         )
-    if select in ("evolution", "perturbation"):
+    if select in ("evolution", "perturbation", "local-search"):
         raise SettingsError(
             f"select = {select} with stages = {stages}: it judges operations that have been dropped, whose weights "
             "are not trained: take argmax or best-of"

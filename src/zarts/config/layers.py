@@ -118,10 +118,10 @@ def resolve_search(*layers: Layer) -> SearchSettings:
             f"warmup_epochs = {settings.warmup_epochs} leaves no epoch of {settings.epochs} in which alpha moves: "
             f"take --warmup-epochs below {settings.epochs}"
         )
-    if settings.control != "none" and member(settings.update) not in ZERO_ORDER:
+    if settings.control != "none" and not _tries(settings):
         raise SettingsError(
             f"control = {settings.control}: update = {settings.update} judges no candidates whose losses could be left "
-            f"out: choose one of {', '.join(ZERO_ORDER)}"
+            f"out: choose one of {', '.join(ZERO_ORDER)}, or --select local-search"
         )
     if settings.control != "none" and member(settings.update) in LIBRARIES:
         raise SettingsError(
@@ -172,6 +172,14 @@ def _fine_tunes(settings: SearchSettings) -> bool:
     return settings.inner_steps > 0 and settings.control == "none"
 
 
+def _tries(settings: SearchSettings) -> bool:
+    return member(settings.update) in ZERO_ORDER or settings.select == "local-search"
+
+
+def _judged(settings: SearchSettings) -> bool:
+    return settings.control == "none"
+
+
 def _limited(settings: SearchSettings) -> bool:
     return settings.max_params is not None or settings.max_macs is not None
 
@@ -181,10 +189,10 @@ def _counted(settings: SearchSettings) -> bool:
 
 
 _CONDITIONS: dict[str, tuple[str, Callable[[SearchSettings], bool]]] = {
-    "control": ("a zero-order update", lambda settings: member(settings.update) in ZERO_ORDER),
-    "tau": ("control = none", lambda settings: settings.control == "none"),
+    "control": ("a zero-order update or select = local-search", _tries),
+    "tau": ("control = none", _judged),
     "esr_target": ("tau = auto", lambda settings: settings.tau == "auto" and settings.control == "none"),
-    "inner_steps": ("control = none", lambda settings: settings.control == "none"),
+    "inner_steps": ("control = none", _judged),
     "inner_learning_rate": ("inner_steps above 0", _fine_tunes),
     "inner_momentum": ("inner_steps above 0", _fine_tunes),
     "warmup_epochs": ("stages = one or prune", lambda settings: settings.stages != "renew"),
@@ -196,6 +204,10 @@ _CONDITIONS: dict[str, tuple[str, Callable[[SearchSettings], bool]]] = {
     "eigenvalue_growth": ("eigenvalue_every above 0", lambda settings: settings.eigenvalue_every > 0),
     "eigenvalue_after": ("eigenvalue_growth", lambda settings: settings.eigenvalue_growth is not None),
     "select_tune_steps": ("select_order = progressive", lambda settings: settings.select_order == "progressive"),
+    **dict.fromkeys(
+        ("select_rounds", "select_cells", "select_screen_steps", "select_finalists", "select_early_steps"),
+        ("control = none", _judged),
+    ),
 }
 """Settings that mean something only beside a certain value of another one."""
 

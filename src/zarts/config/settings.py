@@ -62,7 +62,8 @@ class SearchSettings(CommonSettings):
     )
     select: str = setting(
         "argmax",
-        "from the trained supernet to a cell, instead of the method's own: argmax, perturbation, best-of or evolution",
+        "from the trained supernet to a cell, instead of the method's own: argmax, perturbation, local-search, best-of "
+        "or evolution",
         panel="Search",
     )
     stages: str = setting(
@@ -199,7 +200,8 @@ class SearchSettings(CommonSettings):
 
     control: Literal["none", "uniform"] = setting(
         "none",
-        "uniform: no candidate is judged and all weigh alike: a zero-order recipe without its losses, for comparison",
+        "uniform: no candidate is judged and all weigh alike: a zero-order recipe, or a local search, without its "
+        "losses, for comparison",
         panel="Candidates",
         used_by=SUPERNET,
     )
@@ -400,9 +402,10 @@ class SearchSettings(CommonSettings):
     )
     select_samples: int = setting(
         100,
-        "K: cells that are drawn, of which the best is kept; of evolution: cells a generation (SPOS: 50)",
+        "K: cells that are drawn, of which the best is kept; of evolution: cells a generation (SPOS: 50); of "
+        "local-search: candidates a round",
         panel="Selection",
-        used_by=("best-of", "evolution"),
+        used_by=("best-of", "evolution", "local-search"),
         ge=1,
     )
     select_generations: int = setting(
@@ -427,6 +430,34 @@ class SearchSettings(CommonSettings):
     )
     select_tune_steps: int = setting(
         100, "weight steps after each of these decisions", panel="Selection", used_by=("perturbation",), ge=0
+    )
+    select_rounds: int = setting(
+        1,
+        "moves of local-search, each to a cell that differs in one choice, at most",
+        panel="Selection",
+        used_by=("local-search",),
+        ge=1,
+    )
+    select_cells: int | None = setting(
+        None,
+        "cells of the networks in which it trains each candidate by itself (default: in nasbench201 the benchmark's 5 "
+        "a stage, else those of the search)",
+        panel="Selection",
+        used_by=("local-search",),
+        ge=1,
+    )
+    select_screen_steps: int = setting(
+        50,
+        "weight steps of each candidate before the first judgement",
+        panel="Selection",
+        used_by=("local-search",),
+        ge=1,
+    )
+    select_finalists: int = setting(
+        3, "candidates that come to the second judgement", panel="Selection", used_by=("local-search",), ge=1
+    )
+    select_early_steps: int = setting(
+        150, "weight steps of each finalist there", panel="Selection", used_by=("local-search",), ge=1
     )
 
 

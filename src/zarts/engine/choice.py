@@ -31,6 +31,7 @@ class Choice:
         network: the weights that all architectures share; its points are operation weights.
         train: batches that the weights are trained on.
         images: makes the batches that are judged, all in order.
+        fresh: makes a deeper network of its own, with the weights that a number stands for.
     """
 
     def __init__(
@@ -42,10 +43,10 @@ class Choice:
         network: Bilevel,
         train: Batches,
         images: Callable[[], Batches],
+        fresh: Callable[[int], Bilevel],
     ) -> None:
         self._settings, self._within, self._update, self._network = settings, within, update, network
-        self._stages = stages
-        self._train, self._images = train, images
+        self._stages, self._train, self._images, self._fresh = stages, train, images, fresh
         self.judges = settings.select in JUDGING
 
     def of_epoch(self, epochs: int) -> Genotype:
@@ -72,6 +73,12 @@ class Choice:
                     self._network.check()
                 self._network.weight_step(weights.to(self._update.alpha), self._train[next(further)])
 
+        def early(points: Tensor, steps: int) -> Tensor:
+            place = next(further)  # another one at each call
+            batches = [self._train[place + i] for i in range(steps)]
+            next(itertools.islice(further, steps, steps), None)
+            return evaluate(self._fresh(place), points.to(self._update.alpha), batches, (), judge="training")
+
         trained = Trained(
             self._within,
             self._stages.strengths(self._update.alpha),
@@ -79,6 +86,7 @@ class Choice:
             lambda _, generator: self._update.sample(self._stages.part.space, generator),
             self._judge,
             tune,
+            early,
             self._stages.encoding.betas(self._update.alpha),
         )
         return function(trained, **keywords(function, self._settings))

@@ -109,6 +109,7 @@ class Rehearsal:
                 job.loop.end_epoch(job)
         self._counts |= {**counts, **Counter(map(job.ending, {epoch: None for epoch, _ in job.loop.places}))}
         self._begin_take()
+        self._stand_ins.settled = True
         job.finish()
         if self._stand_ins.taken:
             self._counts[_FINISH] = 1

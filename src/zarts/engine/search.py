@@ -31,7 +31,8 @@ from zarts.engine.result import SearchResult, counts, read_result, write_result
 from zarts.engine.run import Run, genotype_file
 from zarts.engine.setup import load_images, sgd
 from zarts.engine.stages import Stages
-from zarts.engine.starts import build_stage, native_everywhere, start_alpha
+from zarts.engine.starts import start_alpha
+from zarts.engine.supernets import Supernets
 from zarts.ranks import Ranks
 from zarts.relax import RELAXATIONS, Matrices, Moment
 from zarts.seeds import keyed_generator
@@ -96,7 +97,7 @@ class _Search(Job):
         self.images = Halves(settings, self.data, device)
         self.train, self.val = self.images.train(), self.images.val()
         self.noise = keyed_generator(settings.seed, "noise", device=device)
-        self.native = native_everywhere(settings, self.space, device, listener, ranks)
+        self.supernets = Supernets(settings, self.space, self.data, device, self.noise, listener, ranks)
         self.updates, self.early_stop = 0, EarlyStop(settings)
         self.loop = Loop(
             run,
@@ -113,7 +114,7 @@ class _Search(Job):
     def _start_weights(self, ranks: Ranks) -> None:
         """The network of the present stage, and what is done with it."""
         settings = self.settings
-        self.model = build_stage(settings, self.space, self.data, self.stages, self.noise, self.native).to(self.device)
+        self.model = self.supernets.shared(self.stages.number, self.stages.present.cells)
         self.network = Bilevel(
             self.model,
             sgd(settings, self.model.parameters()),
@@ -135,14 +136,23 @@ class _Search(Job):
     def _choose(self) -> None:
         """What runs, and what is chosen from, in the present stage."""
         self.model.restrict(self.stages.part.mask() if self.stages.number else {})
+        within, judged = self.costs.within, self.images.judged
         self.choice = Choice(
-            self.settings, self.costs.within, self.update, self.stages, self.network, self.train, self.images.judged
+            self.settings, within, self.update, self.stages, self.network, self.train, judged, self._fresh
+        )
+
+    def _fresh(self, number: int) -> Bilevel:
+        """A deep network, with weights of its own that nothing has trained; its points are operation weights."""
+        model = self.supernets.deep(keyed_generator(self.settings.seed, "fresh", number).initial_seed())
+        return replace(
+            self.network,
+            model=model,
+            optimizer=sgd(self.settings, model.parameters()),
+            forward=lambda weights, batch: _outcome(self.passes(model, batch[0], self.space.split(weights)), batch),
         )
 
     def _forward(self, weights: Matrices, batch: Batch) -> Outcome:
-        images, labels = batch
-        logits = self.passes(self.model, images, weights).float()
-        return Outcome(F.cross_entropy(logits, labels), (logits.detach().argmax(1) == labels).sum())
+        return _outcome(self.passes(self.model, batch[0], weights), batch)
 
     def _relax(self, name: str, alpha: Tensor, coming: Batch | None = None) -> Matrices:
         part = self.stages.part
@@ -297,3 +307,8 @@ class _Search(Job):
         self.noise.set_state(state["noise"].cpu())
         self.early_stop.load_state_dict(state["early_stop"])
         self.ended = self.early_stop.chosen is not None
+
+
+def _outcome(logits: Tensor, batch: Batch) -> Outcome:
+    logits, labels = logits.float(), batch[1]
+    return Outcome(F.cross_entropy(logits, labels), (logits.detach().argmax(1) == labels).sum())

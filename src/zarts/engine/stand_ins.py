@@ -54,6 +54,8 @@ class StandIns:
         self._passes = passes
         self._outputs: dict[Hashable, tuple[Tensor, ...]] = {}
         self.taken: list[Pass] = []
+        self.settled = False
+        """Whether the network to be counted is the last one until now, whatever else is run."""
         self.network: nn.Module | None = None
         self._inputs: tuple[Any, ...] = ()
 
@@ -62,17 +64,17 @@ class StandIns:
         gradient = torch.is_grad_enabled()
         in_alpha = gradient and any(tensor.requires_grad for tensor in _weights(inputs))
         most = max((int((tensor != 0).sum(-1).max()) for tensor in _weights(inputs)), default=0)
-        module = network if isinstance(network, nn.Module) else network.__self__  # type: ignore[attr-defined]
+        module = _module(network)
         dropping = getattr(module, "dropping", None)
         kind = (network, gradient, in_alpha, most, dropping is not None and dropping.active(module))
-        if module is not self.network:
+        if module is not self.network and not self.settled:
             self.network, self._inputs = module, inputs
         self.close(inputs[0].device)
         run = [p.seconds for p in self.taken if p.kind == kind and p.run]
         real = in_alpha or kind not in self._outputs or len(run) < _RUN or sum(run) < _SECONDS
         self.taken.append(Pass(kind, len(inputs[0]), real, time.perf_counter()))
         if not real:
-            return self._stand_in(kind, len(inputs[0]), gradient)
+            return self._stand_in(kind, len(inputs[0]), module if gradient else None)
         output = self._passes(network, *inputs)
         self._outputs[kind] = tuple(
             o[:1].detach().clone() for o in (output if isinstance(output, tuple) else (output,))
@@ -86,11 +88,10 @@ class StandIns:
         if self.taken:
             self.taken[-1].seconds = time.perf_counter() - self.taken[-1].start
 
-    def _stand_in(self, kind: Hashable, images: int, gradient: bool) -> Any:
-        assert self.network is not None
+    def _stand_in(self, kind: Hashable, images: int, network: nn.Module | None) -> Any:
         outputs = tuple(output.expand(images, *output.shape[1:]) for output in self._outputs[kind])
-        if gradient:
-            tie = 0 * torch.stack([p.sum() for p in self.network.parameters()]).sum()
+        if network is not None:
+            tie = 0 * torch.stack([p.sum() for p in network.parameters()]).sum()
             outputs = tuple(output + tie for output in outputs)
         return outputs if len(outputs) > 1 else outputs[0]
 
@@ -103,6 +104,10 @@ class StandIns:
         with FlopCounterMode(display=False) as counter:
             shadow(torch.empty(1, *images.shape[1:], device="meta"), *(_on_meta(value) for value in rest))
         return int(counter.get_total_flops()) // 2
+
+
+def _module(network: Callable[..., Any]) -> nn.Module:
+    return network if isinstance(network, nn.Module) else network.__self__  # type: ignore[attr-defined]
 
 
 def _weights(inputs: tuple[Any, ...]) -> list[Tensor]:

@@ -9,6 +9,7 @@ from collections.abc import Callable
 
 from zarts.select.best_of import best_of
 from zarts.select.evolution import evolution
+from zarts.select.local_search import local_search
 from zarts.select.perturbation import perturbation
 from zarts.select.skips import few_skips
 from zarts.select.trained import Selected, Trained
@@ -24,6 +25,7 @@ __all__ = [
     "best_of",
     "evolution",
     "few_skips",
+    "local_search",
     "perturbation",
     "random",
 ]
@@ -52,4 +54,5 @@ SELECTIONS: dict[str, Callable[..., Selected]] = {
     "best-of": best_of,
     "evolution": evolution,
     "perturbation": perturbation,
+    "local-search": local_search,
 }

@@ -28,6 +28,8 @@ class Trained:
         judge: operation weights `(n, d)`, flat as alpha, to n losses, or shares of wrong answers, on the same
             validation images for all.
         tune: trains the shared weights further at such operation weights, for so many steps.
+        early: operation weights `(n, d)` to n mean training losses over so many steps, of networks that share
+            nothing: all begin with the same fresh weights and see the same batches, others at each call.
         betas: weights of the edges by cell type; empty where they have none.
     """
 
@@ -37,6 +39,7 @@ class Trained:
     sample: Callable[[Space, torch.Generator], Genotype]
     judge: Callable[[Tensor], Tensor]
     tune: Callable[[Tensor, int], None]
+    early: Callable[[Tensor, int], Tensor]
     betas: Mapping[str, Tensor] = field(default_factory=dict)
 
     @property

@@ -1,0 +1,92 @@
+"""The supernets of a search: all of one form, but for their depth and their first weights."""
+
+from __future__ import annotations
+
+from functools import partial
+
+import torch
+
+from zarts.config import SearchSettings
+from zarts.data import DataSet
+from zarts.engine.costs import FINAL_NETWORKS
+from zarts.engine.device import native_kernels
+from zarts.engine.loop import Listener
+from zarts.nets import AnySuperNet, build_supernet, cell_channels, seeded
+from zarts.ranks import Ranks
+from zarts.seeds import keyed_generator
+from zarts.spaces import Space
+
+__all__ = ["Supernets"]
+
+
+class Supernets:
+    """Builds them; all ranks have native kernels, or none has: what rounds alike.
+
+    Args:
+        settings: the form.
+        space: the candidates.
+        data: the images.
+        device: where they are wanted.
+        noise: source of the `noise` operation.
+        listener: hears why there are no native kernels.
+        ranks: the processes that search together.
+    """
+
+    def __init__(
+        self,
+        settings: SearchSettings,
+        space: Space,
+        data: DataSet,
+        device: torch.device,
+        noise: torch.Generator,
+        listener: Listener,
+        ranks: Ranks,
+    ) -> None:
+        self._settings, self._device, self._deep = settings, device, _deep_cells(settings, space)
+        with ranks.in_turn():  # the first one may have to build them
+            native = native_kernels(
+                settings.kernels,
+                device,
+                space.skeleton,
+                _channels(settings),
+                lambda text: listener({"event": "note", "text": text}),
+            )
+        self._build = partial(
+            build_supernet,
+            space,
+            channels=settings.channels,
+            num_classes=len(data.classes),
+            in_channels=data.channels,
+            stem=settings.stem,
+            reduction=settings.reduction,
+            supernet=settings.supernet,
+            partial_channels=settings.partial_channels,
+            generator=noise,
+            native=bool(ranks.sum(torch.tensor(float(native))) == ranks.count),
+        )
+        if settings.select == "local-search":
+            self.deep(0)  # a depth that cannot be is refused before anything has been trained
+
+    def shared(self, stage: int, cells: int) -> AnySuperNet:
+        """The one whose weights all architectures share in a stage, with first weights of its own."""
+        seed = self._settings.seed
+        with seeded(keyed_generator(seed, "weights", stage).initial_seed() if stage else seed):
+            return self._build(cells=cells).to(self._device)
+
+    def deep(self, seed: int) -> AnySuperNet:
+        """One in which cells are trained by themselves, as deep as the network that they are for."""
+        with seeded(seed):
+            return self._build(cells=self._deep).to(self._device)
+
+
+def _channels(settings: SearchSettings) -> list[int]:
+    """Channels of nodes, and of what operations see of them."""
+    parts = {1, settings.partial_channels if settings.supernet == "partial" else 1}
+    return [channels // part for part in parts for channels in cell_channels(settings.channels)]
+
+
+def _deep_cells(settings: SearchSettings, space: Space) -> int:
+    """`select_cells`, or, where that is open, the benchmark's number; in other spaces that of the search."""
+    if settings.select_cells is not None:
+        return settings.select_cells
+    return FINAL_NETWORKS[space.skeleton][0] if space.skeleton == "nasbench201" else settings.cells

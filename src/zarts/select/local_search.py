@@ -1,0 +1,94 @@
+"""A discrete zero-order step: cells near the one that perturbation chose, each trained for a moment by itself."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Literal
+
+import torch
+
+from zarts.select.perturbation import perturbation
+from zarts.select.trained import Selected, Trained
+from zarts.spaces import Choice, Genotype, Space
+
+__all__ = ["local_search", "neighbours"]
+
+
+def local_search(
+    trained: Trained,
+    *,
+    control: Literal["none", "uniform"] = "none",
+    select_rounds: int = 1,
+    select_samples: int = 100,
+    select_screen_steps: int = 50,
+    select_finalists: int = 3,
+    select_early_steps: int = 150,
+) -> Selected:
+    """From the cell of `perturbation` to the one, of those that differ in one choice, that learns fastest.
+
+    What shared weights of a shallow mixture cannot tell, as that a deep network learns by its skips, is asked of deep
+    networks: each candidate is one, by itself, and is judged by its mean training loss over its first steps. All of a
+    judgement start from the same weights and see the same batches. A first judgement of few steps leaves some
+    finalists; the second one, from other weights and on other batches, has the present cell among them.
+
+    Args:
+        trained: the search.
+        control: `uniform` judges nothing and draws one of the candidates of the first round, the present cell included.
+        select_rounds: moves at most; a round that finds nothing better is the last.
+        select_samples: candidates a round; if more are within the limits, so many of them are drawn.
+        select_screen_steps: weight steps of each candidate in the first judgement.
+        select_finalists: how many of them come to the second one.
+        select_early_steps: weight steps of each there.
+
+    Source: this project. A step of gradientless descent (Golovin et al., ICLR 2020) with a ball of Hamming distance 1;
+        the sum of training losses as a judge: Ru et al., Speedy Performance Estimation (NeurIPS 2021).
+    """
+    cell = perturbation(trained).genotype
+    rounds = []
+    for _ in range(select_rounds):
+        around = _draw(trained, cell, select_samples)
+        if control == "uniform":
+            place = int(torch.randint(1 + len(around), (1,), generator=trained.generator))
+            return Selected([cell, *around][place], {"candidates": 1 + len(around)})
+        screened = _losses(trained, around, select_screen_steps) if around else []
+        order = sorted(range(len(around)), key=screened.__getitem__)
+        finalists = [cell, *(around[i] for i in order[:select_finalists])]
+        losses = _losses(trained, finalists, select_early_steps)
+        rounds.append({"cells": [_plain(c) for c in finalists], "losses": losses, "screened": screened})
+        best = losses.index(min(losses))
+        if best == 0:
+            break
+        cell = finalists[best]
+    return Selected(cell, {"rounds": rounds})
+
+
+def neighbours(space: Space, genotype: Genotype) -> Iterator[Genotype]:
+    """All genotypes of a space that differ from one in one choice: another operation, or another source, or both."""
+    for kind, nodes in genotype.cells.items():
+        allowed = space.allowed(kind)
+        for number, chosen in enumerate(nodes):
+            for place, old in enumerate(chosen):
+                taken = {choice.source for choice in chosen} - {old.source}
+                sources = [s for s in range(space.inputs + number) if s not in taken]
+                for new in (Choice(op, s) for s in sources for op in allowed[space.inputs + number, s]):
+                    if new != old:
+                        node = (*chosen[:place], new, *chosen[place + 1 :])
+                        cells = {**genotype.cells, kind: (*nodes[:number], node, *nodes[number + 1 :])}
+                        yield Genotype(genotype.space, cells)
+
+
+def _draw(trained: Trained, cell: Genotype, most: int) -> list[Genotype]:
+    """So many of the neighbours within the limits, in their order; all if they are not more."""
+    around = [other for other in neighbours(trained.space, cell) if trained.within.holds(other)]
+    drawn = torch.randperm(len(around), generator=trained.generator)[:most].sort().values
+    return [around[i] for i in drawn.tolist()]
+
+
+def _losses(trained: Trained, cells: Sequence[Genotype], steps: int) -> list[float]:
+    """The mean training loss of each; inf if it is none."""
+    points = torch.stack([trained.space.flatten(trained.space.one_hot(cell)) for cell in cells])
+    return [float(loss) for loss in trained.early(points, steps).nan_to_num(torch.inf)]
+
+
+def _plain(cell: Genotype) -> dict[str, str]:
+    return {kind: cell.describe(kind) for kind in cell.cells}
