@@ -17,7 +17,7 @@ from typing import Any
 import torch
 
 from benchmarks.report import Report, environment, options
-from zarts.config import dump, search_settings
+from zarts.config import dump, members, search_settings, used
 from zarts.engine import Run, search
 from zarts.memory import keep_freed_memory
 from zarts.methods import AXES, METHODS
@@ -32,14 +32,15 @@ SIZE = {
     "channels": 8,
     "cells": 5,
     "batch_size": 32,
-    "epochs": 7,
+    "epochs": 5,
     "warmup_epochs": 0,
+    "stage_warmup": 0.0,
     "threads": 1,
 }
 NOTE = (
     "Preset: `zarts search --preset NAME` shows the method at work on the digits. An epoch: processor time of the "
-    "search's epochs beside those of `darts` in the same round, median (least to most) of the rounds; 10 weight steps of "
-    "32 images of 16×16 pixels an epoch, 8 channels, 5 cells, space darts."
+    "search's epochs beside those of `darts` in the same round, median (least to most) of the rounds; 10 weight steps "
+    "of 32 images of 16×16 pixels an epoch, 8 channels, 5 cells, space darts."
 )
 
 
@@ -51,7 +52,11 @@ def epoch_seconds(method: str, size: Mapping[str, Any]) -> float:
         if event["event"] == "weight_epoch":
             ends.append(time.process_time())
 
-    settings = search_settings({"method": method, **size})
+    names = members(search_settings({"method": method}))
+    idle = {"warmup_epochs"} if "renew" in names else set()
+    settings = search_settings(
+        {"method": method, **{k: v for k, v in size.items() if used(k, names) and k not in idle}}
+    )
     gc.collect()
     with tempfile.TemporaryDirectory() as folder:
         run = Run.create(Path(folder) / "run", dump(settings), "search")
@@ -62,8 +67,7 @@ def epoch_seconds(method: str, size: Mapping[str, Any]) -> float:
 def table(size: Mapping[str, Any], rounds: int, methods: Sequence[str] = tuple(METHODS)) -> Report:
     """Measure the methods in turn, round after round."""
     trained = [name for name in methods if METHODS[name].supernet != "none"]
-    sizes = {name: {k: v for k, v in size.items() if k != "warmup_epochs" or _moves(name)} for name in trained}
-    raw = [{name: epoch_seconds(name, sizes[name]) for name in ("darts", *trained)} for _ in range(rounds)]
+    raw = [{name: epoch_seconds(name, size) for name in dict.fromkeys(("darts", *trained))} for _ in range(rounds)]
     ratios = {name: sorted(one[name] / one["darts"] for one in raw) for name in trained}
     rows = [
         [
@@ -77,10 +81,6 @@ def table(size: Mapping[str, Any], rounds: int, methods: Sequence[str] = tuple(M
     ]
     columns = ["method", "paper", *(axis.replace("_", " ") for axis in AXES), "an epoch, `darts` = 1", "preset"]
     return Report(columns, rows, NOTE, environment(), raw)
-
-
-def _moves(name: str) -> bool:
-    return METHODS[name].update != "none"
 
 
 def _ratio(found: Sequence[float] | None) -> str:
