@@ -32,7 +32,7 @@ SIZE = {
     "channels": 8,
     "cells": 5,
     "batch_size": 32,
-    "epochs": 5,
+    "epochs": 4,
     "warmup_epochs": 0,
     "stage_warmup": 0.0,
     "threads": 1,
@@ -91,7 +91,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     """The command."""
     parser = options(__doc__ or "")
     parser.set_defaults(threads=1)
-    parser.add_argument("--rounds", type=int, default=3, help="(default: %(default)s)")
+    parser.add_argument("--rounds", type=int, default=2, help="(default: %(default)s)")
     args = parser.parse_args(arguments)
     keep_freed_memory()  # as the command line does
     torch.set_num_threads(args.threads)
