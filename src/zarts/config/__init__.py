@@ -7,8 +7,9 @@ from zarts.config.common import CommonSettings
 from zarts.config.files import Layer, preset_layers, preset_names, preset_summary
 from zarts.config.keywords import keywords
 from zarts.config.layers import dump, resolve_search, retrain_settings, row_settings, search_settings
+from zarts.config.retraining import RetrainSettings
 from zarts.config.schedule import Stage, plan_stages
-from zarts.config.settings import UNTIED, RetrainSettings, SearchSettings
+from zarts.config.settings import UNTIED, SearchSettings
 
 __all__ = [
     "UNTIED",

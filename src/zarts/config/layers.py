@@ -12,8 +12,9 @@ from pydantic import ValidationError
 from zarts.config.axes import members, resolve_axes, used, used_by
 from zarts.config.common import CommonSettings
 from zarts.config.files import Layer, config_layer, preset_layers
+from zarts.config.retraining import RetrainSettings
 from zarts.config.schedule import check_schedule
-from zarts.config.settings import RetrainSettings, SearchSettings
+from zarts.config.settings import SearchSettings
 from zarts.errors import SettingsError, unknown
 from zarts.methods import LIBRARIES, ZERO_ORDER, member
 

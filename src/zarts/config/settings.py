@@ -1,4 +1,4 @@
-"""The settings of each command: one name and one meaning on the command line, in YAML and in Python."""
+"""The settings of a search: one name and one meaning on the command line, in YAML and in Python."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from zarts.config.common import SUPERNET, CommonSettings, setting
 from zarts.config.lists import Counts, Shares
 from zarts.methods import GRADIENT, JUDGING, ZERO_ORDER
 
-__all__ = ["UNTIED", "RetrainSettings", "SearchSettings"]
+__all__ = ["UNTIED", "SearchSettings"]
 
 DRAWING = (*ZERO_ORDER, "reinforce")
 MOVING = (*DRAWING, *GRADIENT)
@@ -459,26 +459,3 @@ class SearchSettings(CommonSettings):
     select_early_steps: int = setting(
         150, "weight steps of each finalist there", panel="Selection", used_by=("local-search",), ge=1
     )
-
-
-class RetrainSettings(CommonSettings):
-    """Settings of `zarts retrain`: a found network is trained from scratch. Defaults: DARTS' CIFAR-10 recipe."""
-
-    epochs: int = setting(600, "passes over all training images", panel="Weights", ge=1)
-    batch_size: int = setting(96, "images a weight step", panel="Weights", ge=2)
-    channels: int = setting(36, "channels of the first cells", panel="Network", ge=2)
-    cells: int = setting(20, "cells in the network; two of them reduce", panel="Network", ge=3)
-    cutout: int | None = setting(
-        None,
-        "side of the square cut out of every image (default: half the image size, the paper's 16 at 32)",
-        panel="Data",
-        ge=0,
-    )
-    auxiliary_weight: float = setting(
-        0.4, "weight of the auxiliary head's loss; 0: no head", panel="Regularisation", ge=0
-    )
-    drop_path: float = setting(
-        0.2, "drop-path probability: in epoch e of E, from 0, e / E of this", panel="Regularisation", ge=0, lt=1
-    )
-    label_smoothing: float = setting(0.0, "of the training loss", panel="Regularisation", ge=0, lt=1)
-    test_every: int = setting(1, "epochs from one test to the next; the last one always has one", panel="Run", ge=1)
