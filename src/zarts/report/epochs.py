@@ -20,6 +20,7 @@ __all__ = ["draw_epochs"]
 
 _PLOT, _MARGINS = (4.7, 3.4), (0.55, 0.48, 0.3)  # inches: size; left, below, above
 _NAME, _LETTER = 0.95, 0.068  # inches to the right of the plot: for the number, and for each letter of a name
+_BANDS = 12  # lines, of which the spreads can still be told apart
 _APART = 0.163  # inches from one name to the next
 _FONT = 9.0
 _COLOURS = ("sep", "dil", "pool", "skip", "other")
@@ -49,7 +50,7 @@ def draw_epochs(
         ends = [_level(axes, name, value) for name, value in levels.items()]
         top = max(levels.values())
         for (name, seeds), style in zip(lines.items(), cycle(_STYLES), strict=False):
-            ends.append(_line(axes, name, seeds, top, *style))
+            ends.append(_line(axes, name, seeds, top if len(lines) <= _BANDS else None, *style))
         _name(axes, ends)
         svg, png = to_svg(figure), to_png(figure, dpi=160.0)
     write_atomically(folder / "curves.svg", svg)
@@ -91,15 +92,15 @@ def _line(
     axes: Axes,
     name: str,
     seeds: Sequence[Sequence[float]],
-    top: float,
+    top: float | None,
     role: str,
     dash: _Dash,
 ) -> _End:
-    """The mean over seeds, and one standard deviation to each side, but not above the highest there can be."""
+    """The mean over seeds, and one standard deviation to each side, but not above `top`; None leaves that band out."""
     colour = ROLES[role].light
     columns = list(zip(*seeds, strict=False))
     means, epochs = [fmean(column) for column in columns], range(1, len(columns) + 1)
-    if len(seeds) > 1:
+    if len(seeds) > 1 and top is not None:
         spreads = [stdev(column) for column in columns]
         low = [mean - spread for mean, spread in zip(means, spreads, strict=True)]
         high = [min(mean + spread, top) for mean, spread in zip(means, spreads, strict=True)]
