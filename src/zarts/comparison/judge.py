@@ -56,6 +56,10 @@ class Judge(ABC):
     def ready(self, cell: Cell) -> bool:
         """Whether that is done."""
 
+    def done(self, cell: Cell) -> bool:
+        """Whether the search is finished and can be judged."""
+        return cell.searched and self.ready(cell)
+
     @abstractmethod
     def judge(self, cell: Cell) -> Found:
         """What the search found, and how good it is.

@@ -167,7 +167,7 @@ def _put_together(
 def _judge(cells: Sequence[Cell], judge: Judge, failed: dict[Cell, str]) -> dict[Cell, Found]:
     found = {}
     for cell in cells:
-        if cell.searched and judge.ready(cell):
+        if judge.done(cell):
             try:
                 found[cell] = judge.judge(cell)
             except ZartsError as error:

@@ -53,9 +53,9 @@ def search_all(cells: Sequence[Cell], judge: Judge, jobs: int | None, listener: 
     """
 
     def finished() -> int:
-        return sum(cell.searched and judge.ready(cell) for cell in cells)
+        return sum(map(judge.done, cells))
 
-    left = sorted((cell for cell in cells if not (cell.searched and judge.ready(cell))), key=lambda cell: cell.seed)
+    left = sorted((cell for cell in cells if not judge.done(cell)), key=lambda cell: cell.seed)
     failed: dict[Cell, str] = {}
 
     def done(cell: Cell, error: BaseException | None) -> None:

@@ -92,8 +92,8 @@ def resolve_search(*layers: Layer) -> SearchSettings:
     The layers that name the method or one of its axes divide them: what lies below the last of these was written for
     another combination (a preset for ZARTS, say), so that what this one does not use is dropped from there; in that
     layer and above, a setting that is not used is refused. The defaults of the method and of its axes (see
-    `zarts.methods`) go right below the layers that name them. A warm-up among the method's is of its own number of
-    epochs, or the default one, and the same share of another number.
+    `zarts.methods`) go right below the layers that name them. A warm-up among the method's is of the default number
+    of epochs, and the same share of another number.
 
     Raises:
         SettingsError: unknown names, values out of range, axes that do not go together, a setting that is not used.
@@ -112,7 +112,7 @@ def resolve_search(*layers: Layer) -> SearchSettings:
     kept.append(Layer("method", axes.values))
     settings = _build(SearchSettings, kept)
     if _last(kept, "warmup_epochs") == axes.own:
-        paper = int(str(axes.method.defaults.get("epochs", SearchSettings.model_fields["epochs"].default)))
+        paper = SearchSettings.model_fields["epochs"].default
         settings = settings.model_copy(update={"warmup_epochs": settings.warmup_epochs * settings.epochs // paper})
     if settings.warmup_epochs >= settings.epochs and settings.stages == "one" and settings.update != "none":
         raise SettingsError(
