@@ -24,7 +24,7 @@ LAYERS = [
     {"config"},
     {"updates", "select"},
     {"engine"},
-    {"training", "bench"},
+    {"training", "bench", "analysis"},
     {"report"},
     {"own"},
     {"sources", "folders"},
