@@ -146,14 +146,14 @@ def test_drop_path_without_any_is_the_plain_search(tmp_path):
 
 
 def test_drop_path_grows_along_the_search(tmp_path, monkeypatch):
-    module, seen = sys.modules["zarts.engine.search"], []
-    forward = module._Search._forward
+    module, seen = sys.modules["zarts.engine.search_job"], []
+    forward = module.SearchJob._forward
 
     def watched(self, weights, batch):
         seen.append(self.model.dropping.path if self.model.dropping.active(self.model) else None)
         return forward(self, weights, batch)
 
-    monkeypatch.setattr(module._Search, "_forward", watched)
+    monkeypatch.setattr(module.SearchJob, "_forward", watched)
     settings = small("zarts-mgs", drop_path=0.4, epochs=4, mixture_lambda=1.0)
     zarts.search(out=tmp_path / "run", **settings)
     trained = [p for p in seen if p is not None]

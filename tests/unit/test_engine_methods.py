@@ -24,15 +24,15 @@ def passes(monkeypatch, tmp_path, method, **other):
     """Every pass of a search: whether it is differentiated, whether in the weights of operations too, and these."""
     import sys
 
-    module, seen = sys.modules["zarts.engine.search"], []
-    forward = module._Search._forward
+    module, seen = sys.modules["zarts.engine.search_job"], []
+    forward = module.SearchJob._forward
 
     def watched(self, weights, batch):
         in_alpha = any(w.requires_grad for w in weights.values())
         seen.append((torch.is_grad_enabled(), in_alpha, {kind: w.detach().clone() for kind, w in weights.items()}))
         return forward(self, weights, batch)
 
-    monkeypatch.setattr(module._Search, "_forward", watched)
+    monkeypatch.setattr(module.SearchJob, "_forward", watched)
     return zarts.search(out=tmp_path / "run", **small(method, **other)), seen
 
 
@@ -147,8 +147,8 @@ def test_all_is_judged_on_the_same_images_as_they_are(monkeypatch, tmp_path):
     """Of the half that moves alpha, not augmented; at most all of them."""
     import sys
 
-    module, seen, modes = sys.modules["zarts.engine.search"], [], set()
-    forward = module._Search._forward
+    module, seen, modes = sys.modules["zarts.engine.search_job"], [], set()
+    forward = module.SearchJob._forward
 
     def watched(self, weights, batch):
         if not torch.is_grad_enabled():
@@ -156,7 +156,7 @@ def test_all_is_judged_on_the_same_images_as_they_are(monkeypatch, tmp_path):
             modes.add(self.model.training)
         return forward(self, weights, batch)
 
-    monkeypatch.setattr(module._Search, "_forward", watched)
+    monkeypatch.setattr(module.SearchJob, "_forward", watched)
     zarts.search(out=tmp_path / "run", **small("rsps", select_samples=3, select_images=20))
     assert modes == {True}, "by the statistics of the batch"
     modes.clear()
@@ -177,14 +177,14 @@ def test_all_is_judged_on_the_same_images_as_they_are(monkeypatch, tmp_path):
 def test_validation_batches_have_a_size_of_their_own(monkeypatch, tmp_path):
     import sys
 
-    module, sizes = sys.modules["zarts.engine.search"], []
-    forward = module._Search._forward
+    module, sizes = sys.modules["zarts.engine.search_job"], []
+    forward = module.SearchJob._forward
 
     def watched(self, weights, batch):
         sizes.append((torch.is_grad_enabled(), len(batch[1])))
         return forward(self, weights, batch)
 
-    monkeypatch.setattr(module._Search, "_forward", watched)
+    monkeypatch.setattr(module.SearchJob, "_forward", watched)
     zarts.search(out=tmp_path / "run", **small("zarts-rs", val_batch_size=32))
     assert set(sizes) == {(True, 16), (False, 32)}
     with pytest.raises(DataError, match="val_batch_size = 33: 32 images move alpha: take 32 or less"):

@@ -248,8 +248,8 @@ MIXED = [
     ("method", "axes"), MIXED, ids=lambda value: "-".join(map(str, getattr(value, "values", str)()))
 )
 def test_other_axes_and_what_is_dropped_never_runs(tmp_path, monkeypatch, method, axes):
-    module, seen = sys.modules["zarts.engine.search"], []
-    forward = module._Search._forward
+    module, seen = sys.modules["zarts.engine.search_job"], []
+    forward = module.SearchJob._forward
 
     def watched(self, weights, batch):
         if self.stages.number:
@@ -258,7 +258,7 @@ def test_other_axes_and_what_is_dropped_never_runs(tmp_path, monkeypatch, method
             seen.append((self.stages.number, self.model._left))
         return forward(self, weights, batch)
 
-    monkeypatch.setattr(module._Search, "_forward", watched)
+    monkeypatch.setattr(module.SearchJob, "_forward", watched)
     more = {"stage_cells": (3, 3, 3)} if method == "p-darts" else {}
     result = zarts.search(out=tmp_path / "run", **small(method, space="s3", **axes, **more))
     get_space("s3").check(result.genotype)

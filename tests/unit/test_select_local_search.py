@@ -151,8 +151,8 @@ def test_the_control_draws_evenly_among_the_same_candidates():
 
 def early_passes(monkeypatch, tmp_path, name="run", **other):
     """Operation weights, images and first weights of each pass of a deep network."""
-    module, seen = importlib.import_module("zarts.engine.search"), []
-    fresh = module._Search._fresh
+    module, seen = importlib.import_module("zarts.engine.search_job"), []
+    fresh = module.SearchJob._fresh
 
     def watched(self, number):
         problem = fresh(self, number)
@@ -167,7 +167,7 @@ def early_passes(monkeypatch, tmp_path, name="run", **other):
         problem.forward = forward_
         return problem
 
-    monkeypatch.setattr(module._Search, "_fresh", watched)
+    monkeypatch.setattr(module.SearchJob, "_fresh", watched)
     return zarts.search(out=tmp_path / name, **small("zarts", **{**FEW, **other})), seen
 
 

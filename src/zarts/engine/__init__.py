@@ -8,6 +8,7 @@ from zarts.engine.join import check_alone, joined, started
 from zarts.engine.launch import launch, ranks_here
 from zarts.engine.loop import Driver, Job, Listener, Loop
 from zarts.engine.meter import Meter
+from zarts.engine.opened import OpenedSearch, open_search
 from zarts.engine.passes import Passes
 from zarts.engine.rehearsal import Forecast, Phase, Rehearsal
 from zarts.engine.result import SearchResult
@@ -23,6 +24,7 @@ __all__ = [
     "Listener",
     "Loop",
     "Meter",
+    "OpenedSearch",
     "Passes",
     "Phase",
     "Rehearsal",
@@ -37,6 +39,7 @@ __all__ = [
     "joined",
     "launch",
     "load_images",
+    "open_search",
     "ranks_here",
     "search",
     "sgd",

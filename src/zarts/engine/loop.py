@@ -188,8 +188,19 @@ class Loop:
             if not self._ranks.lead:
                 self._load(load_checkpoint(io.BytesIO(content), self._device), job)
 
+    def look(self, job: Job) -> tuple[int, int]:
+        """Load the last checkpoint, and leave the run as it is; the epoch and the step that come next.
+
+        Raises:
+            RunError: there is no checkpoint, or it cannot be used here.
+        """
+        self._checked(self._run.saved(self._identity, self._device), job)
+        return self._epoch, self._step
+
     def _restore(self, job: Job) -> None:
-        state = self._run.restore(self._identity, self._device)
+        self._checked(self._run.restore(self._identity, self._device), job)
+
+    def _checked(self, state: Mapping[str, Any], job: Job) -> None:
         if state["device"] != self._device.type:
             raise RunError(
                 f"{self._run.path}: was begun on device {state['device']!r}, whose random numbers "

@@ -244,14 +244,13 @@ class Run:
         refusal = f"{self.path}: another process is at work on this run: wait for its end"
         return locked(self.path, refusal) if self._writes else nullcontext()
 
-    def restore(self, settings: Mapping[str, Any], device: torch.device) -> dict[str, Any]:
-        """Read `checkpoint.pt`, and forget the events that came after it.
+    def saved(self, settings: Mapping[str, Any], device: torch.device) -> dict[str, Any]:
+        """Read `checkpoint.pt`; nothing is changed.
 
         Raises:
-            RunError: the checkpoint is damaged or of another run.
+            RunError: there is none, or it is damaged or of another run.
         """
         path = self.path / "checkpoint.pt"
-        remove_parts(self.path)
         state = load_checkpoint(path, device)
         if state.get("format") != _FORMAT or not isinstance(state.get("settings"), dict):
             raise RunError(f"{path}: not a checkpoint of this version of zarts")
@@ -262,6 +261,16 @@ class Run:
                 f"{path}: belongs to another run: it has {key} = {state['settings'].get(key)!r}, "
                 f"this run {settings.get(key)!r}"
             )
+        return state
+
+    def restore(self, settings: Mapping[str, Any], device: torch.device) -> dict[str, Any]:
+        """Read `checkpoint.pt`, and forget the events that came after it.
+
+        Raises:
+            RunError: see `saved`; or events are lost.
+        """
+        remove_parts(self.path)
+        state = self.saved(settings, device)
         file = self.path / "metrics.jsonl"
         size = file.stat().st_size if file.exists() else 0
         if size < state["metrics_bytes"]:

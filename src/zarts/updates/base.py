@@ -50,6 +50,13 @@ class AlphaUpdate(ABC):
         """A cell drawn from what has been learnt: each operation by softmax(alpha)."""
         return sample_cell(space, self.alpha, generator)
 
+    def spread(self) -> float | None:
+        """Root of the mean square of the coordinates of the moves that would be asked for now, around their mean.
+
+        None: no moves are asked for. Nothing is changed.
+        """
+        return None
+
     @abstractmethod
     def anneal(self, progress: float) -> None:
         """Set schedules to the place `progress` in [0, 1] between the end of the warm-up and the end."""

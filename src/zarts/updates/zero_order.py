@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 
+import torch
 from jaxtyping import Float
 from torch import Tensor
 from typing_extensions import override
@@ -95,6 +96,13 @@ class ZeroOrderUpdate(AlphaUpdate):
             "move_norm": move.move.norm().item(),
             **move.info,
         }
+
+    @override
+    def spread(self) -> float:
+        before = self._optimizer.state_dict()
+        points = self._optimizer.ask(torch.zeros_like(self.alpha)).double()
+        self._optimizer.load_state_dict(before)
+        return float((points - points.mean(0)).square().mean().sqrt()) if len(points) > 1 else self._optimizer.scale
 
     @override
     def anneal(self, progress: float) -> None:

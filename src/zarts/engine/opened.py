@@ -1,0 +1,84 @@
+"""A search as its checkpoint left it, to be looked into: nothing of the run is changed."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+from jaxtyping import Float
+from torch import Tensor
+
+from zarts.bilevel import Bilevel
+from zarts.config import SearchSettings
+from zarts.data import Batches
+from zarts.engine.device import torch_threads
+from zarts.engine.loop import Listener
+from zarts.engine.run import Run
+from zarts.engine.search_job import SearchJob
+from zarts.engine.stop import stop_request
+from zarts.errors import RunError
+from zarts.ranks import Ranks
+
+__all__ = ["OpenedSearch", "open_search"]
+
+
+@dataclass(frozen=True)
+class OpenedSearch:
+    """The bi-level problem of a search, where the search stands.
+
+    Args:
+        settings: its settings.
+        problem: supernet, optimizer with its momentum and learning rate, and the loss of `(alpha, batch)`.
+        alpha: where the architecture is.
+        spread: size in each coordinate of the moves that the search asks for here, see `AlphaUpdate.spread`.
+        train: batches of the half that trains the weights.
+        val: batches of the half that moves alpha.
+        place: number of the next training batch.
+        epoch: epochs that are done.
+        identity: what a file about this state has to agree in, beside the settings: the moves of alpha, and `place`.
+    """
+
+    settings: SearchSettings
+    problem: Bilevel
+    alpha: Float[Tensor, " d"]
+    spread: float | None
+    train: Batches
+    val: Batches
+    place: int
+    epoch: int
+    identity: dict[str, int]
+
+
+@contextmanager
+def open_search(settings: SearchSettings, run: Run, listener: Listener) -> Iterator[OpenedSearch]:
+    """Build a search again with its last checkpoint. Inside, Ctrl-C raises `Interrupted` before the next weight step.
+
+    Args:
+        settings: the settings that it was begun with.
+        run: its folder.
+        listener: hears notes.
+
+    Raises:
+        RunError: it has no supernet or no checkpoint, or one that cannot be used here.
+        DataError: the images are not there, or others than the search began with.
+    """
+    if settings.supernet == "none":
+        raise RunError(f"{run.path}: method {settings.method!r} has no supernet: there is nothing to look into")
+    with torch_threads(settings.threads), stop_request() as stop:
+        job = SearchJob(settings, Run(run.path, writes=False), listener, Ranks())
+        epoch, step = job.loop.look(job)
+        job.loop.stop = stop
+        job.begin_epoch(epoch if step else max(0, epoch - 1))
+        place = epoch * len(job.train) + step
+        yield OpenedSearch(
+            settings,
+            job.problem,
+            job.update.alpha.detach().clone(),
+            job.update.spread(),
+            job.train,
+            job.val,
+            place,
+            epoch,
+            {"place": place, "updates": job.updates},
+        )

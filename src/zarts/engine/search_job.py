@@ -1,0 +1,275 @@
+"""The state of a search, and its steps: weights and architecture in turn.
+
+Source: ZARTS (NeurIPS 2022), supplementary 2.2 and 2.3 (Algorithm 1); DARTS (ICLR 2019), section 3.1.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from dataclasses import replace
+from functools import partial
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+from typing_extensions import override
+
+from zarts.bilevel import Batch, Bilevel, Outcome, first_order_gradient
+from zarts.config import UNTIED, SearchSettings, dump, keywords
+from zarts.engine.choice import Choice
+from zarts.engine.costs import Costs
+from zarts.engine.device import choose_device
+from zarts.engine.early_stop import EarlyStop
+from zarts.engine.halves import Halves
+from zarts.engine.loop import Job, Listener, Loop
+from zarts.engine.meter import Meter
+from zarts.engine.passes import Passes
+from zarts.engine.result import counts
+from zarts.engine.run import Run, genotype_file
+from zarts.engine.setup import load_images, sgd
+from zarts.engine.stages import Stages
+from zarts.engine.starts import start_alpha
+from zarts.engine.supernets import Supernets
+from zarts.ranks import Ranks
+from zarts.relax import RELAXATIONS, Matrices, Moment
+from zarts.seeds import keyed_generator
+from zarts.spaces import get_space
+
+__all__ = ["SearchJob"]
+
+
+class SearchJob(Job):
+    """The state of a search, and its steps."""
+
+    def __init__(self, settings: SearchSettings, run: Run, listener: Listener, ranks: Ranks) -> None:
+        self.settings, self.run = settings, run
+        self.space = get_space(settings.space)
+        self.relaxations = {name: partial(f, **keywords(f, settings)) for name, f in RELAXATIONS.items()}
+        self.draws, self.progress = torch.Generator(), 0.0
+        self.device = device = choose_device(settings.device)
+        draws = "noise" in self.space.operations or settings.drop_path > 0 or max(settings.skip_dropout) > 0
+        self.passes = Passes(settings, device, draws=draws)
+        self.stages = Stages(settings, self.space)
+        self.update = start_alpha(settings, self.stages, device)
+        self.data = load_images(settings, run, device, listener, ranks)  # after whatever may refuse the settings
+        self.costs = Costs(settings, self.space, self.data)
+        self.images = Halves(settings, self.data, device)
+        self.train, self.val = self.images.train(), self.images.val()
+        self.noise = keyed_generator(settings.seed, "noise", device=device)
+        self.supernets = Supernets(settings, self.space, self.data, device, self.noise, listener, ranks)
+        self.updates, self.early_stop = 0, EarlyStop(settings)
+        self.loop = Loop(
+            run,
+            "search",
+            {key: value for key, value in dump(settings).items() if key not in UNTIED},
+            epochs=settings.epochs,
+            steps=len(self.train),
+            device=device,
+            listener=listener,
+            ranks=ranks,
+        )
+        self._start_weights(ranks)
+
+    def _start_weights(self, ranks: Ranks) -> None:
+        """The network of the present stage, and what is done with it."""
+        settings = self.settings
+        self.model = self.supernets.shared(self.stages.number, self.stages.present.cells)
+        self.network = Bilevel(
+            self.model,
+            sgd(settings, self.model.parameters()),
+            lambda weights, batch: self._forward(self.space.split(weights), batch),
+            grad_clip=settings.grad_clip,
+            generators=[self.noise, self.draws],
+            check=lambda: self.loop.stop.check(),
+            ranks=ranks,
+        )
+        """Its points are operation weights."""
+        self.problem = replace(
+            self.network,
+            forward=lambda alpha, batch: self._forward(self._relax(settings.relaxation, alpha), batch),
+            term=lambda alpha: self.costs.term(self._probabilities(alpha)),
+        )
+        """The same, but its points are alphas."""
+        self._choose()
+
+    def _choose(self) -> None:
+        """What runs, and what is chosen from, in the present stage."""
+        self.model.restrict(self.stages.part.mask() if self.stages.number else {})
+        within, judged = self.costs.within, self.images.judged
+        self.choice = Choice(
+            self.settings, within, self.update, self.stages, self.network, self.train, judged, self._fresh
+        )
+
+    def _fresh(self, number: int) -> Bilevel:
+        """A deep network, with weights of its own that nothing has trained; its points are operation weights."""
+        model = self.supernets.deep(keyed_generator(self.settings.seed, "fresh", number).initial_seed())
+        return replace(
+            self.network,
+            model=model,
+            optimizer=sgd(self.settings, model.parameters()),
+            forward=lambda weights, batch: _outcome(self.passes(model, batch[0], self.space.split(weights)), batch),
+        )
+
+    def _forward(self, weights: Matrices, batch: Batch) -> Outcome:
+        return _outcome(self.passes(self.model, batch[0], weights), batch)
+
+    def _relax(self, name: str, alpha: Tensor, coming: Batch | None = None) -> Matrices:
+        part = self.stages.part
+        moment = Moment(part.space, self.draws, self.progress)
+        if coming is not None:
+            moment = moment._replace(slope=partial(self._slope, coming))
+        return part.widen(self.stages.encoding.relax(self.relaxations[name], alpha, moment))
+
+    def _probabilities(self, alpha: Tensor) -> Matrices:
+        """How much of each operation alpha lets expect."""
+        if self.settings.relaxation == "cell":
+            return self.space.split(alpha)
+        return self.stages.part.widen(self.stages.encoding.strengths(alpha))
+
+    def _slope(self, batch: Batch, weights: Matrices) -> tuple[float, Matrices]:
+        """The loss of a batch at operation weights, by running statistics, and its gradient in them."""
+        part = self.stages.part
+        flat = self.space.flatten(part.widen(weights))
+        loss, gradient = first_order_gradient(self.network, flat, [batch], batch_norm="eval")
+        return loss, part.narrow(self.space.split(gradient))
+
+    def _draw_for(self, purpose: str, place: int) -> None:
+        """Let relaxations draw what is a function of the seed, the purpose and the place alone."""
+        self.draws.set_state(keyed_generator(self.settings.seed, "draws", purpose, place).get_state())
+
+    @override
+    def begin_epoch(self, epoch: int) -> None:
+        while self.stages.due(epoch):
+            self._next_stage(epoch)
+        pace = self.stages.pace(epoch)
+        for group in self.problem.optimizer.param_groups:
+            group["lr"] = pace.learning_rate
+        self.progress = pace.progress
+        self.update.anneal(pace.annealed)
+        self.model.dropping.path, self.model.dropping.skip = pace.drop_path, pace.skip_dropout
+
+    def _next_stage(self, epoch: int) -> None:
+        """Drop operations; where all starts anew, alpha and the network too."""
+        before, alpha = self.update.alpha, self.stages.advance(self.update.alpha, self.costs.within.derive)
+        if self.stages.renew:
+            self.update = start_alpha(self.settings, self.stages, self.device)
+            self._start_weights(self.problem.ranks)
+        elif len(alpha) < len(before):
+            self.update = start_alpha(self.settings, self.stages, self.device, alpha)
+        self._choose()
+        self.loop.log({"event": "stage", "epoch": epoch + 1, **self.stages.record()})
+
+    def _moves_alpha(self, epoch: int, step: int) -> bool:
+        return step % self.settings.alpha_every == 0 and self.stages.pace(epoch).moves_alpha
+
+    @override
+    def phase(self, epoch: int, step: int) -> str:
+        words = "alpha update and weight step" if self._moves_alpha(epoch, step) else "weight step"
+        measured = ", eigenvalue" if self.early_stop.measures(epoch, step, len(self.train)) else ""
+        return words + self.stages.words(epoch) + measured
+
+    @override
+    def step(self, epoch: int, step: int) -> tuple[Tensor, Tensor, int]:
+        place = epoch * len(self.train) + step
+        if self.early_stop.measures(epoch, step, len(self.train)):
+            with self.model.dropping.off():
+                self.early_stop.measure(epoch, self.problem, self.update.alpha, self.val)
+        if self._moves_alpha(epoch, step):
+            self._draw_for("alpha", place)
+            self._move_alpha(epoch, step, place)
+        self._draw_for("weights", place)
+        batch = self.train[place]
+        outcome = self.network.weight_step(self.space.flatten(self._train_at(batch)), batch)
+        return outcome.loss, outcome.correct, len(batch[1])
+
+    def _train_at(self, batch: Batch) -> Matrices:
+        """The operation weights that the weights are trained at, on this batch."""
+        settings = self.settings
+        same = settings.weight_relaxation == "same"
+        return self._relax(
+            settings.relaxation if same else settings.weight_relaxation, self.update.training_point(self.draws), batch
+        )
+
+    def _move_alpha(self, epoch: int, step: int, place: int) -> None:
+        """One move of alpha; when it is interrupted or fails, alpha's state is as before."""
+        start = time.perf_counter()
+        before = self.update.state_dict()
+        first = self.updates * self.settings.val_batches
+        try:
+            outcome = self.update.step(
+                self.problem,
+                [self.train[place + i] for i in range(self.update.train_batches)],
+                [self.val[first + i] for i in range(self.settings.val_batches)],
+            )
+        except BaseException:
+            self.update.load_state_dict(before)
+            raise
+        self.updates += 1
+        moved = {"event": "alpha_step", "epoch": epoch + 1, "step": step, "update": self.updates}
+        self.loop.log({**moved, **outcome, "seconds": time.perf_counter() - start})
+
+    @override
+    def end_epoch(self, epoch: int, meter: Meter) -> None:
+        genotype = self.choice.of_epoch(epoch + 1)
+        self.loop.log(
+            {
+                "event": "weight_epoch",
+                "epoch": epoch + 1,
+                **meter.means(),
+                "learning_rate": self.stages.pace(epoch).learning_rate,
+                "seconds": meter.seconds,
+            }
+        )
+        self.run.write(genotype_file(epoch + 1), genotype.to_json())
+        self.loop.log({"event": "genotype", "epoch": epoch + 1, **counts(genotype)})
+        if costs := self.costs.record(genotype, self._probabilities(self.update.alpha)):
+            self.loop.log({"event": "cost", "epoch": epoch + 1, **costs})
+        if watched := self.early_stop.end_epoch(epoch + 1, genotype):
+            self.loop.log({"event": "eigenvalue", "epoch": epoch + 1, **watched})
+        self.ended = self.early_stop.chosen is not None
+
+    @override
+    def finish(self) -> None:
+        """The final genotype; it is that of the last epoch unless the selection judges."""
+        start = time.perf_counter()
+        if self.ended:
+            self.genotype = self.early_stop.genotype
+            return
+        selected = self.choice.final()
+        self.genotype = selected.genotype
+        if self.choice.judges:
+            event = {"event": "selection", "select": self.settings.select, **counts(self.genotype)}
+            self.loop.log({**event, **selected.info, "seconds": time.perf_counter() - start})
+
+    @override
+    def state_dict(self) -> dict[str, Any]:
+        return {
+            "updates": self.updates,
+            "stages": self.stages.state_dict(),
+            "model": self.model.state_dict(),
+            "optimizer": self.problem.optimizer.state_dict(),
+            "update": self.update.state_dict(),
+            "noise": self.noise.get_state(),
+            "early_stop": self.early_stop.state_dict(),
+        }
+
+    @override
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        self.updates = state["updates"]
+        self.stages.load_state_dict(state["stages"])
+        if self.stages.number:
+            self.update = start_alpha(self.settings, self.stages, self.device)
+            self._start_weights(self.problem.ranks)
+        self.model.load_state_dict(state["model"])
+        self.problem.optimizer.load_state_dict(state["optimizer"])
+        self.update.load_state_dict(state["update"])
+        self.noise.set_state(state["noise"].cpu())
+        self.early_stop.load_state_dict(state["early_stop"])
+        self.ended = self.early_stop.chosen is not None
+
+
+def _outcome(logits: Tensor, batch: Batch) -> Outcome:
+    logits, labels = logits.float(), batch[1]
+    return Outcome(F.cross_entropy(logits, labels), (logits.detach().argmax(1) == labels).sum())

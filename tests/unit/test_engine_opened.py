@@ -1,0 +1,57 @@
+"""A search as its checkpoint left it: the same weights and alpha, and nothing of the run is changed."""
+
+import pytest
+import torch
+
+from tests.small import SMALL, small
+from zarts import search
+from zarts.api import searched_settings
+from zarts.engine import Run, open_search
+from zarts.errors import RunError
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory):
+    return search(**SMALL, out=tmp_path_factory.mktemp("opened") / "run").run
+
+
+def files(run):
+    return {path: (path.read_bytes(), path.stat().st_mtime_ns) for path in run.rglob("*") if path.is_file()}
+
+
+def opened(run):
+    return open_search(searched_settings(run), Run(run), lambda event: None)
+
+
+def test_the_state_is_that_of_the_checkpoint_and_the_run_is_left_alone(run):
+    before = files(run)
+    saved = torch.load(run / "checkpoint.pt", weights_only=True)["job"]
+    with opened(run) as found:
+        assert torch.equal(found.alpha, saved["update"]["x"])
+        for name, value in found.problem.model.state_dict().items():
+            assert torch.equal(value, saved["model"][name])
+        assert found.problem.optimizer.param_groups[0]["lr"] == saved["optimizer"]["param_groups"][0]["lr"]
+        assert found.epoch == SMALL["epochs"]
+        assert found.place == found.epoch * len(found.train)
+        found.problem.weight_step(found.alpha, found.train[found.place])
+    assert files(run) == before
+
+
+def test_spread_is_the_size_of_the_moves_and_draws_nothing(run):
+    with opened(run) as found, opened(run) as again:
+        assert found.spread == again.spread
+    with opened(run) as found:
+        sigma = 0.2 * 0.5  # cosine: one of two epochs is warm-up, and of the other one half is over at most
+        assert 0 < found.spread <= 0.2 * 1.5 and found.spread > 0.2 * sigma
+
+
+def test_what_cannot_be_opened(run, tmp_path):
+    drawn = search(method="random", data="digits", out=tmp_path / "random").run
+    with pytest.raises(RunError, match="method 'random' has no supernet"), opened(drawn):
+        pass
+    other = search(**{**small("darts"), "epochs": 1, "warmup_epochs": 0}, out=tmp_path / "darts").run
+    with opened(other) as found:
+        assert found.spread is None
+    (other / "checkpoint.pt").unlink()
+    with pytest.raises(RunError, match="there is no checkpoint"), opened(other):
+        pass
