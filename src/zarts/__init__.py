@@ -15,6 +15,7 @@ __all__ = [
     "ZartsError",
     "compare",
     "create_model",
+    "diagnose",
     "evaluate",
     "load_model",
     "lookup",
@@ -28,7 +29,7 @@ __all__ = [
 from zarts.errors import ZartsError
 
 if TYPE_CHECKING:
-    from zarts.api import evaluate, lookup, resume_retrain, resume_search, retrain, search
+    from zarts.api import diagnose, evaluate, lookup, resume_retrain, resume_search, retrain, search
     from zarts.comparison import compare
     from zarts.nets import create_model, register_operation
     from zarts.spaces import Genotype
@@ -38,6 +39,7 @@ _HOMES = {
     "Genotype": "zarts.spaces",
     "compare": "zarts.comparison",
     "create_model": "zarts.nets",
+    "diagnose": "zarts.api",
     "evaluate": "zarts.api",
     "load_model": "zarts.training.model",
     "lookup": "zarts.api",

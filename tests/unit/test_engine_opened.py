@@ -40,9 +40,7 @@ def test_the_state_is_that_of_the_checkpoint_and_the_run_is_left_alone(run):
 def test_spread_is_the_size_of_the_moves_and_draws_nothing(run):
     with opened(run) as found, opened(run) as again:
         assert found.spread == again.spread
-    with opened(run) as found:
-        sigma = 0.2 * 0.5  # cosine: one of two epochs is warm-up, and of the other one half is over at most
-        assert 0 < found.spread <= 0.2 * 1.5 and found.spread > 0.2 * sigma
+        assert 0.1 < found.spread < 0.3  # sigma is 0.2, and the cosine has only begun to fall
 
 
 def test_what_cannot_be_opened(run, tmp_path):

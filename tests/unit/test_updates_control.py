@@ -22,7 +22,7 @@ def unjudged(monkeypatch):
     def refuse(*args, **options):
         raise AssertionError("a candidate was judged")
 
-    monkeypatch.setattr(zero_order, "evaluate", refuse)
+    monkeypatch.setattr(zero_order, "evaluate_images", refuse)
 
 
 @pytest.mark.parametrize("name", [name for name in OPTIMIZERS if name not in LIBRARIES])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from zarts.api.looking_into import diagnose
 from zarts.api.looking_up import lookup
 from zarts.api.retraining import evaluate, rehearse_retrain, resume_retrain, retrain, start_retrain
 from zarts.api.searching import rehearse_search, resume_search, search, searched_settings, spread, start_search
@@ -9,6 +10,7 @@ from zarts.sources import Source, genotype_of, inherited
 
 __all__ = [
     "Source",
+    "diagnose",
     "evaluate",
     "genotype_of",
     "inherited",

@@ -2,22 +2,26 @@
 
 from __future__ import annotations
 
-from zarts.bilevel.candidates import evaluate
+from zarts.bilevel.candidates import evaluate, evaluate_images
 from zarts.bilevel.curvature import dominant_eigenvalue, lanczos
 from zarts.bilevel.gradients import amended_gradient, first_order_gradient, hessian_vector_product, unrolled_gradient
 from zarts.bilevel.problem import Batch, Bilevel, Outcome
 from zarts.bilevel.snapshot import Snapshot
+from zarts.bilevel.variance import MeanSquares, mean_squares
 
 __all__ = [
     "Batch",
     "Bilevel",
+    "MeanSquares",
     "Outcome",
     "Snapshot",
     "amended_gradient",
     "dominant_eigenvalue",
     "evaluate",
+    "evaluate_images",
     "first_order_gradient",
     "hessian_vector_product",
     "lanczos",
+    "mean_squares",
     "unrolled_gradient",
 ]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Literal
 
 import torch
@@ -12,7 +12,7 @@ from torch import Tensor
 from zarts.bilevel.problem import Batch, Bilevel
 from zarts.errors import DivergedError
 
-__all__ = ["evaluate"]
+__all__ = ["evaluate", "evaluate_images"]
 
 
 def evaluate(
@@ -60,39 +60,79 @@ def evaluate(
     Source: ZARTS, supplementary 1.2 and 2.3.
     Differs: from the released code, whose inner loop steps the optimizer of other weights than the candidate's.
     """
+
+    def look(point: Tensor) -> Tensor:
+        training = _train(problem, point, train_batches)
+        if judge == "training" or not training.isfinite().all():
+            return training.mean(0, keepdim=True)
+        with torch.no_grad():
+            problem.set_mode(training=True)
+            for batch in recalibration:
+                problem.check()
+                problem.forward(point, batch)
+            problem.check()
+            problem.set_mode(training=batch_norm == "train")
+            return (problem.mean_loss if judge == "loss" else problem.mean_error)(point, val_batches)[None]
+
+    return _each(problem, points, look, 1, learning_rate, momentum)[:, 0]
+
+
+def evaluate_images(
+    problem: Bilevel,
+    points: Float[Tensor, "n d"],
+    train_batches: Sequence[Batch],
+    val_batches: Sequence[Batch],
+    *,
+    learning_rate: float | None = None,
+    momentum: float | None = None,
+    batch_norm: Literal["train", "eval"] = "train",
+) -> tuple[Float[Tensor, " n"], Float[Tensor, "n images"]]:
+    """`evaluate`, and in the same passes the loss of each candidate on each image of `val_batches`.
+
+    The loss of a candidate is the mean of its batches' and `problem.term`, as of `evaluate`; those of its images are
+    without the term.
+    """
+    images = sum(len(labels) for _, labels in val_batches)
+
+    def look(point: Tensor) -> Tensor:
+        if not _train(problem, point, train_batches).isfinite().all():
+            return point.new_full((1 + images,), float("nan"))
+        problem.check()
+        problem.set_mode(training=batch_norm == "train")
+        with torch.no_grad():
+            loss, each = problem.losses(point, val_batches)
+        return torch.cat([loss[None].to(point), each.to(point)])
+
+    found = _each(problem, points, look, 1 + images, learning_rate, momentum)
+    return found[:, 0], found[:, 1:]
+
+
+def _each(
+    problem: Bilevel,
+    points: Float[Tensor, "n d"],
+    look: Callable[[Tensor], Tensor],
+    columns: int,
+    learning_rate: float | None,
+    momentum: float | None,
+) -> Float[Tensor, "n columns"]:
+    """What `look` finds at each point, every time from the same weights, momentum and random numbers."""
     overrides = {k: v for k, v in (("lr", learning_rate), ("momentum", momentum)) if v is not None}
-    losses = points.new_zeros(len(points))
+    found = points.new_zeros(len(points), columns)
     with problem.preserved() as snapshot, problem.ranks.together():
         for i in snapshot.afresh(problem.ranks.share(len(points))):
             for group in problem.optimizer.param_groups:
                 group.update(overrides)
-            losses[i] = _loss(problem, points[i], train_batches, recalibration, val_batches, batch_norm, judge)
-    return problem.ranks.sum(losses)
+            found[i] = look(points[i])
+    return problem.ranks.sum(found)
 
 
-def _loss(
-    problem: Bilevel,
-    point: Tensor,
-    train_batches: Sequence[Batch],
-    recalibration: Sequence[Batch],
-    val_batches: Sequence[Batch],
-    batch_norm: str,
-    judge: str,
-) -> Float[Tensor, ""]:
-    training = []
+def _train(problem: Bilevel, point: Tensor, batches: Sequence[Batch]) -> Float[Tensor, " m"]:
+    """The loss before each weight step on `batches`; nan and no further step where one is not finite."""
+    losses = [point.new_zeros(0)]
     try:
-        for batch in train_batches:
+        for batch in batches:
             problem.check()
-            training.append(problem.weight_step(point, batch).loss)
+            losses.append(problem.weight_step(point, batch).loss[None])
     except DivergedError:
-        return point.new_tensor(float("nan"))
-    if judge == "training":
-        return torch.stack(training).mean()
-    with torch.no_grad():
-        problem.set_mode(training=True)
-        for batch in recalibration:
-            problem.check()
-            problem.forward(point, batch)
-        problem.check()
-        problem.set_mode(training=batch_norm == "train")
-        return (problem.mean_loss if judge == "loss" else problem.mean_error)(point, val_batches)
+        losses.append(point.new_full((1,), float("nan")))
+    return torch.cat(losses)

@@ -27,10 +27,11 @@ Batch = tuple[Tensor, Tensor]
 
 
 class Outcome(NamedTuple):
-    """Mean loss of a batch, and how many of its images are classified correctly (without gradient)."""
+    """Mean loss of a batch, and without gradient how many of its images are classified correctly, and their losses."""
 
     loss: Tensor
     correct: Tensor
+    images: Tensor | None = None
 
 
 def _never() -> None:
@@ -105,8 +106,19 @@ class Bilevel:
 
     def mean_loss(self, alpha: Float[Tensor, " d"], batches: Sequence[Batch]) -> Float[Tensor, ""]:
         """Mean over `batches` of the loss under the present weights and mode, and the term."""
-        mean = torch.stack([self.forward(alpha, batch).loss for batch in batches]).mean()
-        return mean + self.term(alpha).to(mean)
+        return self.losses(alpha, batches)[0]
+
+    def losses(
+        self, alpha: Float[Tensor, " d"], batches: Sequence[Batch]
+    ) -> tuple[Float[Tensor, ""], Float[Tensor, " images"]]:
+        """`mean_loss`, and without gradient and term the loss of each image; its batch's where none is told."""
+        outcomes = [self.forward(alpha, batch) for batch in batches]
+        mean = torch.stack([outcome.loss for outcome in outcomes]).mean()
+        images = [
+            loss.detach().expand(len(labels)) if known is None else known
+            for (loss, _, known), (_, labels) in zip(outcomes, batches, strict=True)
+        ]
+        return mean + self.term(alpha).to(mean), torch.cat(images)
 
     def mean_error(self, alpha: Float[Tensor, " d"], batches: Sequence[Batch]) -> Float[Tensor, ""]:
         """Share of wrong answers on `batches` under the present weights and mode, and the term."""

@@ -5,12 +5,14 @@ from __future__ import annotations
 import shlex
 import sys
 import time
+from json import dumps
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 import yaml
 
+from zarts.cli.diagnosis import print_diagnosis
 from zarts.cli.forecast import print_forecast
 from zarts.cli.listing import Kind, listing
 from zarts.cli.lookup import DataSet, show
@@ -266,6 +268,43 @@ def lookup(
     from zarts import api
 
     show(api.lookup(architecture, table=table, trust=trust), data_set, json)
+
+
+@app.command()
+def diagnose(
+    run: Annotated[Path, typer.Argument(help="folder of a search, finished or interrupted")],
+    sigma: Annotated[
+        list[float] | None,
+        typer.Option(help="size of the moves in each coordinate; may be repeated (default: the search's, x 4, x 16)"),
+    ] = None,
+    inner_steps: Annotated[list[int] | None, typer.Option(help="M; may be repeated (default: the search's)")] = None,
+    candidates: Annotated[int, typer.Option(help="moves of alpha that are judged")] = 16,
+    draws: Annotated[int, typer.Option(help="of batches, on each of which all are judged")] = 8,
+    val_batches: Annotated[
+        int | None, typer.Option(help="validation batches in one loss (default: the search's)")
+    ] = None,
+    seed: Annotated[int, typer.Option(help="of the moves")] = 0,
+    operations: Annotated[
+        Path | None, typer.Option(help="the run's own operations.py: its code is run", metavar="FILE")
+    ] = None,
+    json: Annotated[bool, typer.Option("--json", help="print JSON, as in the run's diagnosis.json")] = False,
+) -> None:
+    """Say whether a search listens to signal or to noise, and what would help."""
+    from zarts import api
+
+    with progress() as listener:
+        found = api.diagnose(
+            run,
+            operations=operations,
+            listener=listener,
+            sigmas=sigma or (),
+            inner_steps=inner_steps or (),
+            candidates=candidates,
+            draws=draws,
+            val_batches=val_batches,
+            seed=seed,
+        )
+    print(dumps(found.to_dict(), indent=2)) if json else print_diagnosis(found)
 
 
 @app.command()

@@ -33,7 +33,9 @@ class _Bar:
         elif kind == "cell":
             text = f"{event['row']}, seed {event['seed']}: {event['over']} of {event['cells']} searches"
             self._bar.update(self._task, completed=event["over"], total=event["cells"], description=text)
-        elif kind == "note":
+        elif kind == "part":
+            self._bar.update(self._task, completed=event["done"], total=event["of"], description=event["text"])
+        elif kind in ("note", "warning"):
             self._bar.console.print(event["text"], markup=False, highlight=False, soft_wrap=True)
         elif kind == "step":
             done = (event["epoch"] - 1) * event["steps"] + event["step"]

@@ -133,12 +133,12 @@ class Run:
             write_atomically(self.path / name, content)
 
     def write_json(self, name: str, data: Any) -> None:
-        """Write plain data as JSON.
+        """Write plain data as JSON; a number that is not finite becomes null, for JSON has none.
 
         Raises:
             RunError: see `write`.
         """
-        self.write(name, json.dumps(data, indent=2, ensure_ascii=False) + "\n")
+        self.write(name, json.dumps(_json(data), indent=2, ensure_ascii=False, allow_nan=False) + "\n")
 
     def read_json(self, name: str) -> Any:
         """Read plain data.

@@ -29,6 +29,7 @@ from zarts.engine.passes import Passes
 from zarts.engine.result import counts
 from zarts.engine.run import Run, genotype_file
 from zarts.engine.setup import load_images, sgd
+from zarts.engine.signal_watch import SignalWatch
 from zarts.engine.stages import Stages
 from zarts.engine.starts import start_alpha
 from zarts.engine.supernets import Supernets
@@ -59,7 +60,7 @@ class SearchJob(Job):
         self.train, self.val = self.images.train(), self.images.val()
         self.noise = keyed_generator(settings.seed, "noise", device=device)
         self.supernets = Supernets(settings, self.space, self.data, device, self.noise, listener, ranks)
-        self.updates, self.early_stop = 0, EarlyStop(settings)
+        self.updates, self.early_stop, self.signal = 0, EarlyStop(settings), SignalWatch()
         self.loop = Loop(
             run,
             "search",
@@ -209,6 +210,8 @@ class SearchJob(Job):
         self.updates += 1
         moved = {"event": "alpha_step", "epoch": epoch + 1, "step": step, "update": self.updates}
         self.loop.log({**moved, **outcome, "seconds": time.perf_counter() - start})
+        if warning := self.signal.add(outcome):
+            self.loop.log({"event": "warning", "epoch": epoch + 1, "text": warning})
 
     @override
     def end_epoch(self, epoch: int, meter: Meter) -> None:
@@ -253,6 +256,7 @@ class SearchJob(Job):
             "update": self.update.state_dict(),
             "noise": self.noise.get_state(),
             "early_stop": self.early_stop.state_dict(),
+            "signal": self.signal.state_dict(),
         }
 
     @override
@@ -267,9 +271,12 @@ class SearchJob(Job):
         self.update.load_state_dict(state["update"])
         self.noise.set_state(state["noise"].cpu())
         self.early_stop.load_state_dict(state["early_stop"])
+        self.signal.load_state_dict(state["signal"])
         self.ended = self.early_stop.chosen is not None
 
 
 def _outcome(logits: Tensor, batch: Batch) -> Outcome:
     logits, labels = logits.float(), batch[1]
-    return Outcome(F.cross_entropy(logits, labels), (logits.detach().argmax(1) == labels).sum())
+    found = logits.detach()
+    images = F.cross_entropy(found, labels, reduction="none")
+    return Outcome(F.cross_entropy(logits, labels), (found.argmax(1) == labels).sum(), images)

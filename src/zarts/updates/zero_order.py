@@ -10,7 +10,7 @@ from jaxtyping import Float
 from torch import Tensor
 from typing_extensions import override
 
-from zarts.bilevel import Batch, Bilevel, evaluate, first_order_gradient
+from zarts.bilevel import Batch, Bilevel, evaluate_images, first_order_gradient, mean_squares
 from zarts.updates.base import AlphaUpdate
 from zarts.zo import ZeroOrderOptimizer
 
@@ -66,6 +66,11 @@ class ZeroOrderUpdate(AlphaUpdate):
     def step(self, problem: Bilevel, train_batches: Sequence[Batch], val_batches: Sequence[Batch]) -> dict[str, Any]:
         """Ask for candidates, judge them, tell their losses.
 
+        Returns:
+            `losses`, `weights`, `ess`, `esr`, `move_norm`, what the optimizer adds, and `snr`: the signal-to-noise
+            ratio of the losses, by the analysis of variance of candidates and validation images. Noise of the training
+            batches, which are the same for all candidates of a step, is not in it: the true ratio is lower.
+
         Raises:
             DivergedError: no candidate has a finite loss, or the gradient that the proposal is centred at is not
                 finite; alpha stays where it is.
@@ -76,9 +81,9 @@ class ZeroOrderUpdate(AlphaUpdate):
         if self._optimizer.uses_gradient:
             gradient = first_order_gradient(problem, self.alpha, val_batches)[1]
         points = self._optimizer.ask(gradient)
-        losses = points.new_zeros(len(points))
+        losses, signal = points.new_zeros(len(points)), {}
         if self._judges:
-            losses = evaluate(
+            losses, images = evaluate_images(
                 problem,
                 points,
                 train_batches,
@@ -87,6 +92,7 @@ class ZeroOrderUpdate(AlphaUpdate):
                 momentum=self._momentum,
                 batch_norm=self._batch_norm,
             )
+            signal = _signal(images)
         move = self._optimizer.tell(losses)
         return {
             "losses": losses.tolist() if self._judges else [],
@@ -94,6 +100,7 @@ class ZeroOrderUpdate(AlphaUpdate):
             "ess": move.ess,
             "esr": move.esr,
             "move_norm": move.move.norm().item(),
+            **signal,
             **move.info,
         }
 
@@ -115,3 +122,9 @@ class ZeroOrderUpdate(AlphaUpdate):
     @override
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         self._optimizer.load_state_dict(state)
+
+
+def _signal(images: Float[Tensor, "n images"]) -> dict[str, float]:
+    """The signal-to-noise ratio, where there is enough to tell it from."""
+    finite = images[images.isfinite().all(1)]
+    return {"snr": mean_squares(finite).signal_to_noise} if min(finite.shape) >= 2 else {}

@@ -1,0 +1,98 @@
+"""Variance components of candidate losses, with intervals of confidence."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import NamedTuple
+
+from jaxtyping import Float
+from scipy.stats import chi2, f
+from torch import Tensor
+
+from zarts.bilevel import MeanSquares, mean_squares
+
+__all__ = ["Components", "Interval", "components"]
+
+
+class Interval(NamedTuple):
+    """An estimate, and the ends of its interval of confidence."""
+
+    value: float
+    low: float
+    high: float
+
+
+@dataclass(frozen=True)
+class Components:
+    """What the variance of one candidate's loss consists of.
+
+    Args:
+        move: of the candidate: what a search can follow.
+        batches: of the draw of batches, the same for all candidates: it does no harm where batches are common.
+        interaction: of both together: the noise of a difference between candidates is twice this.
+        images: the part of `interaction` that comes from the validation images; the rest comes from the training ones.
+        snr: move / interaction.
+    """
+
+    move: Interval
+    batches: Interval
+    interaction: Interval
+    images: float
+    snr: Interval
+
+
+def components(losses: Float[Tensor, "candidates draws images"], confidence: float = 0.95) -> Components:
+    """The components of y_ijl = mu + a_i + b_j + (ab)_ij + c_jl + e_ijl, all random.
+
+    Args:
+        losses: of candidate i in draw j on image l of that draw; two of each at least, and finite.
+        confidence: of the intervals.
+
+    Intervals: of interaction by its chi-squared distribution, of the ratio by its F distribution, both exact for normal
+    effects; of move and batches by the modified large-sample method. Estimates of variances are not cut off at 0.
+
+    Source: Searle, Casella and McCulloch, Variance Components (1992), 4.5; Graybill and Wang (JASA 1980), for the
+        modified large-sample interval; Burdick and Graybill (1992), 3.3 and 5.3.
+    """
+    candidates, draws, images = losses.shape
+    table = mean_squares(losses.mean(2))
+    within = sum(mean_squares(losses[:, j]).interaction for j in range(draws)) / draws
+    rest = (candidates - 1) * (draws - 1)
+    alpha = 1 - confidence
+    return Components(
+        move=_difference(table.candidates, candidates - 1, table.interaction, rest, draws, alpha),
+        batches=_difference(table.conditions, draws - 1, table.interaction, rest, candidates, alpha),
+        interaction=Interval(
+            table.interaction,
+            rest * table.interaction / float(chi2.ppf(1 - alpha / 2, rest)),
+            rest * table.interaction / float(chi2.ppf(alpha / 2, rest)),
+        ),
+        images=within / images,
+        snr=_ratio(table, rest, alpha),
+    )
+
+
+def _ratio(table: MeanSquares, rest: int, alpha: float) -> Interval:
+    """Of var(a) / var(e): MS_a / MS_e is (1 + columns var(a) / var(e)) times an F variable."""
+    if table.interaction == 0:
+        return Interval(*[float("inf") if table.candidates > 0 else 0.0] * 3)
+    freedom = (table.rows - 1, rest)
+    found = table.candidates / table.interaction
+    low, high = (found / float(f.ppf(q, *freedom)) for q in (1 - alpha / 2, alpha / 2))
+    return Interval(*((value - 1) / table.columns for value in (found, low, high)))
+
+
+def _difference(first: float, n1: int, second: float, n2: int, count: int, alpha: float) -> Interval:
+    """Of (E[first] - E[second]) / count, two mean squares with n1 and n2 degrees of freedom."""
+    half = alpha / 2
+    g1, h1 = 1 - n1 / float(chi2.ppf(1 - half, n1)), n1 / float(chi2.ppf(half, n1)) - 1
+    g2, h2 = 1 - n2 / float(chi2.ppf(1 - half, n2)), n2 / float(chi2.ppf(half, n2)) - 1
+    upper, lower = float(f.ppf(1 - half, n1, n2)), float(f.ppf(half, n1, n2))
+    g12 = ((upper - 1) ** 2 - (g1 * upper) ** 2 - h2**2) / upper
+    h12 = ((1 - lower) ** 2 - (h1 * lower) ** 2 - g2**2) / lower
+    below = (g1 * first) ** 2 + (h2 * second) ** 2 + g12 * first * second
+    above = (h1 * first) ** 2 + (g2 * second) ** 2 + h12 * first * second
+    estimate = first - second
+    return Interval(
+        estimate / count, (estimate - max(0.0, below) ** 0.5) / count, (estimate + max(0.0, above) ** 0.5) / count
+    )

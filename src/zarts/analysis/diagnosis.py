@@ -1,0 +1,225 @@
+"""Whether a search listens to signal or to noise, and what would let it hear more."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import product
+from typing import Any
+
+from zarts.analysis.condition import condition_number
+from zarts.analysis.measurement import Measurement, measure
+from zarts.bilevel import dominant_eigenvalue
+from zarts.engine import Listener, OpenedSearch
+from zarts.errors import SettingsError
+from zarts.seeds import keyed_generator
+
+__all__ = ["Diagnosis", "diagnose"]
+
+_SIGMA = 0.2
+_FACTORS = (1.0, 4.0, 16.0)
+_DIRECTIONS = 50
+
+
+@dataclass(frozen=True)
+class Diagnosis:
+    """What was measured where a search stands.
+
+    Args:
+        measurements: for each sigma and each M; the first one is of the search's own.
+        own: whether the search draws moves of that first sigma itself.
+        candidates: moves that were judged.
+        draws: of batches, on each of which they were.
+        val_batches: validation batches in one loss.
+        dimensions: of alpha.
+        condition_number: see `zarts.analysis.condition_number`.
+        eigenvalue: the largest one of the Hessian in alpha of the validation loss, at the present weights.
+        epoch: epochs that were done.
+        seconds: it took.
+    """
+
+    measurements: list[Measurement]
+    own: bool
+    candidates: int
+    draws: int
+    val_batches: int
+    dimensions: int
+    condition_number: float
+    eigenvalue: float
+    epoch: int
+    seconds: float
+
+    def reaching(self, measurement: Measurement) -> dict[str, float | int | None]:
+        """What would bring the ratio to 1: `Needed`, and the smallest sigma and M measured at which it is there."""
+        there = [other for other in self.measurements if other.parts.snr.value >= 1]
+        sigmas = [other.sigma for other in there if other.inner_steps == measurement.inner_steps]
+        steps = [other.inner_steps for other in there if other.sigma == measurement.sigma]
+        return {
+            "samples": measurement.needed.samples,
+            "val_batches": measurement.needed.val_batches,
+            "sigma": min(sigmas, default=None),
+            "inner_steps": min(steps, default=None),
+        }
+
+    @property
+    def advice(self) -> list[str]:
+        """In words, what the first measurement says, and what would help."""
+        first = self.measurements[0]
+        return [_verdict(first, self.val_batches), *_help(first, self.reaching(first), self.val_batches)]
+
+    def to_dict(self) -> dict[str, Any]:
+        """As plain data, for `diagnosis.json`."""
+        return {
+            "command": "diagnose",
+            "epoch": self.epoch,
+            "candidates": self.candidates,
+            "draws": self.draws,
+            "val_batches": self.val_batches,
+            "dimensions": self.dimensions,
+            "own_sigma": self.own,
+            "sigmas": [
+                {
+                    "sigma": one.sigma,
+                    "inner_steps": one.inner_steps,
+                    **{name: getattr(one.parts, name)._asdict() for name in ("move", "batches", "interaction", "snr")},
+                    "images": one.parts.images,
+                    "correlation": one.correlation._asdict(),
+                    "needed": self.reaching(one),
+                }
+                for one in self.measurements
+            ],
+            "condition_number": self.condition_number,
+            "eigenvalue": self.eigenvalue,
+            "advice": self.advice,
+            "seconds": self.seconds,
+        }
+
+
+def diagnose(
+    found: OpenedSearch,
+    listener: Listener,
+    *,
+    sigmas: Sequence[float] = (),
+    inner_steps: Sequence[int] = (),
+    candidates: int = 16,
+    draws: int = 8,
+    val_batches: int | None = None,
+    seed: int = 0,
+) -> Diagnosis:
+    """Measure what candidate losses consist of where a search stands.
+
+    Args:
+        found: the search.
+        listener: hears `part` events: how much is done.
+        sigmas: standard deviations of the moves in each coordinate; by default the search's present one, and 4 and 16
+            times as much. A search that draws no moves has 0.2 in its place.
+        inner_steps: M; by default the search's.
+        candidates: moves, three or more.
+        draws: of batches, two or more.
+        val_batches: in one loss; by default the search's.
+        seed: of moves and directions.
+
+    Raises:
+        SettingsError: a number out of its range, or a method whose alpha is no point between architectures.
+        DivergedError: the losses are not finite.
+        Interrupted: asked to stop.
+    """
+    start, settings = time.perf_counter(), found.settings
+    if settings.relaxation in ("none", "cell"):
+        raise SettingsError(
+            f"method {settings.method!r} judges cells that it draws, not moves of alpha: nothing can be diagnosed"
+        )
+    sizes = list(sigmas) or [factor * (found.spread or _SIGMA) for factor in _FACTORS]
+    steps = list(inner_steps) or [settings.inner_steps]
+    count = settings.val_batches if val_batches is None else val_batches
+    _check(sizes, steps, candidates, draws, count)
+    problem, alpha = found.problem, found.alpha
+    pairs, measurements = list(product(sizes, steps)), []
+    of = len(pairs) * draws + 1
+    for number, (sigma, m) in enumerate(pairs):
+
+        def heard(done: int, before: int = number * draws) -> None:
+            listener({"event": "part", "text": "judging moves", "done": before + done, "of": of})
+
+        measurements.append(
+            measure(found, sigma, m, candidates=candidates, draws=draws, val_batches=count, seed=seed, heard=heard)
+        )
+    train = [found.train[found.place + i] for i in range(steps[0])]
+    val = [found.val[i] for i in range(count)]
+    overrides = {"learning_rate": settings.inner_learning_rate, "momentum": settings.inner_momentum}
+    condition = condition_number(
+        problem,
+        alpha,
+        train,
+        val,
+        keyed_generator(seed, "condition"),
+        directions=_DIRECTIONS,
+        batch_norm=settings.batch_norm,
+        **overrides,
+    )
+    eigenvalue = dominant_eigenvalue(problem, alpha, val, keyed_generator(seed, "eigenvalue"))
+    listener({"event": "part", "text": "judging moves", "done": of, "of": of})
+    own = found.spread is not None and not sigmas
+    return Diagnosis(
+        measurements,
+        own,
+        candidates,
+        draws,
+        count,
+        len(alpha),
+        condition,
+        eigenvalue,
+        found.epoch,
+        time.perf_counter() - start,
+    )
+
+
+def _check(sigmas: Sequence[float], steps: Sequence[int], candidates: int, draws: int, val_batches: int) -> None:
+    wrong = [
+        *(f"sigma = {sigma:g}; expected more than 0" for sigma in sigmas if not 0 < sigma < float("inf")),
+        *(f"inner_steps = {m}; expected 0 or more" for m in steps if m < 0),
+        *([f"candidates = {candidates}; expected 3 or more"] if candidates < 3 else []),
+        *([f"draws = {draws}; expected 2 or more"] if draws < 2 else []),
+        *([f"val_batches = {val_batches}; expected 1 or more"] if val_batches < 1 else []),
+    ]
+    if wrong:
+        raise SettingsError(wrong[0])
+
+
+def _verdict(one: Measurement, val_batches: int) -> str:
+    """What the ratio and its interval say."""
+    ratio = one.parts.snr
+    where = (
+        f"sigma {one.sigma:.3g}, M = {one.inner_steps}, {val_batches} validation batch{'es'[: 2 * (val_batches > 1)]}"
+    )
+    between = f"ratio {ratio.value:.2g}, {max(0.0, ratio.low):.2g} to {ratio.high:.2g}"
+    if ratio.low <= 0:
+        return f"Noise: differences between moves cannot be told from noise at {where} ({between})."
+    if ratio.high < 1:
+        return f"Mostly noise: moves differ, by less than the noise of their losses, at {where} ({between})."
+    if ratio.low >= 1:
+        return f"Signal: moves differ by more than the noise of their losses at {where} ({between})."
+    return f"Signal and noise are of one size, or there were too few draws to tell, at {where} ({between})."
+
+
+def _help(one: Measurement, reach: dict[str, float | int | None], val_batches: int) -> list[str]:
+    """What would bring the ratio to 1."""
+    if one.parts.snr.value >= 1:
+        return []
+    found = []
+    if one.parts.move.value <= 0:
+        found.append("No share of the variance belongs to the moves: nothing can be predicted from these losses.")
+    elif reach["val_batches"] is None:
+        found.append(
+            "No number of validation batches would do: the noise of the training batches alone is more than the signal."
+        )
+    else:
+        found.append(f"Ratio 1 takes about {reach['val_batches']} validation batches a loss (now {val_batches}).")
+    if reach["sigma"] is not None:
+        found.append(f"Moves of sigma {reach['sigma']:.3g} have it.")
+    if reach["inner_steps"] is not None:
+        found.append(f"M = {reach['inner_steps']} has it.")
+    if reach["samples"] is not None:
+        found.append(f"At this ratio N = {reach['samples']} candidates make a move of which half the length is noise.")
+    return found
