@@ -24,12 +24,14 @@ __all__ = [
     "resume_search",
     "retrain",
     "search",
+    "to_logger",
 ]
 
 from zarts.errors import ZartsError
 
 if TYPE_CHECKING:
     from zarts.api import diagnose, evaluate, lookup, resume_retrain, resume_search, retrain, search
+    from zarts.api.loggers import to_logger
     from zarts.comparison import compare
     from zarts.nets import create_model, register_operation
     from zarts.spaces import Genotype
@@ -48,6 +50,7 @@ _HOMES = {
     "resume_search": "zarts.api",
     "retrain": "zarts.api",
     "search": "zarts.api",
+    "to_logger": "zarts.api.loggers",
 }
 
 

@@ -99,4 +99,4 @@ def test_a_search_logs_it_and_warns_once(tmp_path, monkeypatch):
     assert kinds[:3] == ["alpha_step", "alpha_step", "warning"]
     assert kinds.count("warning") == 1
     assert all("snr" in event for event in history if event["event"] == "alpha_step")
-    assert [event for event in heard if event["event"] == "warning"][0]["text"].startswith("alpha follows noise")
+    assert next(event for event in heard if event["event"] == "warning")["text"].startswith("alpha follows noise")

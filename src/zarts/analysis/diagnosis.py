@@ -147,7 +147,6 @@ def diagnose(
         )
     train = [found.train[found.place + i] for i in range(steps[0])]
     val = [found.val[i] for i in range(count)]
-    overrides = {"learning_rate": settings.inner_learning_rate, "momentum": settings.inner_momentum}
     condition = condition_number(
         problem,
         alpha,
@@ -155,8 +154,9 @@ def diagnose(
         val,
         keyed_generator(seed, "condition"),
         directions=_DIRECTIONS,
+        learning_rate=settings.inner_learning_rate,
+        momentum=settings.inner_momentum,
         batch_norm=settings.batch_norm,
-        **overrides,
     )
     eigenvalue = dominant_eigenvalue(problem, alpha, val, keyed_generator(seed, "eigenvalue"))
     listener({"event": "part", "text": "judging moves", "done": of, "of": of})

@@ -8,6 +8,7 @@ from typing import Any
 import torch
 
 from zarts.api.frame import drawn, notes, rehearsed, told
+from zarts.api.loggers import logged
 from zarts.config import RetrainSettings, retrain_settings
 from zarts.data import load_data
 from zarts.engine import Forecast, Listener, Run, check_alone, choose_device
@@ -63,7 +64,8 @@ def start_retrain(
     run = new_run(path, settings, "retrain", numbered=out is None)
     with discarded_unless_begun(run):
         _prepare_retrain(source, genotype, settings, run)
-        result = run_retrain(settings, genotype, run, listener=listener)
+        with logged(settings, run, listener) as heard:
+            result = run_retrain(settings, genotype, run, listener=heard)
     return drawn(result)
 
 
@@ -132,7 +134,9 @@ def resume_retrain(
     """
     check_alone("a retraining")
     run, settings = _retrained(path, operations, listener)
-    return drawn(run_retrain(settings, Genotype.load(run.path / "genotype.json"), run, resume=True, listener=listener))
+    genotype = Genotype.load(run.path / "genotype.json")
+    with logged(settings, run, listener) as heard:
+        return drawn(run_retrain(settings, genotype, run, resume=True, listener=heard))
 
 
 def evaluate(

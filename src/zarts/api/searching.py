@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from zarts.api.frame import drawn, notes, rehearsed, told
+from zarts.api.loggers import logged
 from zarts.bench import Table, Truth, find_table, read_table
 from zarts.config import SearchSettings, search_settings
 from zarts.engine import Driver, Forecast, Listener, Run, SearchResult, joined, launch, ranks_here, started
@@ -120,7 +121,7 @@ def resume_search(
         listener: called with every event.
         loaded: a table that has been read already, in the place of the setting's.
         trust: see `search`.
-        untied: other `devices` or another file `table` than it was begun with; of a run with operations of its own
+        untied: another `devices`, file `table` or `logger` than it was begun with; of a run with operations of its own
             their file `operations` again.
 
     Raises:
@@ -147,10 +148,11 @@ def _searched(
     """Search; what is heard, looked up and drawn is so on the first rank only."""
     if not ranks.lead:
         return run_search(settings, run, resume=resume, drive=drive, ranks=ranks)
-    truth = None if table is None else Truth(table, run, listener)
-    result = run_search(settings, run, resume=resume, drive=drive, listener=truth or listener, ranks=ranks)
-    if truth is not None:
-        truth.finish(result.genotype)
+    with logged(settings, run, listener) as heard:
+        truth = None if table is None else Truth(table, run, heard)
+        result = run_search(settings, run, resume=resume, drive=drive, listener=truth or heard, ranks=ranks)
+        if truth is not None:
+            truth.finish(result.genotype)
     return drawn(result)
 
 
@@ -173,7 +175,9 @@ def searched_settings(path: Path | str, **untied: Any) -> SearchSettings:
     """
     run = Run.open(Path(path), "search")
     use_space(run)
-    begun = {key: value for key, value in run.settings("search").items() if key not in ("devices", "operations")}
+    begun = {
+        key: value for key, value in run.settings("search").items() if key not in ("devices", "operations", "logger")
+    }
     return search_settings({**begun, **untied}, where=str(run.path / "config.yaml"))
 
 

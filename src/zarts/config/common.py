@@ -110,3 +110,6 @@ class CommonSettings(BaseModel):
     compile: bool = setting(
         False, "torch.compile for passes with gradient: minutes before the first step", panel="Run", used_by=SUPERNET
     )
+    logger: Literal["none", "tensorboard"] = setting(
+        "none", "live curves beside the run's own files: in its folder tensorboard", panel="Run"
+    )

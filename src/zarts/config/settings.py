@@ -18,7 +18,7 @@ MOVING = (*DRAWING, *GRADIENT)
 ADAM = (*GRADIENT, "reinforce")
 STAGES = ("prune", "renew")
 
-UNTIED = ("devices", "table", "operations")
+UNTIED = ("devices", "table", "operations", "logger")
 """Settings of a search that its result does not depend on: it may go on with others."""
 
 

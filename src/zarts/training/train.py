@@ -141,7 +141,7 @@ class _Training(Job):
         self.loop = Loop(
             run,
             "retrain",
-            {**dump(settings), "operations": None, "genotype": genotype.to_dict()},
+            {**dump(settings), "operations": None, "logger": "none", "genotype": genotype.to_dict()},
             epochs=settings.epochs,
             steps=len(self.train),
             device=self.device,
