@@ -182,6 +182,7 @@ def test_what_would_help_is_said():
         ({"candidates": 2}, "candidates = 2; expected 3 or more"),
         ({"draws": 1}, "draws = 1; expected 2 or more"),
         ({"val_batches": 0}, "val_batches = 0; expected 1 or more"),
+        ({"directions": -1}, "directions = -1; expected 0 or more"),
     ],
 )
 def test_numbers_out_of_range(options, message):

@@ -19,7 +19,6 @@ __all__ = ["Diagnosis", "diagnose"]
 
 _SIGMA = 0.2
 _FACTORS = (1.0, 4.0, 16.0)
-_DIRECTIONS = 50
 
 
 @dataclass(frozen=True)
@@ -33,7 +32,7 @@ class Diagnosis:
         draws: of batches, on each of which they were.
         val_batches: validation batches in one loss.
         dimensions: of alpha.
-        condition_number: see `zarts.analysis.condition_number`.
+        condition_number: see `zarts.analysis.condition_number`; None: it was left out.
         eigenvalue: the largest one of the Hessian in alpha of the validation loss, at the present weights.
         epoch: epochs that were done.
         seconds: it took.
@@ -45,7 +44,7 @@ class Diagnosis:
     draws: int
     val_batches: int
     dimensions: int
-    condition_number: float
+    condition_number: float | None
     eigenvalue: float
     epoch: int
     seconds: float
@@ -105,6 +104,7 @@ def diagnose(
     candidates: int = 16,
     draws: int = 8,
     val_batches: int | None = None,
+    directions: int = 50,
     seed: int = 0,
 ) -> Diagnosis:
     """Measure what candidate losses consist of where a search stands.
@@ -118,6 +118,7 @@ def diagnose(
         candidates: moves, three or more.
         draws: of batches, two or more.
         val_batches: in one loss; by default the search's.
+        directions: of the condition number, 50 in the released code; 0 leaves it out.
         seed: of moves and directions.
 
     Raises:
@@ -133,7 +134,7 @@ def diagnose(
     sizes = list(sigmas) or [factor * (found.spread or _SIGMA) for factor in _FACTORS]
     steps = list(inner_steps) or [settings.inner_steps]
     count = settings.val_batches if val_batches is None else val_batches
-    _check(sizes, steps, candidates, draws, count)
+    _check(sizes, steps, candidates, draws, count, directions)
     problem, alpha = found.problem, found.alpha
     pairs, measurements = list(product(sizes, steps)), []
     of = len(pairs) * draws + 1
@@ -147,16 +148,20 @@ def diagnose(
         )
     train = [found.train[found.place + i] for i in range(steps[0])]
     val = [found.val[i] for i in range(count)]
-    condition = condition_number(
-        problem,
-        alpha,
-        train,
-        val,
-        keyed_generator(seed, "condition"),
-        directions=_DIRECTIONS,
-        learning_rate=settings.inner_learning_rate,
-        momentum=settings.inner_momentum,
-        batch_norm=settings.batch_norm,
+    condition = (
+        None
+        if not directions
+        else condition_number(
+            problem,
+            alpha,
+            train,
+            val,
+            keyed_generator(seed, "condition"),
+            directions=directions,
+            learning_rate=settings.inner_learning_rate,
+            momentum=settings.inner_momentum,
+            batch_norm=settings.batch_norm,
+        )
     )
     eigenvalue = dominant_eigenvalue(problem, alpha, val, keyed_generator(seed, "eigenvalue"))
     listener({"event": "part", "text": "judging moves", "done": of, "of": of})
@@ -175,13 +180,16 @@ def diagnose(
     )
 
 
-def _check(sigmas: Sequence[float], steps: Sequence[int], candidates: int, draws: int, val_batches: int) -> None:
+def _check(
+    sigmas: Sequence[float], steps: Sequence[int], candidates: int, draws: int, val_batches: int, directions: int
+) -> None:
     wrong = [
         *(f"sigma = {sigma:g}; expected more than 0" for sigma in sigmas if not 0 < sigma < float("inf")),
         *(f"inner_steps = {m}; expected 0 or more" for m in steps if m < 0),
         *([f"candidates = {candidates}; expected 3 or more"] if candidates < 3 else []),
         *([f"draws = {draws}; expected 2 or more"] if draws < 2 else []),
         *([f"val_batches = {val_batches}; expected 1 or more"] if val_batches < 1 else []),
+        *([f"directions = {directions}; expected 0 or more"] if directions < 0 else []),
     ]
     if wrong:
         raise SettingsError(wrong[0])

@@ -283,6 +283,7 @@ def diagnose(
     val_batches: Annotated[
         int | None, typer.Option(help="validation batches in one loss (default: the search's)")
     ] = None,
+    directions: Annotated[int, typer.Option(help="of the condition number; 0 leaves it out")] = 50,
     seed: Annotated[int, typer.Option(help="of the moves")] = 0,
     operations: Annotated[
         Path | None, typer.Option(help="the run's own operations.py: its code is run", metavar="FILE")
@@ -302,6 +303,7 @@ def diagnose(
             candidates=candidates,
             draws=draws,
             val_batches=val_batches,
+            directions=directions,
             seed=seed,
         )
     print(dumps(found.to_dict(), indent=2)) if json else print_diagnosis(found)

@@ -29,7 +29,8 @@ def print_diagnosis(found: Diagnosis) -> None:
         "with the gradient's prediction:"
     )
     Console().print(table)
-    print(f"condition number {found.condition_number:.3g}, dominant eigenvalue {found.eigenvalue:.3g}")
+    condition = "" if found.condition_number is None else f"condition number {found.condition_number:.3g}, "
+    print(f"{condition}dominant eigenvalue {found.eigenvalue:.3g}")
     for line in found.advice:
         print(line)
 
