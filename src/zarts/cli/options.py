@@ -12,7 +12,7 @@ import yaml
 from zarts.config import CommonSettings
 from zarts.errors import SettingsError
 
-__all__ = ["parse_set", "with_settings"]
+__all__ = ["parse_grid", "parse_set", "with_settings"]
 
 Command = Callable[..., None]
 
@@ -90,3 +90,24 @@ def parse_set(items: list[str], option: str = "--set") -> dict[str, Any]:
         except yaml.YAMLError as error:
             raise SettingsError(f"{option} {item}: the value cannot be read as YAML ({error})") from error
     return values
+
+
+def parse_grid(items: list[str]) -> dict[str, list[Any]]:
+    """`--grid key=value,value` as a mapping; values are read as YAML, so that one may be a list: `key=[4,2,1],[2,1,1]`.
+
+    Raises:
+        SettingsError: an item has no equals sign, its values are no YAML, or a key is there twice.
+    """
+    grid: dict[str, list[Any]] = {}
+    for item in items:
+        name, sign, values = item.partition("=")
+        key = name.strip().replace("-", "_")
+        if not sign:
+            raise SettingsError(f"--grid {item}: expected key=value,value, for example --grid samples=2,4,8")
+        if key in grid:
+            raise SettingsError(f"--grid {item}: {key} is there twice: give all its values at once")
+        try:
+            grid[key] = yaml.safe_load(f"[{values}]")
+        except yaml.YAMLError as error:
+            raise SettingsError(f"--grid {item}: the values cannot be read as YAML ({error})") from error
+    return grid
