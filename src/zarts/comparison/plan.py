@@ -12,6 +12,7 @@ from zarts.comparison.rows import Group, Row
 from zarts.config import UNTIED, CommonSettings, SearchSettings, dump, members, used
 from zarts.errors import SettingsError
 from zarts.folders import anchored
+from zarts.spaces import is_file
 
 __all__ = ["Cell", "check_begun", "parse_seeds", "plan"]
 
@@ -83,15 +84,21 @@ def plan(rows: Sequence[Row], seeds: str | int, *, out: Path, table: Path | None
     for row in rows:
         settings = row.settings
         threads = (settings.threads or 1) if used("threads", members(settings)) else None
-        fixed = anchored(settings).model_copy(update={"threads": threads, "table": table})
+        fixed = anchored(settings).model_copy(update={"threads": threads, "table": table, "space": _space(settings)})
         cells += [
             Cell(row.name, seed, fixed.model_copy(update={"seed": seed}), out / row.folder / f"seed{seed}", row.group)
             for seed in parse_seeds(seeds)
         ]
     for cell in cells:
         if (cell.folder / "config.yaml").exists():
-            check_begun(cell.folder, searched_settings(cell.folder), cell.settings)
+            check_begun(cell.folder, searched_settings(cell.folder), anchored(cell.settings))
     return cells
+
+
+def _space(settings: SearchSettings) -> str:
+    """The name of its space, or the whole path of its file, which another process can read."""
+    space = settings.space
+    return str(Path(space).expanduser().resolve()) if is_file(space) else space
 
 
 def check_begun(folder: Path, then: CommonSettings, now: CommonSettings) -> None:

@@ -77,7 +77,7 @@ class Retrainings(Judge):
         """Train, or go on with it."""
         folder = cell.trained
         if (folder / "config.yaml").exists():
-            resume_retrain(folder)
+            resume_retrain(folder, operations=cell.settings.operations)
             return
         remove_empty(folder)
         start_retrain(cell.folder, self._of(cell), folder, None)
@@ -88,7 +88,10 @@ class Retrainings(Judge):
 
     def _of(self, cell: Cell) -> RetrainSettings:
         """The settings of one retraining."""
-        own = {"seed": cell.seed, "threads": cell.settings.threads or 1, **self._options}
+        searched = cell.settings
+        own = {"seed": cell.seed, "threads": searched.threads or 1, **self._options}
+        if searched.operations is not None:
+            own["operations"] = searched.operations
         return anchored(
             retrain_settings(own, preset=self._preset, config=self._config, inherited=inherited(cell.folder))
         )

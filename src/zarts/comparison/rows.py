@@ -61,9 +61,17 @@ class Row:
 
 @dataclass(frozen=True)
 class _Point:
-    """A row before it is known what varies: the words of its name, and its folder."""
+    """A row before it is known what makes groups.
+
+    Args:
+        words: of its name.
+        keys: the settings that it has from the grid.
+        settings: all its settings.
+        folder: see `Row`.
+    """
 
     words: tuple[str, ...]
+    keys: tuple[str, ...]
     settings: SearchSettings
     folder: str
 
@@ -138,8 +146,11 @@ def rows_of(
         if not any(used(key, members(point.settings)) for point in points):
             raise SettingsError(f"{key} is used by none of {', '.join(texts)}: leave it out")
     for key in grid:
-        if not any(word.startswith(f"{key}=") for point in points for word in point.words):
-            raise SettingsError(f"grid: {key} is used by none of {', '.join(texts)}: leave it out")
+        if not any(key in point.keys for point in points):
+            raise SettingsError(
+                f"grid: {key} changes none of {', '.join(texts)}, which do not use it or have it of their own: "
+                "leave it out"
+            )
     return _grouped(points)
 
 
@@ -174,7 +185,7 @@ def _points(
         point = {key: value for key, value in point.items() if key not in own and used(key, members(settings))}
         words = (*text.split(), *(f"{key}={_text(value)}" for key, value in point.items()))
         folder = [slug(text), *(f"{key}={_short(key, _text(value))}" for key, value in point.items())]
-        points[words] = _Point(words, settings, ",".join(folder))
+        points[words] = _Point(words, tuple(point), settings, ",".join(folder))
     return points.values()
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
@@ -175,9 +175,10 @@ def _put_together(
     sections = sections_of(cells, found, below, judge, against)
     notes = [*judge.notes(cells, longest), *notes_of(cells, failed, sections[0].columns[0], against)]
     comparison = Comparison(sections, found, failed, to_markdown(sections, notes), folder)
-    _write(comparison, notes, judge)
+    picture = judge.picture(below)
+    _write(comparison, notes, {**judge.facts(), "history": asdict(picture)})
     for section in sections:
-        _draw(section, found, judge.picture(below), folder)
+        _draw(section, found, picture, folder)
     return comparison
 
 
@@ -192,12 +193,12 @@ def _judge(cells: Sequence[Cell], judge: Judge, failed: dict[Cell, str]) -> dict
     return found
 
 
-def _write(comparison: Comparison, notes: Sequence[str], judge: Judge) -> None:
+def _write(comparison: Comparison, notes: Sequence[str], facts: Mapping[str, Any]) -> None:
     sections, out = comparison.sections, comparison.out
     data = {
         **plain_data(sections, comparison.found, comparison.failed, out),
         "notes": notes,
-        **judge.facts(),
+        **facts,
         "environment": environment(torch.device("cpu")),
     }
     for suffix, content in (

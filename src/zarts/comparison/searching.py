@@ -37,7 +37,7 @@ def search_cell(cell: Cell, judge: Judge, base: Path) -> None:
 
 def _search(cell: Cell, table: Table | None) -> None:
     if (cell.folder / "config.yaml").exists():
-        resume_search(cell.folder, loaded=table)
+        resume_search(cell.folder, loaded=table, operations=cell.settings.operations)
         return
     remove_empty(cell.folder)
     start_search(cell.settings, cell.folder, None, loaded=table)

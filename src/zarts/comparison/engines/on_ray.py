@@ -5,8 +5,9 @@ from __future__ import annotations
 import logging
 import os
 import signal
+import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, redirect_stdout
 from typing import Any, TypeVar
 
 from zarts.comparison.engines.room import Room
@@ -26,7 +27,7 @@ def run_tasks(
     """Do all tasks. One whose process is killed, or whose machine is lost, begins again as often as Ray lets it.
 
     When this process is interrupted, or `done` raises, tasks that run are asked to stop, as by Ctrl-C, and have ended
-    when the exception leaves; when it is killed, Ray ends them as well.
+    when the exception leaves; when it is killed, Ray ends them as well. Meanwhile standard output is standard error.
 
     Args:
         work: does a task; a function that can be imported on every machine of the cluster.
@@ -41,7 +42,7 @@ def run_tasks(
         return
     import ray
 
-    with _cluster(room):
+    with redirect_stdout(sys.stderr), _cluster(room):  # Ray says there when a process has died
         resources: Any = ray.cluster_resources()  # type: ignore[no-untyped-call]
         remote: Any = ray.remote(num_cpus=room.threads, num_gpus=int(room.gpus and resources.get("GPU", 0) >= 1))(_do)
         shipped, left, running = ray.put(work), iter(tasks), {}
