@@ -4,7 +4,6 @@ import csv
 import json
 import re
 from pathlib import Path
-from typing import ClassVar
 
 import numpy as np
 import pytest
@@ -12,9 +11,11 @@ import pytest
 import zarts
 from small import TRAIN, in_this_process, options, small, stop_at
 from zarts.bench import Column
+from zarts.comparison.engines import ENGINES
 from zarts.comparison.results import signed_rank
 from zarts.errors import DivergedError, SettingsError
 from zarts.files import read_mapping
+from zarts.nets import OPERATIONS
 from zarts.spaces import PARAMETERLESS, SPACES, Genotype, genotype_string
 
 ROWS = "darts alpha_lr=1.0,random"
@@ -163,22 +164,21 @@ def test_on_the_command_line(command, compared):
     assert err == "zarts: --retrain epochs: expected key=value, for example --retrain epochs=20\n"
 
 
+def compare_spaces(out, methods="random", seeds=3, **more):
+    return zarts.compare(methods, seeds, data="digits", grid={"space": ["s1", "s3"]}, out=out, retrain=RETRAIN, **more)
+
+
+@pytest.fixture(scope="module")
+def grouped(tmp_path_factory):
+    """A comparison in two spaces, for tests that only read it."""
+    few = {key: value for key, value in SEARCH.items() if key not in ("data", "space")}
+    with pytest.MonkeyPatch.context() as patch:
+        in_this_process(patch)
+        return compare_spaces(tmp_path_factory.mktemp("grouped") / "out", "darts,random", 2, against="random", **few)
+
+
 class TestGroups:
-    """Two spaces: what is compared is compared in one of them, and one that fails takes nothing with it."""
-
-    grid: ClassVar = {"space": ["s1", "s3"]}
-
-    def compare(self, out, methods="random", seeds=3, **more):
-        return zarts.compare(methods, seeds, data="digits", grid=self.grid, out=out, retrain=RETRAIN, **more)
-
-    @pytest.fixture(scope="class")
-    def grouped(self, tmp_path_factory):
-        with pytest.MonkeyPatch.context() as patch:
-            in_this_process(patch)
-            few = {key: value for key, value in SEARCH.items() if key not in ("data", "space")}
-            return self.compare(
-                tmp_path_factory.mktemp("grouped") / "out", "darts,random", 2, against="random", **few
-            )  # fmt: skip
+    """What is compared is compared in one space, and one that fails takes nothing with it."""
 
     def test_rows_and_p_are_those_of_the_group(self, grouped):
         assert [section.group.title for section in grouped.sections] == ["s1", "s3"]
@@ -226,7 +226,7 @@ class TestGroups:
     def test_a_comparison_of_one_space_grows(self, tmp_path):
         zarts.compare("random", 1, data="digits", grid={"space": ["s1"]}, out=tmp_path / "out", retrain=RETRAIN)
         heard = []
-        self.compare(tmp_path / "out", seeds=1, listener=heard.append)
+        compare_spaces(tmp_path / "out", seeds=1, listener=heard.append)
         assert [(event["group"], event["row"]) for event in heard] == [("s3", "random")]
 
     def test_what_failed_is_shown_and_tried_again_and_the_rest_is_intact(self, tmp_path, monkeypatch):
@@ -246,7 +246,7 @@ class TestGroups:
         search, train = searching.start_search, retrainings.start_retrain
         monkeypatch.setattr(searching, "start_search", fail_search)
         monkeypatch.setattr(retrainings, "start_retrain", fail_training)
-        found = self.compare(tmp_path / "out")
+        found = compare_spaces(tmp_path / "out")
         assert [row.n for row in found.rows] == [2, 2]
         assert found.markdown.splitlines()[2].count(" (2) |") == 2
         assert found.markdown.splitlines()[-3:] == [
@@ -262,7 +262,7 @@ class TestGroups:
         monkeypatch.undo()
         in_this_process(monkeypatch)
         heard = []
-        again = self.compare(tmp_path / "out", listener=heard.append)
+        again = compare_spaces(tmp_path / "out", listener=heard.append)
         assert {file: file.stat().st_mtime_ns for file in before} == before
         assert [(event["group"], event["seed"]) for event in heard] == [("s3", 1), ("s1", 2)]
         assert ([row.n for row in again.rows], again.failed) == ([3, 3], {})
@@ -279,7 +279,7 @@ class TestGroups:
 
         start = searching.start_search
         monkeypatch.setattr(searching, "start_search", fail)
-        found = self.compare(tmp_path / "out", seeds=1)
+        found = compare_spaces(tmp_path / "out", seeds=1)
         assert found.markdown.splitlines()[2].endswith("| – |")
         assert [len(section.rows) for section in found.sections] == [1, 0]
 
@@ -293,9 +293,8 @@ class TestGroups:
 
     def test_data_sets(self, tmp_path, photos):
         """Each has a column of its own."""
-        found = zarts.compare(
-            "random", 1, grid={"data": ["digits", str(photos)]}, space="s1", out=tmp_path / "out", retrain=RETRAIN
-        )
+        grid, few = {"data": ["digits", str(photos)]}, {**RETRAIN, "subset": 24}
+        found = zarts.compare("random", 1, grid=grid, space="s1", out=tmp_path / "out", retrain=few)
         assert [section.group.title for section in found.sections] == ["digits", "photos"]
         assert [column.name for column in found.columns] == ["digits_test_2", "photos_test_2"]
         lines = list(csv.DictReader((tmp_path / "out" / "table.csv").read_text().splitlines()))
@@ -304,13 +303,34 @@ class TestGroups:
         ]  # fmt: skip
 
 
+@pytest.fixture
+def _forgetful(monkeypatch):
+    """Each task finds neither spaces nor operations of one's own, as in a new process; afterwards they are gone."""
+    work = ENGINES["processes"]
+
+    def forget():
+        SPACES.pop("gated", None)
+        OPERATIONS.pop("gated_conv", None)
+
+    def run_tasks(do, tasks, room, done):
+        for task in tasks:
+            forget()
+            work(do, [task], room, done)
+
+    monkeypatch.setitem(ENGINES, "processes", run_tasks)
+    yield
+    forget()
+
+
+@pytest.mark.usefixtures("_forgetful")
 def test_a_space_and_operations_of_ones_own(tmp_path, monkeypatch):
-    """Another process has to know them: here, one that has forgotten them."""
     own = Path(__file__).parents[2] / "examples" / "own_space"
     more = {"space": str(own / "space.yaml"), "operations": str(own / "operations.py")}
-    monkeypatch.setattr("zarts.spaces.SPACES", dict(SPACES))
     with monkeypatch.context() as patch:
         patch.setattr("zarts.engine.loop.stop_request", stop_at(3))
-        stopped = compare(tmp_path / "out", "random", 1, **more)
-        assert ["seed0-retrained" in line for line in stopped.failed.values()] == [True]
-    assert compare(tmp_path / "out", "random", 2, **more).failed == {}
+        stopped = compare(tmp_path / "out", "darts,random", 1, **more)
+        assert [cell.row for cell in stopped.failed] == ["darts", "random"]
+    searched, retrained = stopped.failed.values()
+    assert "seed0; go on with" in searched
+    assert "seed0-retrained; go on with" in retrained
+    assert compare(tmp_path / "out", "darts,random", 1, **more).failed == {}
