@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import signal
+import socket
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, redirect_stdout
@@ -105,21 +106,29 @@ def _cluster(room: Room) -> Iterator[None]:
         yield
         return
     before = signal.getsignal(signal.SIGTERM)
-    address = os.environ.get("RAY_ADDRESS")
+    address = os.environ.get("RAY_ADDRESS", "local")
     try:
-        if address:
-            ray.init(logging_level=logging.ERROR, log_to_driver=False)
-        else:
+        if address == "local":
             _start(room)
-    except (ConnectionError, RuntimeError, ValueError) as error:
-        where = f"RAY_ADDRESS = {address}" if address else "a Ray cluster on this machine"
-        raise RunError(f"{where}: cannot be reached or started ({str(error).splitlines()[0]})") from error
+        else:
+            _knock(address)
+            ray.init(logging_level=logging.ERROR, log_to_driver=False)
+    except (OSError, RuntimeError, ValueError) as error:
+        where = "the Ray cluster of this machine" if address == "local" else f"RAY_ADDRESS = {address}"
+        raise RunError(f"{where}: no connection ({str(error).splitlines()[0]})") from error
     finally:
         signal.signal(signal.SIGTERM, before)  # which Ray has taken over
     try:
         yield
     finally:
         ray.shutdown()
+
+
+def _knock(address: str) -> None:
+    """Raise an OSError where nobody listens, which Ray would wait for, for minutes."""
+    host, _, port = address.rpartition("://")[2].rpartition(":")
+    if port.isdigit():
+        socket.create_connection((host.strip("[]"), int(port)), timeout=10).close()
 
 
 def _start(room: Room) -> None:
