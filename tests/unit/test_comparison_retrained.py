@@ -303,6 +303,11 @@ class TestGroups:
         ]  # fmt: skip
 
 
+def test_networks_that_are_trained_on_other_images(tmp_path, photos):
+    more = {"seeds": 1, "retrain": {**RETRAIN, "subset": 24, "data": str(photos)}}
+    assert compare(tmp_path / "out", "random", **more).columns == [Column("photos", "test", 2)]
+
+
 @pytest.fixture
 def _forgetful(monkeypatch):
     """Each task finds neither spaces nor operations of one's own, as in a new process; afterwards they are gone."""

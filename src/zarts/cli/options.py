@@ -1,9 +1,10 @@
-"""Command-line options made from the settings: each field is one option, with its help text and group."""
+"""Options of several commands, and those made from the settings: each field is one, with its help text and group."""
 
 from __future__ import annotations
 
 import inspect
 from collections.abc import Callable
+from pathlib import Path
 from typing import Annotated, Any, get_args, get_origin
 
 import typer
@@ -12,9 +13,14 @@ import yaml
 from zarts.config import CommonSettings
 from zarts.errors import SettingsError
 
-__all__ = ["parse_grid", "parse_set", "with_settings"]
+__all__ = ["Config", "Preset", "Set", "Trust", "parse_grid", "parse_set", "with_settings"]
 
 Command = Callable[..., None]
+
+Preset = Annotated[str | None, typer.Option(help="a published setting: see `zarts list presets`", metavar="NAME")]
+Config = Annotated[Path | None, typer.Option(help="a YAML file with settings", metavar="FILE")]
+Set = Annotated[list[str] | None, typer.Option("--set", help="any setting; has the last word", metavar="KEY=VALUE")]
+Trust = Annotated[bool, typer.Option("--trust", help="unpickle the table, which runs any code in it")]
 
 
 def _metavar(annotation: Any) -> str:

@@ -48,12 +48,21 @@ class Retrainings(Judge):
     ) -> None:
         self._options, self._preset, self._config = dict(options), preset, config
         self._settings = retrain_settings(options, preset=preset, config=config)
+        self._columns = {row.group: Column(self._tested_on(row), "test", self._settings.epochs) for row in rows}
         spaces = [get_space(row.settings.space) for row in rows]
         self._most = max(space.nodes * (space.keep or 1) for space in spaces)
 
     @override
     def columns(self, group: Group) -> list[Column]:
-        return [Column(group.data, "test", self._settings.epochs)]
+        return [self._columns[group]]
+
+    def _tested_on(self, row: Row) -> str:
+        """The images of its retrainings: those of the search, if no other ones are asked for."""
+        searched = row.settings.data
+        data = retrain_settings(
+            self._options, preset=self._preset, config=self._config, inherited={"data": searched}
+        ).data
+        return row.group.data if data == searched else Path(data).name
 
     @property
     @override
