@@ -138,7 +138,9 @@ def outcome(run: Path) -> dict:
 def in_this_process(monkeypatch: pytest.MonkeyPatch) -> None:
     """Comparisons do their searches one after the other, here, and without pictures."""
 
-    def run_tasks(work, tasks, jobs, done):
+    from zarts.comparison.engines import ENGINES
+
+    def run_tasks(work, tasks, room, done):
         for task in tasks:
             try:
                 work(task)
@@ -147,7 +149,7 @@ def in_this_process(monkeypatch: pytest.MonkeyPatch) -> None:
             else:
                 done(task, None)
 
-    monkeypatch.setattr("zarts.comparison.searching.run_tasks", run_tasks)
+    monkeypatch.setitem(ENGINES, "processes", run_tasks)
     monkeypatch.setattr("zarts.api.frame.draw_cells", lambda genotype, folder: [])
     monkeypatch.setattr("zarts.api.frame.write_report", lambda run: run / "report.html")
 

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from small import finish, leftovers, options, outcome, start, wait_for_lines
-from zarts.files import read_mapping
+from small import SMALL, TRAIN, finish, leftovers, options, outcome, start, wait_for_lines
+from zarts.files import read_events, read_mapping
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
 LONG = 400  # seconds; a comparison starts three processes that import torch
@@ -135,3 +135,40 @@ def test_asked_to_stop(every, tmp_path, number):
     wait_for_lines(process, slow(out), events + 3, LONG)
     process.send_signal(signal.SIGTERM)
     assert finish(process, LONG)[0] == 130
+
+
+@pytest.mark.long
+def test_two_methods_two_spaces_three_seeds(tmp_path):
+    """Killed twice: nothing that is finished is touched or repeated, and in the end all is there."""
+    out = tmp_path / "out"
+    own = {key: value for key, value in SMALL.items() if key != "space"}
+    retrain = [word for key in TRAIN.keys() - {"data", "subset"} for word in ("--retrain", f"{key}={TRAIN[key]}")]
+    words = [
+        "compare", "--methods", "zarts-mgs,random", "--grid", "space=s1,s3", "--seeds", 3, "--out", out, "--jobs", 2,
+        *options(own), *retrain, "--retrain", "subset=48", "--against", "random",
+    ]  # fmt: skip
+    kept = {}
+    for number in (2, 7):
+        process = start(*words)
+        while len(list(out.glob("*/*-retrained/result.json"))) < number:
+            assert process.poll() is None, process.communicate()
+            time.sleep(0.02)
+        workers = workers_of(process)
+        process.kill()
+        process.communicate()
+        assert gone(workers)
+        folders = [file.parent for file in out.glob("*/*/result.json")]
+        now = {file: file.stat().st_mtime_ns for folder in folders for file in folder.rglob("*") if file.is_file()}
+        assert number <= len(folders) < 24
+        assert {file: now.get(file) for file in kept} == kept
+        kept = now
+    code, table, err = finish(start(*words), LONG)
+    assert (code, err) == (0, "")
+    assert {file: file.stat().st_mtime_ns for file in kept} == kept
+    assert len(list(out.glob("*/*/result.json"))) == 24
+    for file in out.glob("*/seed?/metrics.jsonl"):
+        epochs = [event["epoch"] for event in read_events(file) if event["event"] == "genotype"]
+        assert epochs == sorted(set(epochs)), "no epoch twice"
+    heads = [line.split("|")[1:3] for line in table.splitlines() if line.startswith(("| zarts-mgs", "| random"))]
+    assert heads[2:] == [[" zarts-mgs ", " 3 "], [" random ", " 3 "]] * 2
+    assert leftovers(out) == [".lock"]

@@ -18,8 +18,10 @@ from zarts.bench import SELECT, Column, Spread, Table, look_up, read_table
 from zarts.comparison import Found, Summary
 from zarts.comparison.baselines import affordable, baselines, cost_note
 from zarts.comparison.formats import to_csv, to_latex, to_markdown
-from zarts.comparison.plan import parse_row, parse_seeds, plan, rows_of
+from zarts.comparison.plan import parse_seeds, plan
 from zarts.comparison.results import signed_rank, summarise
+from zarts.comparison.rows import Group, parse_row, rows_of
+from zarts.comparison.sections import Section
 from zarts.errors import DataError, DivergedError, RunError, SettingsError
 from zarts.files import read_mapping
 from zarts.spaces import Genotype
@@ -257,7 +259,7 @@ class TestComparison:
             (
                 {"methods": "darts,random space=s2"},
                 SettingsError,
-                "row 'random space=s2' searches in space 's2', whose cells no table has, and others in space 'nasben",
+                "row 'random' searches in space 's2', whose cells no table has, and others in space 'nasben",
             ),
             ({"retrain": {"epochs": 3}}, SettingsError, "cells of space 'nasbench201' are looked up.*leave epochs out"),
             ({"draws": 1}, SettingsError, "draws = 1, best_of = 1; expected at least 2 and 1"),
@@ -303,7 +305,7 @@ class TestComparison:
         assert [row.n for row in found.rows[:2]] == [1, 1]
         assert math.isnan(found.rows[0].spreads[TEST].std)
         assert json.loads((tmp_path / "out" / "table.json").read_text())["failed"][0] == {
-            "row": "darts", "seed": 1, "error": "no finite loss is left",
+            "row": "darts", "group": "", "seed": 1, "error": "no finite loss is left",
         }  # fmt: skip
         monkeypatch.setattr(searching, "start_search", start)
         again = zarts.compare("darts,random", 2, table=every, out=tmp_path / "out", **SEARCH)
@@ -366,6 +368,9 @@ class TestStatistics:
 class TestFormats:
     columns = (TEST, Column("imagenet16-120", "test", 200))
 
+    def section(self, rows):
+        return [Section(Group("nasbench201", "digits"), list(self.columns), rows, 10)]
+
     @pytest.fixture
     def summaries(self):
         def spreads(mean, std):
@@ -379,7 +384,7 @@ class TestFormats:
         ]
 
     def test_markdown(self, summaries):
-        assert to_markdown(summaries, self.columns, ["note"]).splitlines() == [
+        assert to_markdown(self.section(summaries), ["note"]).splitlines() == [
             "|  | n | CIFAR-10 | ImageNet16-120 | worst | time | parameter-free | p |",
             "| --- | ---: | ---: | ---: | ---: | ---: | ---: | ---: |",
             "| a alpha_lr=1 | 10 | 93.46 ± 0.50 | 93.46 ± 0.50 | 92.10 | 2 min | 1.2 | 0.012 |",
@@ -391,17 +396,17 @@ class TestFormats:
         ]
 
     def test_without_a_test_there_is_no_column_for_it(self, summaries):
-        head = to_markdown(summaries[1:], self.columns, []).splitlines()[0]
+        head = to_markdown(self.section(summaries[1:]), []).splitlines()[0]
         assert head.endswith("| parameter-free |")
 
     def test_latex(self, summaries):
-        text = to_latex(summaries, self.columns, ["note"])
+        text = to_latex(self.section(summaries), ["note"])
         assert text.startswith("% note\n\\begin{tabular}{lrrrrrrr}\n")
         assert r"a alpha\_lr=1 & 10 & 93.46 $\pm$ 0.50" in text
         assert r"all 3$\times$3 & -- &" in text
 
     def test_csv_has_numbers_in_full_and_gaps(self, summaries):
-        first, *_, last = csv.DictReader(to_csv(summaries, self.columns).splitlines())
+        first, *_, last = csv.DictReader(to_csv(self.section(summaries)).splitlines())
         assert (first["cifar10_test_200_mean"], first["p"]) == ("93.456", "0.0123")
         assert (last["n"], last["worst"], last["cifar10_test_200_std"]) == ("", "", "0.0")
 

@@ -2,6 +2,8 @@
 
 import csv
 import json
+import re
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -9,9 +11,12 @@ import pytest
 import zarts
 from small import TRAIN, in_this_process, options, small, stop_at
 from zarts.bench import Column
+from zarts.comparison.engines import ENGINES
+from zarts.comparison.results import signed_rank
 from zarts.errors import DivergedError, SettingsError
 from zarts.files import read_mapping
-from zarts.spaces import PARAMETERLESS, Genotype, genotype_string
+from zarts.nets import OPERATIONS
+from zarts.spaces import PARAMETERLESS, SPACES, Genotype, genotype_string
 
 ROWS = "darts alpha_lr=1.0,random"
 SEARCH = {key: value for key, value in small("darts").items() if key != "method"}
@@ -27,6 +32,10 @@ def _here(monkeypatch):
 def compare(out, methods=ROWS, seeds=2, **more):
     search = SEARCH if methods != "random" else {key: SEARCH[key] for key in ("data", "space")}
     return zarts.compare(methods, seeds, out=out, **{"retrain": RETRAIN, **search, **more})
+
+
+def head_of(best):
+    return f"|  | n | digits | worst | best of {best} | parameters | time | retraining | parameter-free | p |"
 
 
 @pytest.fixture(scope="module")
@@ -73,8 +82,7 @@ def test_the_history_counts_operations_without_parameters(compared):
 def test_files(compared, command, tmp_path):
     text = (compared.out / "table.md").read_text()
     assert text == compared.markdown
-    head = "|  | n | digits | worst | parameters | time | retraining | parameter-free | p |"
-    assert text.splitlines()[0] == head
+    assert text.splitlines()[0] == head_of(2)
     assert "trained for 2 epochs: mean ± standard deviation, n of seeds 0 to 1, each retrained with the seed of" in text
     assert "no random baseline" not in text
     data = json.loads((compared.out / "table.json").read_text())
@@ -130,7 +138,6 @@ def test_refused_before_anything_is_searched(compared, tmp_path):
         ({"best_of": 3}, "best_of: row 'darts alpha_lr=1.0' searches in space 's2'"),
         ({"retrain": {"epoch": 3}}, r"options: unknown setting 'epoch': did you mean 'epochs'\?"),
         ({"retrain": {"epochs": 0}}, "epochs = 0"),
-        ({"methods": "darts,random data=cifar10"}, "row 'random data=cifar10' searches on cifar10, another one on dig"),
         (
             {"out": compared.out, "retrain": {**RETRAIN, "epochs": 3}},
             r"seed0-retrained: was begun with epochs = 2, not 3: choose another --out",
@@ -155,3 +162,180 @@ def test_on_the_command_line(command, compared):
     code, out, err = command(*words, *options(SEARCH), "--retrain", "epochs")
     assert (code, out) == (2, "")
     assert err == "zarts: --retrain epochs: expected key=value, for example --retrain epochs=20\n"
+
+
+def compare_spaces(out, methods="random", seeds=3, **more):
+    return zarts.compare(methods, seeds, data="digits", grid={"space": ["s1", "s3"]}, out=out, retrain=RETRAIN, **more)
+
+
+@pytest.fixture(scope="module")
+def grouped(tmp_path_factory):
+    """A comparison in two spaces, for tests that only read it."""
+    few = {key: value for key, value in SEARCH.items() if key not in ("data", "space")}
+    with pytest.MonkeyPatch.context() as patch:
+        in_this_process(patch)
+        return compare_spaces(tmp_path_factory.mktemp("grouped") / "out", "darts,random", 2, against="random", **few)
+
+
+class TestGroups:
+    """What is compared is compared in one space, and one that fails takes nothing with it."""
+
+    def test_rows_and_p_are_those_of_the_group(self, grouped):
+        assert [section.group.title for section in grouped.sections] == ["s1", "s3"]
+        for section in grouped.sections:
+            values = {
+                name: [one.accuracies[TEST] for cell, one in grouped.found.items()
+                       if (cell.group, cell.row) == (section.group, name)]
+                for name in ("darts", "random")
+            }  # fmt: skip
+            assert [row.name for row in section.rows] == list(values)
+            assert [row.spreads[TEST].mean for row in section.rows] == [np.mean(row) for row in values.values()]
+            assert [row.best for row in section.rows] == [max(row) for row in values.values()]
+            assert [row.p for row in section.rows] == [signed_rank(*values.values()), None]
+
+    def test_a_table_of_all_and_one_for_each(self, grouped):
+        first, second, third, notes = re.split(r"\n\n(?:## s[13]\n\n)?", grouped.markdown)
+        means = [[f"{row.spreads[TEST].mean:.2f}" for row in section.rows] for section in grouped.sections]
+        head, _, *rows = first.splitlines()
+        assert head == "|  | s1 | s3 |"
+        for number, name in enumerate(("darts", "random")):
+            assert re.fullmatch(rf"\| {name} \| {means[0][number]} ± \S+ \| {means[1][number]} ± \S+ \|", rows[number])
+        for table, (mean, _) in zip((second, third), means, strict=True):
+            assert table.splitlines()[0] == head_of(2)
+            assert table.splitlines()[2].startswith(f"| darts | 2 | {mean} ± ")
+        assert "Accuracies of different spaces or data sets are not compared: each has a table of its own." in notes
+        assert "p: against random; Wilcoxon's" in notes
+        assert "no random baseline" not in notes
+
+    def test_other_files(self, grouped):
+        lines = list(csv.DictReader((grouped.out / "table.csv").read_text().splitlines()))
+        assert [(line["space"], line["data"], line["row"]) for line in lines] == [
+            (space, "digits", row) for space in ("s1", "s3") for row in ("darts", "random")
+        ]
+        data = json.loads((grouped.out / "table.json").read_text())
+        assert data["groups"][1] == {"space": "s3", "data": "digits", "title": "s3", "columns": [TEST.name]}
+        assert [row["group"] for row in data["rows"]] == ["s1", "s1", "s3", "s3"]
+        assert [row["settings"]["space"] for row in data["rows"]] == ["s1", "s1", "s3", "s3"]
+        assert data["rows"][2]["seeds"]["1"]["run"] == "darts,space=s3/seed1"
+        assert data["history"]["title"].startswith("Operations without parameters")
+        latex = (grouped.out / "table.tex").read_text()
+        assert latex.count(r"\begin{tabular}") == latex.count(r"\end{tabular}") == 3
+        assert "% s3\n" in latex
+        assert sorted(path.name for path in grouped.out.glob("curves*.svg")) == ["curves-s1.svg", "curves-s3.svg"]
+
+    def test_a_comparison_of_one_space_grows(self, tmp_path):
+        zarts.compare("random", 1, data="digits", grid={"space": ["s1"]}, out=tmp_path / "out", retrain=RETRAIN)
+        heard = []
+        compare_spaces(tmp_path / "out", seeds=1, listener=heard.append)
+        assert [(event["group"], event["row"]) for event in heard] == [("s3", "random")]
+
+    def test_what_failed_is_shown_and_tried_again_and_the_rest_is_intact(self, tmp_path, monkeypatch):
+        import zarts.comparison.retrainings as retrainings
+        import zarts.comparison.searching as searching
+
+        def fail_search(settings, *words, **more):
+            if (settings.space, settings.seed) == ("s3", 1):
+                raise DivergedError("no finite loss\nis left")
+            return search(settings, *words, **more)
+
+        def fail_training(source, settings, *words):
+            if "s1" in str(source) and settings.seed == 2:
+                raise ValueError("a bug")
+            return train(source, settings, *words)
+
+        search, train = searching.start_search, retrainings.start_retrain
+        monkeypatch.setattr(searching, "start_search", fail_search)
+        monkeypatch.setattr(retrainings, "start_retrain", fail_training)
+        found = compare_spaces(tmp_path / "out")
+        assert [row.n for row in found.rows] == [2, 2]
+        assert found.markdown.splitlines()[2].count(" (2) |") == 2
+        assert found.markdown.splitlines()[-3:] == [
+            "2 of 6 searches failed and are not in the table. The same command tries them again:",
+            "- s3: random, seed 1: no finite loss is left",
+            "- s1: random, seed 2: ValueError: a bug",
+        ]
+        assert json.loads((tmp_path / "out" / "table.json").read_text())["failed"][1] == {
+            "row": "random", "group": "s1", "seed": 2, "error": "ValueError: a bug",
+        }  # fmt: skip
+        before = {file: file.stat().st_mtime_ns for file in (tmp_path / "out").glob("*/*/*")}
+        assert sum(file.name == "result.json" for file in before) == 9, "five searches, four retrainings"
+        monkeypatch.undo()
+        in_this_process(monkeypatch)
+        heard = []
+        again = compare_spaces(tmp_path / "out", listener=heard.append)
+        assert {file: file.stat().st_mtime_ns for file in before} == before
+        assert [(event["group"], event["seed"]) for event in heard] == [("s3", 1), ("s1", 2)]
+        assert ([row.n for row in again.rows], again.failed) == ([3, 3], {})
+        assert "failed" not in again.markdown
+        assert "(2)" not in again.markdown.splitlines()[2]
+
+    def test_a_group_of_which_nothing_was_found(self, tmp_path, monkeypatch):
+        def fail(settings, *words, **more):
+            if settings.space == "s3":
+                raise DivergedError("no finite loss is left")
+            return start(settings, *words, **more)
+
+        import zarts.comparison.searching as searching
+
+        start = searching.start_search
+        monkeypatch.setattr(searching, "start_search", fail)
+        found = compare_spaces(tmp_path / "out", seeds=1)
+        assert found.markdown.splitlines()[2].endswith("| – |")
+        assert [len(section.rows) for section in found.sections] == [1, 0]
+
+    def test_groups_without_a_random_row_are_named(self, tmp_path):
+        found = zarts.compare(
+            "random space=s1,darts space=s3", 1, out=tmp_path / "out", retrain=RETRAIN,
+            **{key: value for key, value in SEARCH.items() if key != "space"},
+        )  # fmt: skip
+        assert "There is no random baseline among the rows of s3: `--methods random,...` adds it." in found.markdown
+        assert found.markdown.splitlines()[3].startswith("| darts | – | ")
+
+    def test_data_sets(self, tmp_path, photos):
+        """Each has a column of its own."""
+        grid, few = {"data": ["digits", str(photos)]}, {**RETRAIN, "subset": 24}
+        found = zarts.compare("random", 1, grid=grid, space="s1", out=tmp_path / "out", retrain=few)
+        assert [section.group.title for section in found.sections] == ["digits", "photos"]
+        assert [column.name for column in found.columns] == ["digits_test_2", "photos_test_2"]
+        lines = list(csv.DictReader((tmp_path / "out" / "table.csv").read_text().splitlines()))
+        assert [(line["digits_test_2_mean"] == "", line["photos_test_2_mean"] == "") for line in lines] == [
+            (False, True), (True, False),
+        ]  # fmt: skip
+
+
+def test_networks_that_are_trained_on_other_images(tmp_path, photos):
+    more = {"seeds": 1, "retrain": {**RETRAIN, "subset": 24, "data": str(photos)}}
+    assert compare(tmp_path / "out", "random", **more).columns == [Column("photos", "test", 2)]
+
+
+@pytest.fixture
+def _forgetful(monkeypatch):
+    """Each task finds neither spaces nor operations of one's own, as in a new process; afterwards they are gone."""
+    work = ENGINES["processes"]
+
+    def forget():
+        SPACES.pop("gated", None)
+        OPERATIONS.pop("gated_conv", None)
+
+    def run_tasks(do, tasks, room, done):
+        for task in tasks:
+            forget()
+            work(do, [task], room, done)
+
+    monkeypatch.setitem(ENGINES, "processes", run_tasks)
+    yield
+    forget()
+
+
+@pytest.mark.usefixtures("_forgetful")
+def test_a_space_and_operations_of_ones_own(tmp_path, monkeypatch):
+    own = Path(__file__).parents[2] / "examples" / "own_space"
+    more = {"space": str(own / "space.yaml"), "operations": str(own / "operations.py")}
+    with monkeypatch.context() as patch:
+        patch.setattr("zarts.engine.loop.stop_request", stop_at(3))
+        stopped = compare(tmp_path / "out", "darts,random", 1, **more)
+        assert [cell.row for cell in stopped.failed] == ["darts", "random"]
+    searched, retrained = stopped.failed.values()
+    assert "seed0; go on with" in searched
+    assert "seed0-retrained; go on with" in retrained
+    assert compare(tmp_path / "out", "darts,random", 1, **more).failed == {}

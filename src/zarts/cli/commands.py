@@ -12,11 +12,12 @@ from typing import Annotated, Any
 import typer
 import yaml
 
+from zarts.cli.comparing import compare
 from zarts.cli.diagnosis import print_diagnosis
 from zarts.cli.forecast import print_forecast
 from zarts.cli.listing import Kind, listing
 from zarts.cli.lookup import DataSet, show
-from zarts.cli.options import parse_set, with_settings
+from zarts.cli.options import Config, Preset, Set, Trust, parse_set, with_settings
 from zarts.cli.progress import progress
 from zarts.cli.speaker import first
 from zarts.config import (
@@ -28,7 +29,7 @@ from zarts.config import (
     retrain_settings,
     search_settings,
 )
-from zarts.errors import RunError, SettingsError, unknown
+from zarts.errors import SettingsError
 
 __all__ = ["app"]
 
@@ -42,14 +43,10 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 
-Preset = Annotated[str | None, typer.Option(help="a published setting: see `zarts list presets`", metavar="NAME")]
-Config = Annotated[Path | None, typer.Option(help="a YAML file with settings", metavar="FILE")]
-Set = Annotated[list[str] | None, typer.Option("--set", help="any setting; has the last word", metavar="KEY=VALUE")]
 Out = Annotated[Path | None, typer.Option(help="the run folder (default: a new one in runs/)", metavar="DIR")]
 Resume = Annotated[Path | None, typer.Option(help="go on with this interrupted run", metavar="RUN")]
 Print = Annotated[bool, typer.Option("--print-config", help="print all settings, and stop")]
 DryRun = Annotated[bool, typer.Option("--dry-run", help="predict time and memory from a few real steps, and stop")]
-Trust = Annotated[bool, typer.Option("--trust", help="unpickle the table, which runs any code in it")]
 _SOURCE = "a run, a genotype file, a published genotype's name, or a genotype written out: 'Genotype(...)'"
 Source = Annotated[str | None, typer.Argument(help=_SOURCE, show_default=False)]
 
@@ -107,64 +104,7 @@ def search(
     return None
 
 
-@app.command()
-@with_settings(SearchSettings, without=("method", "seed", "devices"))
-def compare(
-    *,
-    methods: Annotated[
-        str,
-        typer.Option(
-            help="the rows: methods, each with settings of its own: 'darts,darts alpha_lr=0.01'", metavar="ROW,ROW"
-        ),
-    ],
-    seeds: Annotated[str, typer.Option(help="their number, or a range like 100-119", metavar="K|A-B")],
-    preset: Preset = None,
-    config: Config = None,
-    set_: Set = None,
-    out: Annotated[Path | None, typer.Option(help="the folder; goes on with what is in it", metavar="DIR")] = None,
-    jobs: Annotated[int | None, typer.Option(help="searches at a time (default: processors / threads)")] = None,
-    against: Annotated[str | None, typer.Option(help="test the other rows against this one", metavar="ROW")] = None,
-    best_of: Annotated[
-        int | None, typer.Option(help="a row for the best of so many random cells (default: at equal cost)")
-    ] = None,
-    draws: Annotated[int | None, typer.Option(help="random cells by so many draws (default: exact)")] = None,
-    trust: Trust = False,
-    retrain: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--retrain", help="a setting of the retrainings, where cells are not looked up", metavar="KEY=VALUE"
-        ),
-    ] = None,
-    options: dict[str, Any],
-) -> None:
-    """Compare methods over seeds: search in parallel, look up (in nasbench201) or retrain, print the table."""
-    given = {**options, **parse_set(set_ or [])}
-    for key in given.keys() - SearchSettings.model_fields.keys():
-        raise SettingsError(f"options: {unknown('setting', key, SearchSettings.model_fields)}")
-    from zarts import comparison
-
-    with progress() as listener:
-        found = comparison.compare(
-            methods,
-            seeds,
-            **given,
-            retrain=parse_set(retrain or [], "--retrain"),
-            out=out,
-            preset=preset,
-            config=config,
-            jobs=jobs,
-            against=against,
-            best_of=best_of,
-            draws=draws,
-            trust=trust,
-            listener=listener,
-        )
-    print(found.markdown, end="")
-    for cell, line in found.failed.items():
-        print(f"zarts: {cell.row}, seed {cell.seed}: {line}", file=sys.stderr)
-    if found.failed:
-        several = f"{len(found.failed)} of {len(found.failed) + len(found.found)} searches"
-        raise RunError(f"{several} failed: the same command tries them again ({found.out})")
+app.command()(compare)
 
 
 @app.command()

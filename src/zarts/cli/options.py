@@ -1,9 +1,10 @@
-"""Command-line options made from the settings: each field is one option, with its help text and group."""
+"""Options of several commands, and those made from the settings: each field is one, with its help text and group."""
 
 from __future__ import annotations
 
 import inspect
 from collections.abc import Callable
+from pathlib import Path
 from typing import Annotated, Any, get_args, get_origin
 
 import typer
@@ -12,9 +13,14 @@ import yaml
 from zarts.config import CommonSettings
 from zarts.errors import SettingsError
 
-__all__ = ["parse_set", "with_settings"]
+__all__ = ["Config", "Preset", "Set", "Trust", "parse_grid", "parse_set", "with_settings"]
 
 Command = Callable[..., None]
+
+Preset = Annotated[str | None, typer.Option(help="a published setting: see `zarts list presets`", metavar="NAME")]
+Config = Annotated[Path | None, typer.Option(help="a YAML file with settings", metavar="FILE")]
+Set = Annotated[list[str] | None, typer.Option("--set", help="any setting; has the last word", metavar="KEY=VALUE")]
+Trust = Annotated[bool, typer.Option("--trust", help="unpickle the table, which runs any code in it")]
 
 
 def _metavar(annotation: Any) -> str:
@@ -90,3 +96,24 @@ def parse_set(items: list[str], option: str = "--set") -> dict[str, Any]:
         except yaml.YAMLError as error:
             raise SettingsError(f"{option} {item}: the value cannot be read as YAML ({error})") from error
     return values
+
+
+def parse_grid(items: list[str]) -> dict[str, list[Any]]:
+    """`--grid key=value,value` as a mapping; values are read as YAML, so that one may be a list: `key=[4,2,1],[2,1,1]`.
+
+    Raises:
+        SettingsError: an item has no equals sign, its values are no YAML, or a key is there twice.
+    """
+    grid: dict[str, list[Any]] = {}
+    for item in items:
+        name, sign, values = item.partition("=")
+        key = name.strip().replace("-", "_")
+        if not sign:
+            raise SettingsError(f"--grid {item}: expected key=value,value, for example --grid samples=2,4,8")
+        if key in grid:
+            raise SettingsError(f"--grid {item}: {key} is there twice: give all its values at once")
+        try:
+            grid[key] = yaml.safe_load(f"[{values}]")
+        except yaml.YAMLError as error:
+            raise SettingsError(f"--grid {item}: the values cannot be read as YAML ({error})") from error
+    return grid

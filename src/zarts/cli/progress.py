@@ -31,7 +31,8 @@ class _Bar:
         elif kind == "train_epoch" and "test_accuracy" in event:
             self._extra["test"] = f"test {event['test_accuracy']:.1f} %"
         elif kind == "cell":
-            text = f"{event['row']}, seed {event['seed']}: {event['over']} of {event['cells']} searches"
+            where = f"{event['group']}: " if event["group"] else ""
+            text = f"{where}{event['row']}, seed {event['seed']}: {event['over']} of {event['cells']} searches"
             self._bar.update(self._task, completed=event["over"], total=event["cells"], description=text)
         elif kind == "part":
             self._bar.update(self._task, completed=event["done"], total=event["of"], description=event["text"])

@@ -1,4 +1,4 @@
-"""A comparison as Markdown, CSV, LaTeX and plain data."""
+"""The tables of a comparison as Markdown, CSV and LaTeX."""
 
 from __future__ import annotations
 
@@ -6,120 +6,96 @@ import csv
 import io
 import math
 import re
-import shlex
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import asdict
-from pathlib import Path
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
 
 from zarts.bench import Column, Spread
-from zarts.comparison.plan import Cell
-from zarts.comparison.results import Found, Summary
-from zarts.config import dump
+from zarts.comparison.notes import title_of
+from zarts.comparison.results import Summary
+from zarts.comparison.sections import Section
 from zarts.report.facts import duration
 
-__all__ = ["many_seeds", "notes_of", "plain_data", "title_of", "to_csv", "to_latex", "to_markdown"]
+__all__ = ["to_csv", "to_latex", "to_markdown"]
 
-_DATA = {"cifar10": "CIFAR-10", "cifar100": "CIFAR-100", "imagenet16-120": "ImageNet16-120"}
-_DASH = "–"
-
-
-def to_markdown(rows: Sequence[Summary], columns: Sequence[Column], notes: Sequence[str]) -> str:
-    """A table, and below it what its columns mean."""
-    head = _head(columns, rows)
-    lines = [head, ["---", *["---:"] * (len(head) - 1)], *(_texts(row, columns, head) for row in rows)]
-    table = "\n".join("| " + " | ".join(line) + " |" for line in lines)
-    return f"{table}\n\n" + "\n".join(notes) + "\n"
+_DASH, _BEST = "–", "best of n"
+_Lines = list[list[str]]
+"""The texts of a table, a list for each of its lines, the head first."""
 
 
-def to_csv(rows: Sequence[Summary], columns: Sequence[Column]) -> str:
-    """A line a row, every number in full; what there is not is empty."""
-    file = io.StringIO()
+def to_markdown(sections: Sequence[Section], notes: Sequence[str]) -> str:
+    """The table, and below it what its columns mean; of several groups first what all have, then a table for each."""
+    tables = [_in_markdown(table, title) for title, table in _tables(sections)]
+    return "\n\n".join(tables) + "\n\n" + "\n".join(notes) + "\n"
+
+
+def to_csv(sections: Sequence[Section]) -> str:
+    """A line a row, every number in full; what there is not is empty. The groups, if there are several, come first."""
+    columns = list(dict.fromkeys(column for section in sections for column in section.columns))
     names = [f"{column.name}_{part}" for column in columns for part in Spread._fields]
+    more = ["worst", "best", "seconds", "parameterless", "p", "parameters", "retrain_seconds"]
+    grouped = len(sections) > 1
+    lines: list[list[Any]] = [[*["space", "data"] * grouped, "row", "n", *names, *more]]
+    for section in sections:
+        for row in section.rows:
+            numbers = [number for column in columns for number in row.spreads.get(column, (None, None))]
+            where = [section.group.space, section.group.data] * grouped
+            lines.append([*where, row.name, row.n, *numbers, *(getattr(row, name) for name in more)])
+    file = io.StringIO()
     writer = csv.writer(file, lineterminator="\n")
-    more = ["worst", "seconds", "parameterless", "p", "parameters", "retrain_seconds"]
-    writer.writerow(["row", "n", *names, *more])
-    for row in rows:
-        numbers = [number for column in columns for number in row.spreads[column]]
-        every = [row.name, row.n, *numbers, *(getattr(row, name) for name in more)]
-        writer.writerow(["" if value is None or value != value else value for value in every])
+    writer.writerows([["" if value is None or value != value else value for value in line] for line in lines])
     return file.getvalue()
 
 
-def to_latex(rows: Sequence[Summary], columns: Sequence[Column], notes: Sequence[str]) -> str:
-    r"""A `tabular` that needs no package; the notes as comments."""
-    head = _head(columns, rows)
-    comments = [f"% {note}" for note in notes]
-    body = [" & ".join(map(_escaped, _texts(row, columns, head))) + r" \\" for row in rows]
-    begin, end = rf"\begin{{tabular}}{{l{'r' * (len(head) - 1)}}}", r"\end{tabular}"
-    title = " & ".join(map(_escaped, head)) + r" \\"
-    return "\n".join([*comments, begin, r"\hline", title, r"\hline", *body, r"\hline", end, ""])
+def to_latex(sections: Sequence[Section], notes: Sequence[str]) -> str:
+    r"""A `tabular` that needs no package, the notes as comments; of several groups one for all, and one for each."""
+    tables = [_in_latex(table, title) for title, table in _tables(sections)]
+    return "\n".join([*(f"% {note}" for note in notes), *tables, ""])
 
 
-def title_of(column: Column) -> str:
-    """The data set of a column, as people write it."""
-    return _DATA.get(column.data, column.data)
+def _tables(sections: Sequence[Section]) -> Iterator[tuple[str, _Lines]]:
+    """Each table with its title."""
+    if len(sections) > 1:
+        yield "", _overview(sections)
+    for section in sections:
+        head = _head(section.columns, section.rows)
+        body = [_texts(row, section.columns, head) for row in section.rows]
+        numbers = {str(row.n) for row in section.rows if row.best is not None}
+        best = f"best of {numbers.pop()}" if len(numbers) == 1 else _BEST
+        yield section.group.title, [[best if title == _BEST else title for title in head], *body]
 
 
-def many_seeds(cells: Sequence[Cell]) -> str:
-    """`seeds 0 to 9`."""
-    seeds = sorted({cell.seed for cell in cells})
-    return f"seeds {seeds[0]} to {seeds[-1]}" if len(seeds) > 1 else f"seed {seeds[0]}"
+def _overview(sections: Sequence[Section]) -> _Lines:
+    """Rows down, groups across: mean and standard deviation."""
+    across = [(section, column) for section in sections for column in section.columns]
+    head = [
+        section.group.title if len(section.columns) == 1 else f"{section.group.title}: {title_of(column)}"
+        for section, column in across
+    ]
+    lines = [["", *head]]
+    for name in dict.fromkeys(row.name for section in sections for row in section.rows):
+        texts = []
+        for section, column in across:
+            row = next((row for row in section.rows if row.name == name), None)
+            texts.append(_DASH if row is None else _spread(*row.spreads[column], row.n) + _fewer(row, section))
+        lines.append([name, *texts])
+    return lines
 
 
-def notes_of(cells: Sequence[Cell], failed: Mapping[Cell, str], first: Column, against: str | None) -> list[str]:
-    """What stands below every table: what its test is, and what is not in it."""
-    notes = []
-    if against is not None:
-        notes.append(
-            f"p: on {title_of(first)}, against {against}; Wilcoxon's signed-rank test, two-sided, paired over seeds "
-            "(a single cell is paired with every seed); not corrected for the number of rows."
-        )
-    if failed:
-        notes.append(f"{len(failed)} of {len(cells)} searches failed and are not in the table.")
-    return notes
+def _fewer(row: Summary, section: Section) -> str:
+    return f" ({row.n})" if row.n is not None and row.n < section.seeds else ""
 
 
-def plain_data(
-    rows: Sequence[Summary],
-    columns: Sequence[Column],
-    found: Mapping[Cell, Found],
-    failed: Mapping[Cell, str],
-    out: Path,
-) -> dict[str, Any]:
-    """All numbers for JSON: the rows, and of each search what it found and the command that repeats it."""
-    return {
-        "columns": [column.name for column in columns],
-        "rows": [_row_data(row, found, out) for row in rows],
-        "failed": [{"row": cell.row, "seed": cell.seed, "error": line} for cell, line in failed.items()],
-    }
+def _in_markdown(table: _Lines, title: str) -> str:
+    head, *body = table
+    lines = [head, ["---", *["---:"] * (len(head) - 1)], *body]
+    text = "\n".join("| " + " | ".join(line) + " |" for line in lines)
+    return f"## {title}\n\n{text}" if title else text
 
 
-def _row_data(row: Summary, found: Mapping[Cell, Found], out: Path) -> dict[str, Any]:
-    searches = {cell: one for cell, one in found.items() if cell.row == row.name}
-    spreads = {
-        column.name: {"mean": mean, "std": None if math.isnan(std) else std}
-        for column, (mean, std) in row.spreads.items()
-    }
-    data = {**asdict(row), "spreads": spreads}
-    if not searches:
-        return data
-    settings = dump(next(iter(searches)).settings)
-    seeds = {str(cell.seed): _search_data(cell, one, out) for cell, one in searches.items()}
-    return {**data, "settings": {key: value for key, value in settings.items() if key != "seed"}, "seeds": seeds}
-
-
-def _search_data(cell: Cell, found: Found, out: Path) -> dict[str, Any]:
-    data = {
-        **{key: value for key, value in asdict(found).items() if value is not None},
-        "accuracies": {column.name: accuracy for column, accuracy in found.accuracies.items()},
-        "run": cell.folder.relative_to(out).as_posix(),
-        "command": f"zarts search --config {shlex.quote(str(cell.folder / 'config.yaml'))}",
-    }
-    if found.parameters is not None:
-        config = shlex.quote(str(cell.trained / "config.yaml"))
-        data["retraining"] = f"zarts retrain {shlex.quote(str(cell.folder))} --config {config}"
-    return data
+def _in_latex(table: _Lines, title: str) -> str:
+    head, *body = (" & ".join(map(_escaped, line)) + r" \\" for line in table)
+    begin, end = rf"\begin{{tabular}}{{l{'r' * (len(table[0]) - 1)}}}", r"\end{tabular}"
+    return "\n".join([*[f"% {title}"] * bool(title), begin, r"\hline", head, r"\hline", *body, r"\hline", end])
 
 
 def _head(columns: Sequence[Column], rows: Sequence[Summary]) -> list[str]:
@@ -142,6 +118,7 @@ def _or_dash(value: Any, form: Callable[[Any], str]) -> str:
 
 _MORE: dict[str, tuple[Callable[[Summary], float | None], Callable[[Any], str]]] = {
     "worst": (lambda row: row.worst, "{:.2f}".format),
+    _BEST: (lambda row: row.best, "{:.2f}".format),
     "parameters": (lambda row: row.parameters, lambda number: f"{number / 1e3:,.0f} k"),
     "time": (lambda row: row.seconds, duration),
     "retraining": (lambda row: row.retrain_seconds, duration),

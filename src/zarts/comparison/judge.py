@@ -10,6 +10,7 @@ from typing import Any
 from zarts.bench import Column, Table
 from zarts.comparison.plan import Cell
 from zarts.comparison.results import Found, Summary
+from zarts.comparison.rows import Group
 
 __all__ = ["Judge", "Picture"]
 
@@ -30,10 +31,9 @@ class Picture:
 class Judge(ABC):
     """Says how good the cells are that searches end with; plain data, for it goes to other processes."""
 
-    @property
     @abstractmethod
-    def columns(self) -> list[Column]:
-        """What cells are judged by; rows are tested by the first."""
+    def columns(self, group: Group) -> list[Column]:
+        """What the cells of a group are judged by; rows are tested by the first."""
 
     @property
     @abstractmethod

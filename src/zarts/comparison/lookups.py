@@ -10,10 +10,11 @@ from typing_extensions import override
 
 from zarts.bench import SELECT, Column, Lookup, Table, look_up
 from zarts.comparison.baselines import affordable, baselines, cost_note
-from zarts.comparison.formats import many_seeds, title_of
 from zarts.comparison.judge import Judge, Picture
+from zarts.comparison.notes import many_seeds, title_of
 from zarts.comparison.plan import Cell
 from zarts.comparison.results import Found, Summary
+from zarts.comparison.rows import Group
 from zarts.errors import DataError, RunError
 from zarts.files import read_mapping
 from zarts.spaces import Genotype
@@ -44,9 +45,8 @@ class Lookups(Judge):
             raise DataError(f"{table.where}: has none of the columns {names}, which searches are judged by")
         baselines(table, best_of=best_of, draws=draws)  # what is wrong there is said now, not after the searches
 
-    @property
     @override
-    def columns(self) -> list[Column]:
+    def columns(self, group: Group) -> list[Column]:
         return self._columns
 
     @property
@@ -107,7 +107,8 @@ class Lookups(Judge):
         exact = "exact" if self._draws is None else f"{self._draws:,} draws"
         return [
             "Test accuracy of the cells found, in %, after 200 epochs of training: mean ± standard deviation, "
-            f"n of {many_seeds(cells)}. worst: the lowest on {title_of(self._columns[0])}. time: of a search. "
+            f"n of {many_seeds(cells)}. worst, best of n: the lowest and the highest of the n on "
+            f"{title_of(self._columns[0])}; the more seeds, the higher a best. time: of a search. "
             "parameter-free: of a cell's six operations.",
             f"Rows without n come from the table alone; random cells: {exact}, "
             f"the best of several is chosen by {SELECT.name}.",

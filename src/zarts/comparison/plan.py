@@ -1,25 +1,20 @@
-"""What is compared: methods with settings times seeds, each of them a search of its own."""
+"""What is searched: the rows of a comparison times seeds, each of them a run of its own."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
-
-import yaml
 
 from zarts.api import searched_settings
-from zarts.config import UNTIED, CommonSettings, SearchSettings, dump, members, row_settings, used
+from zarts.comparison.rows import Group, Row
+from zarts.config import UNTIED, CommonSettings, SearchSettings, dump, members, used
 from zarts.errors import SettingsError
 from zarts.folders import anchored
-from zarts.methods import get_method
+from zarts.spaces import is_file
 
-__all__ = ["Cell", "check_begun", "parse_row", "parse_seeds", "plan", "rows_of"]
-
-_ELSEWHERE = {"method": "--methods", "seed": "--seeds", "table": "--table"}
-"""What is not a setting of a row or of all rows, and what says it."""
+__all__ = ["Cell", "check_begun", "parse_seeds", "plan"]
 
 
 @dataclass(frozen=True)
@@ -31,12 +26,19 @@ class Cell:
         seed: its seed.
         settings: its settings, resolved.
         folder: its run folder.
+        group: where its row is compared.
     """
 
     row: str
     seed: int
     settings: SearchSettings
     folder: Path
+    group: Group
+
+    @property
+    def title(self) -> str:
+        """`s1, digits: darts alpha_lr=0.01, seed 0`."""
+        return f"{f'{self.group.title}: ' * bool(self.group.title)}{self.row}, seed {self.seed}"
 
     @property
     def trained(self) -> Path:
@@ -64,61 +66,11 @@ def parse_seeds(text: str | int) -> range:
     return seeds
 
 
-def parse_row(text: str) -> dict[str, Any]:
-    """`darts alpha_lr=0.01` as settings: a method, and what the row has of its own; values are read as YAML.
-
-    Raises:
-        SettingsError: there is no such method, a word has no equals sign, or a setting is not a row's.
-    """
-    method, *words = text.split() or [""]
-    values: dict[str, Any] = {"method": get_method(method).name}
-    for word in words:
-        key, sign, value = word.partition("=")
-        key = key.replace("-", "_")
-        if not sign:
-            raise SettingsError(f"row {text!r}: {word!r} has not the form key=value; rows are divided by commas")
-        if key in _ELSEWHERE:
-            raise SettingsError(f"row {text!r}: {key} is no setting of a row: it is said by {_ELSEWHERE[key]}")
-        try:
-            values[key] = yaml.safe_load(value)
-        except yaml.YAMLError as error:
-            raise SettingsError(f"row {text!r}: {word!r} cannot be read as YAML ({error})") from error
-    return values
-
-
-def rows_of(
-    methods: str | Sequence[str], shared: Mapping[str, Any], *, preset: str | None = None, config: Path | None = None
-) -> dict[str, SearchSettings]:
-    """The rows and their settings.
-
-    Args:
-        methods: the rows, `darts,darts alpha_lr=0.01`, or a list of them.
-        shared: settings of all rows; a row that does not use one goes without it.
-        preset: name of a preset.
-        config: a YAML file with settings.
-
-    Raises:
-        SettingsError: rows or settings that cannot be.
-    """
-    texts = methods.split(",") if isinstance(methods, str) else methods
-    rows = {" ".join(text.split()): parse_row(text) for text in texts}
-    if len(rows) < len(texts):
-        raise SettingsError(f"methods = {', '.join(texts)}: a row is there twice")
-    for key in ("method", "seed"):
-        if key in shared:
-            raise SettingsError(f"{key} is no setting of a comparison: take {_ELSEWHERE[key]}")
-    searches = {name: row_settings(name, own, shared, preset=preset, config=config) for name, own in rows.items()}
-    for key in shared:
-        if not any(used(key, members(settings)) for settings in searches.values()):
-            raise SettingsError(f"{key} is used by none of {', '.join(searches)}: leave it out")
-    return searches
-
-
-def plan(rows: Mapping[str, SearchSettings], seeds: str | int, *, out: Path, table: Path | None = None) -> list[Cell]:
+def plan(rows: Sequence[Row], seeds: str | int, *, out: Path, table: Path | None = None) -> list[Cell]:
     """All searches, row by row; each seed of a row in the folder `out/ROW/seedK`.
 
     Args:
-        rows: see `rows_of`.
+        rows: see `zarts.comparison.rows.rows_of`.
         seeds: see `parse_seeds`.
         out: the folder of the comparison.
         table: what each search has its setting `table` from.
@@ -129,17 +81,24 @@ def plan(rows: Mapping[str, SearchSettings], seeds: str | int, *, out: Path, tab
         RunError: a folder that cannot be read.
     """
     cells: list[Cell] = []
-    for name, settings in rows.items():
+    for row in rows:
+        settings = row.settings
         threads = (settings.threads or 1) if used("threads", members(settings)) else None
-        fixed = anchored(settings).model_copy(update={"threads": threads, "table": table})
+        fixed = anchored(settings).model_copy(update={"threads": threads, "table": table, "space": _space(settings)})
         cells += [
-            Cell(name, seed, fixed.model_copy(update={"seed": seed}), out / _slug(name) / f"seed{seed}")
+            Cell(row.name, seed, fixed.model_copy(update={"seed": seed}), out / row.folder / f"seed{seed}", row.group)
             for seed in parse_seeds(seeds)
         ]
     for cell in cells:
         if (cell.folder / "config.yaml").exists():
-            check_begun(cell.folder, searched_settings(cell.folder), cell.settings)
+            check_begun(cell.folder, searched_settings(cell.folder), anchored(cell.settings))
     return cells
+
+
+def _space(settings: SearchSettings) -> str:
+    """The name of its space, or the whole path of its file, which another process can read."""
+    space = settings.space
+    return str(Path(space).expanduser().resolve()) if is_file(space) else space
 
 
 def check_begun(folder: Path, then: CommonSettings, now: CommonSettings) -> None:
@@ -155,7 +114,3 @@ def check_begun(folder: Path, then: CommonSettings, now: CommonSettings) -> None
         raise SettingsError(
             f"{folder}: was begun with {key} = {before.get(key)}, not {after.get(key)}: choose another --out"
         )
-
-
-def _slug(name: str) -> str:
-    return re.sub(r"[^\w.,=+-]", "_", name.replace(" ", ","))

@@ -54,6 +54,7 @@ class Summary:
         p: of the paired test against the reference.
         parameters: mean number of parameters of the trained networks.
         retrain_seconds: mean wall time of their training.
+        best: highest accuracy of the first column, of n seeds; there is none of one.
     """
 
     name: str
@@ -65,6 +66,7 @@ class Summary:
     p: float | None = None
     parameters: float | None = None
     retrain_seconds: float | None = None
+    best: float | None = None
 
 
 def summarise(name: str, found: Sequence[Found]) -> Summary:
@@ -80,6 +82,7 @@ def summarise(name: str, found: Sequence[Found]) -> Summary:
         fmean(one.parameterless for one in found),
         parameters=_mean(one.parameters for one in found),
         retrain_seconds=_mean(one.retrain_seconds for one in found),
+        best=max(values[columns[0]]) if len(found) > 1 else None,
     )
 
 

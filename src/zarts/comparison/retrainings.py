@@ -10,13 +10,14 @@ from typing_extensions import override
 
 from zarts.api import inherited, resume_retrain, start_retrain
 from zarts.bench import Column, Table
-from zarts.comparison.formats import many_seeds
 from zarts.comparison.judge import Judge, Picture
+from zarts.comparison.notes import many_seeds
 from zarts.comparison.plan import Cell, check_begun
 from zarts.comparison.results import Found, Summary
-from zarts.config import RetrainSettings, SearchSettings, dump, retrain_settings
+from zarts.comparison.rows import Group, Row
+from zarts.config import RetrainSettings, dump, retrain_settings
 from zarts.engine import Run
-from zarts.errors import RunError, SettingsError
+from zarts.errors import RunError
 from zarts.files import read_mapping, remove_empty
 from zarts.folders import anchored
 from zarts.spaces import PARAMETERLESS, Genotype, genotype_string, get_space
@@ -34,27 +35,34 @@ class Retrainings(Judge):
         config: a YAML file with settings.
 
     Raises:
-        SettingsError: settings that cannot be, or rows that are not alike.
+        SettingsError: settings that cannot be.
     """
 
     def __init__(
         self,
         options: Mapping[str, Any],
-        rows: Mapping[str, SearchSettings],
+        rows: Sequence[Row],
         *,
         preset: str | None,
         config: Path | None,
     ) -> None:
         self._options, self._preset, self._config = dict(options), preset, config
         self._settings = retrain_settings(options, preset=preset, config=config)
-        self._columns = [Column(_data_of(rows), "test", self._settings.epochs)]
-        spaces = [get_space(settings.space) for settings in rows.values()]
+        self._columns = {row.group: Column(self._tested_on(row), "test", self._settings.epochs) for row in rows}
+        spaces = [get_space(row.settings.space) for row in rows]
         self._most = max(space.nodes * (space.keep or 1) for space in spaces)
 
-    @property
     @override
-    def columns(self) -> list[Column]:
-        return self._columns
+    def columns(self, group: Group) -> list[Column]:
+        return [self._columns[group]]
+
+    def _tested_on(self, row: Row) -> str:
+        """The images of its retrainings: those of the search, if no other ones are asked for."""
+        searched = row.settings.data
+        data = retrain_settings(
+            self._options, preset=self._preset, config=self._config, inherited={"data": searched}
+        ).data
+        return row.group.data if data == searched else Path(data).name
 
     @property
     @override
@@ -78,7 +86,7 @@ class Retrainings(Judge):
         """Train, or go on with it."""
         folder = cell.trained
         if (folder / "config.yaml").exists():
-            resume_retrain(folder)
+            resume_retrain(folder, operations=cell.settings.operations)
             return
         remove_empty(folder)
         start_retrain(cell.folder, self._of(cell), folder, None)
@@ -89,7 +97,10 @@ class Retrainings(Judge):
 
     def _of(self, cell: Cell) -> RetrainSettings:
         """The settings of one retraining."""
-        own = {"seed": cell.seed, "threads": cell.settings.threads or 1, **self._options}
+        searched = cell.settings
+        own = {"seed": cell.seed, "threads": searched.threads or 1, **self._options}
+        if searched.operations is not None:
+            own["operations"] = searched.operations
         return anchored(
             retrain_settings(own, preset=self._preset, config=self._config, inherited=inherited(cell.folder))
         )
@@ -112,7 +123,7 @@ class Retrainings(Judge):
         try:
             return Found(
                 architecture=genotype_string(genotype),
-                accuracies={self._columns[0]: float(trained["test_accuracy"])},
+                accuracies={self.columns(cell.group)[0]: float(trained["test_accuracy"])},
                 history=[float(Genotype.load(file).count("normal", PARAMETERLESS)) for file in files],
                 parameterless=genotype.count("normal", PARAMETERLESS),
                 seconds=float(searched["seconds"]),
@@ -134,12 +145,16 @@ class Retrainings(Judge):
         notes = [
             f"Test accuracy in %, last epoch, of networks of {s.cells} cells and {s.channels} channels trained for "
             f"{s.epochs} epochs: mean ± standard deviation, n of {many_seeds(cells)}"
-            f"{'' if 'seed' in self._options else ', each retrained with the seed of its search'}. worst: the lowest. "
+            f"{'' if 'seed' in self._options else ', each retrained with the seed of its search'}. worst, best of n: "
+            "the lowest and the highest of the n, by the test accuracy itself; the more seeds, the higher a best. "
             "time: of a search; retraining: of its network. parameter-free: operations without parameters in the "
             "normal cell."
         ]
-        if all(cell.settings.method != "random" for cell in cells):
-            notes.append("There is no random baseline among the rows: `--methods random,...` adds it.")
+        drawn = {cell.group for cell in cells if cell.settings.method == "random"}
+        without = dict.fromkeys(cell.group for cell in cells if cell.group not in drawn)
+        if without:
+            of = f" of {'; '.join(group.title for group in without)}" if drawn else ""
+            notes.append(f"There is no random baseline among the rows{of}: `--methods random,...` adds it.")
         return notes
 
     @override
@@ -150,19 +165,3 @@ class Retrainings(Judge):
     @override
     def facts(self) -> dict[str, Any]:
         return {"retraining": dump(self._settings)}
-
-
-def _data_of(rows: Mapping[str, SearchSettings]) -> str:
-    """The data set that all rows search on.
-
-    Raises:
-        SettingsError: one searches on another.
-    """
-    first, *_ = rows.values()
-    for name, settings in rows.items():
-        if settings.data != first.data:
-            raise SettingsError(
-                f"row {name!r} searches on {settings.data}, another one on {first.data}: compare them one after "
-                "the other"
-            )
-    return Path(first.data).name

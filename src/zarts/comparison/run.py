@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
@@ -12,19 +12,22 @@ from typing import Any
 import torch
 
 from zarts.bench import Column, find_table, read_table
-from zarts.comparison.formats import notes_of, plain_data, to_csv, to_latex, to_markdown
+from zarts.comparison.engines import get_engine
+from zarts.comparison.formats import to_csv, to_latex, to_markdown
 from zarts.comparison.judge import Judge, Picture
 from zarts.comparison.lookups import Lookups
-from zarts.comparison.plan import Cell, plan, rows_of
-from zarts.comparison.results import Found, Summary, summarise, tested
+from zarts.comparison.notes import notes_of
+from zarts.comparison.plain import plain_data
+from zarts.comparison.plan import Cell, plan
+from zarts.comparison.results import Found, Summary
 from zarts.comparison.retrainings import Retrainings
+from zarts.comparison.rows import Row, rows_of
 from zarts.comparison.searching import alone_in, search_all
-from zarts.config import SearchSettings
+from zarts.comparison.sections import Section, longest_of, sections_of
 from zarts.engine import Listener, check_alone, environment
 from zarts.errors import SettingsError, ZartsError, unknown
 from zarts.files import write_atomically
 from zarts.report.epochs import draw_epochs
-from zarts.spaces import get_space
 from zarts.spaces.nasbench201 import NASBENCH201
 
 __all__ = ["Comparison", "compare"]
@@ -35,32 +38,43 @@ class Comparison:
     """What a comparison found.
 
     Args:
-        rows: the rows of its table: those of the searches, then the baselines.
-        columns: what they were judged by.
+        sections: its table, one for each space and data set: rows, and what they were judged by.
         found: what each search found.
         failed: why others did not, in a line.
         markdown: the table.
-        out: the folder, with `table.md`, `.csv`, `.tex`, `.json` and `curves.svg`, `.png`.
+        out: the folder, with `table.md`, `.csv`, `.tex`, `.json` and `curves.svg`, `.png` (of several groups
+            `curves-GROUP.svg` and `.png`).
     """
 
-    rows: list[Summary]
-    columns: list[Column]
+    sections: list[Section]
     found: Mapping[Cell, Found]
     failed: Mapping[Cell, str]
     markdown: str
     out: Path
+
+    @property
+    def rows(self) -> list[Summary]:
+        """The rows of all its tables: in each those of the searches, then the baselines."""
+        return [row for section in self.sections for row in section.rows]
+
+    @property
+    def columns(self) -> list[Column]:
+        """What they were judged by."""
+        return list(dict.fromkeys(column for section in self.sections for column in section.columns))
 
 
 def compare(
     methods: str | Sequence[str],
     seeds: str | int,
     *,
+    grid: Mapping[str, Sequence[Any]] = MappingProxyType({}),
     table: Path | str = "auto",
     retrain: Mapping[str, Any] = MappingProxyType({}),
     out: Path | str | None = None,
     preset: str | None = None,
     config: Path | str | None = None,
     jobs: int | None = None,
+    engine: str = "processes",
     against: str | None = None,
     best_of: int | None = None,
     draws: int | None = None,
@@ -68,8 +82,9 @@ def compare(
     listener: Listener | None = None,
     **options: Any,
 ) -> Comparison:
-    """Search by several methods with several seeds, and put what they found into a table.
+    """Search by several methods, over a grid of settings, with several seeds, and put what they find into tables.
 
+    Rows in several spaces or on several data sets are in groups: what is compared is compared within a group.
     Every search is an ordinary run in `out/ROW/seedK`. In space `nasbench201` what it found is looked up; in other
     spaces its network is trained from scratch, an ordinary run in `out/ROW/seedK-retrained`. What is finished is not
     done again, what was interrupted or killed goes on, what failed is tried again. The searches run in processes of
@@ -79,12 +94,17 @@ def compare(
         methods: the rows: `"zarts-mgs,darts,darts alpha_lr=0.01"`, or a list of such texts: a method, and settings
             that the row has of its own.
         seeds: their number, or a range like `"100-119"`.
+        grid: settings with the values that each has in turn, `{"samples": [2, 4, 8], "space": ["s1", "s2"]}`: every
+            row is multiplied by those that it uses and has not of its own.
         table: what cells are looked up in, a file or a directory; `auto`: the directory ZARTS_DATA.
         retrain: settings of the retrainings, beside those of the preset and the file.
         out: the folder; None: one in `runs/compare`, the same for the same data and preset.
         preset: name of a preset.
         config: a YAML file with settings.
         jobs: searches at a time; None: as many as the processors have room for, at `threads` (1 by default) each.
+        engine: where searches run: `processes` of this machine, or `ray`: tasks of a Ray cluster, which is that of
+            `ray.init` in this process, or of RAY_ADDRESS, or started here; all its machines have to see `out` and
+            the images under the same paths.
         against: a row; the others are tested against it, paired over seeds.
         best_of: a row for the best of so many random cells; None: of as many as can be trained in the time of the
             slowest method, where the table has times of training.
@@ -100,13 +120,15 @@ def compare(
     check_alone("a comparison")
     folder = _default(options, preset) if out is None else Path(out)
     config = None if config is None else Path(config)
-    rows = rows_of(methods, options, preset=preset, config=config)
+    rows = rows_of(methods, options, grid=grid, preset=preset, config=config)
+    run_tasks = get_engine(engine)
+    names = {row.name for row in rows}
     against = None if against is None else " ".join(against.split())
-    if against is not None and against not in rows:
-        raise SettingsError(f"against: {unknown('row', against, rows)}")
+    if against is not None and against not in names:
+        raise SettingsError(f"against: {unknown('row', against, names)}")
     if jobs is not None and jobs < 1:
         raise SettingsError(f"jobs = {jobs}; expected 1 or more")
-    looked_up = any(get_space(settings.space).name == NASBENCH201.name for settings in rows.values())
+    looked_up = any(row.group.space == NASBENCH201.name for row in rows)
     if looked_up:
         _check_looked_up(rows, retrain)
         file = find_table(None if table == "auto" else Path(table)).resolve()
@@ -118,16 +140,16 @@ def compare(
         judge = Retrainings(retrain, rows, preset=preset, config=config)
     judge.check(cells)
     with alone_in(folder):
-        failed = search_all(cells, judge, jobs, listener or (lambda event: None))
+        failed = search_all(cells, judge, run_tasks, jobs, listener or (lambda event: None))
         return _put_together(cells, judge, failed, against, folder)
 
 
-def _check_looked_up(rows: Mapping[str, SearchSettings], retrain: Mapping[str, Any]) -> None:
-    for name, settings in rows.items():
-        if get_space(settings.space).name != NASBENCH201.name:
+def _check_looked_up(rows: Sequence[Row], retrain: Mapping[str, Any]) -> None:
+    for row in rows:
+        if row.group.space != NASBENCH201.name:
             raise SettingsError(
-                f"row {name!r} searches in space {settings.space!r}, whose cells no table has, and others in space "
-                f"{NASBENCH201.name!r}, whose cells are looked up: compare them one after the other"
+                f"row {row.name!r} searches in space {row.group.space!r}, whose cells no table has, and others in "
+                f"space {NASBENCH201.name!r}, whose cells are looked up: compare them one after the other"
             )
     if retrain:
         raise SettingsError(
@@ -135,13 +157,12 @@ def _check_looked_up(rows: Mapping[str, SearchSettings], retrain: Mapping[str, A
         )
 
 
-def _check_trained(rows: Mapping[str, SearchSettings], given: Mapping[str, Any]) -> None:
-    name, settings = next(iter(rows.items()))
+def _check_trained(rows: Sequence[Row], given: Mapping[str, Any]) -> None:
     for option, value in given.items():
         if value:
             raise SettingsError(
-                f"{option}: row {name!r} searches in space {settings.space!r}, whose cells no table has: leave it out, "
-                f"or take --space {NASBENCH201.name}"
+                f"{option}: row {rows[0].name!r} searches in space {rows[0].group.space!r}, whose cells no table has: "
+                f"leave it out, or take --space {NASBENCH201.name}"
             )
 
 
@@ -149,18 +170,15 @@ def _put_together(
     cells: Sequence[Cell], judge: Judge, failed: dict[Cell, str], against: str | None, folder: Path
 ) -> Comparison:
     found = _judge(cells, judge, failed)
-    by_row: dict[str, list[Found]] = {cell.row: [] for cell in cells}
-    for cell, one in found.items():
-        by_row[cell.row].append(one)
-    rows = [summarise(name, searches) for name, searches in by_row.items() if searches]
-    longest = max((row.seconds for row in rows if row.seconds is not None), default=0.0)
-    below, first = judge.baselines(longest), judge.columns[0]
-    rows = [tested(row, found, first, against) for row in (*rows, *below)]
-    notes = [*judge.notes(cells, longest), *notes_of(cells, failed, first, against)]
-    markdown = to_markdown(rows, judge.columns, notes)
-    comparison = Comparison(rows, judge.columns, found, failed, markdown, folder)
-    _write(comparison, notes, judge)
-    _draw(by_row, judge.picture(below), folder)
+    longest = longest_of(found)
+    below = judge.baselines(longest)
+    sections = sections_of(cells, found, below, judge, against)
+    notes = [*judge.notes(cells, longest), *notes_of(cells, failed, sections[0].columns[0], against)]
+    comparison = Comparison(sections, found, failed, to_markdown(sections, notes), folder)
+    picture = judge.picture(below)
+    _write(comparison, notes, {**judge.facts(), "history": asdict(picture)})
+    for section in sections:
+        _draw(section, found, picture, folder)
     return comparison
 
 
@@ -175,29 +193,31 @@ def _judge(cells: Sequence[Cell], judge: Judge, failed: dict[Cell, str]) -> dict
     return found
 
 
-def _write(comparison: Comparison, notes: Sequence[str], judge: Judge) -> None:
-    rows, columns, out = comparison.rows, comparison.columns, comparison.out
+def _write(comparison: Comparison, notes: Sequence[str], facts: Mapping[str, Any]) -> None:
+    sections, out = comparison.sections, comparison.out
     data = {
-        **plain_data(rows, columns, comparison.found, comparison.failed, out),
+        **plain_data(sections, comparison.found, comparison.failed, out),
         "notes": notes,
-        **judge.facts(),
+        **facts,
         "environment": environment(torch.device("cpu")),
     }
     for suffix, content in (
         ("md", comparison.markdown),
-        ("csv", to_csv(rows, columns)),
-        ("tex", to_latex(rows, columns, notes)),
+        ("csv", to_csv(sections)),
+        ("tex", to_latex(sections, notes)),
         ("json", json.dumps(data, indent=2, ensure_ascii=False, allow_nan=False) + "\n"),
     ):
         write_atomically(out / f"table.{suffix}", content)
 
 
-def _draw(by_row: Mapping[str, Sequence[Found]], picture: Picture, folder: Path) -> None:
-    """The picture of what is derived at each epoch; none where no method has epochs."""
-    lines = {name: [one.history for one in searches if one.history] for name, searches in by_row.items()}
-    lines = {name: histories for name, histories in lines.items() if histories}
+def _draw(section: Section, found: Mapping[Cell, Found], picture: Picture, folder: Path) -> None:
+    """The picture of what is derived at each epoch in a group; none where no method has epochs."""
+    lines: dict[str, list[Sequence[float]]] = {}
+    for cell, one in found.items():
+        if cell.group == section.group and one.history:
+            lines.setdefault(cell.row, []).append(one.history)
     if lines:
-        draw_epochs(lines, picture.levels, picture.title, folder)
+        draw_epochs(lines, picture.levels, picture.title, folder, section.picture)
 
 
 def _default(options: Mapping[str, Any], preset: str | None) -> Path:

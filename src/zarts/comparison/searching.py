@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
 from zarts.api import resume_search, start_search
 from zarts.bench import Table
+from zarts.comparison.engines import Engine, Room
 from zarts.comparison.judge import Judge
 from zarts.comparison.plan import Cell
-from zarts.comparison.processes import run_tasks
 from zarts.engine import Listener
 from zarts.errors import Interrupted, RunError, ZartsError
 from zarts.files import locked, remove_empty
@@ -20,8 +20,15 @@ from zarts.files import locked, remove_empty
 __all__ = ["alone_in", "search_all", "search_cell"]
 
 
-def search_cell(cell: Cell, judge: Judge) -> None:
-    """Do one search, or the rest of it, and what it is judged by; in a process of its own."""
+def search_cell(cell: Cell, judge: Judge, base: Path) -> None:
+    """Do one search, or the rest of it, and what it is judged by; in a process of its own.
+
+    Args:
+        cell: which.
+        judge: what it is judged by.
+        base: what a relative folder of it is in.
+    """
+    cell = replace(cell, folder=base / cell.folder)
     if not cell.searched:
         _search(cell, judge.table)
     if not judge.ready(cell):
@@ -30,18 +37,21 @@ def search_cell(cell: Cell, judge: Judge) -> None:
 
 def _search(cell: Cell, table: Table | None) -> None:
     if (cell.folder / "config.yaml").exists():
-        resume_search(cell.folder, loaded=table)
+        resume_search(cell.folder, loaded=table, operations=cell.settings.operations)
         return
     remove_empty(cell.folder)
     start_search(cell.settings, cell.folder, None, loaded=table)
 
 
-def search_all(cells: Sequence[Cell], judge: Judge, jobs: int | None, listener: Listener) -> dict[Cell, str]:
+def search_all(
+    cells: Sequence[Cell], judge: Judge, run_tasks: Engine, jobs: int | None, listener: Listener
+) -> dict[Cell, str]:
     """Do all searches that are left, seed by seed, so that there is early something of every row.
 
     Args:
         cells: all searches of the comparison.
         judge: what each is judged by.
+        run_tasks: what does them.
         jobs: how many at a time; None: as many as there are processors for.
         listener: hears an event `cell` as each ends.
 
@@ -62,21 +72,25 @@ def search_all(cells: Sequence[Cell], judge: Judge, jobs: int | None, listener: 
         if error is not None:
             failed[cell] = str(error) if isinstance(error, ZartsError) else f"{type(error).__name__}: {error}"
         over = finished() + len(failed)
-        listener({"event": "cell", "row": cell.row, "seed": cell.seed, "over": over, "cells": len(cells)})
+        which = {"row": cell.row, "group": cell.group.title, "seed": cell.seed}
+        listener({"event": "cell", **which, "over": over, "cells": len(cells)})
 
     try:
-        run_tasks(partial(search_cell, judge=judge), left, jobs or _room(cells), done)
+        run_tasks(partial(search_cell, judge=judge, base=Path.cwd()), left, _room(cells, jobs), done)
     except KeyboardInterrupt:
         raise Interrupted(
             f"interrupted: {finished()} of {len(cells)} searches are finished, those that ran are saved; "
             "the same command goes on"
         ) from None
+    for cell in left:
+        if cell not in failed and not judge.done(cell):
+            failed[cell] = f"{cell.folder}: was done elsewhere, and is not here: all machines have to share this folder"
     return failed
 
 
-def _room(cells: Sequence[Cell]) -> int:
+def _room(cells: Sequence[Cell], jobs: int | None) -> Room:
     threads = max(cell.settings.threads or 1 for cell in cells)
-    return max(1, (os.cpu_count() or 1) // threads)
+    return Room(jobs, threads, gpus=any(cell.settings.device in ("auto", "cuda") for cell in cells))
 
 
 @contextmanager

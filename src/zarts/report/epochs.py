@@ -30,7 +30,11 @@ _STYLES = [(colour, dash) for dash, colour in product(_DASHES, _COLOURS)]
 
 
 def draw_epochs(
-    lines: Mapping[str, Sequence[Sequence[float]]], levels: Mapping[str, float], title: str, folder: Path
+    lines: Mapping[str, Sequence[Sequence[float]]],
+    levels: Mapping[str, float],
+    title: str,
+    folder: Path,
+    name: str = "curves",
 ) -> None:
     """Draw `curves.svg` and `curves.png` into a folder.
 
@@ -41,20 +45,21 @@ def draw_epochs(
             that of a random cell.
         title: what the numbers are.
         folder: where the pictures go.
+        name: that of both files, without its end.
 
     Raises:
         RunError: they cannot be written.
     """
     with drawing():
         figure, axes = _axes(title, [*lines, *levels])
-        ends = [_level(axes, name, value) for name, value in levels.items()]
+        ends = [_level(axes, level, value) for level, value in levels.items()]
         top = max(levels.values())
-        for (name, seeds), style in zip(lines.items(), cycle(_STYLES), strict=False):
-            ends.append(_line(axes, name, seeds, top if len(lines) <= _BANDS else None, *style))
+        for (row, seeds), style in zip(lines.items(), cycle(_STYLES), strict=False):
+            ends.append(_line(axes, row, seeds, top if len(lines) <= _BANDS else None, *style))
         _name(axes, ends)
         svg, png = to_svg(figure), to_png(figure, dpi=160.0)
-    write_atomically(folder / "curves.svg", svg)
-    write_atomically(folder / "curves.png", png)
+    write_atomically(folder / f"{name}.svg", svg)
+    write_atomically(folder / f"{name}.png", png)
 
 
 _Dash = tuple[float, tuple[float, float]]

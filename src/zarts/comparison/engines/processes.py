@@ -1,4 +1,4 @@
-"""Tasks in processes of their own: one that is killed takes no other one with it."""
+"""Tasks in processes of their own on this machine: one that is killed takes no other one with it."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from contextlib import ExitStack
 from functools import partial
 from typing import Any, TypeVar
 
+from zarts.comparison.engines.room import Room
 from zarts.errors import RunError
 from zarts.memory import keep_freed_memory
 
@@ -22,9 +23,9 @@ _T = TypeVar("_T")
 
 
 def run_tasks(
-    work: Callable[[_T], object], tasks: Sequence[_T], jobs: int, done: Callable[[_T, BaseException | None], None]
+    work: Callable[[_T], object], tasks: Sequence[_T], room: Room, done: Callable[[_T, BaseException | None], None]
 ) -> None:
-    """Do all tasks, `jobs` at a time. Each thread has a pool of one process, which serves it for many tasks.
+    """Do all tasks, several at a time. Each thread has a pool of one process, which serves it for many tasks.
 
     When this process is interrupted, or `done` raises, those of the others are asked to stop (SIGTERM), and have
     ended when the exception leaves; when it is killed, they end as well.
@@ -32,12 +33,12 @@ def run_tasks(
     Args:
         work: does a task; a function that can be found by name, for it is called in another process.
         tasks: plain data.
-        jobs: how many processes.
+        room: how many processes; by default as many as the processors of this machine have room for.
         done: is told of each task that has ended, and what was raised there, or None.
     """
     before = set(multiprocessing.active_children())
     local = threading.local()
-    with ExitStack() as pools, ThreadPoolExecutor(jobs, initializer=_block_interrupts) as threads:
+    with ExitStack() as pools, ThreadPoolExecutor(room.here(), initializer=_block_interrupts) as threads:
 
         def do(task: _T) -> None:
             if not hasattr(local, "pool"):

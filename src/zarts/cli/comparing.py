@@ -1,0 +1,92 @@
+"""The command `compare`."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from zarts.cli.options import Config, Preset, Set, Trust, parse_grid, parse_set, with_settings
+from zarts.cli.progress import progress
+from zarts.config import SearchSettings
+from zarts.errors import RunError, SettingsError, unknown
+
+__all__ = ["compare"]
+
+
+@with_settings(SearchSettings, without=("method", "seed", "devices"))
+def compare(
+    *,
+    methods: Annotated[
+        str,
+        typer.Option(
+            help="the rows: methods, each with settings of its own: 'darts,darts alpha_lr=0.01'", metavar="ROW,ROW"
+        ),
+    ],
+    seeds: Annotated[str, typer.Option(help="their number, or a range like 100-119", metavar="K|A-B")],
+    grid: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="multiply the rows by the values of a setting, space and data among them; may be repeated",
+            metavar="KEY=VALUE,VALUE",
+        ),
+    ] = None,
+    preset: Preset = None,
+    config: Config = None,
+    set_: Set = None,
+    out: Annotated[Path | None, typer.Option(help="the folder; goes on with what is in it", metavar="DIR")] = None,
+    jobs: Annotated[int | None, typer.Option(help="searches at a time (default: processors / threads)")] = None,
+    engine: Annotated[
+        str,
+        typer.Option(
+            help="where searches run: processes of this machine, or ray: tasks on the Ray cluster of RAY_ADDRESS "
+            "(without it, one started here), whose machines all have to see --out and the images under these paths",
+            metavar="processes|ray",
+        ),
+    ] = "processes",
+    against: Annotated[str | None, typer.Option(help="test the other rows against this one", metavar="ROW")] = None,
+    best_of: Annotated[
+        int | None, typer.Option(help="a row for the best of so many random cells (default: at equal cost)")
+    ] = None,
+    draws: Annotated[int | None, typer.Option(help="random cells by so many draws (default: exact)")] = None,
+    trust: Trust = False,
+    retrain: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--retrain", help="a setting of the retrainings, where cells are not looked up", metavar="KEY=VALUE"
+        ),
+    ] = None,
+    options: dict[str, Any],
+) -> None:
+    """Compare methods, settings, spaces, data: search in parallel, look up (nasbench201) or retrain, print tables."""
+    given = {**options, **parse_set(set_ or [])}
+    for key in given.keys() - SearchSettings.model_fields.keys():
+        raise SettingsError(f"options: {unknown('setting', key, SearchSettings.model_fields)}")
+    from zarts import comparison
+
+    with progress() as listener:
+        found = comparison.compare(
+            methods,
+            seeds,
+            **given,
+            grid=parse_grid(grid or []),
+            retrain=parse_set(retrain or [], "--retrain"),
+            out=out,
+            preset=preset,
+            config=config,
+            jobs=jobs,
+            engine=engine,
+            against=against,
+            best_of=best_of,
+            draws=draws,
+            trust=trust,
+            listener=listener,
+        )
+    print(found.markdown, end="")
+    for cell, line in found.failed.items():
+        print(f"zarts: {cell.title}: {line}", file=sys.stderr)
+    if found.failed:
+        several = f"{len(found.failed)} of {len(found.failed) + len(found.found)} searches"
+        raise RunError(f"{several} failed: the same command tries them again ({found.out})")

@@ -1,0 +1,31 @@
+"""Where the searches of a comparison run."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from importlib.util import find_spec
+
+from zarts.comparison.engines import on_ray, processes
+from zarts.comparison.engines.room import Room
+from zarts.errors import SettingsError, unknown
+
+__all__ = ["ENGINES", "Engine", "Room", "get_engine"]
+
+Engine = Callable[..., None]
+"""`run_tasks(work, tasks, room, done)`, see `zarts.comparison.engines.processes.run_tasks`."""
+
+ENGINES: dict[str, Engine] = {"processes": processes.run_tasks, "ray": on_ray.run_tasks}
+"""By name: processes of this machine, and tasks of a Ray cluster."""
+
+
+def get_engine(name: str) -> Engine:
+    """The engine of that name.
+
+    Raises:
+        SettingsError: there is none, or what it needs is not installed.
+    """
+    if name not in ENGINES:
+        raise SettingsError(unknown("engine", name, ENGINES))
+    if name == "ray" and find_spec("ray") is None:
+        raise SettingsError("engine ray needs the package ray: pip install 'zarts[ray]'")
+    return ENGINES[name]

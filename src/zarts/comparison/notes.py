@@ -1,0 +1,57 @@
+"""What stands below a table: what its test is, and what is not in it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from zarts.bench import Column
+from zarts.comparison.plan import Cell
+
+__all__ = ["many_seeds", "notes_of", "title_of"]
+
+_DATA = {"cifar10": "CIFAR-10", "cifar100": "CIFAR-100", "imagenet16-120": "ImageNet16-120"}
+_LISTED = 20
+"""Failed searches that are named below a table; `table.json` has them all."""
+
+
+def title_of(column: Column) -> str:
+    """The data set of a column, as people write it."""
+    return _DATA.get(column.data, column.data)
+
+
+def many_seeds(cells: Sequence[Cell]) -> str:
+    """`seeds 0 to 9`."""
+    seeds = sorted({cell.seed for cell in cells})
+    return f"seeds {seeds[0]} to {seeds[-1]}" if len(seeds) > 1 else f"seed {seeds[0]}"
+
+
+def notes_of(cells: Sequence[Cell], failed: Mapping[Cell, str], first: Column, against: str | None) -> list[str]:
+    """What stands below every table.
+
+    Args:
+        cells: all searches of the comparison.
+        failed: those that failed, each with the line that says why.
+        first: what rows are tested by; of one of the groups, if there are several.
+        against: the row that they are tested against.
+    """
+    notes = []
+    if grouped := len({cell.group for cell in cells}) > 1:
+        notes.append(
+            "Accuracies of different spaces or data sets are not compared: each has a table of its own. In the table "
+            "of all, (n) is the number of seeds where it is less than planned."
+        )
+    if against is not None:
+        notes.append(
+            f"p: {'' if grouped else f'on {title_of(first)}, '}against {against}; Wilcoxon's signed-rank test, "
+            "two-sided, paired over seeds (a single cell is paired with every seed); not corrected for the number of "
+            "rows."
+        )
+    if failed:
+        notes.append(
+            f"{len(failed)} of {len(cells)} searches failed and are not in the table. "
+            "The same command tries them again:"
+        )
+        notes += [f"- {cell.title}: {' '.join(line.split())}" for cell, line in list(failed.items())[:_LISTED]]
+        if len(failed) > _LISTED:
+            notes.append(f"- … and {len(failed) - _LISTED} more, see table.json")
+    return notes

@@ -1,0 +1,99 @@
+"""Where searches run: what is refused, and tasks on a Ray cluster of this process."""
+
+import os
+
+import pytest
+
+import zarts
+from zarts.comparison.engines import ENGINES, Room, get_engine
+from zarts.errors import RunError, SettingsError
+
+
+def test_engines():
+    assert {name: get_engine(name) for name in ENGINES} == ENGINES
+    with pytest.raises(SettingsError, match=r"unknown engine 'rai': did you mean 'ray'\? known are processes, ray"):
+        zarts.compare("random", 1, engine="rai", space="s1")
+
+
+def test_without_the_extra(monkeypatch):
+    monkeypatch.setattr("zarts.comparison.engines.find_spec", lambda name: None)
+    with pytest.raises(SettingsError, match=r"engine ray needs the package ray: pip install 'zarts\[ray\]'"):
+        get_engine("ray")
+
+
+def test_room(monkeypatch):
+    monkeypatch.setattr("os.cpu_count", lambda: 8)
+    assert [Room(None, threads).here() for threads in (1, 3, 16)] == [8, 2, 1]
+    assert Room(5, 3).here() == 5
+
+
+def test_nobody_listens(monkeypatch):
+    """Said at once; Ray itself would wait for minutes."""
+    monkeypatch.setenv("RAY_ADDRESS", "127.0.0.1:1")
+    with pytest.raises(RunError, match=r"RAY_ADDRESS = 127\.0\.0\.1:1: no connection \(.*refused"):
+        get_engine("ray")(print, ["a"], Room(), lambda task, error: None)
+
+
+def test_nothing_is_started_for_nothing(monkeypatch):
+    monkeypatch.setenv("RAY_ADDRESS", "127.0.0.1:1")
+    get_engine("ray")(print, [], Room(), lambda task, error: None)
+
+
+@pytest.fixture(scope="module")
+def cluster():
+    """Two processors and what is said to be a GPU."""
+    import ray
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("RAY_USAGE_STATS_ENABLED", "0")
+        ray.init(address="local", num_cpus=2, num_gpus=1, include_dashboard=False, log_to_driver=False)
+    yield
+    ray.shutdown()
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("cluster")
+class TestRay:
+    """Tasks are texts of Python, done by `exec`."""
+
+    def outcomes(self, tasks, room):
+        heard = {}
+        get_engine("ray")(exec, tasks, room, heard.__setitem__)
+        assert list(heard.keys() ^ set(tasks)) == []
+        return [heard[task] for task in tasks]
+
+    def test_what_is_raised_there_is_told_here(self):
+        none, ours, other = self.outcomes(
+            ["1 + 1", "from zarts.errors import DataError; raise DataError('no images')", "1 / 0"], Room()
+        )
+        assert none is None
+        assert (type(ours).__name__, str(ours)) == ("DataError", "no images")
+        assert isinstance(other, ZeroDivisionError)
+
+    def test_what_dies_again_and_again_takes_nothing_with_it(self, tmp_path):
+        file = tmp_path / "times"
+        dies = f"open({str(file)!r}, 'a').write('x'); import os; os.kill(os.getpid(), 9)"
+        lost, fine = self.outcomes([dies, "1 + 1"], Room())
+        assert isinstance(lost, RunError)
+        assert str(lost) == "its process was killed again and again, for want of memory perhaps"
+        assert fine is None
+        assert len(file.read_text()) == 4, "three times more, Ray's default"
+
+    def test_jobs(self, tmp_path):
+        """One at a time, although there is room for two: nobody else is there while it waits."""
+        task = (
+            "import os, time; file = os.open({0!r}, os.O_CREAT | os.O_EXCL); time.sleep(0.2); os.unlink({0!r})  # {1}"
+        )
+        texts = [task.format(str(tmp_path / "here"), number) for number in range(4)]
+        assert self.outcomes(texts, Room(jobs=1)) == [None] * 4
+
+    @pytest.mark.parametrize("gpus", [False, True])
+    def test_a_gpu_for_those_that_use_one(self, gpus):
+        task = f"import ray; assert len(ray.get_gpu_ids()) == {int(gpus)}"
+        assert self.outcomes([task], Room(gpus=gpus)) == [None]
+
+    def test_the_cluster_stays(self):
+        import ray
+
+        assert ray.is_initialized()
+        assert "RAY_task_oom_retries" not in os.environ
