@@ -65,3 +65,11 @@ def test_panels_side_by_side_in_the_same_colours(tmp_path):
     assert len(heights(svg, "line-1-b x=1")) == 2, "nothing where there is no number"
     assert len(set(heights(svg, "line-1-a"))) == 1, "the mean of 2 and 4 all along"
     assert "band-1-a" in svg
+
+
+def test_an_axis_from_zero_has_room_for_the_highest(tmp_path):
+    draw_epochs([Panel("rate", {"a": [[0.5, 0.5 + 1e-9]]}, {"all": 1.0}, from_zero=True)], tmp_path)
+    svg = (tmp_path / "curves.svg").read_text()
+    assert ">0.0<" in svg
+    assert heights(svg, "line-a")[0] == pytest.approx(heights(svg, "line-a")[1], abs=0.01)
+    assert heights(svg, "level-all")[0] < heights(svg, "line-a")[0]

@@ -219,20 +219,26 @@ def _draw(section: Section, found: Mapping[Cell, Found], picture: Picture, folde
     """The pictures of a group, of each what there is something for: what is derived at each epoch, and N_e and R_e."""
     inside = {cell: one for cell, one in found.items() if cell.group == section.group}
 
-    def panel(title: str, of: Callable[[Found], Sequence[float | None]], levels: Mapping[str, float]) -> list[Panel]:
+    def panel(
+        title: str,
+        of: Callable[[Found], Sequence[float | None]],
+        levels: Mapping[str, float],
+        *,
+        from_zero: bool = True,
+    ) -> list[Panel]:
         lines: dict[str, list[list[float]]] = {}
         for cell, one in inside.items():
             if numbers := of(one):
                 lines.setdefault(cell.row, []).append([math.nan if y is None else y for y in numbers])
-        return [Panel(title, lines, levels)] if lines else []
+        return [Panel(title, lines, levels, from_zero)] if lines else []
 
     cells = [
-        *panel(picture.title, lambda one: one.history, picture.levels),
+        *panel(picture.title, lambda one: one.history, picture.levels, from_zero=False),
         *panel("Identities among them", lambda one: one.curves.get("identities", ()), {}),
     ]
     sampling = [
         *panel("Effective sample size N_e, mean of an epoch", lambda one: one.curves.get("ess", ()), {}),
-        *panel("Effective sample rate R_e = N_e / N", lambda one: one.curves.get("esr", ()), {}),
+        *panel("Effective sample rate R_e = N_e / N", lambda one: one.curves.get("esr", ()), {"all count alike": 1.0}),
     ]
     for panels, name in ((cells, "curves"), (sampling, "sampling")):
         if panels:

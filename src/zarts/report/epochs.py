@@ -42,11 +42,13 @@ class Panel(NamedTuple):
             all seeds have are left out.
         levels: what lies at the same height everywhere, the highest there can be among it: the best accuracy, say, and
             that of a random cell.
+        from_zero: whether the axis starts there.
     """
 
     title: str
     lines: Mapping[str, Sequence[Sequence[float]]]
     levels: Mapping[str, float] = MappingProxyType({})
+    from_zero: bool = False
 
 
 def draw_epochs(panels: Sequence[Panel], folder: Path, name: str = "curves") -> None:
@@ -77,6 +79,8 @@ def _draw(axes: Axes, panel: Panel, styles: Mapping[str, _Style], mark: str) -> 
     top = max(panel.levels.values(), default=inf)
     for row, seeds in panel.lines.items():
         ends.append(_line(axes, row, seeds, top if len(panel.lines) <= _BANDS else None, styles[row], mark))
+    if panel.from_zero:
+        axes.set_ylim(0, 1.05 * axes.dataLim.ymax)
     _name(axes, ends, mark)
 
 
