@@ -14,7 +14,7 @@ from zarts.bench import Column
 from zarts.comparison.engines import ENGINES
 from zarts.comparison.results import signed_rank
 from zarts.errors import DivergedError, SettingsError
-from zarts.files import read_mapping
+from zarts.files import read_events, read_mapping
 from zarts.nets import OPERATIONS
 from zarts.spaces import PARAMETERLESS, SPACES, Genotype, genotype_string
 
@@ -339,3 +339,34 @@ def test_a_space_and_operations_of_ones_own(tmp_path, monkeypatch):
     assert "seed0; go on with" in searched
     assert "seed0-retrained; go on with" in retrained
     assert compare(tmp_path / "out", "darts,random", 1, **more).failed == {}
+
+
+def test_searches_alone_are_counted_and_drawn_and_may_be_retrained_later(tmp_path):
+    methods, weighed = "zarts-mgs,darts", {"inner_steps": 1, "samples": 2}
+    found = compare(tmp_path / "out", methods, 1, retrain=None, **weighed)
+    assert found.columns == []
+    lines = found.markdown.splitlines()
+    assert lines[0] == "|  | n | time | parameter-free |"
+    assert "Searches alone, n of seed 0: nothing was retrained" in found.markdown
+    assert not list((tmp_path / "out").glob("*/*-retrained"))
+    for one in found.found.values():
+        cells = [Genotype.load(file) for file in sorted((tmp_path / "out").glob("darts/seed0/genotypes/*.json"))]
+        assert one.accuracies == {}
+        assert len(one.curves["identities"]) == len(cells)
+    moved = next(one for cell, one in found.found.items() if cell.row.startswith("zarts-mgs"))
+    steps = [e for e in read_events(tmp_path / "out/zarts-mgs/seed0/metrics.jsonl") if e["event"] == "alpha_step"]
+    assert moved.curves["ess"][0] is None, "alpha does not move in the warm-up"
+    assert moved.curves["ess"][1] == pytest.approx(np.mean([e["ess"] for e in steps if e["epoch"] == 2]))
+    assert moved.curves["esr"][1] == pytest.approx(moved.curves["ess"][1] / 2)
+    for name in ("curves", "sampling"):
+        assert (tmp_path / "out" / f"{name}.png").read_bytes().startswith(b"\x89PNG")
+    assert "zarts-mgs" in (tmp_path / "out/sampling.svg").read_text()
+    assert 'id="line-darts"' not in (tmp_path / "out/sampling.svg").read_text()
+    again = compare(tmp_path / "out", methods, 1, **weighed)
+    assert again.columns == [TEST]
+    assert [one.seconds for one in again.found.values()] == [one.seconds for one in found.found.values()]
+
+
+def test_nothing_is_tested_where_nothing_is_retrained(tmp_path):
+    with pytest.raises(SettingsError, match="against = random: nothing is judged where nothing is retrained"):
+        compare(tmp_path / "out", retrain=None, against="random")

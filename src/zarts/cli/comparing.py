@@ -58,10 +58,15 @@ def compare(
             "--retrain", help="a setting of the retrainings, where cells are not looked up", metavar="KEY=VALUE"
         ),
     ] = None,
+    no_retrain: Annotated[
+        bool, typer.Option("--no-retrain", help="search only: pictures of how searches go, and no accuracies")
+    ] = False,
     options: dict[str, Any],
 ) -> None:
     """Compare methods, settings, spaces, data: search in parallel, look up (nasbench201) or retrain, print tables."""
     given = {**options, **parse_set(set_ or [])}
+    if no_retrain and retrain:
+        raise SettingsError(f"--retrain {retrain[0]} and --no-retrain: leave one of them out")
     for key in given.keys() - SearchSettings.model_fields.keys():
         raise SettingsError(f"options: {unknown('setting', key, SearchSettings.model_fields)}")
     from zarts import comparison
@@ -72,7 +77,7 @@ def compare(
             seeds,
             **given,
             grid=parse_grid(grid or []),
-            retrain=parse_set(retrain or [], "--retrain"),
+            retrain=None if no_retrain else parse_set(retrain or [], "--retrain"),
             out=out,
             preset=preset,
             config=config,

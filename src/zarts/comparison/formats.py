@@ -54,7 +54,7 @@ def to_latex(sections: Sequence[Section], notes: Sequence[str]) -> str:
 
 def _tables(sections: Sequence[Section]) -> Iterator[tuple[str, _Lines]]:
     """Each table with its title."""
-    if len(sections) > 1:
+    if len(sections) > 1 and any(section.columns for section in sections):
         yield "", _overview(sections)
     for section in sections:
         head = _head(section.columns, section.rows)

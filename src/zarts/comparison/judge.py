@@ -10,9 +10,10 @@ from typing import Any
 from zarts.bench import Column, Table
 from zarts.comparison.plan import Cell
 from zarts.comparison.results import Found, Summary
-from zarts.comparison.rows import Group
+from zarts.comparison.rows import Group, Row
+from zarts.spaces import get_space
 
-__all__ = ["Judge", "Picture"]
+__all__ = ["Judge", "Picture", "collapse"]
 
 
 @dataclass(frozen=True)
@@ -26,6 +27,14 @@ class Picture:
 
     title: str
     levels: Mapping[str, float]
+
+
+def collapse(rows: Sequence[Row]) -> Picture:
+    """How near the cells of the epochs are to a collapse."""
+    spaces = [get_space(row.settings.space) for row in rows]
+    most = max(space.nodes * (space.keep or 1) for space in spaces)
+    levels = {"more: a collapse": 4.0, "all operations": float(most)}
+    return Picture("Operations without parameters in the derived normal cell", levels)
 
 
 class Judge(ABC):

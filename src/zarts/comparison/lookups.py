@@ -10,6 +10,7 @@ from typing_extensions import override
 
 from zarts.bench import SELECT, Column, Lookup, Table, look_up
 from zarts.comparison.baselines import affordable, baselines, cost_note
+from zarts.comparison.epochs import sampling
 from zarts.comparison.judge import Judge, Picture
 from zarts.comparison.notes import many_seeds, title_of
 from zarts.comparison.plan import Cell
@@ -85,6 +86,7 @@ class Lookups(Judge):
                 parameterless=sum(result["parameterless"].values()),
                 seconds=float(result["seconds"]),
                 index=at_end.index,
+                curves=sampling(cell.folder),
             )
         except (KeyError, TypeError, ValueError, AttributeError) as error:
             where = cell.folder / "result.json"

@@ -25,13 +25,13 @@ def many_seeds(cells: Sequence[Cell]) -> str:
     return f"seeds {seeds[0]} to {seeds[-1]}" if len(seeds) > 1 else f"seed {seeds[0]}"
 
 
-def notes_of(cells: Sequence[Cell], failed: Mapping[Cell, str], first: Column, against: str | None) -> list[str]:
+def notes_of(cells: Sequence[Cell], failed: Mapping[Cell, str], first: Column | None, against: str | None) -> list[str]:
     """What stands below every table.
 
     Args:
         cells: all searches of the comparison.
         failed: those that failed, each with the line that says why.
-        first: what rows are tested by; of one of the groups, if there are several.
+        first: what rows are tested by, if by anything; of one of the groups, if there are several.
         against: the row that they are tested against.
     """
     notes = []
@@ -40,7 +40,7 @@ def notes_of(cells: Sequence[Cell], failed: Mapping[Cell, str], first: Column, a
             "Accuracies of different spaces or data sets are not compared: each has a table of its own. In the table "
             "of all, (n) is the number of seeds where it is less than planned."
         )
-    if against is not None:
+    if against is not None and first is not None:
         notes.append(
             f"p: {'' if grouped else f'on {title_of(first)}, '}against {against}; Wilcoxon's signed-rank test, "
             "two-sided, paired over seeds (a single cell is paired with every seed); not corrected for the number of "

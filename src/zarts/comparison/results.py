@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from statistics import fmean, stdev
 
 from scipy.stats import wilcoxon
@@ -28,6 +28,7 @@ class Found:
         index: of a cell that is looked up: its index in the table.
         parameters: of a network that was trained.
         retrain_seconds: wall time of its training.
+        curves: other numbers of each epoch, see `zarts.comparison.epochs`.
     """
 
     architecture: str
@@ -38,6 +39,7 @@ class Found:
     index: int | None = None
     parameters: int | None = None
     retrain_seconds: float | None = None
+    curves: Mapping[str, Sequence[float | None]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -48,7 +50,7 @@ class Summary:
         name: what is in it.
         spreads: mean and standard deviation of each column's accuracies.
         n: number of seeds.
-        worst: lowest accuracy of the first column.
+        worst: lowest accuracy of the first column, where anything is judged.
         seconds: mean wall time of a search.
         parameterless: mean number of operations without parameters.
         p: of the paired test against the reference.
@@ -73,16 +75,17 @@ def summarise(name: str, found: Sequence[Found]) -> Summary:
     """The row of one or more searches."""
     columns = list(found[0].accuracies)
     values = {column: [one.accuracies[column] for one in found] for column in columns}
+    first = values[columns[0]] if columns else []
     return Summary(
         name,
         {column: Spread(fmean(row), stdev(row) if len(row) > 1 else math.nan) for column, row in values.items()},
         len(found),
-        min(values[columns[0]]),
+        min(first, default=None),
         fmean(one.seconds for one in found),
         fmean(one.parameterless for one in found),
         parameters=_mean(one.parameters for one in found),
         retrain_seconds=_mean(one.retrain_seconds for one in found),
-        best=max(values[columns[0]]) if len(found) > 1 else None,
+        best=max(first) if len(first) > 1 else None,
     )
 
 
@@ -91,9 +94,9 @@ def _mean(numbers: Iterable[float | None]) -> float | None:
     return fmean(known) if known else None
 
 
-def tested(row: Summary, found: Mapping[Cell, Found], column: Column, against: str | None) -> Summary:
+def tested(row: Summary, found: Mapping[Cell, Found], column: Column | None, against: str | None) -> Summary:
     """The row with its p: paired over the seeds that both have, or against a baseline that is a single cell."""
-    if against is None or row.name == against:
+    if against is None or column is None or row.name == against:
         return row
     theirs = {cell.seed: one.accuracies[column] for cell, one in found.items() if cell.row == against}
     if row.n is None:

@@ -10,7 +10,8 @@ from typing_extensions import override
 
 from zarts.api import inherited, resume_retrain, start_retrain
 from zarts.bench import Column, Table
-from zarts.comparison.judge import Judge, Picture
+from zarts.comparison.epochs import cells_of, identities, parameterless, sampling
+from zarts.comparison.judge import Judge, Picture, collapse
 from zarts.comparison.notes import many_seeds
 from zarts.comparison.plan import Cell, check_begun
 from zarts.comparison.results import Found, Summary
@@ -20,7 +21,7 @@ from zarts.engine import Run
 from zarts.errors import RunError
 from zarts.files import read_mapping, remove_empty
 from zarts.folders import anchored
-from zarts.spaces import PARAMETERLESS, Genotype, genotype_string, get_space
+from zarts.spaces import PARAMETERLESS, Genotype, genotype_string
 
 __all__ = ["Retrainings"]
 
@@ -49,8 +50,7 @@ class Retrainings(Judge):
         self._options, self._preset, self._config = dict(options), preset, config
         self._settings = retrain_settings(options, preset=preset, config=config)
         self._columns = {row.group: Column(self._tested_on(row), "test", self._settings.epochs) for row in rows}
-        spaces = [get_space(row.settings.space) for row in rows]
-        self._most = max(space.nodes * (space.keep or 1) for space in spaces)
+        self._picture = collapse(rows)
 
     @override
     def columns(self, group: Group) -> list[Column]:
@@ -118,17 +118,18 @@ class Retrainings(Judge):
             RunError: a file of one of the runs cannot be read.
         """
         genotype = Genotype.load(cell.folder / "genotype.json")
-        files = sorted((cell.folder / "genotypes").glob("epoch_*.json"))
+        cells = cells_of(cell.folder)
         searched, trained = (read_mapping(folder / "result.json") for folder in (cell.folder, cell.trained))
         try:
             return Found(
                 architecture=genotype_string(genotype),
                 accuracies={self.columns(cell.group)[0]: float(trained["test_accuracy"])},
-                history=[float(Genotype.load(file).count("normal", PARAMETERLESS)) for file in files],
+                history=parameterless(cells),
                 parameterless=genotype.count("normal", PARAMETERLESS),
                 seconds=float(searched["seconds"]),
                 parameters=int(trained["parameters"]),
                 retrain_seconds=float(trained["seconds"]),
+                curves={"identities": identities(cells), **sampling(cell.folder)},
             )
         except (KeyError, TypeError, ValueError) as error:
             where = f"{cell.folder} or {cell.trained}"
@@ -159,8 +160,7 @@ class Retrainings(Judge):
 
     @override
     def picture(self, baselines: Sequence[Summary]) -> Picture:
-        levels = {"more: a collapse": 4.0, "all operations": float(self._most)}
-        return Picture("Operations without parameters in the derived normal cell", levels)
+        return self._picture
 
     @override
     def facts(self) -> dict[str, Any]:

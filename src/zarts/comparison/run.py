@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+import math
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from types import MappingProxyType
@@ -24,10 +25,11 @@ from zarts.comparison.retrainings import Retrainings
 from zarts.comparison.rows import Row, rows_of
 from zarts.comparison.searching import alone_in, search_all
 from zarts.comparison.sections import Section, longest_of, sections_of
+from zarts.comparison.unjudged import Unjudged
 from zarts.engine import Listener, check_alone, environment
 from zarts.errors import SettingsError, ZartsError, unknown
 from zarts.files import write_atomically
-from zarts.report.epochs import draw_epochs
+from zarts.report.epochs import Panel, draw_epochs
 from zarts.spaces.nasbench201 import NASBENCH201
 
 __all__ = ["Comparison", "compare"]
@@ -42,8 +44,8 @@ class Comparison:
         found: what each search found.
         failed: why others did not, in a line.
         markdown: the table.
-        out: the folder, with `table.md`, `.csv`, `.tex`, `.json` and `curves.svg`, `.png` (of several groups
-            `curves-GROUP.svg` and `.png`).
+        out: the folder, with `table.md`, `.csv`, `.tex`, `.json` and the pictures `curves.svg`, `.png` and, where
+            candidates are weighed, `sampling.svg`, `.png` (of several groups `curves-GROUP.svg` and so on).
     """
 
     sections: list[Section]
@@ -69,7 +71,7 @@ def compare(
     *,
     grid: Mapping[str, Sequence[Any]] = MappingProxyType({}),
     table: Path | str = "auto",
-    retrain: Mapping[str, Any] = MappingProxyType({}),
+    retrain: Mapping[str, Any] | None = MappingProxyType({}),
     out: Path | str | None = None,
     preset: str | None = None,
     config: Path | str | None = None,
@@ -97,7 +99,8 @@ def compare(
         grid: settings with the values that each has in turn, `{"samples": [2, 4, 8], "space": ["s1", "s2"]}`: every
             row is multiplied by those that it uses and has not of its own.
         table: what cells are looked up in, a file or a directory; `auto`: the directory ZARTS_DATA.
-        retrain: settings of the retrainings, beside those of the preset and the file.
+        retrain: settings of the retrainings, beside those of the preset and the file; None: nothing is retrained, and
+            the table has no accuracies.
         out: the folder; None: one in `runs/compare`, the same for the same data and preset.
         preset: name of a preset.
         config: a YAML file with settings.
@@ -124,6 +127,8 @@ def compare(
     run_tasks = get_engine(engine)
     names = {row.name for row in rows}
     against = None if against is None else " ".join(against.split())
+    if against is not None and retrain is None:
+        raise SettingsError(f"against = {against}: nothing is judged where nothing is retrained: leave it out")
     if against is not None and against not in names:
         raise SettingsError(f"against: {unknown('row', against, names)}")
     if jobs is not None and jobs < 1:
@@ -137,14 +142,14 @@ def compare(
     else:
         _check_trained(rows, {"table": table != "auto", "best_of": best_of, "draws": draws, "trust": trust})
         cells = plan(rows, seeds, out=folder)
-        judge = Retrainings(retrain, rows, preset=preset, config=config)
+        judge = Unjudged(rows) if retrain is None else Retrainings(retrain, rows, preset=preset, config=config)
     judge.check(cells)
     with alone_in(folder):
         failed = search_all(cells, judge, run_tasks, jobs, listener or (lambda event: None))
         return _put_together(cells, judge, failed, against, folder)
 
 
-def _check_looked_up(rows: Sequence[Row], retrain: Mapping[str, Any]) -> None:
+def _check_looked_up(rows: Sequence[Row], retrain: Mapping[str, Any] | None) -> None:
     for row in rows:
         if row.group.space != NASBENCH201.name:
             raise SettingsError(
@@ -173,7 +178,7 @@ def _put_together(
     longest = longest_of(found)
     below = judge.baselines(longest)
     sections = sections_of(cells, found, below, judge, against)
-    notes = [*judge.notes(cells, longest), *notes_of(cells, failed, sections[0].columns[0], against)]
+    notes = [*judge.notes(cells, longest), *notes_of(cells, failed, next(iter(sections[0].columns), None), against)]
     comparison = Comparison(sections, found, failed, to_markdown(sections, notes), folder)
     picture = judge.picture(below)
     _write(comparison, notes, {**judge.facts(), "history": asdict(picture)})
@@ -211,13 +216,33 @@ def _write(comparison: Comparison, notes: Sequence[str], facts: Mapping[str, Any
 
 
 def _draw(section: Section, found: Mapping[Cell, Found], picture: Picture, folder: Path) -> None:
-    """The picture of what is derived at each epoch in a group; none where no method has epochs."""
-    lines: dict[str, list[Sequence[float]]] = {}
-    for cell, one in found.items():
-        if cell.group == section.group and one.history:
-            lines.setdefault(cell.row, []).append(one.history)
-    if lines:
-        draw_epochs(lines, picture.levels, picture.title, folder, section.picture)
+    """The pictures of a group, of each what there is something for: what is derived at each epoch, and N_e and R_e."""
+    inside = {cell: one for cell, one in found.items() if cell.group == section.group}
+
+    def panel(
+        title: str,
+        of: Callable[[Found], Sequence[float | None]],
+        levels: Mapping[str, float],
+        *,
+        from_zero: bool = True,
+    ) -> list[Panel]:
+        lines: dict[str, list[list[float]]] = {}
+        for cell, one in inside.items():
+            if numbers := of(one):
+                lines.setdefault(cell.row, []).append([math.nan if y is None else y for y in numbers])
+        return [Panel(title, lines, levels, from_zero)] if lines else []
+
+    cells = [
+        *panel(picture.title, lambda one: one.history, picture.levels, from_zero=False),
+        *panel("Identities among them", lambda one: one.curves.get("identities", ()), {}),
+    ]
+    sampling = [
+        *panel("Effective sample size N_e, mean of an epoch", lambda one: one.curves.get("ess", ()), {}),
+        *panel("Effective sample rate R_e = N_e / N", lambda one: one.curves.get("esr", ()), {"all count alike": 1.0}),
+    ]
+    for panels, name in ((cells, "curves"), (sampling, "sampling")):
+        if panels:
+            draw_epochs(panels, folder, section.picture(name))
 
 
 def _default(options: Mapping[str, Any], preset: str | None) -> Path:

@@ -30,10 +30,9 @@ class Section:
     rows: list[Summary]
     seeds: int
 
-    @property
-    def picture(self) -> str:
-        """The name of its picture: `curves`, or of several groups `curves-s1,digits`."""
-        return f"curves-{slug(self.group.title.replace(', ', ','))}" if self.group.title else "curves"
+    def picture(self, name: str) -> str:
+        """The name of one of its pictures: `curves`, or of several groups `curves-s1,digits`."""
+        return f"{name}-{slug(self.group.title.replace(', ', ','))}" if self.group.title else name
 
 
 def sections_of(
@@ -54,7 +53,9 @@ def sections_of(
         inside = {cell: one for cell, one in found.items() if cell.group == group}
         rows = [*_summaries(inside), *below]
         seeds = len({cell.seed for cell in cells})
-        sections.append(Section(group, columns, [tested(row, inside, columns[0], against) for row in rows], seeds))
+        sections.append(
+            Section(group, columns, [tested(row, inside, next(iter(columns), None), against) for row in rows], seeds)
+        )
     return sections
 
 

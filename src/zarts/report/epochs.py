@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from itertools import cycle, product
+from math import inf, isfinite, nan
 from pathlib import Path
 from statistics import fmean, stdev
+from types import MappingProxyType
 from typing import NamedTuple
 
 from matplotlib.axes import Axes
@@ -16,10 +18,12 @@ from zarts.files import write_atomically
 from zarts.report.palette import ROLES
 from zarts.report.svg import chart_axes, drawing, to_png, to_svg
 
-__all__ = ["draw_epochs"]
+__all__ = ["Panel", "draw_epochs"]
 
 _PLOT, _MARGINS = (4.7, 3.4), (0.55, 0.48, 0.3)  # inches: size; left, below, above
 _NAME, _LETTER = 0.95, 0.068  # inches to the right of the plot: for the number, and for each letter of a name
+_Dash = tuple[float, tuple[float, float]]
+_Style = tuple[str, _Dash]
 _BANDS = 12  # lines, of which the spreads can still be told apart
 _APART = 0.163  # inches from one name to the next
 _FONT = 9.0
@@ -29,40 +33,55 @@ _STYLES = [(colour, dash) for dash, colour in product(_DASHES, _COLOURS)]
 """Colours and dashes of the lines, in turn."""
 
 
-def draw_epochs(
-    lines: Mapping[str, Sequence[Sequence[float]]],
-    levels: Mapping[str, float],
-    title: str,
-    folder: Path,
-    name: str = "curves",
-) -> None:
-    """Draw `curves.svg` and `curves.png` into a folder.
+class Panel(NamedTuple):
+    """One number against epochs.
 
     Args:
-        lines: for each method the numbers of each of its seeds, an epoch each; epochs that not all seeds have
-            are left out.
+        title: what the number is.
+        lines: for each method the numbers of each of its seeds, an epoch each, nan where there is none; epochs that not
+            all seeds have are left out.
         levels: what lies at the same height everywhere, the highest there can be among it: the best accuracy, say, and
             that of a random cell.
-        title: what the numbers are.
+        from_zero: whether the axis starts there.
+    """
+
+    title: str
+    lines: Mapping[str, Sequence[Sequence[float]]]
+    levels: Mapping[str, float] = MappingProxyType({})
+    from_zero: bool = False
+
+
+def draw_epochs(panels: Sequence[Panel], folder: Path, name: str = "curves") -> None:
+    """Draw `NAME.svg` and `NAME.png` into a folder: the panels side by side; a method looks the same in all.
+
+    Args:
+        panels: what is drawn.
         folder: where the pictures go.
         name: that of both files, without its end.
 
     Raises:
         RunError: they cannot be written.
     """
+    rows = dict.fromkeys(row for panel in panels for row in panel.lines)
+    styles = dict(zip(rows, cycle(_STYLES), strict=False))
     with drawing():
-        figure, axes = _axes(title, [*lines, *levels])
-        ends = [_level(axes, level, value) for level, value in levels.items()]
-        top = max(levels.values())
-        for (row, seeds), style in zip(lines.items(), cycle(_STYLES), strict=False):
-            ends.append(_line(axes, row, seeds, top if len(lines) <= _BANDS else None, *style))
-        _name(axes, ends)
+        figure = Figure(facecolor=ROLES["paper"].light)
+        for number, (axes, panel) in enumerate(zip(_laid_out(figure, panels), panels, strict=True)):
+            _draw(axes, panel, styles, "" if number == 0 else f"{number}-")
         svg, png = to_svg(figure), to_png(figure, dpi=160.0)
     write_atomically(folder / f"{name}.svg", svg)
     write_atomically(folder / f"{name}.png", png)
 
 
-_Dash = tuple[float, tuple[float, float]]
+def _draw(axes: Axes, panel: Panel, styles: Mapping[str, _Style], mark: str) -> None:
+    """One panel; `mark` tells the names of its parts from those of the first one."""
+    ends = [_level(axes, level, value, mark) for level, value in panel.levels.items()]
+    top = max(panel.levels.values(), default=inf)
+    for row, seeds in panel.lines.items():
+        ends.append(_line(axes, row, seeds, top if len(panel.lines) <= _BANDS else None, styles[row], mark))
+    if panel.from_zero:
+        axes.set_ylim(0, 1.05 * axes.dataLim.ymax)
+    _name(axes, ends, mark)
 
 
 class _End(NamedTuple):
@@ -74,22 +93,28 @@ class _End(NamedTuple):
     dash: _Dash
 
 
-def _axes(title: str, names: Sequence[str]) -> tuple[Figure, Axes]:
+def _laid_out(figure: Figure, panels: Sequence[Panel]) -> list[Axes]:
+    """Axes for each panel, on a figure that is made to fit."""
     (wide, least), (left, below, above) = _PLOT, _MARGINS
-    high = max(least, _APART * len(names))
-    size = left + wide + _NAME + _LETTER * max(map(len, names)), below + high + above
-    figure = Figure(figsize=size, facecolor=ROLES["paper"].light)
-    place = left / size[0], below / size[1], wide / size[0], high / size[1]
-    axes = chart_axes(figure, place, "epoch", _FONT)
-    axes.xaxis.set_major_locator(MaxNLocator(8, integer=True, steps=[1, 2, 5, 10]))
-    axes.set_title(title, fontsize=_FONT + 1.5, loc="left", pad=10)
-    axes.margins(x=0.01, y=0.05)
-    return figure, axes
+    names = [[*panel.lines, *panel.levels] for panel in panels]
+    high = max(least, _APART * max(map(len, names)))
+    widths = [left + wide + _NAME + _LETTER * max(map(len, listed)) for listed in names]
+    size = sum(widths), below + high + above
+    figure.set_size_inches(size)
+    found = []
+    for number, panel in enumerate(panels):
+        start = left + sum(widths[:number])
+        axes = chart_axes(figure, (start / size[0], below / size[1], wide / size[0], high / size[1]), "epoch", _FONT)
+        axes.xaxis.set_major_locator(MaxNLocator(8, integer=True, steps=[1, 2, 5, 10]))
+        axes.set_title(panel.title, fontsize=_FONT + 1.5, loc="left", pad=10)
+        axes.margins(x=0.01, y=0.05)
+        found.append(axes)
+    return found
 
 
-def _level(axes: Axes, name: str, value: float) -> _End:
+def _level(axes: Axes, name: str, value: float, mark: str) -> _End:
     end = _End(value, name, ROLES["muted"].light, (0.0, (2.0, 2.5)))
-    axes.axhline(value, color=end.colour, linewidth=1.0, linestyle=end.dash, gid=f"level-{name}")
+    axes.axhline(value, color=end.colour, linewidth=1.0, linestyle=end.dash, gid=f"level-{mark}{name}")
     return end
 
 
@@ -98,26 +123,26 @@ def _line(
     name: str,
     seeds: Sequence[Sequence[float]],
     top: float | None,
-    role: str,
-    dash: _Dash,
+    style: _Style,
+    mark: str,
 ) -> _End:
     """The mean over seeds, and one standard deviation to each side, but not above `top`; None leaves that band out."""
-    colour = ROLES[role].light
+    colour, dash = ROLES[style[0]].light, style[1]
     columns = list(zip(*seeds, strict=False))
     means, epochs = [fmean(column) for column in columns], range(1, len(columns) + 1)
     if len(seeds) > 1 and top is not None:
-        spreads = [stdev(column) for column in columns]
+        spreads = [stdev(column) if all(map(isfinite, column)) else nan for column in columns]
         low = [mean - spread for mean, spread in zip(means, spreads, strict=True)]
         high = [min(mean + spread, top) for mean, spread in zip(means, spreads, strict=True)]
-        axes.fill_between(epochs, low, high, color=colour, alpha=0.12, linewidth=0, gid=f"band-{name}")
+        axes.fill_between(epochs, low, high, color=colour, alpha=0.12, linewidth=0, gid=f"band-{mark}{name}")
     axes.plot(
-        epochs, means, color=colour, linewidth=1.7, linestyle=dash, gid=f"line-{name}", marker="o",
+        epochs, means, color=colour, linewidth=1.7, linestyle=dash, gid=f"line-{mark}{name}", marker="o",
         markersize=4.0 if len(means) == 1 else 0.0,
     )  # fmt: skip
     return _End(means[-1], name, colour, dash)
 
 
-def _name(axes: Axes, ends: Sequence[_End]) -> None:
+def _name(axes: Axes, ends: Sequence[_End], mark: str) -> None:
     """The names to the right of where the lines end, moved apart where two would touch, and tied to their lines."""
     low, high = axes.get_ylim()
     axes.set_ylim(low, high)
@@ -132,7 +157,7 @@ def _name(axes: Axes, ends: Sequence[_End]) -> None:
     for place, end in zip(places, ends, strict=True):
         axes.plot(
             (1.0, 1.05), (end.value, place), color=end.colour, linestyle=end.dash, linewidth=1.1, clip_on=False,
-            transform=axes.get_yaxis_transform(), gid=f"tie-{end.name}",
+            transform=axes.get_yaxis_transform(), gid=f"tie-{mark}{end.name}",
         )  # fmt: skip
         axes.annotate(
             f"{end.name} {end.value:.2f}",

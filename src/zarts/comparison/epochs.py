@@ -1,0 +1,48 @@
+"""What a search was like at the end of each epoch, from the files of its run."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from statistics import fmean
+
+from zarts.files import read_events
+from zarts.report.series import alpha_steps
+from zarts.spaces import PARAMETERLESS, Genotype
+
+__all__ = ["cells_of", "identities", "parameterless", "sampling"]
+
+_IDENTITY = frozenset({"skip_connect"})
+
+
+def cells_of(run: Path) -> list[Genotype]:
+    """What would have been derived after each epoch."""
+    return [Genotype.load(file) for file in sorted((run / "genotypes").glob("epoch_*.json"))]
+
+
+def parameterless(cells: Sequence[Genotype]) -> list[float]:
+    """Operations without parameters in the normal cell."""
+    return [float(cell.count("normal", PARAMETERLESS)) for cell in cells]
+
+
+def identities(cells: Sequence[Genotype]) -> list[float]:
+    """Identities among them."""
+    return [float(cell.count("normal", _IDENTITY)) for cell in cells]
+
+
+def sampling(run: Path) -> dict[str, list[float | None]]:
+    """`ess` and `esr`: mean over an epoch's updates of N_e = 1 / sum c_i^2 and R_e = N_e / N (eq. 9); None: none moved.
+
+    Empty for a search that weighs no candidates.
+
+    Raises:
+        RunError: the events cannot be read.
+    """
+    file = run / "metrics.jsonl"
+    events = read_events(file) if file.exists() else []
+    steps = [step for step in alpha_steps(events) if "esr" in step]
+    if not steps:
+        return {}
+    last = max(event["epoch"] for event in events if event.get("event") == "weight_epoch")
+    by_epoch = [[step for step in steps if step["epoch"] == epoch] for epoch in range(1, last + 1)]
+    return {key: [fmean(step[key] for step in part) if part else None for part in by_epoch] for key in ("ess", "esr")}
