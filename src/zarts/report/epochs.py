@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from itertools import cycle, product
 from pathlib import Path
@@ -16,16 +17,18 @@ from zarts.files import write_atomically
 from zarts.report.palette import ROLES
 from zarts.report.svg import chart_axes, drawing, to_png, to_svg
 
-__all__ = ["draw_epochs"]
+__all__ = ["BANDS", "STYLES", "draw_epochs", "epochs_svg", "spread"]
 
 _PLOT, _MARGINS = (4.7, 3.4), (0.55, 0.48, 0.3)  # inches: size; left, below, above
 _NAME, _LETTER = 0.95, 0.068  # inches to the right of the plot: for the number, and for each letter of a name
-_BANDS = 12  # lines, of which the spreads can still be told apart
+BANDS = 12
+"""Lines, of which the spreads can still be told apart."""
+
 _APART = 0.163  # inches from one name to the next
 _FONT = 9.0
 _COLOURS = ("sep", "dil", "pool", "skip", "other")
 _DASHES = ((0.0, (1.0, 0.0)), (0.0, (4.5, 1.8)), (0.0, (1.2, 1.4)))
-_STYLES = [(colour, dash) for dash, colour in product(_DASHES, _COLOURS)]
+STYLES = [(colour, dash) for dash, colour in product(_DASHES, _COLOURS)]
 """Colours and dashes of the lines, in turn."""
 
 
@@ -46,15 +49,40 @@ def draw_epochs(
         RunError: they cannot be written.
     """
     with drawing():
-        figure, axes = _axes(title, [*lines, *levels])
-        ends = [_level(axes, name, value) for name, value in levels.items()]
-        top = max(levels.values())
-        for (name, seeds), style in zip(lines.items(), cycle(_STYLES), strict=False):
-            ends.append(_line(axes, name, seeds, top if len(lines) <= _BANDS else None, *style))
-        _name(axes, ends)
+        figure = _figure(lines, levels, title)
         svg, png = to_svg(figure), to_png(figure, dpi=160.0)
     write_atomically(folder / "curves.svg", svg)
     write_atomically(folder / "curves.png", png)
+
+
+def epochs_svg(lines: Mapping[str, Sequence[Sequence[float]]], levels: Mapping[str, float], title: str) -> str:
+    """The same picture as the text of an SVG file."""
+    with drawing():
+        return to_svg(_figure(lines, levels, title))
+
+
+def spread(seeds: Sequence[Sequence[float]], top: float | None) -> tuple[list[float], list[float], list[float]]:
+    """Means over seeds, and one standard deviation to each side, but not above `top`; an epoch each.
+
+    Epochs that not all seeds have are left out. Of a single seed all three are the same.
+    """
+    columns = list(zip(*seeds, strict=False))
+    means = [fmean(column) for column in columns]
+    spreads = [stdev(column) if len(seeds) > 1 else 0.0 for column in columns]
+    pairs = list(zip(means, spreads, strict=True))
+    high = [mean + more for mean, more in pairs]
+    return means, [mean - more for mean, more in pairs], high if top is None else [min(y, top) for y in high]
+
+
+def _figure(lines: Mapping[str, Sequence[Sequence[float]]], levels: Mapping[str, float], title: str) -> Figure:
+    """Only inside `drawing`."""
+    figure, axes = _axes(title, [*lines, *levels])
+    ends = [_level(axes, name, value) for name, value in levels.items()]
+    top = max(levels.values(), default=math.inf)
+    for (name, seeds), style in zip(lines.items(), cycle(STYLES), strict=False):
+        ends.append(_line(axes, name, seeds, top if len(lines) <= BANDS else None, *style))
+    _name(axes, ends)
+    return figure
 
 
 _Dash = tuple[float, tuple[float, float]]
@@ -98,12 +126,9 @@ def _line(
 ) -> _End:
     """The mean over seeds, and one standard deviation to each side, but not above `top`; None leaves that band out."""
     colour = ROLES[role].light
-    columns = list(zip(*seeds, strict=False))
-    means, epochs = [fmean(column) for column in columns], range(1, len(columns) + 1)
+    means, low, high = spread(seeds, top)
+    epochs = range(1, len(means) + 1)
     if len(seeds) > 1 and top is not None:
-        spreads = [stdev(column) for column in columns]
-        low = [mean - spread for mean, spread in zip(means, spreads, strict=True)]
-        high = [min(mean + spread, top) for mean, spread in zip(means, spreads, strict=True)]
         axes.fill_between(epochs, low, high, color=colour, alpha=0.12, linewidth=0, gid=f"band-{name}")
     axes.plot(
         epochs, means, color=colour, linewidth=1.7, linestyle=dash, gid=f"line-{name}", marker="o",
