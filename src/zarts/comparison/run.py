@@ -23,6 +23,7 @@ from zarts.config import SearchSettings
 from zarts.engine import Listener, check_alone, environment
 from zarts.errors import SettingsError, ZartsError, unknown
 from zarts.files import write_atomically
+from zarts.report import write_report
 from zarts.report.epochs import draw_epochs
 from zarts.spaces import get_space
 from zarts.spaces.nasbench201 import NASBENCH201
@@ -40,7 +41,7 @@ class Comparison:
         found: what each search found.
         failed: why others did not, in a line.
         markdown: the table.
-        out: the folder, with `table.md`, `.csv`, `.tex`, `.json` and `curves.svg`, `.png`.
+        out: the folder, with `table.md`, `.csv`, `.tex`, `.json` and `curves.svg`, `.png` and `report.html`.
     """
 
     rows: list[Summary]
@@ -161,6 +162,7 @@ def _put_together(
     comparison = Comparison(rows, judge.columns, found, failed, markdown, folder)
     _write(comparison, notes, judge)
     _draw(by_row, judge.picture(below), folder)
+    write_report(folder)
     return comparison
 
 

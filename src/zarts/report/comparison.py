@@ -14,7 +14,7 @@ from zarts.errors import RunError
 from zarts.files import read_mapping
 from zarts.report.charts import Chart, Line
 from zarts.report.epochs import BANDS, STYLES, epochs_svg, spread
-from zarts.report.facts import Fact, duration, show
+from zarts.report.facts import Fact, duration, show, told
 from zarts.report.found import cell_view
 from zarts.report.render import Still, fragment, render
 from zarts.report.series import Series
@@ -86,11 +86,15 @@ def render_comparison(folder: Path) -> str:
         groups = data.get("groups") or [{"title": "", "columns": data["columns"]}]
         found = [_section(data, group, place, pictures) for place, group in enumerate(groups)]
         failed = [
-            (" ".join(show(one[key]) for key in ("group", "row") if one.get(key)), show(one["seed"]), show(one["error"]))
+            (
+                " ".join(show(one[key]) for key in ("group", "row") if one.get(key)),
+                show(one["seed"]),
+                show(one["error"]),
+            )
             for one in data.get("failed", [])
         ]
         notes = [show(note) for note in data.get("notes", []) if failed == [] or not show(note).startswith("- ")]
-        environment = [(key, show(value)) for key, value in data.get("environment", {}).items()]
+        environment = told(data.get("environment", {}))
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise RunError(f"{path}: not the table of a comparison ({type(error).__name__}: {error})") from error
     sections, charts = [section for section, _ in found], [chart for _, chart in found if chart]
@@ -107,7 +111,7 @@ def render_comparison(folder: Path) -> str:
         failed=failed,
         notes=notes,
         left=pictures.left,
-        environment=environment,
+        **environment,
     )
 
 
@@ -174,7 +178,9 @@ def _curves(
 ) -> tuple[Chart | None, Still | None]:
     """What is derived at each epoch, as `comparison` draws it too; nothing where no row has epochs."""
     histories = {
-        show(row["name"]): [[float(y) for y in one["history"]] for one in row.get("seeds", {}).values() if one["history"]]
+        show(row["name"]): [
+            [float(y) for y in one["history"]] for one in row.get("seeds", {}).values() if one["history"]
+        ]
         for row in rows
     }
     lines = {name: seeds for name, seeds in histories.items() if seeds}
@@ -185,7 +191,10 @@ def _curves(
         title = f"True test accuracy of the derived cell on {_words(column)}"
         levels = {show(row["name"]): float(row["spreads"][column]["mean"]) for row in (*alone[:1], *alone[-1:])}
     else:
-        title, levels = "Operations without parameters in the derived normal cell", {"more: a collapse": float(COLLAPSE)}
+        title, levels = (
+            "Operations without parameters in the derived normal cell",
+            {"more: a collapse": float(COLLAPSE)},
+        )
     top = max(levels.values()) if "table" in data and levels else None
     note = "At the end of each epoch: the mean over seeds"
     note += ", and one standard deviation to each side." if len(lines) <= BANDS else "."

@@ -11,7 +11,7 @@ from zarts.errors import RunError
 from zarts.files import read_mapping
 from zarts.report.facts import show
 
-__all__ = ["Diagnosis", "SigmaRow", "Share", "read_diagnosis"]
+__all__ = ["Diagnosis", "Share", "SigmaRow", "read_diagnosis"]
 
 _PARTS = {"move": ("the move", "pool"), "batches": ("the mini-batches", "other"), "interaction": ("both", "dil")}
 """Parts of the variance: whose they are, and their colour."""
@@ -101,8 +101,9 @@ def _row(row: Mapping[str, Any]) -> SigmaRow:
 def _value(entry: Any) -> float | None:
     """The number of an estimate, with or without its interval."""
     value = entry.get("value") if isinstance(entry, dict) else entry
-    number = isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
-    return float(value) if number else None
+    if not isinstance(value, int | float) or isinstance(value, bool) or not math.isfinite(value):
+        return None
+    return float(value)
 
 
 def _interval(entry: Any) -> str:

@@ -14,11 +14,11 @@ from typing import Any, NamedTuple
 
 from zarts.errors import RunError
 from zarts.files import read_events, read_mapping
-from zarts.report.watch import COLLAPSE
 from zarts.report.series import alpha_steps, by_epoch
+from zarts.report.watch import COLLAPSE
 from zarts.spaces import Genotype
 
-__all__ = ["Fact", "RunFiles", "duration", "facts", "read_run", "show"]
+__all__ = ["Fact", "RunFiles", "duration", "facts", "read_run", "show", "told"]
 
 _FILES = ("config.yaml", "env.json", "metrics.jsonl", "result.json", "genotype.json")
 _TOLD = {"command", "genotype", "parameterless", "test_accuracy", "best_epoch", "best_test_accuracy_selected_on_test"}
@@ -182,6 +182,16 @@ def _share(run: RunFiles) -> list[Fact]:
     values = [e["esr"] for e in alpha_steps(run.events) if isinstance(e.get("esr"), int | float)]
     values = [value for value in values if math.isfinite(value)]
     return [Fact("Nₑ/N, mean of all steps", f"{fmean(values):.2f}", "effective share of candidates")] if values else []
+
+
+def told(environment: Mapping[str, Any]) -> dict[str, Any]:
+    """An environment in words: `reproduce`, the command that was given, and `environment`, rows of the rest."""
+    command = environment.get("command")
+    rest = [(key, show(value)) for key, value in environment.items() if key != "command"]
+    return {
+        "reproduce": " ".join(map(str, command)) if isinstance(command, list) else command,
+        "environment": rest,
+    }
 
 
 def _plain(key: str, value: Any) -> bool:

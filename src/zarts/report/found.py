@@ -121,9 +121,11 @@ def slides(run: RunFiles, fragment: Callable[[CellView], str]) -> dict[str, Any]
 
 
 def _shown(run: RunFiles, choice: Kept) -> dict[int | None, Genotype]:
-    assert run.genotype is not None
-    ends: dict[int | None, Genotype] = {} if choice.epoch is not None else {None: run.genotype}
-    return {**run.history, **ends}
+    shown: dict[int | None, Genotype] = dict(run.history.items())
+    if choice.epoch is None:
+        assert run.genotype is not None
+        shown[None] = run.genotype
+    return shown
 
 
 def weights_data(weights: EdgeWeights, kinds: list[str]) -> list[dict[str, list[tuple[str, float, str]]]]:

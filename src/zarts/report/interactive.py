@@ -21,6 +21,9 @@ _POINTS = 200
 """A line with fewer points than this shows where they are."""
 
 
+_FEW = 8
+"""Epochs or steps that each have a tick."""
+
 _TOGETHER = 8
 """The values of more lines than this are not shown all at once."""
 
@@ -34,7 +37,12 @@ def figure_of(chart: Chart) -> Figure:
         traces.append(_line(line, chart))
     count = len(chart.lines)
     shown = layout(
-        xaxis={**axis(), "title": {"text": chart.x_label}, "unifiedhovertitle": {"text": f"{chart.x_label} %{{x:.6g}}"}},
+        xaxis={
+            **axis(),
+            "title": {"text": chart.x_label},
+            "unifiedhovertitle": {"text": f"{chart.x_label} %{{x:.6~g}}"},
+            **_reach([x for line in chart.lines for x in line.series.x]),
+        },
         yaxis={**axis(grid=True), **({"range": list(chart.limits)} if chart.limits else {})},
         showlegend=count > 1,
         hovermode="x unified" if count <= _TOGETHER else "closest",
@@ -129,6 +137,13 @@ def _levels(levels: Mapping[str, float]) -> dict[str, Any]:
             for text, height in levels.items()
         ],
     }
+
+
+def _reach(places: Sequence[float]) -> dict[str, Any]:
+    """From the first place to the last, and a little more on both sides; no ticks between two epochs."""
+    first, last = min(places), max(places)
+    more = 0.02 * (last - first) or 1.0
+    return {"range": [first - more, last + more], **({"dtick": 1} if last - first < _FEW else {})}
 
 
 def _short(values: Sequence[float]) -> list[float]:

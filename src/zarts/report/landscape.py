@@ -23,7 +23,7 @@ from zarts.report.svg import chart_axes, drawing, to_svg
 __all__ = ["Landscape", "Surface", "draw_surface", "flat_figure", "read_landscape", "solid_figure"]
 
 _COLOURS = "viridis"
-_LEVELS = 14
+_LEVELS = 21
 
 
 class Surface(NamedTuple):
@@ -69,7 +69,11 @@ def read_landscape(folder: Path) -> Landscape | None:
         raise RunError(f"{path}: not a landscape ({type(error).__name__}: {error})") from error
     where = f"after epoch {show(data['epoch'])}; " if "epoch" in data else ""
     made_of, ours = Path(str(data.get("run", folder))).name, folder.resolve().name
-    other = "" if made_of in (ours, folder.name) else f" The file names another run, {made_of}: look whether it is of this one."
+    other = (
+        ""
+        if made_of in (ours, folder.name)
+        else f" The file names another run, {made_of}: look whether it is of this one."
+    )
     return Landscape(x, y, surfaces, f"{where}one scale of colours for all, alpha is at (0, 0).{other}")
 
 
@@ -93,8 +97,8 @@ def draw_surface(landscape: Landscape, surface: Surface) -> str:
     with drawing():
         figure = Figure(figsize=(5.0, 3.6), dpi=72, facecolor="none")
         axes = chart_axes(figure, (0.1, 0.13, 0.68, 0.82), "first direction", 9.5)
-        scale = Normalize(low, high if high > low else low + 1.0)
-        levels = np.linspace(scale.vmin, scale.vmax, _LEVELS)
+        high = high if high > low else low + 1.0
+        scale, levels = Normalize(low, high), np.linspace(low, high, _LEVELS)
         if min(surface.losses.shape) > 1 and np.isfinite(surface.losses).any():
             losses = np.ma.masked_invalid(surface.losses)
             axes.contourf(landscape.x, landscape.y, losses, levels, cmap=_COLOURS, norm=scale, extend="both")
@@ -119,7 +123,7 @@ def flat_figure(landscape: Landscape, surface: Surface) -> Interactive:
         "zmin": low,
         "zmax": high,
         "autocontour": False,
-        "contours": {"start": low, "end": high, "size": (high - low or 1.0) / (_LEVELS - 1)},
+        "contours": {"coloring": "heatmap", "start": low, "end": high, "size": (high - low or 1.0) / (_LEVELS - 1)},
         "line": {"width": 0.4, "color": "rgba(255,255,255,0.55)"},
         "colorscale": _COLOURS.capitalize(),
         "colorbar": {"outlinewidth": 0, "thickness": 12, "ticks": ""},
@@ -155,10 +159,12 @@ def solid_figure(landscape: Landscape) -> Interactive:
     ]
     side = {"gridcolor": "var(--rule)", "zeroline": False, "showbackground": False, "color": "var(--muted)"}
     scene = {
-        "xaxis": {**side, "title": {"text": "first"}},
-        "yaxis": {**side, "title": {"text": "second"}},
+        "xaxis": {**side, "title": {"text": "first direction"}},
+        "yaxis": {**side, "title": {"text": "second direction"}},
         "zaxis": {**side, "title": {"text": "loss"}, "range": [low, high if high > low else low + 1.0]},
-        "aspectmode": "cube",
+        "aspectmode": "manual",
+        "aspectratio": {"x": 1, "y": 1, "z": 0.7},
+        "camera": {"eye": {"x": 1.35, "y": 1.35, "z": 0.75}, "center": {"x": 0, "y": 0, "z": -0.12}},
     }
     menu = {
         "type": "buttons",
@@ -179,9 +185,7 @@ def solid_figure(landscape: Landscape) -> Interactive:
 
 def _places(landscape: Landscape, surface: Surface) -> dict[str, Any]:
     """The losses over the plane; those that are not finite are holes."""
-    rows = [
-        [float(f"{loss:.6g}") if math.isfinite(loss) else None for loss in row] for row in surface.losses.tolist()
-    ]
+    rows = [[float(f"{loss:.6g}") if math.isfinite(loss) else None for loss in row] for row in surface.losses.tolist()]
     words = "(%{x:.3~g}, %{y:.3~g})<br>loss %{z:.5~g}<extra></extra>"
     return {"x": landscape.x, "y": landscape.y, "z": rows, "hovertemplate": words}
 

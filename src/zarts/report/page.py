@@ -11,7 +11,7 @@ from zarts.files import write_atomically
 from zarts.report.charts import charts_of
 from zarts.report.comparison import is_comparison, render_comparison
 from zarts.report.diagnosis import read_diagnosis
-from zarts.report.facts import RunFiles, facts, read_run, show
+from zarts.report.facts import RunFiles, facts, read_run, show, told
 from zarts.report.found import CellView, cell_view, slides, weights_data
 from zarts.report.interactive import Figure
 from zarts.report.kept import kept
@@ -45,7 +45,6 @@ def write_report(run: Path) -> Path:
 
 
 def _render(run: RunFiles) -> str:
-    command = run.environment.get("command")
     charts, landscape = charts_of(run.events), read_landscape(run.folder)
     cells, cells_data = _cells(run)
     return render(
@@ -68,9 +67,8 @@ def _render(run: RunFiles) -> str:
         diagnosis=read_diagnosis(run.folder),
         landscape=landscape,
         surfaces=_surfaces(landscape),
-        reproduce=" ".join(map(str, command)) if isinstance(command, list) else command,
-        settings=_table(run.settings),
-        environment=_table({key: value for key, value in run.environment.items() if key != "command"}),
+        settings=[(key, show(value)) for key, value in run.settings.items()],
+        **told(run.environment),
     )
 
 
@@ -113,7 +111,3 @@ def _surfaces(landscape: Landscape | None) -> list[Still]:
         )
         for place, surface in enumerate(landscape.surfaces)
     ]
-
-
-def _table(mapping: dict[str, Any]) -> list[tuple[str, str]]:
-    return [(key, show(value)) for key, value in mapping.items()]

@@ -57,16 +57,12 @@ def _parameterless(events: Sequence[Mapping[str, Any]]) -> Sign | None:
         text = f"never more than {most:.0f} in the normal cell; more than {COLLAPSE} would be the sign of a collapse."
         return Sign(name, text, warning=False)
     over = [round(epoch) for epoch, count in zip(epochs, counts, strict=True) if count > COLLAPSE]
-    at = f"{most:.0f} in epoch {epochs[counts.index(most)]:.0f}"
+    at = f"epoch{'s' if len(over) > 1 else ''} {spans(over)} (at most {most:.0f})"
     text = (
-        f"more than {COLLAPSE} pools and skips in the normal cell {_during(over)} (the most: {at}), "
-        f"which is the sign of a collapse; {counts[-1]:.0f} after the last epoch."
+        f"more than {COLLAPSE} pools and skips in the normal cell in {at}, which is the sign of a collapse; "
+        f"{counts[-1]:.0f} after the last epoch."
     )
     return Sign(name, text, warning=True)
-
-
-def _during(epochs: Sequence[int]) -> str:
-    return f"in epoch{'s' if len(epochs) > 1 else ''} {spans(epochs)}"
 
 
 def _eigenvalue(events: Sequence[Mapping[str, Any]]) -> Sign | None:
