@@ -1,46 +1,14 @@
 """The page of a comparison, from its table and the folders of its runs."""
 
-import base64
-import gzip
 import json
-import re
 
 import pytest
 
-from test_report_page import EVIL, Checker
+from reports import COLUMN, EVIL, Checker, data_of, row, table
 from zarts.errors import RunError
 from zarts.report import write_report
 from zarts.report.epochs import spread
 from zarts.spaces import SPACES
-
-COLUMN = "digits_test_3"
-
-
-def search(run, accuracy, history):
-    return {
-        "architecture": f"Genotype {run}", "accuracies": {COLUMN: accuracy}, "history": history,
-        "parameterless": 2, "seconds": 4.0, "run": run, "command": "zarts search",
-    }  # fmt: skip
-
-
-def row(name, mean, seeds=None, **more):
-    return {"name": name, "spreads": {COLUMN: {"mean": mean, "std": 0.5}}, "n": None, **more, "seeds": seeds or {}}
-
-
-def table():
-    return {
-        "columns": [COLUMN],
-        "rows": [
-            row("darts", 91.0, {str(k): search(f"darts/seed{k}", 90.5 + k, [1.0 + k, 5.0]) for k in (0, 1)}, n=2,
-                seconds=4.0, p=0.03125),
-            row(EVIL, 90.0, {"0": search("evil/seed0", 90.0, [2.0, 2.0])}, n=1, seconds=8000.0, p=None),
-            row("random", 80.0, {"0": search("random/seed0", 80.0, [])}, n=1),
-        ],
-        "failed": [{"row": "darts", "seed": 2, "error": f"zarts: loss is nan {EVIL}"}],
-        "notes": ["Test accuracy in %", "1 of 5 searches failed and are not in the table.", "- darts, seed 2: nan"],
-        "retraining": {"epochs": 3},
-        "environment": {"command": ["zarts", "compare"], "torch": "2.9.1"},
-    }  # fmt: skip
 
 
 @pytest.fixture
@@ -51,11 +19,6 @@ def folder(tmp_path, generator):
         (tmp_path / run / "genotype.json").write_text(SPACES["s2"].random(generator).to_json())
     (tmp_path / "table.json").write_text(json.dumps(table()))
     return tmp_path
-
-
-def data_of(text):
-    packed = re.search(r'id="data">(\S*?)</script>', text)[1]
-    return json.loads(gzip.decompress(base64.b64decode(packed)))
 
 
 def test_page_of_a_comparison(folder):

@@ -1,10 +1,6 @@
 """The page of a run: whole, safe, self-contained, and content with what there is."""
 
-import base64
-import gzip
-import json
 import re
-from html.parser import HTMLParser
 from itertools import pairwise
 
 import matplotlib
@@ -12,75 +8,16 @@ import pytest
 import torch
 import yaml
 
+from reports import EVIL, SETTINGS, Checker, data_of, search_events, unpacked, write_run
 from zarts.errors import RunError
 from zarts.report import write_report
 from zarts.report.facts import duration, show
 from zarts.spaces import SPACES
 
-EVIL = "<script>alert(1)</script>"
-VOID = {"meta", "link", "br", "img", "input", "hr"}
-
-
-class Checker(HTMLParser):
-    """Collects what a browser would see, and checks that every element is closed."""
-
-    def __init__(self, text):
-        super().__init__()
-        self.open, self.tags, self.attributes, self.words = [], [], [], []
-        self.feed(text)
-        self.close()
-        assert self.open == []
-
-    def handle_starttag(self, tag, attrs):
-        self.tags.append(tag)
-        self.attributes += attrs
-        if tag not in VOID:
-            self.open.append(tag)
-
-    def handle_startendtag(self, tag, attrs):
-        self.tags.append(tag)
-        self.attributes += attrs
-
-    def handle_endtag(self, tag):
-        assert self.open.pop() == tag
-
-    def handle_data(self, data):
-        if self.open and self.open[-1] not in {"style", "script"}:
-            self.words.append(data.strip())
-
 
 @pytest.fixture
 def genotype(generator):
     return SPACES["darts"].random(generator)
-
-
-SETTINGS = {"method": "zarts-mgs", "space": "darts", "note": EVIL, "N": 10}
-
-
-def write_run(folder, result=None, events=(), genotype=None, history=(), command="search"):
-    (folder / "genotypes").mkdir()
-    (folder / "config.yaml").write_text(yaml.safe_dump({command: SETTINGS}))
-    (folder / "env.json").write_text(json.dumps({"command": f"zarts search --name '{EVIL}'", "torch": "2.9.1"}))
-    (folder / "metrics.jsonl").write_text("".join(json.dumps(event) + "\n" for event in events) + '{"event": "cu')
-    if result:
-        (folder / "result.json").write_text(json.dumps(result))
-    if genotype:
-        (folder / "genotype.json").write_text(genotype.to_json())
-    for epoch, kept in enumerate(history, start=1):
-        (folder / "genotypes" / f"epoch_{epoch:03d}.json").write_text(kept.to_json())
-    return folder
-
-
-def search_events(epochs=3):
-    return [
-        event
-        for epoch in range(1, epochs + 1)
-        for event in (
-            {"event": "weight_epoch", "epoch": epoch, "train_loss": 1.25 / epoch, "train_accuracy": 50.0 + epoch},
-            {"event": "alpha_step", "epoch": epoch, "step": 1, "update": 1, "losses": [0.5, 0.75], "esr": 0.62},
-            {"event": "genotype", "epoch": epoch, "parameterless": {"normal": 6, "reduce": 1}},
-        )
-    ]
 
 
 def test_page_of_a_search(tmp_path, genotype, generator):
@@ -234,16 +171,11 @@ def test_what_scripts_need_is_packed_and_finite(tmp_path, genotype):
     events.append({"event": "weight_epoch", "epoch": 4, "train_loss": float("nan")})
     text = write_report(write_run(tmp_path, None, events, genotype)).read_text(encoding="utf-8")
     assert text.count("</script>") == 3
-    data = json.loads(unpacked(text, "data"))
+    data = data_of(text)
     names = [trace["name"] for trace in data["figures"]["parameterless"]["data"]]
     assert names == ["normal", "reduce", "&lt;/script&gt;&lt;b&gt;"]
     assert data["figures"]["supernet-loss"]["data"][0]["x"] == [1, 2, 3]
     assert "Plotly" in unpacked(text, "plotly")
-
-
-def unpacked(text, name):
-    packed = re.search(rf'<script type="text/plain" id="{name}">([A-Za-z0-9+/=]*)</script>', text)[1]
-    return gzip.decompress(base64.b64decode(packed)).decode()
 
 
 def test_a_search_that_ended_early_says_so(tmp_path, genotype):

@@ -6,6 +6,7 @@ from xml.etree import ElementTree
 
 import pytest
 
+from reports import DIAGNOSIS, LANDSCAPE, estimate
 from zarts.errors import RunError
 from zarts.report.charts import Chart, Line, charts_of
 from zarts.report.curves import draw_chart
@@ -13,21 +14,6 @@ from zarts.report.diagnosis import read_diagnosis
 from zarts.report.interactive import figure_of
 from zarts.report.landscape import draw_surface, flat_figure, read_landscape, solid_figure
 from zarts.report.series import Series
-
-
-def estimate(value):
-    return {"value": value, "low": value / 2, "high": 2 * value}
-
-
-DIAGNOSIS = {
-    "command": "diagnose", "run": "run", "epoch": 7, "candidates": 16, "draws": 8,
-    "sigmas": [{
-        "sigma": 0.025, "move": estimate(0.1), "batches": estimate(0.6), "interaction": estimate(0.3),
-        "snr": estimate(0.5), "correlation": estimate(0.25),
-        "needed": {"samples": 40, "inner_steps": None, "val_batches": 9, "sigma": 0.2},
-    }],
-    "condition_number": 123.4, "eigenvalue": None, "advice": ["raise <val_batches>"],
-}  # fmt: skip
 
 
 def write(folder, name, data):
@@ -77,17 +63,6 @@ def test_damaged_diagnoses_are_named(tmp_path, data):
     (tmp_path / "diagnosis.json").write_text("[")
     with pytest.raises(RunError, match=r"diagnosis\.json: not JSON"):
         read_diagnosis(tmp_path)
-
-
-X, Y = [-1.0, 0.0, 1.0], [0.0, 0.5]
-LANDSCAPE = {
-    "command": "landscape", "run": "elsewhere/run", "epoch": 7, "x": X, "y": Y,
-    "surfaces": [
-        {"name": "first order", "losses": [[3.0, 1.0, 2.0], [4.0, 2.0, 9.0]], "sharpness": 0.25,
-         "minimum": {"x": 0.0, "y": 0.0, "loss": 1.0}},
-        {"name": "M = 10 <b>", "losses": [[3.0, 0.5, 2.0], [4.0, None, 3.0]]},
-    ],
-}  # fmt: skip
 
 
 def test_all_surfaces_have_one_scale(tmp_path):

@@ -81,7 +81,11 @@ def run_of(tmp_path, *ops, final=None, events=(), result=True):
     history = dict(enumerate(cells(*ops), start=1))
     genotype = cells(final)[0] if final else history[max(history)]
     return RunFiles(
-        tmp_path, result={"command": "search"} if result else {}, events=list(events), genotype=genotype, history=history
+        tmp_path,
+        result={"command": "search"} if result else {},
+        events=list(events),
+        genotype=genotype,
+        history=history,
     )
 
 
@@ -131,7 +135,11 @@ def test_more_than_four_operations_without_weights_are_marked(tmp_path):
 def result_of(space="s2", betas=False, generator=None):
     alphas = {kind: torch.randn(shape, generator=generator) for kind, shape in SPACES[space].shapes.items()}
     more = {kind: torch.randn(len(SPACES[space].edges), generator=generator) for kind in alphas} if betas else {}
-    plain = {key: {kind: part.tolist() for kind, part in parts.items()} for key, parts in (("alphas", alphas), ("betas", more)) if parts}
+    plain = {
+        key: {kind: part.tolist() for kind, part in parts.items()}
+        for key, parts in (("alphas", alphas), ("betas", more))
+        if parts
+    }
     return {"space": space, **plain}, alphas, more
 
 
@@ -185,7 +193,9 @@ def test_every_operation_has_its_words(tmp_path, generator):
     view = cell_view(genotype, "normal", "here", weights)
     for node, choices in enumerate(genotype.cells["normal"], start=2):
         for slot, (op, source) in enumerate(choices):
-            part = re.search(rf'<g id="here-op-{node}-{slot}" data-op="(\S+)" data-edge="(\S+)"><title>(.*?)</title>', view.svg)
+            part = re.search(
+                rf'<g id="here-op-{node}-{slot}" data-op="(\S+)" data-edge="(\S+)"><title>(.*?)</title>', view.svg
+            )
             assert part[1] == f"{node}-{slot}"
             assert part[2] == f"{node}-{source}"
             words = {"skip_connect": "skip", "sep_conv_3x3": "sep conv 3×3"}[op]
