@@ -86,7 +86,7 @@ def estimate(value):
 DIAGNOSIS = {
     "command": "diagnose", "run": "run", "epoch": 7, "candidates": 16, "draws": 8,
     "sigmas": [{
-        "sigma": 0.025, "move": estimate(0.1), "batches": estimate(0.6), "interaction": estimate(0.3),
+        "sigma": 0.025, "inner_steps": 2, "move": estimate(0.1), "batches": estimate(0.6), "interaction": estimate(0.3),
         "snr": estimate(0.5), "correlation": estimate(0.25),
         "needed": {"samples": 40, "inner_steps": None, "val_batches": 9, "sigma": 0.2},
     }],

@@ -28,6 +28,7 @@ def test_shares_of_the_variance(tmp_path):
     assert [share.percent for share in row.shares] == pytest.approx([10.0, 60.0, 30.0])
     assert row.shares[0].variance == "0.1 (0.05 to 0.2)"
     assert (row.snr, row.correlation) == ("0.5 (0.25 to 1)", "0.25 (0.12 to 0.5)")
+    assert (row.sigma, row.inner_steps, row.silent) == ("0.025", "2", True)
     assert row.needed == "N = 40 or validation batches = 9 or sigma = 0.2"
     assert found.facts == [("condition number in alpha", "123")]
     assert found.advice == ["raise <val_batches>"]

@@ -145,17 +145,32 @@ def _steps(events: Sequence[Mapping[str, Any]]) -> list[Chart | None]:
             "skip",
             limits=(0.0, 1.05),
         ),
+        _band_chart(
+            "snr",
+            "Signal to noise of the candidates’ losses",
+            "Per architecture step, from few candidates: look at the trend. Below 1 the differences between candidates "
+            "are mostly those of their images; below 0 they are estimated to be nothing else.",
+            bands([[event.get("snr")] for event in steps]),
+            "pool",
+            levels={"as much signal as noise": 1.0},
+        ),
     ]
 
 
 def _band_chart(
-    name: str, title: str, note: str, band: Band, role: str, limits: tuple[float, float] | None = None
+    name: str,
+    title: str,
+    note: str,
+    band: Band,
+    role: str,
+    limits: tuple[float, float] | None = None,
+    levels: Mapping[str, float] = _NONE,
 ) -> Chart | None:
     """A mean over architecture steps with the span around it; nothing where there is no number."""
     if not band.x:
         return None
     line = Line("mean", role, Series(band.x, band.mean), span=(band.low, band.high))
-    return Chart(name, title, note, "architecture step", (line,), limits, span_words="from")
+    return Chart(name, title, note, "architecture step", (line,), limits, levels, span_words="from")
 
 
 def _parameterless(cells: Sequence[Mapping[str, Any]]) -> Chart | None:

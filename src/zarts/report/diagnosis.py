@@ -14,7 +14,7 @@ from zarts.report.facts import show
 __all__ = ["Diagnosis", "Share", "SigmaRow", "read_diagnosis"]
 
 _PARTS = {"move": ("the move", "pool"), "batches": ("the mini-batches", "other"), "interaction": ("both", "dil")}
-"""Parts of the variance: whose they are, and their colour."""
+"""Parts of the variance: whose they are, and their colour: that of `interaction` is the noise."""
 
 _NEEDED = {"samples": "N", "inner_steps": "M", "val_batches": "validation batches", "sigma": "sigma"}
 
@@ -29,9 +29,10 @@ class Share(NamedTuple):
 
 
 class SigmaRow(NamedTuple):
-    """What was found at one sigma, in words, and the parts of the variance."""
+    """What was found at one sigma and M, in words, and the parts of the variance."""
 
     sigma: str
+    inner_steps: str
     shares: list[Share]
     snr: str
     correlation: str
@@ -90,6 +91,7 @@ def _row(row: Mapping[str, Any]) -> SigmaRow:
     parts = [f"{name} = {_number(wanted[key])}" for key, name in _NEEDED.items() if wanted.get(key) is not None]
     return SigmaRow(
         _number(row.get("sigma")),
+        _number(row.get("inner_steps")),
         shares,
         _interval(row.get("snr")),
         _interval(row.get("correlation")),
