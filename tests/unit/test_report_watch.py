@@ -71,6 +71,11 @@ def test_one_eigenvalue_says_nothing():
     assert signs(eigenvalues(0.3)) == []
 
 
+def test_warnings_of_the_search_are_told():
+    (sign,) = signs([{"event": "warning", "epoch": 3, "text": "alpha follows noise"}])
+    assert sign == ("Warning in epoch 3", "alpha follows noise.", True)
+
+
 def cells(*ops):
     return [
         Genotype("darts", {"normal": ((Choice(op, 0), Choice("sep_conv_3x3", 1)),) * 4, "reduce": ()}) for op in ops

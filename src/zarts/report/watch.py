@@ -25,15 +25,23 @@ class Sign(NamedTuple):
 
 
 def signs(events: Sequence[Mapping[str, Any]]) -> list[Sign]:
-    """What the events of a search say: parameterless operations of the normal cell, growth of the eigenvalue.
+    """What the events of a search say: parameterless operations of the normal cell, growth of the eigenvalue, warnings.
 
     Returns:
-        A sign for each of them that the events have numbers for.
+        A sign for each of the first two that the events have numbers for, and for each warning.
 
     Source: Liang et al., DARTS+ (2019), for skips as the sign; Zela et al., RobustDARTS (ICLR 2020), for eigenvalues.
     """
     found = [_parameterless(events), _eigenvalue(events)]
-    return [sign for sign in found if sign is not None]
+    warnings = [event for event in events if event.get("event") == "warning"]
+    told = [
+        Sign(f"Warning in epoch {event.get('epoch', '?')}", f"{event.get('text', '')}.", True) for event in warnings
+    ]
+    return [*(sign for sign in found if sign is not None), *told]
+
+
+def _warning(event: Mapping[str, Any]) -> Sign:
+    return Sign(f"Warning in epoch {event.get('epoch', '?')}", f"{event.get('text', '')}.", warning=True)
 
 
 def spans(epochs: Iterable[int]) -> str:
