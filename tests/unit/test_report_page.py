@@ -83,7 +83,7 @@ def test_page_asks_no_network(tmp_path, genotype):
 def test_every_colour_variable_is_defined(tmp_path, genotype):
     text = write_report(write_run(tmp_path, None, search_events(), genotype)).read_text(encoding="utf-8")
     used = set(re.findall(r"var\(--([a-z-]+)\)", text))
-    assert used - {"dot"} <= set(re.findall(r"--([a-z-]+): #", text))
+    assert used - {"dot", "lines"} <= set(re.findall(r"--([a-z-]+): #", text))
 
 
 def test_page_of_a_retrain_gives_the_last_epoch_as_the_result(tmp_path, genotype):
