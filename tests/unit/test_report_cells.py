@@ -1,6 +1,7 @@
 """The pictures of cells: complete, readable, the same each time."""
 
 import itertools
+import os
 import subprocess
 import sys
 from xml.etree import ElementTree
@@ -144,7 +145,8 @@ def test_other_process_gives_the_same_bytes(tmp_path):
         "import sys; from pathlib import Path; from zarts.report import draw_cells; from zarts.spaces import Genotype;"
         "p = Path(sys.argv[1]); draw_cells(Genotype.load(p / 'genotype.json'), p / 'there')"
     )
-    subprocess.run([sys.executable, "-c", code, str(tmp_path)], check=True, env={"PYTHONHASHSEED": "3"})
+    environment = {"PYTHONHASHSEED": "3", "PYTHONPATH": os.pathsep.join(sys.path)}
+    subprocess.run([sys.executable, "-c", code, str(tmp_path)], check=True, env=environment)
     for path in draw_cells(genotype, tmp_path / "here"):
         assert path.read_bytes() == (tmp_path / "there" / path.name).read_bytes()
 
