@@ -424,6 +424,13 @@ class TestCommand:
         assert (code, err) == (0, "")
         assert out == (compared.out / "table.md").read_text()
 
+    def test_the_report_is_written_and_can_be_again(self, command, compared):
+        page = compared.out / "report.html"
+        assert "<h1>Comparison</h1>" in page.read_text()
+        page.unlink()
+        assert command("report", compared.out) == (0, f"{page}\n", "")
+        assert page.exists()
+
     @pytest.mark.parametrize(
         ("more", "message"),
         [

@@ -1,6 +1,7 @@
 """The pictures of cells: complete, readable, the same each time."""
 
 import itertools
+import os
 import subprocess
 import sys
 from xml.etree import ElementTree
@@ -12,10 +13,12 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 
 from zarts.errors import RunError
 from zarts.report import draw_cells
-from zarts.report.cells import _curve, _draw, cell_svg, form_of
+from zarts.report.cells import cell_picture, cell_svg, form_of
 from zarts.report.layout import lay_out
 from zarts.report.order import best_orders, crossings
 from zarts.report.palette import ROLES, kind_of, label_of
+from zarts.report.raster import _patch, figure_of
+from zarts.report.shapes import Curve
 from zarts.report.svg import drawing
 from zarts.spaces import PARAMETERLESS, SPACES, Choice, Genotype
 
@@ -49,7 +52,7 @@ def test_labels_stand_clear_of_labels_and_nodes(space):
     for genotype in genotypes(space):
         for kind, cell in genotype.cells.items():
             with drawing():
-                figure = _draw(cell, kind, space)
+                figure = figure_of(cell_picture(cell, kind, space))
                 texts = text_boxes(figure)
             boxes = {
                 patch.get_gid(): edges_of_patch(patch)
@@ -88,7 +91,8 @@ def test_wires_pass_no_box(space):
             layout = lay_out(cell, 84.0, form_of(space))
             boxes = [*layout.nodes.values(), *layout.pills.values(), layout.output]
             for wire in layout.wires:
-                points = _curve(wire.points).to_polygons(closed_only=False)[0][1:-1]
+                patch = _patch(Curve("", wire.points, "sep", 1.0))
+                points = patch.get_path().to_polygons(closed_only=False)[0][1:-1]
                 for box in boxes:
                     left, top, right, bottom = edges_of(box)
                     inside = (
@@ -141,7 +145,8 @@ def test_other_process_gives_the_same_bytes(tmp_path):
         "import sys; from pathlib import Path; from zarts.report import draw_cells; from zarts.spaces import Genotype;"
         "p = Path(sys.argv[1]); draw_cells(Genotype.load(p / 'genotype.json'), p / 'there')"
     )
-    subprocess.run([sys.executable, "-c", code, str(tmp_path)], check=True, env={"PYTHONHASHSEED": "3"})
+    environment = {"PYTHONHASHSEED": "3", "PYTHONPATH": os.pathsep.join(sys.path)}
+    subprocess.run([sys.executable, "-c", code, str(tmp_path)], check=True, env=environment)
     for path in draw_cells(genotype, tmp_path / "here"):
         assert path.read_bytes() == (tmp_path / "there" / path.name).read_bytes()
 

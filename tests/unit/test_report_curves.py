@@ -75,6 +75,16 @@ def test_eigenvalues_have_one_where_they_were_had():
     assert "0.1" in curve.svg
 
 
+def test_signal_to_noise_has_one_where_it_was_had():
+    events = [
+        {"event": "alpha_step", "epoch": 1, "step": step, "update": 1, "snr": value}
+        for step, value in enumerate((0.5, -0.1))
+    ]
+    (curve,) = draw_curves(events)
+    assert curve.name == "snr"
+    assert 'id="mark"' in curve.svg, "where signal and noise are alike"
+
+
 def test_gradient_method_has_a_validation_loss_and_no_share():
     events = [{"event": "alpha_step", "epoch": 1, "step": step, "update": 1, "losses": [1.0]} for step in range(3)]
     assert [curve.title for curve in draw_curves(events)] == ["Validation loss"]

@@ -250,8 +250,8 @@ def diagnose(
 
 
 @app.command()
-def report(run: Annotated[Path, typer.Argument(help="folder of a search or a retraining")]) -> None:
-    """Write the report of a run again."""
+def report(run: Annotated[Path, typer.Argument(help="folder of a search, a retraining or a comparison")]) -> None:
+    """Write the report of a run or of a comparison again."""
     from zarts.report import write_report
 
     print(write_report(run))

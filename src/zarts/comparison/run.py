@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import json
-import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from types import MappingProxyType
@@ -13,9 +12,10 @@ from typing import Any
 import torch
 
 from zarts.bench import Column, find_table, read_table
+from zarts.comparison.curves import Curve, curves_of
 from zarts.comparison.engines import get_engine
 from zarts.comparison.formats import to_csv, to_latex, to_markdown
-from zarts.comparison.judge import Judge, Picture
+from zarts.comparison.judge import Judge
 from zarts.comparison.lookups import Lookups
 from zarts.comparison.notes import notes_of
 from zarts.comparison.plain import plain_data
@@ -29,6 +29,7 @@ from zarts.comparison.unjudged import Unjudged
 from zarts.engine import Listener, check_alone, environment
 from zarts.errors import SettingsError, ZartsError, unknown
 from zarts.files import write_atomically
+from zarts.report import write_report
 from zarts.report.epochs import Panel, draw_epochs
 from zarts.spaces.nasbench201 import NASBENCH201
 
@@ -45,7 +46,8 @@ class Comparison:
         failed: why others did not, in a line.
         markdown: the table.
         out: the folder, with `table.md`, `.csv`, `.tex`, `.json` and the pictures `curves.svg`, `.png` and, where
-            candidates are weighed, `sampling.svg`, `.png` (of several groups `curves-GROUP.svg` and so on).
+            candidates are weighed, `sampling.svg`, `.png` (of several groups `curves-GROUP.svg` and so on), and
+            `report.html`.
     """
 
     sections: list[Section]
@@ -180,10 +182,11 @@ def _put_together(
     sections = sections_of(cells, found, below, judge, against)
     notes = [*judge.notes(cells, longest), *notes_of(cells, failed, next(iter(sections[0].columns), None), against)]
     comparison = Comparison(sections, found, failed, to_markdown(sections, notes), folder)
-    picture = judge.picture(below)
-    _write(comparison, notes, {**judge.facts(), "history": asdict(picture)})
+    curves = curves_of(judge.picture(below))
+    _write(comparison, notes, {**judge.facts(), "curves": [asdict(curve) for curve in curves]})
     for section in sections:
-        _draw(section, found, picture, folder)
+        _draw(section, found, curves, folder)
+    write_report(folder)
     return comparison
 
 
@@ -215,34 +218,20 @@ def _write(comparison: Comparison, notes: Sequence[str], facts: Mapping[str, Any
         write_atomically(out / f"table.{suffix}", content)
 
 
-def _draw(section: Section, found: Mapping[Cell, Found], picture: Picture, folder: Path) -> None:
-    """The pictures of a group, of each what there is something for: what is derived at each epoch, and N_e and R_e."""
+def _draw(section: Section, found: Mapping[Cell, Found], curves: Sequence[Curve], folder: Path) -> None:
+    """The pictures of a group, of each what there is something for."""
     inside = {cell: one for cell, one in found.items() if cell.group == section.group}
-
-    def panel(
-        title: str,
-        of: Callable[[Found], Sequence[float | None]],
-        levels: Mapping[str, float],
-        *,
-        from_zero: bool = True,
-    ) -> list[Panel]:
+    pictures: dict[str, list[Panel]] = {}
+    for curve in curves:
         lines: dict[str, list[list[float]]] = {}
         for cell, one in inside.items():
-            if numbers := of(one):
-                lines.setdefault(cell.row, []).append([math.nan if y is None else y for y in numbers])
-        return [Panel(title, lines, levels, from_zero)] if lines else []
-
-    cells = [
-        *panel(picture.title, lambda one: one.history, picture.levels, from_zero=False),
-        *panel("Identities among them", lambda one: one.curves.get("identities", ()), {}),
-    ]
-    sampling = [
-        *panel("Effective sample size N_e, mean of an epoch", lambda one: one.curves.get("ess", ()), {}),
-        *panel("Effective sample rate R_e = N_e / N", lambda one: one.curves.get("esr", ()), {"all count alike": 1.0}),
-    ]
-    for panels, name in ((cells, "curves"), (sampling, "sampling")):
-        if panels:
-            draw_epochs(panels, folder, section.picture(name))
+            if numbers := curve.of(one):
+                lines.setdefault(cell.row, []).append(numbers)
+        if lines:
+            panel = Panel(curve.title, lines, curve.levels, curve.from_zero)
+            pictures.setdefault(curve.picture, []).append(panel)
+    for name, panels in pictures.items():
+        draw_epochs(panels, folder, section.picture(name))
 
 
 def _default(options: Mapping[str, Any], preset: str | None) -> Path:

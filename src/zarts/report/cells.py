@@ -2,31 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from functools import lru_cache
-from itertools import pairwise
+from collections.abc import Iterator
 from pathlib import Path
 
-from matplotlib.axes import Axes
-from matplotlib.figure import Figure
-from matplotlib.font_manager import FontProperties
-from matplotlib.patches import Circle, FancyBboxPatch, PathPatch
-from matplotlib.path import Path as Curve
-from matplotlib.textpath import TextPath
-
 from zarts.files import write_atomically
-from zarts.report.layout import DARTS_FORM, Box, Form, Layout, Point, Wire, lay_out
-from zarts.report.palette import ROLES, kind_of, label_of
-from zarts.report.svg import drawing, to_png, to_svg
+from zarts.report.layout import DARTS_FORM, Box, Form, Layout, Wire, lay_out
+from zarts.report.palette import kind_of, label_of
+from zarts.report.raster import figure_of, text_width
+from zarts.report.shapes import Curve, Picture, Plate, Shape, Tip, Words, to_svg
+from zarts.report.svg import drawing, to_png
 from zarts.spaces import SPACES, CellGenotype, Genotype
 
-__all__ = ["cell_svg", "draw_cells", "form_of", "node_name"]
+__all__ = ["cell_picture", "cell_svg", "draw_cells", "form_of", "node_name"]
 
 _FONT = 11.0
 _MARGIN = 20.0
 _TITLE = 30.0
 _PNG_DPI = 192.0
-_POINTS_PER_INCH = 72.0
 _INPUT_NAMES = ("cₖ₋₂", "cₖ₋₁")
 
 
@@ -46,20 +38,20 @@ def draw_cells(genotype: Genotype, folder: Path) -> list[Path]:
         RunError: an edge that does not come from an earlier node, or a file that cannot be written.
     """
     written = []
-    with drawing():
-        for kind, cell in genotype.cells.items():
-            figure = _draw(cell, kind, genotype.space)
-            for suffix, data in ((".svg", to_svg(figure).encode()), (".png", to_png(figure, _PNG_DPI))):
-                path = folder / f"{kind}{suffix}"
-                write_atomically(path, data)
-                written.append(path)
+    for kind, cell in genotype.cells.items():
+        picture = cell_picture(cell, kind, genotype.space)
+        with drawing():
+            png = to_png(figure_of(picture), _PNG_DPI)
+        for suffix, data in ((".svg", to_svg(picture).encode()), (".png", png)):
+            path = folder / f"{kind}{suffix}"
+            write_atomically(path, data)
+            written.append(path)
     return written
 
 
 def cell_svg(genotype: Genotype, kind: str) -> str:
     """The picture of one cell type as the text of an SVG file."""
-    with drawing():
-        return to_svg(_draw(genotype.cells[kind], kind, genotype.space))
+    return to_svg(cell_picture(genotype.cells[kind], kind, genotype.space))
 
 
 def form_of(space: str) -> Form:
@@ -73,8 +65,17 @@ def node_name(node: int, inputs: int) -> str:
     return _INPUT_NAMES[node - inputs] if node < inputs else str(node)
 
 
-def _draw(cell: CellGenotype, kind: str, space: str) -> Figure:
-    """The figure of a cell; `none` is no edge. Only inside `drawing`."""
+def cell_picture(cell: CellGenotype, kind: str, space: str) -> Picture:
+    """The picture of a cell; `none` is no edge.
+
+    Args:
+        cell: its choices.
+        kind: its type, for the title.
+        space: the name of its space.
+
+    Raises:
+        RunError: an edge that does not come from an earlier node.
+    """
     form = form_of(space)
     cell = tuple(tuple(choice for choice in choices if choice.op != "none") for choices in cell)
     ops = {
@@ -82,148 +83,59 @@ def _draw(cell: CellGenotype, kind: str, space: str) -> Figure:
         for node, choices in enumerate(cell, start=form.inputs)
         for slot, choice in enumerate(choices)
     }
-    widths = [_text_width(label_of(op)) + 18.0 for op in ops.values()]
+    with drawing():
+        widths = [text_width(label_of(op), _FONT) + 18.0 for op in ops.values()]
+        title = list(_title(kind, space))
     layout = lay_out(cell, max([72.0, *widths]), form)
+    shapes = [*title, *_wires(layout, ops), *_pills(layout, ops), *_nodes(layout, form), *_output(layout.output, form)]
     width, height = layout.width + 2 * _MARGIN, layout.height + 2 * _MARGIN + _TITLE
-    figure = Figure(figsize=(width / _POINTS_PER_INCH, height / _POINTS_PER_INCH), dpi=_POINTS_PER_INCH)
-    figure.set_facecolor(ROLES["paper"].light)
-    axes = figure.add_axes((0.0, 0.0, 1.0, 1.0))
-    axes.set_axis_off()
-    axes.set_xlim(-_MARGIN, width - _MARGIN)
-    axes.set_ylim(height - _MARGIN - _TITLE, -_MARGIN - _TITLE)
-
-    _draw_title(axes, kind, space)
-    for wire in layout.wires:
-        _draw_wire(axes, wire, None if wire.target is None else ops[wire.target, wire.slot])
-    for (node, slot), pill in layout.pills.items():
-        _draw_pill(axes, (node, slot), pill, layout.nodes[node], ops[node, slot])
-    _draw_nodes(axes, layout, form)
-    return figure
+    return Picture((-_MARGIN, -_MARGIN - _TITLE), width, height, shapes)
 
 
-def _draw_title(axes: Axes, kind: str, space: str) -> None:
+def _title(kind: str, space: str) -> Iterator[Shape]:
     y = -_TITLE - _MARGIN + 22.0
     name = {"normal": "Normal cell", "reduce": "Reduction cell"}.get(kind, f"{kind} cell")
-    axes.text(-4.0, y, name, fontsize=12.0, fontweight="bold", va="center", gid="title")
-    axes.text(
-        6.0 + _text_width(name, 12.0, "bold"),
-        y,
-        space,
-        fontsize=10.0,
-        va="center",
-        color=ROLES["muted"].light,
-        gid="space",
-    )
+    yield Words("title", -4.0, y, name, 12.0, centred=False, bold=True)
+    yield Words("space", 6.0 + text_width(name, 12.0, "bold"), y, space, 10.0, "muted", centred=False)
 
 
-def _draw_wire(axes: Axes, wire: Wire, op: str | None) -> None:
-    """The curve of a wire on a wider one of paper, which shows who passes over whom; those of one source are level."""
-    path = _curve(wire.points)
+def _wires(layout: Layout, ops: dict[tuple[int, int], str]) -> Iterator[Shape]:
+    """Wires of later sources below, each on a wider one of paper, which shows who passes over whom."""
+    for source in sorted({wire.source for wire in layout.wires}, reverse=True):
+        wires = [wire for wire in layout.wires if wire.source == source]
+        yield from (Curve("", wire.points, "paper", 4.6) for wire in wires)
+        for wire in sorted(wires, key=lambda wire: wire.target is not None):
+            yield from _wire(wire, None if wire.target is None else ops[wire.target, wire.slot])
+
+
+def _wire(wire: Wire, op: str | None) -> Iterator[Shape]:
     kind = kind_of(op) if op else None
-    colour = ROLES[kind.role if kind else "wire"].light
-    dashes = (0, kind.dashes) if kind and kind.dashes else "solid"
+    role = kind.role if kind else "wire"
     name = f"edge-{wire.source}-{wire.target}-{wire.slot}" if op else f"output-{wire.source}"
-    order = 2.0 - wire.source / 100
-    axes.add_artist(PathPatch(path, fill=False, edgecolor=ROLES["paper"].light, linewidth=4.6, zorder=order))
-    axes.add_artist(
-        PathPatch(
-            path,
-            fill=False,
-            edgecolor=colour,
-            linewidth=1.7 if op else 1.4,
-            linestyle=dashes,
-            zorder=order + (0.004 if op else 0.002),
-            gid=name,
-        )
-    )
-    x, y = wire.points[-1]
-    tip = Curve([(x, y), (x - 6.0, y - 3.3), (x - 6.0, y + 3.3), (x, y)], closed=True)
-    axes.add_artist(PathPatch(tip, facecolor=colour, linewidth=0, zorder=order + 0.004))
+    yield Curve(name, wire.points, role, 1.7 if op else 1.4, kind.dashes if kind else None)
+    yield Tip(name, wire.points[-1], role)
 
 
-def _draw_pill(axes: Axes, place: tuple[int, int], pill: Box, node: Box, op: str) -> None:
-    """An operation, and the short line that adds its result to the node."""
-    kind = kind_of(op)
-    line, tint = ROLES[kind.role].light, ROLES[f"{kind.role}-tint"].light
-    end = (node.x - node.width / 2, node.y)
-    merge = _curve(((pill.x + pill.width / 2, pill.y), end))
-    axes.add_artist(PathPatch(merge, fill=False, edgecolor=line, linewidth=1.7, zorder=3))
-    axes.add_artist(_rounded(pill, pill.height / 2, facecolor=tint, edgecolor=line, gid=f"op-{place[0]}-{place[1]}"))
-    axes.text(
-        pill.x,
-        pill.y,
-        label_of(op),
-        fontsize=_FONT,
-        ha="center",
-        va="center_baseline",
-        zorder=4,
-        gid=f"label-{place[0]}-{place[1]}",
-    )
+def _pills(layout: Layout, ops: dict[tuple[int, int], str]) -> Iterator[Shape]:
+    """Operations, each with the short line that adds its result to the node."""
+    for (node, slot), pill in layout.pills.items():
+        role, box = kind_of(ops[node, slot]).role, layout.nodes[node]
+        end = (box.x - box.width / 2, box.y)
+        yield Curve(f"op-{node}-{slot}", ((pill.x + pill.width / 2, pill.y), end), role, 1.7)
+        yield Plate(f"op-{node}-{slot}", pill, pill.height / 2, f"{role}-tint", role)
+        yield Words(f"label-{node}-{slot}", pill.x, pill.y, label_of(ops[node, slot]), _FONT)
 
 
-def _draw_nodes(axes: Axes, layout: Layout, form: Form) -> None:
-    node_face, edge = ROLES["node"].light, ROLES["muted"].light
+def _nodes(layout: Layout, form: Form) -> Iterator[Shape]:
     for node, box in layout.nodes.items():
-        if node < form.inputs:
-            axes.add_artist(_rounded(box, 6.0, facecolor=node_face, edgecolor=edge, gid=f"node-{node}"))
-        else:
-            circle = Circle((box.x, box.y), box.width / 2, facecolor=node_face, edgecolor=edge, linewidth=1.1, zorder=3)
-            circle.set_gid(f"node-{node}")
-            axes.add_artist(circle)
-        axes.text(
-            box.x,
-            box.y,
-            node_name(node, form.inputs),
-            fontsize=_FONT + 2.0 * (node < form.inputs),
-            ha="center",
-            va="center_baseline",
-            zorder=4,
-            gid=f"name-{node}",
-        )
-    out = layout.output
-    axes.add_artist(_rounded(out, 6.0, facecolor=node_face, edgecolor=edge, gid="output"))
-    name_y = out.y - 7.0 if form.concat else out.y
-    axes.text(out.x, name_y, "cₖ", fontsize=_FONT + 2.0, ha="center", va="center_baseline", zorder=4, gid="name-output")
-    if not form.concat:
-        return
-    axes.text(
-        out.x,
-        out.y + 9.0,
-        "concat",
-        fontsize=9.0,
-        color=ROLES["muted"].light,
-        ha="center",
-        va="center_baseline",
-        zorder=4,
-        gid="concat",
-    )
+        radius = 6.0 if node < form.inputs else box.width / 2
+        yield Plate(f"node-{node}", box, radius, "node", "muted")
+        size = _FONT + 2.0 * (node < form.inputs)
+        yield Words(f"name-{node}", box.x, box.y, node_name(node, form.inputs), size)
 
 
-def _rounded(box: Box, radius: float, facecolor: str, edgecolor: str, gid: str) -> FancyBboxPatch:
-    return FancyBboxPatch(
-        (box.x - box.width / 2, box.y - box.height / 2),
-        box.width,
-        box.height,
-        boxstyle=f"round,pad=0,rounding_size={radius}",
-        facecolor=facecolor,
-        edgecolor=edgecolor,
-        linewidth=1.1,
-        zorder=3,
-        gid=gid,
-    )
-
-
-def _curve(points: Sequence[Point]) -> Curve:
-    """A smooth curve through the points, horizontal in each: never above or below two neighbours."""
-    vertices, codes = [points[0]], [Curve.MOVETO]
-    for (x0, y0), (x1, y1) in pairwise(points):
-        middle = (x0 + x1) / 2
-        vertices += [(middle, y0), (middle, y1), (x1, y1)]
-        codes += [Curve.CURVE4] * 3
-    return Curve(vertices, codes)
-
-
-@lru_cache(maxsize=256)
-def _text_width(text: str, size: float = _FONT, weight: str = "normal") -> float:
-    """Width in points. Only inside `drawing`."""
-    return float(TextPath((0.0, 0.0), text, prop=FontProperties(size=size, weight=weight)).get_extents().width)
+def _output(box: Box, form: Form) -> Iterator[Shape]:
+    yield Plate("output", box, 6.0, "node", "muted")
+    yield Words("name-output", box.x, box.y - 7.0 if form.concat else box.y, "cₖ", _FONT + 2.0)
+    if form.concat:
+        yield Words("concat", box.x, box.y + 9.0, "concat", 9.0, "muted")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from itertools import cycle, product
-from math import inf, isfinite, nan
+from math import inf, isfinite
 from pathlib import Path
 from statistics import fmean, stdev
 from types import MappingProxyType
@@ -18,18 +18,20 @@ from zarts.files import write_atomically
 from zarts.report.palette import ROLES
 from zarts.report.svg import chart_axes, drawing, to_png, to_svg
 
-__all__ = ["Panel", "draw_epochs"]
+__all__ = ["BANDS", "STYLES", "Panel", "draw_epochs", "epochs_svg", "spread"]
 
 _PLOT, _MARGINS = (4.7, 3.4), (0.55, 0.48, 0.3)  # inches: size; left, below, above
 _NAME, _LETTER = 0.95, 0.068  # inches to the right of the plot: for the number, and for each letter of a name
 _Dash = tuple[float, tuple[float, float]]
 _Style = tuple[str, _Dash]
-_BANDS = 12  # lines, of which the spreads can still be told apart
+BANDS = 12
+"""Lines, of which the spreads can still be told apart."""
+
 _APART = 0.163  # inches from one name to the next
 _FONT = 9.0
 _COLOURS = ("sep", "dil", "pool", "skip", "other")
 _DASHES = ((0.0, (1.0, 0.0)), (0.0, (4.5, 1.8)), (0.0, (1.2, 1.4)))
-_STYLES = [(colour, dash) for dash, colour in product(_DASHES, _COLOURS)]
+STYLES = [(colour, dash) for dash, colour in product(_DASHES, _COLOURS)]
 """Colours and dashes of the lines, in turn."""
 
 
@@ -62,15 +64,41 @@ def draw_epochs(panels: Sequence[Panel], folder: Path, name: str = "curves") -> 
     Raises:
         RunError: they cannot be written.
     """
-    rows = dict.fromkeys(row for panel in panels for row in panel.lines)
-    styles = dict(zip(rows, cycle(_STYLES), strict=False))
     with drawing():
-        figure = Figure(facecolor=ROLES["paper"].light)
-        for number, (axes, panel) in enumerate(zip(_laid_out(figure, panels), panels, strict=True)):
-            _draw(axes, panel, styles, "" if number == 0 else f"{number}-")
+        figure = _figure(panels)
         svg, png = to_svg(figure), to_png(figure, dpi=160.0)
     write_atomically(folder / f"{name}.svg", svg)
     write_atomically(folder / f"{name}.png", png)
+
+
+def epochs_svg(panel: Panel) -> str:
+    """One panel as the text of an SVG file."""
+    with drawing():
+        return to_svg(_figure([panel]))
+
+
+def spread(seeds: Sequence[Sequence[float]], top: float | None) -> tuple[list[float], list[float], list[float]]:
+    """Means over seeds, and one standard deviation to each side, but not above `top`; an epoch each.
+
+    Epochs that not all seeds have are left out, and where one has nan all three are nan. Of a single seed all three are
+    the same.
+    """
+    columns = list(zip(*seeds, strict=False))
+    means = [fmean(column) for column in columns]
+    spreads = [stdev(column) if len(seeds) > 1 and all(map(isfinite, column)) else 0.0 for column in columns]
+    pairs = list(zip(means, spreads, strict=True))
+    high = [mean + more for mean, more in pairs]
+    return means, [mean - more for mean, more in pairs], high if top is None else [min(y, top) for y in high]
+
+
+def _figure(panels: Sequence[Panel]) -> Figure:
+    """Only inside `drawing`."""
+    rows = dict.fromkeys(row for panel in panels for row in panel.lines)
+    styles = dict(zip(rows, cycle(STYLES), strict=False))
+    figure = Figure(facecolor=ROLES["paper"].light)
+    for number, (axes, panel) in enumerate(zip(_laid_out(figure, panels), panels, strict=True)):
+        _draw(axes, panel, styles, "" if number == 0 else f"{number}-")
+    return figure
 
 
 def _draw(axes: Axes, panel: Panel, styles: Mapping[str, _Style], mark: str) -> None:
@@ -78,7 +106,7 @@ def _draw(axes: Axes, panel: Panel, styles: Mapping[str, _Style], mark: str) -> 
     ends = [_level(axes, level, value, mark) for level, value in panel.levels.items()]
     top = max(panel.levels.values(), default=inf)
     for row, seeds in panel.lines.items():
-        ends.append(_line(axes, row, seeds, top if len(panel.lines) <= _BANDS else None, styles[row], mark))
+        ends.append(_line(axes, row, seeds, top if len(panel.lines) <= BANDS else None, styles[row], mark))
     if panel.from_zero:
         axes.set_ylim(0, 1.05 * axes.dataLim.ymax)
     _name(axes, ends, mark)
@@ -128,12 +156,9 @@ def _line(
 ) -> _End:
     """The mean over seeds, and one standard deviation to each side, but not above `top`; None leaves that band out."""
     colour, dash = ROLES[style[0]].light, style[1]
-    columns = list(zip(*seeds, strict=False))
-    means, epochs = [fmean(column) for column in columns], range(1, len(columns) + 1)
+    means, low, high = spread(seeds, top)
+    epochs = range(1, len(means) + 1)
     if len(seeds) > 1 and top is not None:
-        spreads = [stdev(column) if all(map(isfinite, column)) else nan for column in columns]
-        low = [mean - spread for mean, spread in zip(means, spreads, strict=True)]
-        high = [min(mean + spread, top) for mean, spread in zip(means, spreads, strict=True)]
         axes.fill_between(epochs, low, high, color=colour, alpha=0.12, linewidth=0, gid=f"band-{mark}{name}")
     axes.plot(
         epochs, means, color=colour, linewidth=1.7, linestyle=dash, gid=f"line-{mark}{name}", marker="o",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from itertools import pairwise
@@ -13,11 +14,11 @@ from typing import Any, NamedTuple
 
 from zarts.errors import RunError
 from zarts.files import read_events, read_mapping
-from zarts.report.curves import COLLAPSE
 from zarts.report.series import alpha_steps, by_epoch
+from zarts.report.watch import COLLAPSE
 from zarts.spaces import Genotype
 
-__all__ = ["Fact", "RunFiles", "duration", "facts", "read_run", "show"]
+__all__ = ["Fact", "RunFiles", "duration", "facts", "read_run", "show", "told"]
 
 _FILES = ("config.yaml", "env.json", "metrics.jsonl", "result.json", "genotype.json")
 _TOLD = {"command", "genotype", "parameterless", "test_accuracy", "best_epoch", "best_test_accuracy_selected_on_test"}
@@ -36,7 +37,10 @@ class Fact(NamedTuple):
 
 @dataclass(frozen=True)
 class RunFiles:
-    """The contents of a run folder; what is not there is empty. `section` names the command of `config.yaml`."""
+    """The contents of a run folder; what is not there is empty.
+
+    `section` names the command of `config.yaml`, `history` has the genotype of each epoch.
+    """
 
     folder: Path
     section: str = ""
@@ -45,7 +49,7 @@ class RunFiles:
     result: dict[str, Any] = field(default_factory=dict)
     events: list[dict[str, Any]] = field(default_factory=list)
     genotype: Genotype | None = None
-    history: list[Genotype] = field(default_factory=list)
+    history: dict[int, Genotype] = field(default_factory=dict)
 
     @property
     def command(self) -> str:
@@ -70,7 +74,7 @@ def read_run(folder: Path) -> RunFiles:
         genotype = Genotype.load(folder / "genotype.json")
     elif "genotype" in result:
         genotype = Genotype.from_dict(result["genotype"], f"{folder / 'result.json'}: genotype")
-    history = [Genotype.load(path) for path in sorted((folder / "genotypes").glob("epoch_*.json"))]
+    history = _history(folder / "genotypes")
     section, settings = _settings(folder / "config.yaml")
     return RunFiles(
         folder,
@@ -79,9 +83,16 @@ def read_run(folder: Path) -> RunFiles:
         environment=read_mapping(folder / "env.json"),
         result=result,
         events=read_events(metrics) if metrics.exists() else [],
-        genotype=genotype or (history[-1] if history else None),
+        genotype=genotype or (history[max(history)] if history else None),
         history=history,
     )
+
+
+def _history(folder: Path) -> dict[int, Genotype]:
+    """The genotype of each epoch, in their order."""
+    numbers = {re.fullmatch(r"epoch_(\d+)\.json", path.name): path for path in folder.glob("epoch_*.json")}
+    files = {int(match[1]): path for match, path in numbers.items() if match}
+    return {epoch: Genotype.load(files[epoch]) for epoch in sorted(files)}
 
 
 def _settings(path: Path) -> tuple[str, dict[str, Any]]:
@@ -161,16 +172,26 @@ def _settled(run: RunFiles) -> list[Fact]:
     """Since when the architecture is the one that was found."""
     if len(run.history) < 2:
         return []
-    last = run.history[-1]
-    changes = sum(a != b for a, b in pairwise(run.history))
-    same = next((i for i, genotype in enumerate(reversed(run.history)) if genotype != last), len(run.history))
-    return [Fact("architecture unchanged for", f"{same} of {len(run.history)} epochs", f"{changes} changes before")]
+    cells = list(run.history.values())
+    changes = sum(a != b for a, b in pairwise(cells))
+    same = next((i for i, genotype in enumerate(reversed(cells)) if genotype != cells[-1]), len(cells))
+    return [Fact("architecture unchanged for", f"{same} of {len(cells)} epochs", f"{changes} changes before")]
 
 
 def _share(run: RunFiles) -> list[Fact]:
     values = [e["esr"] for e in alpha_steps(run.events) if isinstance(e.get("esr"), int | float)]
     values = [value for value in values if math.isfinite(value)]
     return [Fact("Nₑ/N, mean of all steps", f"{fmean(values):.2f}", "effective share of candidates")] if values else []
+
+
+def told(environment: Mapping[str, Any]) -> dict[str, Any]:
+    """An environment in words: `reproduce`, the command that was given, and `environment`, rows of the rest."""
+    command = environment.get("command")
+    rest = [(key, show(value)) for key, value in environment.items() if key != "command"]
+    return {
+        "reproduce": " ".join(map(str, command)) if isinstance(command, list) else command,
+        "environment": rest,
+    }
 
 
 def _plain(key: str, value: Any) -> bool:

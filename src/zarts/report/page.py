@@ -3,87 +3,72 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
-from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 from zarts.files import write_atomically
-from zarts.report.cells import cell_svg, form_of, node_name
-from zarts.report.curves import draw_curves
-from zarts.report.facts import RunFiles, facts, read_run, show
-from zarts.report.palette import ROLES, kind_of, label_of
+from zarts.report.charts import charts_of
+from zarts.report.comparison import is_comparison, render_comparison
+from zarts.report.diagnosis import read_diagnosis
+from zarts.report.facts import RunFiles, facts, read_run, show, told
+from zarts.report.found import CellView, cell_view, slides, weights_data
+from zarts.report.interactive import Figure
+from zarts.report.kept import kept
+from zarts.report.landscape import Landscape, draw_surface, flat_figure, read_landscape, solid_figure
+from zarts.report.render import Still, fragment, render, stills
 from zarts.report.svg import inline
-from zarts.spaces import Genotype
+from zarts.report.watch import signs
+from zarts.report.weights import final_weights
 
 __all__ = ["write_report"]
 
-_CELL_TITLES = {"normal": "Normal cell", "reduce": "Reduction cell"}
-
-
-class _Figure(NamedTuple):
-    title: str
-    note: str
-    svg: Markup
-
-
-class _Row(NamedTuple):
-    node: str
-    choices: list[tuple[str, str, str]]  # operation in words, source, colour role
-
-
-class _Cell(NamedTuple):
-    title: str
-    svg: Markup
-    rows: list[_Row]
-
 
 def write_report(run: Path) -> Path:
-    """Write `report.html` into a run folder.
+    """Write `report.html` into the folder of a run or of a comparison.
 
     The page holds all that it shows, asks no network, and follows the reader's light or dark. Pieces that the
     run has not (yet) are left out: an interrupted run says so, a method without curves has none.
 
     Args:
-        run: the folder of a search or of a retrain.
+        run: the folder of a search, of a retraining, or of `zarts compare`.
 
     Returns:
         The file.
 
     Raises:
-        RunError: not a run folder, a damaged file in it, or the page cannot be written.
+        RunError: no such folder, a damaged file in it, or the page cannot be written.
     """
     page = run / "report.html"
-    write_atomically(page, _render(read_run(run)))
+    write_atomically(page, render_comparison(run) if is_comparison(run) else _render(read_run(run)))
     return page
 
 
 def _render(run: RunFiles) -> str:
-    environment = Environment(
-        loader=PackageLoader("zarts.report"),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    command = run.environment.get("command")
-    return environment.get_template("report.html.j2").render(
+    charts, landscape = charts_of(run.events), read_landscape(run.folder)
+    cells, cells_data = _cells(run)
+    return render(
+        "run.html.j2",
+        charts,
+        _figures(landscape),
+        {"cells": cells_data},
         title=_title(run),
         name=run.folder.resolve().name,
         command=run.command,
+        kind=run.command,
         finished=bool(run.result),
         facts=facts(run),
-        cells=_cells(run.genotype) if run.genotype else [],
-        space=run.genotype.space if run.genotype else "",
+        signs=signs(run.events),
+        cells=cells,
+        slides=cells_data.get("slides", []),
+        kept=kept(run),
         genotype=run.genotype.to_json() if run.genotype else "",
-        figures=[
-            _Figure(curve.title, curve.note, Markup(inline(curve.svg, curve.name, curve.title)))  # ours
-            for curve in draw_curves(run.events)
-        ],
-        reproduce=" ".join(map(str, command)) if isinstance(command, list) else command,
-        settings=_table(run.settings),
-        environment=_table({key: value for key, value in run.environment.items() if key != "command"}),
-        roles=ROLES,
+        stills=stills(charts),
+        diagnosis=read_diagnosis(run.folder),
+        landscape=landscape,
+        surfaces=_surfaces(landscape),
+        settings=[(key, show(value)) for key, value in run.settings.items()],
+        **told(run.environment),
     )
 
 
@@ -95,22 +80,34 @@ def _title(run: RunFiles) -> str:
     return f"Search by {show(method)}" + (f" in space {show(space)}" if space else "") if method else "Search"
 
 
-def _cells(genotype: Genotype) -> list[_Cell]:
-    found = []
-    inputs = form_of(genotype.space).inputs
-    for index, (kind, nodes) in enumerate(genotype.cells.items()):
-        rows = [
-            _Row(
-                node_name(node, inputs),
-                [(label_of(op), node_name(source, inputs), kind_of(op).role) for op, source in choices],
-            )
-            for node, choices in enumerate(nodes, start=inputs)
-        ]
-        title = _CELL_TITLES.get(kind, f"{kind} cell")
-        svg = inline(cell_svg(genotype, kind), f"cell-{index}", f"{title}: the list of its operations follows")
-        found.append(_Cell(title, Markup(svg), rows))  # ours; matplotlib escapes texts
-    return found
+def _cells(run: RunFiles) -> tuple[list[CellView], dict[str, Any]]:
+    """The cells that were found, and what the page's script shows of those of each epoch."""
+    if run.genotype is None:
+        return [], {}
+    choice, kinds = kept(run), list(run.genotype.cells)
+    weights = final_weights(run.result, run.folder)
+    of_end = weights if choice is None or choice.at_end else {}
+    shown = [cell_view(run.genotype, kind, f"cell-{place}", of_end) for place, kind in enumerate(kinds)]
+    epochs = slides(run, lambda cell: fragment("cell.html.j2", cell=cell))
+    return shown, {**epochs, "weights": weights_data(weights, kinds), "weighed": bool(of_end)}
 
 
-def _table(mapping: dict[str, Any]) -> list[tuple[str, str]]:
-    return [(key, show(value)) for key, value in mapping.items()]
+def _figures(landscape: Landscape | None) -> dict[str, Figure]:
+    if landscape is None:
+        return {}
+    flat = {f"surface-{place}": flat_figure(landscape, one) for place, one in enumerate(landscape.surfaces)}
+    return {**flat, "surface-3d": solid_figure(landscape)}
+
+
+def _surfaces(landscape: Landscape | None) -> list[Still]:
+    if landscape is None:
+        return []
+    return [
+        Still(
+            f"surface-{place}",
+            f"Validation loss, {surface.name}",
+            surface.note,
+            Markup(inline(draw_surface(landscape, surface), f"surface-{place}", surface.note)),  # ours
+        )
+        for place, surface in enumerate(landscape.surfaces)
+    ]

@@ -14,6 +14,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from zarts.report.palette import ROLES
+from zarts.report.shapes import FAMILIES
 
 __all__ = ["chart_axes", "drawing", "inline", "to_png", "to_svg"]
 
@@ -21,7 +22,7 @@ _RC: dict[Any, Any] = {
     "svg.hashsalt": "zarts",
     "svg.fonttype": "none",  # text stays text
     "font.family": "sans-serif",
-    "font.sans-serif": ["DejaVu Sans", "Verdana", "Arial", "sans-serif"],  # the first two have the same widths
+    "font.sans-serif": list(FAMILIES),
     "text.parse_math": False,
     "text.color": ROLES["ink"].light,
 }

@@ -1,0 +1,243 @@
+"""The report of a comparison, from its `table.json` and the folders of its runs."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from itertools import cycle
+from pathlib import Path
+from typing import Any, NamedTuple
+from urllib.parse import quote
+
+from markupsafe import Markup
+
+from zarts.errors import RunError
+from zarts.files import read_mapping
+from zarts.report.charts import Chart, Line
+from zarts.report.epochs import BANDS, STYLES, Panel, epochs_svg, spread
+from zarts.report.facts import Fact, duration, show, told
+from zarts.report.found import cell_view
+from zarts.report.render import Still, fragment, render
+from zarts.report.series import Series
+from zarts.report.svg import inline
+from zarts.spaces import Genotype
+
+__all__ = ["is_comparison", "render_comparison"]
+
+_FILE = "table.json"
+_PICTURES = 60
+"""Cells that are drawn; of more there are the texts."""
+
+
+class Value(NamedTuple):
+    """An entry of the table, and what it is sorted by."""
+
+    text: str
+    key: str
+
+
+class Search(NamedTuple):
+    """What a search found: `reports` are names and links, `parts` the places of its pictures among the fragments."""
+
+    seed: str
+    numbers: list[str]
+    architecture: str
+    reports: list[tuple[str, str]]
+    parts: list[int]
+
+
+class Section(NamedTuple):
+    """A group: its table, its pictures, and what each row's searches found."""
+
+    title: str
+    head: list[str]
+    rows: list[list[Value]]
+    stills: list[Still]
+    searches: list[tuple[str, list[Search]]]
+
+
+_MORE: dict[str, tuple[str, Callable[[Any], str]]] = {
+    "worst": ("worst", "{:.2f}".format),
+    "best": ("best of n", "{:.2f}".format),
+    "parameters": ("parameters", lambda number: f"{number / 1e3:,.0f} k"),
+    "seconds": ("time", duration),
+    "retrain_seconds": ("retraining", duration),
+    "parameterless": ("parameter-free", "{:.1f}".format),
+    "p": ("p", "{:.2g}".format),
+}
+"""Keys of a row, their titles, and how they are written; a column is there if some row has something for it."""
+
+
+def is_comparison(folder: Path) -> bool:
+    """Whether a folder is that of a comparison."""
+    return (folder / _FILE).exists()
+
+
+def render_comparison(folder: Path) -> str:
+    """The page.
+
+    Raises:
+        RunError: `table.json` or a genotype of a run is damaged.
+    """
+    path = folder / _FILE
+    data = read_mapping(path)
+    pictures = _Pictures(folder)
+    try:
+        groups = data.get("groups") or [{"title": "", "columns": data["columns"]}]
+        found = [_section(data, group, place, pictures) for place, group in enumerate(groups)]
+        failed = [
+            (
+                " ".join(show(one[key]) for key in ("group", "row") if one.get(key)),
+                show(one["seed"]),
+                show(one["error"]),
+            )
+            for one in data.get("failed", [])
+        ]
+        notes = [show(note) for note in data.get("notes", []) if failed == [] or not show(note).startswith("- ")]
+        environment = told(data.get("environment", {}))
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        raise RunError(f"{path}: not the table of a comparison ({type(error).__name__}: {error})") from error
+    sections, charts = [section for section, _ in found], [chart for _, charts in found for chart in charts]
+    return render(
+        "comparison.html.j2",
+        charts,
+        {},
+        {"cells": {"fragments": pictures.fragments}},
+        title="Comparison",
+        kind="comparison",
+        name=folder.resolve().name,
+        facts=_facts(sections, failed),
+        sections=sections,
+        failed=failed,
+        notes=notes,
+        left=pictures.left,
+        **environment,
+    )
+
+
+def _facts(sections: Sequence[Section], failed: Sequence[tuple[str, str, str]]) -> list[Fact]:
+    searched = [searches for section in sections for _, searches in section.searches]
+    seeds = {one.seed for searches in searched for one in searches}
+    return [
+        Fact("rows that were searched", str(len(searched))),
+        Fact("searches", str(sum(map(len, searched))), f"{len(seeds)} seed{'s' if len(seeds) != 1 else ''}"),
+        *([Fact("failed", str(len(failed)), "they are listed below the tables", warning=True)] if failed else []),
+    ]
+
+
+def _section(
+    data: Mapping[str, Any], group: Mapping[str, Any], place: int, pictures: _Pictures
+) -> tuple[Section, list[Chart]]:
+    title, columns = show(group.get("title", "")), group["columns"]
+    rows = [row for row in data["rows"] if row.get("group", "") == group.get("title", "")]
+    more = {key: form for key, form in _MORE.items() if any(row.get(key) is not None for row in rows)}
+    head = ["row", "n", *map(_words, columns), *(words for words, _ in more.values())]
+    table = [
+        [
+            Value(show(row["name"]), show(row["name"])),
+            _value(row.get("n"), show),
+            *(_accuracy(row["spreads"].get(column), row.get("n")) for column in columns),
+            *(_value(row.get(key), form) for key, (_, form) in more.items()),
+        ]
+        for row in rows
+    ]
+    searches = [
+        (show(row["name"]), [_search(seed, one, columns, pictures) for seed, one in row["seeds"].items()])
+        for row in rows
+        if row.get("seeds")
+    ]
+    found = [_curves(rows, curve, f"epochs-{place}-{n}") for n, curve in enumerate(data.get("curves", []))]
+    drawn = [pair for pair in found if pair is not None]
+    return Section(title, head, table, [still for _, still in drawn], searches), [chart for chart, _ in drawn]
+
+
+def _words(column: Any) -> str:
+    """A column in words: `cifar10_test_200` is the test accuracy on cifar10."""
+    return f"{show(column).rsplit('_', 2)[0]}, %"
+
+
+def _value(value: Any, form: Callable[[Any], str]) -> Value:
+    return Value("–", "") if value is None else Value(form(value), repr(value))
+
+
+def _accuracy(spread_: Mapping[str, Any] | None, n: Any) -> Value:
+    if spread_ is None:
+        return Value("–", "")
+    mean, std = spread_["mean"], spread_["std"]
+    single = std is None or (std == 0 and n is None)
+    return Value(f"{mean:.2f}" if single else f"{mean:.2f} ± {std:.2f}", repr(mean))
+
+
+def _search(seed: str, one: Mapping[str, Any], columns: Sequence[str], pictures: _Pictures) -> Search:
+    numbers = [f"{one['accuracies'][column]:.2f} %" for column in columns if column in one["accuracies"]]
+    run = show(one.get("run", ""))
+    return Search(seed, numbers, show(one.get("architecture", "")), pictures.reports(run), pictures.parts(run))
+
+
+def _curves(rows: Sequence[Mapping[str, Any]], curve: Mapping[str, Any], name: str) -> tuple[Chart, Still] | None:
+    """One number of each epoch, as `comparison` draws it too; nothing where no row has it."""
+    lines: dict[str, list[list[float]]] = {}
+    for row in rows:
+        for one in row.get("seeds", {}).values():
+            numbers = one["history"] if curve["key"] == "history" else one.get("curves", {}).get(curve["key"], ())
+            if numbers:
+                lines.setdefault(show(row["name"]), []).append([math.nan if y is None else float(y) for y in numbers])
+    if not lines:
+        return None
+    title, levels = show(curve["title"]), {show(level): float(y) for level, y in curve.get("levels", {}).items()}
+    note = "At the end of each epoch: the mean over seeds"
+    note += ", and one standard deviation to each side." if len(lines) <= BANDS else "."
+    chart = Chart(name, title, note, "epoch", _lines(lines, max(levels.values(), default=None)), levels=levels)
+    panel = Panel(title, lines, levels, bool(curve.get("from_zero", False)))
+    return chart, Still(name, title, note, Markup(inline(epochs_svg(panel), name, title)))  # ours
+
+
+def _lines(histories: Mapping[str, Sequence[Sequence[float]]], top: float | None) -> tuple[Line, ...]:
+    found = []
+    for (name, seeds), (role, (_, dashes)) in zip(histories.items(), cycle(STYLES), strict=False):
+        means, low, high = spread(seeds, top)
+        known = [place for place, mean in enumerate(means) if math.isfinite(mean)]
+        means, low, high = ([row[place] for place in known] for row in (means, low, high))
+        series = Series([float(place + 1) for place in known], means)
+        banded = len(seeds) > 1 and len(histories) <= BANDS
+        found.append(
+            Line(name, role, series, span=(low, high) if banded else None, dashes=dashes if dashes[1] else None)
+        )
+    return tuple(found)
+
+
+class _Pictures:
+    """Draws the cells of runs, those that are alike once, and finds the reports of runs."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._places: dict[tuple[str, Any], int] = {}
+        self.fragments: list[str] = []
+        self.left = 0
+        """Cells that are not drawn, because there are too many."""
+
+    def reports(self, run: str) -> list[tuple[str, str]]:
+        """Names and links of the reports of a search and of its retraining, where they are."""
+        names = {"search": run, "retraining": f"{run}-retrained"}
+        return [
+            (name, quote(f"./{path}/report.html"))
+            for name, path in names.items()
+            if run and (self._folder / path / "report.html").is_file()
+        ]
+
+    def parts(self, run: str) -> list[int]:
+        """The places of the pictures of a run's cells."""
+        path = self._folder / run / "genotype.json"
+        if not run or not path.is_file():
+            return []
+        genotype, found = Genotype.load(path), []
+        for kind, cell in genotype.cells.items():
+            if (kind, cell) not in self._places:
+                if len(self.fragments) == _PICTURES:
+                    self.left += 1
+                    continue
+                self._places[kind, cell] = len(self.fragments)
+                view = cell_view(genotype, kind, f"found-{len(self.fragments)}")
+                self.fragments.append(fragment("cell.html.j2", cell=view))
+            found.append(self._places[kind, cell])
+        return found

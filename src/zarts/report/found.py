@@ -1,0 +1,139 @@
+"""The cells of a search in its report: a picture and a list of each, and a slide for each epoch."""
+
+from __future__ import annotations
+
+import html
+import re
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+from markupsafe import Markup
+
+from zarts.report.cells import cell_svg, form_of, node_name
+from zarts.report.facts import RunFiles
+from zarts.report.kept import Kept, kept
+from zarts.report.palette import kind_of, label_of
+from zarts.report.svg import inline
+from zarts.report.watch import COLLAPSE
+from zarts.report.weights import EdgeWeights
+from zarts.spaces import PARAMETERLESS, Genotype
+
+__all__ = ["CellView", "cell_view", "slides", "weights_data"]
+
+_TITLES = {"normal": "Normal cell", "reduce": "Reduction cell"}
+
+
+class Row(NamedTuple):
+    """A node, and what it is the sum of: operation in words, source, colour role."""
+
+    node: str
+    choices: list[tuple[str, str, str]]
+
+
+class CellView(NamedTuple):
+    """What a page shows of a cell: its title, its picture, whose operations have titles, and its list."""
+
+    title: str
+    svg: Markup
+    rows: list[Row]
+
+
+def cell_view(genotype: Genotype, kind: str, name: str, weights: EdgeWeights | None = None) -> CellView:
+    """A cell type of a genotype.
+
+    Args:
+        genotype: has the cell.
+        kind: its type.
+        name: what ids in the picture begin with; letters, digits and hyphens.
+        weights: for the titles of the operations.
+    """
+    inputs = form_of(genotype.space).inputs
+    title = _TITLES.get(kind, f"{kind} cell")
+    svg = inline(cell_svg(genotype, kind), name, f"{title}: the list of its operations follows")
+    rows = [
+        Row(
+            node_name(node, inputs),
+            [(label_of(op), node_name(source, inputs), kind_of(op).role) for op, source in choices],
+        )
+        for node, choices in enumerate(genotype.cells[kind], start=inputs)
+    ]
+    return CellView(title, Markup(_with_titles(svg, genotype, kind, weights or {})), rows)  # ours; texts are escaped
+
+
+def _with_titles(svg: str, genotype: Genotype, kind: str, weights: EdgeWeights) -> str:
+    """The picture with a word on each operation and its edge, which browsers show on hover."""
+    inputs = form_of(genotype.space).inputs
+    drawn = {
+        (node, slot): choice
+        for node, choices in enumerate(genotype.cells[kind], start=inputs)
+        for slot, choice in enumerate(choice for choice in choices if choice.op != "none")
+    }
+
+    def titled(match: re.Match[str]) -> str:
+        node, slot = int(match["node"]), int(match["slot"])
+        op, source = drawn[node, slot]
+        text = f"{label_of(op)}, from {node_name(source, inputs)} to node {node_name(node, inputs)}"
+        edge = dict(weights.get(kind, {}).get((node, source), ()))
+        text += f", weight {edge[op]:.3f}" if op in edge else ""
+        return (
+            f'<g id="{match["id"]}" data-op="{node}-{slot}" data-edge="{node}-{source}">'
+            f"<title>{html.escape(text, quote=False)}</title>"
+        )
+
+    return re.sub(r'<g id="(?P<id>[\w-]+-(?:edge-\d+|op|label)-(?P<node>\d+)-(?P<slot>\d+))">', titled, svg)
+
+
+def slides(run: RunFiles, fragment: Callable[[CellView], str]) -> dict[str, Any]:
+    """The cells of every epoch as plain data, cells that are alike once; empty where there are no epochs.
+
+    Args:
+        run: what there is of a search.
+        fragment: makes a piece of HTML of a cell.
+
+    Returns:
+        `fragments`: pieces of HTML. `slides`: of each epoch, and of the kept cells where they are of none, a `label`,
+        `parts`, the fragment of each cell type, and whether they are `kept`, a sign of a `collapse`, `changed` from
+        the slide before, and `weighed`: of the same moment as the final alphas. `why`: why the kept ones were.
+    """
+    choice = kept(run)
+    if choice is None or run.genotype is None:
+        return {}
+    fragments: dict[tuple[str, Any], str] = {}
+    found: list[dict[str, Any]] = []
+    for epoch, genotype in _shown(run, choice).items():
+        parts = []
+        for place, (kind, cell) in enumerate(genotype.cells.items()):
+            if (kind, cell) not in fragments:
+                fragments[kind, cell] = fragment(cell_view(genotype, kind, f"cell-{place}"))
+            parts.append(list(fragments).index((kind, cell)))
+        ends = epoch is None or epoch == max(run.history)
+        found.append(
+            {
+                "label": "at the end" if epoch is None else f"epoch {epoch}",
+                "parts": parts,
+                "kept": epoch == choice.epoch,
+                "collapse": "normal" in genotype.cells and genotype.count("normal", PARAMETERLESS) > COLLAPSE,
+                "changed": bool(found) and parts != found[-1]["parts"],
+                "weighed": bool(run.result) and ends,
+            }
+        )
+    return {"fragments": list(fragments.values()), "slides": found, "why": choice.why}
+
+
+def _shown(run: RunFiles, choice: Kept) -> dict[int | None, Genotype]:
+    shown: dict[int | None, Genotype] = dict(run.history.items())
+    if choice.epoch is None:
+        assert run.genotype is not None
+        shown[None] = run.genotype
+    return shown
+
+
+def weights_data(weights: EdgeWeights, kinds: list[str]) -> list[dict[str, list[tuple[str, float, str]]]]:
+    """For each cell type, `target-source` to the operations of that edge: in words, weight, colour role."""
+    return [
+        {
+            f"{target}-{source}": [(label_of(op), round(weight, 4), kind_of(op).role) for op, weight in edge]
+            for (target, source), edge in weights.get(kind, {}).items()
+        }
+        for kind in kinds
+    ]

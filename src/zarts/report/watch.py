@@ -1,0 +1,93 @@
+"""The collapse watch: whether a search has gone the way of those that end in skips and pools, in words."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, NamedTuple
+
+from zarts.report.series import by_epoch, per_epoch
+
+__all__ = ["COLLAPSE", "Sign", "signs", "spans"]
+
+COLLAPSE = 4
+"""More parameterless operations than this in a normal cell are the sign of a collapse."""
+
+GROWTH = 4 / 3
+"""A dominant eigenvalue that has grown by this is told: the factor at which RobustDARTS ends a search."""
+
+
+class Sign(NamedTuple):
+    """What was watched, what was seen, and whether it is a warning."""
+
+    name: str
+    text: str
+    warning: bool
+
+
+def signs(events: Sequence[Mapping[str, Any]]) -> list[Sign]:
+    """What the events of a search say: parameterless operations of the normal cell, growth of the eigenvalue, warnings.
+
+    Returns:
+        A sign for each of the first two that the events have numbers for, and for each warning.
+
+    Source: Liang et al., DARTS+ (2019), for skips as the sign; Zela et al., RobustDARTS (ICLR 2020), for eigenvalues.
+    """
+    found = [_parameterless(events), _eigenvalue(events)]
+    warnings = [event for event in events if event.get("event") == "warning"]
+    told = [
+        Sign(f"Warning in epoch {event.get('epoch', '?')}", f"{event.get('text', '')}.", True) for event in warnings
+    ]
+    return [*(sign for sign in found if sign is not None), *told]
+
+
+def _warning(event: Mapping[str, Any]) -> Sign:
+    return Sign(f"Warning in epoch {event.get('epoch', '?')}", f"{event.get('text', '')}.", warning=True)
+
+
+def spans(epochs: Iterable[int]) -> str:
+    """Ascending numbers as people say them: `3, 7–9 and 31–50`."""
+    runs: list[list[int]] = []
+    for epoch in epochs:
+        if runs and epoch == runs[-1][-1] + 1:
+            runs[-1].append(epoch)
+        else:
+            runs.append([epoch])
+    words = [str(run[0]) if len(run) == 1 else f"{run[0]}–{run[-1]}" for run in runs]
+    return " and ".join(part for part in (", ".join(words[:-1]), words[-1] if words else "") if part)
+
+
+def _parameterless(events: Sequence[Mapping[str, Any]]) -> Sign | None:
+    epochs, counts = per_epoch(by_epoch(events, "genotype"), "parameterless", "normal")
+    if not counts:
+        return None
+    most, name = max(counts), "Operations without weights"
+    if most <= COLLAPSE:
+        text = f"never more than {most:.0f} in the normal cell; more than {COLLAPSE} would be the sign of a collapse."
+        return Sign(name, text, warning=False)
+    over = [round(epoch) for epoch, count in zip(epochs, counts, strict=True) if count > COLLAPSE]
+    at = f"epoch{'s' if len(over) > 1 else ''} {spans(over)} (at most {most:.0f})"
+    text = (
+        f"more than {COLLAPSE} pools and skips in the normal cell in {at}, which is the sign of a collapse; "
+        f"{counts[-1]:.0f} after the last epoch."
+    )
+    return Sign(name, text, warning=True)
+
+
+def _eigenvalue(events: Sequence[Mapping[str, Any]]) -> Sign | None:
+    """The rise of the eigenvalue from its lowest value before to its last one."""
+    watched = by_epoch(events, "eigenvalue")
+    epochs, values = per_epoch(watched, "eigenvalue")
+    if len(values) < 2:
+        return None
+    name, last, least = "Dominant eigenvalue in alpha", values[-1], min(values)
+    ended = any(event.get("stopped") for event in watched)
+    told = f"{last:.3g} in epoch {epochs[-1]:.0f}"
+    if least <= 0 or last < GROWTH * least:
+        text = f"has not grown: {told}, {values[0]:.3g} in epoch {epochs[0]:.0f}."
+        return Sign(name, text, warning=False)
+    since = epochs[values.index(least)]
+    text = (
+        f"grew {last / least:.1f} times, from {least:.3g} in epoch {since:.0f} to {told}: what is derived loses more "
+        "than the mixture lets expect"
+    )
+    return Sign(name, f"{text}; the search was ended for it." if ended else f"{text}.", warning=True)
