@@ -1,6 +1,7 @@
 """The report in a browser: what a reader sees, hovers and moves; and that nothing leaves the page."""
 
 import json
+import re
 import shutil
 
 import pytest
@@ -8,7 +9,7 @@ import torch
 
 from reports import DIAGNOSIS, LANDSCAPE, row, search, search_events, table, write_run
 from zarts.report import write_report
-from zarts.report.weights import final_weights
+from zarts.report.weights import edge_weights
 from zarts.spaces import PARAMETERLESS, SPACES
 
 playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
@@ -30,8 +31,8 @@ def run(tmp_path_factory):
     events = search_events(EPOCHS)
     for epoch, genotype in enumerate(history, start=1):
         counts = {kind: genotype.count(kind, PARAMETERLESS) for kind in genotype.cells}
-        events.append({"event": "genotype", "epoch": epoch, "parameterless": counts})
-    alphas = {kind: torch.randn(shape, generator=generator).tolist() for kind, shape in space.shapes.items()}
+        alphas = {kind: torch.randn(shape, generator=generator).tolist() for kind, shape in space.shapes.items()}
+        events.append({"event": "genotype", "epoch": epoch, "parameterless": counts, "alphas": alphas})
     result = {"command": "search", "method": "zarts-mgs", "space": "darts", "alphas": alphas, "seconds": 9.0}
     folder = write_run(tmp_path_factory.mktemp("browser"), result, events, cells[-1], history)
     (folder / "diagnosis.json").write_text(json.dumps(DIAGNOSIS))
@@ -151,7 +152,7 @@ def test_a_click_on_a_name_hides_its_line(desk):
 
 def test_hovering_an_edge_tells_its_operation_and_weight(desk, run):
     page = desk
-    weights = final_weights(json.loads((run / "result.json").read_text()), run)
+    weights = edge_weights(json.loads((run / "result.json").read_text()), "darts", run)
     edge = page.locator('#cells [id^="cell-0-edge-"]').first
     target, source = map(int, edge.get_attribute("data-edge").split("-"))
     path = edge.locator("path.catch")
@@ -183,7 +184,13 @@ def test_operations_are_reached_by_the_keyboard(desk):
     assert page.locator(".tip").is_hidden()
 
 
-def test_the_slider_shows_the_cells_of_each_epoch(desk):
+def epoch_event(run, epoch):
+    lines = (run / "metrics.jsonl").read_text().splitlines()
+    events = [json.loads(line) for line in lines if '"genotype"' in line]
+    return next(event for event in events if event["epoch"] == epoch and "alphas" in event)
+
+
+def test_the_slider_shows_the_cells_of_each_epoch(desk, run):
     page = desk
     said, cell = page.locator(".slider output"), page.locator('[data-kind="0"] .body')
 
@@ -199,8 +206,12 @@ def test_the_slider_shows_the_cells_of_each_epoch(desk):
     assert first != last
     page.locator(".slider input").fill("9")
     assert picture() == first
-    page.locator('#cells [id^="cell-0-label-"]').first.hover()
-    assert "known at the end of the search only" in tip_of(page)
+    operation = page.locator('#cells [id^="cell-0-label-"]').first
+    operation.hover()
+    of_epoch = edge_weights(epoch_event(run, 10), "darts", run)["normal"]
+    target, source = map(int, operation.get_attribute("data-edge").split("-"))
+    heaviest = float(re.search(r"\t(0\.\d{3})", tip_of(page))[1])
+    assert heaviest == pytest.approx(of_epoch[target, source][0].weight, abs=6e-4)
     page.locator(".slider .back").click()
     assert picture() == last
     assert page.locator(".strip .kept").count() == 1

@@ -12,7 +12,7 @@ from zarts.report.facts import RunFiles
 from zarts.report.found import cell_view, slides, weights_data
 from zarts.report.kept import kept
 from zarts.report.watch import signs, spans
-from zarts.report.weights import final_weights
+from zarts.report.weights import edge_weights
 from zarts.spaces import SPACES, Choice, Genotype
 
 
@@ -96,7 +96,7 @@ def run_of(tmp_path, *ops, final=None, events=(), result=True):
 
 def test_the_last_epoch_is_kept(tmp_path):
     found = kept(run_of(tmp_path, "skip_connect", "max_pool_3x3"))
-    assert (found.epoch, found.at_end) == (2, True)
+    assert found.epoch == 2
     assert found.why == "of epoch 2, the last one"
     assert kept(run_of(tmp_path, "skip_connect", result=False)).why.endswith("the search has not finished")
     assert kept(RunFiles(tmp_path)) is None
@@ -105,14 +105,14 @@ def test_the_last_epoch_is_kept(tmp_path):
 def test_an_early_stop_goes_back(tmp_path):
     events = eigenvalues(0.1, 0.9, stopped=True, genotype_of_epoch=1)
     found = kept(run_of(tmp_path, "skip_connect", "max_pool_3x3", final="skip_connect", events=events))
-    assert (found.epoch, found.at_end) == (1, False)
+    assert found.epoch == 1
     assert "ended after epoch 4" in found.why
 
 
 def test_a_selection_chooses_cells_of_no_epoch(tmp_path):
     events = [{"event": "selection", "select": "perturbation"}]
     found = kept(run_of(tmp_path, "skip_connect", final="max_pool_3x3", events=events))
-    assert (found.epoch, found.at_end) == (None, True)
+    assert found.epoch is None
     assert "after epoch 1 by perturbation" in found.why
     assert "do not say why" in kept(run_of(tmp_path, "skip_connect", final="max_pool_3x3")).why
 
@@ -125,7 +125,7 @@ def test_cells_that_are_alike_are_there_once(tmp_path):
     assert [one["changed"] for one in found["slides"]] == [False, True, True, False, True]
     assert [one["label"] for one in found["slides"]][-2:] == ["epoch 4", "at the end"]
     assert [one["kept"] for one in found["slides"]] == [False] * 4 + [True]
-    assert [one["weighed"] for one in found["slides"]] == [False] * 3 + [True] * 2
+    assert [one["epoch"] for one in found["slides"]] == [1, 2, 3, 4, None]
     assert [one["collapse"] for one in found["slides"]] == [False] * 5
     assert slides(run_of(tmp_path, "none"), lambda cell: "")["slides"][0]["kept"]
     assert slides(RunFiles(tmp_path), lambda cell: "") == {}
@@ -150,7 +150,7 @@ def result_of(space="s2", betas=False, generator=None):
 
 def test_weights_are_the_softmax_of_alpha(tmp_path, generator):
     result, alphas, _ = result_of(generator=generator)
-    weights = final_weights(result, tmp_path)
+    weights = edge_weights(result, "s2", tmp_path)
     space = SPACES["s2"]
     for kind, edges in weights.items():
         for number, edge in enumerate(space.edges):
@@ -162,10 +162,10 @@ def test_weights_are_the_softmax_of_alpha(tmp_path, generator):
 
 def test_weights_of_edges_are_in_them(tmp_path, generator):
     result, alphas, betas = result_of(betas=True, generator=generator)
-    weights = final_weights(result, tmp_path)
+    weights = edge_weights(result, "s2", tmp_path)
     into = sum(weight for source in range(3) for _, weight in weights["normal"][3, source])
     assert into == pytest.approx(1.0, rel=1e-6), "the weights of the edges into a node have the sum 1"
-    plain = final_weights({**result, "betas": {}}, tmp_path)
+    plain = edge_weights({**result, "betas": {}}, "s2", tmp_path)
     assert sum(weight for _, weight in plain["normal"][3, 0]) == pytest.approx(1.0)
     assert Encoding(SPACES["s2"], True).dimension == sum(map(torch.numel, (*alphas.values(), *betas.values())))
 
@@ -174,27 +174,27 @@ def test_weights_of_a_space_of_ones_own(tmp_path):
     lists = json.dumps(["skip_connect", "sep_conv_3x3"])
     (tmp_path / "space.yaml").write_text(f"name: mine\nnodes: 1\nkeep: 1\nnormal: {lists}\nreduce: {lists}\n")
     alphas = {kind: [[0.0, 1.0], [0.0, 0.0]] for kind in ("normal", "reduce")}
-    weights = final_weights({"space": "mine", "alphas": alphas}, tmp_path)
+    weights = edge_weights({"alphas": alphas}, "mine", tmp_path)
     assert weights["normal"][2, 0][0] == ("sep_conv_3x3", pytest.approx(0.731059, rel=1e-5))
     (tmp_path / "space.yaml").write_text("name: mine\n")
-    with pytest.raises(RunError, match=r"result\.json: alphas that are not of its space .*no space"):
-        final_weights({"space": "mine", "alphas": alphas}, tmp_path)
+    with pytest.raises(RunError, match=r"alphas that are not of its space .*no space"):
+        edge_weights({"alphas": alphas}, "mine", tmp_path)
 
 
 def test_no_weights_where_there_are_none(tmp_path):
-    assert final_weights({"space": "darts", "alphas": {}}, tmp_path) == {}
-    assert final_weights({"space": "another", "alphas": {"normal": [[1.0]]}}, tmp_path) == {}
+    assert edge_weights({"alphas": {}}, "darts", tmp_path) == {}
+    assert edge_weights({"alphas": {"normal": [[1.0]]}}, "another", tmp_path) == {}
 
 
 @pytest.mark.parametrize("alphas", [{"normal": [[1.0]]}, {"normal": [[1.0]], "reduce": [[1.0]]}, [1], {"normal": "x"}])
 def test_damaged_alphas_are_named(tmp_path, alphas):
-    with pytest.raises(RunError, match=r"result\.json: alphas that are not of its space"):
-        final_weights({"space": "s2", "alphas": alphas}, tmp_path)
+    with pytest.raises(RunError, match=r"alphas that are not of its space"):
+        edge_weights({"alphas": alphas}, "s2", tmp_path)
 
 
 def test_every_operation_has_its_words(tmp_path, generator):
     result, _, _ = result_of(generator=generator)
-    weights, genotype = final_weights(result, tmp_path), SPACES["s2"].random(generator)
+    weights, genotype = edge_weights(result, "s2", tmp_path), SPACES["s2"].random(generator)
     view = cell_view(genotype, "normal", "here", weights)
     for node, choices in enumerate(genotype.cells["normal"], start=2):
         for slot, (op, source) in enumerate(choices):

@@ -226,12 +226,20 @@ class SearchJob(Job):
             }
         )
         self.run.write(genotype_file(epoch + 1), genotype.to_json())
-        self.loop.log({"event": "genotype", "epoch": epoch + 1, **counts(genotype)})
+        self.loop.log({"event": "genotype", "epoch": epoch + 1, **counts(genotype), **self._alphas()})
         if costs := self.costs.record(genotype, self._probabilities(self.update.alpha)):
             self.loop.log({"event": "cost", "epoch": epoch + 1, **costs})
         if watched := self.early_stop.end_epoch(epoch + 1, genotype):
             self.loop.log({"event": "eigenvalue", "epoch": epoch + 1, **watched})
         self.ended = self.early_stop.chosen is not None
+
+    def _alphas(self) -> dict[str, dict[str, Any]]:
+        """Alpha, and the entries of edges that have some, as plain numbers; nothing where nothing moves alpha."""
+        if self.settings.update == "none" or self.settings.relaxation == "cell":
+            return {}
+        alpha = self.update.alpha
+        found = {"alphas": self.stages.whole(alpha), "betas": self.stages.encoding.edges(alpha)}
+        return {name: {kind: part.tolist() for kind, part in parts.items()} for name, parts in found.items() if parts}
 
     @override
     def finish(self) -> None:

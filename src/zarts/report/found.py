@@ -92,8 +92,8 @@ def slides(run: RunFiles, fragment: Callable[[CellView], str]) -> dict[str, Any]
 
     Returns:
         `fragments`: pieces of HTML. `slides`: of each epoch, and of the kept cells where they are of none, a `label`,
-        `parts`, the fragment of each cell type, and whether they are `kept`, a sign of a `collapse`, `changed` from
-        the slide before, and `weighed`: of the same moment as the final alphas. `why`: why the kept ones were.
+        the `epoch` (none: of the end), `parts`, the fragment of each cell type, and whether they are `kept`, a sign of
+        a `collapse`, and `changed` from the slide before. `why`: why the kept ones were.
     """
     choice = kept(run)
     if choice is None or run.genotype is None:
@@ -106,15 +106,14 @@ def slides(run: RunFiles, fragment: Callable[[CellView], str]) -> dict[str, Any]
             if (kind, cell) not in fragments:
                 fragments[kind, cell] = fragment(cell_view(genotype, kind, f"cell-{place}"))
             parts.append(list(fragments).index((kind, cell)))
-        ends = epoch is None or epoch == max(run.history)
         found.append(
             {
+                "epoch": epoch,
                 "label": "at the end" if epoch is None else f"epoch {epoch}",
                 "parts": parts,
                 "kept": epoch == choice.epoch,
                 "collapse": "normal" in genotype.cells and genotype.count("normal", PARAMETERLESS) > COLLAPSE,
                 "changed": bool(found) and parts != found[-1]["parts"],
-                "weighed": bool(run.result) and ends,
             }
         )
     return {"fragments": list(fragments.values()), "slides": found, "why": choice.why}
@@ -129,11 +128,18 @@ def _shown(run: RunFiles, choice: Kept) -> dict[int | None, Genotype]:
 
 
 def weights_data(weights: EdgeWeights, kinds: list[str]) -> list[dict[str, list[tuple[str, float, str]]]]:
-    """For each cell type, `target-source` to the operations of that edge: in words, weight, colour role."""
-    return [
-        {
-            f"{target}-{source}": [(label_of(op), round(weight, 4), kind_of(op).role) for op, weight in edge]
-            for (target, source), edge in weights.get(kind, {}).items()
-        }
-        for kind in kinds
-    ]
+    """For each cell type, `target-source` to the operations of that edge: in words, weight, colour role.
+
+    Empty where there are no weights.
+    """
+    return (
+        []
+        if not weights
+        else [
+            {
+                f"{target}-{source}": [(label_of(op), round(weight, 4), kind_of(op).role) for op, weight in edge]
+                for (target, source), edge in weights.get(kind, {}).items()
+            }
+            for kind in kinds
+        ]
+    )

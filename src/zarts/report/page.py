@@ -17,9 +17,10 @@ from zarts.report.interactive import Figure
 from zarts.report.kept import kept
 from zarts.report.landscape import Landscape, draw_surface, flat_figure, read_landscape, solid_figure
 from zarts.report.render import Still, fragment, render, stills
+from zarts.report.series import by_epoch
 from zarts.report.svg import inline
 from zarts.report.watch import signs
-from zarts.report.weights import final_weights
+from zarts.report.weights import edge_weights
 
 __all__ = ["write_report"]
 
@@ -84,12 +85,18 @@ def _cells(run: RunFiles) -> tuple[list[CellView], dict[str, Any]]:
     """The cells that were found, and what the page's script shows of those of each epoch."""
     if run.genotype is None:
         return [], {}
-    choice, kinds = kept(run), list(run.genotype.cells)
-    weights = final_weights(run.result, run.folder)
-    of_end = weights if choice is None or choice.at_end else {}
-    shown = [cell_view(run.genotype, kind, f"cell-{place}", of_end) for place, kind in enumerate(kinds)]
+    kinds, space = list(run.genotype.cells), run.genotype.space
+    of_epoch = {event["epoch"]: edge_weights(event, space, run.folder) for event in by_epoch(run.events, "genotype")}
+    at_end = edge_weights(run.result, space, run.folder)
+    if run.history and at_end:
+        of_epoch[max(run.history)] = at_end
+    choice = kept(run)
+    weights = at_end if choice is None or choice.epoch is None else of_epoch.get(choice.epoch, {})
+    shown = [cell_view(run.genotype, kind, f"cell-{place}", weights) for place, kind in enumerate(kinds)]
     epochs = slides(run, lambda cell: fragment("cell.html.j2", cell=cell))
-    return shown, {**epochs, "weights": weights_data(weights, kinds), "weighed": bool(of_end)}
+    for slide in epochs.get("slides", []):
+        slide["weights"] = weights_data(at_end if slide["epoch"] is None else of_epoch.get(slide["epoch"], {}), kinds)
+    return shown, {**epochs, "weights": weights_data(weights, kinds)}
 
 
 def _figures(landscape: Landscape | None) -> dict[str, Figure]:

@@ -1,4 +1,4 @@
-"""How much each operation weighs on each edge at the end of a search: what hovering an edge of the report shows."""
+"""How much each operation weighs on each edge: what hovering an edge of the report shows."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from zarts.relax import Encoding
 from zarts.spaces import SPACES, Space
 from zarts.spaces.own import read_space
 
-__all__ = ["EdgeWeights", "Weight", "final_weights"]
+__all__ = ["EdgeWeights", "Weight", "edge_weights"]
 
 
 class Weight(NamedTuple):
@@ -27,24 +27,25 @@ EdgeWeights = dict[str, dict[tuple[int, int], list[Weight]]]
 """Cell type and `(target, source)` to the operations of that edge, the heaviest first."""
 
 
-def final_weights(result: Mapping[str, Any], folder: Path) -> EdgeWeights:
-    """The softmax of the final alphas, times the weight of the edge where edges have one.
+def edge_weights(record: Mapping[str, Any], name: str, folder: Path) -> EdgeWeights:
+    """The softmax of alphas, times the weight of the edge where edges have one.
 
     Args:
-        result: what `result.json` has.
+        record: has `alphas` and perhaps `betas`: what `result.json` has, or the event `genotype` of an epoch.
+        name: of the space.
         folder: the run's; it has a copy of a space of one's own.
 
     Returns:
-        Nothing where the run has no alphas, or is of a space that is not known here.
+        Nothing where the record has no alphas, or is of a space that is not known here.
 
     Raises:
         RunError: alphas that are not of the shape of the space.
     """
-    alphas, betas = result.get("alphas"), result.get("betas")
+    alphas, betas = record.get("alphas"), record.get("betas")
     if not alphas:
         return {}
     try:
-        space = _space(str(result.get("space")), folder / "space.yaml")
+        space = _space(name, folder / "space.yaml")
         if space is None:
             return {}
         matrices = {kind: torch.tensor(alphas[kind], dtype=torch.float64) for kind in space.candidates}
@@ -52,7 +53,7 @@ def final_weights(result: Mapping[str, Any], folder: Path) -> EdgeWeights:
         space.check_weights(matrices)
         strengths = Encoding(space, bool(betas)).strengths(torch.cat([space.flatten(matrices), *entries]))
     except (KeyError, TypeError, ValueError, RuntimeError, SettingsError) as error:
-        raise RunError(f"{folder / 'result.json'}: alphas that are not of its space ({error})") from error
+        raise RunError(f"{folder}: alphas that are not of its space ({error})") from error
     return {
         kind: {
             edge: sorted(map(Weight, ops, row), key=lambda pair: -pair.weight)
