@@ -15,6 +15,7 @@ import yaml
 from zarts.cli.comparing import compare
 from zarts.cli.diagnosis import print_diagnosis
 from zarts.cli.forecast import print_forecast
+from zarts.cli.landscape import landscape
 from zarts.cli.listing import Kind, listing
 from zarts.cli.lookup import DataSet, show
 from zarts.cli.options import Config, Preset, Set, Trust, parse_set, with_settings
@@ -247,6 +248,9 @@ def diagnose(
             seed=seed,
         )
     print(dumps(found.to_dict(), indent=2)) if json else print_diagnosis(found)
+
+
+app.command()(landscape)
 
 
 @app.command()
