@@ -109,7 +109,7 @@ def draw_plane(alpha: Float[Tensor, " d"], *, grid: int, radius: float, scale: s
     """
     if grid < 3 or grid % 2 == 0:
         raise SettingsError(
-            f"grid = {grid}: alpha is its middle, so that it needs an odd number from 3: take {grid | 1}"
+            f"grid = {grid}: alpha is its middle, so that it needs an odd number from 3: take {max(3, grid | 1)}"
         )
     if not 0 < radius < math.inf:
         raise SettingsError(f"radius = {radius:g}: needs to be above 0")

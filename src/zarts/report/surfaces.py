@@ -21,7 +21,7 @@ from zarts.report.svg import drawing, to_png, to_svg
 __all__ = ["draw_landscape"]
 
 _SIDE, _GAP = 2.7, 0.45  # inches: of a plot, and between two
-_LEFT, _RIGHT, _ABOVE, _BELOW, _SOLID = 0.6, 0.95, 0.62, 0.5, 2.9  # inches; the last one: height of a solid plot
+_LEFT, _RIGHT, _ABOVE, _BELOW, _SOLID = 0.6, 1.05, 0.62, 0.5, 2.9  # inches; the last one: height of a solid plot
 _FONT, _LEVELS, _DPI = 9.0, 16, 160.0
 
 
@@ -63,10 +63,10 @@ def _draw(data: Mapping[str, Any]) -> Figure:
         solid = (left - 0.25) / width, 0.05 / height, (_SIDE + 0.4) / width, (_SOLID - 0.15) / height
         _solid(figure.add_axes(solid, projection="3d", gid=f"solid-{column}"), x, y, losses, scale)
     figure.axes[0].set_ylabel("second direction", fontsize=_FONT, color=ROLES["muted"].light)
-    bar = figure.add_axes(((width - 0.72) / width, (_SOLID + _BELOW) / height, 0.14 / width, _SIDE / height))
+    bar = figure.add_axes(((width - 0.8) / width, (_SOLID + _BELOW) / height, 0.14 / width, _SIDE / height))
     figure.colorbar(ScalarMappable(scale, _colours()), cax=bar).outline.set_visible(False)
     bar.tick_params(colors=ROLES["muted"].light, labelsize=_FONT - 1, length=0)
-    bar.set_title("loss", fontsize=_FONT, color=ROLES["muted"].light, pad=6)
+    bar.set_ylabel("loss", fontsize=_FONT, color=ROLES["muted"].light)
     return figure
 
 
@@ -102,12 +102,12 @@ def _contours(
         spine.set_color(ROLES["wire"].light)
     axes.set_xlabel("first direction", fontsize=_FONT, color=ROLES["muted"].light)
     axes.set_title(surface["name"], fontsize=_FONT + 2, loc="left", pad=20, fontweight="bold")
-    axes.text(0.0, 1.03, _facts(surface), transform=axes.transAxes, fontsize=_FONT - 1, color=ROLES["muted"].light)
+    axes.text(0.0, 1.03, _facts(surface), transform=axes.transAxes, fontsize=_FONT - 1.5, color=ROLES["muted"].light)
 
 
 def _facts(surface: Mapping[str, Any]) -> str:
     sharpness, lowest = surface["sharpness"], surface["minimum"]
-    words = [] if sharpness is None else [f"sharpness {sharpness:.3g}"]
+    words = [] if sharpness is None else [f"sharpness {sharpness:.2g}"]
     if lowest:
         words.append(f"minimum {lowest['loss']:.4g} at ({lowest['x']:.2g}, {lowest['y']:.2g})")
     return ", ".join(words) or "not finite"
