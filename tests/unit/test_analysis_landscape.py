@@ -62,18 +62,19 @@ def test_on_a_quadratic_losses_sharpness_and_minimum_equal_the_closed_form(steps
 
 def test_the_minimum_is_off_the_centre_where_that_is_no_minimiser():
     toy = Quadratic()
-    plane = plane_of(toy.minimiser(0.0), grid=41)
-    shifted = draw_plane(plane.points([7 * 41 + 30])[0], grid=41, radius=1.0, scale="unit", seed=1)
+    plane = plane_of(toy.minimiser(0.0), grid=11)
+    shifted = plane_of(plane.points([2 * 11 + 8])[0], grid=11)
     found = survey(toy.problem, shifted, {0: []}, [], [VAL])[0].minimum
-    assert (found.x, found.y) == pytest.approx((-0.5, 0.65))
+    assert (found.x, found.y) == pytest.approx((-0.6, 0.6))
 
 
 def test_the_paper_s_claim_on_the_quadratic_more_steps_bring_the_minimum_nearer_to_the_true_one():
     toy = Quadratic()
-    plane = plane_of(toy.minimiser(1.0), grid=41)
+    plane = plane_of(toy.minimiser(1.0), grid=7, radius=0.6)
     surfaces = survey(toy.problem, plane, {0: [], 1: [], 40: []}, [TRAIN] * 40, [VAL])
     off = [math.hypot(surface.minimum.x, surface.minimum.y) for surface in surfaces]
-    assert off[0] > 0.2 > 0.05 > off[2]
+    assert off[0] > 0.2
+    assert off[2] == 0
     assert [surface.name for surface in surfaces] == ["first order", "second order", "M = 40"]
 
 
