@@ -34,8 +34,8 @@ def test_landscape_then_drawn_again(command, run, quick):
     surface = rf"sharpness +{number}  minimum {number} at \({number}, {number}\)  rise at the rim {number}\n"
     assert re.fullmatch(
         rf"first order   {surface}second order  {surface}1 in x or y is a distance of \d.* in alpha, which is at "
-        rf"\(0, 0\); inner steps: learning rate 0\.\d+, momentum 0.9\ndominant eigenvalue of the whole Hessian in alpha "
-        rf"\(first order\): 0.2500\ndrawn: {run}/landscape.svg, {run}/landscape.png\n",
+        rf"\(0, 0\); inner steps: learning rate 0\.\d+, momentum 0.9\ndominant eigenvalue of the whole Hessian in "
+        rf"alpha \(first order\): 0.2500\ndrawn: {run}/landscape.svg, {run}/landscape.png\n",
         out,
     )
     (run / "landscape.png").unlink()
