@@ -11,7 +11,7 @@ import time
 
 import pytest
 
-from small import finish, leftovers, start
+from small import finish, leftovers, start, untimed
 
 GRID = ["--grid", "9", "--inner-steps", "0,1"]
 
@@ -98,14 +98,20 @@ def wait_for_points(process, run, more_than, seconds=120):
         time.sleep(0.01)
 
 
+def whole(run):
+    """The finished landscape without its time; no part is left."""
+    assert not (run / "landscape.part.json").exists()
+    return untimed(json.loads((run / "landscape.json").read_text()))
+
+
 @pytest.mark.long
-def test_stopped_killed_and_gone_on_with_on_two_ranks_it_ends_with_the_same_numbers(run, tmp_path):
+def test_stopped_killed_and_gone_on_with_it_ends_with_the_same_numbers(run, tmp_path, command):
     other = shutil.copytree(run, tmp_path / "straight" / "run")
-    assert finish(start("landscape", other, *GRID, "--devices", 1), 200)[0] == 0
+    assert command("landscape", other, *GRID, "--devices", 1)[0] == 0
     process = begin(run)
     wait_for_points(process, run, 0)
     process.send_signal(signal.SIGINT)
-    code, out, err = finish(process, 200)
+    code, out, err = finish(process)
     assert (code, out) == (130, "")
     stopped = known(run)
     kept = f"{stopped} of 162 points are kept in {run}/landscape.part.json"
@@ -115,11 +121,16 @@ def test_stopped_killed_and_gone_on_with_on_two_ranks_it_ends_with_the_same_numb
     process.kill()
     finish(process)
     assert stopped < known(run) < 162
-    code, out, err = finish(start("landscape", run, *GRID, "--devices", 2), 250)
+    assert command("landscape", run, *GRID, "--devices", 1)[0] == 0
+    assert whole(run) == whole(other)
+
+
+@pytest.mark.long
+def test_two_ranks_equal_one(run, tmp_path, command):
+    """Nine points, which two ranks do not share evenly."""
+    other = shutil.copytree(run, tmp_path / "one" / "run")
+    words = ["--grid", 3, "--inner-steps", "0,1"]
+    assert command("landscape", other, *words, "--devices", 1)[0] == 0
+    code, out, err = finish(start("landscape", run, *words, "--devices", 2), 250)
     assert (code, err, out.count("first order ")) == (0, "", 1)
-    ends = []
-    for folder in (run, other):
-        data = json.loads((folder / "landscape.json").read_text())
-        ends.append({key: value for key, value in data.items() if key != "seconds"})
-    assert ends[0] == ends[1]
-    assert not (run / "landscape.part.json").exists()
+    assert whole(run) == whole(other)
