@@ -11,6 +11,7 @@ from test_bilevel import ETA, RHO, TRAIN, VAL, Quadratic
 from small import SMALL, leftovers, small, stop_at
 from zarts import landscape, search
 from zarts.analysis import draw_plane, survey
+from zarts.analysis.kept import Kept
 from zarts.engine import Run
 from zarts.errors import Interrupted, RunError, SettingsError
 from zarts.report import draw_landscape
@@ -177,20 +178,17 @@ def test_default_surfaces_and_the_settings_of_inner_steps(run):
     assert other.learning_rate < 0.025, "what the cosine has come to"
 
 
-@pytest.mark.parametrize("call", [3, 25])
-def test_stopped_and_gone_on_with_it_ends_with_the_same_numbers(run, monkeypatch, call):
+def test_stopped_and_gone_on_with_it_ends_with_the_same_numbers(run, monkeypatch):
     landscape(run, **QUICK)
     straight = untimed(run)
     (run / "landscape.json").unlink()
-    monkeypatch.setattr("zarts.engine.opened.stop_request", stop_at(call))
+    monkeypatch.setattr("zarts.engine.opened.stop_request", stop_at(25))
     with pytest.raises(Interrupted, match=r"\d+ of 18 points are kept in .*landscape.part.json; go on with the same"):
         landscape(run, **QUICK)
     assert not (run / "landscape.json").exists()
     kept = json.loads((run / "landscape.part.json").read_text())["losses"]
     assert 0 <= len(kept["0"]) < 9 or len(kept["1"]) < 9
     monkeypatch.setattr("zarts.engine.opened.stop_request", stop_at(0))
-    with pytest.raises(RunError, match=r"landscape.part.json: was made with seed = 0, now it is 1: .*add --again"):
-        landscape(run, **QUICK, seed=1)
     landscape(run, **QUICK)
     assert untimed(run) == straight
     assert not (run / "landscape.part.json").exists()
@@ -209,39 +207,75 @@ def test_what_is_known_is_written_now_and_then(run, monkeypatch):
     assert seen == [4, 8, 9, 13, 17, 18]
 
 
-def test_files_of_another_run_state_or_options_are_refused_and_replaced_when_asked(run):
-    landscape(run, **QUICK)
-    path = run / "landscape.json"
-    mine = path.read_text()
-    with pytest.raises(RunError, match=r"landscape.json: was made with inner_steps = 0,1, now it is 0: .*--again"):
-        landscape(run, grid=3, inner_steps=[0])
-    theirs = json.loads(mine)
-    theirs["identity"]["state"] = "0" * 32
-    path.write_text(json.dumps(theirs))
-    with pytest.raises(
-        RunError, match=r"landscape.json: is of another run, or of another state of this one: add --again"
-    ):
-        landscape(run, **QUICK)
-    assert json.loads(path.read_text()) == theirs, "it is left alone"
-    for text, message in [
-        ("{", "landscape.json: cannot be read .*add --again to start anew"),
-        ("[]", "landscape.json: not a landscape of this version of zarts: add --again"),
-    ]:
-        path.write_text(text)
-        with pytest.raises(RunError, match=message):
-            landscape(run, **QUICK)
-    landscape(run, **QUICK, again=True)
-    assert untimed(run) == {k: v for k, v in json.loads(mine).items() if k != "seconds"}
+TIES = {"place": 8, "state": "ab"}, {"grid": 3, "inner_steps": [0, 10], "seed": 0}
 
 
-def test_a_damaged_part_is_refused_and_replaced_when_asked(run):
-    landscape(run, **QUICK)
-    whole = json.loads((run / "landscape.json").read_text())
-    (run / "landscape.part.json").write_text(json.dumps({"identity": whole["identity"], "options": whole["options"]}))
-    with pytest.raises(RunError, match=r"landscape.part.json: not a part of a landscape: add --again to start anew"):
-        landscape(run, **QUICK)
-    landscape(run, **QUICK, again=True)
-    assert not (run / "landscape.part.json").exists()
+def kept(folder, identity=TIES[0], options=TIES[1], *, again=False):
+    return Kept(Run(folder), identity, options, again=again)
+
+
+@pytest.mark.parametrize(
+    ("identity", "options", "message"),
+    [
+        (
+            {**TIES[0], "state": "cd"},
+            TIES[1],
+            "is of another run, or of another state of this one: add",
+        ),
+        ({**TIES[0], "place": 9}, TIES[1], "is of another run, or of another state of this one"),
+        (
+            TIES[0],
+            {**TIES[1], "inner_steps": [0]},
+            "was made with inner_steps = 0,10, now it is 0: give",
+        ),
+        (TIES[0], {**TIES[1], "seed": 1}, "was made with seed = 0, now it is 1: .* or add --again to replace it"),
+    ],
+)
+@pytest.mark.parametrize("name", ["landscape.json", "landscape.part.json"])
+def test_files_of_another_run_state_or_options_are_refused_and_replaced_when_asked(
+    tmp_path, name, identity, options, message
+):
+    theirs = kept(tmp_path)
+    theirs.finish({"surfaces": []}) if name == "landscape.json" else theirs.write()
+    before = files(tmp_path)
+    with pytest.raises(RunError, match=f"{name}: {message}"):
+        kept(tmp_path, identity, options)
+    mine = kept(tmp_path, identity, options, again=True)
+    assert (mine.whole, set(map(len, mine.losses.values()))) == (None, {0})
+    assert files(tmp_path) == before, "left alone until the new one is whole"
+    mine.finish({"surfaces": []})
+    assert kept(tmp_path, identity, options).whole["options"] == options
+    assert not mine.part.exists()
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "message"),
+    [
+        ("landscape.json", "{", "cannot be read .*; add --again to start anew"),
+        ("landscape.json", "[]", "not a landscape of this version of zarts: add --again to replace it"),
+        ("landscape.part.json", "{", "cannot be read .*; add --again to start anew"),
+        ("landscape.part.json", "TIES", "not a part of a landscape: add --again to start anew"),
+    ],
+)
+def test_damaged_files_are_refused_and_replaced_when_asked(tmp_path, name, text, message):
+    ties = json.dumps({"identity": TIES[0], "options": TIES[1]})
+    (tmp_path / name).write_text(text.replace("TIES", ties))
+    with pytest.raises(RunError, match=f"{name}: {message}"):
+        kept(tmp_path)
+    assert kept(tmp_path, again=True).losses == {0: [], 10: []}
+
+
+def test_a_part_is_gone_on_with_also_beside_a_whole_one_that_it_will_replace(tmp_path):
+    kept(tmp_path, options={**TIES[1], "seed": 1}).finish({"surfaces": []})
+    begun = kept(tmp_path, again=True)
+    begun.losses[0] += [1.5, math.nan]
+    begun.write()
+    assert json.loads((tmp_path / "landscape.part.json").read_text())["losses"] == {"0": [1.5, None], "10": []}
+    for again in (False, True):
+        on = kept(tmp_path, again=again)
+        assert on.losses[0][0] == 1.5
+        assert math.isnan(on.losses[0][1])
+        assert on.seconds > begun._before
 
 
 @pytest.mark.parametrize(
@@ -265,7 +299,7 @@ def test_runs_without_a_landscape(run, tmp_path, retrained):
         landscape(drawn)
     with pytest.raises(RunError, match="not the folder of a search run"):
         landscape(retrained.run)
-    cells = search(**small("rsps"), out=tmp_path / "rsps").run
+    cells = search(**{**small("rsps"), "epochs": 1}, out=tmp_path / "rsps").run
     with pytest.raises(RunError, match="method 'rsps' has no alpha, and so no landscape over it"):
         landscape(cells)
     (run / "checkpoint.pt").unlink()

@@ -81,16 +81,20 @@ class Kept:
             part = self._read(_PART)
             if part is None:
                 return False
-            losses = {steps: [_number(loss) for loss in part["losses"][str(steps)]] for steps in self.losses}
-            seconds = float(part["seconds"])
+            self.losses, self._before = self._content(part)
         except RunError:
             if again:
                 return False
             raise
+        return True
+
+    def _content(self, part: Mapping[str, Any]) -> tuple[dict[int, list[float]], float]:
+        """Losses and seconds of a part."""
+        try:
+            losses = {steps: [_number(loss) for loss in part["losses"][str(steps)]] for steps in self.losses}
+            return losses, float(part["seconds"])
         except (KeyError, TypeError, ValueError) as error:
             raise RunError(f"{self.part}: not a part of a landscape: add --again to start anew") from error
-        self.losses, self._before = losses, seconds
-        return True
 
     def _read(self, name: str) -> dict[str, Any] | None:
         """The file, if it is there and of this landscape."""
