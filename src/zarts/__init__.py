@@ -17,6 +17,7 @@ __all__ = [
     "create_model",
     "diagnose",
     "evaluate",
+    "landscape",
     "load_model",
     "lookup",
     "register_operation",
@@ -30,7 +31,7 @@ __all__ = [
 from zarts.errors import ZartsError
 
 if TYPE_CHECKING:
-    from zarts.api import diagnose, evaluate, lookup, resume_retrain, resume_search, retrain, search
+    from zarts.api import diagnose, evaluate, landscape, lookup, resume_retrain, resume_search, retrain, search
     from zarts.api.loggers import to_logger
     from zarts.comparison import compare
     from zarts.nets import create_model, register_operation
@@ -43,6 +44,7 @@ _HOMES = {
     "create_model": "zarts.nets",
     "diagnose": "zarts.api",
     "evaluate": "zarts.api",
+    "landscape": "zarts.api",
     "load_model": "zarts.training.model",
     "lookup": "zarts.api",
     "register_operation": "zarts.nets",

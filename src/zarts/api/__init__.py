@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from zarts.api.landscaping import landscape, spread_landscape
 from zarts.api.looking_into import diagnose
 from zarts.api.looking_up import lookup
 from zarts.api.retraining import evaluate, rehearse_retrain, resume_retrain, retrain, start_retrain
@@ -14,6 +15,7 @@ __all__ = [
     "evaluate",
     "genotype_of",
     "inherited",
+    "landscape",
     "lookup",
     "rehearse_retrain",
     "rehearse_search",
@@ -23,6 +25,7 @@ __all__ = [
     "search",
     "searched_settings",
     "spread",
+    "spread_landscape",
     "start_retrain",
     "start_search",
 ]

@@ -20,6 +20,8 @@ from zarts.ranks import Ranks
 
 __all__ = ["rehearse_search", "resume_search", "search", "searched_settings", "spread", "start_search"]
 
+_WAY_ON = "the run has ended; its last checkpoint is intact, go on with `zarts search --resume RUN`"
+
 
 def search(
     *,
@@ -181,10 +183,18 @@ def searched_settings(path: Path | str, **untied: Any) -> SearchSettings:
     return search_settings({**begun, **untied}, where=str(run.path / "config.yaml"))
 
 
-def spread(settings: SearchSettings, words: Sequence[str]) -> int | None:
+def spread(
+    settings: SearchSettings, words: Sequence[str], pieces: int | None = None, way_on: str = _WAY_ON
+) -> int | None:
     """Run `zarts WORDS` as so many ranks as the settings ask for; its exit code.
 
     None: nothing was run, because this process is a rank already, or the only one there is to be.
+
+    Args:
+        settings: of the search.
+        words: of the command.
+        pieces: of work that the ranks share; None: the candidates of an update.
+        way_on: what to do when a rank was killed, for the message.
 
     Raises:
         SettingsError: a number of ranks that the method cannot use, or another one than torchrun has started here.
@@ -195,5 +205,5 @@ def spread(settings: SearchSettings, words: Sequence[str]) -> int | None:
         if settings.devices not in ("auto", here):
             raise SettingsError(f"devices = {settings.devices}, but torchrun has started {here} here: leave it out")
         return None
-    count = ranks_here(settings)
-    return launch(count, words) if count > 1 else None
+    count = ranks_here(settings, pieces)
+    return launch(count, words, way_on) if count > 1 else None

@@ -15,6 +15,7 @@ import yaml
 from zarts.cli.comparing import compare
 from zarts.cli.diagnosis import print_diagnosis
 from zarts.cli.forecast import print_forecast
+from zarts.cli.landscape import landscape
 from zarts.cli.listing import Kind, listing
 from zarts.cli.lookup import DataSet, show
 from zarts.cli.options import Config, Preset, Set, Trust, parse_set, with_settings
@@ -170,12 +171,21 @@ def evaluate(
 def draw(
     source: Annotated[str, typer.Argument(help=_SOURCE)],
     out: Annotated[Path, typer.Option(help="folder for the pictures", metavar="DIR")] = Path("cells"),
+    every: Annotated[
+        int | None,
+        typer.Option(help="of a search: the cells of every N-th epoch, side by side and animated", metavar="N", min=1),
+    ] = None,
 ) -> None:
     """Draw the cells of a genotype as SVG and PNG."""
     from zarts import api
-    from zarts.report import draw_cells
+    from zarts.report import draw_cells, draw_strip
 
-    for path in draw_cells(api.genotype_of(source)[0], out):
+    if every is None:
+        written = draw_cells(api.genotype_of(source)[0], out)
+    else:
+        api.searched_settings(source)
+        written = draw_strip(Path(source), every, out)
+    for path in written:
         print(path)
 
 
@@ -247,6 +257,9 @@ def diagnose(
             seed=seed,
         )
     print(dumps(found.to_dict(), indent=2)) if json else print_diagnosis(found)
+
+
+app.command()(landscape)
 
 
 @app.command()

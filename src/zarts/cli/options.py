@@ -13,7 +13,7 @@ import yaml
 from zarts.config import CommonSettings
 from zarts.errors import SettingsError
 
-__all__ = ["Config", "Preset", "Set", "Trust", "parse_grid", "parse_set", "with_settings"]
+__all__ = ["Config", "Preset", "Set", "Trust", "parse_counts", "parse_grid", "parse_set", "with_settings"]
 
 Command = Callable[..., None]
 
@@ -117,3 +117,16 @@ def parse_grid(items: list[str]) -> dict[str, list[Any]]:
         except yaml.YAMLError as error:
             raise SettingsError(f"--grid {item}: the values cannot be read as YAML ({error})") from error
     return grid
+
+
+def parse_counts(text: str | None, option: str) -> list[int]:
+    """`0,1,10` as numbers; none for None.
+
+    Raises:
+        SettingsError: a part is no whole number from 0.
+    """
+    parts = [] if text is None else [part.strip() for part in text.split(",")]
+    for part in parts:
+        if not part.isdecimal():
+            raise SettingsError(f"{option} {text}: {part!r} is no whole number from 0, expected for example 0,1,10")
+    return [int(part) for part in parts]

@@ -50,12 +50,23 @@ def candidates(settings: SearchSettings) -> int:
     return len(zero_order_optimizer(settings, alpha, torch.Generator()).ask(alpha))
 
 
-def check_ranks(settings: SearchSettings, count: int) -> None:
+def check_ranks(settings: SearchSettings, count: int, pieces: int | None = None) -> None:
     """Refuse ranks that would have nothing to do.
 
+    Args:
+        settings: of a search.
+        count: ranks.
+        pieces: of work that they share; None: the candidates of an update.
+
     Raises:
-        SettingsError: there are more ranks than candidates.
+        SettingsError: there are more ranks than candidates, or pieces.
     """
+    if pieces is not None:
+        if count > pieces:
+            raise SettingsError(
+                f"{count} ranks are too many: there are {pieces} pieces of work; start at most that many"
+            )
+        return
     most = max(1, candidates(settings))
     if count > most:
         raise SettingsError(
@@ -65,8 +76,12 @@ def check_ranks(settings: SearchSettings, count: int) -> None:
 
 
 @contextmanager
-def joined(settings: SearchSettings) -> Iterator[Ranks]:
+def joined(settings: SearchSettings, pieces: int | None = None) -> Iterator[Ranks]:
     """The ranks of this search, which are all that torchrun has started: one, alone, without it.
+
+    Args:
+        settings: of the search.
+        pieces: see `check_ranks`.
 
     Raises:
         SettingsError: the settings do not go together with so many ranks.
@@ -75,7 +90,7 @@ def joined(settings: SearchSettings) -> Iterator[Ranks]:
     if count == 1:
         yield Ranks()
         return
-    check_ranks(settings, count)
+    check_ranks(settings, count, pieces)
     here, machines = int(os.environ["LOCAL_WORLD_SIZE"]), int(os.environ["GROUP_WORLD_SIZE"])
     if here * machines != count:
         raise SettingsError(f"{count} ranks on {machines} machines: start the same number on each")

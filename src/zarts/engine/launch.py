@@ -24,7 +24,7 @@ _PATIENCE_SECONDS = 60
 """How long ranks may take to save when they are asked to stop."""
 
 
-def ranks_here(settings: SearchSettings) -> int:
+def ranks_here(settings: SearchSettings, pieces: int | None = None) -> int:
     """How many ranks the setting `devices` means on this machine.
 
     `auto` spends the threads that torch would take on ranks of one thread each (of `threads` each, where that is
@@ -32,25 +32,34 @@ def ranks_here(settings: SearchSettings) -> int:
     leaves a second thread next to nothing to do, and only for small networks: each rank has its own copy of
     everything.
 
+    Args:
+        settings: of the search.
+        pieces: see `check_ranks`.
+
     Raises:
         SettingsError: a number of ranks that the method cannot use.
     """
     if settings.devices != "auto":
-        check_ranks(settings, settings.devices)
+        check_ranks(settings, settings.devices, pieces)
         return settings.devices
     layer = settings.batch_size * settings.channels * (settings.image_size or 32) ** 2
-    most = candidates(settings)
+    most = candidates(settings) if pieces is None else pieces
     if most == 0 or layer > _SMALL or choose_device(settings.device).type != "cpu":
         return 1
     processors = max(1, torch.get_num_threads() // (settings.threads or 1))
     return math.ceil(most / math.ceil(most / processors))
 
 
-def launch(count: int, words: Sequence[str]) -> int:
+def launch(count: int, words: Sequence[str], way_on: str) -> int:
     """`zarts WORDS` as `count` ranks on this machine, started as `torchrun --standalone` would; its exit code.
 
     Fabric has launchers too. One starts the script of this process again, whatever that is, and does not say
     which rank died; the other one imports it.
+
+    Args:
+        count: ranks.
+        words: of the command.
+        way_on: what to do when a rank was killed, for the message.
 
     Raises:
         RankError: a rank was killed.
@@ -77,10 +86,7 @@ def launch(count: int, words: Sequence[str]) -> int:
     except ChildFailedError as error:
         for rank, failure in error.failures.items():
             if failure.exitcode < 0:
-                raise RankError(
-                    f"rank {rank} was killed by {failure.signal_name()}: the run has ended; its last checkpoint is "
-                    "intact, go on with `zarts search --resume RUN`"
-                ) from None
+                raise RankError(f"rank {rank} was killed by {failure.signal_name()}: {way_on}") from None
         return max(failure.exitcode for failure in error.failures.values())
     except SignalException:
         return 130

@@ -51,13 +51,16 @@ class OpenedSearch:
 
 
 @contextmanager
-def open_search(settings: SearchSettings, run: Run, listener: Listener) -> Iterator[OpenedSearch]:
+def open_search(
+    settings: SearchSettings, run: Run, listener: Listener, ranks: Ranks | None = None
+) -> Iterator[OpenedSearch]:
     """Build a search again with its last checkpoint. Inside, Ctrl-C raises `Interrupted` before the next weight step.
 
     Args:
         settings: the settings that it was begun with.
         run: its folder.
         listener: hears notes.
+        ranks: the processes that look into it together; alone by default.
 
     Raises:
         RunError: it has no supernet or no checkpoint, or one that cannot be used here.
@@ -65,8 +68,9 @@ def open_search(settings: SearchSettings, run: Run, listener: Listener) -> Itera
     """
     if settings.supernet == "none":
         raise RunError(f"{run.path}: method {settings.method!r} has no supernet: there is nothing to look into")
-    with torch_threads(settings.threads), stop_request() as stop:
-        job = SearchJob(settings, Run(run.path, writes=False), listener, Ranks())
+    ranks = ranks or Ranks()
+    with torch_threads(settings.threads), stop_request(with_parent=ranks.count > 1) as stop:
+        job = SearchJob(settings, Run(run.path, writes=False), listener, ranks)
         epoch, step = job.loop.look(job)
         job.loop.stop = stop
         job.begin_epoch(epoch if step else max(0, epoch - 1))

@@ -151,6 +151,11 @@ class Run:
         except (OSError, ValueError) as error:
             raise RunError(f"{self.path / name}: cannot be read ({error})") from error
 
+    def remove(self, name: str) -> None:
+        """Take a file of the folder away, if it is there."""
+        if self._writes:
+            (self.path / name).unlink(missing_ok=True)
+
     @property
     def started(self) -> bool:
         """Whether there is anything to go on from."""

@@ -12,13 +12,17 @@ if TYPE_CHECKING:
     from zarts.report.cells import draw_cells
     from zarts.report.curves import Curve, draw_curves
     from zarts.report.page import write_report
+    from zarts.report.strip import draw_strip
+    from zarts.report.surfaces import draw_landscape
 
-__all__ = ["Curve", "draw_cells", "draw_curves", "write_report"]
+__all__ = ["Curve", "draw_cells", "draw_curves", "draw_landscape", "draw_strip", "write_report"]
 
 _HOMES = {
     "Curve": "curves",
     "draw_cells": "cells",
     "draw_curves": "curves",
+    "draw_landscape": "surfaces",
+    "draw_strip": "strip",
     "write_report": "page",
 }
 

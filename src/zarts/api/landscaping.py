@@ -1,0 +1,65 @@
+"""The landscape around a search's alpha: made or gone on with, kept in the run's folder, drawn."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from zarts.analysis import Landscape, make_landscape
+from zarts.api.frame import told
+from zarts.api.searching import searched_settings, spread
+from zarts.engine import Listener, Run, joined, open_search
+from zarts.own import use_operations
+from zarts.report import draw_landscape, write_report
+
+__all__ = ["landscape", "spread_landscape"]
+
+_WAY_ON = "what was known some seconds before is kept; go on with the same command"
+
+
+def landscape(
+    run: Path | str,
+    *,
+    grid: int = 41,
+    operations: Path | str | None = None,
+    listener: Listener | None = None,
+    **options: Any,
+) -> Landscape:
+    """The validation loss around a search's alpha, over a plane, for several numbers of weight steps.
+
+    Kept as `landscape.json`, drawn as `landscape.svg` and `landscape.png` in the run's folder; one that was interrupted
+    or killed goes on where it was, with the same options, and one that is there is only drawn again. A call starts no
+    processes: it is one rank, or one of those that torchrun has started.
+
+    Args:
+        run: the folder of the search, finished or interrupted.
+        grid: points a side, an odd number.
+        operations: of a run with operations of its own their file again.
+        listener: called with every event.
+        options: see `zarts.analysis.make_landscape`; for example `inner_steps=[0, 10], radius=2.0`.
+
+    Raises:
+        ZartsError: see the subclasses in `zarts.errors`.
+    """
+    settings = searched_settings(run)
+    with joined(settings, _pieces(grid)) as ranks:
+        heard = listener if listener is not None and ranks.lead else lambda event: None
+        folder = Run(Path(run), writes=ranks.lead)
+        use_operations(folder, None if operations is None else Path(operations), told(heard))
+        with folder.held(), open_search(settings, folder, heard, ranks) as found:
+            made = make_landscape(found, folder, heard, grid=grid, **options)
+        if ranks.lead:
+            draw_landscape(folder.path)
+            write_report(folder.path)
+    return made
+
+
+def spread_landscape(run: Path | str, words: list[str], *, grid: int, devices: int | None) -> int | None:
+    """Run `zarts WORDS` as so many ranks as are asked for, or as suit this machine; see `spread`."""
+    settings = searched_settings(run).model_copy(update={"devices": devices or "auto"})
+    return spread(settings, words, _pieces(grid), _WAY_ON)
+
+
+def _pieces(grid: int) -> int:
+    """Points of a surface: what ranks share."""
+    return max(1, grid) ** 2

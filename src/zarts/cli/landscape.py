@@ -1,0 +1,96 @@
+"""The command `landscape`."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from zarts.cli.options import parse_counts
+from zarts.cli.progress import progress
+from zarts.cli.speaker import first
+
+if TYPE_CHECKING:
+    from zarts.analysis import Landscape
+
+__all__ = ["landscape"]
+
+
+def landscape(
+    run: Annotated[Path, typer.Argument(help="folder of a search, finished or interrupted")],
+    inner_steps: Annotated[
+        str | None,
+        typer.Option(
+            help="M of each surface: 0 first order, 1 second order (default: 0, 1 and the search's)", metavar="M,M"
+        ),
+    ] = None,
+    grid: Annotated[int, typer.Option(help="points a side, an odd number")] = 41,
+    radius: Annotated[float, typer.Option(help="how far the plane goes from alpha, each way")] = 1.0,
+    scale: Annotated[
+        str,
+        typer.Option(
+            help="what 1 is: unit (distance 1 in alpha), coordinate (1 in each coordinate, in root mean square) or "
+            "alpha (the length of alpha)",
+            metavar="unit|coordinate|alpha",
+        ),
+    ] = "unit",
+    val_batches: Annotated[
+        int | None, typer.Option(help="validation batches that judge a point (default: the search's)")
+    ] = None,
+    learning_rate: Annotated[
+        float | None, typer.Option(help="of the inner steps (default: what it is where the search stands)")
+    ] = None,
+    momentum: Annotated[float | None, typer.Option(help="of the inner steps (default: the search's)")] = None,
+    seed: Annotated[int, typer.Option(help="of the two directions")] = 0,
+    again: Annotated[bool, typer.Option("--again", help="replace a landscape that is there")] = False,
+    devices: Annotated[
+        int | None, typer.Option(help="processes that share the points (default: as suits the machine)", min=1)
+    ] = None,
+    operations: Annotated[
+        Path | None, typer.Option(help="the run's own operations.py: its code is run", metavar="FILE")
+    ] = None,
+) -> None:
+    """Map the validation loss around a search's alpha, over a plane; goes on where it was stopped or killed."""
+    steps = parse_counts(inner_steps, "--inner-steps")
+    from zarts import api
+
+    code = api.spread_landscape(run, sys.argv[1:], grid=grid, devices=devices)
+    if code is not None:
+        raise SystemExit(code)
+    with progress() as listener:
+        found = api.landscape(
+            run,
+            inner_steps=steps,
+            grid=grid,
+            radius=radius,
+            scale=scale,
+            val_batches=val_batches,
+            learning_rate=learning_rate,
+            momentum=momentum,
+            seed=seed,
+            again=again,
+            operations=operations,
+            listener=listener,
+        )
+    if first():
+        _print(found)
+        print(f"drawn: {run / 'landscape.svg'}, {run / 'landscape.png'}")
+
+
+def _print(found: Landscape) -> None:
+    """Print a line a surface, and what the numbers mean."""
+    width = max(len(surface.name) for surface in found.surfaces)
+    for surface in found.surfaces:
+        lowest = surface.minimum
+        where = f"minimum {lowest.loss:.4f} at ({lowest.x:+.2f}, {lowest.y:+.2f})" if lowest else "no finite loss"
+        print(
+            f"{surface.name:{width}}  sharpness {surface.sharpness:8.4f}  {where}  rise at the rim {surface.rise:+.4f}"
+        )
+    print(
+        f"1 in x or y is a distance of {found.unit:.3g} in alpha, which is at (0, 0); "
+        f"inner steps: learning rate {found.learning_rate:.3g}, momentum {found.momentum:g}"
+    )
+    if found.eigenvalue is not None:
+        print(f"dominant eigenvalue of the whole Hessian in alpha (first order): {found.eigenvalue:.4f}")
