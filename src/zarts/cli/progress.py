@@ -10,24 +10,29 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
 from zarts.cli.speaker import first
+from zarts.report.watch import COLLAPSE, GROWTH
 
 __all__ = ["progress"]
 
 
 class _Bar:
-    """Turns events into one line: epoch, loss, accuracy, N_e of the last update, parameterless operations."""
+    """Turns events into one line: epoch, loss, accuracy, N_e of the last update, and the signs of a collapse."""
 
     def __init__(self, bar: Progress) -> None:
         self._bar = bar
         self._task = bar.add_task("loading", total=None)
         self._extra: dict[str, str] = {}
+        self._least = float("inf")
 
     def __call__(self, event: Mapping[str, Any]) -> None:
         kind = event["event"]
         if kind == "alpha_step" and "ess" in event:
             self._extra["ess"] = f"N_e {event['ess']:.1f} of {len(event['weights'])}"
         elif kind == "genotype":
-            self._extra["cell"] = f"parameterless {event['parameterless'].get('normal', 0)}"
+            count = event["parameterless"].get("normal", 0)
+            self._extra["cell"] = f"parameterless {count}{': collapse?' if count > COLLAPSE else ''}"
+        elif kind == "eigenvalue":
+            self._extra["eigenvalue"] = self._sharpness(event["eigenvalue"])
         elif kind == "train_epoch" and "test_accuracy" in event:
             self._extra["test"] = f"test {event['test_accuracy']:.1f} %"
         elif kind == "cell":
@@ -43,6 +48,12 @@ class _Bar:
             text = f"epoch {event['epoch']}/{event['epochs']}  loss {event['train_loss']:.3f}"
             text = "  ".join([text, f"acc {event['train_accuracy']:.1f} %", *self._extra.values()])
             self._bar.update(self._task, completed=done, total=event["epochs"] * event["steps"], description=text)
+
+    def _sharpness(self, value: float) -> str:
+        """The dominant eigenvalue, and how many times the lowest before it is, where it has grown."""
+        least = self._least = min(value, self._least)
+        grown = f" (x {value / least:.1f}: sharper)" if least > 0 and value >= GROWTH * least else ""
+        return f"eigenvalue {value:.2g}{grown}"
 
 
 @contextmanager

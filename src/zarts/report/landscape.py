@@ -87,7 +87,9 @@ def _surface(data: dict[str, Any], shape: tuple[int, int]) -> Surface:
     if minimum:
         told.append(f"Minimum {minimum['loss']:.4g} at ({minimum['x']:.3g}, {minimum['y']:.3g}).")
     if data.get("sharpness") is not None:
-        told.append(f"Sharpness (dominant eigenvalue of the Hessian in alpha) {data['sharpness']:.4g}.")
+        told.append(
+            f"Sharpness (largest eigenvalue of the Hessian in this plane, where alpha is) {data['sharpness']:.4g}."
+        )
     return Surface(show(data.get("name", "loss")), losses, " ".join(told), at)
 
 

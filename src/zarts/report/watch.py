@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 from zarts.report.series import by_epoch, per_epoch
 
-__all__ = ["COLLAPSE", "Sign", "signs", "spans"]
+__all__ = ["COLLAPSE", "GROWTH", "Sign", "signs", "spans"]
 
 COLLAPSE = 4
 """More parameterless operations than this in a normal cell are the sign of a collapse."""
@@ -33,11 +33,8 @@ def signs(events: Sequence[Mapping[str, Any]]) -> list[Sign]:
     Source: Liang et al., DARTS+ (2019), for skips as the sign; Zela et al., RobustDARTS (ICLR 2020), for eigenvalues.
     """
     found = [_parameterless(events), _eigenvalue(events)]
-    warnings = [event for event in events if event.get("event") == "warning"]
-    told = [
-        Sign(f"Warning in epoch {event.get('epoch', '?')}", f"{event.get('text', '')}.", True) for event in warnings
-    ]
-    return [*(sign for sign in found if sign is not None), *told]
+    warnings = [_warning(event) for event in events if event.get("event") == "warning"]
+    return [*(sign for sign in found if sign is not None), *warnings]
 
 
 def _warning(event: Mapping[str, Any]) -> Sign:
