@@ -184,17 +184,22 @@ def _curves(rows: Sequence[Mapping[str, Any]], curve: Mapping[str, Any], name: s
                 lines.setdefault(show(row["name"]), []).append([math.nan if y is None else float(y) for y in numbers])
     if not lines:
         return None
+    names = [show(row["name"]) for row in rows]
     title, levels = show(curve["title"]), {show(level): float(y) for level, y in curve.get("levels", {}).items()}
     note = "At the end of each epoch: the mean over seeds"
     note += ", and one standard deviation to each side." if len(lines) <= BANDS else "."
-    chart = Chart(name, title, note, "epoch", _lines(lines, max(levels.values(), default=None)), levels=levels)
-    panel = Panel(title, lines, levels, bool(curve.get("from_zero", False)))
-    return chart, Still(name, title, note, Markup(inline(epochs_svg(panel), name, title)))  # ours
+    chart = Chart(name, title, note, "epoch", _lines(lines, names, max(levels.values(), default=None)), levels=levels)
+    panel = Panel("", lines, levels, bool(curve.get("from_zero", False)))
+    return chart, Still(name, title, note, Markup(inline(epochs_svg(panel, names), name, title)))  # ours
 
 
-def _lines(histories: Mapping[str, Sequence[Sequence[float]]], top: float | None) -> tuple[Line, ...]:
-    found = []
-    for (name, seeds), (role, (_, dashes)) in zip(histories.items(), cycle(STYLES), strict=False):
+def _lines(
+    histories: Mapping[str, Sequence[Sequence[float]]], names: Sequence[str], top: float | None
+) -> tuple[Line, ...]:
+    """The lines of the rows that have some; colours go by the place among all rows."""
+    found, styles = [], dict(zip(names, cycle(STYLES), strict=False))
+    for name, seeds in histories.items():
+        role, (_, dashes) = styles[name]
         means, low, high = spread(seeds, top)
         known = [place for place, mean in enumerate(means) if math.isfinite(mean)]
         means, low, high = ([row[place] for place in known] for row in (means, low, high))

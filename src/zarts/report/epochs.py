@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from itertools import cycle, product
 from math import inf, isfinite
 from pathlib import Path
@@ -65,16 +65,16 @@ def draw_epochs(panels: Sequence[Panel], folder: Path, name: str = "curves") -> 
         RunError: they cannot be written.
     """
     with drawing():
-        figure = _figure(panels)
+        figure = _figure(panels, dict.fromkeys(row for panel in panels for row in panel.lines))
         svg, png = to_svg(figure), to_png(figure, dpi=160.0)
     write_atomically(folder / f"{name}.svg", svg)
     write_atomically(folder / f"{name}.png", png)
 
 
-def epochs_svg(panel: Panel) -> str:
-    """One panel as the text of an SVG file."""
+def epochs_svg(panel: Panel, rows: Iterable[str]) -> str:
+    """One panel as the text of an SVG file; colours go by the place in `rows`, the methods of all panels."""
     with drawing():
-        return to_svg(_figure([panel]))
+        return to_svg(_figure([panel], rows))
 
 
 def spread(seeds: Sequence[Sequence[float]], top: float | None) -> tuple[list[float], list[float], list[float]]:
@@ -91,9 +91,8 @@ def spread(seeds: Sequence[Sequence[float]], top: float | None) -> tuple[list[fl
     return means, [mean - more for mean, more in pairs], high if top is None else [min(y, top) for y in high]
 
 
-def _figure(panels: Sequence[Panel]) -> Figure:
+def _figure(panels: Sequence[Panel], rows: Iterable[str]) -> Figure:
     """Only inside `drawing`."""
-    rows = dict.fromkeys(row for panel in panels for row in panel.lines)
     styles = dict(zip(rows, cycle(STYLES), strict=False))
     figure = Figure(facecolor=ROLES["paper"].light)
     for number, (axes, panel) in enumerate(zip(_laid_out(figure, panels), panels, strict=True)):
