@@ -1,0 +1,156 @@
+"""What searches: method and axes, network, stages, schedule, and what the run needs."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from zarts.config.common import SUPERNET, CommonSettings, setting
+from zarts.config.lists import Counts, Shares
+from zarts.methods import GRADIENT, ZERO_ORDER
+
+__all__ = ["ADAM", "DRAWING", "MOVING", "SearchingSettings"]
+
+DRAWING = (*ZERO_ORDER, "reinforce")
+MOVING = (*DRAWING, *GRADIENT)
+ADAM = (*GRADIENT, "reinforce")
+STAGES = ("prune", "renew")
+
+
+class SearchingSettings(CommonSettings):
+    """The first part of the settings of a search, see `zarts.config.SearchSettings`."""
+
+    space: str = setting(
+        "darts",
+        "darts, darts-zero, s1, s2, s3, s4, nasbench201, or a YAML file with a space of your own",
+        panel="Search",
+    )
+    method: str = setting("zarts-mgs", "a row of `zarts list methods`", panel="Search")
+    update: str = setting(
+        "mgs",
+        "who moves alpha, instead of the method's own: mgs, rs, gld, cmaes, nevergrad:NAME (packages of their own), "
+        "gradient, unrolled, amended, reinforce or none",
+        panel="Search",
+    )
+    relaxation: str = setting(
+        "softmax",
+        "alpha to operation weights, instead of the method's own: softmax, gumbel, gumbel-soft, path, cell or none",
+        panel="Search",
+    )
+    weight_relaxation: str = setting(
+        "same",
+        "relaxation at which weights train, instead of the method's own: same, softmax, noisy, perturbed, adversarial, "
+        "gumbel, gumbel-soft, path or uniform",
+        panel="Search",
+    )
+    supernet: str = setting(
+        "mixed",
+        "network that shares weights, instead of the method's own: mixed, partial (operations see 1 / K of the "
+        "channels) or merged (the convolutions of an edge are one)",
+        panel="Search",
+    )
+    edges: str = setting(
+        "plain",
+        "normalized: edges have weights of their own, a softmax over those that enter a node, instead of the method's "
+        "own choice; plain: they have none",
+        panel="Search",
+    )
+    select: str = setting(
+        "argmax",
+        "from the trained supernet to a cell, instead of the method's own: argmax, perturbation, local-search, best-of "
+        "or evolution",
+        panel="Search",
+    )
+    stages: str = setting(
+        "one",
+        "instead of the method's own: one; prune: weak operations are dropped along the search; renew: the same, and "
+        "weights and alpha start anew in each stage",
+        panel="Stages",
+    )
+    stage_operations: Counts = setting(
+        (),
+        "operations kept on an edge in each stage after the first, by softmax(alpha); an edge with fewer keeps all",
+        panel="Stages",
+        used_by=STAGES,
+    )
+    stage_starts: Shares | None = setting(
+        None,
+        "where each stage after the first starts, as a share of all epochs (default: stages of equal length)",
+        panel="Stages",
+        used_by=STAGES,
+    )
+    stage_cells: Counts | None = setting(
+        None,
+        "cells of the network in each stage (default: 5/8, 11/8, 17/8 … of `cells`; P-DARTS: 5, 11, 17)",
+        panel="Stages",
+        used_by=("renew",),
+    )
+    stage_warmup: float = setting(
+        0.4,
+        "share of each stage's epochs before alpha moves, in the place of warmup_epochs (P-DARTS: 10 of 25)",
+        panel="Stages",
+        used_by=("renew",),
+        ge=0,
+        lt=1,
+    )
+    skip_dropout: Shares = setting(
+        (0.0,),
+        "dropout on identities while weights train, at the start of all stages or of each; it falls within a stage",
+        panel="Stages",
+        used_by=SUPERNET,
+    )
+    cells: int = setting(
+        8,
+        "cells in the network, two of which reduce; in space nasbench201 cells a stage (the benchmark's 5)",
+        panel="Network",
+        used_by=SUPERNET,
+        ge=1,
+    )
+    partial_channels: int = setting(
+        4, "K: operations see the first 1 / K of a node's channels", panel="Network", used_by=("partial",), ge=1
+    )
+    reduction: Literal["residual", "light"] = setting(
+        "residual",
+        "between stages in space nasbench201: the benchmark's residual blocks, or light: a pool and a 1x1 convolution",
+        panel="Network",
+        used_by=SUPERNET,
+    )
+    warmup_epochs: int = setting(10, "epochs before alpha moves", panel="Search", used_by=MOVING, ge=0)
+    alpha_every: int = setting(
+        10, "weight steps from one alpha update to the next", panel="Search", used_by=MOVING, ge=1
+    )
+    learning_rate_min: float = setting(0.001, "end of the cosine", panel="Weights", used_by=SUPERNET, ge=0)
+    cutout: int = setting(
+        0, "side of the square cut out of every image, in pixels; 0: none", panel="Data", used_by=SUPERNET, ge=0
+    )
+    drop_path: float = setting(
+        0.0,
+        "probability that the output of an operation, but for identities, is dropped for an image while weights train: "
+        "in epoch e of E, from 0, e / E of this",
+        panel="Network",
+        used_by=SUPERNET,
+        ge=0,
+        lt=1,
+    )
+
+    devices: Annotated[int, Field(ge=1)] | Literal["auto"] = setting(
+        "auto",
+        "processes (on GPUs: one each) that share the candidates; auto: for small networks, one a processor; else 1",
+        panel="Run",
+        used_by=DRAWING,
+    )
+    table: Path | Literal["auto"] | None = setting(
+        None,
+        "NAS-Bench-201's true accuracies, logged beside a search in its space: their file or its directory, or auto: "
+        "the directory ZARTS_DATA",
+        panel="Run",
+    )
+
+    kernels: Literal["auto", "native", "torch"] = setting(
+        "auto",
+        "of the supernet on the CPU: compiled from C++ where that works (auto), always (native), or torch's own",
+        panel="Run",
+        used_by=SUPERNET,
+    )
