@@ -217,7 +217,7 @@ class TestGroups:
         assert [row["group"] for row in data["rows"]] == ["s1", "s1", "s3", "s3"]
         assert [row["settings"]["space"] for row in data["rows"]] == ["s1", "s1", "s3", "s3"]
         assert data["rows"][2]["seeds"]["1"]["run"] == "darts,space=s3/seed1"
-        assert data["history"]["title"].startswith("Operations without parameters")
+        assert data["curves"][0]["title"].startswith("Operations without parameters")
         latex = (grouped.out / "table.tex").read_text()
         assert latex.count(r"\begin{tabular}") == latex.count(r"\end{tabular}") == 3
         assert "% s3\n" in latex
