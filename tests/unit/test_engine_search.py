@@ -174,15 +174,15 @@ def test_the_test_images_are_never_looked_at(tmp_path, monkeypatch, photos):
 
 
 def test_a_candidate_without_a_finite_loss_gets_no_weight(tmp_path, monkeypatch):
-    from zarts.bilevel import evaluate
+    from zarts.bilevel import evaluate_images
     from zarts.updates import zero_order
 
     def broken(*args, **options):
-        losses = evaluate(*args, **options)
-        losses[0] = float("nan")
-        return losses
+        losses, images = evaluate_images(*args, **options)
+        losses[0] = images[0] = float("nan")
+        return losses, images
 
-    monkeypatch.setattr(zero_order, "evaluate", broken)
+    monkeypatch.setattr(zero_order, "evaluate_images", broken)
     heard = []
     result = zarts.search(out=tmp_path / "run", listener=heard.append, **{**SMALL, "samples": 4})
     for step in alpha_steps(result):
