@@ -9,6 +9,9 @@ if TYPE_CHECKING:
 
 __all__ = ["print_diagnosis"]
 
+_WIDTH = 110
+"""Columns that the table needs; a narrower terminal breaks its lines."""
+
 
 def print_diagnosis(found: Diagnosis) -> None:
     """Print the measurements, a line each, and the advice."""
@@ -28,7 +31,7 @@ def print_diagnosis(found: Diagnosis) -> None:
         f"{found.draws} draws of batches, after epoch {found.epoch}); the ratio of signal to noise; the correlation "
         "with the gradient's prediction:"
     )
-    Console().print(table)
+    Console(width=max(_WIDTH, Console().width)).print(table)
     condition = "" if found.condition_number is None else f"condition number {found.condition_number:.3g}, "
     print(f"{condition}dominant eigenvalue {found.eigenvalue:.3g}")
     for line in found.advice:
