@@ -174,6 +174,21 @@ def test_what_would_help_is_said():
     assert "candidates make a move of which half the length is noise" in said
 
 
+def test_the_largest_ratio_is_named_where_it_is_of_other_moves():
+    found = opened(signal=0.0, noise=1.0)
+    forward = found.problem.forward
+
+    def bowl(alpha, batch):
+        outcome = forward(alpha, batch)
+        more = 0.03 * alpha.square().sum()
+        return Outcome(outcome.loss + more, outcome.correct, outcome.images + more.detach())
+
+    found.problem.forward = bowl
+    diagnosis, _ = heard(found)
+    assert diagnosis.advice[0].startswith("Noise")
+    assert diagnosis.advice[-1].startswith("Of what was measured, sigma 1.6 and M = 1 hear most: ratio ")
+
+
 @pytest.mark.parametrize(
     ("options", "message"),
     [

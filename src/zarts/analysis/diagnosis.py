@@ -65,7 +65,12 @@ class Diagnosis:
     def advice(self) -> list[str]:
         """In words, what the first measurement says, and what would help."""
         first = self.measurements[0]
-        return [_verdict(first, self.val_batches), *_help(first, self.reaching(first), self.val_batches)]
+        nearest = max(self.measurements, key=lambda one: one.parts.snr.value)
+        return [
+            _verdict(first, self.val_batches),
+            *_help(first, self.reaching(first), self.val_batches),
+            *([_nearest(nearest)] if nearest is not first and nearest.parts.snr.low > 0 else []),
+        ]
 
     def to_dict(self) -> dict[str, Any]:
         """As plain data, for `diagnosis.json`."""
@@ -209,6 +214,15 @@ def _verdict(one: Measurement, val_batches: int) -> str:
     if ratio.low >= 1:
         return f"Signal: moves differ by more than the noise of their losses at {where} ({between})."
     return f"Signal and noise are of one size, or there were too few draws to tell, at {where} ({between})."
+
+
+def _nearest(one: Measurement) -> str:
+    """The largest ratio of all, where it is told from none."""
+    ratio = one.parts.snr.value
+    found = f"Of what was measured, sigma {one.sigma:.3g} and M = {one.inner_steps} hear most: ratio {ratio:.2g}"
+    if ratio < 1 and one.needed.val_batches is not None:
+        found += f"; about {one.needed.val_batches} validation batches a loss would make it 1"
+    return f"{found}."
 
 
 def _help(one: Measurement, reach: dict[str, float | int | None], val_batches: int) -> list[str]:
