@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import math
 import time
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from zarts.analysis.survey import number_of
 from zarts.engine import Run
 from zarts.errors import RunError
 
@@ -91,7 +91,7 @@ class Kept:
     def _content(self, part: Mapping[str, Any]) -> tuple[dict[int, list[float]], float]:
         """Losses and seconds of a part."""
         try:
-            losses = {steps: [_number(loss) for loss in part["losses"][str(steps)]] for steps in self.losses}
+            losses = {steps: [number_of(loss) for loss in part["losses"][str(steps)]] for steps in self.losses}
             return losses, float(part["seconds"])
         except (KeyError, TypeError, ValueError) as error:
             raise RunError(f"{self.part}: not a part of a landscape: add --again to start anew") from error
@@ -121,7 +121,3 @@ class Kept:
 
 def _words(value: Any) -> str:
     return ",".join(map(str, value)) if isinstance(value, list) else str(value)
-
-
-def _number(loss: float | None) -> float:
-    return math.nan if loss is None else float(loss)

@@ -13,7 +13,7 @@ from torch import Tensor
 from zarts.analysis.plane import Minimum, Plane
 from zarts.bilevel import Batch, Bilevel, evaluate
 
-__all__ = ["Surface", "surface_name", "survey"]
+__all__ = ["Surface", "number_of", "surface_name", "survey"]
 
 _BLOCK = 4
 """Points that a rank judges between two chances to write down what is known."""
@@ -57,9 +57,9 @@ class Surface:
     @staticmethod
     def from_dict(data: Mapping[str, Any]) -> Surface:
         """From what `to_dict` gave and JSON kept, where a number that is not finite is null."""
-        rows = [[_number(loss) for loss in row] for row in data["losses"]]
+        rows = [[number_of(loss) for loss in row] for row in data["losses"]]
         minimum = None if data["minimum"] is None else Minimum(**data["minimum"])
-        numbers = _number(data["sharpness"]), minimum, _number(data["rise"])
+        numbers = number_of(data["sharpness"]), minimum, number_of(data["rise"])
         return Surface(data["inner_steps"], torch.tensor(rows, dtype=torch.float64), *numbers)
 
 
@@ -123,5 +123,6 @@ def survey(
     return [Surface.of(plane, inner_steps, losses) for inner_steps, losses in known.items()]
 
 
-def _number(value: float | None) -> float:
-    return float("nan") if value is None else value
+def number_of(value: float | None) -> float:
+    """A number of a JSON file, which has null for one that is not finite."""
+    return float("nan") if value is None else float(value)

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -11,22 +9,11 @@ from zarts.analysis import Diagnosis
 from zarts.analysis import diagnose as analyse
 from zarts.api.frame import told
 from zarts.api.searching import searched_settings
-from zarts.engine import Listener, OpenedSearch, Run, open_search
+from zarts.engine import Listener, Run, open_search
 from zarts.own import use_operations
 from zarts.report import write_report
 
 __all__ = ["diagnose"]
-
-
-@contextmanager
-def _opened(run: Path | str, operations: Path | str | None, listener: Listener) -> Iterator[tuple[Run, OpenedSearch]]:
-    """The folder of a search, and the search itself; once what was found is written, the report as well."""
-    settings = searched_settings(run)
-    folder = Run.open(Path(run), "search")
-    use_operations(folder, None if operations is None else Path(operations), told(listener))
-    with open_search(settings, folder, listener) as found:
-        yield folder, found
-    write_report(folder.path)
 
 
 def diagnose(
@@ -44,7 +31,10 @@ def diagnose(
         ZartsError: see the subclasses in `zarts.errors`.
     """
     listener = listener or (lambda event: None)
-    with _opened(run, operations, listener) as (folder, found):
+    settings, folder = searched_settings(run), Run(Path(run))
+    use_operations(folder, None if operations is None else Path(operations), told(listener))
+    with open_search(settings, folder, listener) as found:
         diagnosis = analyse(found, listener, **options)
-        folder.write_json("diagnosis.json", {"run": folder.path.resolve().name, **diagnosis.to_dict()})
+    folder.write_json("diagnosis.json", {"run": folder.path.resolve().name, **diagnosis.to_dict()})
+    write_report(folder.path)
     return diagnosis

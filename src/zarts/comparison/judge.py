@@ -45,9 +45,9 @@ class Judge(ABC):
         """What the cells of a group are judged by; rows are tested by the first."""
 
     @property
-    @abstractmethod
     def table(self) -> Table | None:
         """What is looked up beside a search, if anything is."""
+        return None
 
     @abstractmethod
     def check(self, cells: Sequence[Cell]) -> None:
@@ -59,11 +59,11 @@ class Judge(ABC):
 
     @abstractmethod
     def prepare(self, cell: Cell) -> None:
-        """Do what a finished search needs before it can be judged; in a process of its own."""
+        """Do what a finished search needs before it can be judged, if anything; in a process of its own."""
 
-    @abstractmethod
     def ready(self, cell: Cell) -> bool:
         """Whether that is done."""
+        return True
 
     def done(self, cell: Cell) -> bool:
         """Whether the search is finished and can be judged."""
@@ -77,9 +77,9 @@ class Judge(ABC):
             ZartsError: a file of a run cannot be read, or does not say.
         """
 
-    @abstractmethod
     def baselines(self, longest: float) -> list[Summary]:
-        """The rows that need no search; `longest` is the mean wall time of the slowest row's searches, in seconds."""
+        """The rows that need no search, if any; `longest` is the mean seconds of the slowest row's searches."""
+        return []
 
     @abstractmethod
     def notes(self, cells: Sequence[Cell], longest: float) -> list[str]:

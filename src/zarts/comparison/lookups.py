@@ -64,10 +64,6 @@ class Lookups(Judge):
         """Nothing is needed."""
 
     @override
-    def ready(self, cell: Cell) -> bool:
-        return True
-
-    @override
     def judge(self, cell: Cell) -> Found:
         """Look up what a finished search found, at its end and after each epoch.
 

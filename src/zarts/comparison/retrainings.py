@@ -9,7 +9,7 @@ from typing import Any
 from typing_extensions import override
 
 from zarts.api import inherited, resume_retrain, start_retrain
-from zarts.bench import Column, Table
+from zarts.bench import Column
 from zarts.comparison.epochs import cells_of, identities, parameterless, sampling
 from zarts.comparison.judge import Judge, Picture, collapse
 from zarts.comparison.notes import many_seeds
@@ -63,11 +63,6 @@ class Retrainings(Judge):
             self._options, preset=self._preset, config=self._config, inherited={"data": searched}
         ).data
         return row.group.data if data == searched else Path(data).name
-
-    @property
-    @override
-    def table(self) -> Table | None:
-        return None
 
     @override
     def check(self, cells: Sequence[Cell]) -> None:
@@ -134,11 +129,6 @@ class Retrainings(Judge):
         except (KeyError, TypeError, ValueError) as error:
             where = f"{cell.folder} or {cell.trained}"
             raise RunError(f"{where}: result.json lacks something ({type(error).__name__}: {error})") from error
-
-    @override
-    def baselines(self, longest: float) -> list[Summary]:
-        """None: whatever it is, it has to be trained, and is a row like any other (method `random`)."""
-        return []
 
     @override
     def notes(self, cells: Sequence[Cell], longest: float) -> list[str]:

@@ -7,7 +7,7 @@ from typing import Any
 
 from typing_extensions import override
 
-from zarts.bench import Column, Table
+from zarts.bench import Column
 from zarts.comparison.epochs import cells_of, identities, parameterless, sampling
 from zarts.comparison.judge import Judge, Picture, collapse
 from zarts.comparison.notes import many_seeds
@@ -35,11 +35,6 @@ class Unjudged(Judge):
     def columns(self, group: Group) -> list[Column]:
         return []
 
-    @property
-    @override
-    def table(self) -> Table | None:
-        return None
-
     @override
     def check(self, cells: Sequence[Cell]) -> None:
         """Nothing is refused."""
@@ -47,10 +42,6 @@ class Unjudged(Judge):
     @override
     def prepare(self, cell: Cell) -> None:
         """Nothing is needed."""
-
-    @override
-    def ready(self, cell: Cell) -> bool:
-        return True
 
     @override
     def judge(self, cell: Cell) -> Found:
@@ -71,10 +62,6 @@ class Unjudged(Judge):
             seconds=float(result["seconds"]),
             curves={"identities": identities(cells), **sampling(cell.folder)},
         )
-
-    @override
-    def baselines(self, longest: float) -> list[Summary]:
-        return []
 
     @override
     def notes(self, cells: Sequence[Cell], longest: float) -> list[str]:
