@@ -201,7 +201,7 @@ def test_global_random_state_is_untouched(tmp_path, searched):
 
 
 def test_diverged(tmp_path, searched):
-    with pytest.raises(DivergedError, match=r"the training loss is nan in epoch \d: take a smaller --learning-rate"):
+    with pytest.raises(DivergedError, match=r"the training loss is nan: take a smaller --learning-rate"):
         zarts.retrain(searched.genotype, out=tmp_path / "run", **TRAIN, learning_rate=1e30)
     assert torch.load(tmp_path / "run/checkpoint.pt", weights_only=True)["epoch"] <= 1
 

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Any, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
-from pydantic_core import PydanticCustomError
+from pydantic import BaseModel, ConfigDict, Field
 
 __all__ = ["SUPERNET", "CommonSettings", "setting"]
 
@@ -24,16 +23,6 @@ def setting(default: Any, help: str, *, panel: str, used_by: tuple[str, ...] = (
         bounds: pydantic's `ge`, `gt`, `le`, `lt`, `multiple_of`.
     """
     return Field(default, description=help, json_schema_extra={"panel": panel, "used_by": list(used_by)}, **bounds)
-
-
-def _no_float16(value: Any) -> Any:
-    if str(value).startswith("16"):
-        raise PydanticCustomError(
-            "float16",
-            "float16 needs loss scaling, which leaves out steps that overflow, so that candidates would be judged "
-            "after unequal numbers of steps: take bf16-mixed",
-        )
-    return value
 
 
 class CommonSettings(BaseModel):
@@ -101,9 +90,10 @@ class CommonSettings(BaseModel):
     threads: int | None = setting(
         None, "processor threads of torch (default: torch's choice)", panel="Run", used_by=SUPERNET, ge=1
     )
-    precision: Annotated[Literal["32-true", "bf16-mixed"], BeforeValidator(_no_float16)] = setting(
+    precision: Literal["32-true", "bf16-mixed", "16-mixed"] = setting(
         "32-true",
-        "bf16-mixed: passes with gradient in bfloat16, weights in float32; only where the processor has bfloat16",
+        "bf16-mixed: passes with gradient in bfloat16, weights in float32; only where the processor has bfloat16; "
+        "16-mixed: in float16, with a scaled loss",
         panel="Run",
         used_by=SUPERNET,
     )

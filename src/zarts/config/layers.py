@@ -12,7 +12,7 @@ from pydantic import ValidationError
 from zarts.config.axes import members, resolve_axes, used, used_by
 from zarts.config.common import CommonSettings
 from zarts.config.files import Layer, config_layer, preset_layers
-from zarts.config.retraining import RetrainSettings
+from zarts.config.retraining import RetrainSettings, check_recipe
 from zarts.config.schedule import check_schedule
 from zarts.config.settings import SearchSettings
 from zarts.errors import SettingsError, unknown
@@ -77,7 +77,9 @@ def retrain_settings(
         SettingsError: unknown names or values out of range; or the preset or file cannot be read.
     """
     *below, file = _files("retrain", preset, config)
-    return _build(RetrainSettings, [*below, Layer("the search", inherited), file, Layer(where, options)])
+    settings = _build(RetrainSettings, [*below, Layer("the search", inherited), file, Layer(where, options)])
+    check_recipe(settings, options if where == "options" else ())
+    return settings
 
 
 def _files(command: str, preset: str | None, config: Path | None) -> list[Layer]:

@@ -2,18 +2,53 @@
 
 from __future__ import annotations
 
-from zarts.config.common import CommonSettings, setting
+from collections.abc import Collection
+from typing import Literal
 
-__all__ = ["RetrainSettings"]
+from zarts.config.common import CommonSettings, setting
+from zarts.errors import SettingsError
+
+__all__ = ["RetrainSettings", "check_recipe"]
+
+_TAIL = 5
 
 
 class RetrainSettings(CommonSettings):
     """Settings of `zarts retrain`: a found network is trained from scratch. Defaults: DARTS' CIFAR-10 recipe."""
 
     epochs: int = setting(600, "passes over all training images", panel="Weights", ge=1)
-    batch_size: int = setting(96, "images a weight step", panel="Weights", ge=2)
+    batch_size: int = setting(96, "images a weight step, of all processes together", panel="Weights", ge=2)
+    micro_batches: int = setting(
+        1,
+        "pieces in which a batch is passed, one after the other (gradient accumulation): less memory, the same step, "
+        "but that batch norm sees a piece",
+        panel="Weights",
+        ge=1,
+    )
+    schedule: Literal["cosine", "linear", "linear-tail", "exponential"] = setting(
+        "cosine",
+        "of the learning rate over the epochs: cosine or linear to learning_rate_min; linear-tail: to 0, slower in the "
+        "last 5 epochs (ZARTS' on ImageNet); exponential: times learning_rate_decay an epoch",
+        panel="Weights",
+    )
+    learning_rate_min: float = setting(0.0, "end of the schedules cosine and linear", panel="Weights", ge=0)
+    learning_rate_decay: float = setting(
+        0.97, "factor an epoch of the schedule exponential (DARTS' on ImageNet)", panel="Weights", gt=0, le=1
+    )
+    warmup_epochs: int = setting(
+        0, "first W epochs, in the e-th of which the rate is e / W of the schedule's", panel="Weights", ge=0
+    )
+    grad_clip: float = setting(5.0, "largest norm of the weights' gradient; 0: none", panel="Weights", ge=0)
+    weights_from: str | None = setting(
+        None,
+        "weights to start from instead of random ones: supernet, those of the search's own operations, or a trained "
+        "network: its run or its model.safetensors",
+        panel="Weights",
+    )
     channels: int = setting(36, "channels of the first cells", panel="Network", ge=2)
-    cells: int = setting(20, "cells in the network; two of them reduce", panel="Network", ge=3)
+    cells: int = setting(
+        20, "cells in the network, two of which reduce; in space nasbench201 cells a stage (5)", panel="Network", ge=1
+    )
     cutout: int | None = setting(
         None,
         "side of the square cut out of every image (default: half the image size, the paper's 16 at 32)",
@@ -27,4 +62,54 @@ class RetrainSettings(CommonSettings):
         0.2, "drop-path probability: in epoch e of E, from 0, e / E of this", panel="Regularisation", ge=0, lt=1
     )
     label_smoothing: float = setting(0.0, "of the training loss", panel="Regularisation", ge=0, lt=1)
+    ema: float = setting(
+        0.0,
+        "decay a step of a moving average of the weights, which is tested and kept in their place; 0: none",
+        panel="Regularisation",
+        ge=0,
+        lt=1,
+    )
+    devices: int = setting(1, "processes (on GPUs: one each) that share every batch", panel="Run", ge=1)
+    sync_batch_norm: bool = setting(
+        True, "batch norm over the images of all processes, so that any number of them trains as one", panel="Run"
+    )
     test_every: int = setting(1, "epochs from one test to the next; the last one always has one", panel="Run", ge=1)
+
+
+_OF_SCHEDULE = {"learning_rate_min": ("cosine", "linear"), "learning_rate_decay": ("exponential",)}
+
+
+def check_recipe(settings: RetrainSettings, named: Collection[str] = ()) -> None:
+    """Refuse settings that do not go together.
+
+    Args:
+        settings: the settings.
+        named: those that were asked for by name just now, which must mean something.
+
+    Raises:
+        SettingsError: with the reason.
+    """
+    for key, schedules in _OF_SCHEDULE.items():
+        if key in named and settings.schedule not in schedules:
+            raise SettingsError(
+                f"{key} is used with schedule = {' or '.join(schedules)} only, which is {settings.schedule}: "
+                "leave it out"
+            )
+    if settings.learning_rate_min > settings.learning_rate:
+        raise SettingsError(
+            f"learning_rate_min = {settings.learning_rate_min:g} is above learning_rate = {settings.learning_rate:g}"
+        )
+    if settings.schedule == "linear-tail" and settings.epochs <= _TAIL:
+        raise SettingsError(
+            f"schedule = linear-tail has a tail of {_TAIL} epochs, there are {settings.epochs}: take more --epochs, or "
+            "--schedule linear"
+        )
+    if settings.warmup_epochs >= settings.epochs and settings.warmup_epochs > 0:
+        raise SettingsError(
+            f"warmup_epochs = {settings.warmup_epochs} leaves none of {settings.epochs} epochs: take less than that"
+        )
+    if settings.batch_size < 2 * settings.micro_batches * settings.devices:
+        raise SettingsError(
+            f"batch_size = {settings.batch_size}: {settings.devices} devices x {settings.micro_batches} micro_batches "
+            f"need 2 images each, {2 * settings.micro_batches * settings.devices} or more"
+        )

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import Field
+from pydantic import BeforeValidator, Field
+from pydantic_core import PydanticCustomError
 
 from zarts.config.common import SUPERNET, CommonSettings, setting
 from zarts.config.lists import Counts, Shares
@@ -17,6 +18,16 @@ DRAWING = (*ZERO_ORDER, "reinforce")
 MOVING = (*DRAWING, *GRADIENT)
 ADAM = (*GRADIENT, "reinforce")
 STAGES = ("prune", "renew")
+
+
+def _no_float16(value: Any) -> Any:
+    if str(value).startswith("16"):
+        raise PydanticCustomError(
+            "float16",
+            "float16 needs loss scaling, which leaves out steps that overflow, so that candidates would be judged "
+            "after unequal numbers of steps: take bf16-mixed",
+        )
+    return value
 
 
 class SearchingSettings(CommonSettings):
@@ -151,6 +162,12 @@ class SearchingSettings(CommonSettings):
     kernels: Literal["auto", "native", "torch"] = setting(
         "auto",
         "of the supernet on the CPU: compiled from C++ where that works (auto), always (native), or torch's own",
+        panel="Run",
+        used_by=SUPERNET,
+    )
+    precision: Annotated[Literal["32-true", "bf16-mixed"], BeforeValidator(_no_float16)] = setting(
+        "32-true",
+        "bf16-mixed: passes with gradient in bfloat16, weights in float32; only where the processor has bfloat16",
         panel="Run",
         used_by=SUPERNET,
     )

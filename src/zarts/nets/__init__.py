@@ -3,12 +3,15 @@
 from zarts.nets.build import FORMS, SUPERNETS, AnySuperNet, build_supernet
 from zarts.nets.costs import Cost, count_costs
 from zarts.nets.count import count_mult_adds, count_parameters
+from zarts.nets.found import AnyNetwork, build_network
+from zarts.nets.inherit import supernet_weights
 from zarts.nets.nasbench201 import create_nasbench201
 from zarts.nets.nasbench201_supernet import NasBench201SuperNet
-from zarts.nets.network import Network, create_model
+from zarts.nets.network import Network, Part, create_model
 from zarts.nets.operations import OPERATIONS, build_operation
 from zarts.nets.own import load_operations, register_operation
 from zarts.nets.seeding import seeded
+from zarts.nets.shared_norm import share_norms
 from zarts.nets.skeleton import cell_channels
 from zarts.nets.stem import STEMS
 from zarts.nets.supernet import SuperNet
@@ -18,11 +21,14 @@ __all__ = [
     "OPERATIONS",
     "STEMS",
     "SUPERNETS",
+    "AnyNetwork",
     "AnySuperNet",
     "Cost",
     "NasBench201SuperNet",
     "Network",
+    "Part",
     "SuperNet",
+    "build_network",
     "build_operation",
     "build_supernet",
     "cell_channels",
@@ -34,4 +40,6 @@ __all__ = [
     "load_operations",
     "register_operation",
     "seeded",
+    "share_norms",
+    "supernet_weights",
 ]

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from functools import reduce
 from operator import add
+from typing import NamedTuple
 
 import torch
 from jaxtyping import Float
@@ -18,7 +19,7 @@ from zarts.nets.skeleton import CellPlan, Preprocess, plan_cells, reduction_cell
 from zarts.nets.stem import Stem, build_stem
 from zarts.spaces import CellGenotype, Choice, Genotype
 
-__all__ = ["Cell", "Network", "create_model", "drop_path"]
+__all__ = ["Cell", "Network", "Part", "create_model", "drop_path"]
 
 _STEM_CHANNELS = {"cifar": 3, "imagenet": 1}  # times `channels`; the supernet's are 3 in both
 
@@ -26,8 +27,18 @@ Logits = Float[Tensor, "batch classes"]
 Images = Float[Tensor, "batch in_channels height width"]
 
 
+class Part(NamedTuple):
+    """Which images of a batch of `whole` a pass is of: those from `first` on, as many as there are."""
+
+    first: int
+    whole: int
+
+
 def drop_path(
-    x: Float[Tensor, "batch channels height width"], probability: float, generator: torch.Generator | None
+    x: Float[Tensor, "batch channels height width"],
+    probability: float,
+    generator: torch.Generator | None,
+    part: Part | None = None,
 ) -> Float[Tensor, "batch channels height width"]:
     """Set each sample to zero with the given probability, and scale the others so that the mean stays.
 
@@ -35,11 +46,15 @@ def drop_path(
         x: output of an operation.
         probability: in [0, 1).
         generator: source of randomness; None is torch's default on the device of `x`.
+        part: draw for a whole batch, of which `x` is this part: what an image loses does not depend on how its batch
+            is divided.
 
     Source: Larsson et al., FractalNet (ICLR 2017); as used in DARTS (ICLR 2019), section 3.2.
     """
     device = x.device if generator is None else generator.device
-    keep = torch.rand(x.shape[0], 1, 1, 1, generator=generator, device=device) >= probability
+    first, whole = part or (0, x.shape[0])
+    keep = torch.rand(whole, 1, 1, 1, generator=generator, device=device) >= probability
+    keep = keep[first : first + x.shape[0]]
     return x * (keep.to(x.device, x.dtype) / (1 - probability))
 
 
@@ -56,14 +71,14 @@ class Node(nn.Module):
         )
 
     def forward(
-        self, states: list[Tensor], drop_probability: float
+        self, states: list[Tensor], drop_probability: float, part: Part | None = None
     ) -> Float[Tensor, "batch channels out_height out_width"]:
         """Output of the node, from those of all earlier ones."""
         terms = []
         for op, source in zip(self.ops, self.sources, strict=True):
             output = op(states[source])
             if drop_probability > 0 and not isinstance(op, nn.Identity):
-                output = drop_path(output, drop_probability, self.generator)
+                output = drop_path(output, drop_probability, self.generator, part)
             terms.append(output)
         total: Tensor = reduce(add, terms)
         return total
@@ -82,11 +97,12 @@ class Cell(nn.Module):
         before: Float[Tensor, "batch c0 h0 w0"],
         previous: Float[Tensor, "batch c1 h1 w1"],
         drop_probability: float,
+        part: Part | None = None,
     ) -> Float[Tensor, "batch channels height width"]:
-        """Output of the cell; `drop_probability` is that of drop-path, which spares identities."""
+        """Output of the cell; `drop_probability` is that of drop-path, which spares identities; `part`: see there."""
         states: list[Tensor] = list(self.preprocess(before, previous))
         for node in self.nodes:
-            state = node(states, drop_probability)
+            state = node(states, drop_probability, part)
             states.append(dense_gradient(state) if self.training else state)
         return torch.cat(states[2:], dim=1)
 
@@ -116,6 +132,8 @@ class Network(nn.Module):
         self.classifier = classifier
         self.auxiliary_head = auxiliary_head
         self.drop_path_probability = drop_path
+        self.part: Part | None = None
+        """Which part of a batch the next passes are of, for drop-path; None: a whole one."""
 
     @property
     def drop_path_probability(self) -> float:
@@ -150,7 +168,7 @@ class Network(nn.Module):
         before, previous = self.stem(images)
         middle = previous
         for index, cell in enumerate(self.cells):
-            before, previous = previous, cell(before, previous, drop_probability)
+            before, previous = previous, cell(before, previous, drop_probability, self.part)
             if index == tapped:
                 middle = previous
         return previous, middle

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from zarts.data import Batches, ImageSet
 from zarts.nets.operations import Noise
+from zarts.ranks import Ranks
 from zarts.seeds import keyed_generator
 from zarts.training.model import ModelCard
 
@@ -40,35 +41,48 @@ def _plain(network: nn.Module, images: Tensor) -> Tensor:
 
 
 @torch.no_grad()
-def accuracy(network: nn.Module, batches: Batches, passes: Callable[..., Tensor] = _plain) -> float:
+def accuracy(
+    network: nn.Module, batches: Batches, passes: Callable[..., Tensor] = _plain, ranks: Ranks | None = None
+) -> float:
     """Percentage of images whose largest logit is that of their class; the mode is put back afterwards.
 
-    The operation `noise` draws when testing too: here it draws the same every time, so that the file of a network
-    has the accuracy that its training ended with.
+    The operation `noise` draws when testing too: here it draws the same for a batch every time, so that the file of a
+    network has the accuracy that its training ended with.
 
     Args:
         network: gives logits.
         batches: of images in order, and their classes.
         passes: runs the network on a batch.
+        ranks: the processes that share the batches, with the same network each.
     """
+    ranks = ranks or Ranks()
     training = network.training
     network.eval()
-    with _same_noise(network):
-        correct: list[Tensor] = [(passes(network, images).argmax(1) == labels).sum() for images, labels in batches]
-    total = sum(len(labels) for _, labels in batches)
+    found = torch.zeros(2, dtype=torch.int64)  # right answers, images
+    with _noise_of(network) as draw:
+        for index in ranks.share(len(batches)):
+            draw(index)
+            images, labels = batches[index]
+            right = (passes(network, images).argmax(1) == labels).sum()
+            found += torch.stack([right.cpu(), torch.tensor(len(labels))])
     network.train(training)
-    return 100 * int(torch.stack(correct).sum()) / total
+    correct, total = ranks.sum(found).tolist()
+    return 100 * correct / total
 
 
 @contextmanager
-def _same_noise(network: nn.Module) -> Iterator[None]:
-    """Inside, all `noise` operations draw from one generator with a fixed seed, on the CPU; afterwards as before."""
+def _noise_of(network: nn.Module) -> Iterator[Callable[[int], None]]:
+    """Inside, all `noise` operations draw from one generator on the CPU; afterwards as before.
+
+    Yields:
+        Called with the number of a batch, it sets what they draw for that batch.
+    """
     operations = [(module, module.generator) for module in network.modules() if isinstance(module, Noise)]
-    fixed = keyed_generator("test", "noise")
+    fixed = torch.Generator()
     for operation, _ in operations:
         operation.generator = fixed
     try:
-        yield
+        yield lambda batch: fixed.set_state(keyed_generator("test", "noise", batch).get_state())
     finally:
         for operation, generator in operations:
             operation.generator = generator

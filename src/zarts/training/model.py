@@ -12,7 +12,7 @@ import safetensors.torch
 
 from zarts.errors import RunError
 from zarts.files import write_atomically
-from zarts.nets import Network, create_model, seeded
+from zarts.nets import AnyNetwork, build_network, seeded
 from zarts.spaces import Genotype
 
 __all__ = ["ModelCard", "load_model", "save_model"]
@@ -45,9 +45,9 @@ class ModelCard:
     mean: tuple[float, ...]
     std: tuple[float, ...]
 
-    def build(self, *, auxiliary: bool = False, **options: Any) -> Network:
-        """The network, with fresh weights; `options` go to `create_model`."""
-        return create_model(
+    def build(self, *, auxiliary: bool = False, **options: Any) -> AnyNetwork:
+        """The network, with fresh weights; `options` go to `build_network`."""
+        return build_network(
             self.genotype,
             channels=self.channels,
             cells=self.cells,
@@ -79,7 +79,7 @@ class ModelCard:
             raise RunError(f"{where}: its description is not one of zarts ({error})") from error
 
 
-def save_model(path: Path, network: Network, card: ModelCard) -> None:
+def save_model(path: Path, network: AnyNetwork, card: ModelCard) -> None:
     """Write the weights, without those of the auxiliary head, which is for training only.
 
     Raises:
@@ -90,7 +90,7 @@ def save_model(path: Path, network: Network, card: ModelCard) -> None:
     write_atomically(path, safetensors.torch.save(weights, metadata))
 
 
-def load_model(path: str | Path) -> tuple[Network, ModelCard]:
+def load_model(path: str | Path) -> tuple[AnyNetwork, ModelCard]:
     """The network of a file, in evaluation mode on the CPU, and its card.
 
     Raises:

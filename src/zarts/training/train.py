@@ -15,8 +15,8 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor, nn
-from torch.nn import functional as F
+from torch import Tensor
+from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 from typing_extensions import override
 
 from zarts.config import RetrainSettings, dump
@@ -31,17 +31,21 @@ from zarts.engine import (
     Run,
     augmentation,
     choose_device,
-    cosine,
     load_images,
     sgd,
     torch_threads,
 )
-from zarts.errors import DivergedError, RunError
-from zarts.nets import Network, count_mult_adds, count_parameters, seeded
+from zarts.errors import RunError
+from zarts.nets import AnyNetwork, Network, count_mult_adds, count_parameters, seeded, share_norms
+from zarts.nets.operations import Noise
+from zarts.ranks import Ranks
 from zarts.seeds import keyed_generator
 from zarts.spaces import Genotype
 from zarts.training.evaluate import accuracy, test_batches
 from zarts.training.model import ModelCard, load_model, save_model
+from zarts.training.schedule import learning_rate
+from zarts.training.start import Start, begin
+from zarts.training.step import WeightStep
 
 __all__ = ["RetrainResult", "retrain"]
 
@@ -68,7 +72,7 @@ class RetrainResult:
     run: Path
     seconds: float
 
-    def load(self) -> Network:
+    def load(self) -> AnyNetwork:
         """The trained network, in evaluation mode."""
         return load_model(self.run / "model.safetensors")[0]
 
@@ -78,9 +82,11 @@ def retrain(
     genotype: Genotype,
     run: Run,
     *,
+    start: Start | None = None,
     resume: bool = False,
     listener: Listener | None = None,
     drive: Driver | None = None,
+    ranks: Ranks | None = None,
 ) -> RetrainResult:
     """Train the network of `genotype` on all training images, and test it.
 
@@ -89,9 +95,11 @@ def retrain(
         genotype: its cells.
         run: the folder that all is written to; its `split.json`, if there is one, says which images are
             for testing.
+        start: the weights to start from; None: random ones.
         resume: go on from the run's checkpoint if it has one.
         listener: hears every event; beside the logged ones also `step`, after each weight step.
         drive: does the job's steps in the place of its loop, as `Rehearsal.run`.
+        ranks: the processes that train it together; alone by default.
 
     Raises:
         Interrupted: Ctrl-C or SIGTERM; the state is saved and the run can be resumed.
@@ -100,39 +108,56 @@ def retrain(
     """
     if run.finished:
         return _read_result(run)
+    ranks = ranks or Ranks()
     with torch_threads(settings.threads):
-        job = _Training(settings, genotype, run, listener or (lambda event: None))
+        job = _Training(settings, genotype, run, start, listener or (lambda event: None), ranks)
         (drive or partial(job.loop.run, resume=resume))(job)
-        job.write_result()
+        if ranks.lead:
+            job.write_result()
+        ranks.from_lead(None)  # nobody reads the result before it is there
     return _read_result(run)
+
+
+_UNTIED = {"operations": None, "logger": "none", "devices": 1, "weights_from": None}
+"""Settings that the steps of a training that was begun do not depend on, and what stands for them."""
 
 
 class _Training(Job):
     """The state of a training, and its steps."""
 
-    def __init__(self, settings: RetrainSettings, genotype: Genotype, run: Run, listener: Listener) -> None:
-        self.settings, self.run = settings, run
+    def __init__(
+        self,
+        settings: RetrainSettings,
+        genotype: Genotype,
+        run: Run,
+        start: Start | None,
+        listener: Listener,
+        ranks: Ranks,
+    ) -> None:
+        self.settings, self.run, self.ranks = settings, run, ranks
         self.device = choose_device(settings.device)
         noise = any(genotype.count(kind, frozenset({"noise"})) for kind in genotype.cells)
         self.passes = Passes(settings, self.device, draws=noise or settings.drop_path > 0)
-        data = load_images(settings, run, self.device, listener)
+        data = load_images(settings, run, self.device, listener, ranks)
         size = data.image_size
-        self.card = ModelCard(
-            genotype, settings.channels, settings.cells, settings.stem, data.classes, size, data.mean, data.std
-        )
-        self.drops = keyed_generator(settings.seed, "drop-path", device=self.device)
-        with seeded(settings.seed):
-            network = self.card.build(auxiliary=settings.auxiliary_weight > 0, generator=self.drops)
+        mean, std = (data.mean, data.std) if start is None or start.mean is None else (start.mean, start.std)
+        self.card = ModelCard(genotype, settings.channels, settings.cells, settings.stem, data.classes, size, mean, std)
+        self.drops, self.noise = torch.Generator(self.device), torch.Generator(self.device)
+        network = self._build(start)
         self.network = network.to(self.device).to(memory_format=torch.channels_last)
+        self.average = self._averaging() if settings.ema > 0 else None
+        if settings.sync_batch_norm:
+            share_norms(self.network, ranks, self.device)
         self.optimizer = sgd(settings, self.network.parameters())
+        self.weight_step = WeightStep(settings, self.network, self.optimizer, ranks, self.device, self._draw)
         self.train = Batches(
             data.train,
             None,
             batch_size=settings.batch_size,
             seed=settings.seed,
             stream="retrain",
-            mean=data.mean,
-            std=data.std,
+            mean=mean,
+            std=std,
             augment=augmentation(settings, data, size // 2 if settings.cutout is None else settings.cutout),
             device=self.device,
         )
@@ -141,21 +166,49 @@ class _Training(Job):
         self.loop = Loop(
             run,
             "retrain",
-            {**dump(settings), "operations": None, "logger": "none", "genotype": genotype.to_dict()},
+            {**dump(settings), **_UNTIED, "genotype": genotype.to_dict()},
             epochs=settings.epochs,
             steps=len(self.train),
             device=self.device,
             listener=listener,
+            ranks=ranks,
         )
 
-    def _rate(self, epoch: int) -> float:
-        return cosine(self.settings.learning_rate, 0.0, epoch / self.settings.epochs)
+    def _build(self, start: Start | None) -> AnyNetwork:
+        """The network with its first weights, drawing from the generators of this training."""
+        with seeded(self.settings.seed):
+            network = self.card.build(auxiliary=self.settings.auxiliary_weight > 0, generator=self.drops)
+        for part in network.modules():
+            if isinstance(part, Noise):
+                part.generator = self.noise
+        if start is not None:
+            begin(network, start)
+        return network
+
+    def _averaging(self) -> AveragedModel:
+        """The moving average of the weights, and of the running statistics."""
+        return AveragedModel(self.network, multi_avg_fn=get_ema_multi_avg_fn(self.settings.ema), use_buffers=True)
+
+    def _draw(self, step: int, piece: int) -> None:
+        """What is dropped is a function of seed, step and image; noise of the rank and the piece too."""
+        seed = self.settings.seed
+        self.drops.manual_seed(keyed_generator(seed, "drop-path", step).initial_seed())
+        self.noise.manual_seed(keyed_generator(seed, "noise", step, self.ranks.rank, piece).initial_seed())
+
+    @property
+    def tested(self) -> AnyNetwork:
+        """The network whose accuracy counts: with the weights of the last step, or with their moving average."""
+        if self.average is None:
+            return self.network
+        averaged: AnyNetwork = self.average.module  # type: ignore[assignment]
+        return averaged
 
     @override
     def begin_epoch(self, epoch: int) -> None:
         for group in self.optimizer.param_groups:
-            group["lr"] = self._rate(epoch)
-        self.network.drop_path_probability = self.settings.drop_path * epoch / self.settings.epochs
+            group["lr"] = learning_rate(self.settings, epoch)
+        if isinstance(self.network, Network):
+            self.network.drop_path_probability = self.settings.drop_path * epoch / self.settings.epochs
         self.network.train()
 
     @override
@@ -164,32 +217,12 @@ class _Training(Job):
 
     @override
     def step(self, epoch: int, step: int) -> tuple[Tensor, Tensor, int]:
-        settings = self.settings
-        images, labels = self.train[epoch * len(self.train) + step]
-        if settings.auxiliary_weight > 0:
-            logits, auxiliary = self.passes(self.network.forward_with_auxiliary, images)
-            extra = settings.auxiliary_weight * self._loss(auxiliary, labels)
-        else:
-            logits, extra = self.passes(self.network, images), torch.zeros((), device=self.device)
-        loss = self._loss(logits, labels)
-        if not loss.isfinite():
-            raise DivergedError(self._advice("training loss", loss, epoch))
-        self.optimizer.zero_grad(set_to_none=True)
-        (loss + extra).backward()  # type: ignore[no-untyped-call]
-        norm = nn.utils.clip_grad_norm_(self.network.parameters(), settings.grad_clip)
-        if not norm.isfinite():
-            raise DivergedError(self._advice("norm of the gradient", norm, epoch))
-        self.optimizer.step()
-        return loss.detach(), (logits.detach().argmax(1) == labels).sum(), len(labels)
-
-    def _advice(self, what: str, value: Tensor, epoch: int) -> str:
-        return (
-            f"the {what} is {value.item()} in epoch {epoch + 1}: "
-            f"take a smaller --learning-rate (now {self.settings.learning_rate:g}) or --grad-clip"
-        )
-
-    def _loss(self, logits: Tensor, labels: Tensor) -> Tensor:
-        return F.cross_entropy(logits.float(), labels, label_smoothing=self.settings.label_smoothing)
+        number = epoch * len(self.train) + step
+        images, labels = self.train[number]
+        loss, right = self.weight_step(self.passes, number, images, labels)
+        if self.average is not None:
+            self.average.update_parameters(self.network)
+        return loss, right, len(labels)
 
     @override
     def finish(self) -> None:
@@ -208,7 +241,8 @@ class _Training(Job):
         tested = {}
         if self._tests(epoch):
             start = time.perf_counter()
-            tested["test_accuracy"] = accuracy(self.network, self.test, self.passes)
+            self.ranks.align([*self.tested.buffers()])  # each rank's own, where batch norm is
+            tested["test_accuracy"] = accuracy(self.tested, self.test, self.passes, self.ranks)
             meter.seconds += time.perf_counter() - start
         self.loop.log(
             {
@@ -216,14 +250,14 @@ class _Training(Job):
                 "epoch": epoch + 1,
                 **meter.means(),
                 **tested,
-                "learning_rate": self._rate(epoch),
+                "learning_rate": learning_rate(self.settings, epoch),
                 "seconds": meter.seconds,
             }
         )
 
     def write_result(self) -> None:
         """Write `model.safetensors` and `result.json`; with the second one the run counts as finished."""
-        save_model(self.run.path / "model.safetensors", self.network, self.card)
+        save_model(self.run.path / "model.safetensors", self.tested, self.card)
         epochs = [event for event in self.run.events() if event["event"] == "train_epoch"]
         tests = {event["epoch"]: event["test_accuracy"] for event in epochs if "test_accuracy" in event}
         best = max(tests, key=lambda epoch: tests[epoch])
@@ -248,14 +282,17 @@ class _Training(Job):
         return {
             "model": self.network.state_dict(),
             "optimizer": self.optimizer.state_dict(),
-            "drops": self.drops.get_state(),
+            "average": {} if self.average is None else self.average.state_dict(),
+            "scale": self.weight_step.state_dict(),
         }
 
     @override
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         self.network.load_state_dict(state["model"])
         self.optimizer.load_state_dict(state["optimizer"])
-        self.drops.set_state(state["drops"].cpu())
+        if self.average is not None:
+            self.average.load_state_dict(state["average"])
+        self.weight_step.load_state_dict(state["scale"])
 
 
 def _read_result(run: Run) -> RetrainResult:

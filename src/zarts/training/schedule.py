@@ -1,0 +1,49 @@
+"""The learning rate of each epoch of a retraining."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from zarts.config import RetrainSettings
+from zarts.engine import cosine
+
+__all__ = ["SCHEDULES", "learning_rate"]
+
+_TAIL = 5
+
+
+def _cosine(s: RetrainSettings, epoch: int) -> float:
+    return cosine(s.learning_rate, s.learning_rate_min, epoch / s.epochs)
+
+
+def _linear(s: RetrainSettings, epoch: int) -> float:
+    return s.learning_rate_min + (s.learning_rate - s.learning_rate_min) * (1 - epoch / s.epochs)
+
+
+def _linear_tail(s: RetrainSettings, epoch: int) -> float:
+    left, falling = s.epochs - epoch, s.epochs - _TAIL
+    if left > _TAIL:
+        return s.learning_rate * (left - _TAIL) / falling
+    return s.learning_rate * left / (_TAIL * falling)  # from 1 / falling, once more over five epochs
+
+
+def _exponential(s: RetrainSettings, epoch: int) -> float:
+    return float(s.learning_rate * s.learning_rate_decay**epoch)
+
+
+SCHEDULES: dict[str, Callable[[RetrainSettings, int], float]] = {
+    "cosine": _cosine,
+    "linear": _linear,
+    "linear-tail": _linear_tail,
+    "exponential": _exponential,
+}
+
+
+def learning_rate(settings: RetrainSettings, epoch: int) -> float:
+    """That of an epoch, counted from 0: the schedule's, times (epoch + 1) / W in the W epochs of the warm-up.
+
+    Source: cosine and exponential: the released code of Liu et al., DARTS (ICLR 2019), for CIFAR-10 and for ImageNet;
+        linear-tail and warm-up: that of ZARTS (NeurIPS 2022) for ImageNet, as in Xu et al., PC-DARTS (ICLR 2020).
+    """
+    rate = SCHEDULES[settings.schedule](settings, epoch)
+    return rate * min(1.0, (epoch + 1) / settings.warmup_epochs) if settings.warmup_epochs else rate

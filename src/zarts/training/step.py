@@ -1,0 +1,148 @@
+"""One step of the weights on a batch, which may be divided over processes and passed in pieces."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from zarts.config import RetrainSettings
+from zarts.errors import DivergedError
+from zarts.nets import AnyNetwork, Network, Part
+from zarts.ranks import Ranks
+
+__all__ = ["WeightStep", "divide"]
+
+
+def divide(images: int, ranks: Ranks, pieces: int) -> Iterator[tuple[slice, float]]:
+    """What a rank passes of a batch, one after the other: which images, and their weight in the mean loss.
+
+    Neighbouring images go to one piece, neighbouring pieces to one rank; every rank has the same number of pieces, and
+    over all ranks the weights add up to 1. A batch that has not two images for each rank, as the last one of an epoch
+    may, is passed whole by every rank.
+
+    Args:
+        images: of the batch.
+        ranks: the processes.
+        pieces: of each rank; fewer where they would have less than two images.
+    """
+    if images < 2 * ranks.count:
+        yield slice(0, images), 1 / ranks.count
+        return
+    pieces = max(1, min(pieces, images // ranks.count // 2))
+    whole = ranks.count * pieces
+    bounds = [images * i // whole for i in range(whole + 1)]
+    for i in range(ranks.rank * pieces, (ranks.rank + 1) * pieces):
+        yield slice(bounds[i], bounds[i + 1]), (bounds[i + 1] - bounds[i]) / images
+
+
+class WeightStep:
+    """Takes steps of the weights: gradient of the mean loss over a batch, clipped, then the optimizer's step.
+
+    Args:
+        settings: the recipe.
+        network: whose weights it are.
+        optimizer: of these.
+        ranks: the processes that share each batch.
+        device: where they are.
+        draw: called with the number of the step and that of a piece before it is passed, to set what the network
+            draws from.
+
+    Source: loss scaling and clipping after unscaling: Micikevicius et al., Mixed Precision Training (ICLR 2018).
+    """
+
+    def __init__(
+        self,
+        settings: RetrainSettings,
+        network: AnyNetwork,
+        optimizer: torch.optim.Optimizer,
+        ranks: Ranks,
+        device: torch.device,
+        draw: Callable[[int, int], None],
+    ) -> None:
+        self._settings, self._network, self._optimizer = settings, network, optimizer
+        self._ranks, self._device, self._draw = ranks, device, draw
+        self._parameters = list(network.parameters())
+        self._scaler = torch.amp.GradScaler(device.type, enabled=settings.precision == "16-mixed")
+
+    def __call__(
+        self, passes: Callable[..., Any], number: int, images: Tensor, labels: Tensor
+    ) -> tuple[Tensor, Tensor]:
+        """Step `number` on a batch; its mean loss, and how many of its images were classified correctly.
+
+        Args:
+            passes: runs a network on images.
+            number: counted from the first step of the run.
+            images: of the whole batch, on every rank.
+            labels: likewise.
+
+        Raises:
+            DivergedError: the loss or the gradient is not finite.
+        """
+        self._optimizer.zero_grad(set_to_none=True)
+        found = torch.zeros(2, device=self._device)  # loss, right answers
+        for place, (piece, weight) in enumerate(divide(len(labels), self._ranks, self._settings.micro_batches)):
+            self._draw(number, place)
+            loss, extra, right = self._pass(passes, images, labels, piece)
+            self._scaler.scale(weight * (loss + extra)).backward()  # type: ignore[no-untyped-call]
+            share = weight * len(labels) / (piece.stop - piece.start)
+            found += torch.stack([weight * loss.detach(), share * right])
+        loss, right = self._combined(found)
+        if not loss.isfinite():
+            raise DivergedError(self._advice("training loss", loss))
+        self._scaler.unscale_(self._optimizer)
+        norm = nn.utils.clip_grad_norm_(self._parameters, self._settings.grad_clip or torch.inf)
+        if not norm.isfinite() and not self._scaler.is_enabled():  # a scaled loss may overflow: the step is left out
+            raise DivergedError(self._advice("norm of the gradient", norm))
+        self._scaler.step(self._optimizer)
+        self._scaler.update()
+        return loss, right
+
+    def _pass(
+        self, passes: Callable[..., Any], images: Tensor, labels: Tensor, piece: slice
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        """Mean loss of a piece, what the auxiliary head adds to it, and how many answers were right."""
+        network, weight, right = self._network, self._settings.auxiliary_weight, labels[piece]
+        if not isinstance(network, Network):
+            logits, auxiliary = passes(network, images[piece]), None
+        else:
+            network.part = Part(piece.start, len(labels))
+            if weight > 0:
+                logits, auxiliary = passes(network.forward_with_auxiliary, images[piece])
+            else:
+                logits, auxiliary = passes(network, images[piece]), None
+            network.part = None
+        loss = self._loss(logits, right)
+        extra = torch.zeros_like(loss) if auxiliary is None else weight * self._loss(auxiliary, right)
+        return loss, extra, (logits.detach().argmax(1) == right).sum()
+
+    def _loss(self, logits: Tensor, labels: Tensor) -> Tensor:
+        return F.cross_entropy(logits.float(), labels, label_smoothing=self._settings.label_smoothing)
+
+    def _combined(self, found: Tensor) -> tuple[Tensor, Tensor]:
+        """Loss and right answers over all ranks; every rank's gradient becomes the sum of theirs."""
+        if self._ranks.count > 1:
+            gradients = [p.grad if p.grad is not None else torch.zeros_like(p) for p in self._parameters]
+            total = self._ranks.sum(torch.cat([g.reshape(-1) for g in gradients]))
+            parts = total.split([g.numel() for g in gradients])
+            for parameter, part in zip(self._parameters, parts, strict=True):
+                parameter.grad = part.view_as(parameter)
+            found = self._ranks.sum(found)
+        return found[0], found[1].round().long()
+
+    def _advice(self, what: str, value: Tensor) -> str:
+        return (
+            f"the {what} is {value.item()}: "
+            f"take a smaller --learning-rate (now {self._settings.learning_rate:g}) or --grad-clip"
+        )
+
+    def state_dict(self) -> dict[str, Any]:
+        """The scale of the loss."""
+        return self._scaler.state_dict()
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Go on with it."""
+        self._scaler.load_state_dict(state)
