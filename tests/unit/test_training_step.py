@@ -195,7 +195,9 @@ def test_the_gradient_is_clipped_after_unscaling():
         network = small_network()
         step_of(network, images.float(), labels, precision=precision, grad_clip=0.01)
         moved.append(
-            torch.cat([(a - b).detach().flatten() for a, b in zip(network.parameters(), before.parameters(), strict=True)])
+            torch.cat(
+                [(a - b).detach().flatten() for a, b in zip(network.parameters(), before.parameters(), strict=True)]
+            )
         )
     assert moved[0].norm().item() == pytest.approx(0.01 * 0.1, rel=1e-3)
     torch.testing.assert_close(moved[1], moved[0])

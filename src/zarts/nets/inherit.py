@@ -97,7 +97,8 @@ def _rows(
             continue
         stacked = theirs.get(outside + _stacked(own))
         if stacked is not None:
-            yield name, stacked.reshape(slots, -1, *stacked.shape[1:])[slot].reshape(wanted[name].shape)
+            part = stacked.reshape(slots, -1, *stacked.shape[1:])[slot]
+            yield name, part.reshape(wanted[name].shape) if part.numel() == wanted[name].numel() else part
 
 
 def _stacked(name: str) -> str:

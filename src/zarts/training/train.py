@@ -35,7 +35,7 @@ from zarts.engine import (
     sgd,
     torch_threads,
 )
-from zarts.errors import RunError
+from zarts.errors import RunError, SettingsError
 from zarts.nets import AnyNetwork, Network, count_mult_adds, count_parameters, seeded, share_norms
 from zarts.nets.operations import Noise
 from zarts.ranks import Ranks
@@ -140,6 +140,11 @@ class _Training(Job):
         data = load_images(settings, run, self.device, listener, ranks)
         size = data.image_size
         mean, std = self._normalisation() or (data.mean, data.std)
+        if len(mean) != data.channels:
+            raise SettingsError(
+                f"weights_from: its network sees images of {len(mean)} channels, these have {data.channels}: take "
+                "other --data"
+            )
         self.card = ModelCard(genotype, settings.channels, settings.cells, settings.stem, data.classes, size, mean, std)
         self.drops, self.noise = torch.Generator(self.device), torch.Generator(self.device)
         network = self._build(start)
@@ -177,6 +182,10 @@ class _Training(Job):
         """The network with its first weights, drawing from the generators of this training."""
         with seeded(self.settings.seed):
             network = self.card.build(auxiliary=self.settings.auxiliary_weight > 0, generator=self.drops)
+        if self.settings.drop_path > 0 and not isinstance(network, Network):
+            raise SettingsError(
+                f"drop_path: the networks of space {self.card.genotype.space!r} have no drop-path: set it to 0"
+            )
         for part in network.modules():
             if isinstance(part, Noise):
                 part.generator = self.noise
