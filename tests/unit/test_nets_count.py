@@ -119,7 +119,7 @@ def test_mult_adds_of_a_small_network_by_hand():
 
 @pytest.mark.parametrize(
     ("name", "counted", "published_count", "with_norms"),
-    [  # what the papers say, and how far it is from ours with four operations for each number out of a batch norm (subtract, divide, scale, shift)
+    [  # what the papers say, and how far it is from ours with four operations a number out of a batch norm
         ("DARTS_V2", 529_911_552, 574e6, 0.05),
         ("PC_DARTS_image", 581_627_328, 597e6, 0.005),
         ("PDARTS", 542_819_328, 557e6, 0.005),
