@@ -25,7 +25,7 @@ LAYERS = [
     {"updates", "select"},
     {"engine"},
     {"training", "bench", "analysis"},
-    {"report"},
+    {"report", "export"},
     {"own"},
     {"sources", "folders"},
     {"api"},

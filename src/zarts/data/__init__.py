@@ -14,6 +14,7 @@ from torch.nn.functional import interpolate
 
 from zarts.data.augment import Augment, Draws
 from zarts.data.batches import Batches
+from zarts.data.decode import read_image
 from zarts.data.folder import load_folder
 from zarts.data.images import DataSet, ImageSet, channel_statistics
 from zarts.data.listing import check_unchanged
@@ -35,6 +36,7 @@ __all__ = [
     "halves",
     "keyed_generator",
     "load_data",
+    "read_image",
 ]
 
 DATA_SETS: dict[str, Callable[[Path], NamedSet]] = {
