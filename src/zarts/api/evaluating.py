@@ -14,7 +14,7 @@ from zarts.data import DataSet, load_data, read_image
 from zarts.data.decode import SUFFIXES
 from zarts.engine import Run, choose_device
 from zarts.errors import DataError, SettingsError
-from zarts.export import OpenedModel, open_model
+from zarts.exports import OpenedModel, open_model
 from zarts.folders import same_images
 from zarts.own import use_operations
 from zarts.sources import model_file

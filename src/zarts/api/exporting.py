@@ -8,7 +8,7 @@ import yaml
 
 from zarts.engine import Run
 from zarts.errors import SettingsError, unknown
-from zarts.export import FORMATS, CardFacts, Served, model_card, write_model
+from zarts.exports import FORMATS, CardFacts, Served, model_card, write_model
 from zarts.files import read_mapping, write_atomically
 from zarts.own import use_operations, use_space
 from zarts.sources import model_file

@@ -29,7 +29,8 @@ def python_file(card: ModelCard) -> str:
         .render(
             card=card,
             used=used,
-            grey=len(card.mean) == 1,
+            separable=any(op.startswith("sep_conv") for op in used),
+            dilated=any(op.startswith("dil_conv") for op in used),
             cells={kind: _nodes(card.genotype, kind) for kind in card.genotype.cells},
             classes=_listed("CLASSES", card.classes),
             nodes=len(card.genotype.cells["normal"]),
@@ -67,7 +68,7 @@ def _quoted(text: str) -> str:
 @lru_cache(maxsize=1)
 def _environment() -> Environment:
     return Environment(
-        loader=PackageLoader("zarts.export"),
+        loader=PackageLoader("zarts.exports"),
         autoescape=False,
         undefined=StrictUndefined,
         trim_blocks=True,

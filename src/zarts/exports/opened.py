@@ -15,8 +15,8 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from zarts.errors import RunError, SettingsError
-from zarts.export.formats import CARD, EXTRA
-from zarts.export.served import Served
+from zarts.exports.formats import CARD, EXTRA
+from zarts.exports.served import Served
 from zarts.training import ModelCard, load_model
 
 __all__ = ["OpenedModel", "open_model"]

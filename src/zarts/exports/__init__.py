@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from zarts.export.card import CardFacts, model_card
-from zarts.export.formats import FORMATS, write_model
-from zarts.export.opened import OpenedModel, open_model
-from zarts.export.served import Served
+from zarts.exports.card import CardFacts, model_card
+from zarts.exports.formats import FORMATS, write_model
+from zarts.exports.opened import OpenedModel, open_model
+from zarts.exports.served import Served
 
 __all__ = ["FORMATS", "CardFacts", "OpenedModel", "Served", "model_card", "open_model", "write_model"]

@@ -11,8 +11,8 @@ from typing import Any
 import torch
 
 from zarts.errors import RunError, SettingsError, unknown
-from zarts.export.python_file import python_file
-from zarts.export.served import Served
+from zarts.exports.python_file import python_file
+from zarts.exports.served import Served
 from zarts.files import write_atomically
 from zarts.nets import OPERATIONS, AnyNetwork
 from zarts.nets.operations import Noise

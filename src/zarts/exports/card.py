@@ -14,7 +14,7 @@ from typing import Any
 import torch
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
-from zarts.export.served import Served
+from zarts.exports.served import Served
 from zarts.nets import count_mult_adds, count_parameters
 from zarts.spaces import genotype_string
 from zarts.training import ModelCard
@@ -105,7 +105,7 @@ def _processor() -> str:
 @lru_cache(maxsize=1)
 def _environment() -> Environment:
     return Environment(
-        loader=PackageLoader("zarts.export"),
+        loader=PackageLoader("zarts.exports"),
         autoescape=False,
         undefined=StrictUndefined,
         trim_blocks=True,
