@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from zarts.api.evaluating import Prediction, evaluate, predict
+from zarts.api.evaluating import Prediction, evaluate, examine, predict
 from zarts.api.exporting import export
 from zarts.api.landscaping import landscape, spread_landscape
 from zarts.api.looking_into import diagnose
@@ -23,6 +23,7 @@ __all__ = [
     "Source",
     "diagnose",
     "evaluate",
+    "examine",
     "export",
     "genotype_of",
     "landscape",

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -18,22 +19,22 @@ from zarts.exports import OpenedModel, open_model
 from zarts.folders import same_images
 from zarts.own import use_operations
 from zarts.sources import model_file
-from zarts.training import ModelCard, accuracy, load_model, test_batches
+from zarts.training import ModelCard, answers, error_details, load_model, test_batches
 
-__all__ = ["Prediction", "evaluate", "predict"]
+__all__ = ["Prediction", "evaluate", "examine", "predict"]
 
 _BATCH = 64
 
 
-def evaluate(
+def examine(
     path: Path | str,
     *,
     data: str | None = None,
     device: str = "auto",
     operations: Path | str | None = None,
     trust: bool = False,
-) -> float:
-    """Test accuracy, in percent, of a trained network.
+) -> dict[str, Any]:
+    """How good a trained network is, and where it errs: the data of `zarts.training.error_details`.
 
     Args:
         path: folder of a `retrain` run, its `model.safetensors`, or what `export` wrote: a `.onnx`, a TorchScript
@@ -59,11 +60,18 @@ def evaluate(
     images = load_data(data, image_size=model.card.image_size)
     _check(images, model.card)
     module = model.module.to(where) if model.movable else model.module
-    batches = test_batches(images.test(), _unnormalised(model.card), where if model.movable else torch.device("cpu"))
-    return accuracy(module, batches)
+    test = images.test()
+    batches = test_batches(test, _unnormalised(model.card), where if model.movable else torch.device("cpu"))
+    return error_details(answers(module, batches), model.card.classes, test.names)
 
 
-def _of_run(path: Path, data: str | None, where: torch.device, operations: Path | str | None) -> float:
+def evaluate(path: Path | str, **options: Any) -> float:
+    """Test accuracy, in percent, of a trained network; see `examine` for the options and errors."""
+    found: float = examine(path, **options)["accuracy"]
+    return found
+
+
+def _of_run(path: Path, data: str | None, where: torch.device, operations: Path | str | None) -> dict[str, Any]:
     settings, run = retrained_settings(path), Run(path)
     use_operations(run, None if operations is None else Path(operations), lambda text: None)
     network, card = load_model(model_file(path))
@@ -78,7 +86,8 @@ def _of_run(path: Path, data: str | None, where: torch.device, operations: Path 
     )
     _check(images, card)
     network = network.to(where).to(memory_format=torch.channels_last)
-    return accuracy(network, test_batches(images.test(), card, where))
+    test = images.test()
+    return error_details(answers(network, test_batches(test, card, where)), card.classes, test.names)
 
 
 def _check(images: DataSet, card: ModelCard) -> None:

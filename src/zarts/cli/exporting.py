@@ -41,12 +41,24 @@ def evaluate(
     device: _Device = "auto",
     operations: _Operations = None,
     trust: _Trust = False,
+    details: Annotated[
+        bool, typer.Option("--details", help="accuracy of each class, and what is taken for what, too")
+    ] = False,
 ) -> None:
     """Test a trained network again, from its files alone."""
     from zarts import api
 
-    accuracy = api.evaluate(model, data=data, device=device, operations=operations, trust=trust)
-    print(f"test accuracy: {accuracy:.2f} %")
+    found = api.examine(model, data=data, device=device, operations=operations, trust=trust)
+    print(f"test accuracy: {found['accuracy']:.2f} %")
+    if not details:
+        return
+    print("\nclass: accuracy, images")
+    for row in found["per_class"]:
+        right = "–" if row["accuracy"] is None else f"{row['accuracy']:.2f} %"
+        print(f"{row['class']}: {right}, {row['images']}")
+    print("\ntaken for another: images")
+    for row in found["confused"]:
+        print(f"{row['true']} for {row['predicted']}: {row['images']}")
 
 
 def predict(
