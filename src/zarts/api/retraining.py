@@ -224,6 +224,9 @@ def evaluate(
         seed=settings.split_seed,
         data_dir=settings.data_dir,
         manifest=split if own and "test" in split else None,
+        images="auto",
+        workers=settings.workers,
+        crop=settings.crop,
     )
     if images.classes != card.classes:
         raise SettingsError(

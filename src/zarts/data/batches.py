@@ -116,10 +116,7 @@ class Batches:
         if index < 0:
             raise IndexError(f"batch index is {index}; batches are numbered from 0")
         rows = self._rows(index).to(self._device)
-        if self._pixels is None:
-            pixels = self._ahead[index].to(self._device)
-        else:
-            pixels = self._pixels.index_select(0, rows)
+        pixels = self._ahead[index].to(self._device) if self._pixels is None else self._pixels.index_select(0, rows)
         if self._augment is None:
             normalised = self._normalise(pixels)
         else:

@@ -85,9 +85,7 @@ class Change:
         return image
 
 
-def changed(
-    pixels: np.ndarray[Any, np.dtype[np.uint8]], change: Change | None
-) -> np.ndarray[Any, np.dtype[np.uint8]]:
+def changed(pixels: np.ndarray[Any, np.dtype[np.uint8]], change: Change | None) -> np.ndarray[Any, np.dtype[np.uint8]]:
     """Pixels (size, size) or (size, size, 3) after a change, if there is one."""
     return pixels if change is None else np.asarray(change(Image.fromarray(pixels), len(pixels)))
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from jaxtyping import Int64, UInt8
@@ -59,7 +59,8 @@ class StreamedSet:
         Raises:
             DataError: it cannot be read.
         """
-        path, size, mode = self.root / self.names[row], self.size, "L" if self.channels == 1 else "RGB"
+        path, size = self.root / self.names[row], self.size
+        mode: Literal["L", "RGB"] = "L" if self.channels == 1 else "RGB"
         if change is not None and change.crop is not None:
             image = read_image(path, size, mode, change)
         else:

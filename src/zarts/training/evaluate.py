@@ -8,7 +8,7 @@ from contextlib import contextmanager
 import torch
 from torch import Tensor, nn
 
-from zarts.data import Batches, ImageSet
+from zarts.data import Batches, Images
 from zarts.nets.operations import Noise
 from zarts.ranks import Ranks
 from zarts.seeds import keyed_generator
@@ -19,7 +19,7 @@ __all__ = ["accuracy", "test_batches"]
 _BATCH = 256
 
 
-def test_batches(images: ImageSet, card: ModelCard, device: torch.device) -> Batches:
+def test_batches(images: Images, card: ModelCard, device: torch.device) -> Batches:
     """All images in order, without augmentation, normalised as the network was trained."""
     return Batches(
         images,
