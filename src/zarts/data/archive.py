@@ -67,15 +67,18 @@ def note_on_others(name: str, files: Iterable[Path], published: Mapping[str, str
     return (f"{name}: not the published files ({', '.join(others)} differ or are missing); they are used as they are",)
 
 
-def array_set(pixels: Any, labels: Any, classes: int, where: Path, *, shape: tuple[int, ...] = (3, 32, 32)) -> ImageSet:
+def array_set(
+    pixels: Any, labels: Any, classes: int, where: Path, *, shape: tuple[int, ...] = (3, 32, 32), first: int = 0
+) -> ImageSet:
     """Images and labels as a file has them.
 
     Args:
         pixels: one image a row, channel by channel, row by row.
-        labels: one whole number an image, from 0.
+        labels: one whole number an image.
         classes: how many classes there are.
         where: the file, for messages.
         shape: (c, h, w) of an image.
+        first: the label of the first class.
 
     Raises:
         DataError: they do not fit each other.
@@ -89,8 +92,8 @@ def array_set(pixels: Any, labels: Any, classes: int, where: Path, *, shape: tup
         raise DataError(f"{where}: has {len(pixels)} images and {found.numel()} labels")
     if len(found) == 0:
         raise DataError(f"{where}: has no images")
-    if found.min() < 0 or found.max() >= classes:
-        bad = int(found.min() if found.min() < 0 else found.max())
-        raise DataError(f"{where}: label {bad}, but there are {classes} classes, numbered from 0")
+    if found.min() < first or found.max() >= first + classes:
+        bad = int(found.min() if found.min() < first else found.max())
+        raise DataError(f"{where}: label {bad}, but there are {classes} classes, numbered from {first}")
     images = torch.from_numpy(pixels.copy()).view(-1, *shape)
-    return ImageSet(images.contiguous(memory_format=torch.channels_last), found)
+    return ImageSet(images.contiguous(memory_format=torch.channels_last), found - first)

@@ -9,7 +9,6 @@ from __future__ import annotations
 from functools import partial
 from pathlib import Path
 
-import numpy as np
 import torch
 
 from zarts.data.archive import array_set, note_on_others, numbered
@@ -69,6 +68,5 @@ def _read(file: Path, classes: int) -> ImageSet:
     batch = read_pickled(file)
     if missing := {"data", "labels"} - set(batch):
         raise DataError(f"{file}: has no {min(missing)!r}, only {', '.join(map(repr, sorted(map(str, batch))))}")
-    labels = np.asarray(batch["labels"], dtype=np.int64) - 1
-    found = array_set(batch["data"], labels, _CLASSES, file, shape=(3, 16, 16))
+    found = array_set(batch["data"], batch["labels"], _CLASSES, file, shape=(3, 16, 16), first=1)
     return found.take((found.labels < classes).nonzero()[:, 0])
