@@ -46,18 +46,24 @@ def preset_summary(name: str) -> str:
     return _text(name).splitlines()[0].lstrip("# ")
 
 
-def preset_layers(name: str, command: str) -> list[Layer]:
+def preset_layers(name: str, command: str, asked: str | None = None) -> list[Layer]:
     """The part of preset `name` that is for `command` (`search` or `retrain`), above that of its `base` if it has one.
 
     Raises:
-        SettingsError: there is no such preset.
+        SettingsError: there is no such preset, or it is for the other command.
     """
     if name not in preset_names():
         raise SettingsError(unknown("preset", name, preset_names()))
     content = yaml.safe_load(_text(name))
     base = content.pop("base", None)
     where = f"preset {name!r}"
-    return [*(preset_layers(base, command) if base else []), Layer(where, _section(content, command, where))]
+    if base is None and command not in content:
+        other = next(iter(content))
+        raise SettingsError(f"preset {asked or name!r} says nothing of a {command}: it is for `zarts {other}`")
+    return [
+        *(preset_layers(base, command, asked or name) if base else []),
+        Layer(where, _section(content, command, where)),
+    ]
 
 
 def config_layer(path: Path, command: str) -> Layer:
