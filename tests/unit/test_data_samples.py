@@ -159,6 +159,12 @@ def test_what_makes_no_sense(augment, channels, message):
         augment.check(16, channels)
 
 
+def test_colours_of_grey_batches():
+    grey = ImageSet(torch.zeros(4, 1, 8, 8, dtype=torch.uint8), torch.arange(4))
+    with pytest.raises(SettingsError, match="the images are grey"):
+        Batches(grey, batch_size=4, seed=0, stream="w", mean=(0.0,), std=(1.0,), augment=Augment(jitter=JITTER))
+
+
 def test_a_change_without_draws_is_the_central_square():
     image = photo(20, 16)
     assert np.array_equal(np.asarray(Change()(image, 16)), np.asarray(image)[:, 2:18])
