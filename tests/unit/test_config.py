@@ -193,6 +193,38 @@ def test_every_preset_resolves_and_says_what_it_is(tmp_path, preset):
     assert set(yaml.safe_load(text)) <= {"base", "search", "retrain"}
 
 
+@pytest.mark.parametrize(
+    ("given", "subset"), [("0.25", 0.25), (0.25, 0.25), ("500", 500), (500, 500), (500.0, 500), (None, None)]
+)
+def test_a_subset_is_a_number_or_a_share(given, subset):
+    found = search_settings({"subset": given}).subset
+    assert (found, type(found)) == (subset, type(subset))
+
+
+@pytest.mark.parametrize("given", ["0.4,0.4,0.4,0.2", [0.4, 0.4, 0.4, 0.2], (0.4, 0.4, 0.4, 0.2)])
+def test_color_jitter_is_none_or_four_numbers(given):
+    assert search_settings({"color_jitter": given}).color_jitter == (0.4, 0.4, 0.4, 0.2)
+    assert search_settings({"color_jitter": []}).color_jitter == ()
+
+
+def test_a_retraining_with_two_crops():
+    with pytest.raises(SettingsError, match="crop_padding is used with crop = pad only, which is resized: leave it"):
+        retrain_settings({"crop_padding": 4, "crop": "resized"})
+    assert retrain_settings({"crop": "resized"}, preset="cifar10").crop == "resized"
+
+
+@pytest.mark.parametrize(("preset", "batch", "supernet"), [("zarts-mgs", 128, "mixed"), ("merge-zarts", 256, "merged")])
+def test_the_papers_numbers_of_direct_search_on_imagenet(preset, batch, supernet):
+    paper = search_settings({}, preset=f"imagenet/{preset}")
+    assert (paper.method, paper.batch_size, paper.supernet, paper.subset) == (preset, batch, supernet, 0.25)
+    assert (paper.cells, paper.channels, paper.epochs, paper.stem, paper.image_size) == (8, 16, 50, "imagenet", 224)
+    assert (paper.warmup_epochs, paper.sigma, paper.sigma_decay, paper.tau) == (20, 0.025, "cosine", 0.01)
+    assert (paper.learning_rate, paper.crop, paper.color_jitter) == (0.025, "resized", ())
+    transfer = retrain_settings({}, preset="imagenet/transfer")
+    assert retrain_settings({}, preset=f"imagenet/{preset}") == transfer
+    assert (transfer.crop, transfer.color_jitter) == ("resized", (0.4, 0.4, 0.4, 0.2))
+
+
 def test_the_papers_numbers():
     paper = search_settings({}, preset="cifar10")
     assert (paper.cells, paper.channels, paper.epochs, paper.samples, paper.inner_steps) == (8, 16, 50, 4, 10)
@@ -268,6 +300,18 @@ def test_exit_codes():
         ({"channels": 1}, "channels = 1 .*greater than or equal to 2"),
         ({"method": "random", "threads": 2}, "threads .* is not used by method 'random'"),
         ({"method": "random", "subset": 20}, "subset .* is not used by method 'random'"),
+        ({"subset": 1}, "subset = 1 .*greater than or equal to 2"),
+        ({"subset": 1.5}, "subset = 1.5 .*less than 1"),
+        ({"subset": 0.0}, "subset = 0.0 .*greater than 0"),
+        (
+            {"crop": "resized", "crop_padding": 2},
+            r"crop_padding \(options\) is used with crop = pad only: leave it out",
+        ),
+        ({"color_jitter": "0.4,0.4"}, "color_jitter = '0.4,0.4' .*expected four numbers, of brightness, contrast"),
+        ({"color_jitter": [0.4, 0.4, 0.4, 0.6]}, "hue, the last one, is a share of the colour circle: 0.5 or less"),
+        ({"color_jitter": [-0.4, 0.4, 0.4, 0.1]}, "color_jitter .*greater than or equal to 0"),
+        ({"workers": 0}, "workers = 0 .*greater than or equal to 1"),
+        ({"images": "disk"}, "images = 'disk' .*'auto', 'memory' or 'streamed'"),
     ],
 )
 def test_settings_that_do_not_go_together(options, message):

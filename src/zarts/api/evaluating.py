@@ -83,6 +83,9 @@ def _of_run(path: Path, data: str | None, where: torch.device, operations: Path 
         seed=settings.split_seed,
         data_dir=settings.data_dir,
         manifest=split if own and "test" in split else None,
+        images="auto",
+        workers=settings.workers,
+        crop=settings.crop,
     )
     _check(images, card)
     network = network.to(where).to(memory_format=torch.channels_last)

@@ -11,7 +11,7 @@ from jaxtyping import Float, Int64
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from zarts.data import Batches, ImageSet
+from zarts.data import Batches, Images
 from zarts.nets.operations import Noise
 from zarts.ranks import Ranks
 from zarts.seeds import keyed_generator
@@ -22,7 +22,7 @@ __all__ = ["Answers", "accuracy", "answers", "test_batches"]
 _BATCH = 256
 
 
-def test_batches(images: ImageSet, card: ModelCard, device: torch.device) -> Batches:
+def test_batches(images: Images, card: ModelCard, device: torch.device) -> Batches:
     """All images in order, without augmentation, normalised as the network was trained."""
     return Batches(
         images,

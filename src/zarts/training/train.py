@@ -46,7 +46,7 @@ from zarts.training.evaluate import Answers, answers, test_batches
 from zarts.training.model import ModelCard, load_model, save_model
 from zarts.training.schedule import learning_rate
 from zarts.training.start import START, Start, begin
-from zarts.training.step import WeightStep
+from zarts.training.step import WeightStep, own_part
 
 __all__ = ["RetrainResult", "retrain"]
 
@@ -118,7 +118,7 @@ def retrain(
     return ranks.from_lead(_read_result(run) if ranks.lead else cast(RetrainResult, None))
 
 
-_UNTIED = {"operations": None, "logger": "none", "devices": "auto", "weights_from": None}
+_UNTIED = {"operations": None, "logger": "none", "devices": "auto", "weights_from": None, "workers": None}
 """Settings that the steps of a training that was begun do not depend on, and what stands for them."""
 
 
@@ -165,6 +165,7 @@ class _Training(Job):
             std=std,
             augment=augmentation(settings, data, size // 2 if settings.cutout is None else settings.cutout),
             device=self.device,
+            looked_at=partial(own_part, ranks=ranks),
         )
         test = data.test()
         self.test, self.test_names = test_batches(test, self.card, self.device), test.names
