@@ -11,7 +11,6 @@ from typing import Any, Literal
 from zarts.data.arrays import from_arrays
 from zarts.data.augment import Augment, Draws
 from zarts.data.batches import Batches
-from zarts.data.decode import read_image
 from zarts.data.folder import load_folder
 from zarts.data.imagenet import load_imagenet
 from zarts.data.imagenet16 import load_imagenet16
@@ -39,7 +38,6 @@ __all__ = [
     "halves",
     "keyed_generator",
     "load_data",
-    "read_image",
 ]
 
 DATA_SETS: dict[str, Callable[[str, Request], DataSet]] = {
