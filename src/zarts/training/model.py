@@ -34,7 +34,7 @@ class ModelCard:
         image_size: pixels a side.
         mean: of each image channel, of images scaled to [0, 1].
         std: likewise.
-        crop: how training images were cropped: after `resized`, images are seen from nearer, see `zarts.data.load_data`.
+        crop: how training images were cropped: after `resized`, images are seen from nearer, see `load_data`.
     """
 
     genotype: Genotype
