@@ -14,6 +14,7 @@ import yaml
 
 from zarts.cli.comparing import compare
 from zarts.cli.diagnosis import print_diagnosis
+from zarts.cli.exporting import evaluate, export, predict
 from zarts.cli.forecast import print_forecast
 from zarts.cli.landscape import landscape
 from zarts.cli.listing import Kind, listing
@@ -164,19 +165,8 @@ def retrain(
     return None
 
 
-@app.command()
-def evaluate(
-    run: Annotated[Path, typer.Argument(help="folder of a retraining")],
-    data: Annotated[str | None, typer.Option(help="other images with the same classes")] = None,
-    device: Annotated[str, typer.Option(help="auto, cpu, cuda, mps")] = "auto",
-    operations: Annotated[
-        Path | None, typer.Option(help="the run's own operations.py: its code is run", metavar="FILE")
-    ] = None,
-) -> None:
-    """Test a retrained network again, from the files of its run alone."""
-    from zarts import api
-
-    print(f"test accuracy: {api.evaluate(run, data=data, device=device, operations=operations):.2f} %")
+for _leaving in (evaluate, export, predict):
+    app.command()(_leaving)
 
 
 @app.command()

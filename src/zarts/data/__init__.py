@@ -12,6 +12,7 @@ from zarts.data.ahead import default_workers
 from zarts.data.arrays import from_arrays
 from zarts.data.augment import Augment, Draws
 from zarts.data.batches import Batches
+from zarts.data.decode import read_image
 from zarts.data.folder import load_folder
 from zarts.data.imagenet import load_imagenet
 from zarts.data.imagenet16 import load_imagenet16
@@ -39,6 +40,7 @@ __all__ = [
     "halves",
     "keyed_generator",
     "load_data",
+    "read_image",
 ]
 
 DATA_SETS: dict[str, Callable[[str, Request], DataSet]] = {

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from zarts.training.evaluate import accuracy, test_batches
+from zarts.training.details import error_details
+from zarts.training.evaluate import accuracy, answers, test_batches
 from zarts.training.model import ModelCard, load_model, save_model
 from zarts.training.start import START, Start
 from zarts.training.train import RetrainResult, retrain
@@ -13,6 +14,8 @@ __all__ = [
     "RetrainResult",
     "Start",
     "accuracy",
+    "answers",
+    "error_details",
     "load_model",
     "retrain",
     "save_model",

@@ -41,7 +41,8 @@ from zarts.nets.operations import Noise
 from zarts.ranks import Ranks
 from zarts.seeds import keyed_generator
 from zarts.spaces import Genotype
-from zarts.training.evaluate import accuracy, test_batches
+from zarts.training.details import error_details, worst_images
+from zarts.training.evaluate import Answers, answers, test_batches
 from zarts.training.model import ModelCard, load_model, save_model
 from zarts.training.schedule import learning_rate
 from zarts.training.start import START, Start, begin
@@ -166,7 +167,8 @@ class _Training(Job):
             device=self.device,
             looked_at=partial(own_part, ranks=ranks),
         )
-        self.test = test_batches(data.test(), self.card, self.device)
+        test = data.test()
+        self.test, self.test_names = test_batches(test, self.card, self.device), test.names
         run.write("genotype.json", genotype.to_json())
         self.loop = Loop(
             run,
@@ -258,7 +260,10 @@ class _Training(Job):
         if self._tests(epoch):
             start = time.perf_counter()
             self.ranks.align([*self.tested.buffers()])  # each rank's own, where batch norm is
-            tested["test_accuracy"] = accuracy(self.tested, self.test, self.passes, self.ranks)
+            found = answers(self.tested, self.test, self.passes, self.ranks)
+            tested["test_accuracy"] = found.accuracy
+            if epoch + 1 == self.settings.epochs:
+                self._write_details(found)
             meter.seconds += time.perf_counter() - start
         self.loop.log(
             {
@@ -270,6 +275,12 @@ class _Training(Job):
                 "seconds": meter.seconds,
             }
         )
+
+    def _write_details(self, found: Answers) -> None:
+        """Write down where the network errs."""
+        self.run.write_json("test.json", error_details(found, self.card.classes, self.test_names))
+        for number, image in enumerate(worst_images(found, self.test, self.card)):
+            self.run.write(f"worst/{number:02}.png", image)
 
     def write_result(self) -> None:
         """Write `model.safetensors` and `result.json`; with the second one the run counts as finished."""
