@@ -2,7 +2,6 @@
 
 import pickle
 import threading
-import time
 
 import numpy as np
 import pytest
@@ -144,6 +143,13 @@ def test_auto_streams_what_takes_more_than_a_quarter_of_the_free_memory(pets, mo
     assert load_data(pets, image_size=SIZE, copies=copies, images="memory").kept == "memory"
 
 
+def test_processes_share_the_processors(pets, monkeypatch):
+    monkeypatch.setattr("os.cpu_count", lambda: 12)
+    workers = {copies: load_data(pets, image_size=SIZE, copies=copies).train.workers for copies in (1, 4, 20)}
+    assert workers == {1: 8, 4: 3, 20: 1}
+    assert load_data(pets, image_size=SIZE, copies=4, workers=5).train.workers == 5
+
+
 def test_a_damaged_image_is_named_when_it_is_needed_and_may_be_repaired(pets):
     data = load_data(pets, image_size=SIZE, images="streamed")
     made, broken = batches(data, shuffle=False), pets / data.train.names[5]
@@ -173,13 +179,14 @@ def test_what_a_rank_does_not_look_at_is_not_decoded(pets):
 class Counted:
     """Batches of two images, whose making is written down."""
 
-    def __init__(self, seconds=0.0, **settings):
-        self.made, self.lock, self.seconds = [], threading.Lock(), seconds
+    def __init__(self, **settings):
+        self.made, self.lock, self.gates = [], threading.Lock(), {}
         self.ahead = Ahead(self.jobs, (2, 2, 1), 2, **{"workers": 2, **settings})
 
     def jobs(self, index):
         def job():
-            time.sleep(self.seconds)
+            if index in self.gates:
+                self.gates[index].wait(60)
             with self.lock:
                 self.made.append(index)
             return np.full((2, 2, 1), index, dtype=np.uint8)
@@ -237,12 +244,15 @@ def test_few_batches_are_kept(monkeypatch):
 
 
 def test_the_next_batches_are_made_while_one_is_used():
-    counted = Counted(seconds=0.05)
+    counted = Counted()
+    counted.gates = {3: threading.Event(), 4: threading.Event()}
     counted[0]
-    counted.settle()
-    start = time.perf_counter()
-    counted[1], counted[2]
-    assert time.perf_counter() - start < 0.04
+    assert counted.settle() == ([0, 1, 2], 3)  # nobody has asked for two of them
+    counted[1], counted[2]  # without waiting for the two that each looks ahead to
+    assert sorted(set(counted.made)) == [0, 1, 2]
+    for gate in counted.gates.values():
+        gate.set()
+    assert counted.settle() == ([0, 1, 2, 3, 4], 5)
 
 
 @pytest.fixture

@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import torch
 from torch import Tensor
 
 from zarts.api.retraining import retrained_settings
-from zarts.data import DataSet, load_data, read_image
-from zarts.data.decode import SUFFIXES
+from zarts.data import DataSet, load_data
+from zarts.data.decode import SUFFIXES, central_square, centre_of_larger, read_image
 from zarts.engine import Run, choose_device
 from zarts.errors import DataError, SettingsError
 from zarts.exports import OpenedModel, open_model
@@ -57,7 +57,7 @@ def examine(
     if data is None:
         raise SettingsError(f"{path} does not say on which images to test it: name them, --data")
     model = open_model(path, trust=trust)
-    images = load_data(data, image_size=model.card.image_size)
+    images = load_data(data, image_size=model.card.image_size, crop=model.card.crop)
     _check(images, model.card)
     module = model.module.to(where) if model.movable else model.module
     test = images.test()
@@ -182,6 +182,8 @@ def _predicted(opened: OpenedModel, module: torch.nn.Module, files: list[Path], 
 
 def _scaled(file: Path, card: ModelCard) -> Tensor:
     """An image as the network was trained on it, scaled to [0, 1]."""
-    image = torch.from_numpy(read_image(file, card.image_size, "L" if len(card.mean) == 1 else "RGB").copy())
+    mode: Literal["L", "RGB"] = "L" if len(card.mean) == 1 else "RGB"
+    fit = centre_of_larger if card.crop == "resized" else central_square
+    image = torch.from_numpy(read_image(file, card.image_size, mode, fit).copy())
     image = image[None] if image.ndim == 2 else image.permute(2, 0, 1)
     return image.float() / 255

@@ -8,10 +8,10 @@ from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
+from zarts.data.ahead import default_workers
 from zarts.data.arrays import from_arrays
 from zarts.data.augment import Augment, Draws
 from zarts.data.batches import Batches
-from zarts.data.decode import read_image
 from zarts.data.folder import load_folder
 from zarts.data.imagenet import load_imagenet
 from zarts.data.imagenet16 import load_imagenet16
@@ -39,7 +39,6 @@ __all__ = [
     "halves",
     "keyed_generator",
     "load_data",
-    "read_image",
 ]
 
 DATA_SETS: dict[str, Callable[[str, Request], DataSet]] = {
@@ -83,7 +82,8 @@ def load_data(
         images: where the images of a folder are kept: all in `memory`, or `streamed` from their files, batch by batch;
             `auto` streams what would take more than `MEMORY_SHARE`, a quarter, of the free memory.
         copies: how many processes of this machine keep images in memory.
-        workers: threads that decode streamed images and change images one by one; None: one a processor, 8 at most.
+        workers: threads of each of them that decode streamed images and change images one by one; None: one a
+            processor, 8 at most.
         crop: how training images will be cropped: after `resized`, test images are the centre that is 224 / 256 of
             the shorter side, not all of it.
 
@@ -102,7 +102,7 @@ def load_data(
         manifest,
         images=images,
         copies=copies,
-        workers=workers,
+        workers=workers or default_workers(copies),
         resized=crop == "resized",
     )
     if str(data) in DATA_SETS:

@@ -18,7 +18,7 @@ import torch
 from jaxtyping import UInt8
 from torch import Tensor
 
-__all__ = ["Ahead", "Job"]
+__all__ = ["Ahead", "Job", "default_workers"]
 
 Job = Callable[[], np.ndarray[Any, np.dtype[np.uint8]]]
 """Makes one image, (h, w, c)."""
@@ -27,6 +27,11 @@ _AHEAD = 2
 _CHUNK = 4
 _MAX_THREADS = 8
 _MOST_KEPT, _KEPT_BYTES = 32, 1 << 29
+
+
+def default_workers(processes: int = 1) -> int:
+    """Threads of each of so many processes of this machine: one a processor, 8 at most."""
+    return max(1, min(_MAX_THREADS, (os.cpu_count() or 1) // processes))
 
 
 class _Made(NamedTuple):
@@ -59,7 +64,7 @@ class Ahead:
         length: int | None = None,
     ) -> None:
         self._jobs, self._shape, self._length = jobs, shape, length
-        self._workers = workers or min(_MAX_THREADS, os.cpu_count() or 1)
+        self._workers = workers or default_workers()
         self._kept = max(_AHEAD + 1, min(_MOST_KEPT, _KEPT_BYTES // (batch_size * int(np.prod(shape)))))
         self._made: OrderedDict[int, _Made] = OrderedDict()
         self._last = -1

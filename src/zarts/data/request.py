@@ -31,7 +31,7 @@ class Request:
         manifest: that of an earlier load.
         images: where images from files are kept.
         copies: how many processes of this machine keep them.
-        workers: threads that decode streamed images; None: one a processor, 8 at most.
+        workers: threads of each process that decode streamed images and change images one by one.
         resized: whether training images will be cropped and resized, so that test images are seen from as near.
     """
 
@@ -42,7 +42,7 @@ class Request:
     manifest: Mapping[str, Any] | None
     images: Kept
     copies: int
-    workers: int | None
+    workers: int
     resized: bool
 
     @property

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import safetensors
 import safetensors.torch
@@ -34,6 +34,7 @@ class ModelCard:
         image_size: pixels a side.
         mean: of each image channel, of images scaled to [0, 1].
         std: likewise.
+        crop: how training images were cropped: after `resized`, images are seen from nearer, see `load_data`.
     """
 
     genotype: Genotype
@@ -44,6 +45,7 @@ class ModelCard:
     image_size: int
     mean: tuple[float, ...]
     std: tuple[float, ...]
+    crop: Literal["pad", "resized"] = "pad"
 
     def build(self, *, auxiliary: bool = False, **options: Any) -> AnyNetwork:
         """The network, with fresh weights; `options` go to `build_network`."""

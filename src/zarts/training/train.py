@@ -146,7 +146,17 @@ class _Training(Job):
                 f"weights_from: its network sees images of {len(mean)} channels, these have {data.channels}: take "
                 "other --data"
             )
-        self.card = ModelCard(genotype, settings.channels, settings.cells, settings.stem, data.classes, size, mean, std)
+        self.card = ModelCard(
+            genotype,
+            settings.channels,
+            settings.cells,
+            settings.stem,
+            data.classes,
+            size,
+            mean,
+            std,
+            settings.crop,
+        )
         self.drops, self.noise = torch.Generator(self.device), torch.Generator(self.device)
         network = self._build(start)
         self.network = network.to(self.device).to(memory_format=torch.channels_last)
