@@ -14,7 +14,7 @@ from zarts.api.retraining import retrained_settings
 from zarts.data import DataSet, load_data
 from zarts.data.decode import SUFFIXES, central_square, centre_of_larger, read_image
 from zarts.engine import Run, choose_device
-from zarts.errors import DataError, SettingsError
+from zarts.errors import DataError, RunError, SettingsError
 from zarts.exports import OpenedModel, open_model
 from zarts.folders import same_images
 from zarts.own import use_operations
@@ -52,6 +52,8 @@ def examine(
         SettingsError: the images have other classes than the network, or are not named.
     """
     path, where = Path(path), choose_device(device)
+    if not path.exists():
+        raise RunError(f"{path}: no such run folder or model file")
     if path.is_dir() and not (path / "model.py").exists():
         if run is not None:
             raise SettingsError(f"{path} is a run itself: leave --run out")

@@ -272,7 +272,7 @@ class _Training(Job):
             self.ranks.align([*self.tested.buffers()])  # each rank's own, where batch norm is
             found = answers(self.tested, self.test, self.passes, self.ranks)
             tested["test_accuracy"] = found.accuracy
-            if epoch + 1 == self.settings.epochs:
+            if epoch + 1 == self.settings.epochs and self.ranks.lead:
                 self._write_details(found)
             meter.seconds += time.perf_counter() - start
         self.loop.log(
