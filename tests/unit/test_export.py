@@ -1,5 +1,6 @@
 """Networks that leave: each format gives the logits of the network itself, and says what is needed to use it."""
 
+import ast
 import json
 import re
 import shutil
@@ -134,6 +135,42 @@ def test_the_python_file_reads_as_if_written_by_hand(tmp_path):
             )
             assert done.returncode == 0, done.stdout.decode()
     assert "Depthwise" not in python_file(made(one)[1])
+
+
+CODE = '"""; raise SystemExit("run"); """'
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "message"),
+    [
+        ("image_size", f"8{CODE}", "image_size is '8"),
+        ("channels", "4", "channels is '4'"),
+        ("mean", [CODE] * 3, "mean or std has '"),
+        ("std", [True] * 3, "mean or std has True"),
+        ("std", [float("nan")] * 3, "mean or std has nan"),
+        ("classes", [3], "a class is 3"),
+        ("crop", None, "crop is None"),
+    ],
+)
+def test_a_description_is_no_code(key, value, message):
+    """What a file of somebody else's says of itself would stand in the exported Python file."""
+    data = json.loads(made()[1].to_json())
+    with pytest.raises(RunError, match=rf"here: its description is not one of zarts \({message}"):
+        ModelCard.from_json(json.dumps({**data, key: value}), "here")
+
+
+def test_names_are_no_code():
+    """Of classes and of a space of one's own: the Python file has them as text, or leaves out what is none."""
+    _, card = made(Genotype(f"mine{CODE}", EVERY.cells), classes=(CODE, "a\\", "b\n'\""))
+    text = python_file(card)
+    found = {}
+    tree = ast.parse(text)
+    for node in tree.body:
+        if isinstance(node, ast.Assign) and node.targets[0].id == "CLASSES":
+            found["classes"] = ast.literal_eval(node.value)
+    assert found["classes"] == list(card.classes)
+    assert ast.get_docstring(tree).splitlines()[0].endswith("cells of space mineraiseSystemExitrun.")
+    assert not [node for node in ast.walk(tree) if isinstance(node, ast.Raise)]
 
 
 def test_onnx_says_how_it_is_used(as_onnx):
