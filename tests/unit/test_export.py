@@ -1,7 +1,9 @@
 """Networks that leave: each format gives the logits of the network itself, and says what is needed to use it."""
 
+import ast
 import json
 import re
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -9,8 +11,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+import yaml
 
 import zarts
+from small import TRAIN
 from zarts.errors import DataError, RunError, SettingsError
 from zarts.exports import FORMATS, Served, open_model, write_model
 from zarts.exports.python_file import python_file
@@ -133,6 +137,42 @@ def test_the_python_file_reads_as_if_written_by_hand(tmp_path):
     assert "Depthwise" not in python_file(made(one)[1])
 
 
+CODE = '"""; raise SystemExit("run"); """'
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "message"),
+    [
+        ("image_size", f"8{CODE}", "image_size is '8"),
+        ("channels", "4", "channels is '4'"),
+        ("mean", [CODE] * 3, "mean or std has '"),
+        ("std", [True] * 3, "mean or std has True"),
+        ("std", [float("nan")] * 3, "mean or std has nan"),
+        ("classes", [3], "a class is 3"),
+        ("crop", None, "crop is None"),
+    ],
+)
+def test_a_description_is_no_code(key, value, message):
+    """What a file of somebody else's says of itself would stand in the exported Python file."""
+    data = json.loads(made()[1].to_json())
+    with pytest.raises(RunError, match=rf"here: its description is not one of zarts \({message}"):
+        ModelCard.from_json(json.dumps({**data, key: value}), "here")
+
+
+def test_names_are_no_code():
+    """Of classes and of a space of one's own: the Python file has them as text, or leaves out what is none."""
+    _, card = made(Genotype(f"mine{CODE}", EVERY.cells), classes=(CODE, "a\\", "b\n'\""))
+    text = python_file(card)
+    found = {}
+    tree = ast.parse(text)
+    for node in tree.body:
+        if isinstance(node, ast.Assign) and node.targets[0].id == "CLASSES":
+            found["classes"] = ast.literal_eval(node.value)
+    assert found["classes"] == list(card.classes)
+    assert ast.get_docstring(tree).splitlines()[0].endswith("cells of space mineraiseSystemExitrun.")
+    assert not [node for node in ast.walk(tree) if isinstance(node, ast.Raise)]
+
+
 def test_onnx_says_how_it_is_used(as_onnx):
     import onnx
 
@@ -185,6 +225,58 @@ def test_an_export_has_a_card_that_says_what_is_known(tmp_path, searched, retrai
     assert "test accuracy |" not in alone
     assert "its test accuracy is not known here" in alone
     assert "Trained" not in alone
+
+
+def test_the_card_has_the_commands_and_no_folders_of_the_machine(tmp_path, searched, retrained):
+    run = shutil.copytree(retrained.run, tmp_path / "run")
+    told = yaml.safe_load((run / "searched.yaml").read_text())
+    assert told["search"]["method"] == "zarts-mgs"
+    given = "zarts search --data='/home/me/my pets' --out ~/runs/found"
+    (run / "searched.yaml").write_text(yaml.safe_dump({**told, "command": given}))
+    environment = json.loads((run / "env.json").read_text())
+    environment["command"] = "zarts retrain /home/me/runs/found --from a/b.safetensors --epochs 3"
+    (run / "env.json").write_text(json.dumps(environment))
+    zarts.export(run, "torchscript", out=tmp_path / "out")
+    text = (tmp_path / "out" / "README.md").read_text()
+    assert (
+        "```\nzarts search '--data=my pets' --out found\nzarts retrain found --from a/b.safetensors --epochs 3\n```"
+        in text
+    )
+    assert "/home" not in text
+    assert "the median of 20 passes in TorchScript, 1 thread" in text
+    assert re.search(r"largest difference \d\.\de-\d\d, four random images", text)
+    zarts.export(retrained.run, "python", out=tmp_path / "python")
+    assert "from Python" not in (tmp_path / "python" / "README.md").read_text()
+    assert sorted(p.name for p in (tmp_path / "python").iterdir()) == [
+        *("README.md", "config.json", "model.py", "weights.pt")
+    ]
+
+
+def test_a_file_that_is_not_the_network_is_not_left_behind(tmp_path, retrained, monkeypatch):
+    """Should an exporter of torch go wrong: here it has exported another network."""
+    monkeypatch.setattr("zarts.api.exporting.write_model", lambda network, *rest: write_model(other, *rest))
+    other = retrained.load()
+    with torch.no_grad():
+        other.classifier.bias += 0.01
+    with pytest.raises(RunError, match=r"model\.pt: its logits differ by 0\.01 from the network's.*another --format"):
+        zarts.export(retrained.run, "torchscript", out=tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_file_is_tested_on_the_images_of_its_run(tmp_path, photos, searched, no_pictures):
+    """Of a folder without train/ and test/: another draw of the two would test on what it was trained on."""
+    settings = {**TRAIN, "data": str(photos), "image_size": 8, "subset": 32, "epochs": 1, "split_seed": 3}
+    run = zarts.retrain(Genotype.load(searched.run / "genotype.json"), out=tmp_path / "run", **settings).run
+    (model, *_) = zarts.export(run, "torchscript", out=tmp_path / "out")
+    tested = json.loads((run / "test.json").read_text())
+    found = zarts.api.examine(model, run=run)
+    assert {row["image"] for row in found["worst"]} == {row["image"] for row in tested["worst"]}
+    assert found["accuracy"] == tested["accuracy"]
+    assert set(json.loads((run / "split.json").read_text())["test"]) >= {row["image"] for row in found["worst"]}
+    with pytest.raises(SettingsError, match="is a run itself: leave --run out"):
+        zarts.evaluate(run, run=run)
+    with pytest.raises(SettingsError, match="says on which images to test: leave --data or --run out"):
+        zarts.evaluate(model, run=run, data="digits")
 
 
 def test_what_cannot_be_exported(tmp_path, searched, retrained):

@@ -30,6 +30,7 @@ def examine(
     path: Path | str,
     *,
     data: str | None = None,
+    run: Path | str | None = None,
     device: str = "auto",
     operations: Path | str | None = None,
     trust: bool = False,
@@ -40,6 +41,7 @@ def examine(
         path: folder of a `retrain` run, its `model.safetensors`, or what `export` wrote: a `.onnx`, a TorchScript
             `.pt`, the folder with `model.py`.
         data: the images; None takes those that a run was trained for.
+        run: of a file that has left its run: that run, whose test images it is tested on.
         device: see the setting of that name.
         operations: see `resume_retrain`.
         trust: whether an exported Python file may be run.
@@ -53,13 +55,22 @@ def examine(
     if not path.exists():
         raise RunError(f"{path}: no such run folder or model file")
     if path.is_dir() and not (path / "model.py").exists():
+        if run is not None:
+            raise SettingsError(f"{path} is a run itself: leave --run out")
         return _of_run(path, data, where, operations)
     if operations is not None:
         raise SettingsError("operations belong to a run: name its folder, or leave --operations out")
-    if data is None:
-        raise SettingsError(f"{path} does not say on which images to test it: name them, --data")
+    if data is not None and run is not None:
+        raise SettingsError(f"the run {run} says on which images to test: leave --data or --run out")
+    if data is None and run is None:
+        raise SettingsError(
+            f"{path} does not say on which images to test it: name them, --data, or the run that it comes from, --run"
+        )
     model = open_model(path, trust=trust)
-    images = load_data(data, image_size=model.card.image_size, crop=model.card.crop)
+    if run is not None:
+        images = _images_of(Path(run), model.card, None)
+    else:
+        images = load_data(str(data), image_size=model.card.image_size, crop=model.card.crop)
     _check(images, model.card)
     module = model.module.to(where) if model.movable else model.module
     test = images.test()
@@ -74,11 +85,21 @@ def evaluate(path: Path | str, **options: Any) -> float:
 
 
 def _of_run(path: Path, data: str | None, where: torch.device, operations: Path | str | None) -> dict[str, Any]:
-    settings, run = retrained_settings(path), Run(path)
-    use_operations(run, None if operations is None else Path(operations), lambda text: None)
+    retrained_settings(path)
+    use_operations(Run(path), None if operations is None else Path(operations), lambda text: None)
     network, card = load_model(model_file(path))
+    images = _images_of(path, card, data)
+    _check(images, card)
+    network = network.to(where).to(memory_format=torch.channels_last)
+    test = images.test()
+    return error_details(answers(network, test_batches(test, card, where)), card.classes, test.names)
+
+
+def _images_of(path: Path, card: ModelCard, data: str | None) -> DataSet:
+    """The images that a run was trained for, in the two parts that it had them in, or others."""
+    settings, run = retrained_settings(path), Run(path)
     own, split = data is None or same_images(data, settings.data), run.split() or {}
-    images = load_data(
+    return load_data(
         settings.data if data is None else data,
         image_size=card.image_size,
         subset=settings.subset if own else None,
@@ -89,10 +110,6 @@ def _of_run(path: Path, data: str | None, where: torch.device, operations: Path 
         workers=settings.workers,
         crop=settings.crop,
     )
-    _check(images, card)
-    network = network.to(where).to(memory_format=torch.channels_last)
-    test = images.test()
-    return error_details(answers(network, test_batches(test, card, where)), card.classes, test.names)
 
 
 def _check(images: DataSet, card: ModelCard) -> None:

@@ -4,11 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import yaml
-
 from zarts.engine import Run
 from zarts.errors import SettingsError, unknown
-from zarts.exports import FORMATS, CardFacts, Served, model_card, write_model
+from zarts.exports import FORMATS, CardFacts, compare_logits, model_card, open_model, write_model
 from zarts.files import read_mapping, write_atomically
 from zarts.own import use_operations, use_space
 from zarts.sources import model_file
@@ -52,13 +50,17 @@ def export(
     folder.mkdir(parents=True, exist_ok=True)
     try:
         files = write_model(network, card, form, folder)
+        written = open_model(folder if form == "python" else files[0], trust=True)  # ours, written just now
+        exact = form == "safetensors"  # the same network, which may draw noise
+        difference = 0.0 if exact else compare_logits(network, written, files[0])
     except BaseException:
         for left in folder.iterdir():
             left.unlink()
         folder.rmdir()
         raise
     readme = folder / "README.md"
-    text = model_card(Served(network, card).eval(), card, form, files, _facts(path if path.is_dir() else None))
+    facts = _facts(path if path.is_dir() else None)
+    text = model_card(network, written, form, files, facts, difference)
     write_atomically(readme, text)
     return [*files, readme]
 
@@ -66,16 +68,11 @@ def export(
 def _facts(run: Path | None) -> CardFacts:
     if run is None:
         return CardFacts()
+    searched = read_mapping(run / "searched.yaml")
     return CardFacts(
         result=read_mapping(run / "result.json"),
-        settings=_section(run / "config.yaml", "retrain"),
+        settings=read_mapping(run / "config.yaml").get("retrain", {}),
         environment=read_mapping(run / "env.json"),
-        searched=_section(run / "searched.yaml", "search"),
+        searched=searched.get("search", {}),
+        command=searched.get("command"),
     )
-
-
-def _section(file: Path, name: str) -> dict[str, object]:
-    if not file.exists():
-        return {}
-    data = yaml.safe_load(file.read_text(encoding="utf-8"))
-    return dict(data.get(name, {})) if isinstance(data, dict) else {}

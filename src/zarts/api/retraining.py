@@ -5,12 +5,15 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+from yaml import safe_dump
+
 from zarts.api.frame import drawn, notes, rehearsed, told
 from zarts.api.loggers import logged
 from zarts.api.starting import begin_from, retraining_of
 from zarts.config import RetrainSettings, retrain_settings
 from zarts.engine import Driver, Forecast, Listener, Run, joined, started
 from zarts.errors import SettingsError
+from zarts.files import read_mapping
 from zarts.folders import anchored, discarded_unless_begun, new_run, same_images
 from zarts.own import hand_down, use_operations, use_space
 from zarts.ranks import Ranks
@@ -133,7 +136,8 @@ def _prepare_retrain(
     searched = run_of(source)
     if searched is not None:
         hand_down(searched, run)
-        run.write("searched.yaml", (searched.path / "config.yaml").read_text(encoding="utf-8"))
+        command = read_mapping(searched.path / "env.json").get("command")
+        run.write("searched.yaml", safe_dump({**read_mapping(searched.path / "config.yaml"), "command": command}))
     if searched is not None and same_images(settings.data, searched.settings("search")["data"]):
         _hand_down(searched, settings, run)
     return begin_from(source, genotype, settings, run, listener)

@@ -38,6 +38,9 @@ def export(
 def evaluate(
     model: Annotated[Path, typer.Argument(help=_MODEL)],
     data: Annotated[str | None, typer.Option(help="other images with the same classes")] = None,
+    run: Annotated[
+        Path | None, typer.Option(help="of a file that has left its run: test it on that run's images", metavar="RUN")
+    ] = None,
     device: _Device = "auto",
     operations: _Operations = None,
     trust: _Trust = False,
@@ -48,7 +51,7 @@ def evaluate(
     """Test a trained network again, from its files alone."""
     from zarts import api
 
-    found = api.examine(model, data=data, device=device, operations=operations, trust=trust)
+    found = api.examine(model, data=data, run=run, device=device, operations=operations, trust=trust)
     print(f"test accuracy: {found['accuracy']:.2f} %")
     if not details:
         return

@@ -7,6 +7,7 @@ import json
 import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
+from importlib.machinery import SourceFileLoader
 from pathlib import Path
 from typing import Any
 
@@ -17,11 +18,14 @@ from torch import Tensor, nn
 from zarts.errors import RunError, SettingsError
 from zarts.exports.formats import CARD, EXTRA
 from zarts.exports.served import Served
+from zarts.nets import AnyNetwork
 from zarts.training import ModelCard, load_model
 
-__all__ = ["OpenedModel", "open_model"]
+__all__ = ["OpenedModel", "compare_logits", "open_model"]
 
 _PYTHON = "model.py"
+_TOLERANCE = 1e-4
+"""Of logits, relative to the largest; other kernels add in another order, which is 1e-6 or so."""
 
 
 @dataclass(frozen=True)
@@ -37,6 +41,13 @@ class OpenedModel:
     module: nn.Module
     card: ModelCard
     movable: bool = True
+
+
+class _Uncached(SourceFileLoader):
+    """Runs a file, and leaves no compiled one beside it."""
+
+    def set_data(self, path: str, data: Any, *, _mode: int = 0) -> None:
+        """Nothing is written."""
 
 
 class _Onnx(nn.Module):
@@ -80,6 +91,27 @@ def open_model(path: Path, *, trust: bool = False) -> OpenedModel:
     return _READERS[path.suffix](path)
 
 
+@torch.no_grad()
+def compare_logits(network: AnyNetwork, written: OpenedModel, where: Path) -> float:
+    """Largest difference between the logits of a network and of what it was written as, of four random images.
+
+    Raises:
+        RunError: they differ by more than the order of sums explains: the file is of no use.
+    """
+    card = written.card
+    generator = torch.Generator().manual_seed(0)
+    images = torch.rand(4, len(card.mean), card.image_size, card.image_size, generator=generator)
+    expected = Served(network, card).eval()(images)
+    got = torch.cat([written.module(images[:1]), written.module(images[1:])])  # batches of 1 and of 3
+    difference, scale = float((got - expected).abs().max()), max(1.0, float(expected.abs().max()))
+    if not difference <= _TOLERANCE * scale:
+        raise RunError(
+            f"{where}: its logits differ by {difference:.1g} from the network's, which are up to {scale:.3g}: take "
+            "another --format"
+        )
+    return difference
+
+
 def _open_safetensors(path: Path) -> OpenedModel:
     network, card = load_model(path)
     return OpenedModel(Served(network, card).eval(), card)
@@ -109,7 +141,7 @@ def _open_python(folder: Path, trust: bool) -> OpenedModel:
         raise RunError(f"{folder}: has no {_PYTHON}: not an exported model")
     if not trust:
         raise SettingsError(f"{file} is Python code, which is not run unasked: read it, and add --trust")
-    specification = importlib.util.spec_from_file_location("exported_model", file)
+    specification = importlib.util.spec_from_loader("exported_model", _Uncached("exported_model", str(file)))
     assert specification is not None
     assert specification.loader is not None
     module = importlib.util.module_from_spec(specification)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from functools import lru_cache
 
@@ -28,6 +29,7 @@ def python_file(card: ModelCard) -> str:
         .get_template(_TEMPLATES.get(card.genotype.space, "cells.py.j2"))
         .render(
             card=card,
+            space=re.sub(r"[^\w-]", "", card.genotype.space),  # in a text that is code: a file may say anything
             used=used,
             separable=any(op.startswith("sep_conv") for op in used),
             dilated=any(op.startswith("dil_conv") for op in used),

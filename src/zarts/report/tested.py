@@ -97,5 +97,5 @@ def _worst(folder: Path, number: int, row: dict[str, Any]) -> WorstImage:
         str(row["image"]),
         str(row["true"]),
         str(row["predicted"]),
-        f"{row['loss']:.2f}",
+        "not finite" if row["loss"] is None else f"{row['loss']:.2f}",  # JSON has no other word for that
     )

@@ -20,6 +20,7 @@ __all__ = ["confusion", "error_details", "worst_images"]
 _MATRIX = 100  # classes up to which the whole matrix is written down
 _PAIRS = 50
 _WORST = 24
+_SIDE = 96  # pixels a side that larger images are brought to: the report holds them all
 
 
 def confusion(answers: Answers, classes: int) -> Int64[Tensor, "classes classes"]:
@@ -73,13 +74,13 @@ def error_details(answers: Answers, classes: Sequence[str], names: Sequence[str]
 
 
 def _worst(answers: Answers) -> list[int]:
-    """The wrong answers of the largest loss, the largest first."""
+    """The wrong answers of the largest loss, the largest first; a loss that is no number is beyond all others."""
     wrong = (answers.predicted != answers.labels).nonzero().flatten()
     return wrong[answers.losses[wrong].argsort(descending=True, stable=True)[:_WORST]].tolist()
 
 
 def worst_images(answers: Answers, batches: Batches, card: ModelCard) -> list[bytes]:
-    """The images of `worst` as the network has seen them, each a PNG."""
+    """The images of `worst` as the network has seen them, each a PNG; large ones made smaller."""
     return [
         _png(batches[index // batches.batch_size][0][index % batches.batch_size], card) for index in _worst(answers)
     ]
@@ -88,6 +89,8 @@ def worst_images(answers: Answers, batches: Batches, card: ModelCard) -> list[by
 def _png(image: Float[Tensor, "channels height width"], card: ModelCard) -> bytes:
     mean, std = (torch.tensor(values)[:, None, None] for values in (card.mean, card.std))
     pixels = ((image.cpu() * std + mean) * 255).round().clamp(0, 255).byte().permute(1, 2, 0).numpy()
+    picture = Image.fromarray(pixels[:, :, 0] if pixels.shape[2] == 1 else pixels)
+    picture.thumbnail((_SIDE, _SIDE))
     stream = io.BytesIO()
-    Image.fromarray(pixels[:, :, 0] if pixels.shape[2] == 1 else pixels).save(stream, "PNG", optimize=True)
+    picture.save(stream, "PNG", optimize=True)
     return stream.getvalue()
