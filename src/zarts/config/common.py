@@ -135,6 +135,13 @@ class CommonSettings(BaseModel):
     compile: bool = setting(
         False, "torch.compile for passes with gradient: minutes before the first step", panel="Run", used_by=SUPERNET
     )
+    checkpoint_activations: bool = setting(
+        False,
+        "keep nothing that is inside a cell for the backward pass, which makes it again: less memory, more time, the "
+        "same numbers",
+        panel="Run",
+        used_by=SUPERNET,
+    )
     logger: Literal["none", "tensorboard"] = setting(
         "none", "live curves beside the run's own files: in its folder tensorboard", panel="Run"
     )

@@ -27,7 +27,7 @@ from zarts.engine import (
     sgd,
 )
 from zarts.errors import SettingsError
-from zarts.nets import AnyNetwork, Network, count_mult_adds, count_parameters, seeded, share_norms
+from zarts.nets import AnyNetwork, Network, count_mult_adds, count_parameters, recompute_cells, seeded, share_norms
 from zarts.nets.operations import Noise
 from zarts.ranks import Ranks
 from zarts.seeds import keyed_generator
@@ -42,7 +42,8 @@ from zarts.training.step import WeightStep, own_part
 __all__ = ["TrainingJob"]
 
 
-_UNTIED = {"operations": None, "logger": "none", "devices": "auto", "weights_from": None, "workers": None}
+_UNTIED: dict[str, Any] = {"operations": None, "logger": "none", "devices": "auto", "weights_from": None}
+_UNTIED |= {"workers": None, "checkpoint_activations": False}
 """Settings that the steps of a training that was begun do not depend on, and what stands for them."""
 
 
@@ -126,6 +127,7 @@ class TrainingJob(Job):
         for part in network.modules():
             if isinstance(part, Noise):
                 part.generator = self.noise
+        recompute_cells(network, [self.drops, self.noise], on=self.settings.checkpoint_activations)
         if start is not None:
             begin(network, start, self.card.classes)
         return network
