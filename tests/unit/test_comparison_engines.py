@@ -70,6 +70,7 @@ class TestRay:
         assert (type(ours).__name__, str(ours)) == ("DataError", "no images")
         assert isinstance(other, ZeroDivisionError)
 
+    @pytest.mark.long
     def test_what_dies_again_and_again_takes_nothing_with_it(self, tmp_path):
         file = tmp_path / "times"
         dies = f"open({str(file)!r}, 'a').write('x'); import os; os.kill(os.getpid(), 9)"

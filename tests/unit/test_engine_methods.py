@@ -56,6 +56,7 @@ def test_weights_train_at_one_operation_an_edge(monkeypatch, tmp_path, method, s
     assert len({space.flatten(weights).numpy().tobytes() for weights in paths}) > 1
 
 
+@pytest.mark.long
 def test_zarts_differentiates_nothing_but_the_weights_and_these_at_the_uniform_mixture(monkeypatch, tmp_path):
     """And ends, with the same images, where DARTS-PT without its gradient does."""
     result, seen = passes(monkeypatch, tmp_path, "zarts", space="s2", select="perturbation")

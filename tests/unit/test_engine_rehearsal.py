@@ -209,8 +209,7 @@ def test_a_rehearsal_leaves_nothing_behind(tmp_path, monkeypatch, quick):
 
 
 def test_a_retraining(searched, retrained, quick):
-    settings = retrain_settings(TRAIN, inherited=api.inherited(searched.run))
-    forecast = api.rehearse_retrain(searched.run, settings)
+    forecast = api.rehearse_retrain(*api.retraining_of(searched.run, TRAIN))
     assert forecast.mult_adds == retrained.mult_adds
     assert forecast.parameters == retrained.parameters
     with_head = retrain_settings({**TRAIN, "auxiliary_weight": 0.4, "image_size": 32})
