@@ -10,6 +10,7 @@ from zarts.nets.nasbench201_supernet import NasBench201SuperNet
 from zarts.nets.network import Network, Part, create_model
 from zarts.nets.operations import OPERATIONS, build_operation
 from zarts.nets.own import load_operations, register_operation
+from zarts.nets.recompute import Recompute, recompute_cells
 from zarts.nets.seeding import seeded
 from zarts.nets.shared_norm import share_norms
 from zarts.nets.skeleton import cell_channels
@@ -27,6 +28,7 @@ __all__ = [
     "NasBench201SuperNet",
     "Network",
     "Part",
+    "Recompute",
     "SuperNet",
     "build_network",
     "build_operation",
@@ -38,6 +40,7 @@ __all__ = [
     "create_model",
     "create_nasbench201",
     "load_operations",
+    "recompute_cells",
     "register_operation",
     "seeded",
     "share_norms",

@@ -17,6 +17,7 @@ from torch import Tensor, nn
 from zarts.errors import SettingsError, unknown
 from zarts.nets.layout import dense_gradient
 from zarts.nets.operations import build_operation
+from zarts.nets.recompute import Recompute
 from zarts.nets.stem import CifarStem
 from zarts.spaces import CellGenotype, Genotype
 from zarts.spaces.nasbench201 import NASBENCH201
@@ -120,6 +121,8 @@ class Skeleton(nn.Module):
             layers += [REDUCTIONS[reduction](width // 2)] if stage else []
             layers += [build_cell(width) for _ in range(cells)]
         self.layers = nn.ModuleList(layers)
+        self.recompute = Recompute()
+        """How layers run: see there."""
         self.norm = nn.BatchNorm2d(width)
         self.classifier = nn.Linear(width, num_classes)
 
@@ -127,7 +130,8 @@ class Skeleton(nn.Module):
         """The logits; `context` goes to every cell, beside the features."""
         x, _ = self.stem(images)
         for layer in self.layers:
-            x = layer(x) if isinstance(layer, tuple(REDUCTIONS.values())) else layer(x, *context)
+            inputs = () if isinstance(layer, tuple(REDUCTIONS.values())) else context
+            x = self.recompute(layer, x, *inputs)
         features = dense_gradient(torch.relu(self.norm(x)))
         logits: Tensor = self.classifier(features.mean(dim=(2, 3)))
         return logits

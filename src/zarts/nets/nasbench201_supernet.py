@@ -66,6 +66,10 @@ class Mixture:
             for edges in self._edges
         ]
 
+    def prepare(self) -> None:
+        """Make now what several cells share, which else the first one makes: a cell that runs twice must not."""
+        _ = self.running
+
     def _running(self, edges: list[int], op: int) -> Running | None:
         slots = tuple(slot for slot, edge in enumerate(edges) if self._runs[edge][op])
         if not slots:
@@ -260,5 +264,8 @@ class NasBench201SuperNet(nn.Module):
             SettingsError: weights of another shape than the space's.
         """
         self.space.check_weights(weights)
-        logits: Tensor = self.skeleton(images, Mixture(self.space, weights["normal"], self._left))
+        mixture = Mixture(self.space, weights["normal"], self._left)
+        if self.skeleton.recompute.active:
+            mixture.prepare()
+        logits: Tensor = self.skeleton(images, mixture)
         return logits

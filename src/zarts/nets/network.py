@@ -15,6 +15,7 @@ from zarts.errors import RunError, SettingsError
 from zarts.nets.auxiliary import AuxiliaryHead
 from zarts.nets.layout import dense_gradient
 from zarts.nets.operations import build_operation
+from zarts.nets.recompute import Recompute
 from zarts.nets.skeleton import CellPlan, Preprocess, plan_cells, reduction_cells
 from zarts.nets.stem import Stem, build_stem
 from zarts.spaces import CellGenotype, Choice, Genotype
@@ -132,6 +133,8 @@ class Network(nn.Module):
         self.classifier = classifier
         self.auxiliary_head = auxiliary_head
         self.drop_path_probability = drop_path
+        self.recompute = Recompute()
+        """How cells run: see there."""
         self.part: Part | None = None
         """Which part of a batch the next passes are of, for drop-path; None: a whole one."""
 
@@ -168,7 +171,7 @@ class Network(nn.Module):
         before, previous = self.stem(images)
         middle = previous
         for index, cell in enumerate(self.cells):
-            before, previous = previous, cell(before, previous, drop_probability, self.part)
+            before, previous = previous, self.recompute(cell, before, previous, drop_probability, self.part)
             if index == tapped:
                 middle = previous
         return previous, middle

@@ -118,6 +118,12 @@ class Running:
             self._routes[group, name] = _route(of, of.places[name], self._kept[group][name], self.weights)
         return self._routes[group, name]
 
+    def prepare(self) -> None:
+        """Make all routes now, which else the first cell makes that needs them: a cell that runs twice must not."""
+        for group in range(len(self._groups)):
+            for name in self.names(group):
+                self.route(group, name)
+
     def totals(self, group: int) -> Float[Tensor, "sources targets"]:
         """The sum of the weights of the operations on each edge of a group."""
         return self.weights.sum(-1)[torch.tensor(self._groups[group].edges, device=self.weights.device)]

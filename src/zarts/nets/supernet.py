@@ -18,6 +18,7 @@ from zarts.nets.edges import TOGETHER, EdgeGroup
 from zarts.nets.layout import dense_gradient
 from zarts.nets.merged import convolutions, merge, with_merged
 from zarts.nets.operations import FactorizedReduce, Noise, PointwiseBlock
+from zarts.nets.recompute import Recompute
 from zarts.nets.routes import Group, Running, layout
 from zarts.nets.skeleton import CellPlan, Preprocess, plan_cells
 from zarts.nets.stacked import unchanged_statistics
@@ -286,6 +287,8 @@ class SuperNet(nn.Module):
             MixedCell(space, plan, self.layouts[plan.kind], generator, native, parts, self.dropping) for plan in plans
         )
         self.kinds = [plan.kind for plan in plans]
+        self.recompute = Recompute()
+        """How cells run: see there."""
         self.classifier = nn.Linear(space.nodes * plans[-1].channels, num_classes)
 
     def restrict(self, left: Mapping[str, Bool[Tensor, "_ _"]]) -> None:
@@ -314,8 +317,11 @@ class SuperNet(nn.Module):
         if self.merged:
             weights = {kind: with_merged(matrix, self.merged[kind]) for kind, matrix in weights.items()}
         running = {kind: Running(self.layouts[kind], weights[kind], self._left.get(kind)) for kind in self.shapes}
+        if self.recompute.active:
+            for shared in running.values():
+                shared.prepare()
         before, previous = self.stem(images)
         for kind, cell in zip(self.kinds, self.cells, strict=True):
-            before, previous = previous, cell(before, previous, running[kind])
+            before, previous = previous, self.recompute(cell, before, previous, running[kind])
         logits: Tensor = self.classifier(dense_gradient(previous).mean(dim=(2, 3)))
         return logits
