@@ -1,15 +1,22 @@
-"""Memory that the C library keeps for the next step, instead of giving it back and asking for it again."""
+"""How much memory is left on this machine, and what the C library keeps of it for the next step."""
 
 from __future__ import annotations
 
 import contextlib
 import ctypes
 import platform
+from collections.abc import Iterator
+from pathlib import Path
 
-__all__ = ["keep_freed_memory"]
+__all__ = ["free_memory", "keep_freed_memory"]
 
 # Parameters of glibc's mallopt(3) and their values: nothing is given back, and large blocks are reused too.
 _MALLOPT = {-1: (1 << 31) - 1, -2: 64 << 20, -3: 1 << 30}  # M_TRIM_THRESHOLD, M_TOP_PAD, M_MMAP_THRESHOLD
+_FILES = (
+    ("memory.max", "memory.current", "inactive_file"),
+    ("memory.limit_in_bytes", "memory.usage_in_bytes", "total_inactive_file"),
+)
+"""Limit, usage and the part of it that can be dropped, of a control group of version 2 and of version 1."""
 
 
 def keep_freed_memory() -> None:
@@ -24,3 +31,50 @@ def keep_freed_memory() -> None:
             mallopt = ctypes.CDLL(None).mallopt
             for parameter, value in _MALLOPT.items():
                 mallopt(parameter, value)
+
+
+def free_memory(root: Path = Path("/")) -> int | None:
+    """Bytes that this process may still take: what the system has, or less where its control groups allow less.
+
+    File caches that the kernel can drop count as free, as in `MemAvailable`; swap does not count.
+
+    Args:
+        root: where `proc` and `sys` are.
+
+    Returns:
+        The bytes; None where the system does not say, as outside of Linux.
+
+    Source: cgroups(7); the kernel's Documentation/admin-guide/cgroup-v1/memory.rst and cgroup-v2.rst.
+    """
+    left = [*_available(root), *(left for group in _groups(root) for left in _left(group))]
+    return min(left, default=None)
+
+
+def _available(root: Path) -> Iterator[int]:
+    with contextlib.suppress(OSError):
+        for line in (root / "proc/meminfo").read_text().splitlines():
+            if line.startswith("MemAvailable:"):
+                yield int(line.split()[1]) * 1024
+
+
+def _groups(root: Path) -> Iterator[Path]:
+    """Folders of the control groups that this process is in, up to the topmost, each of which may have a limit.
+
+    In a container the names may be those outside of it: then what is left of them is the topmost, which is its own.
+    """
+    with contextlib.suppress(OSError):
+        for line in (root / "proc/self/cgroup").read_text().splitlines():
+            _, controllers, path = line.split(":", 2)
+            if not controllers or "memory" in controllers.split(","):  # version 2, version 1
+                top = root / "sys/fs/cgroup" / ("memory" if controllers else "")
+                group = top / path.lstrip("/")
+                yield from (folder for folder in (group, *group.parents) if folder.is_relative_to(top))
+
+
+def _left(group: Path) -> Iterator[int]:
+    """What a group's limit leaves; nothing where it has none."""
+    for limit, usage, cache in _FILES:
+        with contextlib.suppress(OSError, ValueError):  # ValueError: no limit is the word `max`
+            most, used = (int((group / name).read_text()) for name in (limit, usage))
+            stat = dict(line.split() for line in (group / "memory.stat").read_text().splitlines())
+            yield max(0, most - used + int(stat.get(cache, 0)))

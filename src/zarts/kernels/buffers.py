@@ -9,7 +9,7 @@ import weakref
 from collections import deque
 from collections.abc import Sequence
 from contextlib import suppress
-from threading import Lock
+from threading import RLock
 
 import torch
 from torch import Tensor
@@ -28,7 +28,7 @@ class Buffers:
     """
 
     def __init__(self) -> None:
-        self._lock = Lock()
+        self._lock = RLock()  # whoever counts operations asks for `used` at those in `_take`
         self._back: deque[Tensor] = deque()  # filled without the lock: Python may collect garbage at any time
         self._waiting: list[Tensor] = []
         self._used = self._limit = 0  # bytes
@@ -49,10 +49,20 @@ class Buffers:
         weakref.finalize(memory, self._back.append, block).atexit = False
         return torch.frombuffer(memory, dtype=dtype).view(tuple(shape))  # its storage owns `memory`
 
-    def _take(self, length: int) -> Tensor:
+    @property
+    def used(self) -> int:
+        """Bytes of the blocks in use."""
+        with self._lock:
+            self._collect()
+            return self._used
+
+    def _collect(self) -> None:
         while self._back:
             self._waiting.append(self._back.popleft())
             self._used -= self._waiting[-1].nbytes
+
+    def _take(self, length: int) -> Tensor:
+        self._collect()
         sizes = {block.nbytes: index for index, block in enumerate(self._waiting)}
         fitting = [size for size in sizes if length <= size <= _LOOSE * length]
         block = self._waiting.pop(sizes[min(fitting)]) if fitting else _block(length)

@@ -1,0 +1,69 @@
+"""How many bytes of tensors a piece of work has at most at a time, counted as torch's operations make and drop them."""
+
+from __future__ import annotations
+
+import weakref
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.utils._python_dispatch import TorchDispatchMode
+from typing_extensions import override
+
+from zarts.kernels.buffers import BUFFERS
+
+__all__ = ["Allocations"]
+
+
+class Allocations(TorchDispatchMode):
+    """Counts the tensors that operations make inside it, and the blocks of the native kernels; on any device.
+
+    What an operation needs for itself while it runs is not seen, nor what was there before.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._live: dict[int, weakref.ref[torch.UntypedStorage]] = {}
+        self._bytes = 0
+        self._before = BUFFERS.used
+        self.peak = 0
+        """The most bytes at a time, until now."""
+
+    @override
+    def __torch_dispatch__(
+        self,
+        func: Callable[..., Any],
+        types: Sequence[type],
+        args: Sequence[Any] = (),
+        kwargs: Mapping[str, Any] | None = None,
+    ) -> Any:
+        """Run the operation, and count what is new."""
+        output = func(*args, **(kwargs or {}))
+        new = [storage for storage in _storages(output) if storage._cdata not in self._live]
+        if new:  # a view of what was there before is not new
+            given = {storage._cdata for storage in (*_storages(args), *_storages((kwargs or {}).values()))}
+            for storage in new:
+                if storage._cdata not in given and storage._cdata not in self._live:
+                    self._add(storage)
+        self.peak = max(self.peak, self._bytes + BUFFERS.used - self._before)
+        return output
+
+    def _add(self, storage: torch.UntypedStorage) -> None:
+        key, size = storage._cdata, storage.nbytes()
+        self._bytes += size
+
+        def drop(_: object) -> None:
+            del self._live[key]
+            self._bytes -= size
+
+        self._live[key] = weakref.ref(storage, drop)
+
+
+def _storages(values: Any) -> Iterator[torch.UntypedStorage]:
+    """Of the tensors among the arguments or results of an operation, which may be in lists."""
+    if isinstance(values, Tensor):
+        yield values.untyped_storage()
+    elif not isinstance(values, str) and isinstance(values, Iterable):
+        for value in values:
+            yield from _storages(value)
