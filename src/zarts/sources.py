@@ -21,7 +21,7 @@ from zarts.spaces import (
     published_sources,
 )
 
-__all__ = ["Source", "genotype_of", "inherited", "run_of", "string_of", "trainable"]
+__all__ = ["Source", "genotype_of", "inherited", "run_of", "string_of"]
 
 Source = SearchResult | Genotype | Path | str
 """What can be retrained: a search (its result or its folder), a genotype, its file, a published one's name, or the text
@@ -62,21 +62,6 @@ def genotype_of(source: Source) -> tuple[Genotype, str]:
             "run folder, genotype file or published genotype", str(source), published_sources(), "zarts list genotypes"
         )
     )
-
-
-def trainable(source: Source) -> tuple[Genotype, str]:
-    """The same, of a space whose networks are retrained.
-
-    Raises:
-        RunError: see `genotype_of`.
-        SettingsError: a space whose architectures are looked up.
-    """
-    genotype, name = genotype_of(source)
-    if get_space(genotype.space).skeleton != "darts":
-        raise SettingsError(
-            f"{name}: architectures of space {genotype.space!r} are not retrained but looked up: `zarts lookup`"
-        )
-    return genotype, name
 
 
 def string_of(source: Source) -> str:

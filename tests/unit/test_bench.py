@@ -102,11 +102,6 @@ class TestFromPython:
             with pytest.raises(SettingsError, match=r"is of space 'darts-zero': only architectures of .*'nasbench201'"):
                 zarts.lookup(source, table=table)
 
-    def test_retraining_is_refused(self, tmp_path):
-        with pytest.raises(SettingsError, match="space 'nasbench201' are not retrained but looked up: `zarts lookup`"):
-            zarts.retrain(from_string(CONV), out=tmp_path / "run")
-        assert not (tmp_path / "run").exists()
-
 
 class TestRows:
     def test_optimum_is_the_best_of_each_column(self, table):

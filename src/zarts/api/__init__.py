@@ -5,16 +5,23 @@ from __future__ import annotations
 from zarts.api.landscaping import landscape, spread_landscape
 from zarts.api.looking_into import diagnose
 from zarts.api.looking_up import lookup
-from zarts.api.retraining import evaluate, rehearse_retrain, resume_retrain, retrain, start_retrain
+from zarts.api.retraining import (
+    evaluate,
+    rehearse_retrain,
+    resume_retrain,
+    retrain,
+    retrained_settings,
+    start_retrain,
+)
 from zarts.api.searching import rehearse_search, resume_search, search, searched_settings, spread, start_search
-from zarts.sources import Source, genotype_of, inherited
+from zarts.api.starting import retraining_of
+from zarts.sources import Source, genotype_of
 
 __all__ = [
     "Source",
     "diagnose",
     "evaluate",
     "genotype_of",
-    "inherited",
     "landscape",
     "lookup",
     "rehearse_retrain",
@@ -22,6 +29,8 @@ __all__ = [
     "resume_retrain",
     "resume_search",
     "retrain",
+    "retrained_settings",
+    "retraining_of",
     "search",
     "searched_settings",
     "spread",

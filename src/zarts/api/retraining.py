@@ -9,22 +9,24 @@ import torch
 
 from zarts.api.frame import drawn, notes, rehearsed, told
 from zarts.api.loggers import logged
+from zarts.api.starting import begin_from, retraining_of
 from zarts.config import RetrainSettings, retrain_settings
 from zarts.data import load_data
-from zarts.engine import Forecast, Listener, Run, check_alone, choose_device
+from zarts.engine import Driver, Forecast, Listener, Run, choose_device, joined, started
 from zarts.errors import RunError, SettingsError
 from zarts.folders import anchored, discarded_unless_begun, new_run, same_images
 from zarts.own import hand_down, use_operations, use_space
-from zarts.sources import Source, inherited, run_of, trainable
+from zarts.ranks import Ranks
+from zarts.sources import Source, genotype_of, run_of
 from zarts.spaces import Genotype
-from zarts.training import RetrainResult, accuracy, load_model, test_batches
+from zarts.training import RetrainResult, Start, accuracy, load_model, test_batches
 from zarts.training import retrain as run_retrain
 
-__all__ = ["evaluate", "rehearse_retrain", "resume_retrain", "retrain", "start_retrain"]
+__all__ = ["evaluate", "rehearse_retrain", "resume_retrain", "retrain", "retrained_settings", "start_retrain"]
 
 
 def retrain(
-    source: Source,
+    source: Source | None = None,
     *,
     out: Path | str | None = None,
     preset: str | None = None,
@@ -32,11 +34,15 @@ def retrain(
     listener: Listener | None = None,
     **options: Any,
 ) -> RetrainResult:
-    """Train the network of an architecture from scratch, and test it.
+    """Train the network of an architecture, from scratch or from weights that there are, and test it.
+
+    A call starts no processes: it is one rank, or one of those that torchrun has started, each of which makes the
+    same call.
 
     Args:
         source: a search (its result or its folder), a genotype, its file or text, or a published one's name.
-            A search hands down its data, split, image size, flip and stem.
+            A search hands down its data, split, image size, flip and stem. None: the architecture of the trained
+            network that the setting `weights_from` names.
         out: the run folder; None makes a new one in `runs/retrain`.
         preset: name of a preset, for example `cifar10`.
         config: a YAML file with settings.
@@ -46,9 +52,12 @@ def retrain(
     Raises:
         ZartsError: see the subclasses in `zarts.errors`.
     """
-    settings = retrain_settings(
-        options, preset=preset, config=None if config is None else Path(config), inherited=inherited(source)
-    )
+    source, settings = retraining_of(source, options, preset=preset, config=None if config is None else Path(config))
+    if settings.devices not in ("auto", started()):
+        raise SettingsError(
+            f"devices = {settings.devices}: a call from Python starts no processes; run "
+            f"`torchrun --standalone --nproc-per-node {settings.devices} SCRIPT`, or `zarts retrain`"
+        )
     return start_retrain(source, settings, out, listener)
 
 
@@ -56,17 +65,16 @@ def start_retrain(
     source: Source, settings: RetrainSettings, out: Path | str | None, listener: Listener | None
 ) -> RetrainResult:
     """Retrain with settings that are resolved already; see `retrain`."""
-    check_alone("a retraining")
     settings = anchored(settings)
-    _use(source, settings, listener)
-    genotype, name = trainable(source)
-    path = Path("runs/retrain") / f"{name}-retrained-seed{settings.seed}" if out is None else Path(out)
-    run = new_run(path, settings, "retrain", numbered=out is None)
-    with discarded_unless_begun(run):
-        _prepare_retrain(source, genotype, settings, run)
-        with logged(settings, run, listener) as heard:
-            result = run_retrain(settings, genotype, run, listener=heard)
-    return drawn(result)
+    with joined(settings) as ranks:
+        _use(source, settings, listener if ranks.lead else None)
+        genotype, name = genotype_of(source)
+        path = Path("runs/retrain") / f"{name}-retrained-seed{settings.seed}" if out is None else Path(out)
+        made = new_run(path, settings, "retrain", numbered=out is None).path if ranks.lead else path
+        run = Run(ranks.from_lead(made), writes=ranks.lead)
+        with discarded_unless_begun(run):
+            start = _prepare_retrain(source, genotype, settings, run, listener, ranks)
+            return _retrained(settings, genotype, run, listener, ranks, start=start)
 
 
 def rehearse_retrain(
@@ -74,12 +82,34 @@ def rehearse_retrain(
 ) -> Forecast:
     """What a retraining with these settings will cost; see `rehearse_search`."""
     settings = anchored(settings)
-    _use(source, settings, listener)
-    genotype, _ = trainable(source)
-    with rehearsed(settings, "retrain", before_seconds) as (run, rehearsal):
-        _prepare_retrain(source, genotype, settings, run)
-        drawn(run_retrain(settings, genotype, run, listener=notes(listener), drive=rehearsal.run))
-        return rehearsal.forecast()
+    with joined(settings) as ranks:
+        _use(source, settings, listener if ranks.lead else None)
+        genotype, _ = genotype_of(source)
+        before_seconds *= min(2, ranks.count)  # the process that starts the ranks takes as long
+        with rehearsed(settings, "retrain", before_seconds, ranks) as (run, rehearsal):
+            start = _prepare_retrain(source, genotype, settings, run, listener, ranks)
+            _retrained(settings, genotype, run, notes(listener), ranks, start=start, drive=rehearsal.run)
+            return rehearsal.forecast()
+
+
+def _retrained(
+    settings: RetrainSettings,
+    genotype: Genotype,
+    run: Run,
+    listener: Listener | None,
+    ranks: Ranks,
+    *,
+    start: Start | None = None,
+    resume: bool = False,
+    drive: Driver | None = None,
+) -> RetrainResult:
+    """Retrain; what is heard and drawn is so on the first rank only."""
+    if not ranks.lead:
+        return run_retrain(settings, genotype, run, start=start, resume=resume, drive=drive, ranks=ranks)
+    with logged(settings, run, listener) as heard:
+        return drawn(
+            run_retrain(settings, genotype, run, start=start, resume=resume, listener=heard, drive=drive, ranks=ranks)
+        )
 
 
 def _use(source: Source, settings: RetrainSettings, listener: Listener | None) -> None:
@@ -91,14 +121,24 @@ def _use(source: Source, settings: RetrainSettings, listener: Listener | None) -
         raise SettingsError("operations belong to a search: name its run folder, or leave --operations out")
 
 
-def _prepare_retrain(source: Source, genotype: Genotype, settings: RetrainSettings, run: Run) -> None:
-    """Write what a retraining has from its source into its folder."""
+def _prepare_retrain(
+    source: Source,
+    genotype: Genotype,
+    settings: RetrainSettings,
+    run: Run,
+    listener: Listener | None,
+    ranks: Ranks,
+) -> Start | None:
+    """Write what a retraining has from its source into its folder; the weights to start from, on the first rank."""
+    if not ranks.lead:
+        return None  # the first checkpoint brings them
     run.write("genotype.json", genotype.to_json())
     searched = run_of(source)
     if searched is not None:
         hand_down(searched, run)
     if searched is not None and same_images(settings.data, searched.settings("search")["data"]):
         _hand_down(searched, settings, run)
+    return begin_from(source, genotype, settings, run, listener)
 
 
 def _hand_down(searched: Run, settings: RetrainSettings, run: Run) -> None:
@@ -119,24 +159,40 @@ def _hand_down(searched: Run, settings: RetrainSettings, run: Run) -> None:
 
 
 def resume_retrain(
-    path: Path | str, listener: Listener | None = None, *, operations: Path | str | None = None
+    path: Path | str,
+    listener: Listener | None = None,
+    **untied: Any,
 ) -> RetrainResult:
     """Go on with an interrupted retraining; a finished one only gives its result.
 
     Args:
         path: the run folder.
         listener: called with every event.
-        operations: of a run with operations of its own their file again: its code is run.
+        untied: other `devices` than it was begun with; of a run with operations of its own their file `operations`
+            again: its code is run.
 
     Raises:
         RunError: the folder or its checkpoint cannot be used.
         SettingsError: the operations are not named, or others.
     """
-    check_alone("a retraining")
-    run, settings = _retrained(path, operations, listener)
-    genotype = Genotype.load(run.path / "genotype.json")
-    with logged(settings, run, listener) as heard:
-        return drawn(run_retrain(settings, genotype, run, resume=True, listener=heard))
+    settings = retrained_settings(path, **untied)
+    with joined(settings) as ranks:
+        run = Run(Path(path), writes=ranks.lead)
+        use_operations(run, settings.operations, told(listener if ranks.lead else None))
+        genotype = Genotype.load(run.path / "genotype.json")
+        return _retrained(settings, genotype, run, listener, ranks, resume=True)
+
+
+def retrained_settings(path: Path | str, **untied: Any) -> RetrainSettings:
+    """The settings of a retraining that was begun; with other `devices`, if given.
+
+    Raises:
+        RunError: it is no folder of one.
+    """
+    run = Run.open(Path(path), "retrain")
+    use_space(run)
+    begun = {key: value for key, value in run.settings("retrain").items() if key not in ("devices", "operations")}
+    return retrain_settings({**begun, **untied}, where=str(run.path / "config.yaml"))
 
 
 def evaluate(
@@ -155,7 +211,8 @@ def evaluate(
         DataError: the images cannot be used.
         SettingsError: the images have other classes than the network.
     """
-    run, settings = _retrained(path, operations, None)
+    settings, run = retrained_settings(path), Run(Path(path))
+    use_operations(run, None if operations is None else Path(operations), told(None))
     if not run.finished:
         raise RunError(f"{path}: the retraining has not finished: go on with `zarts retrain --resume {path}`")
     network, card = load_model(run.path / "model.safetensors")
@@ -179,12 +236,3 @@ def evaluate(
     where = choose_device(device)
     network = network.to(where).to(memory_format=torch.channels_last)
     return accuracy(network, test_batches(images.test(), card, where))
-
-
-def _retrained(
-    path: Path | str, operations: Path | str | None, listener: Listener | None
-) -> tuple[Run, RetrainSettings]:
-    run = Run.open(Path(path), "retrain")
-    use_space(run)
-    use_operations(run, None if operations is None else Path(operations), told(listener))
-    return run, retrain_settings(run.settings("retrain"), where=str(run.path / "config.yaml"))

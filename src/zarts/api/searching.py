@@ -10,7 +10,7 @@ from typing import Any
 from zarts.api.frame import drawn, notes, rehearsed, told
 from zarts.api.loggers import logged
 from zarts.bench import Table, Truth, find_table, read_table
-from zarts.config import SearchSettings, search_settings
+from zarts.config import RetrainSettings, SearchSettings, search_settings
 from zarts.engine import Driver, Forecast, Listener, Run, SearchResult, joined, launch, ranks_here, started
 from zarts.engine import search as run_search
 from zarts.errors import SettingsError
@@ -20,7 +20,7 @@ from zarts.ranks import Ranks
 
 __all__ = ["rehearse_search", "resume_search", "search", "searched_settings", "spread", "start_search"]
 
-_WAY_ON = "the run has ended; its last checkpoint is intact, go on with `zarts search --resume RUN`"
+_WAY_ON = "the run has ended; its last checkpoint is intact, go on with `zarts {} --resume RUN`"
 
 
 def search(
@@ -184,17 +184,20 @@ def searched_settings(path: Path | str, **untied: Any) -> SearchSettings:
 
 
 def spread(
-    settings: SearchSettings, words: Sequence[str], pieces: int | None = None, way_on: str = _WAY_ON
+    settings: SearchSettings | RetrainSettings,
+    words: Sequence[str],
+    pieces: int | None = None,
+    way_on: str | None = None,
 ) -> int | None:
     """Run `zarts WORDS` as so many ranks as the settings ask for; its exit code.
 
     None: nothing was run, because this process is a rank already, or the only one there is to be.
 
     Args:
-        settings: of the search.
+        settings: of the search or retraining.
         words: of the command.
         pieces: of work that the ranks share; None: the candidates of an update.
-        way_on: what to do when a rank was killed, for the message.
+        way_on: what to do when a rank was killed, for the message; None: to resume the run.
 
     Raises:
         SettingsError: a number of ranks that the method cannot use, or another one than torchrun has started here.
@@ -206,4 +209,5 @@ def spread(
             raise SettingsError(f"devices = {settings.devices}, but torchrun has started {here} here: leave it out")
         return None
     count = ranks_here(settings, pieces)
-    return launch(count, words, way_on) if count > 1 else None
+    command = "retrain" if isinstance(settings, RetrainSettings) else "search"
+    return launch(count, words, way_on or _WAY_ON.format(command)) if count > 1 else None

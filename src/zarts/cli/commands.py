@@ -27,7 +27,6 @@ from zarts.config import (
     RetrainSettings,
     SearchSettings,
     dump,
-    retrain_settings,
     search_settings,
 )
 from zarts.errors import SettingsError
@@ -50,6 +49,15 @@ Print = Annotated[bool, typer.Option("--print-config", help="print all settings,
 DryRun = Annotated[bool, typer.Option("--dry-run", help="predict time and memory from a few real steps, and stop")]
 _SOURCE = "a run, a genotype file, a published genotype's name, or a genotype written out: 'Genotype(...)'"
 Source = Annotated[str | None, typer.Argument(help=_SOURCE, show_default=False)]
+
+From = Annotated[
+    str | None,
+    typer.Option(
+        "--from",
+        help="fine-tune this trained network (its run or model.safetensors): --weights-from; SOURCE may be left out",
+        metavar="MODEL",
+    ),
+]
 
 
 @app.callback()
@@ -113,6 +121,7 @@ app.command()(compare)
 def retrain(
     source: Source = None,
     *,
+    from_: From = None,
     preset: Preset = None,
     config: Config = None,
     set_: Set = None,
@@ -122,30 +131,33 @@ def retrain(
     dry_run: DryRun = False,
     options: dict[str, Any],
 ) -> None:
-    """Train a found network from scratch, and test it."""
+    """Train a found network, from scratch or from weights that there are, and test it."""
     given = {**options, **parse_set(set_ or [])}
+    if from_ is not None:
+        given["weights_from"] = from_
     if resume is not None:
-        operations = given.pop("operations", None)
+        untied = {key: given.pop(key) for key in ("devices", "operations") if key in given}
         _alone(resume, source, preset, config, out, print_config, dry_run, given)
         from zarts import api
 
+        _spread(api.retrained_settings(resume, **untied))
         with progress() as listener:
-            result = api.resume_retrain(resume, listener, operations=operations)
+            result = api.resume_retrain(resume, listener, **untied)
     else:
-        if source is None:
-            raise SettingsError(
-                "retrain what? name a search run, a genotype file, or a genotype of `zarts list genotypes`"
-            )
         from zarts import api
 
-        settings = retrain_settings(given, preset=preset, config=config, inherited=api.inherited(source))
+        found, settings = api.retraining_of(source, given, preset=preset, config=config)
         if print_config:
             return _print_config("retrain", settings)
+        _spread(settings)
         with progress() as listener:
             if dry_run:
                 before = time.process_time()
-                return print_forecast(api.rehearse_retrain(source, settings, listener, before_seconds=before))
-            result = api.start_retrain(source, settings, out, listener)
+                forecast = api.rehearse_retrain(found, settings, listener, before_seconds=before)
+                return print_forecast(forecast) if first() else None
+            result = api.start_retrain(found, settings, out, listener)
+    if not first():
+        return None
     print(f"test accuracy: {result.test_accuracy:.2f} % (last epoch)")
     print(f"parameters: {result.parameters:,}   mult-adds: {result.mult_adds:,}   time: {result.seconds:.0f} s")
     print(f"model: {result.run / 'model.safetensors'}; report: {result.run / 'report.html'}")
@@ -276,7 +288,7 @@ def list_(kind: Annotated[Kind, typer.Argument(help="what to list")]) -> None:
     listing(kind)
 
 
-def _spread(settings: SearchSettings) -> None:
+def _spread(settings: SearchSettings | RetrainSettings) -> None:
     """Leave the work to processes of its own, where there are to be several, and exit as they do."""
     from zarts import api
 

@@ -8,7 +8,7 @@ from typing import Any
 
 from typing_extensions import override
 
-from zarts.api import inherited, resume_retrain, start_retrain
+from zarts.api import resume_retrain, retraining_of, start_retrain
 from zarts.bench import Column
 from zarts.comparison.epochs import cells_of, identities, parameterless, sampling
 from zarts.comparison.judge import Judge, Picture, collapse
@@ -96,9 +96,8 @@ class Retrainings(Judge):
         own = {"seed": cell.seed, "threads": searched.threads or 1, **self._options}
         if searched.operations is not None:
             own["operations"] = searched.operations
-        return anchored(
-            retrain_settings(own, preset=self._preset, config=self._config, inherited=inherited(cell.folder))
-        )
+        _, settings = retraining_of(cell.folder, own, preset=self._preset, config=self._config)
+        return anchored(settings)
 
     @staticmethod
     def _begun(folder: Path) -> RetrainSettings:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Collection
-from typing import Literal
+from typing import Annotated, Literal
+
+from pydantic import Field
 
 from zarts.config.common import CommonSettings, setting
 from zarts.errors import SettingsError
@@ -69,7 +71,11 @@ class RetrainSettings(CommonSettings):
         ge=0,
         lt=1,
     )
-    devices: int = setting(1, "processes (on GPUs: one each) that share every batch", panel="Run", ge=1)
+    devices: Annotated[int, Field(ge=1)] | Literal["auto"] = setting(
+        "auto",
+        "processes (on GPUs: one each) that share every batch; auto: those that torchrun has started, else 1",
+        panel="Run",
+    )
     sync_batch_norm: bool = setting(
         True, "batch norm over the images of all processes, so that any number of them trains as one", panel="Run"
     )
@@ -108,8 +114,9 @@ def check_recipe(settings: RetrainSettings, named: Collection[str] = ()) -> None
         raise SettingsError(
             f"warmup_epochs = {settings.warmup_epochs} leaves none of {settings.epochs} epochs: take less than that"
         )
-    if settings.batch_size < 2 * settings.micro_batches * settings.devices:
+    devices = 1 if settings.devices == "auto" else settings.devices
+    if settings.batch_size < 2 * settings.micro_batches * devices:
         raise SettingsError(
-            f"batch_size = {settings.batch_size}: {settings.devices} devices x {settings.micro_batches} micro_batches "
-            f"need 2 images each, {2 * settings.micro_batches * settings.devices} or more"
+            f"batch_size = {settings.batch_size}: {devices} devices x {settings.micro_batches} micro_batches need 2 "
+            f"images each, {2 * settings.micro_batches * devices} or more"
         )

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 
 import torch
 
-from zarts.config import SearchSettings
+from zarts.config import RetrainSettings, SearchSettings
 from zarts.engine.device import choose_device
 from zarts.errors import SettingsError
 from zarts.methods import member
@@ -50,17 +50,25 @@ def candidates(settings: SearchSettings) -> int:
     return len(zero_order_optimizer(settings, alpha, torch.Generator()).ask(alpha))
 
 
-def check_ranks(settings: SearchSettings, count: int, pieces: int | None = None) -> None:
+def check_ranks(settings: SearchSettings | RetrainSettings, count: int, pieces: int | None = None) -> None:
     """Refuse ranks that would have nothing to do.
 
     Args:
-        settings: of a search.
+        settings: of a search or of a retraining.
         count: ranks.
-        pieces: of work that they share; None: the candidates of an update.
+        pieces: of work that they share; None: the candidates of an update or, of a retraining, its images two by two.
 
     Raises:
         SettingsError: there are more ranks than candidates, or pieces.
     """
+    if isinstance(settings, RetrainSettings):
+        most = settings.batch_size // (2 * settings.micro_batches)
+        if count > most:
+            raise SettingsError(
+                f"{count} ranks are too many: batch_size = {settings.batch_size} in micro_batches = "
+                f"{settings.micro_batches} has two images each for {most}: start at most that many"
+            )
+        return
     if pieces is not None:
         if count > pieces:
             raise SettingsError(
@@ -76,11 +84,11 @@ def check_ranks(settings: SearchSettings, count: int, pieces: int | None = None)
 
 
 @contextmanager
-def joined(settings: SearchSettings, pieces: int | None = None) -> Iterator[Ranks]:
-    """The ranks of this search, which are all that torchrun has started: one, alone, without it.
+def joined(settings: SearchSettings | RetrainSettings, pieces: int | None = None) -> Iterator[Ranks]:
+    """The ranks of this search or retraining, which are all that torchrun has started: one, alone, without it.
 
     Args:
-        settings: of the search.
+        settings: of the search or retraining.
         pieces: see `check_ranks`.
 
     Raises:

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 
 import torch
 
-from zarts.config import SearchSettings
+from zarts.config import RetrainSettings, SearchSettings
 from zarts.engine.device import choose_device
 from zarts.engine.join import candidates, check_ranks
 from zarts.errors import RankError
@@ -24,16 +24,16 @@ _PATIENCE_SECONDS = 60
 """How long ranks may take to save when they are asked to stop."""
 
 
-def ranks_here(settings: SearchSettings, pieces: int | None = None) -> int:
+def ranks_here(settings: SearchSettings | RetrainSettings, pieces: int | None = None) -> int:
     """How many ranks the setting `devices` means on this machine.
 
     `auto` spends the threads that torch would take on ranks of one thread each (of `threads` each, where that is
     set), as few as judge the candidates in the same number of rounds; but only on a CPU, where a small network
     leaves a second thread next to nothing to do, and only for small networks: each rank has its own copy of
-    everything.
+    everything. A retraining is one rank then.
 
     Args:
-        settings: of the search.
+        settings: of the search or retraining.
         pieces: see `check_ranks`.
 
     Raises:
@@ -42,6 +42,8 @@ def ranks_here(settings: SearchSettings, pieces: int | None = None) -> int:
     if settings.devices != "auto":
         check_ranks(settings, settings.devices, pieces)
         return settings.devices
+    if isinstance(settings, RetrainSettings):
+        return 1
     layer = settings.batch_size * settings.channels * (settings.image_size or 32) ** 2
     most = candidates(settings) if pieces is None else pieces
     if most == 0 or layer > _SMALL or choose_device(settings.device).type != "cpu":

@@ -15,6 +15,8 @@ from zarts.errors import SettingsError
 __all__ = ["Passes"]
 
 _T = TypeVar("_T")
+_MIXED = {"bf16-mixed": torch.bfloat16, "16-mixed": torch.float16}
+"""Precisions whose passes with gradient are in another type than the weights."""
 
 
 class Passes:
@@ -22,7 +24,7 @@ class Passes:
 
     The settings `precision` and `compile` concern the passes that are differentiated. What is only judged, a
     candidate's loss or the test accuracy, is in float32 and by the network itself: candidates differ by less than
-    bfloat16's rounding, and the accuracy is that of the file. Weights are float32 in any case.
+    the rounding of 16 bits, and the accuracy is that of the file. Weights are float32 in any case.
 
     A compiled network is one graph for a batch size, and one for all others: operation weights always require a
     gradient, so that all operations run, also those of weight 0.
@@ -38,10 +40,10 @@ class Passes:
 
     def __init__(self, settings: CommonSettings, device: torch.device, *, draws: bool) -> None:
         self._device = device
-        self._mixed = settings.precision == "bf16-mixed"
+        self._mixed = _MIXED.get(settings.precision)
         self._compile = settings.compile
         self._compiled: dict[Callable[..., Any], Callable[..., Any]] = {}
-        if self._mixed:
+        if self._mixed is not None:
             _try(self._multiply, device, f"precision = {settings.precision}", "take --precision 32-true")
         if self._compile and draws:
             raise SettingsError(
@@ -52,7 +54,7 @@ class Passes:
             _try(torch.compile(_square), device, "compile = True", "leave --compile out")
 
     def __call__(self, network: Callable[..., _T], *inputs: Any) -> _T:
-        """The output of the network; of a pass with gradient in bfloat16, if the settings say so."""
+        """The output of the network; of a pass with gradient in 16 bits, if the settings say so."""
         if not torch.is_grad_enabled():
             return network(*inputs)
         if self._compile:
@@ -62,7 +64,7 @@ class Passes:
             return network(*inputs)
 
     def _precision(self) -> AbstractContextManager[Any]:
-        return torch.autocast(self._device.type, torch.bfloat16) if self._mixed else nullcontext()
+        return nullcontext() if self._mixed is None else torch.autocast(self._device.type, self._mixed)
 
     def _multiply(self, x: Tensor) -> Tensor:
         with self._precision():

@@ -24,7 +24,7 @@ __all__ = ["Run", "genotype_file"]
 
 _FORMAT = 1
 
-_BEFORE_START = ("config.yaml", "env.json", "genotype.json", "operations.py", "space.yaml", "split.json")
+_BEFORE_START = ("config.yaml", "env.json", "genotype.json", "operations.py", "space.yaml", "split.json", "start.json")
 """What a run writes before its first step."""
 
 

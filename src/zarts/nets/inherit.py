@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import cast
 
 from torch import Tensor
 
 from zarts.errors import SettingsError
 from zarts.nets.network import Network
-from zarts.nets.supernet import SuperNet
+from zarts.nets.supernet import MixedCell, SuperNet
 from zarts.spaces import Choice, Genotype
 
 __all__ = ["supernet_weights"]
@@ -32,7 +33,7 @@ def supernet_weights(supernet: SuperNet, genotype: Genotype, network: Network) -
     Raises:
         SettingsError: a supernet of another kind, depth, width or stem than the network.
     """
-    if supernet.merged or any(cell.parts > 1 for cell in supernet.cells):
+    if supernet.merged or any(cast(MixedCell, cell).parts > 1 for cell in supernet.cells):
         raise SettingsError(
             "weights_from = supernet: its operations are merged or see a part of the channels, and are not those of "
             "the network: leave it out"
@@ -96,7 +97,8 @@ def _rows(
             continue
         stacked = theirs.get(outside + _stacked(own))
         if stacked is not None:
-            yield name, stacked.reshape(slots, -1, *stacked.shape[1:])[slot].reshape(wanted[name].shape)
+            part = stacked.reshape(slots, -1, *stacked.shape[1:])[slot]
+            yield name, part.reshape(wanted[name].shape) if part.numel() == wanted[name].numel() else part
 
 
 def _stacked(name: str) -> str:

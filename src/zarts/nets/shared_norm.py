@@ -46,6 +46,7 @@ class SharedNorm(nn.BatchNorm2d):
         self.running_mean, self.running_var = norm.running_mean, norm.running_var
         self.num_batches_tracked = norm.num_batches_tracked
         self._ranks = ranks
+        self.train(norm.training)
 
     @override
     def forward(self, input: Features) -> Features:
@@ -57,7 +58,7 @@ class SharedNorm(nn.BatchNorm2d):
         assert self.momentum is not None
         assert self.num_batches_tracked is not None
         # moments around a mean that all ranks know: the square of a large mean would cost digits
-        off = input.float() - self.running_mean[:, None, None]
+        off = input.to(self.running_mean.dtype) - self.running_mean[:, None, None]
         pixels = torch.full((1,), off[:, 0].numel(), dtype=off.dtype, device=off.device)
         sums = _Sum.apply(torch.cat([off.sum((0, 2, 3)), off.square().sum((0, 2, 3)), pixels]), self._ranks)
         first, second, count = sums.split([self.num_features, self.num_features, 1])
@@ -71,7 +72,9 @@ class SharedNorm(nn.BatchNorm2d):
         if self.affine:
             scale = scale * self.weight
         output = (off - mean[:, None, None]) * scale[:, None, None]
-        return (output + self.bias[:, None, None] if self.affine else output).to(input.dtype)
+        output = output + self.bias[:, None, None] if self.affine else output
+        normal: Tensor = output.to(input.dtype)
+        return normal
 
 
 def share_norms(network: nn.Module, ranks: Ranks, device: torch.device) -> nn.Module:
@@ -79,7 +82,7 @@ def share_norms(network: nn.Module, ranks: Ranks, device: torch.device) -> nn.Mo
     if ranks.count == 1:
         return network
     if device.type == "cuda":
-        converted: nn.Module = nn.SyncBatchNorm.convert_sync_batchnorm(network)
+        converted: nn.Module = nn.SyncBatchNorm.convert_sync_batchnorm(network)  # type: ignore[no-untyped-call]
         return converted
     for part in list(network.modules()):
         for name, child in part.named_children():

@@ -67,7 +67,7 @@ def accuracy(
             found += torch.stack([right.cpu(), torch.tensor(len(labels))])
     network.train(training)
     correct, total = ranks.sum(found).tolist()
-    return 100 * correct / total
+    return float(100 * correct / total)
 
 
 @contextmanager
@@ -82,7 +82,11 @@ def _noise_of(network: nn.Module) -> Iterator[Callable[[int], None]]:
     for operation, _ in operations:
         operation.generator = fixed
     try:
-        yield lambda batch: fixed.set_state(keyed_generator("test", "noise", batch).get_state())
+        yield lambda batch: _seed(fixed, batch)
     finally:
         for operation, generator in operations:
             operation.generator = generator
+
+
+def _seed(generator: torch.Generator, batch: int) -> None:
+    generator.manual_seed(keyed_generator("test", "noise", batch).initial_seed())

@@ -10,7 +10,10 @@ from torch import Tensor, nn
 
 from zarts.errors import SettingsError
 
-__all__ = ["Start", "begin"]
+__all__ = ["START", "Start", "begin"]
+
+START = "start.json"
+"""File of a run that started from a trained network: how the images of that network were normalised."""
 
 _CLASSIFIER = "classifier."
 
@@ -21,27 +24,24 @@ class Start:
 
     Args:
         weights: parameters and buffers by name; the network keeps its own where there are none.
-        mean: per channel, that the images of these weights were normalised by; None: that of the images at hand.
-        std: likewise.
-        renewed: whether the classifier is new: the images have other classes.
+        classes: that the logits of these weights stand for; None: those of the images at hand.
     """
 
     weights: Mapping[str, Tensor]
-    mean: tuple[float, ...] | None = None
-    std: tuple[float, ...] | None = None
-    renewed: bool = False
+    classes: tuple[str, ...] | None = None
 
 
 @torch.no_grad()
-def begin(network: nn.Module, start: Start) -> None:
-    """Give the network its first weights.
+def begin(network: nn.Module, start: Start, classes: tuple[str, ...]) -> None:
+    """Give the network its first weights; the classifier stays new where `classes` are others than theirs.
 
     Raises:
         SettingsError: they are of another network.
     """
     own = dict(network.named_parameters()) | dict(network.named_buffers())
+    renewed = start.classes is not None and start.classes != classes
     for name, tensor in start.weights.items():
-        if start.renewed and name.startswith(_CLASSIFIER):
+        if renewed and name.startswith(_CLASSIFIER):
             continue
         if name not in own or own[name].shape != tensor.shape:
             there = f"shape {tuple(own[name].shape)}" if name in own else "none of that name"

@@ -120,14 +120,15 @@ class WeightStep:
         return loss, extra, (logits.detach().argmax(1) == right).sum()
 
     def _loss(self, logits: Tensor, labels: Tensor) -> Tensor:
-        return F.cross_entropy(logits.float(), labels, label_smoothing=self._settings.label_smoothing)
+        logits = logits.float() if logits.element_size() < 4 else logits  # 16 bits are too few for its sums
+        return F.cross_entropy(logits, labels, label_smoothing=self._settings.label_smoothing)
 
     def _combined(self, found: Tensor) -> tuple[Tensor, Tensor]:
         """Loss and right answers over all ranks; every rank's gradient becomes the sum of theirs."""
         if self._ranks.count > 1:
             gradients = [p.grad if p.grad is not None else torch.zeros_like(p) for p in self._parameters]
             total = self._ranks.sum(torch.cat([g.reshape(-1) for g in gradients]))
-            parts = total.split([g.numel() for g in gradients])
+            parts = torch.split(total, [g.numel() for g in gradients])
             for parameter, part in zip(self._parameters, parts, strict=True):
                 parameter.grad = part.view_as(parameter)
             found = self._ranks.sum(found)

@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import torch
 from torch import Tensor
@@ -35,7 +35,7 @@ from zarts.engine import (
     sgd,
     torch_threads,
 )
-from zarts.errors import RunError
+from zarts.errors import RunError, SettingsError
 from zarts.nets import AnyNetwork, Network, count_mult_adds, count_parameters, seeded, share_norms
 from zarts.nets.operations import Noise
 from zarts.ranks import Ranks
@@ -44,7 +44,7 @@ from zarts.spaces import Genotype
 from zarts.training.evaluate import accuracy, test_batches
 from zarts.training.model import ModelCard, load_model, save_model
 from zarts.training.schedule import learning_rate
-from zarts.training.start import Start, begin
+from zarts.training.start import START, Start, begin
 from zarts.training.step import WeightStep
 
 __all__ = ["RetrainResult", "retrain"]
@@ -106,19 +106,18 @@ def retrain(
         DivergedError: the loss is not finite; the last checkpoint is intact.
         DataError, RunError, SettingsError: see their texts.
     """
-    if run.finished:
-        return _read_result(run)
     ranks = ranks or Ranks()
+    if ranks.from_lead(ranks.lead and run.finished):
+        return ranks.from_lead(_read_result(run) if ranks.lead else cast(RetrainResult, None))
     with torch_threads(settings.threads):
         job = _Training(settings, genotype, run, start, listener or (lambda event: None), ranks)
         (drive or partial(job.loop.run, resume=resume))(job)
         if ranks.lead:
             job.write_result()
-        ranks.from_lead(None)  # nobody reads the result before it is there
-    return _read_result(run)
+    return ranks.from_lead(_read_result(run) if ranks.lead else cast(RetrainResult, None))
 
 
-_UNTIED = {"operations": None, "logger": "none", "devices": 1, "weights_from": None}
+_UNTIED = {"operations": None, "logger": "none", "devices": "auto", "weights_from": None}
 """Settings that the steps of a training that was begun do not depend on, and what stands for them."""
 
 
@@ -140,7 +139,12 @@ class _Training(Job):
         self.passes = Passes(settings, self.device, draws=noise or settings.drop_path > 0)
         data = load_images(settings, run, self.device, listener, ranks)
         size = data.image_size
-        mean, std = (data.mean, data.std) if start is None or start.mean is None else (start.mean, start.std)
+        mean, std = self._normalisation() or (data.mean, data.std)
+        if len(mean) != data.channels:
+            raise SettingsError(
+                f"weights_from: its network sees images of {len(mean)} channels, these have {data.channels}: take "
+                "other --data"
+            )
         self.card = ModelCard(genotype, settings.channels, settings.cells, settings.stem, data.classes, size, mean, std)
         self.drops, self.noise = torch.Generator(self.device), torch.Generator(self.device)
         network = self._build(start)
@@ -178,16 +182,27 @@ class _Training(Job):
         """The network with its first weights, drawing from the generators of this training."""
         with seeded(self.settings.seed):
             network = self.card.build(auxiliary=self.settings.auxiliary_weight > 0, generator=self.drops)
+        if self.settings.drop_path > 0 and not isinstance(network, Network):
+            raise SettingsError(
+                f"drop_path: the networks of space {self.card.genotype.space!r} have no drop-path: set it to 0"
+            )
         for part in network.modules():
             if isinstance(part, Noise):
                 part.generator = self.noise
         if start is not None:
-            begin(network, start)
+            begin(network, start, self.card.classes)
         return network
+
+    def _normalisation(self) -> tuple[tuple[float, ...], tuple[float, ...]] | None:
+        """Mean and standard deviation by channel that come with the weights it started from."""
+        known = self.run.read_json(START) if self.ranks.lead and (self.run.path / START).exists() else None
+        known = self.ranks.from_lead(known)
+        return None if known is None else (tuple(known["mean"]), tuple(known["std"]))
 
     def _averaging(self) -> AveragedModel:
         """The moving average of the weights, and of the running statistics."""
-        return AveragedModel(self.network, multi_avg_fn=get_ema_multi_avg_fn(self.settings.ema), use_buffers=True)
+        average = get_ema_multi_avg_fn(self.settings.ema)  # type: ignore[no-untyped-call]
+        return AveragedModel(self.network, multi_avg_fn=average, use_buffers=True)
 
     def _draw(self, step: int, piece: int) -> None:
         """What is dropped is a function of seed, step and image; noise of the rank and the piece too."""

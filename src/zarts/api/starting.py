@@ -1,0 +1,125 @@
+"""What a retraining is of and starts from: its settings, genotype and first weights."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from zarts.api.frame import notes
+from zarts.api.searching import searched_settings
+from zarts.config import RetrainSettings, retrain_settings
+from zarts.engine import Listener, Run, open_search
+from zarts.errors import RunError, SettingsError
+from zarts.nets import Network, SuperNet, build_network, supernet_weights
+from zarts.sources import Source, genotype_of, inherited, run_of
+from zarts.spaces import Genotype
+from zarts.spaces.nasbench201 import NASBENCH201
+from zarts.training import START, Start, load_model
+
+__all__ = ["begin_from", "retraining_of"]
+
+_SUPERNET = "supernet"
+_BENCHMARK = {"channels": 16, "cells": 5, "auxiliary_weight": 0.0, "drop_path": 0.0, "cutout": 0}
+"""Of the networks of space nasbench201, and what they do not have; see preset `nb201`."""
+
+
+def retraining_of(
+    source: Source | None,
+    options: Mapping[str, Any],
+    *,
+    preset: str | None = None,
+    config: Path | None = None,
+) -> tuple[Source, RetrainSettings]:
+    """What is retrained, and its settings: defaults < preset < what its source hands down < file < options.
+
+    A search hands down its data, split, image size, flip and stem, and its width and depth where the weights of its
+    supernet are started from; a trained network its genotype, width, depth, stem and image size.
+
+    Args:
+        source: see `zarts.retrain`; None: the architecture of the network that `weights_from` names.
+        options: settings by name.
+        preset: name of a preset.
+        config: a YAML file with settings.
+
+    Raises:
+        SettingsError: settings that cannot be, or there is no source.
+        RunError: a source or a network that cannot be read.
+    """
+    handed = {} if source is None else dict(inherited(source))
+    weights = retrain_settings(options, preset=preset, config=config, inherited=handed).weights_from
+    if weights == _SUPERNET:
+        handed |= {key: _searched(source).settings("search")[key] for key in ("channels", "cells")}
+    elif weights is not None:
+        _, card = load_model(_model_file(weights))
+        source = card.genotype if source is None else source
+        handed |= {key: getattr(card, key) for key in ("channels", "cells", "stem", "image_size")}
+    if source is None:
+        raise SettingsError("retrain what? name a search run, a genotype file, or a genotype of `zarts list genotypes`")
+    if preset is None and genotype_of(source)[0].space == NASBENCH201.name:
+        handed = {**_BENCHMARK, **handed}
+    return source, retrain_settings(options, preset=preset, config=config, inherited=handed)
+
+
+def begin_from(
+    source: Source, genotype: Genotype, settings: RetrainSettings, run: Run, listener: Listener | None
+) -> Start | None:
+    """The weights that a retraining starts from, None for random ones; its folder keeps what else belongs to them.
+
+    Raises:
+        SettingsError: weights of another network, or none of that kind.
+        RunError: they cannot be read.
+    """
+    if settings.weights_from is None:
+        return None
+    if settings.weights_from == _SUPERNET:
+        return _of_supernet(_searched(source), genotype, settings, listener)
+    network, card = load_model(_model_file(settings.weights_from))
+    if card.genotype.cells != genotype.cells:
+        raise SettingsError(
+            f"weights_from = {settings.weights_from}: is a network of another genotype: name no source, or that one's"
+        )
+    run.write_json(START, {"from": settings.weights_from, "mean": card.mean, "std": card.std})
+    return Start(network.state_dict(), card.classes)
+
+
+def _searched(source: Source | None) -> Run:
+    run = None if source is None else run_of(source)
+    if run is None:
+        raise SettingsError("weights_from = supernet: name the folder of a search, whose supernet it is")
+    return run
+
+
+def _of_supernet(searched: Run, genotype: Genotype, settings: RetrainSettings, listener: Listener | None) -> Start:
+    with open_search(searched_settings(searched.path), searched, notes(listener)) as opened:
+        supernet = opened.problem.model
+        if not isinstance(supernet, SuperNet):
+            raise SettingsError(
+                f"weights_from = supernet: networks of space {genotype.space!r} do not start from one: leave it out"
+            )
+        network = build_network(
+            genotype,
+            channels=settings.channels,
+            cells=settings.cells,
+            num_classes=supernet.classifier.out_features,
+            in_channels=next(supernet.stem.parameters()).shape[1],
+            stem=settings.stem,
+            auxiliary=False,
+        )
+        assert isinstance(network, Network)
+        return Start(supernet_weights(supernet, genotype, network))
+
+
+def _model_file(name: str) -> Path:
+    """The file of a trained network that is named by it or by its run.
+
+    Raises:
+        RunError: there is none.
+    """
+    path = Path(name).expanduser()
+    if not path.is_dir():
+        return path
+    run = Run.open(path, "retrain")
+    if not run.finished:
+        raise RunError(f"{path}: the retraining has not finished: go on with `zarts retrain --resume {path}`")
+    return path / "model.safetensors"
