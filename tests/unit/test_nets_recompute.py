@@ -1,15 +1,10 @@
 """A network that is checkpointed computes what it computes without: to the bit, with all that is drawn and counted."""
 
-import copy
-
 import pytest
 import torch
 from torch.nn import functional
-from torch.utils._python_dispatch import TorchDispatchMode
 
-from small import needs_compiler
-from zarts.errors import KernelError
-from zarts.nets import Recompute, build_supernet, create_model, create_nasbench201, recompute_cells, seeded
+from zarts.nets import build_supernet, create_model, create_nasbench201, recompute_cells, seeded
 from zarts.spaces import Choice, Genotype, get_space, published
 
 IMAGES = torch.randn(4, 3, 16, 16, generator=torch.Generator().manual_seed(0), dtype=torch.float64)

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ByteSize, ConfigDict, Field
 
 __all__ = ["SUPERNET", "CommonSettings", "setting"]
 
@@ -99,6 +99,20 @@ class CommonSettings(BaseModel):
     )
     compile: bool = setting(
         False, "torch.compile for passes with gradient: minutes before the first step", panel="Run", used_by=SUPERNET
+    )
+    checkpoint_activations: bool = setting(
+        False,
+        "keep nothing that is inside a cell for the backward pass, which makes it again: less memory, more time, the "
+        "same numbers",
+        panel="Run",
+        used_by=SUPERNET,
+    )
+    memory_limit: Annotated[ByteSize, Field(gt=0)] | Literal["auto", "none"] = setting(
+        "auto",
+        "what steps may take on the device, of all processes here together: 8GB, say; auto: what is free; none: they "
+        "are not looked at. What needs more is refused before the first step",
+        panel="Run",
+        used_by=SUPERNET,
     )
     logger: Literal["none", "tensorboard"] = setting(
         "none", "live curves beside the run's own files: in its folder tensorboard", panel="Run"

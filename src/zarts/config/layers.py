@@ -233,7 +233,7 @@ def _build(kind: type[_S], layers: list[Layer]) -> _S:
                 raise SettingsError(f"{layer.where}: {unknown('setting', key, kind.model_fields)}")
             values[key], origin[key] = value, layer.where
     try:
-        return kind(**values)
+        return _checked(kind(**values))
     except ValidationError as error:
         first = error.errors()[0]
         key = str(first["loc"][0])
@@ -241,3 +241,13 @@ def _build(kind: type[_S], layers: list[Layer]) -> _S:
             dict.fromkeys(e["msg"].removeprefix("Input ") for e in error.errors() if e["loc"][0] == key)
         )
         raise SettingsError(f"{key} = {values.get(key)!r} ({origin.get(key, 'default')}): {reason}") from None
+
+
+def _checked(settings: _S) -> _S:
+    """Refuse what no command can do."""
+    if settings.compile and settings.checkpoint_activations:
+        raise SettingsError(
+            "compile = True: a compiled graph decides for itself what it keeps for the backward pass: leave "
+            "--checkpoint-activations out, or --compile"
+        )
+    return settings

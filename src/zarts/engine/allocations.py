@@ -16,17 +16,17 @@ from zarts.kernels.buffers import BUFFERS
 __all__ = ["Allocations"]
 
 
-class Allocations(TorchDispatchMode):
+class Allocations(TorchDispatchMode):  # type: ignore[no-untyped-call]
     """Counts the tensors that operations make inside it, and the blocks of the native kernels; on any device.
 
     What an operation needs for itself while it runs is not seen, nor what was there before.
     """
 
     def __init__(self) -> None:
-        super().__init__()
+        super().__init__()  # type: ignore[no-untyped-call]
         self._live: dict[int, weakref.ref[torch.UntypedStorage]] = {}
         self._bytes = 0
-        self._before = BUFFERS.used
+        self._before = BUFFERS.asked
         self.peak = 0
         """The most bytes at a time, until now."""
 
@@ -46,7 +46,7 @@ class Allocations(TorchDispatchMode):
             for storage in new:
                 if storage._cdata not in given and storage._cdata not in self._live:
                     self._add(storage)
-        self.peak = max(self.peak, self._bytes + BUFFERS.used - self._before)
+        self.peak = max(self.peak, self._bytes + BUFFERS.asked - self._before)
         return output
 
     def _add(self, storage: torch.UntypedStorage) -> None:

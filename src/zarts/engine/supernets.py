@@ -11,7 +11,7 @@ from zarts.data import DataSet
 from zarts.engine.costs import FINAL_NETWORKS
 from zarts.engine.device import native_kernels
 from zarts.engine.loop import Listener
-from zarts.nets import AnySuperNet, build_supernet, cell_channels, seeded
+from zarts.nets import AnySuperNet, build_supernet, cell_channels, recompute_cells, seeded
 from zarts.ranks import Ranks
 from zarts.seeds import keyed_generator
 from zarts.spaces import Space
@@ -43,6 +43,7 @@ class Supernets:
         ranks: Ranks,
     ) -> None:
         self._settings, self._device, self._deep = settings, device, _deep_cells(settings, space)
+        self._noise = noise
         with ranks.in_turn():  # the first one may have to build them
             native = native_kernels(
                 settings.kernels,
@@ -71,12 +72,17 @@ class Supernets:
         """The one whose weights all architectures share in a stage, with first weights of its own."""
         seed = self._settings.seed
         with seeded(keyed_generator(seed, "weights", stage).initial_seed() if stage else seed):
-            return self._build(cells=cells).to(self._device)
+            return self._network(cells)
 
     def deep(self, seed: int) -> AnySuperNet:
         """One in which cells are trained by themselves, as deep as the network that they are for."""
         with seeded(seed):
-            return self._build(cells=self._deep).to(self._device)
+            return self._network(self._deep)
+
+    def _network(self, cells: int) -> AnySuperNet:
+        network = self._build(cells=cells)
+        recompute_cells(network, [self._noise], on=self._settings.checkpoint_activations)
+        return network.to(self._device)
 
 
 def _channels(settings: SearchSettings) -> list[int]:

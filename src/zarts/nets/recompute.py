@@ -66,7 +66,7 @@ class _AsNow:
         for module, name, value in self._buffers:
             setattr(module, name, value.clone())
 
-    def __exit__(self, *_: object) -> None:
+    def __exit__(self, *failure: object) -> None:
         for (generator, _), state in zip(self._generators, self._states, strict=True):
             generator.set_state(state)
         for (module, name, _), buffer in zip(self._buffers, self._present, strict=True):

@@ -30,13 +30,14 @@ from zarts.engine import (
     Passes,
     Run,
     augmentation,
+    check_memory,
     choose_device,
     load_images,
     sgd,
     torch_threads,
 )
 from zarts.errors import RunError, SettingsError
-from zarts.nets import AnyNetwork, Network, count_mult_adds, count_parameters, seeded, share_norms
+from zarts.nets import AnyNetwork, Network, count_mult_adds, count_parameters, recompute_cells, seeded, share_norms
 from zarts.nets.operations import Noise
 from zarts.ranks import Ranks
 from zarts.seeds import keyed_generator
@@ -111,13 +112,15 @@ def retrain(
         return ranks.from_lead(_read_result(run) if ranks.lead else cast(RetrainResult, None))
     with torch_threads(settings.threads):
         job = _Training(settings, genotype, run, start, listener or (lambda event: None), ranks)
+        job.fit = check_memory(job, settings, ranks, always=drive is not None)
         (drive or partial(job.loop.run, resume=resume))(job)
         if ranks.lead:
             job.write_result()
     return ranks.from_lead(_read_result(run) if ranks.lead else cast(RetrainResult, None))
 
 
-_UNTIED = {"operations": None, "logger": "none", "devices": "auto", "weights_from": None}
+_UNTIED: dict[str, Any] = {"operations": None, "logger": "none", "devices": "auto", "weights_from": None}
+_UNTIED |= {"checkpoint_activations": False, "memory_limit": "auto"}
 """Settings that the steps of a training that was begun do not depend on, and what stands for them."""
 
 
@@ -189,6 +192,7 @@ class _Training(Job):
         for part in network.modules():
             if isinstance(part, Noise):
                 part.generator = self.noise
+        recompute_cells(network, [self.drops, self.noise], on=self.settings.checkpoint_activations)
         if start is not None:
             begin(network, start, self.card.classes)
         return network
