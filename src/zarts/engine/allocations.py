@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import weakref
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import torch
@@ -40,30 +40,23 @@ class Allocations(TorchDispatchMode):  # type: ignore[no-untyped-call]
     ) -> Any:
         """Run the operation, and count what is new."""
         output = func(*args, **(kwargs or {}))
-        new = [storage for storage in _storages(output) if storage._cdata not in self._live]
+        new = [storage for storage in _storages((output,)) if storage._cdata not in self._live]
         if new:  # a view of what was there before is not new
-            given = {storage._cdata for storage in (*_storages(args), *_storages((kwargs or {}).values()))}
-            for storage in new:
-                if storage._cdata not in given and storage._cdata not in self._live:
-                    self._add(storage)
+            given = {storage._cdata for storage in _storages((*args, *(kwargs or {}).values()))}
+            for key, storage in {storage._cdata: storage for storage in new}.items():
+                if key not in given:
+                    size = storage.nbytes()
+                    self._bytes += size
+                    self._live[key] = weakref.ref(storage, lambda _, key=key, size=size: self._drop(key, size))  # type: ignore[misc]
         self.peak = max(self.peak, self._bytes + BUFFERS.asked - self._before)
         return output
 
-    def _add(self, storage: torch.UntypedStorage) -> None:
-        key, size = storage._cdata, storage.nbytes()
-        self._bytes += size
-
-        def drop(_: object) -> None:
-            del self._live[key]
-            self._bytes -= size
-
-        self._live[key] = weakref.ref(storage, drop)
+    def _drop(self, key: int, size: int) -> None:
+        del self._live[key]
+        self._bytes -= size
 
 
-def _storages(values: Any) -> Iterator[torch.UntypedStorage]:
+def _storages(values: Sequence[Any]) -> list[torch.UntypedStorage]:
     """Of the tensors among the arguments or results of an operation, which may be in lists."""
-    if isinstance(values, Tensor):
-        yield values.untyped_storage()
-    elif not isinstance(values, str) and isinstance(values, Iterable):
-        for value in values:
-            yield from _storages(value)
+    flat = [tensor for value in values for tensor in (value if isinstance(value, list | tuple) else (value,))]
+    return [tensor.untyped_storage() for tensor in flat if isinstance(tensor, Tensor)]

@@ -61,17 +61,16 @@ def needs(job: Job, batch_size: int, *, recompute: bool) -> list[Line]:
         batch_size: of its weight steps.
         recompute: whether the cells of its networks are checkpointed, whatever the job says.
     """
-    with _undisturbed(job):
-        share = _FEW / batch_size
+    share = _FEW / batch_size
+    few, peaks = _peaks(job, share, recompute)
+    exact = min(1.0, max(_FEW / few.fewest, share), max(share, _MOST / few.most))
+    if exact > share:  # some passes are of parts of a batch
+        share = exact
         few, peaks = _peaks(job, share, recompute)
-        exact = min(1.0, max(_FEW / few.fewest, share), max(share, _MOST / few.most))
-        if exact > share:  # some passes are of parts of a batch
-            share = exact
-            few, peaks = _peaks(job, share, recompute)
-        if share == 1:
-            return [_line(1, peak, 1, peak) for peak in peaks.values()]
-        larger = min(1.0, share * _MORE / _FEW)
-        _, others = _peaks(job, larger, recompute)
+    if share == 1:
+        return [_line(1.0, peak, 1.0, peak) for peak in peaks.values()]
+    larger = min(1.0, share * _MORE / _FEW)
+    _, others = _peaks(job, larger, recompute)
     return [_line(share, peaks[name], larger, others[name]) for name in peaks if name in others]
 
 
@@ -111,20 +110,25 @@ class _Few:
 
 
 def _peaks(job: Job, share: float, recompute: bool) -> tuple[_Few, dict[str, int]]:
-    """The most bytes at a time in a step of each kind, where it last occurs: then all that is dropped is dropped."""
-    last = {job.phase(epoch, step): (epoch, step) for epoch, step in job.loop.places}
+    """The most bytes at a time in a step of each kind, in the last epoch with one: there all that may be dropped is."""
+    last: dict[str, tuple[int, int]] = {}
+    for epoch, step in job.loop.places:
+        name = job.phase(epoch, step)
+        if name not in last or last[name][0] < epoch:  # not the last step of an epoch, whose batch may be smaller
+            last[name] = (epoch, step)
     visits = sorted((*place, name) for name, place in last.items())
     passes, peaks = job.passes, dict[str, int]()
     few = _Few(passes, share, recompute)
     job.passes = stand_ins = StandIns(few, seconds=0.0)
     try:
-        for epoch, group in groupby(visits, key=lambda visit: visit[0]):
-            job.begin_epoch(epoch)
-            for _, step, name in group:
-                stand_ins.taken = []
-                with Allocations() as counted:
-                    job.step(epoch, step)
-                peaks[name] = counted.peak
+        with _undisturbed(job):
+            for epoch, group in groupby(visits, key=lambda visit: visit[0]):
+                job.begin_epoch(epoch)
+                for _, step, name in group:
+                    stand_ins.taken = []
+                    with Allocations() as counted:
+                        job.step(epoch, step)
+                    peaks[name] = counted.peak
     except DivergedError:  # of two images a step may; the steps of the run will say it, if they do
         pass
     finally:

@@ -105,6 +105,6 @@ def _smaller(images: int, settings: CommonSettings) -> str:
     return words if judged is None else f"{words} --val-batch-size {max(1, judged * images // settings.batch_size)}"
 
 
-def readable(size: float) -> str:
+def readable(size: int) -> str:
     """Bytes in the unit that suits them."""
     return f"{size / 1e9:.3g} GB" if size >= 1e9 else f"{size / 1e6:.3g} MB"
