@@ -7,6 +7,7 @@ import os
 import subprocess
 import sys
 import time
+from collections.abc import Iterable
 from pathlib import Path
 
 import pytest
@@ -79,6 +80,13 @@ def small(method: str, **other: object) -> dict:
     more = {**SMALL, **SELECTION, **STAGES.get(defaults.stages, {}), **(PARTIAL if "partial" in names else {})}
     given = {k: v for k, v in more.items() if used(k, names) and k not in idle}
     return {"method": method, **given, **other}
+
+
+def often(names: Iterable[str], *chosen: str) -> list:
+    """All names as parameters of a test, of which those that are not `chosen` take part in `make test-all` only."""
+    unknown = set(chosen) - set(names)
+    assert not unknown, unknown
+    return [name if name in chosen else pytest.param(name, marks=pytest.mark.long) for name in names]
 
 
 def options(settings: dict) -> list[str]:

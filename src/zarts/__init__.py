@@ -17,9 +17,11 @@ __all__ = [
     "create_model",
     "diagnose",
     "evaluate",
+    "export",
     "landscape",
     "load_model",
     "lookup",
+    "predict",
     "register_operation",
     "resume_retrain",
     "resume_search",
@@ -31,7 +33,18 @@ __all__ = [
 from zarts.errors import ZartsError
 
 if TYPE_CHECKING:
-    from zarts.api import diagnose, evaluate, landscape, lookup, resume_retrain, resume_search, retrain, search
+    from zarts.api import (
+        diagnose,
+        evaluate,
+        export,
+        landscape,
+        lookup,
+        predict,
+        resume_retrain,
+        resume_search,
+        retrain,
+        search,
+    )
     from zarts.api.loggers import to_logger
     from zarts.comparison import compare
     from zarts.nets import create_model, register_operation
@@ -44,9 +57,11 @@ _HOMES = {
     "create_model": "zarts.nets",
     "diagnose": "zarts.api",
     "evaluate": "zarts.api",
+    "export": "zarts.api",
     "landscape": "zarts.api",
     "load_model": "zarts.training.model",
     "lookup": "zarts.api",
+    "predict": "zarts.api",
     "register_operation": "zarts.nets",
     "resume_retrain": "zarts.api",
     "resume_search": "zarts.api",

@@ -21,7 +21,7 @@ from zarts.spaces import (
     published_sources,
 )
 
-__all__ = ["Source", "genotype_of", "inherited", "run_of", "string_of"]
+__all__ = ["Source", "genotype_of", "inherited", "model_file", "run_of", "string_of"]
 
 Source = SearchResult | Genotype | Path | str
 """What can be retrained: a search (its result or its folder), a genotype, its file, a published one's name, or the text
@@ -96,6 +96,19 @@ def inherited(source: Source) -> Mapping[str, Any]:
     """
     run = run_of(source)
     return {} if run is None else {k: v for k, v in run.settings("search").items() if k in _INHERITED}
+
+
+def model_file(path: Path) -> Path:
+    """The file of a trained network that is named by it or by its run.
+
+    Raises:
+        RunError: there is none.
+    """
+    if not path.is_dir():
+        return path
+    if not Run.open(path, "retrain").finished:
+        raise RunError(f"{path}: the retraining has not finished: go on with `zarts retrain --resume {path}`")
+    return path / "model.safetensors"
 
 
 def _is_text(source: Source) -> bool:

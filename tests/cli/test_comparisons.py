@@ -56,6 +56,7 @@ def slow(out):
     return out / "darts" / "seed0" / "metrics.jsonl"
 
 
+@pytest.mark.long
 def test_in_parallel_as_by_itself(every, straight, tmp_path):
     out = tmp_path / "out"
     code, table, err = finish(compare(every, out), LONG)
@@ -114,7 +115,8 @@ def test_a_search_that_is_killed_takes_no_other_with_it(every, tmp_path):
     assert table.splitlines()[2].startswith("| darts | 2 |")
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, pytest.param(signal.SIGTERM, marks=pytest.mark.long)])
+@pytest.mark.long
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_asked_to_stop(every, tmp_path, number):
     """As Ctrl-C of a terminal, which goes to all its processes; and as a wish to the comparison alone."""
     out = tmp_path / "out"

@@ -37,6 +37,7 @@ def test_two_ranks_equal_one(tmp_path):
     assert leftovers(tmp_path / "two") == []
 
 
+@pytest.mark.long
 def test_a_rehearsal_on_two_ranks_counts_the_memory_of_both(tmp_path):
     memory = []
     for devices in (1, 2):
@@ -92,6 +93,7 @@ def test_ranks_end_with_the_process_that_started_them(tmp_path, command, straigh
     assert outcome(run) == outcome(straight.run)
 
 
+@pytest.mark.long
 def test_two_machines_go_on_with_a_run_of_one(tmp_path, straight):
     """Two torchruns on this machine, as if each had one of its own."""
     run = tmp_path / "run"

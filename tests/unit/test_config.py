@@ -181,12 +181,48 @@ def test_dumped_settings_read_back_the_same(tmp_path, method, preset):
 
 @pytest.mark.parametrize("preset", preset_names())
 def test_every_preset_resolves_and_says_what_it_is(tmp_path, preset):
-    assert search_settings({}, preset=preset).method in METHODS
+    if preset in ("imagenet/transfer", "imagenet/darts"):
+        with pytest.raises(SettingsError, match=f"preset '{preset}' says nothing of a search"):
+            search_settings({}, preset=preset)
+    else:
+        assert search_settings({}, preset=preset).method in METHODS
     trained = retrain_settings({}, preset=preset)
     assert retrain_settings({}, config=written(tmp_path, {"retrain": dump(trained)})) == trained
     assert len(preset_summary(preset)) > 20
     text = (resources.files("zarts") / "presets" / f"{preset}.yaml").read_text()
     assert set(yaml.safe_load(text)) <= {"base", "search", "retrain"}
+
+
+@pytest.mark.parametrize(
+    ("given", "subset"), [("0.25", 0.25), (0.25, 0.25), ("500", 500), (500, 500), (500.0, 500), (None, None)]
+)
+def test_a_subset_is_a_number_or_a_share(given, subset):
+    found = search_settings({"subset": given}).subset
+    assert (found, type(found)) == (subset, type(subset))
+
+
+@pytest.mark.parametrize("given", ["0.4,0.4,0.4,0.2", [0.4, 0.4, 0.4, 0.2], (0.4, 0.4, 0.4, 0.2)])
+def test_color_jitter_is_none_or_four_numbers(given):
+    assert search_settings({"color_jitter": given}).color_jitter == (0.4, 0.4, 0.4, 0.2)
+    assert search_settings({"color_jitter": []}).color_jitter == ()
+
+
+def test_a_retraining_with_two_crops():
+    with pytest.raises(SettingsError, match="crop_padding is used with crop = pad only, which is resized: leave it"):
+        retrain_settings({"crop_padding": 4, "crop": "resized"})
+    assert retrain_settings({"crop": "resized"}, preset="cifar10").crop == "resized"
+
+
+@pytest.mark.parametrize(("preset", "batch", "supernet"), [("zarts-mgs", 128, "mixed"), ("merge-zarts", 256, "merged")])
+def test_the_papers_numbers_of_direct_search_on_imagenet(preset, batch, supernet):
+    paper = search_settings({}, preset=f"imagenet/{preset}")
+    assert (paper.method, paper.batch_size, paper.supernet, paper.subset) == (preset, batch, supernet, 0.25)
+    assert (paper.cells, paper.channels, paper.epochs, paper.stem, paper.image_size) == (8, 16, 50, "imagenet", 224)
+    assert (paper.warmup_epochs, paper.sigma, paper.sigma_decay, paper.tau) == (20, 0.025, "cosine", 0.01)
+    assert (paper.learning_rate, paper.crop, paper.color_jitter) == (0.025, "resized", ())
+    transfer = retrain_settings({}, preset="imagenet/transfer")
+    assert retrain_settings({}, preset=f"imagenet/{preset}") == transfer
+    assert (transfer.crop, transfer.color_jitter) == ("resized", (0.4, 0.4, 0.4, 0.2))
 
 
 def test_the_papers_numbers():
@@ -264,6 +300,18 @@ def test_exit_codes():
         ({"channels": 1}, "channels = 1 .*greater than or equal to 2"),
         ({"method": "random", "threads": 2}, "threads .* is not used by method 'random'"),
         ({"method": "random", "subset": 20}, "subset .* is not used by method 'random'"),
+        ({"subset": 1}, "subset = 1 .*greater than or equal to 2"),
+        ({"subset": 1.5}, "subset = 1.5 .*less than 1"),
+        ({"subset": 0.0}, "subset = 0.0 .*greater than 0"),
+        (
+            {"crop": "resized", "crop_padding": 2},
+            r"crop_padding \(options\) is used with crop = pad only: leave it out",
+        ),
+        ({"color_jitter": "0.4,0.4"}, "color_jitter = '0.4,0.4' .*expected four numbers, of brightness, contrast"),
+        ({"color_jitter": [0.4, 0.4, 0.4, 0.6]}, "hue, the last one, is a share of the colour circle: 0.5 or less"),
+        ({"color_jitter": [-0.4, 0.4, 0.4, 0.1]}, "color_jitter .*greater than or equal to 0"),
+        ({"workers": 0}, "workers = 0 .*greater than or equal to 1"),
+        ({"images": "disk"}, "images = 'disk' .*'auto', 'memory' or 'streamed'"),
     ],
 )
 def test_settings_that_do_not_go_together(options, message):

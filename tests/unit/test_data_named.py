@@ -1,5 +1,6 @@
 import hashlib
 import pickle
+import tarfile
 import urllib.error
 
 import numpy as np
@@ -12,7 +13,8 @@ from zarts.errors import DataError, SettingsError
 
 
 def test_registry():
-    assert sorted(DATA_SETS) == ["cifar10", "cifar100", "digits", "svhn"]
+    names = ["cifar10", "cifar100", "digits", "imagenet", "imagenet16", "imagenet16-120", "svhn"]
+    assert sorted(DATA_SETS) == names
 
 
 def test_digits():
@@ -85,82 +87,15 @@ def test_unknown_name(name, message):
         load_data(name)
 
 
-def fake_cifar(root, monkeypatch, kind, label_key, classes):
-    """Six training and four test images in the files of the published set, under their own checksums."""
-    base = root / kind.base_folder
-    base.mkdir(parents=True)
-
-    def write(name, content):
-        (base / name).write_bytes(pickle.dumps(content))
-        return hashlib.md5((base / name).read_bytes()).hexdigest()
-
-    def part(n, level):
-        return {"data": np.full((n, 3072), level, dtype=np.uint8), label_key: [i % 2 for i in range(n)]}
-
-    monkeypatch.setattr(kind, "train_list", [["one", write("one", part(6, 10))]])
-    monkeypatch.setattr(kind, "test_list", [["two", write("two", part(4, 20))]])
-    md5 = write("meta", {"names": classes})
-    monkeypatch.setattr(kind, "meta", {"filename": "meta", "key": "names", "md5": md5})
-
-
 @pytest.mark.parametrize(
-    ("name", "kind", "key", "mean"),
-    [
-        ("cifar10", datasets.CIFAR10, "labels", (0.4914, 0.4822, 0.4465)),
-        ("cifar100", datasets.CIFAR100, "fine_labels", (0.5071, 0.4865, 0.4409)),
-    ],
+    ("name", "file"),
+    [("cifar10", "cifar-10-python.tar.gz"), ("cifar100", "cifar-100-python.tar.gz"), ("svhn", "train_32x32.mat")],
 )
-def test_cifar(tmp_path, monkeypatch, name, kind, key, mean):
-    fake_cifar(tmp_path, monkeypatch, kind, key, ["cat", "dog"])
-    data = load_data(name, data_dir=tmp_path)
-    assert (data.classes, data.mean, data.flip) == (("cat", "dog"), mean, True)
-    assert data.train.images.shape == (6, 3, 32, 32)
-    assert data.train.images.is_contiguous(memory_format=torch.channels_last)
-    assert data.train.labels.tolist() == [0, 1] * 3
-    test = load_data(name, data_dir=str(tmp_path), image_size=16).test()
-    assert test.images.shape == (4, 3, 16, 16)
-    assert test.images.unique().tolist() == [20]
-
-
-def test_damaged_files_are_not_unpickled(tmp_path, monkeypatch):
-    fake_cifar(tmp_path, monkeypatch, datasets.CIFAR10, "labels", ["cat", "dog"])
-    (tmp_path / "cifar-10-batches-py/one").write_bytes(b"cos\nsystem\n(S'false'\ntR.")
-    monkeypatch.setattr(datasets.CIFAR10, "download", lambda _: None)
-    with pytest.raises(DataError, match=r"missing or damaged .* \(Dataset not found or corrupted"):
-        load_data("cifar10", data_dir=tmp_path)
-
-
-def test_svhn(tmp_path, monkeypatch):
-    from scipy.io import savemat
-
-    parts = {}
-    for part, n in (("train", 5), ("test", 3)):
-        file = tmp_path / f"{part}_32x32.mat"
-        pixels = np.random.default_rng(n).integers(0, 256, (32, 32, 3, n), dtype=np.uint8)
-        savemat(file, {"X": pixels, "y": np.array([[10], [1], [2], [3], [4]][:n], dtype=np.uint8)})
-        parts[part] = ["http://example.invalid/x", file.name, hashlib.md5(file.read_bytes()).hexdigest()]
-    monkeypatch.setattr(datasets.SVHN, "split_list", parts)
-    data = load_data("svhn", data_dir=tmp_path)
-    assert (data.flip, data.classes, data.train.labels.tolist()) == (True, tuple("0123456789"), [0, 1, 2, 3, 4])
-    assert data.train.images.shape == (5, 3, 32, 32)
-    assert data.std == (0.1980, 0.2010, 0.1970)
-    test = data.test()
-    assert torch.equal(test.images[1], torch.from_numpy(pixels[:, :, :, 1]).permute(2, 0, 1))
-
-
-@pytest.mark.parametrize(
-    ("name", "kind", "file"),
-    [
-        ("cifar10", datasets.CIFAR10, "cifar-10-python.tar.gz"),
-        ("cifar100", datasets.CIFAR100, "cifar-100-python.tar.gz"),
-        ("svhn", datasets.SVHN, "train_32x32.mat"),
-    ],
-)
-def test_missing_without_network(tmp_path, monkeypatch, name, kind, file):
-    def no_network(_):
+def test_missing_without_network(tmp_path, monkeypatch, name, file):
+    def no_network(*_, **__):
         raise urllib.error.URLError("no network\nat all")
 
-    monkeypatch.setattr(kind, "download", no_network)
+    monkeypatch.setattr(datasets.utils, "_urlretrieve", no_network)
     with pytest.raises(DataError) as raised:
         load_data(name, data_dir=tmp_path)
     message = str(raised.value)
@@ -168,3 +103,25 @@ def test_missing_without_network(tmp_path, monkeypatch, name, kind, file):
     assert f"/{file} and put it into {tmp_path}" in message
     assert "\n" not in message
     assert raised.value.exit_code == 3
+
+
+def test_an_archive_put_there_is_unpacked_if_it_is_the_published_one(tmp_path, monkeypatch):
+    def no_network(*_, **__):
+        raise urllib.error.URLError("no network")
+
+    monkeypatch.setattr(datasets.utils, "_urlretrieve", no_network)
+    archive, folder = tmp_path / "cifar-10-python.tar.gz", tmp_path / "other/cifar-10-batches-py"
+    folder.mkdir(parents=True)
+    batch = {"data": np.full((2, 3072), 7, dtype=np.uint8), "labels": [0, 1]}
+    for file, content in (
+        ("data_batch_1", batch),
+        ("test_batch", batch),
+        ("batches.meta", {"label_names": ["a", "b"]}),
+    ):
+        (folder / file).write_bytes(pickle.dumps(content))
+    with tarfile.open(archive, "w:gz") as tar:
+        tar.add(folder, folder.name)
+    with pytest.raises(DataError, match=r"cifar-10-python.tar.gz is missing or damaged"):
+        load_data("cifar10", data_dir=tmp_path)
+    monkeypatch.setattr(datasets.CIFAR10, "tgz_md5", hashlib.md5(archive.read_bytes()).hexdigest())
+    assert load_data("cifar10", data_dir=tmp_path).train.images.unique().tolist() == [7]

@@ -67,6 +67,11 @@ def test_odd_images_of_a_subset_go_to_any_class():
     assert len(extra) > 3
 
 
+@pytest.mark.parametrize(("share", "size"), [(0.25, 20), (0.5, 40), (0.999, 81)])
+def test_a_share_is_a_number(share, size):
+    assert torch.equal(subset_indices(UNEVEN, share, seed=3), subset_indices(UNEVEN, size, seed=3))
+
+
 def test_no_subset_is_everything():
     assert torch.equal(subset_indices(UNEVEN, None, seed=0), torch.arange(81))
 
@@ -75,6 +80,8 @@ def test_no_subset_is_everything():
     ("size", "error", "message"),
     [
         (0, SettingsError, r"subset is 0; it is a number of training images, 1 or more"),
+        (1.5, SettingsError, r"subset is 1.5; it is a number of training images, 1 or more, or a share below 1"),
+        (0.01, DataError, r"subset is 1, but there are 4 classes"),
         (82, DataError, r"subset is 82, but there are 81 training images; take that many or fewer"),
         (3, DataError, r"subset is 3, but there are 4 classes; take one image a class or more"),
     ],

@@ -18,11 +18,11 @@ pytestmark = pytest.mark.usefixtures("no_pictures")
         ("pc-darts", {"update": "gld"}),
         pytest.param("pc-darts", {"update": "rs", "select": "perturbation"}, marks=pytest.mark.long),
         ("pc-darts", {"relaxation": "gumbel", "drop_path": 0.3, "skip_dropout": "0.5"}),
-        ("pc-darts", {"weight_relaxation": "adversarial"}),
+        pytest.param("pc-darts", {"weight_relaxation": "adversarial"}, marks=pytest.mark.long),
         ("sdarts-rs", {"update": "mgs"}),
         pytest.param("mergenas", {"select": "perturbation"}, marks=pytest.mark.long),
         ("merge-zarts", {"update": "rs", "drop_path": 0.3}),
-        ("p-darts", {"supernet": "partial", "edges": "normalized", **PARTIAL}),
+        pytest.param("p-darts", {"supernet": "partial", "edges": "normalized", **PARTIAL}, marks=pytest.mark.long),
         pytest.param(
             "p-zarts",
             {"update": "gld", "supernet": "partial", "edges": "normalized", **PARTIAL},

@@ -61,7 +61,7 @@ def test_the_derived_cell_is_that_of_the_product(tmp_path):
         {"update": "gld"},
         {"update": "mgs", "relaxation": "gumbel"},
         {"update": "unrolled"},
-        {"update": "none", "select": "perturbation"},
+        pytest.param({"update": "none", "select": "perturbation"}, marks=pytest.mark.long),
         {"weight_relaxation": "adversarial"},
         {"weight_relaxation": "noisy", "edges": "plain"},
         {"edges": "plain", "select": "best-of"},

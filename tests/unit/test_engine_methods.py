@@ -7,7 +7,7 @@ import torch
 from torch import nn
 
 import zarts
-from small import small
+from small import often, small
 from zarts.config import search_settings
 from zarts.engine import Run
 from zarts.engine import search as run_search
@@ -119,7 +119,7 @@ def test_an_alpha_that_nobody_moves_is_0(tmp_path):
     assert not [event for event in result.history if event["event"] == "alpha_step"]
 
 
-@pytest.mark.parametrize("select", [*JUDGING, "progressive"])
+@pytest.mark.parametrize("select", often([*JUDGING, "progressive"], "best-of", "perturbation", "evolution"))
 def test_selections_leave_the_search_as_it_was_and_find_the_same_again(tmp_path, select):
     order = {"select_order": "progressive", "select_tune_steps": 2} if select == "progressive" else {}
     select = "perturbation" if order else select

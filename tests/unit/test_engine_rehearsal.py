@@ -10,7 +10,7 @@ import torch
 from torch import nn
 
 import zarts
-from small import SMALL, TRAIN, small
+from small import SMALL, TRAIN, often, small
 from zarts import api
 from zarts.config import retrain_settings, search_settings
 from zarts.engine import Job, Rehearsal
@@ -168,7 +168,7 @@ def test_passes_that_are_differentiated_in_the_operation_weights_are_run(quick):
     assert network.calls == 5
 
 
-@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize("method", often(METHODS, "zarts-mgs", "darts-2nd", "p-darts", "r-darts", "enas", "random"))
 def test_all_of_a_search_is_counted(method, quick, tmp_path):
     settings = small(method)
     if settings.get("epochs") == 2:
@@ -186,6 +186,7 @@ def test_all_of_a_search_is_counted(method, quick, tmp_path):
     assert (forecast.parameters > 0) == (forecast.mult_adds > 0) == (method != "random")
 
 
+@pytest.mark.long
 def test_time_and_memory_are_about_those_of_the_search(tmp_path):
     settings = {**SMALL, "epochs": 6, "inner_steps": 5, "samples": 4}
     forecast = api.rehearse_search(search_settings(settings))

@@ -10,7 +10,7 @@ import pytest
 import torch
 
 import zarts
-from small import SMALL, TRAIN, leftovers, outcome, small, stop_at
+from small import SMALL, TRAIN, leftovers, often, outcome, small, stop_at
 from zarts.api import resume_retrain, resume_search
 from zarts.engine import Run
 from zarts.errors import DataError, Interrupted, RunError, SettingsError
@@ -38,12 +38,17 @@ def stopped(tmp_path, monkeypatch):
     return tmp_path / "run"
 
 
+OFTEN = ("zarts-mgs", "zarts-rs", "zarts-gld", "darts", "pc-darts", "gdas", "enas", "p-darts", "sdarts-adv", "spos")
+"""One of each kind; the others take part in `make test-all`."""
 UPDATES = ["cmaes", "nevergrad:TwoPointsDE"]
 
 
 @pytest.mark.parametrize(
     ("method", "axes"),
-    [*((method, {}) for method in TRAINED), *(("zarts-mgs", {"update": u, "samples": 4}) for u in UPDATES)],
+    [
+        *((method, {}) if method in OFTEN else pytest.param(method, {}, marks=pytest.mark.long) for method in TRAINED),
+        *(("zarts-mgs", {"update": u, "samples": 4}) for u in UPDATES),
+    ],
 )
 def test_search(tmp_path, monkeypatch, method, axes):
     """Stopped before a step, then in the middle of what is left: for a zero-order method, of an alpha update."""
@@ -63,7 +68,9 @@ def test_search(tmp_path, monkeypatch, method, axes):
     assert leftovers(run) == []
 
 
-@pytest.mark.parametrize("method", [name for name in TRAINED if METHODS[name].select in JUDGING])
+@pytest.mark.parametrize(
+    "method", often([name for name in TRAINED if METHODS[name].select in JUDGING], "rsps", "spos", "enas")
+)
 def test_within_the_selection(tmp_path, monkeypatch, method):
     """All weights are trained, and some cells or operations are judged."""
     settings = small(method, space="s4")

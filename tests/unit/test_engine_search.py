@@ -8,7 +8,7 @@ import torch
 import yaml
 
 import zarts
-from small import SMALL, leftovers, small
+from small import SMALL, leftovers, often, small
 from zarts.data import DataSet
 from zarts.errors import DataError, DivergedError, SettingsError
 from zarts.methods import JUDGING, METHODS, ZERO_ORDER
@@ -51,7 +51,14 @@ def test_every_space(tmp_path, space):
     assert {kind: tuple(a.shape) for kind, a in result.alphas.items()} == get_space(space).shapes
 
 
-@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize(
+    "method",  # others are searched and resumed in test_engine_resume.py
+    often(
+        METHODS,
+        *("zarts-mgs", "darts-2nd", "amended-darts", "r-darts", "sdarts-rs", "mergenas", "merge-zarts", "p-zarts"),
+        *("gzas", "proxyless", "fbnet", "rsps", "setn", "random"),
+    ),
+)
 def test_every_method(tmp_path, method):
     settings = small(method)
     result = zarts.search(out=tmp_path / "run", **settings)

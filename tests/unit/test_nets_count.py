@@ -3,6 +3,7 @@ import torch
 from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
+from small import often
 from zarts.nets import count_mult_adds, count_parameters, create_model
 from zarts.spaces import SPACES, Choice, Genotype, published, published_sources
 
@@ -78,7 +79,7 @@ def test_parameters_of_published_cells(name):
     assert sizes(genotype, **SMALL)[0] == small
 
 
-@pytest.mark.parametrize("name", SDARTS_PARAMETERS)
+@pytest.mark.parametrize("name", often(SDARTS_PARAMETERS, *list(SDARTS_PARAMETERS)[::5]))
 def test_parameters_of_the_cells_of_sdarts(name):
     classes = 100 if name.startswith("sdarts/c100") else 10
     full, small = SDARTS_PARAMETERS[name]

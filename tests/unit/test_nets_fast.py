@@ -2,12 +2,12 @@ import pytest
 import torch
 
 from plain_supernet import compare, dense, gradients, one_hot, pair, sparse
-from small import STACKED
+from small import STACKED, often
 
 
 @pytest.mark.parametrize("mode", ["train", "eval"])
 @pytest.mark.parametrize("draw", [dense, one_hot, sparse])
-@pytest.mark.parametrize("space", STACKED)
+@pytest.mark.parametrize("space", often(STACKED, "darts-zero", "s1", "s4"))
 def test_equals_the_plain_supernet(space, draw, mode, generator):
     plain, fast = pair(space)
     plain.train(mode == "train")

@@ -5,7 +5,7 @@ import pytest
 import torch
 from torch import nn
 
-from small import STACKED
+from small import STACKED, often
 from zarts.errors import RunError, SettingsError
 from zarts.nets import create_model, seeded
 from zarts.nets.auxiliary import AuxiliaryHead
@@ -29,7 +29,7 @@ def images(generator):
 
 
 @pytest.mark.parametrize("stem", ["cifar", "imagenet"])
-@pytest.mark.parametrize("name", published_sources())
+@pytest.mark.parametrize("name", often(published_sources(), "DARTS_V2", "PDARTS", "PC_DARTS_image", "sdarts/c10_s1_rs"))
 def test_published_cells_train(name, stem, generator):
     net = build(name, stem=stem, in_channels=3, auxiliary=True, cells=5, generator=generator)
     logits, auxiliary = net.forward_with_auxiliary(torch.randn(3, 3, 16, 16, generator=generator))

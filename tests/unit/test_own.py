@@ -9,7 +9,7 @@ import yaml
 from torch import nn
 
 import zarts
-from small import TRAIN, outcome, small, stop_at
+from small import TRAIN, often, outcome, small, stop_at
 from zarts.api import evaluate, resume_retrain, resume_search
 from zarts.errors import Interrupted, RunError, SettingsError
 from zarts.nets import OPERATIONS, SuperNet, load_operations, register_operation, seeded
@@ -176,7 +176,9 @@ def own(tmp_path):
 
 
 @pytest.mark.usefixtures("no_pictures")
-@pytest.mark.parametrize("method", ["zarts-mgs", "darts-2nd", "gdas", "proxyless", "spos", "enas", "darts-pt"])
+@pytest.mark.parametrize(
+    "method", often(["zarts-mgs", "darts-2nd", "gdas", "proxyless", "spos", "enas", "darts-pt"], "zarts-mgs", "spos")
+)
 def test_methods_search_a_space_of_ones_own(tmp_path, own, method):
     result = zarts.search(out=tmp_path / "run", **small(method, **own))
     get_space("gated").check(result.genotype)

@@ -145,9 +145,13 @@ def test_torchrun_and_the_setting_disagree(monkeypatch, command, searched):
         assert "but torchrun has started 2 here: leave it out" in err
 
 
-def test_retraining_is_one_process(monkeypatch, searched, retrained):
+def test_a_comparison_is_one_process(monkeypatch, tmp_path):
     torchrun(monkeypatch, 2)
-    with pytest.raises(SettingsError, match=r"^a retraining is one process, torchrun has started 2: start it without"):
-        zarts.retrain(searched.run)
-    with pytest.raises(SettingsError, match=r"^a retraining is one process"):
-        zarts.resume_retrain(retrained.run)
+    with pytest.raises(SettingsError, match=r"^a comparison is one process, torchrun has started 2: start it without"):
+        zarts.compare("random", seeds=1, out=tmp_path / "out")
+
+
+def test_more_ranks_than_images_of_a_batch(monkeypatch, searched):
+    torchrun(monkeypatch, 9)
+    with pytest.raises(SettingsError, match=r"9 ranks are too many: batch_size = 16 in micro_batches = 2 .* for 4:"):
+        zarts.retrain(searched.run, batch_size=16, micro_batches=2)

@@ -11,6 +11,7 @@ import pytest
 import torch
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 
+from small import often
 from zarts.errors import RunError
 from zarts.report import draw_cells
 from zarts.report.cells import cell_picture, cell_svg, form_of
@@ -47,7 +48,7 @@ def text_boxes(figure):
     return boxes
 
 
-@pytest.mark.parametrize("space", SPACES)
+@pytest.mark.parametrize("space", often(SPACES, "darts-zero", "nasbench201"))
 def test_labels_stand_clear_of_labels_and_nodes(space):
     for genotype in genotypes(space):
         for kind, cell in genotype.cells.items():

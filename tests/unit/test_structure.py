@@ -25,7 +25,7 @@ LAYERS = [
     {"updates", "select"},
     {"engine"},
     {"training", "bench", "analysis"},
-    {"report"},
+    {"report", "exports"},
     {"own"},
     {"sources", "folders"},
     {"api"},

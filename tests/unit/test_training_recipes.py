@@ -10,14 +10,16 @@ from torch import nn
 import zarts
 from small import TRAIN
 from zarts.config import RetrainSettings, preset_names, retrain_settings
-from zarts.engine import rehearsal, stand_ins
+from zarts.engine import rehearsal, sgd, stand_ins
 from zarts.errors import RunError, SettingsError
 from zarts.nets import SuperNet, count_parameters, create_model, seeded, supernet_weights
+from zarts.ranks import Ranks
 from zarts.spaces import get_space
 from zarts.spaces.nasbench201 import from_string
-from zarts.training import load_model, train
+from zarts.training import ModelCard, job, load_model
 from zarts.training.schedule import SCHEDULES, learning_rate
 from zarts.training.start import Start, begin
+from zarts.training.step import WeightStep
 
 pytestmark = pytest.mark.usefixtures("no_pictures")
 ONE = {**TRAIN, "epochs": 1}
@@ -58,14 +60,14 @@ def test_drop_path_of_every_epoch(tmp_path, monkeypatch):
     """From 0, in epoch e of E, e / E of the whole; and the rate that was logged is the schedule's."""
     seen = []
     monkeypatch.setattr(
-        train.WeightStep, "__call__", lambda self, passes, number, images, labels: self.stand_in(images, labels)
+        WeightStep, "__call__", lambda self, passes, number, images, labels: self.stand_in(images, labels)
     )
 
     def stand_in(self, images, labels):
         seen.append(self._network.drop_path_probability)
         return torch.zeros(()), torch.zeros((), dtype=torch.int64)
 
-    monkeypatch.setattr(train.WeightStep, "stand_in", stand_in, raising=False)
+    monkeypatch.setattr(WeightStep, "stand_in", stand_in, raising=False)
     result = zarts.retrain(
         "DARTS_V2", out=tmp_path / "run", **{**TRAIN, "epochs": 4, "drop_path": 0.3, "test_every": 9}
     )
@@ -78,7 +80,7 @@ def test_the_moving_average_is_kept(tmp_path):
     """It is 0.9 of itself and 0.1 of the weights after every step, from those after the first."""
     network = create_model(zarts.Genotype.from_dict(GENOTYPE), channels=2, cells=3)
     settings = RetrainSettings(ema=0.9)
-    average = train._Training._averaging(type("Job", (), {"network": network, "settings": settings})())
+    average = job.TrainingJob._averaging(type("Job", (), {"network": network, "settings": settings})())
     weight, expected = network.classifier.weight, None
     for step in range(4):
         with torch.no_grad():
@@ -116,15 +118,13 @@ def test_the_first_steps_of_a_recipe_decrease_the_loss(preset):
     means = torch.randn(4, 3, 1, 1, generator=generator)
     losses = []
     with seeded(0):
-        network = train.ModelCard(
+        network = ModelCard(
             genotype, settings.channels, settings.cells, settings.stem, tuple("abcd"), size, (0.5,) * 3, (0.2,) * 3
         ).build(auxiliary=settings.auxiliary_weight > 0)
-    optimizer = train.sgd(settings, network.parameters())
+    optimizer = sgd(settings, network.parameters())
     for group in optimizer.param_groups:
         group["lr"] = learning_rate(settings, 0)
-    step = train.WeightStep(
-        settings, network, optimizer, train.Ranks(), torch.device("cpu"), lambda number, piece: None
-    )
+    step = WeightStep(settings, network, optimizer, Ranks(), torch.device("cpu"), lambda number, piece: None)
     for number in range(20):
         labels = torch.randint(4, (16,), generator=generator)
         images = means[labels] + 0.5 * torch.randn(16, 3, size, size, generator=generator)
@@ -140,6 +140,7 @@ def test_every_recipe_resolves_and_says_what_it_costs(monkeypatch, preset):
     """On other images and smaller, in a rehearsal."""
     genotype = from_string(CELL) if preset.startswith("nb201") else zarts.Genotype.from_dict(GENOTYPE)
     small = {"data": "digits", "subset": 64, "image_size": 16, "channels": 2, "cells": 3, "batch_size": 16, "cutout": 0}
+    small |= {"color_jitter": (0, 0, 0, 0)} if preset.startswith("imagenet") else {}
     for part in (rehearsal, stand_ins):
         monkeypatch.setattr(part, "_SECONDS", 0.0)
     source, settings = zarts.api.retraining_of(genotype, small, preset=preset)
@@ -155,9 +156,7 @@ def test_cells_of_the_benchmark_are_trained(tmp_path):
         "|nor_conv_3x3~0|+|nor_conv_3x3~0|nor_conv_3x3~1|+|nor_conv_3x3~0|nor_conv_3x3~1|nor_conv_3x3~2|"
     )
     _, settings = zarts.api.retraining_of(every, {"data": "digits"})
-    card = train.ModelCard(
-        every, settings.channels, settings.cells, "cifar", tuple("0123456789"), 32, (0.5,) * 3, (0.2,) * 3
-    )
+    card = ModelCard(every, settings.channels, settings.cells, "cifar", tuple("0123456789"), 32, (0.5,) * 3, (0.2,) * 3)
     assert count_parameters(card.build()) == 1_531_546
     small = {key: value for key, value in ONE.items() if key not in ("auxiliary_weight", "drop_path", "cutout")}
     result = zarts.retrain(from_string(CELL), out=tmp_path / "run", **{**small, "cells": 1})
@@ -258,3 +257,17 @@ def test_other_classes_get_a_new_classifier(retrained):
     assert not fresh.classifier.weight.any()
     begin(fresh, Start(network.state_dict(), card.classes), card.classes)
     assert torch.equal(fresh.classifier.weight, network.classifier.weight)
+
+
+def test_checkpointed_activations_change_no_bit(tmp_path):
+    """Losses, weights and statistics, with drop-path, an auxiliary head and the operation noise."""
+    losses, states = [], []
+    for number, on in enumerate((False, True)):
+        settings = {**ONE, "drop_path": 0.3, "auxiliary_weight": 0.4, "epochs": 2, "checkpoint_activations": on}
+        result = zarts.retrain("sdarts/c10_s4_rs", out=tmp_path / str(number), **settings)
+        losses.append([e["train_loss"] for e in result.history if e["event"] == "train_epoch"])
+        states.append(result.load().state_dict())
+    assert losses[0] == losses[1]
+    assert all(torch.equal(tensor, states[1][name]) for name, tensor in states[0].items())
+    with pytest.raises(SettingsError, match="compile = True: a compiled graph decides for itself what it keeps"):
+        zarts.retrain("DARTS_V2", out=tmp_path / "c", checkpoint_activations=True, compile=True, data="digits")

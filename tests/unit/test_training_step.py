@@ -15,7 +15,7 @@ from zarts.ranks import Ranks
 from zarts.seeds import keyed_generator
 from zarts.spaces import published
 from zarts.spaces.nasbench201 import from_string
-from zarts.training.step import WeightStep, divide
+from zarts.training.step import WeightStep, divide, own_part
 
 CPU = torch.device("cpu")
 
@@ -105,6 +105,7 @@ def test_every_image_is_passed_once_by_the_ranks_together(images, count, pieces)
         total += sum(weight for _, weight in parts)
         seen += [i for piece, _ in parts for i in range(piece.start, piece.stop)]
         assert all(piece.stop - piece.start >= 2 for piece, _ in parts)
+        assert own_part(images, Threads(rank, count, None)) == slice(parts[0][0].start, parts[-1][0].stop)
     assert total == pytest.approx(1)
     assert len(numbers) == 1  # or a rank would wait for ever
     assert sorted(seen) == (list(range(images)) if images >= 2 * count else sorted(2 * list(range(images))))

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from zarts.api.evaluating import Prediction, evaluate, examine, predict
+from zarts.api.exporting import export
 from zarts.api.landscaping import landscape, spread_landscape
 from zarts.api.looking_into import diagnose
 from zarts.api.looking_up import lookup
 from zarts.api.retraining import (
-    evaluate,
     rehearse_retrain,
     resume_retrain,
     retrain,
@@ -18,12 +19,16 @@ from zarts.api.starting import retraining_of
 from zarts.sources import Source, genotype_of
 
 __all__ = [
+    "Prediction",
     "Source",
     "diagnose",
     "evaluate",
+    "examine",
+    "export",
     "genotype_of",
     "landscape",
     "lookup",
+    "predict",
     "rehearse_retrain",
     "rehearse_search",
     "resume_retrain",

@@ -5,24 +5,24 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-import torch
+from yaml import safe_dump
 
 from zarts.api.frame import drawn, notes, rehearsed, told
 from zarts.api.loggers import logged
 from zarts.api.starting import begin_from, retraining_of
 from zarts.config import RetrainSettings, retrain_settings
-from zarts.data import load_data
-from zarts.engine import Driver, Forecast, Listener, Run, choose_device, joined, started
-from zarts.errors import RunError, SettingsError
+from zarts.engine import Driver, Forecast, Listener, Run, joined, started
+from zarts.errors import SettingsError
+from zarts.files import read_mapping
 from zarts.folders import anchored, discarded_unless_begun, new_run, same_images
 from zarts.own import hand_down, use_operations, use_space
 from zarts.ranks import Ranks
 from zarts.sources import Source, genotype_of, run_of
 from zarts.spaces import Genotype
-from zarts.training import RetrainResult, Start, accuracy, load_model, test_batches
+from zarts.training import RetrainResult, Start
 from zarts.training import retrain as run_retrain
 
-__all__ = ["evaluate", "rehearse_retrain", "resume_retrain", "retrain", "retrained_settings", "start_retrain"]
+__all__ = ["rehearse_retrain", "resume_retrain", "retrain", "retrained_settings", "start_retrain"]
 
 
 def retrain(
@@ -136,6 +136,8 @@ def _prepare_retrain(
     searched = run_of(source)
     if searched is not None:
         hand_down(searched, run)
+        command = read_mapping(searched.path / "env.json").get("command")
+        run.write("searched.yaml", safe_dump({**read_mapping(searched.path / "config.yaml"), "command": command}))
     if searched is not None and same_images(settings.data, searched.settings("search")["data"]):
         _hand_down(searched, settings, run)
     return begin_from(source, genotype, settings, run, listener)
@@ -168,7 +170,7 @@ def resume_retrain(
     Args:
         path: the run folder.
         listener: called with every event.
-        untied: other `devices` than it was begun with; of a run with operations of its own their file `operations`
+        untied: other `devices`, `checkpoint_activations` or `memory_limit` than it was begun with; of a run with operations of its own their file `operations`
             again: its code is run.
 
     Raises:
@@ -184,7 +186,7 @@ def resume_retrain(
 
 
 def retrained_settings(path: Path | str, **untied: Any) -> RetrainSettings:
-    """The settings of a retraining that was begun; with other `devices`, if given.
+    """The settings of a retraining that was begun; with other `devices` and what else is untied, if given.
 
     Raises:
         RunError: it is no folder of one.
@@ -193,46 +195,3 @@ def retrained_settings(path: Path | str, **untied: Any) -> RetrainSettings:
     use_space(run)
     begun = {key: value for key, value in run.settings("retrain").items() if key not in ("devices", "operations")}
     return retrain_settings({**begun, **untied}, where=str(run.path / "config.yaml"))
-
-
-def evaluate(
-    path: Path | str, *, data: str | None = None, device: str = "auto", operations: Path | str | None = None
-) -> float:
-    """Test accuracy, in percent, of a retrained network, from the files of its run folder alone.
-
-    Args:
-        path: folder of a `retrain` run.
-        data: other images with the same classes; None takes those that it was trained for.
-        device: see the setting of that name.
-        operations: see `resume_retrain`.
-
-    Raises:
-        RunError: the folder or the model file cannot be used.
-        DataError: the images cannot be used.
-        SettingsError: the images have other classes than the network.
-    """
-    settings, run = retrained_settings(path), Run(Path(path))
-    use_operations(run, None if operations is None else Path(operations), told(None))
-    if not run.finished:
-        raise RunError(f"{path}: the retraining has not finished: go on with `zarts retrain --resume {path}`")
-    network, card = load_model(run.path / "model.safetensors")
-    own, split = data is None or same_images(data, settings.data), run.split() or {}
-    images = load_data(
-        settings.data if data is None else data,
-        image_size=card.image_size,
-        subset=settings.subset if own else None,
-        seed=settings.split_seed,
-        data_dir=settings.data_dir,
-        manifest=split if own and "test" in split else None,
-    )
-    if images.classes != card.classes:
-        raise SettingsError(
-            f"{images.name} has classes {list(images.classes)}; the network was trained for {list(card.classes)}"
-        )
-    if images.channels != len(card.mean):
-        raise SettingsError(
-            f"{images.name}: images have {images.channels} channels; the network was trained on {len(card.mean)}"
-        )
-    where = choose_device(device)
-    network = network.to(where).to(memory_format=torch.channels_last)
-    return accuracy(network, test_batches(images.test(), card, where))

@@ -10,9 +10,9 @@ from zarts.api.frame import notes
 from zarts.api.searching import searched_settings
 from zarts.config import RetrainSettings, retrain_settings
 from zarts.engine import Listener, Run, open_search
-from zarts.errors import RunError, SettingsError
+from zarts.errors import SettingsError
 from zarts.nets import Network, SuperNet, build_network, supernet_weights
-from zarts.sources import Source, genotype_of, inherited, run_of
+from zarts.sources import Source, genotype_of, inherited, model_file, run_of
 from zarts.spaces import Genotype
 from zarts.spaces.nasbench201 import NASBENCH201
 from zarts.training import START, Start, load_model
@@ -51,7 +51,7 @@ def retraining_of(
     if weights == _SUPERNET:
         handed |= {key: _searched(source).settings("search")[key] for key in ("channels", "cells")}
     elif weights is not None:
-        _, card = load_model(_model_file(weights))
+        _, card = load_model(model_file(Path(weights).expanduser()))
         source = card.genotype if source is None else source
         handed |= {key: getattr(card, key) for key in ("channels", "cells", "stem", "image_size")}
     if source is None:
@@ -74,7 +74,7 @@ def begin_from(
         return None
     if settings.weights_from == _SUPERNET:
         return _of_supernet(_searched(source), genotype, settings, listener)
-    network, card = load_model(_model_file(settings.weights_from))
+    network, card = load_model(model_file(Path(settings.weights_from).expanduser()))
     if card.genotype.cells != genotype.cells:
         raise SettingsError(
             f"weights_from = {settings.weights_from}: is a network of another genotype: name no source, or that one's"
@@ -108,18 +108,3 @@ def _of_supernet(searched: Run, genotype: Genotype, settings: RetrainSettings, l
         )
         assert isinstance(network, Network)
         return Start(supernet_weights(supernet, genotype, network))
-
-
-def _model_file(name: str) -> Path:
-    """The file of a trained network that is named by it or by its run.
-
-    Raises:
-        RunError: there is none.
-    """
-    path = Path(name).expanduser()
-    if not path.is_dir():
-        return path
-    run = Run.open(path, "retrain")
-    if not run.finished:
-        raise RunError(f"{path}: the retraining has not finished: go on with `zarts retrain --resume {path}`")
-    return path / "model.safetensors"

@@ -14,6 +14,7 @@ import yaml
 
 from zarts.cli.comparing import compare
 from zarts.cli.diagnosis import print_diagnosis
+from zarts.cli.exporting import evaluate, export, predict
 from zarts.cli.forecast import print_forecast
 from zarts.cli.landscape import landscape
 from zarts.cli.listing import Kind, listing
@@ -108,8 +109,9 @@ def search(
         print(f"{kind}: {result.genotype.describe(kind)}")
     print(f"found in {result.seconds:.0f} s; report: {result.run / 'report.html'}")
     found = shlex.quote(str(result.run))
-    in_table = result.genotype.space == "nasbench201"
-    print(f"look it up: zarts lookup {found}" if in_table else f"train it: zarts retrain {found}")
+    if result.genotype.space == "nasbench201":
+        print(f"look it up: zarts lookup {found}")
+    print(f"train it: zarts retrain {found}")
     return None
 
 
@@ -136,7 +138,8 @@ def retrain(
     if from_ is not None:
         given["weights_from"] = from_
     if resume is not None:
-        untied = {key: given.pop(key) for key in ("devices", "operations") if key in given}
+        free = ("devices", "operations", "checkpoint_activations", "memory_limit")
+        untied = {key: given.pop(key) for key in free if key in given}
         _alone(resume, source, preset, config, out, print_config, dry_run, given)
         from zarts import api
 
@@ -164,19 +167,8 @@ def retrain(
     return None
 
 
-@app.command()
-def evaluate(
-    run: Annotated[Path, typer.Argument(help="folder of a retraining")],
-    data: Annotated[str | None, typer.Option(help="other images with the same classes")] = None,
-    device: Annotated[str, typer.Option(help="auto, cpu, cuda, mps")] = "auto",
-    operations: Annotated[
-        Path | None, typer.Option(help="the run's own operations.py: its code is run", metavar="FILE")
-    ] = None,
-) -> None:
-    """Test a retrained network again, from the files of its run alone."""
-    from zarts import api
-
-    print(f"test accuracy: {api.evaluate(run, data=data, device=device, operations=operations):.2f} %")
+for _leaving in (evaluate, export, predict):
+    app.command()(_leaving)
 
 
 @app.command()

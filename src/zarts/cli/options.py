@@ -31,6 +31,8 @@ def _metavar(annotation: Any) -> str:
     for listed in (a for a in plain if get_origin(a) is tuple):
         return f"{_metavar(get_args(get_args(listed)[0])[0])},…"
     kinds = {annotation, *get_args(annotation)}
+    if {int, float} <= {*plain}:
+        return "NUMBER"
     for kind, name in ((int, "INT"), (float, "FLOAT")):
         if kind in kinds:
             return name

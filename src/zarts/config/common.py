@@ -7,6 +7,8 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ByteSize, ConfigDict, Field
 
+from zarts.config.lists import Jitter
+
 __all__ = ["SUPERNET", "CommonSettings", "setting"]
 
 SUPERNET = ("mixed", "partial", "merged")
@@ -31,18 +33,38 @@ class CommonSettings(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
     data: str = setting(
-        "digits", "digits, cifar10, cifar100, svhn, or a folder of images with a sub-folder a class", panel="Data"
+        "digits",
+        "digits, cifar10, cifar100, svhn, imagenet, imagenet16, imagenet16-120, or a folder of images with a "
+        "sub-folder a class",
+        panel="Data",
     )
     data_dir: Path = setting(Path("~/.cache/zarts"), "where the named data sets lie or are downloaded to", panel="Data")
     image_size: int | None = setting(
         None,
-        "images are resized to this many pixels a side (default: their own; 32 for a folder)",
+        "images are resized to this many pixels a side (default: their own; 32 for a folder, 224 for imagenet)",
         panel="Data",
         ge=8,
         multiple_of=4,
     )
-    subset: int | None = setting(
-        None, "use only this many training images, drawn class by class", panel="Data", used_by=SUPERNET, ge=2
+    images: Literal["auto", "memory", "streamed"] = setting(
+        "auto",
+        "where the images of a folder are kept: all in memory, or streamed, decoded when a batch needs them; auto: "
+        "streamed if they would take more than a quarter of the free memory",
+        panel="Data",
+        used_by=SUPERNET,
+    )
+    workers: int | None = setting(
+        None,
+        "threads that decode streamed images and change images one by one (default: one a processor, 8 at most)",
+        panel="Data",
+        used_by=SUPERNET,
+        ge=1,
+    )
+    subset: Annotated[int, Field(ge=2)] | Annotated[float, Field(gt=0, lt=1)] | None = setting(
+        None,
+        "use only this many training images, or this share of them (0.25), drawn class by class",
+        panel="Data",
+        used_by=SUPERNET,
     )
     split_seed: int = setting(
         0,
@@ -50,12 +72,25 @@ class CommonSettings(BaseModel):
         panel="Data",
         ge=0,
     )
+    crop: Literal["pad", "resized"] = setting(
+        "pad",
+        "random crop: pad, of the original size; resized, of 8 to 100 % of the area, resized, as on ImageNet, whose "
+        "tests see the centre that is 224 / 256 of the shorter side",
+        panel="Data",
+        used_by=SUPERNET,
+    )
     crop_padding: int | None = setting(
         None,
         "random crop after this many pixels of padding (default: image size / 8, the paper's 4 at 32)",
         panel="Data",
         used_by=SUPERNET,
         ge=0,
+    )
+    color_jitter: Jitter = setting(
+        (),
+        "strengths of random brightness, contrast, saturation and hue (DARTS on ImageNet: 0.4,0.4,0.4,0.2)",
+        panel="Data",
+        used_by=SUPERNET,
     )
     flip: bool | None = setting(
         None, "random horizontal flip (default: the data set's; not for digits)", panel="Data", used_by=SUPERNET

@@ -50,14 +50,23 @@ def preset_layers(name: str, command: str) -> list[Layer]:
     """The part of preset `name` that is for `command` (`search` or `retrain`), above that of its `base` if it has one.
 
     Raises:
-        SettingsError: there is no such preset.
+        SettingsError: there is no such preset, or neither it nor what it is based on is for the command.
     """
+    parts = _with_bases(name)
+    commands = dict.fromkeys(key for content in parts.values() for key in content)
+    if command not in commands:
+        raise SettingsError(f"preset {name!r} says nothing of a {command}: it is for `zarts {next(iter(commands))}`")
+    where = {part: f"preset {part!r}" for part in parts}
+    return [Layer(where[part], _section(content, command, where[part])) for part, content in parts.items()]
+
+
+def _with_bases(name: str) -> dict[str, dict[str, Any]]:
+    """The contents of a preset's file and of those that it is based on, these first."""
     if name not in preset_names():
         raise SettingsError(unknown("preset", name, preset_names()))
     content = yaml.safe_load(_text(name))
     base = content.pop("base", None)
-    where = f"preset {name!r}"
-    return [*(preset_layers(base, command) if base else []), Layer(where, _section(content, command, where))]
+    return {**(_with_bases(base) if base else {}), name: content}
 
 
 def config_layer(path: Path, command: str) -> Layer:

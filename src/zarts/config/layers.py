@@ -192,6 +192,7 @@ def _counted(settings: SearchSettings) -> bool:
 
 
 _CONDITIONS: dict[str, tuple[str, Callable[[SearchSettings], bool]]] = {
+    "crop_padding": ("crop = pad", lambda settings: settings.crop == "pad"),
     "control": ("a zero-order update or select = local-search", _tries),
     "tau": ("control = none", _judged),
     "esr_target": ("tau = auto", lambda settings: settings.tau == "auto" and settings.control == "none"),

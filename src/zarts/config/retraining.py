@@ -95,6 +95,8 @@ def check_recipe(settings: RetrainSettings, named: Collection[str] = ()) -> None
     Raises:
         SettingsError: with the reason.
     """
+    if "crop_padding" in named and settings.crop != "pad":
+        raise SettingsError(f"crop_padding is used with crop = pad only, which is {settings.crop}: leave it out")
     for key, schedules in _OF_SCHEDULE.items():
         if key in named and settings.schedule not in schedules:
             raise SettingsError(

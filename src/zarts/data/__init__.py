@@ -6,19 +6,20 @@ import os
 from collections.abc import Callable, Mapping
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
-from jaxtyping import UInt8
-from torch import Tensor
-from torch.nn.functional import interpolate
-
+from zarts.data.ahead import default_workers
+from zarts.data.arrays import from_arrays
 from zarts.data.augment import Augment, Draws
 from zarts.data.batches import Batches
 from zarts.data.folder import load_folder
-from zarts.data.images import DataSet, ImageSet, channel_statistics
-from zarts.data.listing import check_unchanged
-from zarts.data.named import NamedSet, load_cifar10, load_cifar100, load_digits, load_svhn
-from zarts.data.split import halves, subset_indices
+from zarts.data.imagenet import load_imagenet
+from zarts.data.imagenet16 import load_imagenet16
+from zarts.data.images import DataSet, Images, ImageSet, channel_statistics
+from zarts.data.named import load_cifar10, load_cifar100, load_digits, load_svhn
+from zarts.data.request import Kept, Request
+from zarts.data.split import halves
+from zarts.data.streamed import StreamedSet
 from zarts.errors import DataError, SettingsError, unknown
 from zarts.seeds import keyed_generator
 
@@ -30,6 +31,9 @@ __all__ = [
     "DataSet",
     "Draws",
     "ImageSet",
+    "Images",
+    "Kept",
+    "StreamedSet",
     "channel_statistics",
     "check_data",
     "halves",
@@ -37,11 +41,14 @@ __all__ = [
     "load_data",
 ]
 
-DATA_SETS: dict[str, Callable[[Path], NamedSet]] = {
-    "digits": load_digits,
-    "cifar10": load_cifar10,
-    "cifar100": load_cifar100,
-    "svhn": load_svhn,
+DATA_SETS: dict[str, Callable[[str, Request], DataSet]] = {
+    "digits": partial(from_arrays, load_digits),
+    "cifar10": partial(from_arrays, load_cifar10),
+    "cifar100": partial(from_arrays, load_cifar100),
+    "svhn": partial(from_arrays, load_svhn),
+    "imagenet": load_imagenet,
+    "imagenet16": partial(from_arrays, load_imagenet16),
+    "imagenet16-120": partial(from_arrays, partial(load_imagenet16, classes=120)),
 }
 
 DEFAULT_DATA_DIR = "~/.cache/zarts"
@@ -51,23 +58,34 @@ def load_data(
     data: str | Path,
     *,
     image_size: int | None = None,
-    subset: int | None = None,
+    subset: int | float | None = None,
     seed: int = 0,
     data_dir: Path | str = DEFAULT_DATA_DIR,
     manifest: Mapping[str, Any] | None = None,
+    images: Kept = "auto",
+    copies: int = 1,
+    workers: int | None = None,
+    crop: Literal["pad", "resized"] = "pad",
 ) -> DataSet:
     """Load the training images of a data set; its test images wait for `DataSet.test()`.
 
     Args:
         data: a name in `DATA_SETS`, or the path of a folder of images (see `load_folder`). A name wins
             over a folder of the same name, which can be given as `./NAME`.
-        image_size: height and width, a multiple of 4 and at least 8; None is the set's own size, and 32
-            for a folder.
-        subset: how many of the training images, stratified; None is all.
+        image_size: height and width, a multiple of 4 and at least 8; None is the set's own size, 32 for a folder and
+            224 for `imagenet`.
+        subset: how many of the training images, or as a float below 1 which share, stratified; None is all.
         seed: of the subset and, for a folder without `train/` and `test/`, of the split.
         data_dir: where downloaded sets are kept.
         manifest: `manifest` of an earlier load, to have the same split of a folder again, or to be told that the
             training images have changed.
+        images: where the images of a folder are kept: all in `memory`, or `streamed` from their files, batch by batch;
+            `auto` streams what would take more than `MEMORY_SHARE`, a quarter, of the free memory.
+        copies: how many processes of this machine keep images in memory.
+        workers: threads of each of them that decode streamed images and change images one by one; None: one a
+            processor, 8 at most.
+        crop: how training images will be cropped: after `resized`, test images are the centre that is 224 / 256 of
+            the shorter side, not all of it.
 
     Raises:
         SettingsError: an unknown name, or a size that the networks cannot use.
@@ -76,10 +94,20 @@ def load_data(
     if image_size is not None and (image_size < 8 or image_size % 4):
         raise SettingsError(f"image_size is {image_size}; it needs to be 8 or more and a multiple of 4")
     check_data(data)
-    name = str(data)
-    if name in DATA_SETS:
-        return _load_named(name, image_size, subset, seed, Path(data_dir).expanduser(), manifest)
-    return load_folder(Path(data).expanduser(), image_size, subset, seed, manifest)
+    request = Request(
+        image_size,
+        subset,
+        seed,
+        Path(data_dir).expanduser(),
+        manifest,
+        images=images,
+        copies=copies,
+        workers=workers or default_workers(copies),
+        resized=crop == "resized",
+    )
+    if str(data) in DATA_SETS:
+        return DATA_SETS[str(data)](str(data), request)
+    return load_folder(Path(data).expanduser(), request)
 
 
 def check_data(data: str | Path) -> None:
@@ -98,45 +126,3 @@ def check_data(data: str | Path) -> None:
         )
     found = "is a file" if folder.exists() else "not found"
     raise DataError(f"{folder}: {found}; expected a folder of images with one sub-folder a class")
-
-
-def _load_named(
-    name: str,
-    image_size: int | None,
-    subset: int | None,
-    seed: int,
-    data_dir: Path,
-    manifest: Mapping[str, Any] | None,
-) -> DataSet:
-    published = DATA_SETS[name](data_dir)
-    train = published.train
-    written = {"source": name, "classes": len(published.classes), "train_images": len(train)}
-    if manifest is not None:
-        check_unchanged(manifest, written)
-    if subset is not None:
-        train = train.take(subset_indices(train.labels, subset, seed))
-    train = _resized(train, image_size)
-    mean, std = published.mean, published.std
-    if mean is None or std is None:
-        mean, std = channel_statistics(train.images)
-    return DataSet(
-        name=name,
-        classes=published.classes,
-        train=train,
-        mean=mean,
-        std=std,
-        flip=published.flip,
-        manifest=written,
-        load_test=partial(_load_test, published.load_test, image_size),
-    )
-
-
-def _load_test(load: Callable[[], ImageSet], image_size: int | None) -> ImageSet:
-    return _resized(load(), image_size)
-
-
-def _resized(images: ImageSet, size: int | None) -> ImageSet:
-    if size is None or images.images.shape[-2:] == (size, size):
-        return images
-    pixels: UInt8[Tensor, "n c h w"] = interpolate(images.images, (size, size), mode="bilinear", antialias=True)
-    return ImageSet(pixels, images.labels, images.names)

@@ -6,6 +6,7 @@ Images are (b, h, w, c) here: a row of an image is one run of bytes, and (b, c, 
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -14,6 +15,7 @@ from jaxtyping import Bool, Float32, Int64, UInt8
 from torch import Tensor
 from torch.nn.functional import pad
 
+from zarts.data.samples import Change, draw_changes
 from zarts.errors import SettingsError
 
 __all__ = ["Augment", "Draws"]
@@ -45,27 +47,43 @@ class Augment:
         crop_padding: zeros added on each side before a crop of the original size; 0 is no crop.
         flip: mirror half of the samples.
         cutout: side of the square set to zero after normalisation; 0 is none.
+        resized: a random part of the image, resized, instead of a crop of the original size; see `CropDraw`.
+        jitter: strengths of random brightness, contrast, saturation and hue; empty: none.
 
     Source: DeVries and Taylor, cutout (2017); padding 4, flip and cutout 16 at 32×32 are those of
-        Liu et al., DARTS (ICLR 2019).
+        Liu et al., DARTS (ICLR 2019), and so is jitter .4, .4, .4, .2 on ImageNet.
     Differs: the DARTS code makes a square of odd side one smaller.
     """
 
     crop_padding: int = 0
     flip: bool = False
     cutout: int = 0
+    resized: bool = False
+    jitter: Sequence[float] = ()
 
     @classmethod
     def scaled(cls, size: int, *, flip: bool, cutout: bool = True) -> Augment:
         """The augmentation of the papers at 32×32, in proportion for images of another size."""
         return cls(crop_padding=size // 8, flip=flip, cutout=size // 2 if cutout else 0)
 
-    def check(self, size: int) -> None:
-        """Refuse what would leave nothing of an image whose shorter side is `size`.
+    @property
+    def of_samples(self) -> bool:
+        """Whether each image is changed by itself before it joins its batch."""
+        return self.resized or any(self.jitter)
+
+    def check(self, size: int, channels: int = 3) -> None:
+        """Refuse what would leave nothing of an image whose shorter side is `size`, or changes what it does not have.
 
         Raises:
-            SettingsError: a padding or a cutout that is negative or does not fit.
+            SettingsError: a padding or a cutout that is negative or does not fit, two crops, or colours of grey images.
         """
+        if self.resized and self.crop_padding:
+            raise SettingsError(f"crop_padding is {self.crop_padding}, but crop = resized pads nothing: leave one out")
+        if channels == 1 and any(self.jitter[2:]):
+            raise SettingsError(
+                f"color_jitter is {', '.join(f'{j:g}' for j in self.jitter)}, but the images are grey: saturation and "
+                "hue, the last two, need to be 0"
+            )
         for name, value in (("crop_padding", self.crop_padding), ("cutout", self.cutout)):
             if not 0 <= value < size:
                 raise SettingsError(
@@ -81,6 +99,10 @@ class Augment:
 
         offsets = 2 * self.crop_padding + 1
         return Draws(integers(offsets), integers(offsets), integers(2).bool(), integers(height), integers(width))
+
+    def changes(self, count: int, generator: torch.Generator) -> list[Change]:
+        """What is drawn for each of `count` images by itself."""
+        return draw_changes(count, crop=self.resized, jitter=self.jitter, generator=generator)
 
     def move(self, pixels: UInt8[Tensor, "b h w c"], draws: Draws) -> UInt8[Tensor, "b h w c"]:
         """Crop and flip."""

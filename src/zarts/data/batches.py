@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 
 import torch
 from jaxtyping import Float32, Int64
 from torch import Tensor
 
+from zarts.data.ahead import Ahead, Job
 from zarts.data.augment import Augment, Draws
-from zarts.data.images import ImageSet
+from zarts.data.images import Images, ImageSet
 from zarts.errors import DataError, SettingsError
 from zarts.seeds import keyed_generator
 
@@ -24,11 +26,14 @@ class Batches:
     (seed, stream, index). So a checkpoint needs to keep the next index and nothing else, and any batch
     can be made again.
 
+    Images that are streamed, or changed one by one, are made by threads ahead of time, on the CPU; what they are does
+    not depend on that, nor on the order in which batches are asked for.
+
     Shuffled, the last batch of an epoch is smaller, as in DARTS, and is left out if it were a single
     image, which batch norm cannot use. In order, all images are kept.
 
     Args:
-        images: the images; moved to `device` once, as uint8.
+        images: the images; if in memory, moved to `device` once, as uint8.
         indices: which of them, or None for all.
         batch_size: images a batch.
         seed: with `stream` and the index, all that a batch depends on.
@@ -38,6 +43,8 @@ class Batches:
         augment: what is done to the images, or None.
         device: where the batches are made and stay.
         shuffle: False walks through `indices` as they are, for testing.
+        looked_at: given the number of images of a batch, which of them this process looks at; None: all. Others are
+            not decoded: their pixels are those of black images.
 
     Raises:
         SettingsError: a batch size below 1, or an augmentation that does not fit the images.
@@ -46,7 +53,7 @@ class Batches:
 
     def __init__(
         self,
-        images: ImageSet,
+        images: Images,
         indices: Int64[Tensor, " m"] | None = None,
         *,
         batch_size: int,
@@ -57,25 +64,33 @@ class Batches:
         augment: Augment | None = None,
         device: torch.device | str = "cpu",
         shuffle: bool = True,
+        looked_at: Callable[[int], slice] | None = None,
     ) -> None:
-        _, channels, height, width = images.images.shape
+        height, width = images.images.shape[-2:] if isinstance(images, ImageSet) else (images.size, images.size)
+        channels = images.channels
         count = len(images) if indices is None else len(indices)
         _check(count, batch_size, stream, shuffle, channels, mean, std)
         if augment is not None:
-            augment.check(min(height, width))
+            augment.check(min(height, width), channels)
         self.batch_size = batch_size
         self._seed, self._stream, self._augment, self._shuffle = seed, stream, augment, shuffle
         self._device = torch.device(device)
-        self._pixels = images.images.to(self._device).permute(0, 2, 3, 1).contiguous()  # (n, h, w, c)
+        self._images, self._looked_at = images, looked_at
+        self._pixels: Tensor | None = None
+        self._one_by_one = augment is not None and augment.of_samples
+        if isinstance(images, ImageSet) and not self._one_by_one:
+            self._pixels = images.images.to(self._device).permute(0, 2, 3, 1).contiguous()  # (n, h, w, c)
         self._labels = images.labels.to(self._device)
         self._indices = torch.arange(count) if indices is None else indices.cpu()
         whole, rest = divmod(count, batch_size)
         self._length = whole + (rest > 1 if shuffle else rest > 0)
+        shape, last = (height, width, channels), None if shuffle else self._length
+        self._ahead = Ahead(self._jobs, shape, batch_size, images.workers, last)
         # (x / 255 - mean) / std = x * scale + shift, tiled over a row of the image: long runs vectorise
         deviation = torch.tensor(tuple(std), dtype=torch.float64)
         scale, shift = 1 / (255 * deviation), -torch.tensor(tuple(mean), dtype=torch.float64) / deviation
         self._scale, self._shift = (t.float().repeat(width).to(self._device) for t in (scale, shift))
-        self._order: tuple[int, Tensor] = (-1, self._indices)
+        self._orders: dict[int, Tensor] = {}
 
     def __len__(self) -> int:
         """Batches an epoch."""
@@ -100,9 +115,8 @@ class Batches:
         """Batch `index`, 0 or more: images, channels_last and normalised, and labels."""
         if index < 0:
             raise IndexError(f"batch index is {index}; batches are numbered from 0")
-        epoch, step = divmod(index, len(self))
-        rows = self._epoch_order(epoch)[step * self.batch_size : (step + 1) * self.batch_size].to(self._device)
-        pixels = self._pixels.index_select(0, rows)
+        rows = self._rows(index).to(self._device)
+        pixels = self._ahead[index].to(self._device) if self._pixels is None else self._pixels.index_select(0, rows)
         if self._augment is None:
             normalised = self._normalise(pixels)
         else:
@@ -116,13 +130,32 @@ class Batches:
         rows = pixels.flatten(2).to(torch.float32)  # (b, h, w * c)
         return rows.mul_(self._scale).add_(self._shift).view(pixels.shape)
 
+    def _jobs(self, index: int) -> list[Job | None]:
+        """What makes the images of a batch."""
+        rows = self._rows(index).tolist()
+        jobs: list[Job | None] = [partial(self._images.read, row) for row in rows]
+        if self._augment is not None and self._one_by_one:
+            changes = self._augment.changes(len(rows), keyed_generator(*self._key("samples", index)))
+            jobs = [partial(self._images.read, row, change) for row, change in zip(rows, changes, strict=True)]
+        if self._looked_at is not None:
+            part = range(len(rows))[self._looked_at(len(rows))]
+            jobs = [job if i in part else None for i, job in enumerate(jobs)]
+        return jobs
+
+    def _rows(self, index: int) -> Tensor:
+        """The images of a batch."""
+        epoch, step = divmod(index, len(self))
+        return self._epoch_order(epoch)[step * self.batch_size : (step + 1) * self.batch_size]
+
     def _epoch_order(self, epoch: int) -> Tensor:
         if not self._shuffle:
             return self._indices
-        if self._order[0] != epoch:
+        if epoch not in self._orders:
+            if len(self._orders) > 1:  # this epoch's and the next one's, which is looked ahead to
+                del self._orders[next(iter(self._orders))]
             order = torch.randperm(len(self._indices), generator=keyed_generator(*self._key("order", epoch)))
-            self._order = (epoch, self._indices[order])
-        return self._order[1]
+            self._orders[epoch] = self._indices[order]
+        return self._orders[epoch]
 
     def _key(self, use: str, number: int) -> tuple[int | str, ...]:
         return self._seed, self._stream, use, number

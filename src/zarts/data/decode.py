@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, Literal
@@ -16,21 +16,53 @@ from torch import Tensor
 
 from zarts.errors import DataError
 
-__all__ = ["SUFFIXES", "decode", "read_image"]
+__all__ = ["SUFFIXES", "Fit", "central_square", "centre_of_larger", "decode", "read_image"]
+
+Fit = Callable[[Image.Image, int], Image.Image]
+"""Makes an image of any size one of so many pixels a side."""
 
 SUFFIXES = frozenset({".bmp", ".gif", ".jpeg", ".jpg", ".png", ".ppm", ".pgm", ".tif", ".tiff", ".webp"})
 
+_TEST_MARGIN = 256 / 224
 _CHUNK = 64
 _MAX_THREADS = 8
 
 
-def decode(paths: Sequence[Path], size: int, channels: int | None = None) -> UInt8[Tensor, "n c size size"]:
+def central_square(image: Image.Image, size: int) -> Image.Image:
+    """The central square, resized (bilinear, antialiased).
+
+    The same as resizing the shorter side and cropping the centre.
+    """
+    if image.size == (size, size):
+        return image
+    width, height = image.size
+    side = min(width, height)
+    left, top = (width - side) / 2, (height - side) / 2
+    return image.resize((size, size), Image.Resampling.BILINEAR, box=(left, top, left + side, top + side))
+
+
+def centre_of_larger(image: Image.Image, size: int) -> Image.Image:
+    """The centre after the shorter side was resized to `size` times 256 / 224: how ImageNet is tested.
+
+    Source: torchvision's transforms `Resize(256)` and `CenterCrop(224)`, in the code of DARTS and its peers.
+    """
+    from torchvision.transforms.v2 import functional
+
+    larger = functional.resize(image, [round(size * _TEST_MARGIN)], antialias=True)
+    cropped: Image.Image = functional.center_crop(larger, [size, size])
+    return cropped
+
+
+def decode(
+    paths: Sequence[Path], size: int, channels: int | None = None, fit: Fit = central_square
+) -> UInt8[Tensor, "n c size size"]:
     """Read image files, in a pool of threads (Pillow decodes outside the interpreter's lock).
 
     Args:
         paths: the files.
         size: height and width of the result, see `read_image`.
         channels: 1 or 3; None is 1 if every image is grey, else 3.
+        fit: brings them to that size.
 
     Returns:
         (n, c, size, size), channels_last, in the order of `paths`.
@@ -45,7 +77,7 @@ def decode(paths: Sequence[Path], size: int, channels: int | None = None) -> UIn
         """Read one chunk; True if a colour image is among them."""
         colour = False
         for i in range(start, min(start + _CHUNK, len(paths))):
-            image = read_image(paths[i], size, mode)
+            image = read_image(paths[i], size, mode, fit)
             pixels[i] = image if image.ndim == 3 else image[:, :, None]
             colour = colour or (image.ndim == 3 and bool((image != image[:, :, :1]).any()))
         return colour
@@ -57,15 +89,16 @@ def decode(paths: Sequence[Path], size: int, channels: int | None = None) -> UIn
     return torch.from_numpy(pixels).permute(0, 3, 1, 2)
 
 
-def read_image(path: Path, size: int, mode: Literal["L", "RGB"] | None = None) -> np.ndarray[Any, np.dtype[np.uint8]]:
-    """One image file, upright, its central square resized (bilinear, antialiased) to `size`.
-
-    The same as resizing the shorter side and cropping the centre. Of several frames the first is taken.
+def read_image(
+    path: Path, size: int, mode: Literal["L", "RGB"] | None = None, fit: Fit = central_square
+) -> np.ndarray[Any, np.dtype[np.uint8]]:
+    """One image file, upright, brought to `size`. Of several frames the first is taken.
 
     Args:
         path: the file.
         size: height and width of the result.
         mode: grey or colour; None leaves it as it is in the file.
+        fit: what of the image is seen.
 
     Returns:
         (size, size) or (size, size, 3).
@@ -75,16 +108,12 @@ def read_image(path: Path, size: int, mode: Literal["L", "RGB"] | None = None) -
     """
     try:
         with Image.open(path) as opened:
-            if opened.format == "JPEG" and min(opened.size) >= 4 * size:
+            if fit is central_square and opened.format == "JPEG" and min(opened.size) >= 4 * size:
                 opened.draft(None, (2 * size, 2 * size))  # decodes a large photo at a fraction of its size
             image = _eight_bits(ImageOps.exif_transpose(opened))
         if mode is not None and image.mode != mode:
             image = image.convert(mode)
-        if image.size != (size, size):
-            width, height = image.size
-            side = min(width, height)
-            left, top = (width - side) / 2, (height - side) / 2
-            image = image.resize((size, size), Image.Resampling.BILINEAR, box=(left, top, left + side, top + side))
+        image = fit(image, size)
     except Exception as error:  # on damaged files Pillow's readers raise nearly anything
         reason = (getattr(error, "strerror", None) or str(error) or type(error).__name__).splitlines()[0]
         raise DataError(f"cannot read the image {path} ({reason}); repair or remove it") from error

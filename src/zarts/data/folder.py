@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -11,7 +12,7 @@ import torch
 from torch import Tensor
 
 from zarts.data.decode import decode
-from zarts.data.images import DataSet, ImageSet, channel_statistics
+from zarts.data.images import DataSet, Images, ImageSet, channel_statistics
 from zarts.data.listing import (
     check_classes,
     check_unchanged,
@@ -21,30 +22,49 @@ from zarts.data.listing import (
     names_of_manifest,
     train_and_test,
 )
+from zarts.data.request import Request
 from zarts.data.split import split_test, subset_indices
+from zarts.data.streamed import StreamedSet
 from zarts.errors import DataError
+from zarts.seeds import keyed_generator
 
-__all__ = ["load_folder"]
+__all__ = ["Known", "load_folder"]
 
 _DEFAULT_SIZE = 32
+_SAMPLE = 2000
+_FLIP = True  # folders hold photographs, as a rule; only the user can know better
 
 
-def load_folder(
-    root: Path, image_size: int | None, subset: int | None, seed: int, manifest: Mapping[str, Any] | None
-) -> DataSet:
+@dataclass(frozen=True)
+class Known:
+    """What is known of a folder without looking at its images.
+
+    Args:
+        mean: per channel, of images scaled to [0, 1].
+        std: likewise.
+        tests: names of the folder with the test images, of which the first one that is there counts.
+    """
+
+    mean: tuple[float, ...]
+    std: tuple[float, ...]
+    tests: tuple[str, ...]
+
+
+def load_folder(root: Path, request: Request, known: Known | None = None) -> DataSet:
     """Images from `root/train/CLASS` and `root/test/CLASS`, or from `root/CLASS` and split here.
 
     `test/` is not looked into before `DataSet.test()`. Without `train/` and `test/` a stratified fifth
-    of the images, drawn by `seed`, is set aside for the test, and not opened before either.
+    of the images, drawn by the request's seed, is set aside for the test, and not opened before either.
+
+    Streamed images are opened when a batch needs them. Mean and deviation, and whether all are grey, are then those of
+    2,000 training images drawn by the seed, where they are not known; a note says so.
 
     Args:
         root: the folder.
-        image_size: height and width; None is 32.
-        subset: how many training images, chosen before any is read; None is all.
-        seed: of the split and of the subset.
-        manifest: the `manifest` of an earlier load of this folder: its images keep their part, whatever
-            `seed` is; images that came since belong to neither, and `notes` says so. With `train/` and
-            `test/` the training images must be the same as then.
+        request: image size (None is 32), subset (chosen before any image is read), and so on. With the manifest of an
+            earlier load its images keep their part, whatever the seed is; images that came since belong to neither,
+            and `notes` says so. With `train/` and `test/` the training images must be the same as then.
+        known: what is known beforehand; such a folder has to have both parts.
 
     Raises:
         DataError: no such folder, fewer than two classes, a class without images, an image that cannot
@@ -53,33 +73,30 @@ def load_folder(
     if not root.is_dir():
         found = "is a file" if root.exists() else "not found"
         raise DataError(f"{root}: {found}; expected a folder of images with one sub-folder a class")
-    size = image_size or _DEFAULT_SIZE
-    parts = train_and_test(root)
+    parts = train_and_test(root, known.tests if known is not None else ("test",))
     if parts is not None:
-        return _load_parts(root, parts, size, subset, seed, manifest)
-    found_images = images_by_class(root)
+        return _load_parts(root, parts, request, known)
+    if known is not None:
+        raise DataError(f"{root}: has no train/ and {'/ or '.join(known.tests)}/ with a sub-folder a class; make them")
+    found_images, manifest = images_by_class(root), request.manifest
     notes: tuple[str, ...] = ()
     if manifest is None:
         check_classes(found_images, root, least=2)
-        manifest = _split(root, found_images, seed)
+        manifest = _split(root, found_images, request.seed)
         train, test = manifest["train"], manifest["test"]
     else:
         on_disk = {name for names in found_images.values() for name in names}
         train, test = names_of_manifest(manifest, on_disk, root)
         notes = _notes(root, on_disk - {*train, *test})
     classes = tuple(sorted({class_of(name) for name in train}))
-    images, mean, std = _read_train(root, train, _labels(train, classes), size, subset, seed)
-    load_test = partial(_read_test, root, test, classes, size, images.images.shape[1])
-    return DataSet(str(root), classes, images, mean, std, _FLIP, manifest, load_test, notes)
+    images, mean, std, told = _training(root, train, _labels(train, classes), request, known)
+    load_test = partial(_read_test, root, test, classes, request, images)
+    return DataSet(str(root), classes, images, mean, std, _FLIP, manifest, load_test, (*notes, *told))
 
 
-_FLIP = True  # folders hold photographs, as a rule; only the user can know better
-
-
-def _load_parts(
-    root: Path, parts: tuple[str, str], size: int, subset: int | None, seed: int, manifest: Mapping[str, Any] | None
-) -> DataSet:
+def _load_parts(root: Path, parts: tuple[str, str], request: Request, known: Known | None) -> DataSet:
     """The folder has `train/` and `test/`."""
+    manifest = request.manifest
     if manifest is not None and "test" in manifest:
         raise DataError(
             f"{root}: has {parts[0]}/ and {parts[1]}/, but the earlier split (split.json) is of a folder without; "
@@ -97,9 +114,9 @@ def _load_parts(
     }
     if manifest is not None:
         check_unchanged(manifest, written)
-    images, mean, std = _read_train(root, train, _labels(train, classes, parts[0]), size, subset, seed)
-    load_test = partial(_read_test_part, root, parts, classes, size, images.images.shape[1])
-    return DataSet(str(root), classes, images, mean, std, _FLIP, written, load_test)
+    images, mean, std, notes = _training(root, train, _labels(train, classes, parts[0]), request, known)
+    load_test = partial(_read_test_part, root, parts, classes, request, images)
+    return DataSet(str(root), classes, images, mean, std, _FLIP, written, load_test, notes)
 
 
 def _split(root: Path, found: Mapping[str, list[str]], seed: int) -> dict[str, Any]:
@@ -128,28 +145,55 @@ def _labels(names: Sequence[str], classes: tuple[str, ...], part: str = "") -> T
     return torch.tensor([label[class_of(name, part)] for name in names])
 
 
-def _read_train(
-    root: Path, names: Sequence[str], labels: Tensor, size: int, subset: int | None, seed: int
-) -> tuple[ImageSet, tuple[float, ...], tuple[float, ...]]:
-    chosen = subset_indices(labels, subset, seed)
-    kept = tuple(names[i] for i in chosen.tolist())
-    images = decode([root / name for name in kept], size)
-    return ImageSet(images, labels[chosen], kept), *channel_statistics(images)
+def _training(
+    root: Path, names: Sequence[str], labels: Tensor, request: Request, known: Known | None
+) -> tuple[Images, tuple[float, ...], tuple[float, ...], tuple[str, ...]]:
+    """The training images, their mean and deviation, and notes."""
+    size = request.image_size or _DEFAULT_SIZE
+    chosen = subset_indices(labels, request.subset, request.seed)
+    kept, labels = tuple(names[i] for i in chosen.tolist()), labels[chosen]
+    channels = None if known is None else len(known.mean)
+    if not request.streams(len(kept), size):
+        images = decode([root / name for name in kept], size, channels)
+        statistics = channel_statistics(images) if known is None else (known.mean, known.std)
+        return ImageSet(images, labels, kept, request.workers), *statistics, ()
+    if known is not None:
+        return StreamedSet(root, kept, labels, size, len(known.mean), request.workers), known.mean, known.std, ()
+    order = torch.randperm(len(kept), generator=keyed_generator(request.seed, "sample"))
+    sample = decode([root / kept[i] for i in order[:_SAMPLE].tolist()], size)
+    notes: tuple[str, ...] = ()
+    if len(sample) < len(kept):
+        colours = "colour" if sample.shape[1] == 3 else "grey (all are read as such)"
+        notes = (
+            f"{root}: {len(kept)} images are streamed; that they are {colours}, their mean and their deviation are "
+            f"those of {len(sample)}, drawn by split_seed = {request.seed}",
+        )
+    return StreamedSet(root, kept, labels, size, sample.shape[1], request.workers), *channel_statistics(sample), notes
 
 
 def _read_test(
-    root: Path, names: Sequence[str], classes: tuple[str, ...], size: int, channels: int, part: str = ""
-) -> ImageSet:
+    root: Path, names: Sequence[str], classes: tuple[str, ...], request: Request, train: Images, part: str = ""
+) -> Images:
+    """The test images, like the training images."""
     if unseen := sorted({class_of(name, part) for name in names} - set(classes)):
         raise DataError(f"{root}: class {unseen[0]!r} has test images but no training images")
-    images = decode([root / name for name in names], size, channels)
-    return ImageSet(images, _labels(names, classes, part), tuple(names))
+    labels, fit = _labels(names, classes, part), request.test_fit
+    streamed = StreamedSet(root, tuple(names), labels, train.size, train.channels, request.workers, fit)
+    if isinstance(train, StreamedSet) or request.streams(len(names), train.size):
+        return streamed
+    return ImageSet(streamed.pixels(torch.arange(len(names))), labels, streamed.names, request.workers)
 
 
-def _read_test_part(root: Path, parts: tuple[str, str], classes: tuple[str, ...], size: int, channels: int) -> ImageSet:
+def _read_test_part(
+    root: Path, parts: tuple[str, str], classes: tuple[str, ...], request: Request, train: Images
+) -> Images:
     """Look into `test/` for the first time."""
     train_part, test_part = parts
     found = images_by_class(root, test_part)
+    if not found:
+        raise DataError(
+            f"{root / test_part}: has no sub-folders; sort its images into one a class, as in {train_part}/"
+        )
     missing, extra = sorted(set(classes) - set(found)), sorted(set(found) - set(classes))
     if missing or extra:
         only = [
@@ -159,4 +203,5 @@ def _read_test_part(root: Path, parts: tuple[str, str], classes: tuple[str, ...]
         ]
         raise DataError(f"{root}: {train_part}/ and {test_part}/ need the same classes; {'; '.join(only)}")
     check_classes(found, root / test_part, least=1)
-    return _read_test(root, [name for names in found.values() for name in names], classes, size, channels, test_part)
+    names = [name for images in found.values() for name in images]
+    return _read_test(root, names, classes, request, train, test_part)

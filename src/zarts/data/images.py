@@ -1,16 +1,20 @@
-"""What a data set is: labelled images in memory as uint8, and how to get at its test images."""
+"""What a data set is: labelled images in memory as uint8 or in files, and how to get at its test images."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Literal
 
+import numpy as np
 import torch
 from jaxtyping import Int64, UInt8
 from torch import Tensor
 
-__all__ = ["DataSet", "ImageSet", "channel_statistics"]
+from zarts.data.samples import Change, changed
+from zarts.data.streamed import StreamedSet
+
+__all__ = ["DataSet", "ImageSet", "Images", "channel_statistics"]
 
 _STD_FLOOR = 1 / 255
 """One grey level: images of one constant colour are not divided by 0."""
@@ -24,11 +28,13 @@ class ImageSet:
         images: (n, c, h, w), 0 to 255; the loaders lay them out channels_last.
         labels: (n,), indices into the classes of the data set.
         names: for images from a folder, their paths relative to it.
+        workers: threads that change images one by one, where an augmentation does; None: one a processor, 8 at most.
     """
 
     images: UInt8[Tensor, "n c h w"]
     labels: Int64[Tensor, " n"]
     names: tuple[str, ...] | None = None
+    workers: int | None = None
 
     def __len__(self) -> int:
         return len(self.labels)
@@ -36,12 +42,35 @@ class ImageSet:
     def take(self, indices: Int64[Tensor, " m"]) -> ImageSet:
         """The images at `indices`, in that order."""
         names = None if self.names is None else tuple(self.names[i] for i in indices.tolist())
-        return ImageSet(self.images[indices], self.labels[indices], names)
+        return ImageSet(self.images[indices], self.labels[indices], names, self.workers)
+
+    @property
+    def size(self) -> int:
+        """Width of an image."""
+        return self.images.shape[-1]
+
+    @property
+    def channels(self) -> int:
+        """1 for grey images, 3 for colour."""
+        return self.images.shape[1]
+
+    def pixels(self, indices: Int64[Tensor, " m"]) -> UInt8[Tensor, "m c h w"]:
+        """The images at `indices`."""
+        return self.images[indices]
+
+    def read(self, row: int, change: Change | None = None) -> np.ndarray[Any, np.dtype[np.uint8]]:
+        """One image, (h, w, c), changed."""
+        pixels = self.images[row].permute(1, 2, 0).numpy()
+        return changed(pixels.squeeze(2) if self.channels == 1 else pixels, change).reshape(pixels.shape)
+
+
+Images = ImageSet | StreamedSet
+"""Labelled images, in memory or in their files."""
 
 
 @dataclass(frozen=True, eq=False)
 class DataSet:
-    """A data set whose training images are loaded and whose test images are not.
+    """A data set whose training images are loaded, or listed, and whose test images are not.
 
     Args:
         name: the registered name, or the path of the folder.
@@ -58,26 +87,31 @@ class DataSet:
 
     name: str
     classes: tuple[str, ...]
-    train: ImageSet
+    train: Images
     mean: tuple[float, ...]
     std: tuple[float, ...]
     flip: bool
     manifest: Mapping[str, Any]
-    load_test: Callable[[], ImageSet] = field(repr=False)
+    load_test: Callable[[], Images] = field(repr=False)
     notes: tuple[str, ...] = ()
 
     @property
     def image_size(self) -> int:
         """Height and width of an image."""
-        return self.train.images.shape[-1]
+        return self.train.size
 
     @property
     def channels(self) -> int:
         """1 for grey images, 3 for colour."""
-        return self.train.images.shape[1]
+        return self.train.channels
 
-    def test(self) -> ImageSet:
-        """The test images, read now: nothing before this call has opened them.
+    @property
+    def kept(self) -> Literal["memory", "streamed"]:
+        """Where the training images are."""
+        return "streamed" if isinstance(self.train, StreamedSet) else "memory"
+
+    def test(self) -> Images:
+        """The test images, read or listed now: nothing before this call has opened them.
 
         Raises:
             DataError: they cannot be read, or have other classes than the training images.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -66,8 +66,10 @@ def class_of(name: str, part: str = "") -> str:
     return name.removeprefix(f"{part}/").split("/")[0]
 
 
-def train_and_test(root: Path) -> tuple[str, str] | None:
+def train_and_test(root: Path, tests: Sequence[str] = ("test",)) -> tuple[str, str] | None:
     """Names of the sub-folders `train` and `test` in any case, or None for a folder of classes.
+
+    Of several names in `tests` the first one that is there counts.
 
     A class may itself be called `train`: with no `test` beside it, it is one if it has no sub-folders.
 
@@ -75,7 +77,7 @@ def train_and_test(root: Path) -> tuple[str, str] | None:
         DataError: one is there without the other.
     """
     parts = {folder.name.lower(): folder for folder in _subfolders(root)}
-    train, test = parts.get("train"), parts.get("test")
+    train, test = parts.get("train"), next((parts[name] for name in tests if name in parts), None)
     if train is not None and test is not None:
         return train.name, test.name
     if test is not None:
@@ -83,7 +85,9 @@ def train_and_test(root: Path) -> tuple[str, str] | None:
     if train is not None and _subfolders(train):
         others = [parts[name].name for name in ("val", "valid", "validation") if name in parts]
         hint = f"; rename {others[0]}/ to test/ if it holds the test images" if others else ""
-        raise DataError(f"{root}: has {train.name}/ but no test/; expected both, or one sub-folder a class{hint}")
+        raise DataError(
+            f"{root}: has {train.name}/ but no {'/ or '.join(tests)}/; expected both, or one sub-folder a class{hint}"
+        )
     return None
 
 

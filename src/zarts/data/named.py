@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor
 
+from zarts.data.archive import array_set, downloaded, note_on_others
+from zarts.data.cifar import CIFAR10, CIFAR100, Cifar
 from zarts.data.images import ImageSet
 from zarts.data.split import split_test
 from zarts.errors import DataError
@@ -31,6 +30,7 @@ class NamedSet:
         flip: whether a horizontal flip keeps the class.
         mean: per channel, of images scaled to [0, 1]; None: to be computed from the training images used.
         std: likewise.
+        notes: what the user should be told.
     """
 
     classes: tuple[str, ...]
@@ -39,6 +39,7 @@ class NamedSet:
     flip: bool
     mean: tuple[float, ...] | None = None
     std: tuple[float, ...] | None = None
+    notes: tuple[str, ...] = ()
 
 
 def load_digits(data_dir: Path) -> NamedSet:
@@ -54,12 +55,12 @@ def load_digits(data_dir: Path) -> NamedSet:
 
 def load_cifar10(data_dir: Path) -> NamedSet:
     """CIFAR-10: 50,000 and 10,000 colour images, 32×32 (Krizhevsky, 2009)."""
-    return _published("CIFAR10", data_dir, (0.4914, 0.4822, 0.4465), (0.2470, 0.2435, 0.2616))
+    return _cifar(CIFAR10, data_dir, (0.4914, 0.4822, 0.4465), (0.2470, 0.2435, 0.2616))
 
 
 def load_cifar100(data_dir: Path) -> NamedSet:
     """CIFAR-100: 50,000 and 10,000 colour images, 32×32 (Krizhevsky, 2009)."""
-    return _published("CIFAR100", data_dir, (0.5071, 0.4865, 0.4409), (0.2673, 0.2564, 0.2762))
+    return _cifar(CIFAR100, data_dir, (0.5071, 0.4865, 0.4409), (0.2673, 0.2564, 0.2762))
 
 
 def load_svhn(data_dir: Path) -> NamedSet:
@@ -67,8 +68,29 @@ def load_svhn(data_dir: Path) -> NamedSet:
 
     A mirrored digit is another sign, yet the images are flipped, as in the code of ZARTS and its peers:
     numbers to be compared with theirs need the same images.
+
+    Raises:
+        DataError: a file is neither there nor to be downloaded, or cannot be read.
     """
-    return _published("SVHN", data_dir, (0.4377, 0.4438, 0.4728), (0.1980, 0.2010, 0.1970))
+    from torchvision import datasets
+
+    files, published = [], datasets.SVHN.split_list
+    for part in ("train", "test"):
+        url, file, md5 = published[part]
+        if not (data_dir / file).is_file():
+            get = partial(datasets.utils.download_url, url, data_dir, file, md5)
+            downloaded(get, name="SVHN", file=file, url=url, folder=data_dir)
+        files.append(data_dir / file)
+    notes = note_on_others("SVHN", files, {published[part][1]: published[part][2] for part in ("train", "test")})
+    return NamedSet(
+        tuple("0123456789"),
+        _read_svhn(files[0]),
+        partial(_read_svhn, files[1]),
+        flip=True,
+        mean=(0.4377, 0.4438, 0.4728),
+        std=(0.1980, 0.2010, 0.1970),
+        notes=notes,
+    )
 
 
 def _read_digits(*, train: bool) -> ImageSet:
@@ -80,51 +102,23 @@ def _read_digits(*, train: bool) -> ImageSet:
     return ImageSet(images, labels).take(split_test(labels, "digits")[0 if train else 1])
 
 
-def _published(name: str, data_dir: Path, mean: tuple[float, ...], std: tuple[float, ...]) -> NamedSet:
-    dataset = _open(name, data_dir, train=True)
-    classes = tuple(getattr(dataset, "classes", "0123456789"))
-    return NamedSet(classes, _to_images(dataset), partial(_read_test, name, data_dir), True, mean, std)
+def _cifar(kind: Cifar, data_dir: Path, mean: tuple[float, ...], std: tuple[float, ...]) -> NamedSet:
+    parts = kind.open(data_dir)
+    return NamedSet(parts.classes, parts.train_images(), parts.test_images, True, mean, std, parts.notes)
 
 
-def _read_test(name: str, data_dir: Path) -> ImageSet:
-    return _to_images(_open(name, data_dir, train=False))
+def _read_svhn(file: Path) -> ImageSet:
+    """A MATLAB file with `X`, (32, 32, 3, n), and `y`, 1 to 10, where 10 is the digit 0."""
+    from scipy.io import loadmat
 
-
-def _open(name: str, data_dir: Path, *, train: bool) -> Any:
-    """One part of a set of torchvision; downloaded if its files are missing or damaged.
-
-    torchvision unpickles the CIFAR files, but only after their published MD5 sums have been checked.
-    For that it reads (and does not decode) the test file of CIFAR too.
-
-    Raises:
-        DataError: the files are not there and cannot be downloaded.
-    """
-    from torchvision import datasets
-
-    make = getattr(datasets, name)
-    split = "train" if train else "test"
-    part = {"split": split} if name == "SVHN" else {"train": train}
-    url, file = make.split_list[split][:2] if name == "SVHN" else (make.url, make.filename)
-    with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", message=r"dtype\(\): align should be passed")  # numpy 2.4 on CIFAR's pickles
-        try:
-            return make(data_dir, **part)
-        except RuntimeError:  # torchvision's word for missing or damaged files
-            pass
-        try:
-            return make(data_dir, **part, download=True)
-        except (OSError, RuntimeError) as error:
-            raise DataError(
-                f"{name}: {file} is missing or damaged in {data_dir} and cannot be downloaded "
-                f"({str(error).splitlines()[0]}); get {url} and put it into {data_dir}"
-            ) from error
-
-
-def _to_images(dataset: Any) -> ImageSet:
-    """The arrays of a torchvision set: CIFAR is (n, h, w, c), SVHN (n, c, h, w)."""
-    pixels: Tensor = torch.from_numpy(dataset.data)
-    if pixels.shape[-1] == 3:
-        pixels = pixels.permute(0, 3, 1, 2)
-    labels = dataset.labels if hasattr(dataset, "labels") else dataset.targets
-    images = pixels.contiguous(memory_format=torch.channels_last)
-    return ImageSet(images, torch.as_tensor(labels, dtype=torch.int64))
+    try:
+        content = loadmat(file, variable_names=["X", "y"])
+    except Exception as error:  # on damaged files scipy's reader raises nearly anything
+        raise DataError(f"{file}: cannot read it ({str(error).splitlines()[0]}); get the file again") from error
+    if missing := {"X", "y"} - set(content):
+        raise DataError(f"{file}: has no {min(missing)!r}; expected X, the images, and y, the labels")
+    pixels, labels = content["X"], content["y"].reshape(-1).astype(np.int64)
+    if pixels.dtype != np.uint8 or pixels.ndim != 4 or pixels.shape[:3] != (32, 32, 3):
+        raise DataError(f"{file}: X is {pixels.dtype} {pixels.shape}, expected uint8 (32, 32, 3, n)")
+    rows = pixels.transpose(3, 2, 0, 1).reshape(pixels.shape[3], -1)
+    return array_set(rows, np.where(labels == 10, 0, labels), 10, file)

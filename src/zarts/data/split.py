@@ -40,24 +40,26 @@ def halves(labels: Int64[Tensor, " n"], seed: int) -> tuple[Int64[Tensor, " a"],
     return by_class[0::2].sort().values, by_class[1::2].sort().values
 
 
-def subset_indices(labels: Int64[Tensor, " n"], size: int | None, seed: int) -> Int64[Tensor, " m"]:
+def subset_indices(labels: Int64[Tensor, " n"], size: int | float | None, seed: int) -> Int64[Tensor, " m"]:
     """Ascending indices of a stratified subset with at least one image of each class.
 
     The subset of a smaller size with the same seed is a part of it.
 
     Args:
         labels: (n,) class of each training image.
-        size: how many; None is all of them.
+        size: how many, or as a float below 1 the share of them; None is all of them.
         seed: another seed chooses others.
 
     Raises:
-        SettingsError: `size` is not positive.
+        SettingsError: `size` is not positive, or a float from 1.
         DataError: more than there are, or fewer than one a class.
     """
     if size is None:
         return torch.arange(len(labels))
-    if size < 1:
-        raise SettingsError(f"subset is {size}; it is a number of training images, 1 or more")
+    if isinstance(size, float) and 0 < size < 1:
+        size = round(size * len(labels))
+    elif isinstance(size, float) or size < 1:
+        raise SettingsError(f"subset is {size}; it is a number of training images, 1 or more, or a share below 1")
     classes = _classes_in(labels)
     if size > len(labels):
         raise DataError(f"subset is {size}, but there are {len(labels)} training images; take that many or fewer")

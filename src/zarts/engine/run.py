@@ -24,7 +24,10 @@ __all__ = ["Run", "genotype_file"]
 
 _FORMAT = 1
 
-_BEFORE_START = ("config.yaml", "env.json", "genotype.json", "operations.py", "space.yaml", "split.json", "start.json")
+_BEFORE_START = (
+    *("config.yaml", "env.json", "genotype.json", "operations.py", "searched.yaml", "space.yaml", "split.json"),
+    "start.json",
+)
 """What a run writes before its first step."""
 
 

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from functools import partial
+from typing import Any
 
 import torch
 from torch import nn
 
 from zarts.config import CommonSettings
-from zarts.data import Augment, DataSet, load_data
+from zarts.data import Augment, DataSet, Kept, load_data
 from zarts.engine.environment import environment
 from zarts.engine.loop import Listener
 from zarts.engine.run import Run
@@ -29,29 +31,47 @@ def load_images(
     """
     ranks = ranks or Ranks()
     manifest = ranks.from_lead(run.split() if ranks.lead else None)
-    with ranks.in_turn():  # the first one may have to download them
-        data = load_data(
-            settings.data,
-            image_size=settings.image_size,
-            subset=settings.subset,
-            seed=settings.split_seed,
-            data_dir=settings.data_dir,
-            manifest=manifest,
-        )
+    load = partial(
+        load_data,
+        settings.data,
+        image_size=settings.image_size,
+        subset=settings.subset,
+        seed=settings.split_seed,
+        data_dir=settings.data_dir,
+        manifest=manifest,
+        copies=ranks.count,
+        workers=settings.workers,
+        crop=settings.crop,
+    )
+    first = load(images=_kept(settings, run, manifest)) if ranks.lead else None
+    kept: Kept = ranks.from_lead(settings.images if first is None else first.kept)
+    with ranks.in_turn():  # the first one of a machine may have to download them
+        data = first or load(images=kept)
     for note in data.notes:
         listener({"event": "note", "text": note})
     if not (run.path / "env.json").exists():
-        run.write_json("split.json", data.manifest)
+        run.write_json("split.json", {**data.manifest, "images": data.kept})
         run.write_json("env.json", environment(device, ranks.count))
     return data
 
 
+def _kept(settings: CommonSettings, run: Run, manifest: Mapping[str, Any] | None) -> Kept:
+    """Where images are kept: as when the run began, whatever memory is free now, so that it goes on to the bit."""
+    if manifest is None or not (run.path / "env.json").exists():
+        return settings.images
+    kept: Kept = manifest.get("images", "memory")
+    return kept
+
+
 def augmentation(settings: CommonSettings, data: DataSet, cutout: int) -> Augment:
-    """Crop and flip as the settings or the data set say, and `cutout`."""
+    """Crop, colours and flip as the settings or the data set say, and `cutout`."""
+    padding = data.image_size // 8 if settings.crop_padding is None else settings.crop_padding
     return Augment(
-        crop_padding=data.image_size // 8 if settings.crop_padding is None else settings.crop_padding,
+        crop_padding=padding if settings.crop == "pad" else 0,
         flip=data.flip if settings.flip is None else settings.flip,
         cutout=cutout,
+        resized=settings.crop == "resized",
+        jitter=settings.color_jitter,
     )
 
 

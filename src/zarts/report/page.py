@@ -19,6 +19,7 @@ from zarts.report.landscape import Landscape, draw_surface, flat_figure, read_la
 from zarts.report.render import Still, fragment, render, stills
 from zarts.report.series import by_epoch
 from zarts.report.svg import inline
+from zarts.report.tested import read_tested
 from zarts.report.watch import signs
 from zarts.report.weights import edge_weights
 
@@ -65,6 +66,7 @@ def _render(run: RunFiles) -> str:
         kept=kept(run),
         genotype=run.genotype.to_json() if run.genotype else "",
         stills=stills(charts),
+        tested=read_tested(run.folder),
         diagnosis=read_diagnosis(run.folder),
         landscape=landscape,
         surfaces=_surfaces(landscape),

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from zarts.training.evaluate import accuracy, test_batches
+from zarts.training.details import error_details
+from zarts.training.evaluate import accuracy, answers, test_batches
 from zarts.training.model import ModelCard, load_model, save_model
+from zarts.training.result import RetrainResult
 from zarts.training.start import START, Start
-from zarts.training.train import RetrainResult, retrain
+from zarts.training.train import retrain
 
 __all__ = [
     "START",
@@ -13,6 +15,8 @@ __all__ = [
     "RetrainResult",
     "Start",
     "accuracy",
+    "answers",
+    "error_details",
     "load_model",
     "retrain",
     "save_model",

@@ -1,25 +1,28 @@
-"""Accuracy of a network on images."""
+"""What a network says of images, and how often it is right."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 
 import torch
+from jaxtyping import Float, Int64
 from torch import Tensor, nn
+from torch.nn import functional as F
 
-from zarts.data import Batches, ImageSet
+from zarts.data import Batches, Images
 from zarts.nets.operations import Noise
 from zarts.ranks import Ranks
 from zarts.seeds import keyed_generator
 from zarts.training.model import ModelCard
 
-__all__ = ["accuracy", "test_batches"]
+__all__ = ["Answers", "accuracy", "answers", "test_batches"]
 
 _BATCH = 256
 
 
-def test_batches(images: ImageSet, card: ModelCard, device: torch.device) -> Batches:
+def test_batches(images: Images, card: ModelCard, device: torch.device) -> Batches:
     """All images in order, without augmentation, normalised as the network was trained."""
     return Batches(
         images,
@@ -40,11 +43,31 @@ def _plain(network: nn.Module, images: Tensor) -> Tensor:
     return logits
 
 
+@dataclass(frozen=True)
+class Answers:
+    """What a network says of images.
+
+    Args:
+        labels: (n,), the true classes.
+        predicted: (n,), the class of the largest logit.
+        losses: (n,), the cross-entropy of each image.
+    """
+
+    labels: Int64[Tensor, " n"]
+    predicted: Int64[Tensor, " n"]
+    losses: Float[Tensor, " n"]
+
+    @property
+    def accuracy(self) -> float:
+        """Percentage of images whose largest logit is that of their class."""
+        return 100 * int((self.predicted == self.labels).sum()) / len(self.labels)
+
+
 @torch.no_grad()
-def accuracy(
+def answers(
     network: nn.Module, batches: Batches, passes: Callable[..., Tensor] = _plain, ranks: Ranks | None = None
-) -> float:
-    """Percentage of images whose largest logit is that of their class; the mode is put back afterwards.
+) -> Answers:
+    """What the network says in evaluation mode; the mode is put back afterwards.
 
     The operation `noise` draws when testing too: here it draws the same for a batch every time, so that the file of a
     network has the accuracy that its training ended with.
@@ -58,16 +81,23 @@ def accuracy(
     ranks = ranks or Ranks()
     training = network.training
     network.eval()
-    found = torch.zeros(2, dtype=torch.int64)  # right answers, images
+    found = torch.zeros(3, round(batches.mean_size * len(batches)), dtype=torch.float64)
     with _noise_of(network) as draw:
         for index in ranks.share(len(batches)):
             draw(index)
             images, labels = batches[index]
-            right = (passes(network, images).argmax(1) == labels).sum()
-            found += torch.stack([right.cpu(), torch.tensor(len(labels))])
+            logits = passes(network, images).float()
+            losses = F.cross_entropy(logits, labels, reduction="none")
+            start = index * batches.batch_size
+            found[:, start : start + len(labels)] = torch.stack([labels, logits.argmax(1), losses]).cpu()
     network.train(training)
-    correct, total = ranks.sum(found).tolist()
-    return float(100 * correct / total)
+    labels, predicted, losses = ranks.sum(found)
+    return Answers(labels.long(), predicted.long(), losses)
+
+
+def accuracy(network: nn.Module, batches: Batches) -> float:
+    """Percentage of images whose largest logit is that of their class, see `answers`."""
+    return answers(network, batches).accuracy
 
 
 @contextmanager

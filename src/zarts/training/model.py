@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+import math
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import safetensors
 import safetensors.torch
@@ -34,6 +36,7 @@ class ModelCard:
         image_size: pixels a side.
         mean: of each image channel, of images scaled to [0, 1].
         std: likewise.
+        crop: how training images were cropped: after `resized`, images are seen from nearer, see `load_data`.
     """
 
     genotype: Genotype
@@ -44,6 +47,7 @@ class ModelCard:
     image_size: int
     mean: tuple[float, ...]
     std: tuple[float, ...]
+    crop: Literal["pad", "resized"] = "pad"
 
     def build(self, *, auxiliary: bool = False, **options: Any) -> AnyNetwork:
         """The network, with fresh weights; `options` go to `build_network`."""
@@ -74,9 +78,30 @@ class ModelCard:
             data = json.loads(text)
             genotype = Genotype.from_dict(data.pop("genotype"), where)
             data |= {key: tuple(data[key]) for key in ("classes", "mean", "std")}
+            _check(data)
             return ModelCard(genotype=genotype, **data)
         except (ValueError, TypeError, KeyError, AttributeError) as error:
             raise RunError(f"{where}: its description is not one of zarts ({error})") from error
+
+
+def _check(data: Mapping[str, Any]) -> None:
+    """Refuse a description whose numbers are none: what files of other people say ends up in code that is exported.
+
+    Raises:
+        TypeError, KeyError: with the one that is wrong.
+    """
+    for kind, keys in ((int, ("channels", "cells", "image_size")), (str, ("stem",))):
+        for key in keys:
+            if type(data[key]) is not kind:
+                raise TypeError(f"{key} is {data[key]!r}")
+    if data.get("crop", "pad") not in ("pad", "resized"):
+        raise TypeError(f"crop is {data['crop']!r}")
+    for name in data["classes"]:
+        if not isinstance(name, str):
+            raise TypeError(f"a class is {name!r}")
+    for value in (*data["mean"], *data["std"]):
+        if type(value) not in (int, float) or not math.isfinite(value):
+            raise TypeError(f"mean or std has {value!r}")
 
 
 def save_model(path: Path, network: AnyNetwork, card: ModelCard) -> None:

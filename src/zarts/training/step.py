@@ -14,7 +14,7 @@ from zarts.errors import DivergedError
 from zarts.nets import AnyNetwork, Network, Part
 from zarts.ranks import Ranks
 
-__all__ = ["WeightStep", "divide"]
+__all__ = ["WeightStep", "divide", "own_part"]
 
 
 def divide(images: int, ranks: Ranks, pieces: int) -> Iterator[tuple[slice, float]]:
@@ -37,6 +37,12 @@ def divide(images: int, ranks: Ranks, pieces: int) -> Iterator[tuple[slice, floa
     bounds = [images * i // whole for i in range(whole + 1)]
     for i in range(ranks.rank * pieces, (ranks.rank + 1) * pieces):
         yield slice(bounds[i], bounds[i + 1]), (bounds[i + 1] - bounds[i]) / images
+
+
+def own_part(images: int, ranks: Ranks) -> slice:
+    """Which images of a batch of so many a rank passes, in all of its pieces."""
+    parts = [part for part, _ in divide(images, ranks, 1)]
+    return slice(parts[0].start, parts[-1].stop)
 
 
 class WeightStep:

@@ -1,0 +1,78 @@
+"""Networks that leave: files for other tools, with a model card."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from zarts.engine import Run
+from zarts.errors import SettingsError, unknown
+from zarts.exports import FORMATS, CardFacts, compare_logits, model_card, open_model, write_model
+from zarts.files import read_mapping, write_atomically
+from zarts.own import use_operations, use_space
+from zarts.sources import model_file
+from zarts.training import load_model
+
+__all__ = ["export"]
+
+
+def export(
+    source: Path | str, form: str, *, out: Path | str | None = None, operations: Path | str | None = None
+) -> list[Path]:
+    """Write a trained network into a folder of files that other tools read, with a model card.
+
+    Args:
+        source: the folder of a retraining, or its `model.safetensors`.
+        form: `onnx`, `torchscript`, `safetensors` or `python`.
+        out: the folder, new or empty; None: `export/FORM` beside the model.
+        operations: of a run with operations of its own their file again: its code is run.
+
+    Returns:
+        The files, the model card `README.md` last.
+
+    Raises:
+        RunError: there is no such model.
+        SettingsError: there is no such format, the network cannot be written in it, or the folder has files already.
+    """
+    if form not in FORMATS:
+        raise SettingsError(unknown("format", form, FORMATS))
+    path = Path(source)
+    if path.is_dir():
+        run = Run.open(path, "retrain")
+        use_space(run)
+        use_operations(run, None if operations is None else Path(operations), lambda text: None)
+    elif operations is not None:
+        raise SettingsError("operations belong to a run: name its folder, or leave --operations out")
+    file = model_file(path)
+    network, card = load_model(file)
+    folder = file.parent / "export" / form if out is None else Path(out)
+    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+        raise SettingsError(f"{folder} has files already: nothing is overwritten; choose another --out")
+    folder.mkdir(parents=True, exist_ok=True)
+    try:
+        files = write_model(network, card, form, folder)
+        written = open_model(folder if form == "python" else files[0], trust=True)  # ours, written just now
+        exact = form == "safetensors"  # the same network, which may draw noise
+        difference = 0.0 if exact else compare_logits(network, written, files[0])
+    except BaseException:
+        for left in folder.iterdir():
+            left.unlink()
+        folder.rmdir()
+        raise
+    readme = folder / "README.md"
+    facts = _facts(path if path.is_dir() else None)
+    text = model_card(network, written, form, files, facts, difference)
+    write_atomically(readme, text)
+    return [*files, readme]
+
+
+def _facts(run: Path | None) -> CardFacts:
+    if run is None:
+        return CardFacts()
+    searched = read_mapping(run / "searched.yaml")
+    return CardFacts(
+        result=read_mapping(run / "result.json"),
+        settings=read_mapping(run / "config.yaml").get("retrain", {}),
+        environment=read_mapping(run / "env.json"),
+        searched=searched.get("search", {}),
+        command=searched.get("command"),
+    )

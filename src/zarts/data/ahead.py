@@ -1,0 +1,117 @@
+"""Batches of uint8 pixels that threads make, some before they are asked for.
+
+Threads, not processes: Pillow decodes, resizes and adjusts outside of the interpreter's lock; threads cost no start,
+no copies of the images from one process to another, and nothing when batches are asked for in another order.
+"""
+
+from __future__ import annotations
+
+import os
+from collections import OrderedDict
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from functools import cache
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+from jaxtyping import UInt8
+from torch import Tensor
+
+__all__ = ["Ahead", "Job", "default_workers"]
+
+Job = Callable[[], np.ndarray[Any, np.dtype[np.uint8]]]
+"""Makes one image, (h, w, c)."""
+
+_AHEAD = 2
+_CHUNK = 4
+_MAX_THREADS = 8
+_MOST_KEPT, _KEPT_BYTES = 32, 1 << 29
+
+
+def default_workers(processes: int = 1) -> int:
+    """Threads of each of so many processes of this machine: one a processor, 8 at most."""
+    return max(1, min(_MAX_THREADS, (os.cpu_count() or 1) // processes))
+
+
+class _Made(NamedTuple):
+    """A batch that is being made: its pixels, and the work that fills them."""
+
+    pixels: np.ndarray[Any, np.dtype[np.uint8]]
+    work: list[Future[None]]
+
+
+class Ahead:
+    """The pixels of any batch by its index; the next two of a walk are under way while one is used.
+
+    Some batches are kept after use, half a gigabyte at most: a move of alpha passes batches that the weights are
+    trained on right afterwards.
+
+    Args:
+        jobs: what makes the images of a batch; called in the thread that asks, so it may draw.
+        shape: (h, w, c) of an image.
+        batch_size: images of a whole batch.
+        workers: threads; None: one a processor, 8 at most. All batches with the same number share them.
+        length: batches beyond this one are not made ahead; None: there is no last one.
+    """
+
+    def __init__(
+        self,
+        jobs: Callable[[int], Sequence[Job | None]],
+        shape: tuple[int, int, int],
+        batch_size: int,
+        workers: int | None = None,
+        length: int | None = None,
+    ) -> None:
+        self._jobs, self._shape, self._length = jobs, shape, length
+        self._workers = workers or default_workers()
+        self._kept = max(_AHEAD + 1, min(_MOST_KEPT, _KEPT_BYTES // (batch_size * int(np.prod(shape)))))
+        self._made: OrderedDict[int, _Made] = OrderedDict()
+        self._last = -1
+
+    def __getitem__(self, index: int) -> UInt8[Tensor, "b h w c"]:
+        """Batch `index`; what it holds is not to be written to.
+
+        Raises:
+            DataError: an image cannot be read.
+        """
+        stride = index - self._last if 0 < index - self._last <= _MOST_KEPT else 1
+        self._last = index
+        for number in (index, *(index + stride * (i + 1) for i in range(_AHEAD))):
+            if number == index or self._length is None or number < self._length:
+                self._begin(number)
+        made = self._made[index]
+        try:
+            for done in made.work:
+                done.result()
+        except BaseException:
+            del self._made[index]  # asked for again, it is tried again
+            raise
+        return torch.from_numpy(made.pixels)
+
+    def _begin(self, index: int) -> None:
+        if index not in self._made:
+            jobs = self._jobs(index)
+            pixels = np.zeros((len(jobs), *self._shape), dtype=np.uint8)
+            pool = _pool(self._workers)
+            starts = range(0, len(jobs), _CHUNK)
+            self._made[index] = _Made(
+                pixels, [pool.submit(_fill, pixels, jobs, range(i, min(i + _CHUNK, len(jobs)))) for i in starts]
+            )
+        self._made.move_to_end(index)
+        while len(self._made) > self._kept:
+            _, dropped = self._made.popitem(last=False)
+            for work in dropped.work:
+                work.cancel()
+
+
+def _fill(pixels: np.ndarray[Any, np.dtype[np.uint8]], jobs: Sequence[Job | None], places: range) -> None:
+    for i in places:
+        job = jobs[i]
+        if job is not None:
+            pixels[i] = job()
+
+
+@cache
+def _pool(workers: int) -> ThreadPoolExecutor:
+    return ThreadPoolExecutor(workers, thread_name_prefix="zarts-images")

@@ -1,0 +1,68 @@
+"""Labelled images that stay in their files and are decoded when a batch needs them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+from jaxtyping import Int64, UInt8
+from torch import Tensor
+
+from zarts.data.decode import Fit, central_square, decode, read_image
+from zarts.data.samples import Change, changed
+
+__all__ = ["StreamedSet"]
+
+
+@dataclass(frozen=True, eq=False)
+class StreamedSet:
+    """Labelled images in files.
+
+    Args:
+        root: the folder that the names are relative to.
+        names: the files.
+        labels: (n,), indices into the classes of the data set.
+        size: height and width that they are brought to.
+        channels: 1 or 3, which they are converted to.
+        workers: threads that decode; None: one a processor, 8 at most.
+        fit: brings them to their size where no random crop does.
+    """
+
+    root: Path
+    names: tuple[str, ...]
+    labels: Int64[Tensor, " n"]
+    size: int
+    channels: int
+    workers: int | None = None
+    fit: Fit = central_square
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+    def take(self, indices: Int64[Tensor, " m"]) -> StreamedSet:
+        """The images at `indices`, in that order; none is opened."""
+        return replace(self, names=tuple(self.names[i] for i in indices.tolist()), labels=self.labels[indices])
+
+    def pixels(self, indices: Int64[Tensor, " m"]) -> UInt8[Tensor, "m c h w"]:
+        """The images at `indices`, decoded now.
+
+        Raises:
+            DataError: one cannot be read.
+        """
+        return decode([self.root / self.names[i] for i in indices.tolist()], self.size, self.channels, self.fit)
+
+    def read(self, row: int, change: Change | None = None) -> np.ndarray[Any, np.dtype[np.uint8]]:
+        """One image, (size, size, channels), changed; a crop is taken from the whole image in its file.
+
+        Raises:
+            DataError: it cannot be read.
+        """
+        path, size = self.root / self.names[row], self.size
+        mode: Literal["L", "RGB"] = "L" if self.channels == 1 else "RGB"
+        if change is not None and change.crop is not None:
+            image = read_image(path, size, mode, change)
+        else:
+            image = changed(read_image(path, size, mode, self.fit), change)
+        return image.reshape(size, size, self.channels)

@@ -1,0 +1,10 @@
+"""Trained networks as files for other tools: ONNX, TorchScript, safetensors, and plain Python."""
+
+from __future__ import annotations
+
+from zarts.exports.card import CardFacts, model_card
+from zarts.exports.formats import FORMATS, write_model
+from zarts.exports.opened import OpenedModel, compare_logits, open_model
+from zarts.exports.served import Served
+
+__all__ = ["FORMATS", "CardFacts", "OpenedModel", "Served", "compare_logits", "model_card", "open_model", "write_model"]

@@ -1,0 +1,141 @@
+"""The model card: what a network is, how good, how large, how quick, and how it was found."""
+
+from __future__ import annotations
+
+import platform
+import re
+import shlex
+import statistics
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import lru_cache
+from pathlib import Path
+from typing import Any, TypeGuard
+
+import torch
+from jinja2 import Environment, PackageLoader, StrictUndefined
+
+from zarts.exports.opened import OpenedModel
+from zarts.nets import AnyNetwork, count_mult_adds, count_parameters
+from zarts.spaces import genotype_string
+
+__all__ = ["CardFacts", "Latency", "measure_latency", "model_card"]
+
+_WARM_UP, _RUNS = 3, 20
+_RUNTIMES = {"onnx": "onnxruntime", "torchscript": "TorchScript"}
+
+
+@dataclass(frozen=True)
+class Latency:
+    """Median time of a pass, in milliseconds, and where it was measured."""
+
+    milliseconds: float
+    batch: int
+    runtime: str
+    threads: int
+    processor: str
+
+
+@dataclass(frozen=True)
+class CardFacts:
+    """What the runs know, each empty where they do not.
+
+    Args:
+        result: `result.json` of the retraining.
+        settings: of the retraining.
+        environment: `env.json` of the retraining.
+        searched: settings of the search that found the genotype.
+        command: the search's.
+    """
+
+    result: Mapping[str, Any] = field(default_factory=dict)
+    settings: Mapping[str, Any] = field(default_factory=dict)
+    environment: Mapping[str, Any] = field(default_factory=dict)
+    searched: Mapping[str, Any] = field(default_factory=dict)
+    command: str | None = None
+
+
+@torch.no_grad()
+def measure_latency(model: OpenedModel, form: str, batch: int = 1) -> Latency:
+    """The median of twenty passes through a written model, after three to warm up, on the CPU with torch's threads."""
+    card = model.card
+    images = torch.rand(batch, len(card.mean), card.image_size, card.image_size, generator=torch.Generator())
+    seconds = []
+    for _ in range(_WARM_UP + _RUNS):
+        start = time.perf_counter()
+        model.module(images)
+        seconds.append(time.perf_counter() - start)
+    milliseconds = 1000 * statistics.median(seconds[_WARM_UP:])
+    return Latency(milliseconds, batch, _RUNTIMES.get(form, "torch"), torch.get_num_threads(), _processor())
+
+
+def model_card(
+    network: AnyNetwork, written: OpenedModel, form: str, files: list[Path], facts: CardFacts, difference: float
+) -> str:
+    """The text of the model card, in Markdown.
+
+    Args:
+        network: that was exported.
+        written: what became of it.
+        form: of the files.
+        files: that belong to it.
+        facts: what is known of its runs.
+        difference: between the logits of both, see `zarts.exports.compare_logits`.
+    """
+    card = written.card
+    shape = (len(card.mean), card.image_size, card.image_size)
+    name = str(facts.settings.get("data", ""))
+    commands = (facts.command, facts.environment.get("command"))
+    return (
+        _environment()
+        .get_template("README.md.j2")
+        .render(
+            card=card,
+            form=form,
+            files=[file.name for file in files],
+            facts=facts,
+            data=Path(name).name,
+            parameters=count_parameters(network),
+            mult_adds=count_mult_adds(network, shape),
+            latency=measure_latency(written, form),
+            genotype=genotype_string(card.genotype),
+            commands=[_without_folders(command) for command in commands if _is_ours(command)],
+            difference=difference,
+        )
+    )
+
+
+def _is_ours(command: object) -> TypeGuard[str]:
+    """Whether it was given on a command line, and not by a call from Python."""
+    return isinstance(command, str) and command.startswith("zarts ")
+
+
+def _without_folders(command: str) -> str:
+    """A command without the folders of the machine that it was given on: of absolute paths only the last part."""
+    try:
+        words = shlex.split(command)
+    except ValueError:  # a quote that is not closed
+        return command
+    return shlex.join(re.sub(r"^(--[\w-]+=)?[/~].*/(?=[^/])", r"\1", word) for word in words)
+
+
+def _processor() -> str:
+    """The name of the processor, where the system tells it."""
+    info = Path("/proc/cpuinfo")
+    if info.exists():
+        for line in info.read_text(encoding="utf-8", errors="replace").splitlines():
+            if line.startswith("model name"):
+                return line.split(":", 1)[1].strip()
+    return platform.processor() or platform.machine()
+
+
+@lru_cache(maxsize=1)
+def _environment() -> Environment:
+    return Environment(
+        loader=PackageLoader("zarts.exports"),
+        autoescape=False,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )

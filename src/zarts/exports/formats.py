@@ -1,0 +1,147 @@
+"""Each format that a network is written in."""
+
+from __future__ import annotations
+
+import json
+import warnings
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from zarts.errors import RunError, SettingsError, unknown
+from zarts.exports.python_file import python_file
+from zarts.exports.served import Served
+from zarts.files import write_atomically
+from zarts.nets import OPERATIONS, AnyNetwork
+from zarts.nets.operations import Noise
+from zarts.training import ModelCard, save_model
+
+__all__ = ["CARD", "EXTRA", "FORMATS", "write_model"]
+
+CARD = "config.json"
+"""File beside the weights, with what it takes to build the network and to feed it."""
+EXTRA = "zarts"
+"""Under this name the same is inside of ONNX and TorchScript files."""
+
+_OWN = "is an operation of your own, whose code does not leave with the network: take --format safetensors"
+
+
+def write_model(network: AnyNetwork, card: ModelCard, form: str, folder: Path) -> list[Path]:
+    """Write a network into a folder, as files that need nothing of zarts but where said otherwise.
+
+    Args:
+        network: trained; in evaluation mode on the CPU.
+        card: what it takes to build it and to feed it.
+        form: a key of `FORMATS`.
+        folder: is there.
+
+    Returns:
+        The files.
+
+    Raises:
+        SettingsError: there is no such format, or the network cannot be written in it, or a package is missing.
+        RunError: a file cannot be written.
+    """
+    if form not in FORMATS:
+        raise SettingsError(unknown("format", form, FORMATS))
+    if form != "safetensors" and any(isinstance(part, Noise) for part in network.modules()):
+        raise SettingsError(
+            f"--format {form}: the network has the operation noise, and no other tool draws the same random numbers: "
+            "take --format safetensors"
+        )
+    description = json.dumps(json.loads(card.to_json()), indent=2, ensure_ascii=False) + "\n"
+    write_atomically(folder / CARD, description)
+    return [*FORMATS[form](network, card, folder), folder / CARD]
+
+
+def _safetensors(network: AnyNetwork, card: ModelCard, folder: Path) -> list[Path]:
+    save_model(folder / "model.safetensors", network, card)
+    return [folder / "model.safetensors"]
+
+
+def _python(network: AnyNetwork, card: ModelCard, folder: Path) -> list[Path]:
+    used = {choice.op for nodes in card.genotype.cells.values() for node in nodes for choice in node}
+    if own := sorted(used - set(_PUBLISHED)):
+        raise SettingsError(f"--format python: {own[0]} {_OWN}")
+    write_atomically(folder / "model.py", python_file(card))
+    weights = {k: v for k, v in network.state_dict().items() if not k.startswith("auxiliary_head.")}
+    file = folder / "weights.pt"
+    _written(file, lambda: torch.save(weights, file))
+    return [folder / "model.py", file]
+
+
+_PUBLISHED = dict.fromkeys(OPERATIONS) | dict.fromkeys(("nor_conv_1x1", "nor_conv_3x3"))
+"""Operations of the package; none of a user's own, which are registered later."""
+
+
+def _example(card: ModelCard) -> torch.Tensor:
+    return torch.zeros(2, len(card.mean), card.image_size, card.image_size)
+
+
+def _onnx(network: AnyNetwork, card: ModelCard, folder: Path) -> list[Path]:
+    try:
+        import onnx
+        import onnxscript  # noqa: F401 (torch's exporter needs it, and says so late)
+    except ImportError as error:
+        raise SettingsError(f"--format onnx: {error.name} is not installed: pip install 'zarts[export]'") from None
+    served = Served(network, card).eval()
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of the exporter's own libraries
+        program = _traced(
+            "onnx",
+            lambda: torch.onnx.export(
+                served,
+                (_example(card),),
+                dynamo=True,
+                dynamic_shapes=({0: torch.export.Dim("batch")},),
+                input_names=["images"],
+                output_names=["logits"],
+                verbose=False,
+            ),
+        )
+    model = program.model_proto
+    onnx.helper.set_model_props(model, {EXTRA: card.to_json()})
+    onnx.checker.check_model(model)
+    file = folder / "model.onnx"
+    write_atomically(file, model.SerializeToString())
+    return [file]
+
+
+def _torchscript(network: AnyNetwork, card: ModelCard, folder: Path) -> list[Path]:
+    served = Served(network, card).eval()
+    file = folder / "model.pt"
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # torch would rather have torch.export
+        with torch.no_grad():
+            traced = _traced("torchscript", lambda: torch.jit.trace(served, _example(card)))  # type: ignore[no-untyped-call]
+        _written(file, lambda: torch.jit.save(traced, file, _extra_files={EXTRA: card.to_json()}))
+    return [file]
+
+
+def _traced(form: str, make: Callable[[], Any]) -> Any:
+    """What an exporter of torch makes, whose refusals are of many kinds."""
+    try:
+        return make()
+    except Exception as error:
+        reason = (str(error) or type(error).__name__).strip().splitlines()[0]
+        raise SettingsError(
+            f"--format {form}: torch cannot export this network ({reason}): take --format safetensors"
+        ) from error
+
+
+def _written(file: Path, write: Callable[[], None]) -> None:
+    try:
+        write()
+    except (OSError, RuntimeError) as error:
+        raise RunError(f"{file}: cannot be written ({str(error).splitlines()[0]})") from error
+
+
+FORMATS: dict[str, Callable[[AnyNetwork, ModelCard, Path], list[Path]]] = {
+    "onnx": _onnx,
+    "torchscript": _torchscript,
+    "safetensors": _safetensors,
+    "python": _python,
+}
+"""Name to what writes the files of a network into a folder: all but safetensors take images scaled to [0, 1]."""

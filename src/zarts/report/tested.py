@@ -1,0 +1,101 @@
+"""Where a trained network errs, as a section of its report."""
+
+from __future__ import annotations
+
+import base64
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from zarts.errors import RunError
+from zarts.files import read_mapping
+
+__all__ = ["ConfusionCell", "Tested", "WorstImage", "read_tested"]
+
+_MATRIX = 30  # classes up to which the matrix is shown
+
+
+class ConfusionCell(NamedTuple):
+    """A cell of the matrix: images, their share of the row in percent, whether they are right, and that in words."""
+
+    images: int
+    share: float
+    right: bool
+    title: str
+
+
+class WorstImage(NamedTuple):
+    """An image as a data URL, and what it was taken for."""
+
+    url: str
+    name: str
+    true: str
+    predicted: str
+    loss: str
+
+
+class Tested(NamedTuple):
+    """The section."""
+
+    images: int
+    classes: list[tuple[str, int, float | None]]
+    matrix: list[tuple[str, list[ConfusionCell]]]
+    confused: list[tuple[str, str, int]]
+    worst: list[WorstImage]
+
+
+def read_tested(folder: Path) -> Tested | None:
+    """The section of `test.json`; None where a run has none.
+
+    Raises:
+        RunError: the file is damaged.
+    """
+    path = folder / "test.json"
+    data = read_mapping(path)
+    if not data:
+        return None
+    try:
+        return Tested(
+            int(data["images"]),
+            [(str(row["class"]), int(row["images"]), row["accuracy"]) for row in data["per_class"]],
+            _matrix(data),
+            [(str(row["true"]), str(row["predicted"]), int(row["images"])) for row in data["confused"]],
+            [_worst(folder, number, row) for number, row in enumerate(data["worst"])],
+        )
+    except (KeyError, TypeError, ValueError) as error:
+        raise RunError(f"{path}: not the details of a test (has no {error})") from error
+
+
+def _matrix(data: dict[str, Any]) -> list[tuple[str, list[ConfusionCell]]]:
+    names = [str(row["class"]) for row in data["per_class"]]
+    if len(names) > _MATRIX or "confusion" not in data:
+        return []
+    rows = []
+    for true, counts in zip(names, data["confusion"], strict=True):
+        total = max(1, sum(counts))
+        rows.append(
+            (
+                true,
+                [
+                    ConfusionCell(
+                        count,
+                        100 * count / total,
+                        true == predicted,
+                        f"{count} of {total} images of {true} taken for {predicted}",
+                    )
+                    for predicted, count in zip(names, counts, strict=True)
+                ],
+            )
+        )
+    return rows
+
+
+def _worst(folder: Path, number: int, row: dict[str, Any]) -> WorstImage:
+    file = folder / "worst" / f"{number:02}.png"
+    image = base64.b64encode(file.read_bytes()).decode() if file.exists() else ""
+    return WorstImage(
+        f"data:image/png;base64,{image}" if image else "",
+        str(row["image"]),
+        str(row["true"]),
+        str(row["predicted"]),
+        "not finite" if row["loss"] is None else f"{row['loss']:.2f}",  # JSON has no other word for that
+    )

@@ -1,0 +1,258 @@
+"""The state of a training, and its steps."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from functools import partial
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
+from typing_extensions import override
+
+from zarts.config import RetrainSettings, dump
+from zarts.data import Batches
+from zarts.engine import (
+    Job,
+    Listener,
+    Loop,
+    Meter,
+    Passes,
+    Run,
+    augmentation,
+    choose_device,
+    load_images,
+    sgd,
+)
+from zarts.errors import SettingsError
+from zarts.nets import AnyNetwork, Network, count_mult_adds, count_parameters, recompute_cells, seeded, share_norms
+from zarts.nets.operations import Noise
+from zarts.ranks import Ranks
+from zarts.seeds import keyed_generator
+from zarts.spaces import Genotype
+from zarts.training.details import error_details, worst_images
+from zarts.training.evaluate import Answers, answers, test_batches
+from zarts.training.model import ModelCard, save_model
+from zarts.training.schedule import learning_rate
+from zarts.training.start import START, Start, begin
+from zarts.training.step import WeightStep, own_part
+
+__all__ = ["TrainingJob"]
+
+
+_UNTIED: dict[str, Any] = {"operations": None, "logger": "none", "devices": "auto", "weights_from": None}
+_UNTIED |= {"workers": None, "checkpoint_activations": False, "memory_limit": "auto"}
+"""Settings that the steps of a training that was begun do not depend on, and what stands for them."""
+
+
+class TrainingJob(Job):
+    """The state of a training, and its steps."""
+
+    def __init__(
+        self,
+        settings: RetrainSettings,
+        genotype: Genotype,
+        run: Run,
+        start: Start | None,
+        listener: Listener,
+        ranks: Ranks,
+    ) -> None:
+        self.settings, self.run, self.ranks = settings, run, ranks
+        self.device = choose_device(settings.device)
+        noise = any(genotype.count(kind, frozenset({"noise"})) for kind in genotype.cells)
+        self.passes = Passes(settings, self.device, draws=noise or settings.drop_path > 0)
+        data = load_images(settings, run, self.device, listener, ranks)
+        size = data.image_size
+        mean, std = self._normalisation() or (data.mean, data.std)
+        if len(mean) != data.channels:
+            raise SettingsError(
+                f"weights_from: its network sees images of {len(mean)} channels, these have {data.channels}: take "
+                "other --data"
+            )
+        self.card = ModelCard(
+            genotype,
+            settings.channels,
+            settings.cells,
+            settings.stem,
+            data.classes,
+            size,
+            mean,
+            std,
+            settings.crop,
+        )
+        self.drops, self.noise = torch.Generator(self.device), torch.Generator(self.device)
+        network = self._build(start)
+        self.network = network.to(self.device).to(memory_format=torch.channels_last)
+        self.average = self._averaging() if settings.ema > 0 else None
+        if settings.sync_batch_norm:
+            share_norms(self.network, ranks, self.device)
+        self.optimizer = sgd(settings, self.network.parameters())
+        self.weight_step = WeightStep(settings, self.network, self.optimizer, ranks, self.device, self._draw)
+        self.train = Batches(
+            data.train,
+            None,
+            batch_size=settings.batch_size,
+            seed=settings.seed,
+            stream="retrain",
+            mean=mean,
+            std=std,
+            augment=augmentation(settings, data, size // 2 if settings.cutout is None else settings.cutout),
+            device=self.device,
+            looked_at=partial(own_part, ranks=ranks),
+        )
+        test = data.test()
+        self.test, self.test_names = test_batches(test, self.card, self.device), test.names
+        run.write("genotype.json", genotype.to_json())
+        self.loop = Loop(
+            run,
+            "retrain",
+            {**dump(settings), **_UNTIED, "genotype": genotype.to_dict()},
+            epochs=settings.epochs,
+            steps=len(self.train),
+            device=self.device,
+            listener=listener,
+            ranks=ranks,
+        )
+
+    def _build(self, start: Start | None) -> AnyNetwork:
+        """The network with its first weights, drawing from the generators of this training."""
+        with seeded(self.settings.seed):
+            network = self.card.build(auxiliary=self.settings.auxiliary_weight > 0, generator=self.drops)
+        if self.settings.drop_path > 0 and not isinstance(network, Network):
+            raise SettingsError(
+                f"drop_path: the networks of space {self.card.genotype.space!r} have no drop-path: set it to 0"
+            )
+        for part in network.modules():
+            if isinstance(part, Noise):
+                part.generator = self.noise
+        recompute_cells(network, [self.drops, self.noise], on=self.settings.checkpoint_activations)
+        if start is not None:
+            begin(network, start, self.card.classes)
+        return network
+
+    def _normalisation(self) -> tuple[tuple[float, ...], tuple[float, ...]] | None:
+        """Mean and standard deviation by channel that come with the weights it started from."""
+        known = self.run.read_json(START) if self.ranks.lead and (self.run.path / START).exists() else None
+        known = self.ranks.from_lead(known)
+        return None if known is None else (tuple(known["mean"]), tuple(known["std"]))
+
+    def _averaging(self) -> AveragedModel:
+        """The moving average of the weights, and of the running statistics."""
+        average = get_ema_multi_avg_fn(self.settings.ema)  # type: ignore[no-untyped-call]
+        return AveragedModel(self.network, multi_avg_fn=average, use_buffers=True)
+
+    def _draw(self, step: int, piece: int) -> None:
+        """What is dropped is a function of seed, step and image; noise of the rank and the piece too."""
+        seed = self.settings.seed
+        self.drops.manual_seed(keyed_generator(seed, "drop-path", step).initial_seed())
+        self.noise.manual_seed(keyed_generator(seed, "noise", step, self.ranks.rank, piece).initial_seed())
+
+    @property
+    def tested(self) -> AnyNetwork:
+        """The network whose accuracy counts: with the weights of the last step, or with their moving average."""
+        if self.average is None:
+            return self.network
+        averaged: AnyNetwork = self.average.module  # type: ignore[assignment]
+        return averaged
+
+    @override
+    def begin_epoch(self, epoch: int) -> None:
+        for group in self.optimizer.param_groups:
+            group["lr"] = learning_rate(self.settings, epoch)
+        if isinstance(self.network, Network):
+            self.network.drop_path_probability = self.settings.drop_path * epoch / self.settings.epochs
+        self.network.train()
+
+    @override
+    def phase(self, epoch: int, step: int) -> str:
+        return "weight step"
+
+    @override
+    def step(self, epoch: int, step: int) -> tuple[Tensor, Tensor, int]:
+        number = epoch * len(self.train) + step
+        images, labels = self.train[number]
+        loss, right = self.weight_step(self.passes, number, images, labels)
+        if self.average is not None:
+            self.average.update_parameters(self.network)
+        return loss, right, len(labels)
+
+    @override
+    def finish(self) -> None:
+        """The last epoch's network is the result."""
+
+    def _tests(self, epoch: int) -> bool:
+        """Every so many epochs; the last one always."""
+        return (epoch + 1) % self.settings.test_every == 0 or epoch + 1 == self.settings.epochs
+
+    @override
+    def ending(self, epoch: int) -> str:
+        return "test at the end of an epoch" if self._tests(epoch) else "end of an epoch"
+
+    @override
+    def end_epoch(self, epoch: int, meter: Meter) -> None:
+        tested = {}
+        if self._tests(epoch):
+            start = time.perf_counter()
+            self.ranks.align([*self.tested.buffers()])  # each rank's own, where batch norm is
+            found = answers(self.tested, self.test, self.passes, self.ranks)
+            tested["test_accuracy"] = found.accuracy
+            if epoch + 1 == self.settings.epochs and self.ranks.lead:
+                self._write_details(found)
+            meter.seconds += time.perf_counter() - start
+        self.loop.log(
+            {
+                "event": "train_epoch",
+                "epoch": epoch + 1,
+                **meter.means(),
+                **tested,
+                "learning_rate": learning_rate(self.settings, epoch),
+                "seconds": meter.seconds,
+            }
+        )
+
+    def _write_details(self, found: Answers) -> None:
+        """Write down where the network errs."""
+        self.run.write_json("test.json", error_details(found, self.card.classes, self.test_names))
+        for number, image in enumerate(worst_images(found, self.test, self.card)):
+            self.run.write(f"worst/{number:02}.png", image)
+
+    def write_result(self) -> None:
+        """Write `model.safetensors` and `result.json`; with the second one the run counts as finished."""
+        save_model(self.run.path / "model.safetensors", self.tested, self.card)
+        epochs = [event for event in self.run.events() if event["event"] == "train_epoch"]
+        tests = {event["epoch"]: event["test_accuracy"] for event in epochs if "test_accuracy" in event}
+        best = max(tests, key=lambda epoch: tests[epoch])
+        shape = (len(self.card.mean), self.card.image_size, self.card.image_size)
+        self.run.write_json(
+            "result.json",
+            {
+                "command": "retrain",
+                "data": self.settings.data,
+                "genotype": self.card.genotype.to_dict(),
+                "test_accuracy": tests[self.settings.epochs],
+                "best_epoch": best,
+                "best_test_accuracy_selected_on_test": tests[best],
+                "parameters": count_parameters(self.network),
+                "mult_adds": count_mult_adds(self.network, shape),
+                "seconds": self.loop.seconds,
+            },
+        )
+
+    @override
+    def state_dict(self) -> dict[str, Any]:
+        return {
+            "model": self.network.state_dict(),
+            "optimizer": self.optimizer.state_dict(),
+            "average": {} if self.average is None else self.average.state_dict(),
+            "scale": self.weight_step.state_dict(),
+        }
+
+    @override
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        self.network.load_state_dict(state["model"])
+        self.optimizer.load_state_dict(state["optimizer"])
+        if self.average is not None:
+            self.average.load_state_dict(state["average"])
+        self.weight_step.load_state_dict(state["scale"])

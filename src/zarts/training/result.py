@@ -1,0 +1,64 @@
+"""What training a network came to."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from zarts.engine import Run
+from zarts.errors import RunError
+from zarts.nets import AnyNetwork
+from zarts.spaces import Genotype
+from zarts.training.model import load_model
+
+__all__ = ["RetrainResult", "read_result"]
+
+
+@dataclass(frozen=True)
+class RetrainResult:
+    """What training a network came to.
+
+    Args:
+        genotype: its cells.
+        test_accuracy: of the last epoch, in percent.
+        parameters: number of parameters, without the auxiliary head.
+        mult_adds: multiply-adds for one image.
+        history: all logged events, in order.
+        run: the run folder; the network is its `model.safetensors`.
+        seconds: wall time of training and testing, over all resumptions.
+    """
+
+    genotype: Genotype
+    test_accuracy: float
+    parameters: int
+    mult_adds: int
+    history: list[dict[str, Any]]
+    run: Path
+    seconds: float
+
+    def load(self) -> AnyNetwork:
+        """The trained network, in evaluation mode."""
+        return load_model(self.run / "model.safetensors")[0]
+
+
+def read_result(run: Run) -> RetrainResult:
+    """The result of a finished run.
+
+    Raises:
+        RunError: it cannot be read.
+    """
+    where = str(run.path / "result.json")
+    result = run.read_json("result.json")
+    try:
+        return RetrainResult(
+            genotype=Genotype.from_dict(result["genotype"], where),
+            test_accuracy=result["test_accuracy"],
+            parameters=result["parameters"],
+            mult_adds=result["mult_adds"],
+            history=run.events(),
+            run=run.path,
+            seconds=result["seconds"],
+        )
+    except (KeyError, TypeError) as error:
+        raise RunError(f"{where}: not the result of a retraining (has no {error})") from error

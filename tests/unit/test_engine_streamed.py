@@ -1,0 +1,88 @@
+"""Searches and retrainings on images that are streamed; direct search on a small folder like ImageNet's."""
+
+import json
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+import zarts
+from small import TRAIN, outcome, small
+from zarts import api
+from zarts.config import retrain_settings, search_settings
+from zarts.data import load_data
+from zarts.data import request as request_module
+from zarts.engine import Run, rehearsal
+from zarts.engine.setup import augmentation, load_images
+from zarts.spaces import published
+
+pytestmark = pytest.mark.usefixtures("no_pictures")
+
+
+def test_a_streamed_search_and_its_retraining_end_with_the_bits_of_those_in_memory(tmp_path, photos):
+    settings = small("zarts-mgs", data=str(photos), subset=0.75, image_size=8, epochs=2, batch_size=7)
+    train = {**TRAIN, "data": str(photos), "subset": None, "epochs": 1, "color_jitter": (0.2, 0.2, 0.2, 0.1)}
+    found = {}
+    for images in ("memory", "streamed"):
+        search = zarts.search(out=tmp_path / images, images=images, workers=2, **settings)
+        trained = zarts.retrain(search, out=tmp_path / f"{images}-trained", images=images, **train)
+        found[images] = outcome(search.run), outcome(trained.run)
+        assert json.loads((trained.run / "split.json").read_text())["images"] == images
+        assert zarts.evaluate(trained.run) == trained.test_accuracy
+    assert found["memory"] == found["streamed"]
+
+
+def load(run, **settings):
+    return load_images(search_settings(settings), run, torch.device("cpu"), lambda event: None)
+
+
+def test_a_run_goes_on_as_it_began_whatever_memory_is_free_then(tmp_path, photos, monkeypatch):
+    settings = {"data": str(photos), "image_size": 8}
+    run = Run.create(tmp_path / "run", settings, "search")
+    monkeypatch.setattr(request_module, "free_memory", lambda: 1000)
+    assert load(run, **settings).kept == "streamed"
+    monkeypatch.setattr(request_module, "free_memory", lambda: 10**9)
+    assert load(run, **settings).kept == "streamed"
+    assert load(Run.create(tmp_path / "other", settings, "search"), **settings).kept == "memory"
+    (run.path / "env.json").unlink()  # a split that was handed down says nothing of this run
+    assert load(run, **settings).kept == "memory"
+
+
+def test_augmentation_of_the_settings(photos):
+    data = load_data(photos, image_size=8)
+    resized = augmentation(search_settings({"crop": "resized", "color_jitter": "0.4,0.4,0.4,0.2"}), data, 0)
+    assert (resized.resized, resized.crop_padding, tuple(resized.jitter)) == (True, 0, (0.4, 0.4, 0.4, 0.2))
+    padded = augmentation(search_settings({"crop_padding": 3}), data, 0)
+    assert (padded.resized, padded.crop_padding, tuple(padded.jitter)) == (False, 3, ())
+
+
+@pytest.fixture
+def like_imagenet(tmp_path):
+    random = np.random.default_rng(0)
+    for part, count in (("train", 24), ("val", 2)):
+        for name in ("n01", "n02"):
+            (tmp_path / "imagenet" / part / name).mkdir(parents=True)
+            for i in range(count):
+                pixels = random.integers(0, 256, (40, 50, 3), dtype=np.uint8)
+                Image.fromarray(pixels).save(tmp_path / "imagenet" / part / name / f"{i}.JPEG")
+    return tmp_path
+
+
+@pytest.mark.parametrize("preset", ["imagenet/zarts-mgs", "imagenet/merge-zarts"])
+def test_direct_search_on_a_folder_like_imagenets(like_imagenet, monkeypatch, preset):
+    monkeypatch.setattr(rehearsal, "_SECONDS", 0.0)
+    smaller = {"image_size": 32, "channels": 2, "cells": 3, "batch_size": 4, "inner_steps": 1, "samples": 2}
+    streamed = {"data_dir": like_imagenet, "images": "streamed", "epochs": 21, "kernels": "torch"}
+    cost = api.rehearse_search(search_settings({**smaller, **streamed}, preset=preset))
+    counts = {phase.name: phase.count for phase in cost.phases}
+    assert counts["weight step"] + counts["alpha update and weight step"] == 21 * 2  # a quarter of 48, halved, in fours
+    assert counts["alpha update and weight step"] == 1
+
+
+def test_the_transfer_recipe_on_a_folder_like_imagenets(like_imagenet, monkeypatch):
+    monkeypatch.setattr(rehearsal, "_SECONDS", 0.0)
+    smaller = {"image_size": 32, "channels": 4, "cells": 3, "batch_size": 8, "epochs": 6, "auxiliary_weight": 0.0}
+    settings = retrain_settings({**smaller, "data_dir": like_imagenet}, preset="imagenet/transfer")
+    cost = api.rehearse_retrain(published("DARTS_V2"), settings)
+    assert {phase.name: phase.count for phase in cost.phases}["weight step"] == 36

@@ -1,0 +1,372 @@
+"""Networks that leave: each format gives the logits of the network itself, and says what is needed to use it."""
+
+import ast
+import json
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+import yaml
+
+import zarts
+from small import TRAIN
+from zarts.errors import DataError, RunError, SettingsError
+from zarts.exports import FORMATS, Served, open_model, write_model
+from zarts.exports.python_file import python_file
+from zarts.nets import OPERATIONS, seeded
+from zarts.spaces import Genotype
+from zarts.spaces.nasbench201 import from_string
+from zarts.training import ModelCard, save_model
+
+BENCHMARK = from_string("|nor_conv_1x1~0|+|none~0|skip_connect~1|+|nor_conv_3x3~0|none~1|avg_pool_3x3~2|")
+EVERY = Genotype.from_dict(
+    {
+        "format": 1,
+        "space": "darts-zero",
+        "cells": {
+            "normal": [
+                [["sep_conv_3x3", 0], ["skip_connect", 1]],
+                [["max_pool_3x3", 0], ["dil_conv_5x5", 2]],
+                [["avg_pool_3x3", 1], ["sep_conv_5x5", 3]],
+                [["dil_conv_3x3", 2], ["none", 0]],
+            ],
+            "reduce": [
+                [["sep_conv_5x5", 0], ["skip_connect", 1]],
+                [["max_pool_3x3", 0], ["dil_conv_3x3", 2]],
+                [["avg_pool_3x3", 1], ["none", 1]],
+                [["dil_conv_5x5", 0], ["sep_conv_3x3", 4]],
+            ],
+        },
+    }
+)
+
+
+def made(genotype=EVERY, stem="cifar", size=10, channels=3, classes=("ant", 'the "bee"', "cat's")):
+    """A network with statistics that are not the initial ones, and its card; an odd size in its middle."""
+    card = ModelCard(
+        genotype, 4, 1 if genotype is BENCHMARK else 3, stem, classes, size, (0.4,) * channels, (0.3,) * channels
+    )
+    with seeded(1):
+        network = card.build().eval()
+        for name, buffer in network.named_buffers():
+            if buffer.dtype.is_floating_point:
+                buffer.copy_(torch.rand_like(buffer) + (0.5 if "var" in name else -0.5))
+    return network, card
+
+
+def logits(network, card, images):
+    with torch.no_grad():
+        return Served(network, card).eval()(images)
+
+
+def random_images(card, count):
+    generator = torch.Generator().manual_seed(count)
+    return torch.rand(count, len(card.mean), card.image_size, card.image_size, generator=generator)
+
+
+@pytest.fixture(scope="module")
+def as_onnx(tmp_path_factory):
+    """A folder with a network as ONNX; torch takes seconds for it."""
+    pytest.importorskip("onnxruntime")
+    folder = tmp_path_factory.mktemp("onnx")
+    write_model(*made(classes=("ant", "bee", "cat")), "onnx", folder)
+    return folder
+
+
+@pytest.mark.parametrize("form", FORMATS)
+def test_a_file_gives_the_logits_of_the_network_for_any_batch(tmp_path, form, request):
+    network, card = made(classes=("ant", "bee", "cat"))
+    folder = request.getfixturevalue("as_onnx") if form == "onnx" else tmp_path
+    if form != "onnx":
+        write_model(network, card, form, folder)
+    names = {"onnx": "model.onnx", "torchscript": "model.pt", "safetensors": "model.safetensors", "python": ""}
+    opened = open_model(folder / names[form], trust=True)
+    assert opened.card == card
+    for count in (1, 2, 7):
+        images = random_images(card, count)
+        with torch.no_grad():
+            difference = (opened.module(images) - logits(network, card, images)).abs().max()
+        assert difference <= 1e-5
+
+
+@pytest.mark.parametrize(
+    ("genotype", "stem", "size", "channels"), [(EVERY, "imagenet", 33, 3), (BENCHMARK, "cifar", 9, 1)]
+)
+def test_the_python_file_needs_torch_alone(tmp_path, genotype, stem, size, channels):
+    network, card = made(genotype, stem, size, channels)
+    write_model(network, card, "python", tmp_path)
+    images = random_images(card, 3)
+    torch.save(images, tmp_path / "images.pt")
+    code = """
+import sys
+sys.modules["zarts"] = sys.modules["safetensors"] = None  # importing them fails
+import torch, model
+with torch.no_grad():
+    torch.save(model.load()(torch.load("images.pt")), "logits.pt")
+assert model.CLASSES == ["ant", 'the "bee"', "cat's"]
+"""
+    subprocess.run([sys.executable, "-c", code], cwd=tmp_path, check=True)
+    torch.testing.assert_close(torch.load(tmp_path / "logits.pt"), logits(network, card, images), atol=1e-6, rtol=1e-6)
+
+
+def test_the_python_file_reads_as_if_written_by_hand(tmp_path):
+    """A formatter leaves it alone, a linter has nothing to say, and what is not used is not there."""
+    one = Genotype.from_dict(
+        {
+            "format": 1,
+            "space": "s2",
+            "cells": dict.fromkeys(("normal", "reduce"), [[["skip_connect", 0], ["skip_connect", 1]]] * 4),
+        }
+    )
+    many = tuple(f"class number {i}" for i in range(40))
+    for number, (genotype, classes) in enumerate([(EVERY, many), (one, ("a", "b")), (BENCHMARK, many)]):
+        text = python_file(made(genotype, classes=classes)[1])
+        file = tmp_path / f"m{number}.py"
+        file.write_text(text)
+        ruff = [str(Path(sys.executable).with_name("ruff")), "--isolated"]
+        for words in (["format", "--check"], ["check", "--select", "E,F,W,I,B,UP,SIM"]):
+            done = subprocess.run(
+                [*ruff[:1], words[0], *ruff[1:], *words[1:], "--line-length", "120", str(file)], capture_output=True
+            )
+            assert done.returncode == 0, done.stdout.decode()
+    assert "Depthwise" not in python_file(made(one)[1])
+
+
+CODE = '"""; raise SystemExit("run"); """'
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "message"),
+    [
+        ("image_size", f"8{CODE}", "image_size is '8"),
+        ("channels", "4", "channels is '4'"),
+        ("mean", [CODE] * 3, "mean or std has '"),
+        ("std", [True] * 3, "mean or std has True"),
+        ("std", [float("nan")] * 3, "mean or std has nan"),
+        ("classes", [3], "a class is 3"),
+        ("crop", None, "crop is None"),
+    ],
+)
+def test_a_description_is_no_code(key, value, message):
+    """What a file of somebody else's says of itself would stand in the exported Python file."""
+    data = json.loads(made()[1].to_json())
+    with pytest.raises(RunError, match=rf"here: its description is not one of zarts \({message}"):
+        ModelCard.from_json(json.dumps({**data, key: value}), "here")
+
+
+def test_names_are_no_code():
+    """Of classes and of a space of one's own: the Python file has them as text, or leaves out what is none."""
+    _, card = made(Genotype(f"mine{CODE}", EVERY.cells), classes=(CODE, "a\\", "b\n'\""))
+    text = python_file(card)
+    found = {}
+    tree = ast.parse(text)
+    for node in tree.body:
+        if isinstance(node, ast.Assign) and node.targets[0].id == "CLASSES":
+            found["classes"] = ast.literal_eval(node.value)
+    assert found["classes"] == list(card.classes)
+    assert ast.get_docstring(tree).splitlines()[0].endswith("cells of space mineraiseSystemExitrun.")
+    assert not [node for node in ast.walk(tree) if isinstance(node, ast.Raise)]
+
+
+def test_onnx_says_how_it_is_used(as_onnx):
+    import onnx
+
+    _, card = made(classes=("ant", "bee", "cat"))
+    model = onnx.load(as_onnx / "model.onnx")
+    properties = {p.key: p.value for p in model.metadata_props}
+    assert ModelCard.from_json(properties["zarts"], "onnx") == card
+    (images,), (outputs,) = model.graph.input, model.graph.output
+    assert (images.name, outputs.name) == ("images", "logits")
+    sides = images.type.tensor_type.shape.dim
+    assert sides[0].dim_param
+    assert [side.dim_value for side in sides[1:]] == [3, 10, 10]
+
+
+@pytest.mark.parametrize("form", ["onnx", "torchscript", "python"])
+def test_noise_does_not_leave(tmp_path, form):
+    genotype = Genotype.from_dict(
+        {
+            "format": 1,
+            "space": "s4",
+            "cells": dict.fromkeys(("normal", "reduce"), [[["noise", 0], ["sep_conv_3x3", 1]]] * 4),
+        }
+    )
+    with pytest.raises(SettingsError, match=rf"--format {form}: the network has the operation noise, .* safetensors"):
+        write_model(*made(genotype), form, tmp_path)
+    assert write_model(*made(genotype), "safetensors", tmp_path)
+
+
+def test_operations_of_ones_own_do_not_leave_as_python(tmp_path, monkeypatch):
+    monkeypatch.setitem(OPERATIONS, "mine", OPERATIONS["skip_connect"])
+    genotype = Genotype.from_dict(json.loads(EVERY.to_json().replace("max_pool_3x3", "mine")))
+    with pytest.raises(SettingsError, match=r"--format python: mine is an operation of your own, .* safetensors"):
+        write_model(*made(genotype), "python", tmp_path)
+
+
+def test_an_export_has_a_card_that_says_what_is_known(tmp_path, searched, retrained):
+    files = zarts.export(retrained.run, "safetensors", out=tmp_path / "out")
+    assert sorted(p.name for p in files) == ["README.md", "config.json", "model.safetensors"]
+    text = (tmp_path / "out" / "README.md").read_text()
+    assert f"{retrained.test_accuracy:.2f} %, of the last epoch, on the test images of `digits`" in text
+    assert f"| parameters | {retrained.parameters:,} |" in text
+    assert f"| multiply-adds an image | {retrained.mult_adds:,}" in text
+    assert "By `zarts-mgs` in space `s2`, seed 0, 2 epochs with a network of 3 cells and 2 channels." in text
+    assert re.search(r"\d+\.\d\d ms for 1 image, the median of 20 passes in torch, 1 thread, ", text)
+    assert str(retrained.run) not in text
+    with pytest.raises(SettingsError, match="has files already: nothing is overwritten; choose another --out"):
+        zarts.export(retrained.run, "python", out=tmp_path / "out")
+    zarts.export(retrained.run / "model.safetensors", "python", out=tmp_path / "alone")
+    alone = (tmp_path / "alone" / "README.md").read_text()
+    assert "test accuracy |" not in alone
+    assert "its test accuracy is not known here" in alone
+    assert "Trained" not in alone
+
+
+def test_the_card_has_the_commands_and_no_folders_of_the_machine(tmp_path, searched, retrained):
+    run = shutil.copytree(retrained.run, tmp_path / "run")
+    told = yaml.safe_load((run / "searched.yaml").read_text())
+    assert told["search"]["method"] == "zarts-mgs"
+    given = "zarts search --data='/home/me/my pets' --out ~/runs/found"
+    (run / "searched.yaml").write_text(yaml.safe_dump({**told, "command": given}))
+    environment = json.loads((run / "env.json").read_text())
+    environment["command"] = "zarts retrain /home/me/runs/found --from a/b.safetensors --epochs 3"
+    (run / "env.json").write_text(json.dumps(environment))
+    zarts.export(run, "torchscript", out=tmp_path / "out")
+    text = (tmp_path / "out" / "README.md").read_text()
+    assert (
+        "```\nzarts search '--data=my pets' --out found\nzarts retrain found --from a/b.safetensors --epochs 3\n```"
+        in text
+    )
+    assert "/home" not in text
+    assert "the median of 20 passes in TorchScript, 1 thread" in text
+    assert re.search(r"largest difference \d\.\de-\d\d, four random images", text)
+    zarts.export(retrained.run, "python", out=tmp_path / "python")
+    assert "from Python" not in (tmp_path / "python" / "README.md").read_text()
+    assert sorted(p.name for p in (tmp_path / "python").iterdir()) == [
+        *("README.md", "config.json", "model.py", "weights.pt")
+    ]
+
+
+def test_a_file_that_is_not_the_network_is_not_left_behind(tmp_path, retrained, monkeypatch):
+    """Should an exporter of torch go wrong: here it has exported another network."""
+    monkeypatch.setattr("zarts.api.exporting.write_model", lambda network, *rest: write_model(other, *rest))
+    other = retrained.load()
+    with torch.no_grad():
+        other.classifier.bias += 0.01
+    with pytest.raises(RunError, match=r"model\.pt: its logits differ by 0\.01 from the network's.*another --format"):
+        zarts.export(retrained.run, "torchscript", out=tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_file_is_tested_on_the_images_of_its_run(tmp_path, photos, searched, no_pictures):
+    """Of a folder without train/ and test/: another draw of the two would test on what it was trained on."""
+    settings = {**TRAIN, "data": str(photos), "image_size": 8, "subset": 32, "epochs": 1, "split_seed": 3}
+    run = zarts.retrain(Genotype.load(searched.run / "genotype.json"), out=tmp_path / "run", **settings).run
+    (model, *_) = zarts.export(run, "torchscript", out=tmp_path / "out")
+    tested = json.loads((run / "test.json").read_text())
+    found = zarts.api.examine(model, run=run)
+    assert {row["image"] for row in found["worst"]} == {row["image"] for row in tested["worst"]}
+    assert found["accuracy"] == tested["accuracy"]
+    assert set(json.loads((run / "split.json").read_text())["test"]) >= {row["image"] for row in found["worst"]}
+    with pytest.raises(SettingsError, match="is a run itself: leave --run out"):
+        zarts.evaluate(run, run=run)
+    with pytest.raises(SettingsError, match="says on which images to test: leave --data or --run out"):
+        zarts.evaluate(model, run=run, data="digits")
+
+
+def test_what_cannot_be_exported(tmp_path, searched, retrained):
+    with pytest.raises(SettingsError, match="unknown format 'onx': did you mean 'onnx'"):
+        zarts.export(retrained.run, "onx")
+    with pytest.raises(RunError, match="not the folder of a retrain run"):
+        zarts.export(searched.run, "python")
+    with pytest.raises(RunError, match="not a model file"):
+        zarts.export(tmp_path / "none.safetensors", "python")
+    with pytest.raises(SettingsError, match="operations belong to a run"):
+        zarts.export(retrained.run / "model.safetensors", "python", operations="ops.py")
+
+
+@pytest.mark.parametrize("form", ["torchscript", "python", "safetensors"])
+def test_every_file_has_the_accuracy_of_the_run(tmp_path, retrained, form):
+    files = zarts.export(retrained.run, form, out=tmp_path / "out")
+    model = tmp_path / "out" if form == "python" else files[0]
+    assert zarts.evaluate(model, data="digits", trust=True) == retrained.test_accuracy
+    with pytest.raises(SettingsError, match="does not say on which images to test it: name them, --data"):
+        zarts.evaluate(model)
+
+
+def test_code_is_not_run_unasked(tmp_path, retrained):
+    zarts.export(retrained.run, "python", out=tmp_path / "out")
+    with pytest.raises(
+        SettingsError, match=r"model\.py is Python code, which is not run unasked: read it, and add --trust"
+    ):
+        zarts.evaluate(tmp_path / "out", data="digits")
+    (tmp_path / "out" / "model.py").write_text("def load():\n    return 1 / 0\n")
+    with pytest.raises(RunError, match=r"cannot be run \(ZeroDivisionError: division by zero"):
+        open_model(tmp_path / "out", trust=True)
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "error", "message"),
+    [
+        ("m.pt", b"no", RunError, "not a TorchScript file"),
+        ("m.onnx", b"no", RunError, "not an ONNX model"),
+        ("m.safetensors", b"no", RunError, "not a model file"),
+        ("m.h5", b"no", SettingsError, r"expected one of \.safetensors, \.onnx, \.pt, or a folder with model\.py"),
+        (None, None, RunError, "no such file"),
+    ],
+)
+def test_files_that_are_no_models(tmp_path, name, content, error, message):
+    path = tmp_path / (name or "none.pt")
+    if name == "m.onnx":
+        pytest.importorskip("onnxruntime")
+    if content is not None:
+        path.write_bytes(content)
+    with pytest.raises(error, match=message):
+        open_model(path)
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(RunError, match=r"has no model\.py: not an exported model"):
+        open_model(tmp_path / "empty")
+
+
+def test_predictions(tmp_path, photos, command):
+    """Classes and probabilities as by hand; an image that cannot be read costs one line, and the exit code."""
+    network, card = made(channels=3)
+    save_model(tmp_path / "model.safetensors", network, card)
+    bad = photos / "ant" / "16.png"
+    bad.write_bytes(b"no image")
+    found = list(zarts.predict(tmp_path / "model.safetensors", [photos / "ant", photos / "bee" / "03.png"], top=2))
+    assert [p.image.name for p in found] == [*(f"{i:02}.png" for i in range(17)), "03.png"]
+    assert [p.image for p in found if p.error] == [bad]
+    from PIL import Image
+
+    pixels = np.asarray(Image.open(photos / "bee" / "03.png"), np.float32).transpose(2, 0, 1) / 255
+    chances = logits(network, card, torch.from_numpy(pixels)[None]).softmax(1)[0]
+    assert found[-1].classes == [
+        (card.classes[i], pytest.approx(chances[i].item())) for i in chances.argsort(descending=True)[:2].tolist()
+    ]
+    code, out, err = command("predict", tmp_path / "model.safetensors", photos / "ant", "--json")
+    assert code == 3
+    assert err.count("\n") == 1
+    assert "cannot read the image" in err
+    lines = [json.loads(line) for line in out.splitlines()]
+    assert len(lines) == 17
+    assert set(lines[0]["classes"]) <= set(card.classes)
+    code, out, _ = command("predict", tmp_path / "model.safetensors", photos / "bee" / "03.png")
+    assert (code, out.count("%")) == (0, 1)
+    (tmp_path / "none").mkdir()
+    with pytest.raises(DataError, match="has no images"):
+        list(zarts.predict(tmp_path / "model.safetensors", [tmp_path / "none"]))
+
+
+def test_the_example_that_serves_counts_the_same_images(as_onnx, photos):
+    script = Path(__file__).parents[2] / "examples" / "serve_onnx.py"
+    done = subprocess.run([sys.executable, script, as_onnx, photos], capture_output=True, text=True, check=True)
+    images = [path for name in ("ant", "bee", "cat") for path in sorted((photos / name).iterdir())]
+    found = zarts.predict(as_onnx / "model.onnx", images)
+    right = sum(p.classes[0][0] == p.image.parent.name for p in found)
+    assert done.stdout == f"{right} of 48 images: {100 * right / 48:.2f} %\n"
