@@ -27,8 +27,8 @@ __all__ = ["Line", "needs"]
 _FEW, _MORE, _MOST = 2, 4, 8
 """Images of the smallest pass in the one run and in the other, and of the largest pass in the first one at most."""
 _UNSEEN, _ONCE = 1.15, 32 << 20
-"""What comes to the tensors that are counted: of what operations need for themselves and the allocator loses, and what
-torch takes once. Measured: docs/memory.md."""
+"""What is allowed beside the tensors that are counted: for what operations need for themselves and the allocator
+loses, and for what torch takes once."""
 
 
 @dataclass(frozen=True)
