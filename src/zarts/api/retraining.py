@@ -170,7 +170,8 @@ def resume_retrain(
     Args:
         path: the run folder.
         listener: called with every event.
-        untied: other `devices`, `checkpoint_activations` or `memory_limit` than it was begun with; of a run with operations of its own their file `operations`
+        untied: other `devices`, `checkpoint_activations` or `memory_limit` than it was begun with; of a run with
+            operations of its own their file `operations`
             again: its code is run.
 
     Raises:
