@@ -15,7 +15,7 @@ from zarts.config import SearchSettings, retrain_settings, search_settings
 from zarts.engine import Job, Run, check_memory, readable
 from zarts.engine import search as run_search
 from zarts.engine.allocations import Allocations
-from zarts.engine.probe import _ONCE, _UNSEEN, Line, needs
+from zarts.engine.probe import _HOLES, _ONCE, _SPREAD, Line, needs
 from zarts.engine.refusal import _free
 from zarts.errors import SettingsError
 from zarts.kernels.buffers import BUFFERS
@@ -60,6 +60,14 @@ def test_tensors_are_counted_while_they_live():
         d = torch.ones(1000)
     assert counted.peak == 4 * (1000 + 500)
     assert len(d) == 1000
+
+
+def test_a_byte_of_torch_may_count_for_more():
+    with Allocations(1.5) as counted:
+        kept = torch.ones(1000)
+        block = BUFFERS.empty([1 << 16], torch.float32)
+    assert counted.peak == 6000 + (4 << 16)
+    assert len(kept) + len(block) == 1000 + (1 << 16)
 
 
 def test_outputs_in_lists_are_counted_once():
@@ -130,7 +138,7 @@ def test_a_known_need(batch, pieces):
     assert job.log == [], "the job is as before"
     kept = 4 * 1000 * batch / pieces  # by each tanh
     for line, passes in ((step, 1), (update, 3)):
-        whole = (line.whole - _ONCE) / _UNSEEN
+        whole = (line.whole - _ONCE) / _SPREAD
         assert whole == pytest.approx(passes * 2 * kept, rel=0.1)
         assert line.share_within(line.whole) == pytest.approx(1)
     assert Line(100.0, 0.0).share_within(99.0) < 0 < Line(100.0, 0.0).share_within(100.0)
@@ -156,13 +164,13 @@ def test_a_few_images_say_what_all_need(name, tmp_path):
         whole = 0
         for step in (1, 0):
             job.begin_epoch(1)
-            with Allocations() as counted:
+            with Allocations(_HOLES if settings.checkpoint_activations else _SPREAD) as counted:
                 job.step(1, step)
             whole = max(whole, counted.peak)
-        return (max(line.whole for line in lines) - _ONCE) / _UNSEEN, whole
+        return max(line.whole for line in lines) - _ONCE, whole
 
     said, whole = with_job(settings, tmp_path / "run", look)
-    assert said == pytest.approx(whole, rel=0.2)
+    assert said == pytest.approx(whole, rel=0.1)
 
 
 SEARCHES = {
@@ -217,7 +225,7 @@ def test_a_search_that_does_not_fit_does_not_begin(tmp_path):
 
 
 BATCH = 64
-UPDATE = _UNSEEN * 6 * 4000
+UPDATE = _SPREAD * 6 * 4000
 """What the update of a toy needs for an image."""
 
 
@@ -230,7 +238,7 @@ def limited(images, **settings):
 def test_what_does_not_fit_is_refused_with_the_batch_that_would():
     settings = limited(20)
     words = (
-        rf"^steps on 64 images need 107 MB of memory, memory_limit = {settings.memory_limit}: "
+        rf"^steps on 64 images need 54\.2 MB of memory, memory_limit = {settings.memory_limit}: "
         r"take --batch-size 20; --memory-limit none goes on anyway$"
     )
     with pytest.raises(SettingsError, match=words):
@@ -244,7 +252,7 @@ def test_what_does_not_fit_is_refused_with_the_batch_that_would():
 
 def test_what_is_free_here_counts_where_there_is_no_limit(monkeypatch):
     monkeypatch.setattr("zarts.engine.refusal.free_bytes", lambda device: 30_000_000)
-    with pytest.raises(SettingsError, match=r"need 107 MB of memory, 30 MB are free: not even 2 images fit"):
+    with pytest.raises(SettingsError, match=r"need 54\.2 MB of memory, 30 MB are free: not even 2 images fit"):
         check_memory(Toy(BATCH, 1), limited(1, memory_limit="auto"), Ranks())
     monkeypatch.setattr("zarts.engine.refusal.free_bytes", lambda device: None)
     assert check_memory(Toy(BATCH, 1), limited(1, memory_limit="auto"), Ranks()) is None
@@ -258,7 +266,7 @@ def test_checkpointing_may_be_enough(tmp_path):
     def look(job):
         whole, less = (max(line.whole for line in needs(job, 16, recompute=on)) for on in (False, True))
         between = settings.model_copy(update={"memory_limit": int(less + 0.2 * (whole - less))})
-        with pytest.raises(SettingsError, match=r"or --checkpoint-activations, with which they need \d+ MB; "):
+        with pytest.raises(SettingsError, match=r"or --checkpoint-activations, with which they need [\d.]+ MB; "):
             check_memory(job, between, Ranks())
         shorter = settings.model_copy(update={"memory_limit": int(_ONCE + 0.5 * (less - _ONCE))})
         with pytest.raises(SettingsError, match=r"or --checkpoint-activations --batch-size \d+; "):
@@ -267,7 +275,7 @@ def test_checkpointing_may_be_enough(tmp_path):
         return whole - _ONCE, less - _ONCE
 
     whole, less = with_job(settings, tmp_path / "run", look)
-    assert less < 0.7 * whole
+    assert less < 0.9 * whole
 
 
 def test_what_is_obviously_small_is_not_measured(monkeypatch):
@@ -299,7 +307,7 @@ def test_processes_on_one_machine_count_together(monkeypatch):
     monkeypatch.setenv("LOCAL_WORLD_SIZE", "2")
     settings = limited(1, memory_limit="60MB")
     assert _free(torch.device("cpu"), settings, Two()) == 50e6
-    with pytest.raises(SettingsError, match=r"^steps on 64 images of 2 processes need 213 MB of memory"):
+    with pytest.raises(SettingsError, match=r"^steps on 64 images of 2 processes need 108 MB of memory"):
         check_memory(Toy(BATCH, 1), settings, Two())
 
 

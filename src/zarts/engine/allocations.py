@@ -20,12 +20,16 @@ class Allocations(TorchDispatchMode):  # type: ignore[no-untyped-call]
     """Counts the tensors that operations make inside it, and the blocks of the native kernels; on any device.
 
     What an operation needs for itself while it runs is not seen, nor what was there before.
+
+    Args:
+        spread: what a byte of torch's tensors takes in its allocator; blocks of the native kernels are counted as they
+            are.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, spread: float = 1.0) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
         self._live: dict[int, weakref.ref[torch.UntypedStorage]] = {}
-        self._bytes = 0
+        self._bytes, self._spread = 0, spread
         self._before = BUFFERS.asked
         self.peak = 0
         """The most bytes at a time, until now."""
@@ -48,7 +52,7 @@ class Allocations(TorchDispatchMode):  # type: ignore[no-untyped-call]
                     size = storage.nbytes()
                     self._bytes += size
                     self._live[key] = weakref.ref(storage, lambda _, key=key, size=size: self._drop(key, size))  # type: ignore[misc]
-        self.peak = max(self.peak, self._bytes + BUFFERS.asked - self._before)
+        self.peak = max(self.peak, int(self._spread * self._bytes) + BUFFERS.asked - self._before)
         return output
 
     def _drop(self, key: int, size: int) -> None:

@@ -26,9 +26,11 @@ __all__ = ["Line", "needs"]
 
 _FEW, _MORE, _MOST = 2, 4, 8
 """Images of the smallest pass in the one run and in the other, and of the largest pass in the first one at most."""
-_UNSEEN, _ONCE = 1.1, 100 << 20
-"""What comes to the tensors that are counted, which are those of torch's allocator to the byte: holes between them, and
-what torch's libraries take for themselves when they first run, 20 to 270 MB. See `python -m benchmarks.memory`."""
+_SPREAD, _HOLES = 1.15, 2.2
+"""What a byte of a tensor takes: in torch's allocator, and in that of the C library where tensors of a cell come and go
+while others stay, as they do when cells are checkpointed on the CPU. Measured: docs/memory.md."""
+_ONCE = 50 << 20
+"""What torch's libraries take for themselves when they first run; measured, likewise."""
 
 
 @dataclass(frozen=True)
@@ -76,7 +78,7 @@ def needs(job: Job, batch_size: int, *, recompute: bool) -> list[Line]:
 
 def _line(share: float, peak: int, larger: float, other: int) -> Line:
     moving = (other - peak) / (larger - share) if larger > share else 0.0
-    return Line((peak - share * moving) * _UNSEEN + _ONCE, moving * _UNSEEN)
+    return Line(peak - share * moving + _ONCE, moving)
 
 
 class _Few:
@@ -119,6 +121,7 @@ def _peaks(job: Job, share: float, recompute: bool) -> tuple[_Few, dict[str, int
     visits = sorted((*place, name) for name, place in last.items())
     passes, peaks = job.passes, dict[str, int]()
     few = _Few(passes, share, recompute)
+    spread = _HOLES if recompute and job.device.type == "cpu" else _SPREAD
     job.passes = stand_ins = StandIns(few, seconds=0.0)
     try:
         with _undisturbed(job):
@@ -126,7 +129,7 @@ def _peaks(job: Job, share: float, recompute: bool) -> tuple[_Few, dict[str, int
                 job.begin_epoch(epoch)
                 for _, step, name in group:
                     stand_ins.taken = []
-                    with Allocations() as counted:
+                    with Allocations(spread) as counted:
                         job.step(epoch, step)
                     peaks[name] = counted.peak
     except DivergedError:  # of two images a step may; the steps of the run will say it, if they do
