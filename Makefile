@@ -43,7 +43,7 @@ test-all: lint types ## the same with the tests that take long: kills of whole c
 bench: $(VENV)/.dev ## time the weight step beside the textbook's, about ten minutes (ARGS=--quick: five)
 	$(BIN)/python -m benchmarks.supernet $(ARGS)
 
-performance: $(VENV)/.dev ## measure all tables of docs/performance.md and docs/methods.md, an hour on an idle machine
+performance: $(VENV)/.dev ## measure all tables of docs/performance.md, methods.md and memory.md, an hour on an idle machine
 	$(BIN)/python -m benchmarks.supernet --json $(TABLES)/supernet-2.json
 	$(BIN)/python -m benchmarks.supernet --threads 1 --json $(TABLES)/supernet-1.json
 	$(BIN)/python -m benchmarks.breakdown --threads 1 --json $(TABLES)/operations.json
@@ -54,6 +54,7 @@ performance: $(VENV)/.dev ## measure all tables of docs/performance.md and docs/
 	$(BIN)/python -m benchmarks.overhead --threads 1 --json $(TABLES)/overhead.json
 	$(BIN)/python -m benchmarks.passes --threads 1 --json $(TABLES)/passes.json
 	$(BIN)/python -m benchmarks.forecast --json $(TABLES)/forecast.json
+	$(BIN)/python -m benchmarks.memory --json $(TABLES)/memory.json
 	$(BIN)/python -m benchmarks.beyond --json $(TABLES)/beyond.json
 	$(BIN)/python -m benchmarks.methods --json $(TABLES)/methods.json
 	$(BIN)/python -m benchmarks.tables

@@ -10,7 +10,7 @@ from benchmarks.report import Report
 __all__ = ["filled", "main"]
 
 ROOT = Path(__file__).parents[1]
-PAGES = (ROOT / "docs" / "performance.md", ROOT / "docs" / "methods.md")
+PAGES = tuple(ROOT / "docs" / f"{name}.md" for name in ("performance", "methods", "memory"))
 _BLOCK = re.compile(r"(<!-- table: (\S+) -->\n).*?(<!-- end -->)", re.DOTALL)
 
 

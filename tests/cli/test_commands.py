@@ -165,7 +165,13 @@ def test_dry_runs(command, tmp_path, monkeypatch):
     assert re.search(r"^weight step +2 x +[\d.]+ s = +[\d,.]+ s$", out, re.MULTILINE), out
     assert re.search(r"^alpha update and weight step +198 x ", out, re.MULTILINE), out
     assert re.search(r"^time: \d+:\d\d:\d\d \([\d,]+ s\)   memory: [\d,]+ MB$", out, re.MULTILINE), out
+    assert re.search(
+        r"^steps need [\d.]+ MB   free: [\d.]+ GB   largest batch that fits: [\d,]+$", out, re.MULTILINE
+    ), out
     assert re.search(r"^parameters: [\d,]+   mult-adds an image: [\d,]+$", out, re.MULTILINE), out
+    code, out, err = command("retrain", "DARTS_V2", "--dry-run", *options(TRAIN), "--memory-limit", "50MB")
+    assert (code, out) == (2, "")
+    assert re.match(r"steps on 16 images need [\d.]+ MB of memory, memory_limit = 50000000: ", one_line(err))
     code, out, err = command("retrain", "DARTS_V2", "--dry-run", *options(TRAIN))
     assert (code, err) == (0, "")
     assert re.search(r"^weight step +8 x ", out, re.MULTILINE), out

@@ -5,13 +5,14 @@ import pytest
 import torch
 from torch import nn
 
-from benchmarks import breakdown, forecast, methods, overhead, passes, scaling, supernet, tables
+from benchmarks import breakdown, forecast, memory, methods, overhead, passes, scaling, supernet, tables
 from benchmarks.beyond import SEARCHES
 from benchmarks.cases import CASES, Size, case, fast_step, forward_flops, mixture, plain_net, plain_step
 from benchmarks.measure import Seconds, in_turn, peak_memory
 from benchmarks.report import Report
 from benchmarks.roofline import LAYERS, Pass, count
-from small import small
+from small import TRAIN, small
+from zarts.config import retrain_settings, search_settings
 from zarts.methods import AXES, METHODS
 from zarts.nets import count_mult_adds
 
@@ -203,6 +204,32 @@ def test_wrong_options(words, message, capsys):
     with pytest.raises(SystemExit):
         supernet.main(words)
     assert message in capsys.readouterr().err
+
+
+def test_memory_said_beside_memory_used(monkeypatch, tmp_path):
+    seen = {"said": [110e6, 60e6], "used": [100_000_000, 50_000_000], "seconds": [(1.0, 1.2), (2.0, 3.0), (1.0, 1.3)]}
+    asked = []
+    monkeypatch.setattr(memory, "measured", lambda *given: asked.append(given) or seen)
+    memory.main(["--threads", "1", "--only", "small", "--json", str(tmp_path / "memory.json")])
+    row = ["110", "100", "1.10", "60", "50", "1.20", "0.50", "1.30 (1.20–1.50)"]
+    assert Report.load(tmp_path / "memory.json").rows == [[memory.CASES["small"][0], *row]]
+    assert asked == [(memory.CASES["small"][1], 1, 3)]
+
+
+@pytest.mark.parametrize("name", memory.CASES)
+def test_the_cases_of_memory_are_settings(name):
+    settings = memory.CASES[name][1]
+    (search_settings if "method" in settings else retrain_settings)(settings)
+
+
+def test_what_steps_use_is_seen_in_a_job():
+    pairs = memory._with_job(
+        {**small("darts", channels=4), "memory_limit": "none"}, lambda job: memory._timed(job, 2), 1
+    )
+    assert all(plain > 0 and other > 0 for plain, other in pairs)
+    assert len(pairs) == 2
+    large = {**TRAIN, "channels": 8, "batch_size": 512, "subset": 1024, "memory_limit": "none"}
+    assert memory._with_job(large, memory._used, 1) > 10e6
 
 
 @pytest.mark.long

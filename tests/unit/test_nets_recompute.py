@@ -1,9 +1,12 @@
 """A network that is checkpointed computes what it computes without: to the bit, with all that is drawn and counted."""
 
+import copy
+
 import pytest
 import torch
 from torch.nn import functional
 
+from zarts.engine.allocations import Allocations
 from zarts.nets import build_supernet, create_model, create_nasbench201, recompute_cells, seeded
 from zarts.spaces import Choice, Genotype, get_space, published
 
@@ -90,3 +93,51 @@ def test_nothing_changes(name):
     for a, b in zip(plain, checkpointed, strict=True):
         assert (a is None) == (b is None)
         assert a is None or torch.equal(a, b)
+
+
+@pytest.mark.parametrize("native", [False, True])
+def test_second_derivatives(native):
+    """As of an exact product with the Hessian, and again from a graph that is kept."""
+    build, (weights,) = supernet("s2", native=native)
+    found = []
+    for on in (False, True):
+        with seeded(0):
+            network = build(torch.Generator()).double()
+        recompute_cells(network, [], on=on)
+        loss = functional.cross_entropy(network(IMAGES, weights), LABELS)
+        gradients = torch.autograd.grad(loss, list(network.parameters()), create_graph=True)
+        inner = torch.stack([(g * g.detach().sin()).sum() for g in gradients]).sum()
+        for _ in range(2):
+            products = torch.autograd.grad(inner, list(weights.values()), retain_graph=True)
+            found.append([*gradients, *products, *network.buffers()])
+    assert max(float(product.abs().max()) for product in products) > 1e-6
+    for other in found[1:]:
+        assert all(torch.equal(a, b) for a, b in zip(found[0], other, strict=True))
+
+
+@pytest.mark.parametrize("name", ["supernet of native kernels", "network with drop-path", "nasbench201, torch"])
+def test_less_is_kept(name):
+    build, context = CASES[name]
+    peaks = []
+    for on in (False, True):
+        with seeded(0):
+            network = build(torch.Generator()).double()
+        recompute_cells(network, [], on=on)
+        images = IMAGES.repeat(8, 1, 1, 1)
+        with Allocations() as counted:
+            network(images, *context).sum().backward()
+        peaks.append(counted.peak)
+    assert peaks[1] < 0.8 * peaks[0]
+
+
+def test_what_is_only_judged_is_not_run_again():
+    build, _ = CASES["network"]
+    network = build(torch.Generator()).double().eval()
+    recompute_cells(network, [], on=True)
+    assert network.recompute.active
+    with torch.no_grad():
+        assert not network.recompute.active
+    twin = copy.deepcopy(network)
+    assert twin.recompute.on
+    recompute_cells(twin, [], on=False)
+    assert (network.recompute.on, twin.recompute.on) == (True, False)

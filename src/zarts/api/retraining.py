@@ -170,8 +170,8 @@ def resume_retrain(
     Args:
         path: the run folder.
         listener: called with every event.
-        untied: other `devices` than it was begun with; of a run with operations of its own their file `operations`
-            again: its code is run.
+        untied: other `devices`, `checkpoint_activations` or `memory_limit` than it was begun with; of a run with
+            operations of its own their file `operations` again: its code is run.
 
     Raises:
         RunError: the folder or its checkpoint cannot be used.
@@ -186,7 +186,7 @@ def resume_retrain(
 
 
 def retrained_settings(path: Path | str, **untied: Any) -> RetrainSettings:
-    """The settings of a retraining that was begun; with other `devices`, if given.
+    """The settings of a retraining that was begun; with other `devices` and what else is untied, if given.
 
     Raises:
         RunError: it is no folder of one.

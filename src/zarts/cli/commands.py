@@ -138,7 +138,8 @@ def retrain(
     if from_ is not None:
         given["weights_from"] = from_
     if resume is not None:
-        untied = {key: given.pop(key) for key in ("devices", "operations") if key in given}
+        free = ("devices", "operations", "checkpoint_activations", "memory_limit")
+        untied = {key: given.pop(key) for key in free if key in given}
         _alone(resume, source, preset, config, out, print_config, dry_run, given)
         from zarts import api
 

@@ -6,7 +6,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from zarts.engine import Forecast
+    from zarts.engine import Fit, Forecast
 
 __all__ = ["print_forecast"]
 
@@ -20,9 +20,20 @@ def print_forecast(forecast: Forecast) -> None:
     print(
         f"time: {_duration(forecast.seconds)} ({forecast.seconds:,.0f} s)   memory: {forecast.peak_bytes / 1e6:,.0f} MB"
     )
+    if forecast.fit is not None:
+        print(_memory(forecast.fit))
     if forecast.parameters:
         print(f"parameters: {forecast.parameters:,}   mult-adds an image: {forecast.mult_adds:,}")
 
 
 def _duration(seconds: float) -> str:
     return str(timedelta(seconds=round(seconds)))
+
+
+def _memory(fit: Fit) -> str:
+    """What steps need and what there is."""
+    from zarts.engine import readable
+
+    if fit.free is None:
+        return f"steps need {readable(fit.needed)}; how much is free is not known here"
+    return f"steps need {readable(fit.needed)}   free: {readable(fit.free)}   largest batch that fits: {fit.largest:,}"

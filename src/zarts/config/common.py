@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ByteSize, ConfigDict, Field
 
 from zarts.config.lists import Jitter
 
@@ -139,6 +139,13 @@ class CommonSettings(BaseModel):
         False,
         "keep nothing that is inside a cell for the backward pass, which makes it again: less memory, more time, the "
         "same numbers",
+        panel="Run",
+        used_by=SUPERNET,
+    )
+    memory_limit: Annotated[ByteSize, Field(gt=0)] | Literal["auto", "none"] = setting(
+        "auto",
+        "what steps may take on the device, of all processes here together: 8GB, say; auto: what is free; none: they "
+        "are not looked at. What needs more is refused before the first step",
         panel="Run",
         used_by=SUPERNET,
     )

@@ -10,7 +10,7 @@ from zarts.methods import JUDGING
 
 __all__ = ["UNTIED", "SearchSettings"]
 
-UNTIED = ("devices", "table", "operations", "logger", "workers", "checkpoint_activations")
+UNTIED = ("devices", "table", "operations", "logger", "workers", "checkpoint_activations", "memory_limit")
 """Settings of a search that its result does not depend on: it may go on with others."""
 
 

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from zarts.engine.device import choose_device, torch_threads
 from zarts.engine.environment import environment
+from zarts.engine.fit import Fit
 from zarts.engine.join import check_alone, joined, started
 from zarts.engine.launch import launch, ranks_here
 from zarts.engine.loop import Driver, Job, Listener, Loop
 from zarts.engine.meter import Meter
 from zarts.engine.opened import OpenedSearch, open_search
 from zarts.engine.passes import Passes
+from zarts.engine.refusal import check_memory, readable
 from zarts.engine.rehearsal import Forecast, Phase, Rehearsal
 from zarts.engine.result import SearchResult
 from zarts.engine.run import Run, genotype_file
@@ -19,6 +21,7 @@ from zarts.engine.setup import augmentation, load_images, sgd
 
 __all__ = [
     "Driver",
+    "Fit",
     "Forecast",
     "Job",
     "Listener",
@@ -32,6 +35,7 @@ __all__ = [
     "SearchResult",
     "augmentation",
     "check_alone",
+    "check_memory",
     "choose_device",
     "cosine",
     "environment",
@@ -41,6 +45,7 @@ __all__ = [
     "load_images",
     "open_search",
     "ranks_here",
+    "readable",
     "search",
     "sgd",
     "started",

@@ -6,6 +6,7 @@ import io
 import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from itertools import product
 from typing import Any
 
@@ -14,6 +15,7 @@ from torch import Tensor
 
 from zarts.data import Batches
 from zarts.engine.files import load_checkpoint
+from zarts.engine.fit import Fit
 from zarts.engine.meter import Meter
 from zarts.engine.run import Run
 from zarts.engine.stop import StopRequest, stop_request
@@ -35,6 +37,8 @@ class Job(ABC):
     passes: Callable[..., Any]
     """Runs the network on a batch, as `zarts.engine.Passes` does."""
     device: torch.device
+    fit: Fit | None = None
+    """Whether its steps fit into memory, where that is known."""
     ended = False
     """Whether no further epoch is wanted; set at the end of one."""
 
@@ -105,7 +109,7 @@ class Loop:
         self._run, self._command, self._identity = run, command, identity
         self._epochs, self._steps, self._device, self._listener = epochs, steps, device, listener
         self._epoch = self._step = 0
-        self._meter = Meter(device)
+        self._meter, self._muted = Meter(device), False
         self.stop = StopRequest()
         self.seconds = 0.0
         """Wall time of the epochs that are done, and of what came after the last one."""
@@ -149,8 +153,18 @@ class Loop:
 
     def log(self, event: Mapping[str, Any]) -> None:
         """Write an event into the run folder, and tell the listener."""
-        self._run.log(event)
-        self._listener(event)
+        if not self._muted:
+            self._run.log(event)
+            self._listener(event)
+
+    @contextmanager
+    def muted(self) -> Iterator[None]:
+        """Inside, events are lost."""
+        self._muted = True
+        try:
+            yield
+        finally:
+            self._muted = False
 
     def _do_epoch(self, job: Job) -> None:
         """The rest of an epoch, from the present step on."""

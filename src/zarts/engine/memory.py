@@ -1,4 +1,4 @@
-"""How much memory a process has used."""
+"""How much memory a process has used, and how much is left for it."""
 
 from __future__ import annotations
 
@@ -7,7 +7,9 @@ from pathlib import Path
 
 import torch
 
-__all__ = ["peak_bytes"]
+from zarts.memory import free_memory
+
+__all__ = ["free_bytes", "peak_bytes"]
 
 
 def peak_bytes(device: torch.device) -> int:
@@ -22,3 +24,11 @@ def peak_bytes(device: torch.device) -> int:
 
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return peak if sys.platform == "darwin" else peak * 1024
+
+
+def free_bytes(device: torch.device) -> int | None:
+    """What may still be taken on a device: on CUDA also what torch holds and does not use; None: nobody says."""
+    if device.type == "cuda":
+        unused = torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device)
+        return int(torch.cuda.mem_get_info(device)[0]) + unused
+    return free_memory() if device.type == "cpu" else None

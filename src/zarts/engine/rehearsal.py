@@ -17,6 +17,7 @@ from statistics import mean
 
 import torch
 
+from zarts.engine.fit import Fit
 from zarts.engine.loop import Job
 from zarts.engine.memory import peak_bytes
 from zarts.engine.stand_ins import Pass, StandIns
@@ -56,12 +57,14 @@ class Forecast:
         peak_bytes: largest memory: of the process, or on CUDA of torch on the device; of all ranks together.
         parameters: of the network that is trained, without an auxiliary head; 0 if none is.
         mult_adds: multiply-adds of its convolutions and matrix products, for one image.
+        fit: what the steps need in memory beside what there is; None: it was not asked, or nobody knows.
     """
 
     phases: list[Phase]
     peak_bytes: int
     parameters: int
     mult_adds: int
+    fit: Fit | None = None
 
     @property
     def seconds(self) -> float:
@@ -92,12 +95,13 @@ class Rehearsal:
         self._takes: dict[str, list[_Take]] = {}
         self._batch: dict[str, float] = {}
         self._device = torch.device("cpu")
+        self._fit: Fit | None = None
         self._stand_ins = StandIns(lambda network, *inputs: network(*inputs))
 
     def run(self, job: Job) -> None:
         """Do a few of the job's steps and ends of epochs; the job is good for nothing else afterwards."""
         self._end_take(_START)
-        self._device = job.device
+        self._device, self._fit = job.device, job.fit
         job.passes = self._stand_ins = StandIns(job.passes)
         counts, visits = _plan(job)
         self._batch = dict.fromkeys(counts, job.train.mean_size)
@@ -127,6 +131,7 @@ class Rehearsal:
             int(self._ranks.sum(torch.tensor(peak_bytes(self._device), dtype=torch.float64))),
             0 if network is None else count_parameters(network),
             self._stand_ins.mult_adds(),
+            self._fit,
         )
 
     def _visit(self, job: Job, epoch: int, step: int, name: str, count: int) -> None:

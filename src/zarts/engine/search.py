@@ -8,6 +8,7 @@ from zarts.config import SearchSettings
 from zarts.engine.device import torch_threads
 from zarts.engine.drawn import draw
 from zarts.engine.loop import Driver, Listener
+from zarts.engine.refusal import check_memory
 from zarts.engine.result import SearchResult, read_result, write_result
 from zarts.engine.run import Run
 from zarts.engine.search_job import SearchJob
@@ -48,6 +49,7 @@ def search(
         if settings.supernet == "none":
             return draw(settings, run, listener or (lambda event: None))
         job = SearchJob(settings, run, listener or (lambda event: None), ranks)
+        job.fit = check_memory(job, settings, ranks, always=drive is not None)
         (drive or partial(job.loop.run, resume=resume))(job)
         alpha, costs = job.update.alpha, job.costs.of(job.genotype)
         alphas, betas = job.stages.whole(alpha), job.stages.encoding.edges(alpha)

@@ -270,8 +270,9 @@ class SearchJob(Job):
     @override
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         self.updates = state["updates"]
+        before = self.stages.number
         self.stages.load_state_dict(state["stages"])
-        if self.stages.number:
+        if self.stages.number != before:
             self.update = start_alpha(self.settings, self.stages, self.device)
             self._start_weights(self.problem.ranks)
         self.model.load_state_dict(state["model"])

@@ -12,11 +12,11 @@ import torch
 from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
-__all__ = ["Pass", "StandIns"]
+__all__ = ["Pass", "StandIns", "module_of"]
 
 _RUN = 2
 _SECONDS = 1.0
-"""In each take so many passes of a kind are run, and more for so long."""
+"""In each take so many passes of a kind are run, and by default more for so long."""
 
 
 @dataclass
@@ -48,10 +48,11 @@ class StandIns:
 
     Args:
         passes: what runs a network on a batch.
+        seconds: for so long more passes of a kind are run, in each take.
     """
 
-    def __init__(self, passes: Callable[..., Any]) -> None:
-        self._passes = passes
+    def __init__(self, passes: Callable[..., Any], seconds: float | None = None) -> None:
+        self._passes, self._seconds = passes, _SECONDS if seconds is None else seconds
         self._outputs: dict[Hashable, tuple[Tensor, ...]] = {}
         self.taken: list[Pass] = []
         self.settled = False
@@ -64,14 +65,14 @@ class StandIns:
         gradient = torch.is_grad_enabled()
         in_alpha = gradient and any(tensor.requires_grad for tensor in _weights(inputs))
         most = max((int((tensor != 0).sum(-1).max()) for tensor in _weights(inputs)), default=0)
-        module = _module(network)
+        module = module_of(network)
         dropping = getattr(module, "dropping", None)
         kind = (network, gradient, in_alpha, most, dropping is not None and dropping.active(module))
         if module is not self.network and not self.settled:
             self.network, self._inputs = module, inputs
         self.close(inputs[0].device)
         run = [p.seconds for p in self.taken if p.kind == kind and p.run]
-        real = in_alpha or kind not in self._outputs or len(run) < _RUN or sum(run) < _SECONDS
+        real = in_alpha or kind not in self._outputs or len(run) < _RUN or sum(run) < self._seconds
         self.taken.append(Pass(kind, len(inputs[0]), real, time.perf_counter()))
         if not real:
             return self._stand_in(kind, len(inputs[0]), module if gradient else None)
@@ -106,7 +107,8 @@ class StandIns:
         return int(counter.get_total_flops()) // 2
 
 
-def _module(network: Callable[..., Any]) -> nn.Module:
+def module_of(network: Callable[..., Any]) -> nn.Module:
+    """The network that is run: itself, or whose method it is."""
     return network if isinstance(network, nn.Module) else network.__self__  # type: ignore[attr-defined]
 
 

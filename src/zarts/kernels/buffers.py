@@ -9,7 +9,7 @@ import weakref
 from collections import deque
 from collections.abc import Sequence
 from contextlib import suppress
-from threading import Lock
+from threading import RLock
 
 import torch
 from torch import Tensor
@@ -28,10 +28,12 @@ class Buffers:
     """
 
     def __init__(self) -> None:
-        self._lock = Lock()
-        self._back: deque[Tensor] = deque()  # filled without the lock: Python may collect garbage at any time
+        self._lock = RLock()  # whoever counts operations asks for `asked` at those in `_take`
+        self._back: deque[tuple[Tensor, int]] = (
+            deque()
+        )  # filled without the lock: Python may collect garbage at any time
         self._waiting: list[Tensor] = []
-        self._used = self._limit = 0  # bytes
+        self._used = self._limit = self._asked = 0  # bytes
 
     def empty(self, shape: Sequence[int], dtype: torch.dtype) -> Tensor:
         """A dense tensor with any values.
@@ -46,17 +48,30 @@ class Buffers:
         with self._lock:
             block = self._take(length)
         memory = (ctypes.c_char * length).from_address(block.data_ptr())
-        weakref.finalize(memory, self._back.append, block).atexit = False
+        weakref.finalize(memory, self._back.append, (block, length)).atexit = False
         return torch.frombuffer(memory, dtype=dtype).view(tuple(shape))  # its storage owns `memory`
 
-    def _take(self, length: int) -> Tensor:
+    @property
+    def asked(self) -> int:
+        """Bytes of the tensors in use: a little less than those of their blocks."""
+        with self._lock:
+            self._collect()
+            return self._asked
+
+    def _collect(self) -> None:
         while self._back:
-            self._waiting.append(self._back.popleft())
-            self._used -= self._waiting[-1].nbytes
+            block, length = self._back.popleft()
+            self._waiting.append(block)
+            self._used -= block.nbytes
+            self._asked -= length
+
+    def _take(self, length: int) -> Tensor:
+        self._collect()
         sizes = {block.nbytes: index for index, block in enumerate(self._waiting)}
         fitting = [size for size in sizes if length <= size <= _LOOSE * length]
         block = self._waiting.pop(sizes[min(fitting)]) if fitting else _block(length)
         self._used += block.nbytes
+        self._asked += length
         self._limit = max(self._limit, self._used)
         while self._used + sum(waiting.nbytes for waiting in self._waiting) > self._limit:
             del self._waiting[0]
@@ -65,11 +80,15 @@ class Buffers:
 
 def _block(length: int) -> Tensor:
     """So many bytes or a few more, on Linux in large pages: with small ones a step is a tenth slower."""
-    if length < _PAGE or not hasattr(mmap, "MADV_HUGEPAGE"):
+    if not hasattr(mmap, "MADV_HUGEPAGE"):
         return torch.empty(length, dtype=torch.uint8)
-    memory = mmap.mmap(-1, -(-length // _PAGE) * _PAGE, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
+    large = length >= _PAGE
+    memory = mmap.mmap(
+        -1, -(-length // _PAGE) * _PAGE if large else length, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS
+    )
     with suppress(OSError):  # a kernel without them
-        memory.madvise(mmap.MADV_HUGEPAGE)
+        if large:
+            memory.madvise(mmap.MADV_HUGEPAGE)
     return torch.frombuffer(memory, dtype=torch.uint8)
 
 

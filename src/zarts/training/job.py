@@ -43,7 +43,7 @@ __all__ = ["TrainingJob"]
 
 
 _UNTIED: dict[str, Any] = {"operations": None, "logger": "none", "devices": "auto", "weights_from": None}
-_UNTIED |= {"workers": None, "checkpoint_activations": False}
+_UNTIED |= {"workers": None, "checkpoint_activations": False, "memory_limit": "auto"}
 """Settings that the steps of a training that was begun do not depend on, and what stands for them."""
 
 

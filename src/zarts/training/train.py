@@ -11,7 +11,7 @@ from functools import partial
 from typing import cast
 
 from zarts.config import RetrainSettings
-from zarts.engine import Driver, Listener, Run, torch_threads
+from zarts.engine import Driver, Listener, Run, check_memory, torch_threads
 from zarts.ranks import Ranks
 from zarts.spaces import Genotype
 from zarts.training.job import TrainingJob
@@ -55,6 +55,7 @@ def retrain(
         return ranks.from_lead(read_result(run) if ranks.lead else cast(RetrainResult, None))
     with torch_threads(settings.threads):
         job = TrainingJob(settings, genotype, run, start, listener or (lambda event: None), ranks)
+        job.fit = check_memory(job, settings, ranks, always=drive is not None)
         (drive or partial(job.loop.run, resume=resume))(job)
         if ranks.lead:
             job.write_result()

@@ -1,0 +1,152 @@
+"""What the steps of a job need in memory, from the same steps with a few images of each batch.
+
+The tensors of a pass are in number what the network makes them, and in size proportional to the images: so two shares
+of the images say what all of them need. Everything in a step is really done, so that this knows no method and no
+network; of its passes that are alike a few are run (see `StandIns`). The job is as before afterwards.
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from itertools import groupby
+from typing import Any
+
+import torch
+
+from zarts.engine.allocations import Allocations
+from zarts.engine.loop import Job
+from zarts.engine.stand_ins import StandIns, module_of
+from zarts.errors import DivergedError
+from zarts.nets import Recompute
+
+__all__ = ["Line", "needs"]
+
+_FEW, _MORE, _MOST = 2, 4, 8
+"""Images of the smallest pass in the one run and in the other, and of the largest pass in the first one at most."""
+_SPREAD, _HOLES = 1.15, 2.2
+"""What a byte of a tensor takes: in torch's allocator, and in that of the C library where tensors of a cell come and go
+while others stay, as they do when cells are checkpointed on the CPU. Measured: docs/memory.md."""
+_ONCE = 50 << 20
+"""What torch's libraries take for themselves when they first run; measured, likewise."""
+
+
+@dataclass(frozen=True)
+class Line:
+    """Bytes that a step needs at most, for a share of the images of its batches.
+
+    Args:
+        fixed: whatever the images are.
+        moving: for all of them.
+    """
+
+    fixed: float
+    moving: float
+
+    @property
+    def whole(self) -> float:
+        """For all images."""
+        return self.fixed + self.moving
+
+    def share_within(self, free: float) -> float:
+        """For which share of the images, or how many times as many, so many bytes are enough; negative for none."""
+        return (free - self.fixed) / self.moving if self.moving > 0 else float("inf" if free >= self.fixed else "-inf")
+
+
+def needs(job: Job, batch_size: int, *, recompute: bool) -> list[Line]:
+    """What each kind of step of a job needs, beyond what there is now.
+
+    Args:
+        job: before its first step.
+        batch_size: of its weight steps.
+        recompute: whether the cells of its networks are checkpointed, whatever the job says.
+    """
+    share = _FEW / batch_size
+    few, peaks = _peaks(job, share, recompute)
+    exact = min(1.0, max(_FEW / few.fewest, share), max(share, _MOST / few.most))
+    if exact > share:  # some passes are of parts of a batch
+        share = exact
+        few, peaks = _peaks(job, share, recompute)
+    if share == 1:
+        return [_line(1.0, peak, 1.0, peak) for peak in peaks.values()]
+    larger = min(1.0, share * _MORE / _FEW)
+    _, others = _peaks(job, larger, recompute)
+    return [_line(share, peaks[name], larger, others[name]) for name in peaks if name in others]
+
+
+def _line(share: float, peak: int, larger: float, other: int) -> Line:
+    moving = (other - peak) / (larger - share) if larger > share else 0.0
+    return Line(peak - share * moving + _ONCE, moving)
+
+
+class _Few:
+    """Runs passes with a share of their images, whose outputs stand for those of the others too."""
+
+    def __init__(self, passes: Callable[..., Any], share: float, recompute: bool) -> None:
+        self._passes, self._share, self._recompute = passes, share, recompute
+        self._changed: list[tuple[Recompute, bool]] = []
+        self.fewest, self.most = 1 << 62, 0
+        """Images of the smallest and of the largest pass."""
+
+    def __call__(self, network: Callable[..., Any], *inputs: Any) -> Any:
+        """As of `zarts.engine.Passes`."""
+        images, *rest = inputs
+        count = len(images)
+        self.fewest, self.most = min(self.fewest, count), max(self.most, count)
+        for part in module_of(network).modules():
+            found = getattr(part, "recompute", None)
+            if isinstance(found, Recompute) and found.on != self._recompute:
+                self._changed.append((found, found.on))
+                found.on = self._recompute
+        few = min(count, max(_FEW, round(count * self._share)))
+        output = self._passes(network, images[:few], *rest)
+        rows = torch.arange(count, device=images.device) % few
+        return tuple(part[rows] for part in output) if isinstance(output, tuple) else output[rows]
+
+    def close(self) -> None:
+        """Checkpoint again as before."""
+        for found, before in self._changed:
+            found.on = before
+
+
+def _peaks(job: Job, share: float, recompute: bool) -> tuple[_Few, dict[str, int]]:
+    """The most bytes at a time in a step of each kind, in the last epoch with one: there all that may be dropped is."""
+    last: dict[str, tuple[int, int]] = {}
+    for epoch, step in job.loop.places:
+        name = job.phase(epoch, step)
+        if name not in last or last[name][0] < epoch:  # not the last step of an epoch, whose batch may be smaller
+            last[name] = (epoch, step)
+    visits = sorted((*place, name) for name, place in last.items())
+    passes, peaks = job.passes, dict[str, int]()
+    few = _Few(passes, share, recompute)
+    spread = _HOLES if recompute and job.device.type == "cpu" else _SPREAD
+    job.passes = stand_ins = StandIns(few, seconds=0.0)
+    try:
+        with _undisturbed(job):
+            for epoch, group in groupby(visits, key=lambda visit: visit[0]):
+                job.begin_epoch(epoch)
+                for _, step, name in group:
+                    stand_ins.taken = []
+                    with Allocations(spread) as counted:
+                        job.step(epoch, step)
+                    peaks[name] = counted.peak
+    except DivergedError:  # of two images a step may; the steps of the run will say it, if they do
+        pass
+    finally:
+        job.passes = passes
+        few.close()
+    return few, peaks
+
+
+@contextmanager
+def _undisturbed(job: Job) -> Iterator[None]:
+    """Whatever steps are done inside, the job, its log and torch's random numbers are as before."""
+    state = copy.deepcopy(job.state_dict())
+    devices = [job.device] if job.device.type == "cuda" else []
+    with torch.random.fork_rng(devices), job.loop.muted():
+        try:
+            yield
+        finally:
+            job.load_state_dict(state)
