@@ -28,6 +28,8 @@ def anchored(settings: _S) -> _S:
     paths: dict[str, Any] = {}
     if settings.data not in DATA_SETS:
         paths["data"] = str(Path(settings.data).expanduser().resolve())
+    if settings.data_dir.parts[:1] != ("~",):  # a home directory moves with its user
+        paths["data_dir"] = settings.data_dir.expanduser().resolve()
     if isinstance(settings, SearchSettings) and isinstance(settings.table, Path):
         paths["table"] = settings.table.expanduser().resolve()
     if settings.operations is not None:

@@ -12,8 +12,10 @@ import torch
 import zarts
 from small import SMALL, TRAIN, leftovers, often, outcome, small, stop_at
 from zarts.api import resume_retrain, resume_search
+from zarts.config import search_settings
 from zarts.engine import Run
 from zarts.errors import DataError, Interrupted, RunError, SettingsError
+from zarts.folders import anchored
 from zarts.methods import GRADIENT, JUDGING, METHODS
 from zarts.spaces import Genotype
 
@@ -292,6 +294,13 @@ def test_a_run_goes_on_from_another_directory(tmp_path, monkeypatch, photos):
     interrupt(monkeypatch, 0)
     monkeypatch.chdir(tmp_path)
     assert resume_search("run").genotype.space == SMALL["space"]
+
+
+@pytest.mark.parametrize(("given", "written"), [("sets", "{here}/sets"), ("~/sets", "~/sets"), ("/sets", "/sets")])
+def test_a_run_finds_named_data_from_another_directory(tmp_path, monkeypatch, given, written):
+    monkeypatch.chdir(tmp_path)
+    settings = anchored(search_settings({"data_dir": given}))
+    assert str(settings.data_dir) == written.format(here=tmp_path.resolve())
 
 
 @pytest.mark.parametrize("write", ["write", "write_json", "save"])

@@ -197,7 +197,14 @@ class TestGenotype:
 
     @pytest.mark.parametrize(
         "data",
-        [[], None, {"format": 1}, {"format": 1, "space": "darts"}, {"format": 1, "space": "darts", "cells": "none"}],
+        [
+            [],
+            None,
+            {"format": 1},
+            {"format": 1, "space": "darts"},
+            {"format": 1, "space": "darts", "cells": "none"},
+            {"format": 1, "space": ["darts"], "cells": {}},
+        ],
     )
     def test_other_form(self, data):
         with pytest.raises(RunError, match=r"genotype: not a genotype \((.|\n)*expected the keys format, space, cells"):

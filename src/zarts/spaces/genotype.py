@@ -85,6 +85,8 @@ class Genotype:
                 raise RunError(
                     f"{where}: format {data['format']!r} is not {_FORMAT}: written by another version of zarts"
                 )
+            if not isinstance(data["space"], str):
+                raise TypeError("space is not text")
             cells = {
                 kind: tuple(tuple(Choice(str(op), int(source)) for op, source in node) for node in nodes)
                 for kind, nodes in data["cells"].items()
