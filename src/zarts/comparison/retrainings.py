@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +11,7 @@ from typing_extensions import override
 
 from zarts.api import resume_retrain, retraining_of, start_retrain
 from zarts.bench import Column
-from zarts.comparison.epochs import cells_of, identities, parameterless, sampling
+from zarts.comparison.found import found_by
 from zarts.comparison.judge import Judge, Picture, collapse
 from zarts.comparison.notes import many_seeds
 from zarts.comparison.plan import Cell, check_begun
@@ -21,7 +22,6 @@ from zarts.engine import Run
 from zarts.errors import RunError
 from zarts.files import read_mapping, remove_empty
 from zarts.folders import anchored
-from zarts.spaces import PARAMETERLESS, Genotype, genotype_string
 
 __all__ = ["Retrainings"]
 
@@ -111,23 +111,18 @@ class Retrainings(Judge):
         Raises:
             RunError: a file of one of the runs cannot be read.
         """
-        genotype = Genotype.load(cell.folder / "genotype.json")
-        cells = cells_of(cell.folder)
-        searched, trained = (read_mapping(folder / "result.json") for folder in (cell.folder, cell.trained))
+        found = found_by(cell)
+        file = cell.trained / "result.json"
+        trained = read_mapping(file)
         try:
-            return Found(
-                architecture=genotype_string(genotype),
+            return replace(
+                found,
                 accuracies={self.columns(cell.group)[0]: float(trained["test_accuracy"])},
-                history=parameterless(cells),
-                parameterless=genotype.count("normal", PARAMETERLESS),
-                seconds=float(searched["seconds"]),
                 parameters=int(trained["parameters"]),
                 retrain_seconds=float(trained["seconds"]),
-                curves={"identities": identities(cells), **sampling(cell.folder)},
             )
         except (KeyError, TypeError, ValueError) as error:
-            where = f"{cell.folder} or {cell.trained}"
-            raise RunError(f"{where}: result.json lacks something ({type(error).__name__}: {error})") from error
+            raise RunError(f"{file}: not the result of a retraining ({type(error).__name__}: {error})") from error
 
     @override
     def notes(self, cells: Sequence[Cell], longest: float) -> list[str]:

@@ -8,15 +8,12 @@ from typing import Any
 from typing_extensions import override
 
 from zarts.bench import Column
-from zarts.comparison.epochs import cells_of, identities, parameterless, sampling
+from zarts.comparison.found import found_by
 from zarts.comparison.judge import Judge, Picture, collapse
 from zarts.comparison.notes import many_seeds
 from zarts.comparison.plan import Cell
 from zarts.comparison.results import Found, Summary
 from zarts.comparison.rows import Group, Row
-from zarts.errors import RunError
-from zarts.files import read_mapping
-from zarts.spaces import PARAMETERLESS, Genotype, genotype_string
 
 __all__ = ["Unjudged"]
 
@@ -45,23 +42,8 @@ class Unjudged(Judge):
 
     @override
     def judge(self, cell: Cell) -> Found:
-        """What the search found.
-
-        Raises:
-            RunError: a file of the run cannot be read.
-        """
-        genotype, cells = Genotype.load(cell.folder / "genotype.json"), cells_of(cell.folder)
-        result = read_mapping(cell.folder / "result.json")
-        if "seconds" not in result:
-            raise RunError(f"{cell.folder / 'result.json'}: not the result of a search (it has no seconds)")
-        return Found(
-            architecture=genotype_string(genotype),
-            accuracies={},
-            history=parameterless(cells),
-            parameterless=genotype.count("normal", PARAMETERLESS),
-            seconds=float(result["seconds"]),
-            curves={"identities": identities(cells), **sampling(cell.folder)},
-        )
+        """What the search found, see `found_by`."""
+        return found_by(cell)
 
     @override
     def notes(self, cells: Sequence[Cell], longest: float) -> list[str]:
