@@ -64,8 +64,7 @@ def measured(settings: Mapping[str, Any], threads: int, pairs: int) -> dict[str,
     """Bytes said and used, without and with checkpointing, and pairs of seconds; each in a process of its own."""
 
     def apart(look: Callable[[Job], Any], on: bool) -> Any:
-        with ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn")) as pool:
-            return pool.submit(_with_job, {**settings, "checkpoint_activations": on}, look, threads).result()
+        return _apart({**settings, "checkpoint_activations": on}, look, threads)
 
     said, used = ([apart(look, on) for on in (False, True)] for look in (_said, _used))
     return {"said": said, "used": used, "seconds": apart(partial(_timed, pairs=pairs), False)}
@@ -91,6 +90,12 @@ def _with_job(settings: Mapping[str, Any], look: Callable[[Job], Any], threads: 
         except _EnoughError:
             pass
     return found[0]
+
+
+def _apart(settings: Mapping[str, Any], look: Callable[[Job], Any], threads: int) -> Any:
+    """The same in a process of its own, which has no memory that was freed before."""
+    with ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn")) as pool:
+        return pool.submit(_with_job, settings, look, threads).result()
 
 
 def _said(job: Any) -> float:

@@ -57,6 +57,7 @@ def test_the_search_never_sees_it(judged, tmp_path):
     assert "truth" not in (alone.run / "metrics.jsonl").read_text()
 
 
+@pytest.mark.long
 def test_goes_on_with_another_table_or_none(judged, every, tmp_path, monkeypatch):
     moved = every.rename(every.with_name("moved.csv"))
     for number, other in enumerate((moved, None)):

@@ -9,7 +9,7 @@ import torch
 from torch import nn
 
 import zarts
-from small import SMALL, TRAIN, needs_compiler, outcome, small, untimed
+from small import SMALL, TRAIN, needs_compiler, often, outcome, small, untimed
 from zarts import api
 from zarts.config import SearchSettings, retrain_settings, search_settings
 from zarts.engine import Job, Run, check_memory, readable
@@ -187,7 +187,7 @@ def measured(monkeypatch):
     monkeypatch.setattr("zarts.engine.refusal._OBVIOUS", 1 << 40)
 
 
-@pytest.mark.parametrize("method", SEARCHES)
+@pytest.mark.parametrize("method", often(SEARCHES, "zarts-mgs", "darts"))
 def test_a_search_is_the_same_to_the_bit(method, measured, tmp_path):
     """Whether its memory was looked at or not, and whether it is checkpointed or not."""
     settings = SEARCHES[method]

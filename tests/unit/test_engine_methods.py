@@ -120,7 +120,7 @@ def test_an_alpha_that_nobody_moves_is_0(tmp_path):
     assert not [event for event in result.history if event["event"] == "alpha_step"]
 
 
-@pytest.mark.parametrize("select", often([*JUDGING, "progressive"], "best-of", "perturbation", "evolution"))
+@pytest.mark.parametrize("select", often([*JUDGING, "progressive"], "best-of", "evolution"))
 def test_selections_leave_the_search_as_it_was_and_find_the_same_again(tmp_path, select):
     order = {"select_order": "progressive", "select_tune_steps": 2} if select == "progressive" else {}
     select = "perturbation" if order else select
@@ -236,6 +236,7 @@ def test_light_reductions(tmp_path):
         zarts.search(out=tmp_path / "s2", **small("rsps", reduction="light"))
 
 
+@pytest.mark.long
 def test_the_strongest_mixture_of_another_update_can_be_taken_apart(tmp_path):
     """Perturbation beside each update that has a mixture."""
     for update in ("mgs", "rs", "gld", "gradient", "unrolled"):

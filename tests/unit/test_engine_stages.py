@@ -7,7 +7,7 @@ import pytest
 import torch
 
 import zarts
-from small import outcome, stop_at
+from small import often, outcome, stop_at
 from small import small as smallest
 from zarts.api import resume_search
 from zarts.config import plan_stages, search_settings
@@ -182,7 +182,7 @@ def test_pruning_with_nothing_to_drop_changes_nothing(tmp_path, method):
     assert without(pruned.run, "stage") == without(plain.run)
 
 
-@pytest.mark.parametrize("renews", [True, False])
+@pytest.mark.parametrize("renews", often([True, False], False))
 def test_what_starts_anew(tmp_path, renews):
     settings = search_settings(small("p-darts" if renews else "p-zarts", space="darts", max_skips=8))
     seen = []
@@ -266,7 +266,7 @@ def test_other_axes_and_what_is_dropped_never_runs(tmp_path, monkeypatch, method
     assert all(left for _, left in seen)
 
 
-@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize("method", often(METHODS, "p-darts"))
 def test_resumed_in_every_stage(tmp_path, monkeypatch, method):
     loop = sys.modules["zarts.engine.loop"]
     settings = small(method, space="s3", **({"stage_cells": (3, 3, 3)} if method == "p-darts" else {}))

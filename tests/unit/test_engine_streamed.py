@@ -8,7 +8,7 @@ import torch
 from PIL import Image
 
 import zarts
-from small import TRAIN, outcome, small
+from small import TRAIN, often, outcome, small
 from zarts import api
 from zarts.config import retrain_settings, search_settings
 from zarts.data import load_data
@@ -69,7 +69,7 @@ def like_imagenet(tmp_path):
     return tmp_path
 
 
-@pytest.mark.parametrize("preset", ["imagenet/zarts-mgs", "imagenet/merge-zarts"])
+@pytest.mark.parametrize("preset", often(["imagenet/zarts-mgs", "imagenet/merge-zarts"], "imagenet/merge-zarts"))
 def test_direct_search_on_a_folder_like_imagenets(like_imagenet, monkeypatch, preset):
     monkeypatch.setattr(rehearsal, "_SECONDS", 0.0)
     smaller = {"image_size": 32, "channels": 2, "cells": 3, "batch_size": 4, "inner_steps": 1, "samples": 2}

@@ -246,7 +246,8 @@ def test_operations_that_nothing_uses_are_refused(tmp_path, own):
     assert not (tmp_path / "run").exists()
 
 
-def test_the_command_line_says_that_code_is_run(tmp_path, own, command):
+def test_the_command_line_says_that_code_is_run(tmp_path, own, command, monkeypatch):
+    monkeypatch.setattr("zarts.engine.rehearsal._SECONDS", 0.0)
     code, _, err = command(
         "search",
         "--space",
