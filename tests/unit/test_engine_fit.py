@@ -1,6 +1,7 @@
 """What steps need is said before the first one: counted in full where they are small, refused where they do not fit."""
 
 import gc
+import sys
 from contextlib import nullcontext, suppress
 from functools import partial
 
@@ -15,6 +16,7 @@ from zarts.config import SearchSettings, retrain_settings, search_settings
 from zarts.engine import Job, Run, check_memory, readable
 from zarts.engine import search as run_search
 from zarts.engine.allocations import Allocations
+from zarts.engine.fit import Fit
 from zarts.engine.probe import _HOLES, _ONCE, _SPREAD, Line, needs
 from zarts.engine.refusal import _free
 from zarts.errors import SettingsError
@@ -214,6 +216,19 @@ def test_a_dry_run_knows_what_is_needed_and_what_is_free(monkeypatch):
     assert found.free == 10**9
     assert _ONCE < found.needed < 2 * _ONCE
     assert found.largest > 1000
+
+
+def test_a_dry_run_does_not_count_a_look_that_the_run_does_not_take(monkeypatch):
+    monkeypatch.setattr("zarts.engine.rehearsal._SECONDS", 0.0)
+    module = sys.modules["zarts.engine.search"]
+    monkeypatch.setattr(module, "check_memory", lambda *_, **__: Fit(1, 2, 3, seconds=1000.0))
+    start, *_ = api.rehearse_search(search_settings({**SMALL, "channels": 4})).phases
+    assert -1000 < start.seconds < -900
+    toy, settings = Toy(4, 1), {**SMALL, "memory_limit": "1GB"}
+    toy.train = [(torch.ones(4, 3, 8, 8), torch.zeros(4))]
+    assert check_memory(toy, search_settings(settings), Ranks(), always=True).seconds > 0
+    fit = check_memory(Toy(BATCH, 1), limited(70), Ranks(), always=True)
+    assert fit.seconds == 0, "the run looks too"
 
 
 def test_a_search_that_does_not_fit_does_not_begin(tmp_path):

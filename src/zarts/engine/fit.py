@@ -15,8 +15,10 @@ class Fit:
         needed: bytes beyond what there is before the first one; of all processes on the machine together.
         free: bytes that they may take; None: nobody knows.
         largest: images a weight step that would fit, at least 2; None: not even these, or nobody knows.
+        seconds: that it took to see, where a run would not look; else 0.
     """
 
     needed: int
     free: int | None
     largest: int | None
+    seconds: float = 0.0

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import time
+from dataclasses import replace
 
 import torch
 
@@ -39,13 +41,13 @@ def check_memory(job: Job, settings: CommonSettings, ranks: Ranks, *, always: bo
     """
     here = int(os.environ.get("LOCAL_WORLD_SIZE", "1")) if ranks.count > 1 and job.device.type == "cpu" else 1
     free = _free(job.device, settings, ranks)
-    if settings.compile or settings.memory_limit == "none" or (free is None and not always):
+    needless = free is None or here * _OBVIOUS * _bound(job, settings) < free
+    if settings.compile or settings.memory_limit == "none" or (needless and not always):
         return None
-    if not always and free is not None and here * _OBVIOUS * _bound(job, settings) < free:
-        return None
+    start = time.perf_counter()
     fit = _measured(job, settings, free, here, recompute=settings.checkpoint_activations)
     if fit is None or fit.free is None or fit.needed <= fit.free:
-        return fit
+        return replace(fit, seconds=time.perf_counter() - start) if fit is not None and needless else fit
     less = None if settings.checkpoint_activations else _measured(job, settings, free, here, recompute=True)
     raise SettingsError(_refusal(fit, less, settings, here))
 

@@ -100,8 +100,10 @@ class Rehearsal:
 
     def run(self, job: Job) -> None:
         """Do a few of the job's steps and ends of epochs; the job is good for nothing else afterwards."""
-        self._end_take(_START)
         self._device, self._fit = job.device, job.fit
+        if job.fit is not None:  # the command itself does not look where it need not
+            self._mark += job.fit.seconds
+        self._end_take(_START)
         job.passes = self._stand_ins = StandIns(job.passes)
         counts, visits = _plan(job)
         self._batch = dict.fromkeys(counts, job.train.mean_size)
