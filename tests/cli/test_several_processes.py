@@ -62,6 +62,7 @@ def test_stopped_on_two_ranks_and_resumed_on_one(tmp_path, command, straight):
     assert outcome(run) == outcome(straight.run)
 
 
+@pytest.mark.long
 def test_a_rank_is_killed_and_the_run_goes_on_with_another_number(tmp_path, command, straight):
     run = tmp_path / "run"
     process = start("search", *options({**LONG, "samples": 2}), "--devices", 2, "--out", run)

@@ -213,6 +213,7 @@ def test_what_starts_anew(tmp_path, renews):
     assert [number for number, _, _ in seen] == list(range(1, len(seen) + 1))
 
 
+@pytest.mark.long
 def test_what_is_written_down_is_of_the_whole_space(tmp_path):
     for method in METHODS:
         result = zarts.search(out=tmp_path / method, **small(method, space="darts"))
