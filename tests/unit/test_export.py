@@ -16,7 +16,7 @@ import yaml
 import zarts
 from small import TRAIN
 from zarts.errors import DataError, RunError, SettingsError
-from zarts.exports import FORMATS, Served, open_model, write_model
+from zarts.exports import FORMATS, Served, model_in, open_model, write_model
 from zarts.exports.python_file import python_file
 from zarts.nets import OPERATIONS, seeded
 from zarts.spaces import Genotype
@@ -293,10 +293,11 @@ def test_what_cannot_be_exported(tmp_path, searched, retrained):
 @pytest.mark.parametrize("form", ["torchscript", "python", "safetensors"])
 def test_every_file_has_the_accuracy_of_the_run(tmp_path, retrained, form):
     files = zarts.export(retrained.run, form, out=tmp_path / "out")
-    model = tmp_path / "out" if form == "python" else files[0]
-    assert zarts.evaluate(model, data="digits", trust=True) == retrained.test_accuracy
+    assert zarts.evaluate(tmp_path / "out", data="digits", trust=True) == retrained.test_accuracy
+    assert model_in(tmp_path / "out") == (tmp_path / "out" if form == "python" else files[0])
+    assert model_in(retrained.run) is None
     with pytest.raises(SettingsError, match="does not say on which images to test it: name them, --data"):
-        zarts.evaluate(model)
+        zarts.evaluate(tmp_path / "out")
 
 
 def test_code_is_not_run_unasked(tmp_path, retrained):

@@ -15,7 +15,7 @@ from zarts.data import DataSet, load_data
 from zarts.data.decode import SUFFIXES, central_square, centre_of_larger, read_image
 from zarts.engine import Run, choose_device
 from zarts.errors import DataError, RunError, SettingsError
-from zarts.exports import OpenedModel, open_model
+from zarts.exports import OpenedModel, model_in, open_model
 from zarts.folders import same_images
 from zarts.own import use_operations
 from zarts.sources import model_file
@@ -38,8 +38,8 @@ def examine(
     """How good a trained network is, and where it errs: the data of `zarts.training.error_details`.
 
     Args:
-        path: folder of a `retrain` run, its `model.safetensors`, or what `export` wrote: a `.onnx`, a TorchScript
-            `.pt`, the folder with `model.py`.
+        path: folder of a `retrain` run, its `model.safetensors`, or what `export` wrote: the folder, or in it the
+            `.onnx`, `.safetensors` or TorchScript `.pt`.
         data: the images; None takes those that a run was trained for.
         run: of a file that has left its run: that run, whose test images it is tested on.
         device: see the setting of that name.
@@ -54,7 +54,8 @@ def examine(
     path, where = Path(path), choose_device(device)
     if not path.exists():
         raise RunError(f"{path}: no such run folder or model file")
-    if path.is_dir() and not (path / "model.py").exists():
+    written = model_in(path) if path.is_dir() else path
+    if written is None:
         if run is not None:
             raise SettingsError(f"{path} is a run itself: leave --run out")
         return _of_run(path, data, where, operations)
@@ -66,7 +67,7 @@ def examine(
         raise SettingsError(
             f"{path} does not say on which images to test it: name them, --data, or the run that it comes from, --run"
         )
-    model = open_model(path, trust=trust)
+    model = open_model(written, trust=trust)
     if run is not None:
         images = _images_of(Path(run), model.card, None)
     else:
@@ -164,7 +165,7 @@ def predict(
         DataError: a folder has no images.
     """
     path, where = Path(model), choose_device(device)
-    opened = open_model(model_file(path) if path.is_dir() and not (path / "model.py").exists() else path, trust=trust)
+    opened = open_model((model_in(path) or model_file(path)) if path.is_dir() else path, trust=trust)
     files = [file for image in images for file in _files(Path(image))]
     module = opened.module.to(where) if opened.movable else opened.module
     for start in range(0, len(files), _BATCH):

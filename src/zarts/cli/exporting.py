@@ -11,7 +11,7 @@ import typer
 
 __all__ = ["evaluate", "export", "predict"]
 
-_MODEL = "a retraining's folder, a model.safetensors, .onnx or TorchScript .pt, or an exported folder with model.py"
+_MODEL = "a retraining's folder, an exported one, or a model.safetensors, .onnx or TorchScript .pt"
 _Trust = Annotated[bool, typer.Option("--trust", help="run an exported model.py, which is Python code")]
 _Device = Annotated[str, typer.Option(help="auto, cpu, cuda, mps")]
 _Operations = Annotated[Path | None, typer.Option(help="the run's own operations.py: its code is run", metavar="FILE")]

@@ -4,7 +4,17 @@ from __future__ import annotations
 
 from zarts.exports.card import CardFacts, model_card
 from zarts.exports.formats import FORMATS, write_model
-from zarts.exports.opened import OpenedModel, compare_logits, open_model
+from zarts.exports.opened import OpenedModel, compare_logits, model_in, open_model
 from zarts.exports.served import Served
 
-__all__ = ["FORMATS", "CardFacts", "OpenedModel", "Served", "compare_logits", "model_card", "open_model", "write_model"]
+__all__ = [
+    "FORMATS",
+    "CardFacts",
+    "OpenedModel",
+    "Served",
+    "compare_logits",
+    "model_card",
+    "model_in",
+    "open_model",
+    "write_model",
+]

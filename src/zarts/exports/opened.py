@@ -21,7 +21,7 @@ from zarts.exports.served import Served
 from zarts.nets import AnyNetwork
 from zarts.training import ModelCard, load_model
 
-__all__ = ["OpenedModel", "compare_logits", "open_model"]
+__all__ = ["OpenedModel", "compare_logits", "model_in", "open_model"]
 
 _PYTHON = "model.py"
 _TOLERANCE = 1e-4
@@ -69,6 +69,14 @@ class _Onnx(nn.Module):
     def forward(self, images: Float[Tensor, "batch channels height width"]) -> Float[Tensor, "batch classes"]:
         (logits,) = self.session.run(None, {self.session.get_inputs()[0].name: images.contiguous().numpy()})
         return torch.from_numpy(logits)
+
+
+def model_in(folder: Path) -> Path | None:
+    """What to open in a folder that `export` wrote: the model's file, or with `model.py` the folder; None: another."""
+    if (folder / _PYTHON).exists():
+        return folder
+    files = [folder / f"model{suffix}" for suffix in _READERS] if (folder / CARD).exists() else []
+    return next((file for file in files if file.exists()), None)
 
 
 def open_model(path: Path, *, trust: bool = False) -> OpenedModel:
