@@ -68,13 +68,11 @@ class SharedNorm(nn.BatchNorm2d):
             self.running_mean.add_(mean, alpha=self.momentum)
             self.running_var.lerp_(var * count / (count - 1), self.momentum)
             self.num_batches_tracked.add_(1)
-        scale = (var + self.eps).rsqrt()
+        scale, shift = (var + self.eps).rsqrt(), torch.zeros_like(mean)
         if self.affine:
-            scale = scale * self.weight
-        output = (off - mean[:, None, None]) * scale[:, None, None]
-        output = output + self.bias[:, None, None] if self.affine else output
-        normal: Tensor = output.to(input.dtype)
-        return normal
+            scale, shift = scale * self.weight, self.bias
+        output: Tensor = torch.addcmul((shift - mean * scale)[:, None, None], off, scale[:, None, None])
+        return output.to(input.dtype)
 
 
 def share_norms(network: nn.Module, ranks: Ranks, device: torch.device) -> nn.Module:
