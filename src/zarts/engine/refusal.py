@@ -39,10 +39,12 @@ def check_memory(job: Job, settings: CommonSettings, ranks: Ranks, *, always: bo
     Raises:
         SettingsError: it is more than there is; with what would fit.
     """
+    if settings.compile or settings.memory_limit == "none":
+        return None
     here = int(os.environ.get("LOCAL_WORLD_SIZE", "1")) if ranks.count > 1 and job.device.type == "cpu" else 1
     free = _free(job.device, settings, ranks)
     needless = free is None or here * _OBVIOUS * _bound(job, settings) < free
-    if settings.compile or settings.memory_limit == "none" or (needless and not always):
+    if needless and not always:
         return None
     start = time.perf_counter()
     fit = _measured(job, settings, free, here, recompute=settings.checkpoint_activations)
