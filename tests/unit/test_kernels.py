@@ -38,7 +38,7 @@ def results(native, threads=1, images=None, training=True, **sizes):
 @pytest.fixture
 def counted(monkeypatch):
     """How many cells the native kernels worked on."""
-    import zarts.nets.supernet as module
+    import zarts.nets.mixed as module
 
     seen, call = [], module.mixed_cell
 

@@ -3,7 +3,7 @@ import torch
 
 import zarts.kernels.build as build
 import zarts.kernels.cell as cell
-import zarts.nets.nasbench201_supernet as module
+import zarts.nets.nasbench201_mixed as module
 from small import needs_compiler
 from zarts.nets import NasBench201SuperNet, seeded
 from zarts.spaces.nasbench201 import NASBENCH201

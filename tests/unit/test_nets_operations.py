@@ -23,14 +23,14 @@ class TestEveryOperation:
     @pytest.mark.parametrize("stride", [1, 2])
     @pytest.mark.parametrize("sides", [(8, 8), (7, 8), (5, 1), (1, 1)])
     def test_keeps_channels_and_divides_sides_by_the_stride_rounding_up(self, name, stride, sides, generator):
-        operation = build_operation(name, CHANNELS, stride, affine=True, pool_norm=True)
+        operation = build_operation(name, CHANNELS, stride, affine=True)
         x = torch.randn(2, CHANNELS, *sides, generator=generator)
         expected = (2, CHANNELS, *(-(-side // stride) for side in sides))
         assert operation(x).shape == expected
 
     def test_output_is_finite_and_input_is_left_alone(self, name, images):
         before = images.clone()
-        assert build_operation(name, CHANNELS, 2, affine=False, pool_norm=True)(images).isfinite().all()
+        assert build_operation(name, CHANNELS, 2, affine=False)(images).isfinite().all()
         assert torch.equal(before, images)
 
     def test_odd_number_of_channels(self, name, generator):
@@ -80,16 +80,6 @@ def test_skip_of_stride_one_is_the_identity(images):
 def test_average_pool_leaves_padding_out_of_the_mean():
     ones = torch.ones(1, CHANNELS, 4, 4)
     assert torch.equal(build_operation("avg_pool_3x3", CHANNELS, 1, affine=True)(ones), ones)
-
-
-@pytest.mark.parametrize("name", ["max_pool_3x3", "avg_pool_3x3"])
-def test_only_the_supernet_normalises_pools(name, images):
-    plain = build_operation(name, CHANNELS, 1, affine=True)
-    normed = build_operation(name, CHANNELS, 1, affine=False, pool_norm=True)
-    output = normed(images)
-    assert len(list(plain.children())) == 0
-    assert output.mean(dim=(0, 2, 3)).abs().max() < 1e-5
-    assert torch.allclose(output, nn.functional.batch_norm(plain(images), None, None, training=True))
 
 
 @pytest.mark.parametrize(("name", "reach"), [("sep_conv_3x3", 2), ("sep_conv_5x5", 4), ("dil_conv_3x3", 2)])

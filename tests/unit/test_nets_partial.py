@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-import zarts.nets.supernet as supernet
+import zarts.nets.mixed as mixed
 from plain_partial import plain_partial
 from plain_supernet import compare, dense, gradients, one_hot, pair, sparse
 from small import needs_compiler, often
@@ -45,8 +45,8 @@ def test_equals_it_for_odd_sizes_and_other_parts(parts, stem, sides, generator):
 @pytest.mark.parametrize("space", ["darts-zero", "s4"])
 def test_equals_it_with_native_kernels(space, draw, generator, monkeypatch):
     plain, fast = partial_pair(space, 2, channels=8)
-    seen, call = [], supernet.mixed_cell
-    monkeypatch.setattr(supernet, "mixed_cell", lambda *arguments: seen.append(1) or call(*arguments))
+    seen, call = [], mixed.mixed_cell
+    monkeypatch.setattr(mixed, "mixed_cell", lambda *arguments: seen.append(1) or call(*arguments))
     images = torch.randn(3, 1, 8, 8, generator=generator, dtype=torch.float64)
     weights = draw(fast.shapes, generator)
     for row in (row for matrix in weights.values() for row in matrix if not row.any()):

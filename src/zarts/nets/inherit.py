@@ -8,8 +8,9 @@ from typing import cast
 from torch import Tensor
 
 from zarts.errors import SettingsError
+from zarts.nets.mixed import MixedCell
 from zarts.nets.network import Network
-from zarts.nets.supernet import MixedCell, SuperNet
+from zarts.nets.supernet import SuperNet
 from zarts.spaces import Choice, Genotype
 
 __all__ = ["supernet_weights"]

@@ -1,203 +1,22 @@
 """The supernet of NAS-Bench-201: every operation on every edge, mixed by weights that come from outside.
 
 Source: Dong and Yang, NAS-Bench-201 (ICLR 2020), section 2.1 and the search networks of its released code.
-Differs: the released convolutions have biases, which the batch norms behind them take away again.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
-from functools import cached_property, partial
-from typing import cast
 
 import torch
-from jaxtyping import Bool, Float, Int
+from jaxtyping import Bool, Float
 from torch import Tensor, nn
-from torch.nn import functional
 
-from zarts.kernels import DENSE_OPS, Convolutions, DenseCell, dense_cell, suits
 from zarts.nets.dropping import Dropping
-from zarts.nets.nasbench201 import KERNELS, Skeleton
-from zarts.nets.stacked import StackedNorm, pick, unchanged_statistics
+from zarts.nets.nasbench201 import Skeleton
+from zarts.nets.nasbench201_mixed import DenseMixedCell, Mixture
 from zarts.spaces import Space
 
 __all__ = ["NasBench201SuperNet"]
-
-Features = Float[Tensor, "batch channels height width"]
-Images = Float[Tensor, "batch in_channels height width"]
-Logits = Float[Tensor, "batch classes"]
-Totals = list[Tensor | None]
-
-
-Weights = Float[Tensor, "edges ops"]
-
-
-class Mixture:
-    """The weights of all operations, and which of them run.
-
-    Args:
-        space: the candidates, the same on each edge.
-        weights: of every operation on every edge. Where they do not require a gradient, those of weight 0 do not run.
-        left: whether each of them may run at all; None: all may. The others have weight 0.
-    """
-
-    def __init__(self, space: Space, weights: Weights, left: list[list[bool]] | None = None) -> None:
-        self.weights, self.left = weights, left
-        self._names = space.candidates["normal"][0]
-        every = left or [[True] * len(row) for row in weights]
-        self._runs = every if weights.requires_grad else (weights != 0).tolist()
-        self._edges = [[e for e, (_, start) in enumerate(space.edges) if start == node] for node in range(space.nodes)]
-
-    @cached_property
-    def places(self) -> list[tuple[tuple[int, ...], ...]]:
-        """For the native kernels: by the node that edges leave, edge and operation, the place of a weight that runs."""
-        ops = [self._names.index(name) for name in DENSE_OPS]
-        return [tuple(tuple(self._place(edge, op) for op in ops) for edge in edges) for edges in self._edges]
-
-    def _place(self, edge: int, op: int) -> int:
-        return edge * len(self._names) + op if self._runs[edge][op] else -1
-
-    @cached_property
-    def running(self) -> list[dict[str, Running]]:
-        """For torch's operations: by the node that edges leave, those that run on its edges."""
-        return [
-            {name: one for op, name in enumerate(self._names) if name != "none" and (one := self._running(edges, op))}
-            for edges in self._edges
-        ]
-
-    def prepare(self) -> None:
-        """Make now what several cells share, which else the first one makes: a cell that runs twice must not."""
-        _ = self.running
-
-    def _running(self, edges: list[int], op: int) -> Running | None:
-        slots = tuple(slot for slot, edge in enumerate(edges) if self._runs[edge][op])
-        if not slots:
-            return None
-        chosen = None if len(slots) == len(edges) else torch.tensor(slots, device=self.weights.device)
-        return Running(slots, chosen, self.weights[[edges[slot] for slot in slots], op])
-
-
-@dataclass(frozen=True)
-class Running:
-    """Where one operation runs among the edges that leave one node.
-
-    Args:
-        slots: those edges, s of them, by position.
-        chosen: the same as a tensor; None if they are all.
-        weight: weight of each.
-    """
-
-    slots: tuple[int, ...]
-    chosen: Int[Tensor, " s"] | None
-    weight: Float[Tensor, " s"]
-
-
-class StackedConvolutions(nn.Module):
-    """Convolutions of one source for several targets, each with a batch norm whose scale is the operation's weight.
-
-    Args:
-        slots: number of targets.
-        channels: channels of a node.
-        kernel: k.
-    """
-
-    def __init__(self, slots: int, channels: int, kernel: int) -> None:
-        super().__init__()
-        self.weight = nn.Conv2d(channels, slots * channels, kernel, bias=False).weight
-        self.norm = StackedNorm(slots, channels)
-
-    def forward(self, rectified: Features, running: Running) -> Float[Tensor, "batch s_channels height width"]:
-        """The weighted outputs for the running targets, side by side."""
-        weight = pick(self.weight, rectified.shape[1], running.chosen)
-        y = functional.conv2d(rectified, weight, padding=weight.shape[-1] // 2)
-        output: Tensor = self.norm(y, running.chosen, running.weight)
-        return output
-
-
-class OutgoingEdges(nn.Module):
-    """All operations on the edges that leave one node: they share its ReLU, its average pool and its convolutions."""
-
-    def __init__(self, slots: int, channels: int) -> None:
-        super().__init__()
-        self.channels = channels
-        self.convolutions = nn.ModuleDict(
-            {name: StackedConvolutions(slots, channels, kernel) for name, kernel in KERNELS.items()}
-        )
-
-    def forward(
-        self, x: Features, running: Mapping[str, Running], totals: Totals, dropping: Dropping | None = None
-    ) -> Totals:
-        """The targets' totals plus what these edges give them; None is an empty total."""
-        totals = list(totals)
-        for slots, outputs in self._convolve(x, running, dropping).items():
-            for slot, part in zip(slots, torch.split(outputs, self.channels, dim=1), strict=True):
-                total = totals[slot]
-                totals[slot] = part if total is None else total + part
-        for name in [name for name in ("skip_connect", "avg_pool_3x3") if name in running]:
-            y = x if name == "skip_connect" else _average_pool(x)
-            for slot, weight in zip(running[name].slots, running[name].weight.unbind(), strict=True):
-                total, part = totals[slot], y
-                if dropping is not None:
-                    part = dropping.elements(y) if name == "skip_connect" else dropping.paths(y, self.channels)
-                totals[slot] = weight * part if total is None else torch.addcmul(total, weight, part)
-        return totals
-
-    def native(self) -> dict[str, Convolutions]:
-        """The convolutions' tensors, as the native kernels take them."""
-        stacks = {name: cast(StackedConvolutions, stack) for name, stack in self.convolutions.items()}
-        return {name: Convolutions(s.weight, s.norm.mean, s.norm.var) for name, s in stacks.items()}
-
-    def _convolve(
-        self, x: Features, running: Mapping[str, Running], dropping: Dropping | None
-    ) -> dict[tuple[int, ...], Tensor]:
-        """The sums of the convolutions that run for the same targets."""
-        names = [name for name in self.convolutions if name in running]
-        rectified = torch.relu(x) if names else x
-        sums: dict[tuple[int, ...], Tensor] = {}
-        for name in names:
-            y, slots = self.convolutions[name](rectified, running[name]), running[name].slots
-            y = y if dropping is None else dropping.paths(y, self.channels)
-            sums[slots] = sums[slots] + y if slots in sums else y
-        return sums
-
-
-class MixedCell(nn.Module):
-    """A cell with all operations on all edges, by the node that the edges leave; its output is its last node."""
-
-    def __init__(self, space: Space, channels: int, native: bool, dropping: Dropping) -> None:
-        super().__init__()
-        self.space, self.native, self.dropping = space, native, dropping
-        self.nodes = nn.ModuleList(OutgoingEdges(slots, channels) for slots in range(space.nodes, 0, -1))
-
-    def forward(self, x: Features, mixture: Mixture) -> Features:
-        """The last node."""
-        dropping = self.dropping if self.dropping.active(self) else None
-        if dropping or not (self.native and suits(x, x.shape[1], mixture.weights, "nasbench201")):
-            return self._last(x, mixture.running, dropping)
-        convolutions = [cast(OutgoingEdges, node).native() for node in self.nodes]
-        cell = DenseCell(mixture.places, convolutions, self.training, partial(self._plain, mixture.left))
-        return dense_cell(cell, x, mixture.weights)
-
-    def _plain(self, left: list[list[bool]] | None, x: Features, weights: Weights) -> Features:
-        """What the native kernels do, in torch's operations; running statistics stay as they are."""
-        with unchanged_statistics(self):
-            return self._last(x, Mixture(self.space, weights, left).running)
-
-    def _last(self, x: Features, running: list[dict[str, Running]], dropping: Dropping | None = None) -> Features:
-        """The last node, in torch's operations."""
-        totals: Totals = [None] * len(self.nodes)
-        for edges, ops in zip(self.nodes, running, strict=True):
-            node, *totals = edges(x, ops, totals, dropping)
-            x = torch.zeros_like(x) if node is None else node
-        return x
-
-
-def _average_pool(x: Features) -> Features:
-    """Mean over 3×3 pixels, those outside left out: a depthwise convolution, 3 times faster than torch's pool."""
-    channels, height, width = x.shape[1:]
-    share = functional.avg_pool2d(x.new_ones(1, 1, height, width), 3, 1, 1)  # of the 3×3 pixels, those inside
-    return functional.conv2d(x, x.new_full((channels, 1, 3, 3), 1 / 9), padding=1, groups=channels) / share
 
 
 class NasBench201SuperNet(nn.Module):
@@ -240,7 +59,7 @@ class NasBench201SuperNet(nn.Module):
         self.dropping = Dropping(generator)
         """What is dropped while weights train: nothing, until its probabilities are set."""
         self.skeleton = Skeleton(
-            lambda width: MixedCell(space, width, native, self.dropping),
+            lambda width: DenseMixedCell(space, width, native, self.dropping),
             channels=channels,
             cells=cells,
             num_classes=num_classes,
@@ -252,7 +71,9 @@ class NasBench201SuperNet(nn.Module):
         """From now on run only operations that are `left`, see `SuperNet.restrict`; none: all may run."""
         self._left = left["normal"].tolist() if left else None
 
-    def forward(self, images: Images, weights: Mapping[str, Float[Tensor, "_ _"]]) -> Logits:
+    def forward(
+        self, images: Float[Tensor, "batch in_channels height width"], weights: Mapping[str, Float[Tensor, "_ _"]]
+    ) -> Float[Tensor, "batch classes"]:
         """The logits.
 
         Args:

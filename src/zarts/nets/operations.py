@@ -178,7 +178,6 @@ def build_operation(
     stride: int,
     *,
     affine: bool,
-    pool_norm: bool = False,
     generator: torch.Generator | None = None,
 ) -> nn.Module:
     """The operation of that name.
@@ -188,8 +187,6 @@ def build_operation(
         channels: channels in and out.
         stride: 1 or 2.
         affine: whether batch norms scale and shift: in the discrete network, not in the supernet.
-        pool_norm: whether a batch norm without affine follows a pool: in the supernet, where the mixture would
-            otherwise add outputs of other scales than those of the convolutions.
         generator: source of `noise`.
 
     Raises:
@@ -199,7 +196,4 @@ def build_operation(
     """
     if name not in OPERATIONS:
         raise SettingsError(unknown("operation", name, OPERATIONS))
-    operation = OPERATIONS[name](channels, stride, affine, generator)
-    if pool_norm and isinstance(operation, nn.MaxPool2d | nn.AvgPool2d):
-        return nn.Sequential(operation, nn.BatchNorm2d(channels, affine=False))
-    return operation
+    return OPERATIONS[name](channels, stride, affine, generator)
