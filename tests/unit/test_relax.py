@@ -181,6 +181,16 @@ def test_draws_fill_a_box_that_grows():
         torch.testing.assert_close(draws.sum(-1), torch.ones(3000, 6))
 
 
+def test_rows_that_a_wide_box_cuts_to_nothing_keep_their_largest_entry():
+    """Half of all entries are below 0 then; in one row of 2 ** 5 all are, and each would be 0 / 0."""
+    space = get_space("nasbench201")
+    alpha, at = space.split(torch.zeros(space.dimension)), moment(space)
+    draws = torch.stack([perturbed(alpha, at, perturbation_start=1e6)["normal"] for _ in range(300)])
+    torch.testing.assert_close(draws.sum(-1), torch.ones(300, 6))
+    alone = (draws == 1).any(-1)
+    assert alone.float().mean() == pytest.approx((1 + 5) / 2**5, abs=0.04), "none is above 0, or one is"
+
+
 def test_ascent_finds_the_worst_corner_of_the_box():
     """On a loss that is linear in the weights: the largest it can be with every row in the box and of sum 1."""
     space = get_space("nasbench201")

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 import torch
 from jaxtyping import Float
 from torch import Tensor
+from torch.nn import functional as F
 
 from zarts.relax.moment import Moment
 from zarts.relax.softmax import softmax
@@ -84,6 +85,12 @@ def _within(point: Tensor, centre: Tensor, radius: float) -> Tensor:
 
 
 def _mixtures(weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """Cut to [0, 1], and each row by its sum."""
-    cut = {kind: matrix.clamp(0, 1) for kind, matrix in weights.items()}
-    return {kind: matrix / matrix.sum(-1, keepdim=True) for kind, matrix in cut.items()}
+    """Cut to [0, 1], and each row by its sum; of a row that is all 0 then, the largest entry of before is 1."""
+    return {kind: _mixture(matrix) for kind, matrix in weights.items()}
+
+
+def _mixture(weights: Tensor) -> Tensor:
+    cut = weights.clamp(0, 1)
+    sums = cut.sum(-1, keepdim=True)
+    largest = F.one_hot(weights.argmax(-1), weights.shape[-1]).to(weights)
+    return torch.where(sums > 0, cut / sums, largest)
