@@ -75,6 +75,14 @@ class TestNames:
         found = rows("zarts-mgs,zarts-mgs samples=16", {"samples": [2, 4]})
         assert [row.name.split()[1] for row in found] == ["samples=2", "samples=4", "samples=16"]
 
+    def test_what_another_setting_switches_off_multiplies_nothing(self):
+        found = rows("zarts-mgs,zarts-mgs tau=0.01", {"esr_target": [0.3, 0.5]})
+        assert [row.name for row in found] == [
+            "zarts-mgs esr_target=0.3", "zarts-mgs esr_target=0.5", "zarts-mgs tau=0.01",
+        ]  # fmt: skip
+        with pytest.raises(SettingsError, match=r"grid: esr_target changes none of zarts-mgs tau=0\.01"):
+            rows("zarts-mgs tau=0.01", {"esr_target": [0.3, 0.5]})
+
     def test_an_axis_as_a_grid_goes_with_what_its_members_use(self):
         found = rows("zarts-mgs", {"update": ["mgs", "gradient"], "samples": [2, 4]})
         assert [row.name for row in found] == [

@@ -52,6 +52,14 @@ def test_what_a_search_hands_down_is_above_the_preset_and_below_the_file(tmp_pat
     assert (resolved.data, resolved.image_size) == ("svhn", 16)
 
 
+def test_a_preset_for_other_images_is_above_what_a_search_hands_down():
+    given = {"data": "cifar10", "image_size": 32, "stem": "cifar", "split_seed": 3}
+    found = retrain_settings({}, preset="imagenet/transfer", inherited=given)
+    assert (found.data, found.image_size, found.stem, found.split_seed) == ("imagenet", 224, "imagenet", 3)
+    assert retrain_settings({"data": "svhn"}, preset="imagenet/transfer", inherited=given).data == "svhn"
+    assert retrain_settings({}, preset="imagenet/zarts-mgs", inherited=given).data == "cifar10", "it also searches"
+
+
 def test_defaults_of_the_method():
     assert search_settings({"method": "darts"}).alpha_lr == 3e-4
     assert search_settings({"method": "darts", "alpha_lr": 0.1}).alpha_lr == 0.1

@@ -88,6 +88,21 @@ def test_within_the_selection(tmp_path, monkeypatch, method):
     assert outcome(run) == outcome(straight.run)
 
 
+@pytest.mark.parametrize("method", ["sdarts-adv", "zarts-rs"])
+def test_at_the_last_moment(tmp_path, monkeypatch, method):
+    """Nothing asks to stop where alpha has moved already and the weights have not."""
+    settings = small(method, space="s4")
+    request = interrupt(monkeypatch, 0)
+    straight = zarts.search(out=tmp_path / "straight", **settings)
+    interrupt(monkeypatch, request.stop.calls)
+    run = tmp_path / "run"
+    with pytest.raises(Interrupted):
+        zarts.search(out=run, **settings)
+    interrupt(monkeypatch, 0)
+    resume_search(run)
+    assert outcome(run) == outcome(straight.run)
+
+
 @pytest.mark.parametrize("number", [4, 8])
 def test_within_an_alpha_update(tmp_path, monkeypatch, searched, number):
     interrupt(monkeypatch, number)
@@ -144,6 +159,15 @@ def test_a_finished_run_only_gives_its_result(searched, retrained):
     assert all(torch.equal(again.alphas[kind], searched.alphas[kind]) for kind in searched.alphas)
     assert {p: p.stat().st_mtime_ns for p in before} == before
     assert resume_retrain(retrained.run) == retrained
+
+
+def test_a_command_goes_on_with_other_values_of_what_no_result_depends_on(command, searched, retrained):
+    other = ("--workers", 1, "--memory-limit", "none", "--logger", "tensorboard")
+    for name, run in (("search", searched.run), ("retrain", retrained.run)):
+        assert command(name, "--resume", run, *other)[::2] == (0, "")
+        code, _, err = command(name, "--resume", run, "--batch-size", 8)
+        assert code == 2
+        assert "leave everything else out" in err
 
 
 @pytest.mark.parametrize("keep", [0, 10, 1000, -10])

@@ -14,7 +14,10 @@ from zarts.ranks import Ranks
 from zarts.report import draw_cells, write_report
 from zarts.training import RetrainResult
 
-__all__ = ["drawn", "notes", "rehearsed", "told"]
+__all__ = ["UNKEPT", "drawn", "notes", "rehearsed", "told"]
+
+UNKEPT = ("devices", "operations", "logger")
+"""Settings that a run goes on with only if they are said again."""
 
 _R = TypeVar("_R", SearchResult, RetrainResult)
 

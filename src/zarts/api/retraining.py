@@ -7,7 +7,7 @@ from typing import Any
 
 from yaml import safe_dump
 
-from zarts.api.frame import drawn, notes, rehearsed, told
+from zarts.api.frame import UNKEPT, drawn, notes, rehearsed, told
 from zarts.api.loggers import logged
 from zarts.api.starting import begin_from, retraining_of
 from zarts.config import RetrainSettings, retrain_settings
@@ -170,8 +170,8 @@ def resume_retrain(
     Args:
         path: the run folder.
         listener: called with every event.
-        untied: other `devices`, `checkpoint_activations` or `memory_limit` than it was begun with; of a run with
-            operations of its own their file `operations` again: its code is run.
+        untied: settings that no result depends on, with other values than it was begun with: see `setting` in
+            `zarts.config.common`; of a run with operations of its own their file `operations` again: its code is run.
 
     Raises:
         RunError: the folder or its checkpoint cannot be used.
@@ -186,12 +186,12 @@ def resume_retrain(
 
 
 def retrained_settings(path: Path | str, **untied: Any) -> RetrainSettings:
-    """The settings of a retraining that was begun; with other `devices` and what else is untied, if given.
+    """The settings of a retraining that was begun; with what of the untied ones is given.
 
     Raises:
         RunError: it is no folder of one.
     """
     run = Run.open(Path(path), "retrain")
     use_space(run)
-    begun = {key: value for key, value in run.settings("retrain").items() if key not in ("devices", "operations")}
+    begun = {key: value for key, value in run.settings("retrain").items() if key not in UNKEPT}
     return retrain_settings({**begun, **untied}, where=str(run.path / "config.yaml"))

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from zarts.api.frame import drawn, notes, rehearsed, told
+from zarts.api.frame import UNKEPT, drawn, notes, rehearsed, told
 from zarts.api.loggers import logged
 from zarts.bench import Table, Truth, find_table, read_table
 from zarts.config import RetrainSettings, SearchSettings, search_settings
@@ -123,8 +123,8 @@ def resume_search(
         listener: called with every event.
         loaded: a table that has been read already, in the place of the setting's.
         trust: see `search`.
-        untied: another `devices`, file `table` or `logger` than it was begun with; of a run with operations of its own
-            their file `operations` again.
+        untied: settings that no result depends on, with other values than it was begun with: see `setting` in
+            `zarts.config.common`; of a run with operations of its own their file `operations` again.
 
     Raises:
         RunError: the folder or its checkpoint cannot be used.
@@ -170,16 +170,14 @@ def _table_of(settings: SearchSettings, trust: bool) -> Table | None:
 
 
 def searched_settings(path: Path | str, **untied: Any) -> SearchSettings:
-    """The settings of a search that was begun; with other `devices` (or `auto`) or another `table`, if given.
+    """The settings of a search that was begun; with what of the untied ones is given.
 
     Raises:
         RunError: it is no folder of one.
     """
     run = Run.open(Path(path), "search")
     use_space(run)
-    begun = {
-        key: value for key, value in run.settings("search").items() if key not in ("devices", "operations", "logger")
-    }
+    begun = {key: value for key, value in run.settings("search").items() if key not in UNKEPT}
     return search_settings({**begun, **untied}, where=str(run.path / "config.yaml"))
 
 

@@ -23,12 +23,12 @@ from zarts.cli.options import Config, Preset, Set, Trust, parse_set, with_settin
 from zarts.cli.progress import progress
 from zarts.cli.speaker import first
 from zarts.config import (
-    UNTIED,
     CommonSettings,
     RetrainSettings,
     SearchSettings,
     dump,
     search_settings,
+    untied,
 )
 from zarts.errors import SettingsError
 
@@ -83,13 +83,13 @@ def search(
     """Search an architecture for the images of --data."""
     given = {**options, **parse_set(set_ or [])}
     if resume is not None:
-        untied = {key: given.pop(key) for key in UNTIED if key in given}
+        other = {key: given.pop(key) for key in untied(SearchSettings) if key in given}
         _alone(resume, preset, config, out, print_config, dry_run, given)
         from zarts import api
 
-        _spread(api.searched_settings(resume, **untied))
+        _spread(api.searched_settings(resume, **other))
         with progress() as listener:
-            result = api.resume_search(resume, listener, trust=trust, **untied)
+            result = api.resume_search(resume, listener, trust=trust, **other)
     else:
         settings = search_settings(given, preset=preset, config=config)
         if print_config:
@@ -138,14 +138,13 @@ def retrain(
     if from_ is not None:
         given["weights_from"] = from_
     if resume is not None:
-        free = ("devices", "operations", "checkpoint_activations", "memory_limit")
-        untied = {key: given.pop(key) for key in free if key in given}
+        other = {key: given.pop(key) for key in untied(RetrainSettings) if key in given}
         _alone(resume, source, preset, config, out, print_config, dry_run, given)
         from zarts import api
 
-        _spread(api.retrained_settings(resume, **untied))
+        _spread(api.retrained_settings(resume, **other))
         with progress() as listener:
-            result = api.resume_retrain(resume, listener, **untied)
+            result = api.resume_retrain(resume, listener, **other)
     else:
         from zarts import api
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from zarts.api import searched_settings
 from zarts.comparison.rows import Group, Row
-from zarts.config import UNTIED, CommonSettings, SearchSettings, dump, members, used
+from zarts.config import CommonSettings, SearchSettings, dump, takes_part, untied
 from zarts.errors import SettingsError
 from zarts.folders import anchored
 from zarts.spaces import is_file
@@ -83,7 +83,7 @@ def plan(rows: Sequence[Row], seeds: str | int, *, out: Path, table: Path | None
     cells: list[Cell] = []
     for row in rows:
         settings = row.settings
-        threads = (settings.threads or 1) if used("threads", members(settings)) else None
+        threads = (settings.threads or 1) if takes_part("threads", settings) else None
         fixed = anchored(settings).model_copy(update={"threads": threads, "table": table, "space": _space(settings)})
         cells += [
             Cell(row.name, seed, fixed.model_copy(update={"seed": seed}), out / row.folder / f"seed{seed}", row.group)
@@ -108,7 +108,7 @@ def check_begun(folder: Path, then: CommonSettings, now: CommonSettings) -> None
         SettingsError: with the first that differs.
     """
     before, after = dump(then), dump(now)
-    other = {key for key in {*before, *after} - set(UNTIED) if before.get(key) != after.get(key)}
+    other = {key for key in {*before, *after} - set(untied(type(now))) if before.get(key) != after.get(key)}
     if other:
         key = min(other)
         raise SettingsError(

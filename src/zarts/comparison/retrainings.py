@@ -9,7 +9,7 @@ from typing import Any
 
 from typing_extensions import override
 
-from zarts.api import resume_retrain, retraining_of, start_retrain
+from zarts.api import resume_retrain, retrained_settings, retraining_of, start_retrain
 from zarts.bench import Column
 from zarts.comparison.found import found_by
 from zarts.comparison.judge import Judge, Picture, collapse
@@ -17,8 +17,7 @@ from zarts.comparison.notes import many_seeds
 from zarts.comparison.plan import Cell, check_begun
 from zarts.comparison.results import Found, Summary
 from zarts.comparison.rows import Group, Row
-from zarts.config import RetrainSettings, dump, retrain_settings
-from zarts.engine import Run
+from zarts.config import RetrainSettings, dump, retrain_settings, untied
 from zarts.errors import RunError
 from zarts.files import read_mapping, remove_empty
 from zarts.folders import anchored
@@ -74,14 +73,15 @@ class Retrainings(Judge):
         for cell in cells:
             folder = cell.trained
             if cell.searched and (folder / "config.yaml").exists():
-                check_begun(folder, self._begun(folder), self._of(cell))
+                check_begun(folder, retrained_settings(folder), self._of(cell))
 
     @override
     def prepare(self, cell: Cell) -> None:
         """Train, or go on with it."""
         folder = cell.trained
         if (folder / "config.yaml").exists():
-            resume_retrain(folder, operations=cell.settings.operations)
+            settings = self._of(cell)
+            resume_retrain(folder, **{key: getattr(settings, key) for key in untied(RetrainSettings)})
             return
         remove_empty(folder)
         start_retrain(cell.folder, self._of(cell), folder, None)
@@ -98,11 +98,6 @@ class Retrainings(Judge):
             own["operations"] = searched.operations
         _, settings = retraining_of(cell.folder, own, preset=self._preset, config=self._config)
         return anchored(settings)
-
-    @staticmethod
-    def _begun(folder: Path) -> RetrainSettings:
-        run = Run.open(folder, "retrain")
-        return retrain_settings(run.settings("retrain"), where=str(run.path / "config.yaml"))
 
     @override
     def judge(self, cell: Cell) -> Found:
@@ -132,8 +127,8 @@ class Retrainings(Judge):
             f"{s.epochs} epochs: mean ± standard deviation, n of {many_seeds(cells)}"
             f"{'' if 'seed' in self._options else ', each retrained with the seed of its search'}. worst, best of n: "
             "the lowest and the highest of the n, by the test accuracy itself; the more seeds, the higher a best. "
-            "time: of a search; retraining: of its network. parameter-free: operations without parameters in the "
-            "normal cell."
+            "time: of a search; retraining: of its network. parameter-free: pools and skips in the normal "
+            "cell."
         ]
         drawn = {cell.group for cell in cells if cell.settings.method == "random"}
         without = dict.fromkeys(cell.group for cell in cells if cell.group not in drawn)

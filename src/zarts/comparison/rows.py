@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 
 import yaml
 
-from zarts.config import SearchSettings, members, row_settings, used
+from zarts.config import SearchSettings, row_settings, takes_part
 from zarts.data import DATA_SETS
 from zarts.errors import SettingsError, unknown
 from zarts.methods import get_method
@@ -143,7 +143,7 @@ def rows_of(
         point for text in texts for point in _points(text, shared, grid, preset=preset, config=config)
     ]  # fmt: skip
     for key in shared:
-        if not any(used(key, members(point.settings)) for point in points):
+        if not any(takes_part(key, point.settings) for point in points):
             raise SettingsError(f"{key} is used by none of {', '.join(texts)}: leave it out")
     for key in grid:
         if not any(key in point.keys for point in points):
@@ -182,7 +182,7 @@ def _points(
     for values in product(*grid.values()):
         point = dict(zip(grid, values, strict=True))
         settings = row_settings(text, own, {**shared, **point}, preset=preset, config=config)
-        point = {key: value for key, value in point.items() if key not in own and used(key, members(settings))}
+        point = {key: value for key, value in point.items() if key not in own and takes_part(key, settings)}
         words = (*text.split(), *(f"{key}={_text(value)}" for key, value in point.items()))
         folder = [slug(text), *(f"{key}={_short(key, _text(value))}" for key, value in point.items())]
         points[words] = _Point(words, tuple(point), settings, ",".join(folder))

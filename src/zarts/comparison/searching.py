@@ -13,6 +13,7 @@ from zarts.bench import Table
 from zarts.comparison.engines import Engine, Room
 from zarts.comparison.judge import Judge
 from zarts.comparison.plan import Cell
+from zarts.config import SearchSettings, takes_part, untied
 from zarts.engine import Listener
 from zarts.errors import Interrupted, RunError, ZartsError
 from zarts.files import locked, remove_empty
@@ -37,7 +38,8 @@ def search_cell(cell: Cell, judge: Judge, base: Path) -> None:
 
 def _search(cell: Cell, table: Table | None) -> None:
     if (cell.folder / "config.yaml").exists():
-        resume_search(cell.folder, loaded=table, operations=cell.settings.operations)
+        free = [key for key in untied(SearchSettings) if takes_part(key, cell.settings)]
+        resume_search(cell.folder, loaded=table, **{key: getattr(cell.settings, key) for key in free})
         return
     remove_empty(cell.folder)
     start_search(cell.settings, cell.folder, None, loaded=table)

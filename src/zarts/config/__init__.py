@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 from zarts.config.axes import members, used
-from zarts.config.common import CommonSettings
+from zarts.config.common import CommonSettings, untied
 from zarts.config.files import Layer, preset_layers, preset_names, preset_summary
 from zarts.config.keywords import keywords
 from zarts.config.layers import dump, resolve_search, retrain_settings, row_settings, search_settings
+from zarts.config.refusals import takes_part
 from zarts.config.retraining import RetrainSettings
 from zarts.config.schedule import Stage, plan_stages
-from zarts.config.settings import UNTIED, SearchSettings
+from zarts.config.settings import SearchSettings
 
 __all__ = [
-    "UNTIED",
     "CommonSettings",
     "Layer",
     "RetrainSettings",
@@ -29,5 +29,7 @@ __all__ = [
     "retrain_settings",
     "row_settings",
     "search_settings",
+    "takes_part",
+    "untied",
     "used",
 ]

@@ -13,7 +13,7 @@ import yaml
 
 from zarts.errors import SettingsError, unknown
 
-__all__ = ["Layer", "config_layer", "preset_layers", "preset_names", "preset_summary"]
+__all__ = ["Layer", "config_layer", "moves", "preset_layers", "preset_names", "preset_summary"]
 
 
 @dataclass(frozen=True)
@@ -58,6 +58,16 @@ def preset_layers(name: str, command: str) -> list[Layer]:
         raise SettingsError(f"preset {name!r} says nothing of a {command}: it is for `zarts {next(iter(commands))}`")
     where = {part: f"preset {part!r}" for part in parts}
     return [Layer(where[part], _section(content, command, where[part])) for part, content in parts.items()]
+
+
+def moves(name: str) -> bool:
+    """Whether a preset is for retraining alone and names images: to these a cell is moved that was found elsewhere.
+
+    Raises:
+        SettingsError: there is no such preset.
+    """
+    parts = _with_bases(name).values()
+    return all(set(part) == {"retrain"} for part in parts) and any("data" in part["retrain"] for part in parts)
 
 
 def _with_bases(name: str) -> dict[str, dict[str, Any]]:

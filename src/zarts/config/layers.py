@@ -2,21 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any, TypeVar
 
 from pydantic import ValidationError
 
-from zarts.config.axes import members, resolve_axes, used, used_by
+from zarts.config.axes import resolve_axes, used, used_by
 from zarts.config.common import CommonSettings
-from zarts.config.files import Layer, config_layer, preset_layers
+from zarts.config.files import Layer, config_layer, moves, preset_layers
+from zarts.config.refusals import check_search, idle_because, takes_part
 from zarts.config.retraining import RetrainSettings, check_recipe
-from zarts.config.schedule import check_schedule
 from zarts.config.settings import SearchSettings
 from zarts.errors import SettingsError, unknown
-from zarts.methods import LIBRARIES, ZERO_ORDER, member
 
 __all__ = ["dump", "resolve_search", "retrain_settings", "row_settings", "search_settings"]
 
@@ -73,11 +72,17 @@ def retrain_settings(
 ) -> RetrainSettings:
     """The settings of a retraining: defaults < preset < what a search hands down < configuration file < options.
 
+    A preset that is for retraining alone and names images takes the cell to those: what it says is above what a
+    search hands down.
+
     Raises:
         SettingsError: unknown names or values out of range; or the preset or file cannot be read.
     """
     *below, file = _files("retrain", preset, config)
-    settings = _build(RetrainSettings, [*below, Layer("the search", inherited), file, Layer(where, options)])
+    layers = [*below, Layer("the search", inherited)]
+    if preset is not None and moves(preset):
+        layers = layers[-1:] + below
+    settings = _build(RetrainSettings, [*layers, file, Layer(where, options)])
     check_recipe(settings, options if where == "options" else ())
     return settings
 
@@ -116,53 +121,10 @@ def resolve_search(*layers: Layer) -> SearchSettings:
     if _last(kept, "warmup_epochs") == axes.own:
         paper = SearchSettings.model_fields["epochs"].default
         settings = settings.model_copy(update={"warmup_epochs": settings.warmup_epochs * settings.epochs // paper})
-    if settings.warmup_epochs >= settings.epochs and settings.stages == "one" and settings.update != "none":
-        raise SettingsError(
-            f"warmup_epochs = {settings.warmup_epochs} leaves no epoch of {settings.epochs} in which alpha moves: "
-            f"take --warmup-epochs below {settings.epochs}"
-        )
-    if settings.control != "none" and not _tries(settings):
-        raise SettingsError(
-            f"control = {settings.control}: update = {settings.update} judges no candidates whose losses could be left "
-            f"out: choose one of {', '.join(ZERO_ORDER)}, or --select local-search"
-        )
-    if settings.control != "none" and member(settings.update) in LIBRARIES:
-        raise SettingsError(
-            f"control = {settings.control}: update = {settings.update} goes by the order of the losses, and without "
-            "them by the order of its points: choose mgs, rs or gld"
-        )
-    if settings.control != "none" and settings.update == "mgs" and settings.weights != "softmax":
-        raise SettingsError(
-            f"control = {settings.control}: weights = {settings.weights} weighs by more than the losses: take softmax"
-        )
-    if settings.learning_rate_min > settings.learning_rate:
-        raise SettingsError(
-            f"learning_rate_min = {settings.learning_rate_min:g} is above learning_rate = {settings.learning_rate:g}"
-        )
-    if settings.table is not None and settings.space != "nasbench201":
-        raise SettingsError(
-            f"table = {settings.table}: holds cells of space 'nasbench201', this search is in {settings.space!r}: "
-            "leave --table out, or take --space nasbench201"
-        )
-    if settings.space == "nasbench201" and settings.supernet not in ("mixed", "none"):
-        raise SettingsError(
-            f"supernet = {settings.supernet}: is made of cells of DARTS' kind, not of those of space 'nasbench201': "
-            "take another space, or --supernet mixed --edges plain"
-        )
-    if settings.compile and settings.update == "unrolled" and settings.hessian == "exact":
-        raise SettingsError(
-            "compile = True: compiled networks have no second derivatives, which hessian = exact needs: "
-            "take --hessian central, or leave --compile out"
-        )
-    if settings.select_recalibration and settings.select_batch_norm == "train":
-        raise SettingsError(
-            f"select_recalibration = {settings.select_recalibration} is of running statistics, which "
-            "select_batch_norm = train does not look at: take --select-batch-norm eval, or leave it out"
-        )
-    check_schedule(settings)
+    check_search(settings)
     for key in layers[-1].values if layers else ():
-        if key in _CONDITIONS and not _CONDITIONS[key][1](settings):
-            raise SettingsError(f"{key} ({layers[-1].where}) is used with {_CONDITIONS[key][0]} only: leave it out")
+        if reason := idle_because(key, settings):
+            raise SettingsError(f"{key} ({layers[-1].where}) is used with {reason} only: leave it out")
     return settings
 
 
@@ -171,57 +133,11 @@ def _last(layers: list[Layer], key: str) -> str:
     return next((layer.where for layer in reversed(layers) if key in layer.values), "")
 
 
-def _fine_tunes(settings: SearchSettings) -> bool:
-    return settings.inner_steps > 0 and settings.control == "none"
-
-
-def _tries(settings: SearchSettings) -> bool:
-    return member(settings.update) in ZERO_ORDER or settings.select == "local-search"
-
-
-def _judged(settings: SearchSettings) -> bool:
-    return settings.control == "none"
-
-
-def _limited(settings: SearchSettings) -> bool:
-    return settings.max_params is not None or settings.max_macs is not None
-
-
-def _counted(settings: SearchSettings) -> bool:
-    return _limited(settings) or settings.cost_weight > 0
-
-
-_CONDITIONS: dict[str, tuple[str, Callable[[SearchSettings], bool]]] = {
-    "crop_padding": ("crop = pad", lambda settings: settings.crop == "pad"),
-    "control": ("a zero-order update or select = local-search", _tries),
-    "tau": ("control = none", _judged),
-    "esr_target": ("tau = auto", lambda settings: settings.tau == "auto" and settings.control == "none"),
-    "inner_steps": ("control = none", _judged),
-    "inner_learning_rate": ("inner_steps above 0", _fine_tunes),
-    "inner_momentum": ("inner_steps above 0", _fine_tunes),
-    "warmup_epochs": ("stages = one or prune", lambda settings: settings.stages != "renew"),
-    "reduction": ("space = nasbench201", lambda settings: settings.space == "nasbench201"),
-    "limit_penalty": ("max_params or max_macs", _limited),
-    "cost": ("cost_weight above 0", lambda settings: settings.cost_weight > 0),
-    "final_cells": ("a limit or a cost_weight", _counted),
-    "final_channels": ("a limit or a cost_weight", _counted),
-    "eigenvalue_growth": ("eigenvalue_every above 0", lambda settings: settings.eigenvalue_every > 0),
-    "eigenvalue_after": ("eigenvalue_growth", lambda settings: settings.eigenvalue_growth is not None),
-    "select_tune_steps": ("select_order = progressive", lambda settings: settings.select_order == "progressive"),
-    **dict.fromkeys(
-        ("select_rounds", "select_cells", "select_screen_steps", "select_finalists", "select_early_steps"),
-        ("control = none", _judged),
-    ),
-}
-"""Settings that mean something only beside a certain value of another one."""
-
-
 def dump(settings: CommonSettings) -> dict[str, Any]:
     """Plain data for YAML, without the settings that the method or the other settings leave unused."""
     data = settings.model_dump(mode="json")
     if isinstance(settings, SearchSettings):
-        idle = {key for key, (_, holds) in _CONDITIONS.items() if not holds(settings)}
-        data = {key: value for key, value in data.items() if used(key, members(settings)) and key not in idle}
+        data = {key: value for key, value in data.items() if takes_part(key, settings)}
     return data
 
 

@@ -10,9 +10,10 @@ from pydantic import Field
 from zarts.config.common import CommonSettings, setting
 from zarts.errors import SettingsError
 
-__all__ = ["RetrainSettings", "check_recipe"]
+__all__ = ["TAIL", "RetrainSettings", "check_recipe"]
 
-_TAIL = 5
+TAIL = 5
+"""Epochs of the slower tail of schedule `linear-tail`."""
 
 
 class RetrainSettings(CommonSettings):
@@ -75,6 +76,7 @@ class RetrainSettings(CommonSettings):
         "auto",
         "processes (on GPUs: one each) that share every batch; auto: those that torchrun has started, else 1",
         panel="Run",
+        untied=True,
     )
     sync_batch_norm: bool = setting(
         True, "batch norm over the images of all processes, so that any number of them trains as one", panel="Run"
@@ -107,9 +109,9 @@ def check_recipe(settings: RetrainSettings, named: Collection[str] = ()) -> None
         raise SettingsError(
             f"learning_rate_min = {settings.learning_rate_min:g} is above learning_rate = {settings.learning_rate:g}"
         )
-    if settings.schedule == "linear-tail" and settings.epochs <= _TAIL:
+    if settings.schedule == "linear-tail" and settings.epochs <= TAIL:
         raise SettingsError(
-            f"schedule = linear-tail has a tail of {_TAIL} epochs, there are {settings.epochs}: take more --epochs, or "
+            f"schedule = linear-tail has a tail of {TAIL} epochs, there are {settings.epochs}: take more --epochs, or "
             "--schedule linear"
         )
     if settings.warmup_epochs >= settings.epochs and settings.warmup_epochs > 0:

@@ -151,12 +151,14 @@ class SearchingSettings(CommonSettings):
         "processes (on GPUs: one each) that share the candidates; auto: for small networks, one a processor; else 1",
         panel="Run",
         used_by=DRAWING,
+        untied=True,
     )
     table: Path | Literal["auto"] | None = setting(
         None,
         "NAS-Bench-201's true accuracies, logged beside a search in its space: their file or its directory, or auto: "
         "the directory ZARTS_DATA",
         panel="Run",
+        untied=True,
     )
 
     kernels: Literal["auto", "native", "torch"] = setting(

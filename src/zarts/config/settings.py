@@ -8,10 +8,7 @@ from zarts.config.common import setting
 from zarts.config.moving import MovingSettings
 from zarts.methods import JUDGING
 
-__all__ = ["UNTIED", "SearchSettings"]
-
-UNTIED = ("devices", "table", "operations", "logger", "workers", "checkpoint_activations", "memory_limit")
-"""Settings of a search that its result does not depend on: it may go on with others."""
+__all__ = ["SearchSettings"]
 
 
 class SearchSettings(MovingSettings):

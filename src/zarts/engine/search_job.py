@@ -11,13 +11,12 @@ from dataclasses import replace
 from functools import partial
 from typing import Any
 
-import torch
 from torch import Tensor
 from torch.nn import functional as F
 from typing_extensions import override
 
 from zarts.bilevel import Batch, Bilevel, Outcome, first_order_gradient
-from zarts.config import UNTIED, SearchSettings, dump, keywords
+from zarts.config import SearchSettings, dump, untied
 from zarts.engine.choice import Choice
 from zarts.engine.costs import Costs
 from zarts.engine.device import choose_device
@@ -26,6 +25,7 @@ from zarts.engine.halves import Halves
 from zarts.engine.loop import Job, Listener, Loop
 from zarts.engine.meter import Meter
 from zarts.engine.passes import Passes
+from zarts.engine.relaxing import Relaxing
 from zarts.engine.result import counts
 from zarts.engine.run import Run, genotype_file
 from zarts.engine.setup import load_images, sgd
@@ -34,7 +34,7 @@ from zarts.engine.stages import Stages
 from zarts.engine.starts import start_alpha
 from zarts.engine.supernets import Supernets
 from zarts.ranks import Ranks
-from zarts.relax import RELAXATIONS, Matrices, Moment
+from zarts.relax import Matrices
 from zarts.seeds import keyed_generator
 from zarts.spaces import get_space
 
@@ -47,12 +47,11 @@ class SearchJob(Job):
     def __init__(self, settings: SearchSettings, run: Run, listener: Listener, ranks: Ranks) -> None:
         self.settings, self.run = settings, run
         self.space = get_space(settings.space)
-        self.relaxations = {name: partial(f, **keywords(f, settings)) for name, f in RELAXATIONS.items()}
-        self.draws, self.progress = torch.Generator(), 0.0
         self.device = device = choose_device(settings.device)
         draws = "noise" in self.space.operations or settings.drop_path > 0 or max(settings.skip_dropout) > 0
         self.passes = Passes(settings, device, draws=draws)
         self.stages = Stages(settings, self.space)
+        self.relaxing = Relaxing(settings, self.space, self.stages)
         self.update = start_alpha(settings, self.stages, device)
         self.data = load_images(settings, run, device, listener, ranks)  # after whatever may refuse the settings
         self.costs = Costs(settings, self.space, self.data)
@@ -64,7 +63,7 @@ class SearchJob(Job):
         self.loop = Loop(
             run,
             "search",
-            {key: value for key, value in dump(settings).items() if key not in UNTIED},
+            {key: value for key, value in dump(settings).items() if key not in untied(SearchSettings)},
             epochs=settings.epochs,
             steps=len(self.train),
             device=device,
@@ -82,17 +81,19 @@ class SearchJob(Job):
             sgd(settings, self.model.parameters()),
             lambda weights, batch: self._forward(self.space.split(weights), batch),
             grad_clip=settings.grad_clip,
-            generators=[self.noise, self.draws],
+            generators=[self.noise, self.relaxing.draws],
             check=lambda: self.loop.stop.check(),
             ranks=ranks,
         )
         """Its points are operation weights."""
         self.problem = replace(
             self.network,
-            forward=lambda alpha, batch: self._forward(self._relax(settings.relaxation, alpha), batch),
-            term=lambda alpha: self.costs.term(self._probabilities(alpha)),
+            forward=lambda alpha, batch: self._forward(self.relaxing.for_alpha(alpha), batch),
+            term=lambda alpha: self.costs.term(self.relaxing.probabilities(alpha)),
         )
         """The same, but its points are alphas."""
+        self._unchecked = replace(self.network, check=lambda: None)
+        """`network` where alpha has moved and the weights have not: a stop there could not be gone on from."""
         self._choose()
 
     def _choose(self) -> None:
@@ -116,29 +117,12 @@ class SearchJob(Job):
     def _forward(self, weights: Matrices, batch: Batch) -> Outcome:
         return _outcome(self.passes(self.model, batch[0], weights), batch)
 
-    def _relax(self, name: str, alpha: Tensor, coming: Batch | None = None) -> Matrices:
-        part = self.stages.part
-        moment = Moment(part.space, self.draws, self.progress)
-        if coming is not None:
-            moment = moment._replace(slope=partial(self._slope, coming))
-        return part.widen(self.stages.encoding.relax(self.relaxations[name], alpha, moment))
-
-    def _probabilities(self, alpha: Tensor) -> Matrices:
-        """How much of each operation alpha lets expect."""
-        if self.settings.relaxation == "cell":
-            return self.space.split(alpha)
-        return self.stages.part.widen(self.stages.encoding.strengths(alpha))
-
     def _slope(self, batch: Batch, weights: Matrices) -> tuple[float, Matrices]:
         """The loss of a batch at operation weights, by running statistics, and its gradient in them."""
         part = self.stages.part
         flat = self.space.flatten(part.widen(weights))
-        loss, gradient = first_order_gradient(self.network, flat, [batch], batch_norm="eval")
+        loss, gradient = first_order_gradient(self._unchecked, flat, [batch], batch_norm="eval")
         return loss, part.narrow(self.space.split(gradient))
-
-    def _draw_for(self, purpose: str, place: int) -> None:
-        """Let relaxations draw what is a function of the seed, the purpose and the place alone."""
-        self.draws.set_state(keyed_generator(self.settings.seed, "draws", purpose, place).get_state())
 
     @override
     def begin_epoch(self, epoch: int) -> None:
@@ -147,7 +131,7 @@ class SearchJob(Job):
         pace = self.stages.pace(epoch)
         for group in self.problem.optimizer.param_groups:
             group["lr"] = pace.learning_rate
-        self.progress = pace.progress
+        self.relaxing.progress = pace.progress
         self.update.anneal(pace.annealed)
         self.model.dropping.path, self.model.dropping.skip = pace.drop_path, pace.skip_dropout
 
@@ -178,20 +162,17 @@ class SearchJob(Job):
             with self.model.dropping.off():
                 self.early_stop.measure(epoch, self.problem, self.update.alpha, self.val)
         if self._moves_alpha(epoch, step):
-            self._draw_for("alpha", place)
+            self.relaxing.draw_for("alpha", place)
             self._move_alpha(epoch, step, place)
-        self._draw_for("weights", place)
+        self.relaxing.draw_for("weights", place)
         batch = self.train[place]
         outcome = self.network.weight_step(self.space.flatten(self._train_at(batch)), batch)
         return outcome.loss, outcome.correct, len(batch[1])
 
     def _train_at(self, batch: Batch) -> Matrices:
         """The operation weights that the weights are trained at, on this batch."""
-        settings = self.settings
-        same = settings.weight_relaxation == "same"
-        return self._relax(
-            settings.relaxation if same else settings.weight_relaxation, self.update.training_point(self.draws), batch
-        )
+        point = self.update.training_point(self.relaxing.draws)
+        return self.relaxing.for_weights(point, partial(self._slope, batch))
 
     def _move_alpha(self, epoch: int, step: int, place: int) -> None:
         """One move of alpha; when it is interrupted or fails, alpha's state is as before."""
@@ -227,7 +208,7 @@ class SearchJob(Job):
         )
         self.run.write(genotype_file(epoch + 1), genotype.to_json())
         self.loop.log({"event": "genotype", "epoch": epoch + 1, **counts(genotype), **self._alphas()})
-        if costs := self.costs.record(genotype, self._probabilities(self.update.alpha)):
+        if costs := self.costs.record(genotype, self.relaxing.probabilities(self.update.alpha)):
             self.loop.log({"event": "cost", "epoch": epoch + 1, **costs})
         if watched := self.early_stop.end_epoch(epoch + 1, genotype):
             self.loop.log({"event": "eigenvalue", "epoch": epoch + 1, **watched})

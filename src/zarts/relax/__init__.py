@@ -12,7 +12,7 @@ from torch import Tensor
 from zarts.relax.cells import sample_cell, uniform
 from zarts.relax.encoding import Encoding
 from zarts.relax.gumbel import gumbel, gumbel_soft
-from zarts.relax.moment import Moment
+from zarts.relax.moment import Moment, Slope
 from zarts.relax.noisy import noisy
 from zarts.relax.path import path
 from zarts.relax.perturbed import adversarial, perturbed
@@ -23,7 +23,7 @@ __all__ = [
     "Encoding",
     "Matrices",
     "Moment",
-    "Relaxation",
+    "Slope",
     "adversarial",
     "gumbel",
     "gumbel_soft",
@@ -37,8 +37,6 @@ __all__ = [
 
 Matrices = Mapping[str, Tensor]
 """Cell type to a matrix `(edges, ops)`."""
-
-Relaxation = Callable[[Matrices, Moment], Matrices]
 
 RELAXATIONS: dict[str, Callable[..., Matrices]] = {
     "softmax": lambda alpha, moment: softmax(alpha),

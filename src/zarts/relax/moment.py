@@ -10,7 +10,10 @@ from torch import Tensor
 
 from zarts.spaces import Space
 
-__all__ = ["Moment"]
+__all__ = ["Moment", "Slope"]
+
+Slope = Callable[[Mapping[str, Tensor]], tuple[float, Mapping[str, Tensor]]]
+"""Operation weights to a loss and its gradient in them."""
 
 
 def _flat(weights: Mapping[str, Tensor]) -> tuple[float, Mapping[str, Tensor]]:
@@ -31,4 +34,4 @@ class Moment(NamedTuple):
     space: Space
     generator: torch.Generator
     progress: float
-    slope: Callable[[Mapping[str, Tensor]], tuple[float, Mapping[str, Tensor]]] = _flat
+    slope: Slope = _flat

@@ -12,7 +12,7 @@ from torch import Tensor
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 from typing_extensions import override
 
-from zarts.config import RetrainSettings, dump
+from zarts.config import RetrainSettings, dump, untied
 from zarts.data import Batches
 from zarts.engine import (
     Job,
@@ -42,8 +42,7 @@ from zarts.training.step import WeightStep, own_part
 __all__ = ["TrainingJob"]
 
 
-_UNTIED: dict[str, Any] = {"operations": None, "logger": "none", "devices": "auto", "weights_from": None}
-_UNTIED |= {"workers": None, "checkpoint_activations": False, "memory_limit": "auto"}
+_UNTIED = {key: RetrainSettings.model_fields[key].default for key in (*untied(RetrainSettings), "weights_from")}
 """Settings that the steps of a training that was begun do not depend on, and what stands for them."""
 
 

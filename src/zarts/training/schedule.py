@@ -5,11 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from zarts.config import RetrainSettings
+from zarts.config.retraining import TAIL
 from zarts.engine import cosine
 
 __all__ = ["SCHEDULES", "learning_rate"]
-
-_TAIL = 5
 
 
 def _cosine(s: RetrainSettings, epoch: int) -> float:
@@ -21,10 +20,10 @@ def _linear(s: RetrainSettings, epoch: int) -> float:
 
 
 def _linear_tail(s: RetrainSettings, epoch: int) -> float:
-    left, falling = s.epochs - epoch, s.epochs - _TAIL
-    if left > _TAIL:
-        return s.learning_rate * (left - _TAIL) / falling
-    return s.learning_rate * left / (_TAIL * falling)  # from 1 / falling, once more over five epochs
+    left, falling = s.epochs - epoch, s.epochs - TAIL
+    if left > TAIL:
+        return s.learning_rate * (left - TAIL) / falling
+    return s.learning_rate * left / (TAIL * falling)  # from 1 / falling, once more over five epochs
 
 
 def _exponential(s: RetrainSettings, epoch: int) -> float:

@@ -1,0 +1,64 @@
+"""Alpha to operation weights, where a search stands."""
+
+from __future__ import annotations
+
+from functools import partial
+
+import torch
+from torch import Tensor
+
+from zarts.config import SearchSettings, keywords
+from zarts.engine.stages import Stages
+from zarts.relax import RELAXATIONS, Matrices, Moment, Slope
+from zarts.seeds import keyed_generator
+from zarts.spaces import Space
+
+__all__ = ["Relaxing"]
+
+
+class Relaxing:
+    """The relaxations of a search, in its present stage.
+
+    Args:
+        settings: theirs.
+        space: the whole space.
+        stages: say which operations are left.
+    """
+
+    def __init__(self, settings: SearchSettings, space: Space, stages: Stages) -> None:
+        self._settings, self._space, self._stages = settings, space, stages
+        self._relaxations = {name: partial(f, **keywords(f, settings)) for name, f in RELAXATIONS.items()}
+        self.draws = torch.Generator()
+        """What relaxations draw from; see `draw_for`."""
+        self.progress = 0.0
+        """Part of the epochs that are done."""
+
+    def for_alpha(self, alpha: Tensor) -> Matrices:
+        """The weights that alpha is judged or differentiated at: of every operation, 0 of those that are dropped."""
+        return self._relax(self._settings.relaxation, alpha)
+
+    def for_weights(self, point: Tensor, slope: Slope) -> Matrices:
+        """Those that the network's weights are trained at.
+
+        Args:
+            point: usually alpha, see `AlphaUpdate.training_point`.
+            slope: the loss of the coming batch.
+        """
+        same = self._settings.weight_relaxation == "same"
+        return self._relax(self._settings.relaxation if same else self._settings.weight_relaxation, point, slope)
+
+    def _relax(self, name: str, alpha: Tensor, slope: Slope | None = None) -> Matrices:
+        moment = Moment(self._stages.part.space, self.draws, self.progress)
+        if slope is not None:
+            moment = moment._replace(slope=slope)
+        return self._stages.part.widen(self._stages.encoding.relax(self._relaxations[name], alpha, moment))
+
+    def probabilities(self, alpha: Tensor) -> Matrices:
+        """How much of each operation of the whole space alpha lets expect."""
+        if self._settings.relaxation == "cell":
+            return self._space.split(alpha)
+        return self._stages.part.widen(self._stages.encoding.strengths(alpha))
+
+    def draw_for(self, purpose: str, place: int) -> None:
+        """Let relaxations draw what is a function of the seed, the purpose and the place alone."""
+        self.draws.set_state(keyed_generator(self._settings.seed, "draws", purpose, place).get_state())
