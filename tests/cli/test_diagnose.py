@@ -64,8 +64,9 @@ def test_the_same_again_and_as_json(command, run):
 @pytest.mark.parametrize("method", often(["gdas", "pc-darts", "p-zarts"], "gdas"))
 def test_supernets_and_relaxations_of_every_kind(command, tmp_path, method):
     found = search(**small(method), out=tmp_path / "run").run
-    code, _, err = command("diagnose", found, *FEW, "--sigma", "0.1")
+    code, out, err = command("diagnose", found, *FEW, "--sigma", "0.1")
     assert (code, err) == (0, "")
+    assert ("dominant eigenvalue" in out) == (method != "gdas"), "a loss that is drawn has no Hessian"
 
 
 def test_what_has_nothing_to_diagnose(command, run, tmp_path):

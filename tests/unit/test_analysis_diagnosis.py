@@ -12,6 +12,7 @@ from zarts.config import search_settings
 from zarts.data import Batches
 from zarts.engine import OpenedSearch
 from zarts.errors import DivergedError, SettingsError
+from zarts.nets.dropping import Dropping
 
 DIMENSIONS = 20
 
@@ -71,6 +72,7 @@ def test_of_pure_noise_the_ratio_reaches_down_to_nothing():
 def opened(signal, noise, settings=None):
     """A search whose loss is (g + z) alpha + c on an image with (z, c): |g| = signal, E|z|^2 = noise^2 of an image."""
     model = nn.Linear(1, 1)
+    model.dropping = Dropping(None)
     gradient = torch.zeros(DIMENSIONS)
     gradient[0] = signal
 

@@ -121,7 +121,7 @@ def quick(monkeypatch):
     """No pictures, and no eigenvalue, which takes longer than all of these points."""
     monkeypatch.setattr("zarts.api.landscaping.draw_landscape", lambda folder: [])
     monkeypatch.setattr("zarts.api.landscaping.write_report", lambda folder: folder / "report.html")
-    monkeypatch.setattr("zarts.analysis.landscape.dominant_eigenvalue", lambda *_: 0.25)
+    monkeypatch.setattr("zarts.engine.opened.dominant_eigenvalue", lambda *_: 0.25)
 
 
 def files(run):
@@ -156,7 +156,6 @@ def test_of_a_search(run, made):
 
 def test_the_eigenvalue_is_that_of_the_whole_hessian_where_alpha_is(made):
     """A plane's sharpness is at most that; here against the search's own function on the same images."""
-    from zarts.analysis.landscape import _eigenvalue
     from zarts.api import searched_settings
     from zarts.bilevel import dominant_eigenvalue
     from zarts.engine import open_search
@@ -164,7 +163,7 @@ def test_the_eigenvalue_is_that_of_the_whole_hessian_where_alpha_is(made):
     with open_search(searched_settings(made), Run(made), lambda event: None) as found:
         val = [found.val[0]]
         other = dominant_eigenvalue(found.problem, found.alpha, val, torch.Generator().manual_seed(3))
-        assert _eigenvalue(found, val, seed=0) == pytest.approx(other, rel=1e-2)
+        assert found.eigenvalue(val, torch.Generator().manual_seed(4)) == pytest.approx(other, rel=1e-2)
 
 
 def test_default_surfaces_and_the_settings_of_inner_steps(run):

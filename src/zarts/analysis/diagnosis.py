@@ -10,7 +10,6 @@ from typing import Any
 
 from zarts.analysis.condition import condition_number
 from zarts.analysis.measurement import Measurement, measure
-from zarts.bilevel import dominant_eigenvalue
 from zarts.engine import Listener, OpenedSearch
 from zarts.errors import SettingsError
 from zarts.seeds import keyed_generator
@@ -33,7 +32,8 @@ class Diagnosis:
         val_batches: validation batches in one loss.
         dimensions: of alpha.
         condition_number: see `zarts.analysis.condition_number`; None: it was left out.
-        eigenvalue: the largest one of the Hessian in alpha of the validation loss, at the present weights.
+        eigenvalue: the largest one of the Hessian in alpha of the validation loss, at the present weights; None where
+            there is none, see `OpenedSearch.eigenvalue`.
         epoch: epochs that were done.
         seconds: it took.
     """
@@ -45,7 +45,7 @@ class Diagnosis:
     val_batches: int
     dimensions: int
     condition_number: float | None
-    eigenvalue: float
+    eigenvalue: float | None
     epoch: int
     seconds: float
 
@@ -168,7 +168,7 @@ def diagnose(
             batch_norm=settings.batch_norm,
         )
     )
-    eigenvalue = dominant_eigenvalue(problem, alpha, val, keyed_generator(seed, "eigenvalue"))
+    eigenvalue = found.eigenvalue(val, keyed_generator(seed, "eigenvalue"))
     listener({"event": "part", "text": "judging moves", "done": of, "of": of})
     own = found.spread is not None and not sigmas
     return Diagnosis(

@@ -10,7 +10,7 @@ from typing import Any, Literal, NamedTuple
 from zarts.analysis.kept import Kept
 from zarts.analysis.plane import Plane, draw_plane
 from zarts.analysis.survey import Surface, surface_name, survey
-from zarts.bilevel import Batch, dominant_eigenvalue
+from zarts.bilevel import Batch
 from zarts.engine import Listener, OpenedSearch, Run
 from zarts.errors import Interrupted, RunError, SettingsError
 from zarts.seeds import keyed_generator
@@ -151,7 +151,8 @@ def _measured(
         surfaces = survey(found.problem, plane, kept.losses, train, val, **tuning._asdict(), heard=heard)
         kept.write()
         with ranks.together():
-            eigenvalue = _eigenvalue(found, val, seed) if 0 in kept.losses else None
+            start = keyed_generator(seed, "landscape", "eigenvalue")
+            eigenvalue = found.eigenvalue(val, start) if 0 in kept.losses else None
     except Interrupted:
         kept.write()
         done = f"{_known(kept)} of {points} points are kept in {kept.part}"
@@ -203,11 +204,3 @@ def _identity(found: OpenedSearch) -> dict[str, Any]:
     for tensor in (found.alpha, *found.problem.model.state_dict().values()):
         state.update(tensor.detach().cpu().numpy().tobytes())
     return {**found.identity, "state": state.hexdigest()}
-
-
-def _eigenvalue(found: OpenedSearch, val: list[Batch], seed: int) -> float | None:
-    """Of the whole Hessian; None where alpha's relaxation draws, or compiled networks have no second derivatives."""
-    if found.settings.relaxation != "softmax" or found.settings.compile:
-        return None
-    with found.problem.model.dropping.off():  # type: ignore[operator, union-attr]
-        return dominant_eigenvalue(found.problem, found.alpha, val, keyed_generator(seed, "landscape", "eigenvalue"))

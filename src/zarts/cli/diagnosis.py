@@ -32,8 +32,9 @@ def print_diagnosis(found: Diagnosis) -> None:
         "with the gradient's prediction:"
     )
     Console(width=max(_WIDTH, Console().width)).print(table)
-    condition = "" if found.condition_number is None else f"condition number {found.condition_number:.3g}, "
-    print(f"{condition}dominant eigenvalue {found.eigenvalue:.3g}")
+    numbers = {"condition number": found.condition_number, "dominant eigenvalue": found.eigenvalue}
+    if known := [f"{name} {value:.3g}" for name, value in numbers.items() if value is not None]:
+        print(", ".join(known))
     for line in found.advice:
         print(line)
 

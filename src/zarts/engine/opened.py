@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 
+import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from zarts.bilevel import Bilevel
+from zarts.bilevel import Batch, Bilevel, dominant_eigenvalue
 from zarts.config import SearchSettings
 from zarts.data import Batches
 from zarts.engine.device import torch_threads
@@ -48,6 +49,23 @@ class OpenedSearch:
     place: int
     epoch: int
     identity: dict[str, int]
+
+    def eigenvalue(self, val: Sequence[Batch], generator: torch.Generator) -> float | None:
+        """The dominant eigenvalue of the Hessian in alpha of the loss of `val`, with nothing dropped.
+
+        None where there is no such Hessian: alpha's relaxation draws, or networks are compiled.
+
+        Args:
+            val: batches.
+            generator: draws where to begin.
+
+        Raises:
+            Interrupted: asked to stop.
+        """
+        if self.settings.relaxation != "softmax" or self.settings.compile:
+            return None
+        with self.problem.model.dropping.off():  # type: ignore[operator, union-attr]
+            return dominant_eigenvalue(self.problem, self.alpha, val, generator)
 
 
 @contextmanager
