@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import re
 import sys
 import tempfile
 from collections.abc import Iterator
@@ -19,7 +20,7 @@ from zarts.errors import RunError
 if sys.platform != "win32":
     import fcntl
 
-__all__ = ["locked", "read_events", "read_mapping", "remove_empty", "remove_parts", "write_atomically"]
+__all__ = ["epoch_files", "locked", "read_events", "read_mapping", "remove_empty", "remove_parts", "write_atomically"]
 
 _PART = ".part"
 
@@ -85,6 +86,13 @@ def locked(path: Path, refusal: str) -> Iterator[None]:
         yield
     finally:
         os.close(descriptor)
+
+
+def epoch_files(folder: Path) -> dict[int, Path]:
+    """The files `epoch_NNN.json` of a folder by their number, in its order; empty if it is not there."""
+    found = {re.fullmatch(r"epoch_(\d+)\.json", path.name): path for path in folder.glob("epoch_*.json")}
+    files = {int(match[1]): path for match, path in found.items() if match}
+    return {epoch: files[epoch] for epoch in sorted(files)}
 
 
 def read_events(path: str | Path) -> list[dict[str, Any]]:

@@ -262,6 +262,7 @@ class TestComparison:
                 "row 'random' searches in space 's2', whose cells no table has, and others in space 'nasben",
             ),
             ({"retrain": {"epochs": 3}}, SettingsError, "cells of space 'nasbench201' are looked up.*leave epochs out"),
+            ({"retrain": None}, SettingsError, "cells of space 'nasbench201' are looked up.*leave --no-retrain"),
             ({"draws": 1}, SettingsError, "draws = 1, best_of = 1; expected at least 2 and 1"),
             ({"table": tmp_path / "absent"}, DataError, "absent: --table names it, but it is not there"),
             ({"table": "auto"}, DataError, "no table of NAS-Bench-201: get"),

@@ -12,8 +12,9 @@ from zarts.report.charts import Chart, Line, charts_of
 from zarts.report.curves import draw_chart
 from zarts.report.diagnosis import read_diagnosis
 from zarts.report.interactive import figure_of
-from zarts.report.landscape import draw_surface, flat_figure, read_landscape, solid_figure
+from zarts.report.landscape_figures import draw_surface, flat_figure, solid_figure, told_of
 from zarts.report.series import Series
+from zarts.report.surfaces import read_landscape
 
 
 def write(folder, name, data):
@@ -72,8 +73,8 @@ def test_all_surfaces_have_one_scale(tmp_path):
     found = read_landscape(write(run, "landscape.json", LANDSCAPE))
     assert found.range == (0.5, 9.0)
     assert "another run" not in found.of
-    assert found.surfaces[0].note.startswith("Minimum 1 at (0, 0). Sharpness")
-    assert found.surfaces[1].note == ""
+    assert told_of(found.surfaces[0]).startswith("Minimum 1 at (0, 0). Sharpness")
+    assert told_of(found.surfaces[1]) == ""
     for surface in found.surfaces:
         ElementTree.fromstring(draw_surface(found, surface))
         contour = flat_figure(found, surface)["data"][0]

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from statistics import fmean
 
-from zarts.files import read_events
+from zarts.files import epoch_files, read_events
 from zarts.report.series import alpha_steps
 from zarts.spaces import PARAMETERLESS, Genotype
 
@@ -17,7 +17,7 @@ _IDENTITY = frozenset({"skip_connect"})
 
 def cells_of(run: Path) -> list[Genotype]:
     """What would have been derived after each epoch."""
-    return [Genotype.load(file) for file in sorted((run / "genotypes").glob("epoch_*.json"))]
+    return [Genotype.load(file) for file in epoch_files(run / "genotypes").values()]
 
 
 def parameterless(cells: Sequence[Genotype]) -> list[float]:

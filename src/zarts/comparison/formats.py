@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import csv
 import io
-import math
 import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
@@ -13,18 +12,18 @@ from zarts.bench import Column, Spread
 from zarts.comparison.notes import title_of
 from zarts.comparison.results import Summary
 from zarts.comparison.sections import Section
-from zarts.report.facts import duration
+from zarts.report.columns import MORE, spread_text, title
 
 __all__ = ["to_csv", "to_latex", "to_markdown"]
 
-_DASH, _BEST = "–", "best of n"
+_DASH = "–"
 _Lines = list[list[str]]
 """The texts of a table, a list for each of its lines, the head first."""
 
 
 def to_markdown(sections: Sequence[Section], notes: Sequence[str]) -> str:
     """The table, and below it what its columns mean; of several groups first what all have, then a table for each."""
-    tables = [_in_markdown(table, title) for title, table in _tables(sections)]
+    tables = [_in_markdown(table, name) for name, table in _tables(sections)]
     return "\n\n".join(tables) + "\n\n" + "\n".join(notes) + "\n"
 
 
@@ -32,14 +31,13 @@ def to_csv(sections: Sequence[Section]) -> str:
     """A line a row, every number in full; what there is not is empty. The groups, if there are several, come first."""
     columns = list(dict.fromkeys(column for section in sections for column in section.columns))
     names = [f"{column.name}_{part}" for column in columns for part in Spread._fields]
-    more = ["worst", "best", "seconds", "parameterless", "p", "parameters", "retrain_seconds"]
     grouped = len(sections) > 1
-    lines: list[list[Any]] = [[*["space", "data"] * grouped, "row", "n", *names, *more]]
+    lines: list[list[Any]] = [[*["space", "data"] * grouped, "row", "n", *names, *MORE]]
     for section in sections:
         for row in section.rows:
             numbers = [number for column in columns for number in row.spreads.get(column, (None, None))]
             where = [section.group.space, section.group.data] * grouped
-            lines.append([*where, row.name, row.n, *numbers, *(getattr(row, name) for name in more)])
+            lines.append([*where, row.name, row.n, *numbers, *(getattr(row, key) for key in MORE)])
     file = io.StringIO()
     writer = csv.writer(file, lineterminator="\n")
     writer.writerows([["" if value is None or value != value else value for value in line] for line in lines])
@@ -48,7 +46,7 @@ def to_csv(sections: Sequence[Section]) -> str:
 
 def to_latex(sections: Sequence[Section], notes: Sequence[str]) -> str:
     r"""A `tabular` that needs no package, the notes as comments; of several groups one for all, and one for each."""
-    tables = [_in_latex(table, title) for title, table in _tables(sections)]
+    tables = [_in_latex(table, name) for name, table in _tables(sections)]
     return "\n".join([*(f"% {note}" for note in notes), *tables, ""])
 
 
@@ -57,11 +55,10 @@ def _tables(sections: Sequence[Section]) -> Iterator[tuple[str, _Lines]]:
     if len(sections) > 1 and any(section.columns for section in sections):
         yield "", _overview(sections)
     for section in sections:
-        head = _head(section.columns, section.rows)
-        body = [_texts(row, section.columns, head) for row in section.rows]
-        numbers = {str(row.n) for row in section.rows if row.best is not None}
-        best = f"best of {numbers.pop()}" if len(numbers) == 1 else _BEST
-        yield section.group.title, [[best if title == _BEST else title for title in head], *body]
+        more = [key for key in MORE if any(getattr(row, key) is not None for row in section.rows)]
+        counts = [row.n for row in section.rows if row.n is not None and row.best is not None]
+        head = ["", "n", *map(title_of, section.columns), *(title(key, counts) for key in more)]
+        yield section.group.title, [head, *(_texts(row, section.columns, more) for row in section.rows)]
 
 
 def _overview(sections: Sequence[Section]) -> _Lines:
@@ -76,7 +73,7 @@ def _overview(sections: Sequence[Section]) -> _Lines:
         texts = []
         for section, column in across:
             row = next((row for row in section.rows if row.name == name), None)
-            texts.append(_DASH if row is None else _spread(*row.spreads[column], row.n) + _fewer(row, section))
+            texts.append(_DASH if row is None else spread_text(*row.spreads[column], row.n) + _fewer(row, section))
         lines.append([name, *texts])
     return lines
 
@@ -85,52 +82,30 @@ def _fewer(row: Summary, section: Section) -> str:
     return f" ({row.n})" if row.n is not None and row.n < section.seeds else ""
 
 
-def _in_markdown(table: _Lines, title: str) -> str:
+def _in_markdown(table: _Lines, name: str) -> str:
     head, *body = table
     lines = [head, ["---", *["---:"] * (len(head) - 1)], *body]
     text = "\n".join("| " + " | ".join(line) + " |" for line in lines)
-    return f"## {title}\n\n{text}" if title else text
+    return f"## {name}\n\n{text}" if name else text
 
 
-def _in_latex(table: _Lines, title: str) -> str:
+def _in_latex(table: _Lines, name: str) -> str:
     head, *body = (" & ".join(map(_escaped, line)) + r" \\" for line in table)
     begin, end = rf"\begin{{tabular}}{{l{'r' * (len(table[0]) - 1)}}}", r"\end{tabular}"
-    return "\n".join([*[f"% {title}"] * bool(title), begin, r"\hline", head, r"\hline", *body, r"\hline", end])
+    return "\n".join([*[f"% {name}"] * bool(name), begin, r"\hline", head, r"\hline", *body, r"\hline", end])
 
 
-def _head(columns: Sequence[Column], rows: Sequence[Summary]) -> list[str]:
-    more = [title for title, (of, _) in _MORE.items() if any(of(row) is not None for row in rows)]
-    return ["", "n", *map(title_of, columns), *more]
-
-
-def _texts(row: Summary, columns: Iterable[Column], head: Sequence[str]) -> list[str]:
+def _texts(row: Summary, columns: Iterable[Column], more: Iterable[str]) -> list[str]:
     return [
         row.name,
         _or_dash(row.n, str),
-        *(_spread(*row.spreads[column], row.n) for column in columns),
-        *(_or_dash(of(row), form) for title, (of, form) in _MORE.items() if title in head),
+        *(spread_text(*row.spreads[column], row.n) for column in columns),
+        *(_or_dash(getattr(row, key), MORE[key][1]) for key in more),
     ]
 
 
 def _or_dash(value: Any, form: Callable[[Any], str]) -> str:
     return _DASH if value is None else form(value)
-
-
-_MORE: dict[str, tuple[Callable[[Summary], float | None], Callable[[Any], str]]] = {
-    "worst": (lambda row: row.worst, "{:.2f}".format),
-    _BEST: (lambda row: row.best, "{:.2f}".format),
-    "parameters": (lambda row: row.parameters, lambda number: f"{number / 1e3:,.0f} k"),
-    "time": (lambda row: row.seconds, duration),
-    "retraining": (lambda row: row.retrain_seconds, duration),
-    "parameter-free": (lambda row: row.parameterless, "{:.1f}".format),
-    "p": (lambda row: row.p, "{:.2g}".format),
-}
-"""Columns that are there if some row has something for them."""
-
-
-def _spread(mean: float, std: float, n: int | None) -> str:
-    single = math.isnan(std) or (std == 0 and n is None)
-    return f"{mean:.2f}" if single else f"{mean:.2f} ± {std:.2f}"
 
 
 def _escaped(text: str) -> str:

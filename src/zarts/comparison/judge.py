@@ -11,6 +11,7 @@ from zarts.bench import Column, Table
 from zarts.comparison.plan import Cell
 from zarts.comparison.results import Found, Summary
 from zarts.comparison.rows import Group, Row
+from zarts.report.watch import COLLAPSE
 from zarts.spaces import get_space
 
 __all__ = ["Judge", "Picture", "collapse"]
@@ -33,7 +34,7 @@ def collapse(rows: Sequence[Row]) -> Picture:
     """How near the cells of the epochs are to a collapse."""
     spaces = [get_space(row.settings.space) for row in rows]
     most = max(space.nodes * (space.keep or 1) for space in spaces)
-    levels = {"more: a collapse": 4.0, "all operations": float(most)}
+    levels = {"more: a collapse": float(COLLAPSE), "all operations": float(most)}
     return Picture("Operations without parameters in the derived normal cell", levels)
 
 

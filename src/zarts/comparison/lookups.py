@@ -17,7 +17,7 @@ from zarts.comparison.plan import Cell
 from zarts.comparison.results import Found, Summary
 from zarts.comparison.rows import Group
 from zarts.errors import DataError, RunError
-from zarts.files import read_mapping
+from zarts.files import epoch_files, read_mapping
 from zarts.spaces import Genotype
 from zarts.spaces.nasbench201 import to_string
 
@@ -71,7 +71,7 @@ class Lookups(Judge):
             DataError: the table lacks it.
             RunError: a file of the run cannot be read.
         """
-        files = sorted((cell.folder / "genotypes").glob("epoch_*.json"))
+        files = epoch_files(cell.folder / "genotypes").values()
         at_end = self._looked_up(cell.folder / "genotype.json")
         result = read_mapping(cell.folder / "result.json")
         try:

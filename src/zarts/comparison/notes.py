@@ -6,17 +6,17 @@ from collections.abc import Mapping, Sequence
 
 from zarts.bench import Column
 from zarts.comparison.plan import Cell
+from zarts.report.columns import data_title
 
 __all__ = ["many_seeds", "notes_of", "title_of"]
 
-_DATA = {"cifar10": "CIFAR-10", "cifar100": "CIFAR-100", "imagenet16-120": "ImageNet16-120"}
 _LISTED = 20
 """Failed searches that are named below a table; `table.json` has them all."""
 
 
 def title_of(column: Column) -> str:
     """The data set of a column, as people write it."""
-    return _DATA.get(column.data, column.data)
+    return data_title(column.data)
 
 
 def many_seeds(cells: Sequence[Cell]) -> str:

@@ -129,8 +129,6 @@ def compare(
     run_tasks = get_engine(engine)
     names = {row.name for row in rows}
     against = None if against is None else " ".join(against.split())
-    if against is not None and retrain is None:
-        raise SettingsError(f"against = {against}: nothing is judged where nothing is retrained: leave it out")
     if against is not None and against not in names:
         raise SettingsError(f"against: {unknown('row', against, names)}")
     if jobs is not None and jobs < 1:
@@ -142,6 +140,8 @@ def compare(
         cells = plan(rows, seeds, out=folder, table=file)
         judge: Judge = Lookups(read_table(file, trust=trust), best_of=best_of, draws=draws)
     else:
+        if against is not None and retrain is None:
+            raise SettingsError(f"against = {against}: nothing is judged where nothing is retrained: leave it out")
         _check_trained(rows, {"table": table != "auto", "best_of": best_of, "draws": draws, "trust": trust})
         cells = plan(rows, seeds, out=folder)
         judge = Unjudged(rows) if retrain is None else Retrainings(retrain, rows, preset=preset, config=config)
@@ -158,9 +158,10 @@ def _check_looked_up(rows: Sequence[Row], retrain: Mapping[str, Any] | None) -> 
                 f"row {row.name!r} searches in space {row.group.space!r}, whose cells no table has, and others in "
                 f"space {NASBENCH201.name!r}, whose cells are looked up: compare them one after the other"
             )
-    if retrain:
+    if retrain is None or retrain:
+        given = min(retrain) if retrain else "--no-retrain (retrain=None)"
         raise SettingsError(
-            f"retrain: cells of space {NASBENCH201.name!r} are looked up, not retrained: leave {min(retrain)} out"
+            f"retrain: cells of space {NASBENCH201.name!r} are looked up, not retrained: leave {given} out"
         )
 
 

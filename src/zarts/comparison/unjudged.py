@@ -49,7 +49,7 @@ class Unjudged(Judge):
     def notes(self, cells: Sequence[Cell], longest: float) -> list[str]:
         return [
             f"Searches alone, n of {many_seeds(cells)}: nothing was retrained. time: of a search. parameter-free: "
-            "operations without parameters in the normal cell."
+            "pools and skips in the normal cell."
         ]
 
     @override

@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from zarts.report.cells import draw_cells
     from zarts.report.curves import Curve, draw_curves
+    from zarts.report.landscape import draw_landscape
     from zarts.report.page import write_report
     from zarts.report.strip import draw_strip
-    from zarts.report.surfaces import draw_landscape
 
 __all__ = ["Curve", "draw_cells", "draw_curves", "draw_landscape", "draw_strip", "write_report"]
 
@@ -21,7 +21,7 @@ _HOMES = {
     "Curve": "curves",
     "draw_cells": "cells",
     "draw_curves": "curves",
-    "draw_landscape": "surfaces",
+    "draw_landscape": "landscape",
     "draw_strip": "strip",
     "write_report": "page",
 }

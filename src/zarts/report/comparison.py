@@ -14,8 +14,10 @@ from markupsafe import Markup
 from zarts.errors import RunError
 from zarts.files import read_mapping
 from zarts.report.charts import Chart, Line
+from zarts.report.columns import MORE, data_title, spread_text
+from zarts.report.columns import title as title_of
 from zarts.report.epochs import BANDS, STYLES, Panel, epochs_svg, spread
-from zarts.report.facts import Fact, duration, show, told
+from zarts.report.facts import Fact, show, told
 from zarts.report.found import cell_view
 from zarts.report.render import Still, fragment, render
 from zarts.report.series import Series
@@ -54,18 +56,6 @@ class Section(NamedTuple):
     rows: list[list[Value]]
     stills: list[Still]
     searches: list[tuple[str, list[Search]]]
-
-
-_MORE: dict[str, tuple[str, Callable[[Any], str]]] = {
-    "worst": ("worst", "{:.2f}".format),
-    "best": ("best of n", "{:.2f}".format),
-    "parameters": ("parameters", lambda number: f"{number / 1e3:,.0f} k"),
-    "seconds": ("time", duration),
-    "retrain_seconds": ("retraining", duration),
-    "parameterless": ("parameter-free", "{:.1f}".format),
-    "p": ("p", "{:.2g}".format),
-}
-"""Keys of a row, their titles, and how they are written; a column is there if some row has something for it."""
 
 
 def is_comparison(folder: Path) -> bool:
@@ -130,14 +120,15 @@ def _section(
 ) -> tuple[Section, list[Chart]]:
     title, columns = show(group.get("title", "")), group["columns"]
     rows = [row for row in data["rows"] if row.get("group", "") == group.get("title", "")]
-    more = {key: form for key, form in _MORE.items() if any(row.get(key) is not None for row in rows)}
-    head = ["row", "n", *map(_words, columns), *(words for words, _ in more.values())]
+    more = [key for key in MORE if any(row.get(key) is not None for row in rows)]
+    counts = [row["n"] for row in rows if row.get("n") is not None and row.get("best") is not None]
+    head = ["row", "n", *map(_words, columns), *(title_of(key, counts) for key in more)]
     table = [
         [
             Value(show(row["name"]), show(row["name"])),
             _value(row.get("n"), show),
             *(_accuracy(row["spreads"].get(column), row.get("n")) for column in columns),
-            *(_value(row.get(key), form) for key, (_, form) in more.items()),
+            *(_value(row.get(key), MORE[key][1]) for key in more),
         ]
         for row in rows
     ]
@@ -152,8 +143,8 @@ def _section(
 
 
 def _words(column: Any) -> str:
-    """A column in words: `cifar10_test_200` is the test accuracy on cifar10."""
-    return f"{show(column).rsplit('_', 2)[0]}, %"
+    """A column in words: `cifar10_test_200` is the test accuracy on CIFAR-10."""
+    return f"{data_title(show(column).rsplit('_', 2)[0])}, %"
 
 
 def _value(value: Any, form: Callable[[Any], str]) -> Value:
@@ -163,9 +154,8 @@ def _value(value: Any, form: Callable[[Any], str]) -> Value:
 def _accuracy(spread_: Mapping[str, Any] | None, n: Any) -> Value:
     if spread_ is None:
         return Value("–", "")
-    mean, std = spread_["mean"], spread_["std"]
-    single = std is None or (std == 0 and n is None)
-    return Value(f"{mean:.2f}" if single else f"{mean:.2f} ± {std:.2f}", repr(mean))
+    mean = spread_["mean"]
+    return Value(spread_text(mean, spread_["std"], n), repr(mean))
 
 
 def _search(seed: str, one: Mapping[str, Any], columns: Sequence[str], pictures: _Pictures) -> Search:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import math
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from itertools import pairwise
@@ -13,7 +12,7 @@ from statistics import fmean
 from typing import Any, NamedTuple
 
 from zarts.errors import RunError
-from zarts.files import read_events, read_mapping
+from zarts.files import epoch_files, read_events, read_mapping
 from zarts.report.series import alpha_steps, by_epoch
 from zarts.report.watch import COLLAPSE
 from zarts.spaces import Genotype
@@ -90,9 +89,7 @@ def read_run(folder: Path) -> RunFiles:
 
 def _history(folder: Path) -> dict[int, Genotype]:
     """The genotype of each epoch, in their order."""
-    numbers = {re.fullmatch(r"epoch_(\d+)\.json", path.name): path for path in folder.glob("epoch_*.json")}
-    files = {int(match[1]): path for match, path in numbers.items() if match}
-    return {epoch: Genotype.load(files[epoch]) for epoch in sorted(files)}
+    return {epoch: Genotype.load(file) for epoch, file in epoch_files(folder).items()}
 
 
 def _settings(path: Path) -> tuple[str, dict[str, Any]]:

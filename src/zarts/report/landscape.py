@@ -1,203 +1,118 @@
-"""What `zarts landscape` has found of a run, as figures of its report: all surfaces on one scale of colours."""
+"""The picture of a landscape: contours of all surfaces on one scale of colours, beneath them each as a relief."""
 
 from __future__ import annotations
 
-import html
 import math
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
+from matplotlib.axes import Axes
 from matplotlib.cm import ScalarMappable
-from matplotlib.colors import Normalize
+from matplotlib.colors import Colormap, LinearSegmentedColormap, Normalize
 from matplotlib.figure import Figure
 
 from zarts.errors import RunError
-from zarts.files import read_mapping
-from zarts.report.facts import show
-from zarts.report.interactive import Figure as Interactive
-from zarts.report.interactive import axis, layout
+from zarts.files import write_atomically
 from zarts.report.palette import ROLES
-from zarts.report.svg import chart_axes, drawing, to_svg
+from zarts.report.surfaces import Landscape, Surface, read_landscape
+from zarts.report.svg import drawing, to_png, to_svg
 
-__all__ = ["Landscape", "Surface", "draw_surface", "flat_figure", "read_landscape", "solid_figure"]
+__all__ = ["draw_landscape"]
 
-_COLOURS = "viridis"
-_LEVELS = 21
-
-
-class Surface(NamedTuple):
-    """Losses over the plane: its name, `(len(y), len(x))` losses, and what is told of them."""
-
-    name: str
-    losses: np.ndarray
-    note: str
-    minimum: tuple[float, float] | None
+_SIDE, _GAP = 2.7, 0.45  # inches: of a plot, and between two
+_LEFT, _RIGHT, _ABOVE, _BELOW, _SOLID = 0.6, 1.05, 0.62, 0.5, 2.9  # inches; the last one: height of a solid plot
+_FONT, _LEVELS, _DPI = 9.0, 16, 160.0
 
 
-class Landscape(NamedTuple):
-    """A plane through alpha, which is at (0, 0), and the surfaces over it."""
+def draw_landscape(folder: Path) -> list[Path]:
+    """Draw `landscape.svg` and `landscape.png` from the `landscape.json` of a run folder.
 
-    x: list[float]
-    y: list[float]
-    surfaces: list[Surface]
-    of: str
-
-    @property
-    def range(self) -> tuple[float, float]:
-        """The lowest and the highest finite loss of all surfaces: the ends of the scale of colours."""
-        finite = np.concatenate([surface.losses[np.isfinite(surface.losses)] for surface in self.surfaces])
-        return (float(finite.min()), float(finite.max())) if finite.size else (0.0, 1.0)
-
-
-def read_landscape(folder: Path) -> Landscape | None:
-    """The section of `landscape.json`; None where a run has none, or one without surfaces.
+    Returns:
+        The files.
 
     Raises:
-        RunError: the file is damaged.
+        RunError: it is not there, or is no landscape; or a picture cannot be written.
     """
-    path = folder / "landscape.json"
-    data = read_mapping(path)
-    if not data.get("surfaces"):
-        return None
-    try:
-        x, y = ([float(place) for place in data[key]] for key in ("x", "y"))
-        surfaces = [_surface(surface, (len(y), len(x))) for surface in data["surfaces"]]
-        if not all(map(math.isfinite, (*x, *y))):
-            raise ValueError("places that are not finite")
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
-        raise RunError(f"{path}: not a landscape ({type(error).__name__}: {error})") from error
-    where = f"after epoch {show(data['epoch'])}; " if "epoch" in data else ""
-    made_of, ours = Path(str(data.get("run", folder))).name, folder.resolve().name
-    other = (
-        ""
-        if made_of in (ours, folder.name)
-        else f" The file names another run, {made_of}: look whether it is of this one."
-    )
-    return Landscape(x, y, surfaces, f"{where}one scale of colours for all, alpha is at (0, 0).{other}")
-
-
-def _surface(data: dict[str, Any], shape: tuple[int, int]) -> Surface:
-    losses = np.array(data["losses"], dtype=float)
-    if losses.shape != shape:
-        raise ValueError(f"losses have shape {losses.shape}; the places need {shape}")
-    told = []
-    minimum = data.get("minimum")
-    at = (float(minimum["x"]), float(minimum["y"])) if minimum else None
-    if minimum:
-        told.append(f"Minimum {minimum['loss']:.4g} at ({minimum['x']:.3g}, {minimum['y']:.3g}).")
-    if data.get("sharpness") is not None:
-        told.append(
-            f"Sharpness (largest eigenvalue of the Hessian in this plane, where alpha is) {data['sharpness']:.4g}."
-        )
-    return Surface(show(data.get("name", "loss")), losses, " ".join(told), at)
-
-
-def draw_surface(landscape: Landscape, surface: Surface) -> str:
-    """Contours of a surface as the text of an SVG file."""
-    low, high = landscape.range
+    landscape = read_landscape(folder)
+    if landscape is None:
+        raise RunError(f"{folder / 'landscape.json'}: not a landscape (it has no surfaces)")
     with drawing():
-        figure = Figure(figsize=(5.0, 3.6), dpi=72, facecolor="none")
-        axes = chart_axes(figure, (0.1, 0.13, 0.68, 0.82), "first direction", 9.5)
-        high = high if high > low else low + 1.0
-        scale, levels = Normalize(low, high), np.linspace(low, high, _LEVELS)
-        if min(surface.losses.shape) > 1 and np.isfinite(surface.losses).any():
-            losses = np.ma.masked_invalid(surface.losses)
-            axes.contourf(landscape.x, landscape.y, losses, levels, cmap=_COLOURS, norm=scale, extend="both")
-        axes.plot(0.0, 0.0, marker="+", color=ROLES["paper"].light, markersize=9, markeredgewidth=1.8)
-        if surface.minimum:
-            axes.plot(*surface.minimum, marker="o", color="none", markeredgecolor=ROLES["paper"].light, markersize=7)
-        bar = figure.colorbar(ScalarMappable(scale, _COLOURS), cax=figure.add_axes((0.82, 0.13, 0.035, 0.82)))
-        bar.outline.set_visible(False)
-        bar.ax.tick_params(labelsize=9.5, length=0, colors=ROLES["muted"].light)
-        return to_svg(figure)
+        figure = _draw(landscape)
+        files = {folder / "landscape.svg": to_svg(figure).encode(), folder / "landscape.png": to_png(figure, _DPI)}
+    for file, content in files.items():
+        write_atomically(file, content)
+    return list(files)
 
 
-def flat_figure(landscape: Landscape, surface: Surface) -> Interactive:
-    """Contours that tell their losses on hover."""
-    marks: list[dict[str, Any]] = [_mark(0.0, 0.0, "cross-thin", "alpha")]
+def _draw(landscape: Landscape) -> Figure:
+    columns, scale = len(landscape.surfaces), Normalize(*landscape.range)
+    width = _LEFT + columns * _SIDE + (columns - 1) * _GAP + _RIGHT
+    height = _ABOVE + _SIDE + _BELOW + _SOLID
+    figure = Figure(figsize=(width, height), facecolor=ROLES["paper"].light)
+    for column, surface in enumerate(landscape.surfaces):
+        left = _LEFT + column * (_SIDE + _GAP)
+        place = left / width, (_SOLID + _BELOW) / height, _SIDE / width, _SIDE / height
+        axes = figure.add_axes(place, gid=f"contours-{column}")
+        _contours(axes, landscape, surface, scale)
+        solid = (left - 0.25) / width, 0.05 / height, (_SIDE + 0.4) / width, (_SOLID - 0.15) / height
+        _solid(figure.add_axes(solid, projection="3d", gid=f"solid-{column}"), landscape, surface, scale)
+    figure.axes[0].set_ylabel("second direction", fontsize=_FONT, color=ROLES["muted"].light)
+    bar = figure.add_axes(((width - 0.8) / width, (_SOLID + _BELOW) / height, 0.14 / width, _SIDE / height))
+    figure.colorbar(ScalarMappable(scale, _colours()), cax=bar).outline.set_visible(False)
+    bar.tick_params(colors=ROLES["muted"].light, labelsize=_FONT - 1, length=0)
+    bar.set_ylabel("loss", fontsize=_FONT, color=ROLES["muted"].light)
+    return figure
+
+
+def _colours() -> Colormap:
+    stops = [(0.0, ROLES["sep"].light), (0.6, "#8fc1e3"), (0.85, ROLES["sep-tint"].light), (1.0, ROLES["paper"].light)]
+    return LinearSegmentedColormap.from_list("losses", stops)
+
+
+def _contours(axes: Axes, landscape: Landscape, surface: Surface, scale: Normalize) -> None:
+    x, y, losses = landscape.x, landscape.y, np.ma.masked_invalid(surface.losses)
+    levels = scale.inverse(np.linspace(0.0, 1.0, _LEVELS))
+    if losses.count():
+        axes.contourf(x, y, losses, levels, cmap=_colours(), norm=scale, extend="max")
+        axes.contour(x, y, losses, levels, colors=ROLES["sep"].light, linewidths=0.5, alpha=0.5)
+    axes.plot(0.0, 0.0, marker="+", color=ROLES["ink"].light, markersize=8, markeredgewidth=1.4, gid="alpha")
     if surface.minimum:
-        marks.append(_mark(*surface.minimum, "circle-open", "minimum"))
-    low, high = landscape.range
-    contour = {
-        "type": "contour",
-        **_places(landscape, surface),
-        "zmin": low,
-        "zmax": high,
-        "autocontour": False,
-        "contours": {"coloring": "heatmap", "start": low, "end": high, "size": (high - low or 1.0) / (_LEVELS - 1)},
-        "line": {"width": 0.4, "color": "rgba(255,255,255,0.55)"},
-        "colorscale": _COLOURS.capitalize(),
-        "colorbar": {"outlinewidth": 0, "thickness": 12, "ticks": ""},
-    }
-    directions = {"xaxis": "first direction", "yaxis": "second direction"}
-    axes = {key: {**axis(), "title": {"text": words}} for key, words in directions.items()}
-    return {"data": [contour, *marks], "layout": layout(**axes, showlegend=False, hovermode="closest")}
+        axes.plot(
+            surface.minimum.x, surface.minimum.y, marker="o", markersize=7, markerfacecolor=ROLES["dil"].light,
+            markeredgecolor=ROLES["paper"].light, markeredgewidth=1.3, clip_on=False, gid="minimum",
+        )  # fmt: skip
+    axes.set_aspect("equal")
+    axes.tick_params(colors=ROLES["muted"].light, labelsize=_FONT - 1, length=0, pad=4)
+    axes.locator_params(nbins=5)
+    for spine in axes.spines.values():
+        spine.set_color(ROLES["wire"].light)
+    axes.set_xlabel("first direction", fontsize=_FONT, color=ROLES["muted"].light)
+    axes.set_title(surface.name, fontsize=_FONT + 2, loc="left", pad=20, fontweight="bold")
+    axes.text(0.0, 1.03, _facts(surface), transform=axes.transAxes, fontsize=_FONT - 1.5, color=ROLES["muted"].light)
 
 
-def solid_figure(landscape: Landscape) -> Interactive:
-    """The surfaces in three dimensions, one at a time."""
-    low, high = landscape.range
-    traces = [
-        {
-            "type": "surface",
-            **_places(landscape, surface),
-            "cmin": low,
-            "cmax": high,
-            "colorscale": _COLOURS.capitalize(),
-            "colorbar": {"outlinewidth": 0, "thickness": 12, "ticks": ""},
-            "visible": place == 0,
-            "name": html.escape(surface.name, quote=False),
-        }
-        for place, surface in enumerate(landscape.surfaces)
-    ]
-    chosen = [
-        {
-            "method": "restyle",
-            "label": html.escape(surface.name, quote=False),
-            "args": [{"visible": [place == other for other in range(len(traces))]}],
-        }
-        for place, surface in enumerate(landscape.surfaces)
-    ]
-    side = {"gridcolor": "var(--rule)", "zeroline": False, "showbackground": False, "color": "var(--muted)"}
-    scene = {
-        "xaxis": {**side, "title": {"text": "first direction"}},
-        "yaxis": {**side, "title": {"text": "second direction"}},
-        "zaxis": {**side, "title": {"text": "loss"}, "range": [low, high if high > low else low + 1.0]},
-        "aspectmode": "manual",
-        "aspectratio": {"x": 1, "y": 1, "z": 0.7},
-        "camera": {"eye": {"x": 1.35, "y": 1.35, "z": 0.75}, "center": {"x": 0, "y": 0, "z": -0.12}},
-    }
-    menu = {
-        "type": "buttons",
-        "direction": "right",
-        "buttons": chosen,
-        "x": 0,
-        "xanchor": "left",
-        "y": 1.0,
-        "yanchor": "bottom",
-        "bgcolor": "var(--paper)",
-        "bordercolor": "var(--wire)",
-        "font": {"color": "var(--ink)"},
-        "showactive": False,
-    }
-    shown = layout(scene=scene, updatemenus=[menu] if len(traces) > 1 else [], margin={"l": 0, "r": 0, "t": 40, "b": 0})
-    return {"data": traces, "layout": shown}
+def _facts(surface: Surface) -> str:
+    words = [] if surface.sharpness is None else [f"sharpness {surface.sharpness:.2g}"]
+    if lowest := surface.minimum:
+        words.append(f"minimum {lowest.loss:.4g} at ({lowest.x:.2g}, {lowest.y:.2g})")
+    return ", ".join(words) or "not finite"
 
 
-def _places(landscape: Landscape, surface: Surface) -> dict[str, Any]:
-    """The losses over the plane; those that are not finite are holes."""
-    rows = [[float(f"{loss:.6g}") if math.isfinite(loss) else None for loss in row] for row in surface.losses.tolist()]
-    words = "(%{x:.3~g}, %{y:.3~g})<br>loss %{z:.5~g}<extra></extra>"
-    return {"x": landscape.x, "y": landscape.y, "z": rows, "hovertemplate": words}
-
-
-def _mark(x: float, y: float, symbol: str, name: str) -> dict[str, Any]:
-    return {
-        "type": "scatter",
-        "mode": "markers",
-        "x": [x],
-        "y": [y],
-        "marker": {"symbol": symbol, "size": 11, "color": "#fff", "line": {"width": 2, "color": "#fff"}},
-        "hovertemplate": f"{name}: (%{{x:.3~g}}, %{{y:.3~g}})<extra></extra>",
-    }
+def _solid(axes: Any, landscape: Landscape, surface: Surface, scale: Normalize) -> None:
+    """The surface from above one of its corners; in an SVG as an image, for it has thousands of parts."""
+    axes.set_facecolor("none")
+    if np.isfinite(surface.losses).any():
+        losses = np.where(np.isfinite(surface.losses), surface.losses, math.nan)
+        axes.plot_surface(
+            *np.meshgrid(landscape.x, landscape.y), losses, cmap=_colours(), norm=scale, rasterized=True,
+            rcount=len(landscape.y), ccount=len(landscape.x), edgecolor=ROLES["sep"].light, linewidth=0.12,
+        )  # fmt: skip
+    axes.set_zlim(scale.vmin, scale.vmax)
+    axes.view_init(elev=28, azim=-57)
+    axes.tick_params(labelsize=_FONT - 2, colors=ROLES["muted"].light, pad=-2)
+    axes.locator_params(nbins=4)
+    for axis in (axes.xaxis, axes.yaxis, axes.zaxis):
+        axis.pane.set_visible(False)
+        axis.line.set_color(ROLES["wire"].light)
+        axis._axinfo["grid"].update(color=ROLES["rule"].light, linewidth=0.7)

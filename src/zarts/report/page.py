@@ -15,9 +15,10 @@ from zarts.report.facts import RunFiles, facts, read_run, show, told
 from zarts.report.found import CellView, cell_view, slides, weights_data
 from zarts.report.interactive import Figure
 from zarts.report.kept import kept
-from zarts.report.landscape import Landscape, draw_surface, flat_figure, read_landscape, solid_figure
+from zarts.report.landscape_figures import draw_surface, flat_figure, solid_figure, told_of
 from zarts.report.render import Still, fragment, render, stills
 from zarts.report.series import by_epoch
+from zarts.report.surfaces import Landscape, read_landscape
 from zarts.report.svg import inline
 from zarts.report.tested import read_tested
 from zarts.report.watch import signs
@@ -115,8 +116,8 @@ def _surfaces(landscape: Landscape | None) -> list[Still]:
         Still(
             f"surface-{place}",
             f"Validation loss, {surface.name}",
-            surface.note,
-            Markup(inline(draw_surface(landscape, surface), f"surface-{place}", surface.note)),  # ours
+            told_of(surface),
+            Markup(inline(draw_surface(landscape, surface), f"surface-{place}", told_of(surface))),  # ours
         )
         for place, surface in enumerate(landscape.surfaces)
     ]

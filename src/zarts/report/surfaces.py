@@ -1,131 +1,97 @@
-"""The picture of a landscape: contours of all surfaces on one scale of colours, beneath them each as a relief."""
+"""What `zarts landscape` has found of a run, read for its pictures: surfaces over a plane through alpha."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
-from matplotlib.axes import Axes
-from matplotlib.cm import ScalarMappable
-from matplotlib.colors import Colormap, LinearSegmentedColormap, Normalize
-from matplotlib.figure import Figure
 
 from zarts.errors import RunError
-from zarts.files import read_mapping, write_atomically
-from zarts.report.palette import ROLES
-from zarts.report.svg import drawing, to_png, to_svg
+from zarts.files import read_mapping
+from zarts.report.facts import show
 
-__all__ = ["draw_landscape"]
-
-_SIDE, _GAP = 2.7, 0.45  # inches: of a plot, and between two
-_LEFT, _RIGHT, _ABOVE, _BELOW, _SOLID = 0.6, 1.05, 0.62, 0.5, 2.9  # inches; the last one: height of a solid plot
-_FONT, _LEVELS, _DPI = 9.0, 16, 160.0
+__all__ = ["Landscape", "Minimum", "Surface", "read_landscape"]
 
 
-def draw_landscape(folder: Path) -> list[Path]:
-    """Draw `landscape.svg` and `landscape.png` from the `landscape.json` of a run folder.
+class Minimum(NamedTuple):
+    """The lowest loss of a surface, and where it is."""
 
-    Returns:
-        The files.
+    x: float
+    y: float
+    loss: float
+
+
+class Surface(NamedTuple):
+    """Losses over the plane.
+
+    Args:
+        name: which approximation of the optimal weights.
+        losses: `(len(y), len(x))`; some may not be finite.
+        sharpness: the larger eigenvalue of the Hessian within the plane, where alpha is.
+        minimum: None where no loss is finite.
+    """
+
+    name: str
+    losses: np.ndarray
+    sharpness: float | None
+    minimum: Minimum | None
+
+
+class Landscape(NamedTuple):
+    """A plane through alpha, which is at (0, 0), and the surfaces over it."""
+
+    x: list[float]
+    y: list[float]
+    surfaces: list[Surface]
+    of: str
+
+    @property
+    def range(self) -> tuple[float, float]:
+        """The ends of the scale of colours: the lowest and the highest finite loss of all surfaces, one apart at least
+        where they are the same.
+        """
+        finite = np.concatenate([surface.losses[np.isfinite(surface.losses)] for surface in self.surfaces])
+        low, high = (float(finite.min()), float(finite.max())) if finite.size else (0.0, 1.0)
+        return low, high if high > low else low + 1.0
+
+
+def read_landscape(folder: Path) -> Landscape | None:
+    """The section of `landscape.json`; None where a run has none, or one without surfaces.
 
     Raises:
-        RunError: it is not there, or is no landscape; or a picture cannot be written.
+        RunError: the file is damaged.
     """
     path = folder / "landscape.json"
     data = read_mapping(path)
-    with drawing():
-        try:
-            figure = _draw(data)
-        except (KeyError, TypeError, ValueError, IndexError) as error:
-            raise RunError(f"{path}: not a landscape ({type(error).__name__}: {error})") from error
-        files = {folder / "landscape.svg": to_svg(figure).encode(), folder / "landscape.png": to_png(figure, _DPI)}
-    for file, content in files.items():
-        write_atomically(file, content)
-    return list(files)
+    if not data.get("surfaces"):
+        return None
+    try:
+        x, y = ([float(place) for place in data[key]] for key in ("x", "y"))
+        surfaces = [_surface(surface, (len(y), len(x))) for surface in data["surfaces"]]
+        if not all(map(math.isfinite, (*x, *y))):
+            raise ValueError("places that are not finite")
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        raise RunError(f"{path}: not a landscape ({type(error).__name__}: {error})") from error
+    where = f"after epoch {show(data['epoch'])}; " if "epoch" in data else ""
+    made_of, ours = Path(str(data.get("run", folder))).name, folder.resolve().name
+    other = (
+        ""
+        if made_of in (ours, folder.name)
+        else f" The file names another run, {made_of}: look whether it is of this one."
+    )
+    return Landscape(x, y, surfaces, f"{where}one scale of colours for all, alpha is at (0, 0).{other}")
 
 
-def _draw(data: Mapping[str, Any]) -> Figure:
-    x, y = (np.array(data[side], dtype=float) for side in ("x", "y"))
-    surfaces = {one["name"]: np.ma.masked_invalid(np.array(one["losses"], dtype=float)) for one in data["surfaces"]}
-    columns = len(surfaces)
-    width = _LEFT + columns * _SIDE + (columns - 1) * _GAP + _RIGHT
-    height = _ABOVE + _SIDE + _BELOW + _SOLID
-    figure = Figure(figsize=(width, height), facecolor=ROLES["paper"].light)
-    scale = _scale(list(surfaces.values()))
-    for column, (surface, losses) in enumerate(zip(data["surfaces"], surfaces.values(), strict=True)):
-        left = _LEFT + column * (_SIDE + _GAP)
-        place = left / width, (_SOLID + _BELOW) / height, _SIDE / width, _SIDE / height
-        axes = figure.add_axes(place, gid=f"contours-{column}")
-        _contours(axes, x, y, losses, surface, scale)
-        solid = (left - 0.25) / width, 0.05 / height, (_SIDE + 0.4) / width, (_SOLID - 0.15) / height
-        _solid(figure.add_axes(solid, projection="3d", gid=f"solid-{column}"), x, y, losses, scale)
-    figure.axes[0].set_ylabel("second direction", fontsize=_FONT, color=ROLES["muted"].light)
-    bar = figure.add_axes(((width - 0.8) / width, (_SOLID + _BELOW) / height, 0.14 / width, _SIDE / height))
-    figure.colorbar(ScalarMappable(scale, _colours()), cax=bar).outline.set_visible(False)
-    bar.tick_params(colors=ROLES["muted"].light, labelsize=_FONT - 1, length=0)
-    bar.set_ylabel("loss", fontsize=_FONT, color=ROLES["muted"].light)
-    return figure
-
-
-def _colours() -> Colormap:
-    stops = [(0.0, ROLES["sep"].light), (0.6, "#8fc1e3"), (0.85, ROLES["sep-tint"].light), (1.0, ROLES["paper"].light)]
-    return LinearSegmentedColormap.from_list("losses", stops)
-
-
-def _scale(surfaces: list[np.ma.MaskedArray]) -> Normalize:
-    """From the lowest to the highest loss of all surfaces."""
-    known = np.concatenate([surface.compressed() for surface in surfaces])
-    low, high = (float(known.min()), float(known.max())) if known.size else (0.0, 1.0)
-    return Normalize(low, high if high > low else low + 1.0)
-
-
-def _contours(
-    axes: Axes, x: np.ndarray, y: np.ndarray, losses: np.ma.MaskedArray, surface: Mapping[str, Any], scale: Normalize
-) -> None:
-    levels = scale.inverse(np.linspace(0.0, 1.0, _LEVELS))
-    if losses.count():
-        axes.contourf(x, y, losses, levels, cmap=_colours(), norm=scale, extend="max")
-        axes.contour(x, y, losses, levels, colors=ROLES["sep"].light, linewidths=0.5, alpha=0.5)
-    axes.plot(0.0, 0.0, marker="+", color=ROLES["ink"].light, markersize=8, markeredgewidth=1.4, gid="alpha")
-    if lowest := surface["minimum"]:
-        axes.plot(
-            lowest["x"], lowest["y"], marker="o", markersize=7, markerfacecolor=ROLES["dil"].light,
-            markeredgecolor=ROLES["paper"].light, markeredgewidth=1.3, clip_on=False, gid="minimum",
-        )  # fmt: skip
-    axes.set_aspect("equal")
-    axes.tick_params(colors=ROLES["muted"].light, labelsize=_FONT - 1, length=0, pad=4)
-    axes.locator_params(nbins=5)
-    for spine in axes.spines.values():
-        spine.set_color(ROLES["wire"].light)
-    axes.set_xlabel("first direction", fontsize=_FONT, color=ROLES["muted"].light)
-    axes.set_title(surface["name"], fontsize=_FONT + 2, loc="left", pad=20, fontweight="bold")
-    axes.text(0.0, 1.03, _facts(surface), transform=axes.transAxes, fontsize=_FONT - 1.5, color=ROLES["muted"].light)
-
-
-def _facts(surface: Mapping[str, Any]) -> str:
-    sharpness, lowest = surface["sharpness"], surface["minimum"]
-    words = [] if sharpness is None else [f"sharpness {sharpness:.2g}"]
-    if lowest:
-        words.append(f"minimum {lowest['loss']:.4g} at ({lowest['x']:.2g}, {lowest['y']:.2g})")
-    return ", ".join(words) or "not finite"
-
-
-def _solid(axes: Any, x: np.ndarray, y: np.ndarray, losses: np.ma.MaskedArray, scale: Normalize) -> None:
-    """The surface from above one of its corners; in an SVG as an image, for it has thousands of parts."""
-    axes.set_facecolor("none")
-    if losses.count():
-        axes.plot_surface(
-            *np.meshgrid(x, y), losses.filled(math.nan), cmap=_colours(), norm=scale, rasterized=True,
-            rcount=len(y), ccount=len(x), edgecolor=ROLES["sep"].light, linewidth=0.12,
-        )  # fmt: skip
-    axes.set_zlim(scale.vmin, scale.vmax)
-    axes.view_init(elev=28, azim=-57)
-    axes.tick_params(labelsize=_FONT - 2, colors=ROLES["muted"].light, pad=-2)
-    axes.locator_params(nbins=4)
-    for axis in (axes.xaxis, axes.yaxis, axes.zaxis):
-        axis.pane.set_visible(False)
-        axis.line.set_color(ROLES["wire"].light)
-        axis._axinfo["grid"].update(color=ROLES["rule"].light, linewidth=0.7)
+def _surface(data: dict[str, Any], shape: tuple[int, int]) -> Surface:
+    losses = np.array(data["losses"], dtype=float)
+    if losses.shape != shape:
+        raise ValueError(f"losses have shape {losses.shape}; the places need {shape}")
+    lowest, sharpness = data.get("minimum"), data.get("sharpness")
+    return Surface(
+        show(data.get("name", "loss")),
+        losses,
+        None if sharpness is None else float(sharpness),
+        Minimum(*(float(lowest[key]) for key in Minimum._fields)) if lowest else None,
+    )

@@ -12,7 +12,7 @@ __all__ = ["COLLAPSE", "GROWTH", "Sign", "signs", "spans"]
 COLLAPSE = 4
 """More parameterless operations than this in a normal cell are the sign of a collapse."""
 
-GROWTH = 4 / 3
+GROWTH = 1.3
 """A dominant eigenvalue that has grown by this is told: the factor at which RobustDARTS ends a search."""
 
 
