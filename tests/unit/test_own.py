@@ -6,11 +6,12 @@ from pathlib import Path
 import pytest
 import torch
 import yaml
+from PIL import Image
 from torch import nn
 
 import zarts
 from small import TRAIN, often, outcome, small, stop_at
-from zarts.api import evaluate, resume_retrain, resume_search
+from zarts.api import evaluate, predict, resume_retrain, resume_search, retraining_of
 from zarts.errors import Interrupted, RunError, SettingsError
 from zarts.nets import OPERATIONS, SuperNet, load_operations, register_operation, seeded
 from zarts.spaces import SPACES, get_space
@@ -187,6 +188,8 @@ def test_methods_search_a_space_of_ones_own(tmp_path, own, method):
 @pytest.mark.usefixtures("no_pictures")
 def test_a_run_needs_no_other_file_and_runs_no_code_unasked(tmp_path, own, monkeypatch):
     settings, heard = small("zarts-mgs", **own), []
+    image = tmp_path / "image.png"
+    Image.new("L", (8, 8)).save(image)
     straight = zarts.search(out=tmp_path / "straight", listener=heard.append, **settings)
     notes = [event["text"] for event in heard if event["event"] == "note"]
     assert f"running the Python code of {own['operations']}" in notes
@@ -221,6 +224,14 @@ def test_a_run_needs_no_other_file_and_runs_no_code_unasked(tmp_path, own, monke
         with pytest.raises(SettingsError, match="not run unasked"):
             again(trained.run)
     assert evaluate(trained.run, operations=kept) == trained.test_accuracy
+    forget()
+    with pytest.raises(SettingsError, match="not run unasked"):
+        next(predict(trained.run, [image]))
+    (found,) = predict(trained.run, [image], operations=kept, top=10)
+    assert sum(chance for _, chance in found.classes) == pytest.approx(1)
+    forget()
+    start = {"weights_from": str(trained.run), "operations": str(kept)}
+    assert retraining_of(None, start)[0] == trained.genotype
     assert resume_retrain(trained.run, operations=kept).test_accuracy == trained.test_accuracy
 
 

@@ -24,6 +24,7 @@ from zarts.training import ModelCard, answers, error_details, load_model, test_b
 __all__ = ["Prediction", "evaluate", "examine", "predict"]
 
 _BATCH = 64
+_OF_A_RUN = "operations belong to a run: name its folder, or leave --operations out"
 
 
 def examine(
@@ -60,7 +61,7 @@ def examine(
             raise SettingsError(f"{path} is a run itself: leave --run out")
         return _of_run(path, data, where, operations)
     if operations is not None:
-        raise SettingsError("operations belong to a run: name its folder, or leave --operations out")
+        raise SettingsError(_OF_A_RUN)
     if data is not None and run is not None:
         raise SettingsError(f"the run {run} says on which images to test: leave --data or --run out")
     if data is None and run is None:
@@ -87,13 +88,17 @@ def evaluate(path: Path | str, **options: Any) -> float:
 
 def _of_run(path: Path, data: str | None, where: torch.device, operations: Path | str | None) -> dict[str, Any]:
     retrained_settings(path)
-    use_operations(Run(path), None if operations is None else Path(operations), lambda text: None)
+    use_operations(Run(path), _named(operations), lambda text: None)
     network, card = load_model(model_file(path))
     images = _images_of(path, card, data)
     _check(images, card)
     network = network.to(where).to(memory_format=torch.channels_last)
     test = images.test()
     return error_details(answers(network, test_batches(test, card, where)), card.classes, test.names)
+
+
+def _named(operations: Path | str | None) -> Path | None:
+    return None if operations is None else Path(operations)
 
 
 def _images_of(path: Path, card: ModelCard, data: str | None) -> DataSet:
@@ -146,7 +151,13 @@ class Prediction:
 
 
 def predict(
-    model: Path | str, images: Iterable[Path | str], *, top: int = 1, device: str = "auto", trust: bool = False
+    model: Path | str,
+    images: Iterable[Path | str],
+    *,
+    top: int = 1,
+    device: str = "auto",
+    operations: Path | str | None = None,
+    trust: bool = False,
 ) -> Iterator[Prediction]:
     """What is on images.
 
@@ -155,6 +166,7 @@ def predict(
         images: files, or folders of files at any depth.
         top: how many classes to name.
         device: see the setting of that name.
+        operations: see `resume_retrain`.
         trust: whether an exported Python file may be run.
 
     Yields:
@@ -165,7 +177,12 @@ def predict(
         DataError: a folder has no images.
     """
     path, where = Path(model), choose_device(device)
-    opened = open_model((model_in(path) or model_file(path)) if path.is_dir() else path, trust=trust)
+    written = model_in(path) if path.is_dir() else path
+    if written is None:
+        use_operations(Run.open(path, "retrain"), _named(operations), lambda text: None)
+    elif operations is not None:
+        raise SettingsError(_OF_A_RUN)
+    opened = open_model(written or model_file(path), trust=trust)
     files = [file for image in images for file in _files(Path(image))]
     module = opened.module.to(where) if opened.movable else opened.module
     for start in range(0, len(files), _BATCH):

@@ -11,7 +11,8 @@ from zarts.api.searching import searched_settings
 from zarts.config import RetrainSettings, retrain_settings
 from zarts.engine import Listener, Run, open_search
 from zarts.errors import SettingsError
-from zarts.nets import Network, SuperNet, build_network, supernet_weights
+from zarts.nets import Network, SuperNet, build_network, load_operations, supernet_weights
+from zarts.own import use_space
 from zarts.sources import Source, genotype_of, inherited, model_file, run_of
 from zarts.spaces import Genotype
 from zarts.spaces.nasbench201 import NASBENCH201
@@ -47,11 +48,16 @@ def retraining_of(
         RunError: a source or a network that cannot be read.
     """
     handed = {} if source is None else dict(inherited(source))
-    weights = retrain_settings(options, preset=preset, config=config, inherited=handed).weights_from
+    asked = retrain_settings(options, preset=preset, config=config, inherited=handed)
+    weights = asked.weights_from
     if weights == _SUPERNET:
         handed |= {key: _searched(source).settings("search")[key] for key in ("channels", "cells")}
     elif weights is not None:
-        _, card = load_model(model_file(Path(weights).expanduser()))
+        if asked.operations is not None:
+            load_operations(asked.operations.expanduser())
+        file = model_file(Path(weights).expanduser())
+        use_space(Run(file.parent))
+        _, card = load_model(file)
         source = card.genotype if source is None else source
         handed |= {key: getattr(card, key) for key in ("channels", "cells", "stem", "image_size")}
     if source is None:

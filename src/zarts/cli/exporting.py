@@ -69,6 +69,7 @@ def predict(
     images: Annotated[list[Path], typer.Argument(help="image files, or folders of them")],
     top: Annotated[int, typer.Option(help="how many classes to name", min=1)] = 1,
     device: _Device = "auto",
+    operations: _Operations = None,
     trust: _Trust = False,
     json: Annotated[bool, typer.Option("--json", help="print a line of JSON an image")] = False,
 ) -> None:
@@ -77,7 +78,7 @@ def predict(
     from zarts.errors import DataError
 
     failed = 0
-    for found in api.predict(model, images, top=top, device=device, trust=trust):
+    for found in api.predict(model, images, top=top, device=device, operations=operations, trust=trust):
         if found.error is not None:
             failed += 1
             print(f"zarts: {found.error}", file=sys.stderr)
