@@ -62,7 +62,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     one, two = (statistics.median(side) for side in zip(*pairs, strict=True))
     ratios = [one / two for one, two in pairs]
     cells = [one, two, statistics.median(ratios), min(ratios), max(ratios)]
-    note = f"Median of {args.pairs} pairs; digits, space darts, MGS, N = {N}, M = {M}, {size}; {threads} processors."
+    network = ", ".join(f"{key.replace('-', ' ')} {value}" for key, value in size.items())
+    note = f"Median of {args.pairs} pairs; digits, space darts, MGS, N = {N}, M = {M}, {network}; {threads} processors."
     Report(COLUMNS, [[args.size, *(f"{cell:.3g}" for cell in cells)]], note, environment(), pairs).publish(args.json)
 
 

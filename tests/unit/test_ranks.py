@@ -153,5 +153,7 @@ def test_a_comparison_is_one_process(monkeypatch, tmp_path):
 
 def test_more_ranks_than_images_of_a_batch(monkeypatch, searched):
     torchrun(monkeypatch, 9)
-    with pytest.raises(SettingsError, match=r"9 ranks are too many: batch_size = 16 in micro_batches = 2 .* for 4:"):
+    with pytest.raises(
+        SettingsError, match=r"9 ranks are too many: batch_size = 16 in micro_batches = 2 .* for 4; start at most 4"
+    ):
         zarts.retrain(searched.run, batch_size=16, micro_batches=2)

@@ -18,7 +18,7 @@ def trained(
     space = get_space(space)
     alpha = torch.zeros(space.dimension) if alpha is None else alpha
     generator = torch.Generator().manual_seed(seed)
-    draw = sample or (lambda space, generator: space.random(generator))
+    draw = sample or space.random
     return Trained(
         within or Within(space),
         softmax(space.split(alpha)),

@@ -23,9 +23,7 @@ FEW = {"select_screen_steps": 2, "select_early_steps": 3, "select_finalists": 2}
 def trained(space, judge, early, *, within=None, seed=0):
     generator = torch.Generator().manual_seed(seed)
     alpha = space.split(torch.zeros(space.dimension))
-    return Trained(
-        within or Within(space), softmax(alpha), generator, lambda s, g: s.random(g), judge, lambda *_: None, early
-    )
+    return Trained(within or Within(space), softmax(alpha), generator, space.random, judge, lambda *_: None, early)
 
 
 def nothing(points, steps):

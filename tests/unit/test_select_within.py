@@ -118,7 +118,7 @@ def trained(within, loss):
         within,
         matrices,
         generator,
-        lambda space, g: space.random(g),
+        space.random,
         loss,
         lambda *_: None,
         lambda points, _: loss(points),

@@ -83,7 +83,7 @@ class Choice:
             self._within,
             self._stages.strengths(self._update.alpha),
             keyed_generator(self._settings.seed, "select", epochs),
-            lambda _, generator: self._update.sample(self._stages.part.space, generator),
+            lambda generator: self._update.sample(self._stages.part.space, generator),
             self._judge,
             tune,
             early,

@@ -1,4 +1,4 @@
-"""Joining the other processes of a search that torchrun has started."""
+"""Joining the other processes of a command that torchrun has started."""
 
 from __future__ import annotations
 
@@ -61,26 +61,22 @@ def check_ranks(settings: SearchSettings | RetrainSettings, count: int, pieces: 
     Raises:
         SettingsError: there are more ranks than candidates, or pieces.
     """
+    most, why = _most(settings, pieces)
+    if count > most:
+        raise SettingsError(f"{count} ranks are too many: {why}; start at most {most}")
+
+
+def _most(settings: SearchSettings | RetrainSettings, pieces: int | None) -> tuple[int, str]:
+    """The most ranks that have something to do, and why."""
     if isinstance(settings, RetrainSettings):
         most = settings.batch_size // (2 * settings.micro_batches)
-        if count > most:
-            raise SettingsError(
-                f"{count} ranks are too many: batch_size = {settings.batch_size} in micro_batches = "
-                f"{settings.micro_batches} has two images each for {most}: start at most that many"
-            )
-        return
+        batches = f"batch_size = {settings.batch_size} in micro_batches = {settings.micro_batches}"
+        return most, f"{batches} has two images each for {most}"
     if pieces is not None:
-        if count > pieces:
-            raise SettingsError(
-                f"{count} ranks are too many: there are {pieces} pieces of work; start at most that many"
-            )
-        return
+        return pieces, f"there are {pieces} pieces of work"
     most = max(1, candidates(settings))
-    if count > most:
-        raise SettingsError(
-            f"{count} ranks are too many: an update of method {settings.method!r} judges "
-            f"{f'{most} candidates' if most > 1 else 'no candidates that they could share'}; start at most {most}"
-        )
+    judged = f"{most} candidates" if most > 1 else "no candidates that they could share"
+    return most, f"an update of method {settings.method!r} judges {judged}"
 
 
 @contextmanager

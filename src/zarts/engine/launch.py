@@ -1,4 +1,4 @@
-"""Starting the ranks of a search on this machine."""
+"""Starting the ranks on this machine."""
 
 from __future__ import annotations
 

@@ -8,7 +8,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from itertools import product
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
@@ -28,6 +28,20 @@ Listener = Callable[[Mapping[str, Any]], None]
 """Hears every event; beside the logged ones also `step`, after each weight step, and `note`."""
 
 
+class Occurrences(NamedTuple):
+    """Where the steps of one kind are.
+
+    Args:
+        number: how many there are.
+        first: epoch and step of the first.
+        last: of the first in the last epoch that has some; an epoch's last step may have a smaller batch.
+    """
+
+    number: int
+    first: tuple[int, int]
+    last: tuple[int, int]
+
+
 class Job(ABC):
     """What a loop repeats. Epochs and steps count from 0 here, epochs of logged events from 1."""
 
@@ -45,6 +59,15 @@ class Job(ABC):
     @abstractmethod
     def phase(self, epoch: int, step: int) -> str:
         """What the step does, in words; steps of the same words cost the same."""
+
+    def occurrences(self) -> dict[str, Occurrences]:
+        """The kinds of steps that there are, by `phase`, and where they are."""
+        found: dict[str, Occurrences] = {}
+        for place in self.loop.places:
+            name = self.phase(*place)
+            number, first, last = found.get(name, (0, place, place))
+            found[name] = Occurrences(number + 1, first, place if last[0] < place[0] else last)
+        return found
 
     def ending(self, epoch: int) -> str:
         """What `end_epoch` does, in words, likewise."""

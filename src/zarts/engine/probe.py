@@ -113,12 +113,7 @@ class _Few:
 
 def _peaks(job: Job, share: float, recompute: bool) -> tuple[_Few, dict[str, int]]:
     """The most bytes at a time in a step of each kind, in the last epoch with one: there all that may be dropped is."""
-    last: dict[str, tuple[int, int]] = {}
-    for epoch, step in job.loop.places:
-        name = job.phase(epoch, step)
-        if name not in last or last[name][0] < epoch:  # not the last step of an epoch, whose batch may be smaller
-            last[name] = (epoch, step)
-    visits = sorted((*place, name) for name, place in last.items())
+    visits = sorted((*found.last, name) for name, found in job.occurrences().items())
     passes, peaks = job.passes, dict[str, int]()
     few = _Few(passes, share, recompute)
     spread = _HOLES if recompute and job.device.type == "cpu" else _SPREAD

@@ -105,7 +105,11 @@ class Rehearsal:
             self._mark += job.fit.seconds
         self._end_take(_START)
         job.passes = self._stand_ins = StandIns(job.passes)
-        counts, visits = _plan(job)
+        kinds = job.occurrences()
+        counts = {name: found.number for name, found in kinds.items()}
+        visits = sorted(
+            (*place, name) for name, found in kinds.items() for place in (found.first, found.last)[: found.number]
+        )
         self._batch = dict.fromkeys(counts, job.train.mean_size)
         for epoch, group in groupby(visits, key=lambda visit: visit[0]):
             job.begin_epoch(epoch)
@@ -186,18 +190,3 @@ class Rehearsal:
         return take.head + sum(
             (p.seconds / p.images if p.run else rates[p.kind]) * (batch or p.images) for p in take.passes
         )
-
-
-def _plan(job: Job) -> tuple[Counter[str], list[tuple[int, int, str]]]:
-    """How many steps of each kind there are, and epoch, step and kind of the first and of the last epoch with one."""
-    counts: Counter[str] = Counter()
-    first: dict[str, tuple[int, int]] = {}
-    last: dict[str, tuple[int, int]] = {}
-    for epoch, step in job.loop.places:
-        name = job.phase(epoch, step)
-        counts[name] += 1
-        first.setdefault(name, (epoch, step))
-        if name not in last or last[name][0] < epoch:
-            last[name] = (epoch, step)
-    places = [(*place, name) for name in counts for place in (first[name], last[name])[: counts[name]]]
-    return counts, sorted(places)

@@ -24,7 +24,8 @@ class SearchResult:
     """What a search found.
 
     Args:
-        genotype: the derived architecture of the last epoch.
+        genotype: what alpha says after the last epoch, what a selection that judges has chosen, or the cell of before
+            an early stop.
         alphas: cell type to the final alpha `(edges, ops)`; empty for method `random`.
         history: all logged events, in order.
         run: the run folder.

@@ -36,7 +36,7 @@ class Trained:
     within: Within
     strengths: Matrices
     generator: torch.Generator
-    sample: Callable[[Space, torch.Generator], Genotype]
+    sample: Callable[[torch.Generator], Genotype]
     judge: Callable[[Tensor], Tensor]
     tune: Callable[[Tensor, int], None]
     early: Callable[[Tensor, int], Tensor]
@@ -49,7 +49,7 @@ class Trained:
 
     def draw(self) -> Genotype:
         """A cell drawn from what has been learnt, brought within the limits."""
-        return self.within.nearest(self.sample(self.space, self.generator), self.generator)
+        return self.within.nearest(self.sample(self.generator), self.generator)
 
     def draw_uniformly(self) -> Genotype:
         """A cell drawn uniformly of those within the limits."""

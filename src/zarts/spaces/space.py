@@ -20,7 +20,8 @@ Edge = tuple[int, int]
 """`(target, source)`: an edge into node `target` from node `source`."""
 
 PARAMETERLESS = frozenset({"max_pool_3x3", "avg_pool_3x3", "skip_connect"})
-"""Operations without weights; more than four of them in a normal cell is the sign of a collapse."""
+"""What papers count as operations without parameters (not `noise`); more than four in a normal cell are the sign of a
+collapse."""
 
 
 @dataclass(frozen=True)

@@ -43,8 +43,8 @@ class GuidedSearch(ZeroOrderOptimizer):
         weights: `exact` (eq. 7); `released`, see `released_weights`; `softmax`, c_i ~ exp(-L_i / tau). Default
             `softmax`: at 196 dimensions `exact` picks the longest sample whatever its loss (N_e 1.2 of 4),
             and `released` is `softmax` but for rounding.
-        antithetic: draw pairs with opposite noise around the same centre; needs even `samples`. Not in the
-            paper; from our runs.
+        antithetic: draw pairs with opposite noise around the same centre; of an odd number the last is alone. Not in
+            the paper; from our runs.
         alpha_lr: factor on the move; 1 in the paper.
 
     `Step.info` has sigma, tau, and ess_exact (N_e of the `exact` weights) where others are used.
