@@ -1,6 +1,6 @@
 """Search an architecture for the digits that come with scikit-learn, train it, and use the network.
 
-python examples/search_digits.py            # a few minutes; add --fast for a smoke test
+python examples/search_digits.py            # about a minute; add --fast for a smoke test
 """
 
 import sys
@@ -20,7 +20,7 @@ def main(fast: bool) -> float:
     trained = zarts.retrain(found, preset="quick", **({"epochs": 1} if fast else {}))
     print(f"test accuracy {trained.test_accuracy:.2f} %, {trained.parameters:,} parameters, in {trained.run}")
 
-    network = trained.load()  # a plain torch.nn.Module
+    network = trained.load()  # a torch.nn.Module, of zarts' class Network
     logits = network(torch.zeros(1, 1, 8, 8))
     print("logits of an empty image:", [round(x, 2) for x in logits[0].tolist()])
     return trained.test_accuracy

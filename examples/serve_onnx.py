@@ -3,7 +3,7 @@
     zarts export RUN --format onnx --out exported
     python examples/serve_onnx.py exported path/to/images/test
 
-The folder has one sub-folder a class.
+The folder has one sub-folder a class. Images are cut as for networks trained with `--crop pad`, the default.
 """
 
 import json
@@ -12,7 +12,7 @@ from pathlib import Path
 
 import numpy as np
 import onnxruntime
-from PIL import Image
+from PIL import Image, ImageOps
 
 model, images = Path(sys.argv[1]), Path(sys.argv[2])
 card = json.loads((model / "config.json").read_text(encoding="utf-8"))
@@ -21,8 +21,8 @@ size, mode = card["image_size"], "L" if len(card["mean"]) == 1 else "RGB"
 
 
 def read(path: Path) -> np.ndarray:
-    """The central square, resized; (channels, size, size) in [0, 1]."""
-    image = Image.open(path).convert(mode)
+    """Upright, the central square, resized; (channels, size, size) in [0, 1]."""
+    image = ImageOps.exif_transpose(Image.open(path)).convert(mode)
     side = min(image.size)
     left, top = (image.width - side) / 2, (image.height - side) / 2
     if image.size != (size, size):
