@@ -1,6 +1,6 @@
-"""Shape and type checks of every signature are switched on while testing."""
+"""Shape and type checks of every signature are switched on while testing, but for tests of whole runs."""
 
-from jaxtyping import install_import_hook
+from jaxtyping import config, install_import_hook
 
 install_import_hook("zarts", "beartype.beartype")
 
@@ -51,6 +51,14 @@ def no_pictures(monkeypatch):
     """Runs draw nothing, which is half of the time of the smallest ones."""
     monkeypatch.setattr("zarts.api.frame.draw_cells", lambda genotype, folder: [])
     monkeypatch.setattr("zarts.api.frame.write_report", lambda run: run / "report.html")
+
+
+@pytest.fixture
+def unchecked():
+    """Shapes and types are not looked at, which is half of the time of whole runs: enough others are checked."""
+    config.update("jaxtyping_disable", True)
+    yield
+    config.update("jaxtyping_disable", False)
 
 
 @pytest.fixture

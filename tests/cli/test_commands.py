@@ -15,7 +15,7 @@ from zarts.config import RetrainSettings, SearchSettings, preset_names, retrain_
 from zarts.methods import METHODS
 from zarts.spaces import SPACES, published_sources
 
-pytestmark = pytest.mark.usefixtures("no_pictures")
+pytestmark = pytest.mark.usefixtures("no_pictures", "unchecked")
 
 
 def one_line(err):

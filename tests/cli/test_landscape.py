@@ -13,6 +13,8 @@ import pytest
 
 from small import finish, leftovers, start, untimed
 
+pytestmark = pytest.mark.usefixtures("unchecked")
+
 GRID = ["--grid", "9", "--inner-steps", "0,1"]
 
 

@@ -15,7 +15,7 @@ from small import LONG, SMALL, TRAIN, finish, leftovers, options, outcome, start
 from zarts.files import read_events, read_mapping
 from zarts.training import load_model
 
-pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("no_pictures")]
+pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("no_pictures", "unchecked")]
 
 
 def ranks_of(process):

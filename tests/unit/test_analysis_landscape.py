@@ -16,6 +16,8 @@ from zarts.engine import Run
 from zarts.errors import Interrupted, RunError, SettingsError
 from zarts.report import draw_landscape
 
+pytestmark = pytest.mark.usefixtures("unchecked")
+
 QUICK = {"inner_steps": [0, 1], "grid": 3}
 
 

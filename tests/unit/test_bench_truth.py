@@ -14,7 +14,7 @@ from zarts.files import read_events
 from zarts.report import draw_curves, write_report
 from zarts.spaces.nasbench201 import from_string, to_string
 
-pytestmark = pytest.mark.usefixtures("no_pictures")
+pytestmark = pytest.mark.usefixtures("no_pictures", "unchecked")
 CELLS = {**small("darts"), "space": "nasbench201", "cells": 1, "channels": 2, "epochs": 3, "alpha_lr": 1.0}
 
 

@@ -16,6 +16,8 @@ from zarts.config import retrain_settings, search_settings
 from zarts.methods import AXES, METHODS
 from zarts.nets import count_mult_adds
 
+pytestmark = pytest.mark.usefixtures("unchecked")
+
 TINY = Size("s2", channels=2, cells=3, batch=4, side=8)
 DARTS = Size("darts", channels=4, cells=3, batch=4, side=8)
 NB201 = Size("nasbench201", channels=4, cells=1, batch=4, side=8)

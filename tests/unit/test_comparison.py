@@ -27,6 +27,8 @@ from zarts.files import read_mapping
 from zarts.spaces import Genotype
 from zarts.spaces.nasbench201 import to_string
 
+pytestmark = pytest.mark.usefixtures("unchecked")
+
 SEARCH = {"space": "nasbench201", "subset": 64, "channels": 2, "cells": 1, "batch_size": 16, "epochs": 2}
 ROWS = "darts alpha_lr=1.0,random"
 BASELINES = ["random cell", "random cell of convolutions", "all 3×3, the most parameters", "optimum"]

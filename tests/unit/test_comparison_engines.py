@@ -8,6 +8,8 @@ import zarts
 from zarts.comparison.engines import ENGINES, Room, get_engine
 from zarts.errors import RunError, SettingsError
 
+pytestmark = pytest.mark.usefixtures("unchecked")
+
 
 def test_engines():
     assert {name: get_engine(name) for name in ENGINES} == ENGINES
@@ -88,7 +90,7 @@ class TestRay:
         texts = [task.format(str(tmp_path / "here"), number) for number in range(4)]
         assert self.outcomes(texts, Room(jobs=1)) == [None] * 4
 
-    @pytest.mark.parametrize("gpus", [False, True])
+    @pytest.mark.parametrize("gpus", [False, pytest.param(True, marks=pytest.mark.long)])
     def test_a_gpu_for_those_that_use_one(self, gpus):
         task = f"import ray; assert len(ray.get_gpu_ids()) == {int(gpus)}"
         assert self.outcomes([task], Room(gpus=gpus)) == [None]

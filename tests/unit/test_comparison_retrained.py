@@ -18,6 +18,8 @@ from zarts.files import read_events, read_mapping
 from zarts.nets import OPERATIONS
 from zarts.spaces import PARAMETERLESS, SPACES, Genotype, genotype_string
 
+pytestmark = pytest.mark.usefixtures("unchecked")
+
 ROWS = "darts alpha_lr=1.0,random"
 SEARCH = {key: value for key, value in small("darts").items() if key != "method"}
 RETRAIN = {key: value for key, value in TRAIN.items() if key not in ("data", "subset")} | {"subset": 48}

@@ -15,6 +15,8 @@ from zarts.relax import Encoding, softmax
 from zarts.report import draw_curves
 from zarts.spaces import get_space
 
+pytestmark = pytest.mark.usefixtures("unchecked")
+
 FINAL = {"final_cells": 4, "final_channels": 4}
 LOW, LOW_MACS = 12_000, 120_000  # of 4,686 to 20,798 parameters, of 52,608 to 185,728 multiply-adds
 

@@ -13,7 +13,7 @@ from zarts.engine.early_stop import EarlyStop
 from zarts.errors import Interrupted, SettingsError
 from zarts.spaces import Genotype, get_space
 
-pytestmark = pytest.mark.usefixtures("no_pictures")
+pytestmark = pytest.mark.usefixtures("no_pictures", "unchecked")
 WATCHED = {"eigenvalue_every": 1, "eigenvalue_growth": 1.0001, "eigenvalue_after": 1, "epochs": 9, "warmup_epochs": 0}
 
 

@@ -13,7 +13,7 @@ from zarts.methods import METHODS
 from zarts.relax import Encoding
 from zarts.spaces import get_space
 
-pytestmark = pytest.mark.usefixtures("no_pictures")
+pytestmark = pytest.mark.usefixtures("no_pictures", "unchecked")
 
 DARTS = {key: value for key, value in small("darts").items() if key != "method"}
 

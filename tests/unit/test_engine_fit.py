@@ -25,7 +25,7 @@ from zarts.ranks import Ranks
 from zarts.spaces import published
 from zarts.training import retrain as run_retrain
 
-pytestmark = pytest.mark.usefixtures("no_pictures")
+pytestmark = pytest.mark.usefixtures("no_pictures", "unchecked")
 
 
 class Enough(Exception):

@@ -9,7 +9,7 @@ from zarts.config import dump, search_settings
 from zarts.errors import SettingsError
 from zarts.spaces import get_space
 
-pytestmark = pytest.mark.usefixtures("no_pictures")
+pytestmark = pytest.mark.usefixtures("no_pictures", "unchecked")
 
 
 @pytest.mark.parametrize(

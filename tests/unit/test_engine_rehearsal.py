@@ -20,7 +20,7 @@ from zarts.methods import METHODS
 from zarts.nets import count_parameters
 from zarts.spaces import published
 
-pytestmark = pytest.mark.usefixtures("no_pictures")
+pytestmark = pytest.mark.usefixtures("no_pictures", "unchecked")
 
 PASS_SECONDS = 0.02
 

@@ -19,7 +19,7 @@ from zarts.folders import anchored
 from zarts.methods import GRADIENT, JUDGING, METHODS
 from zarts.spaces import Genotype
 
-pytestmark = pytest.mark.usefixtures("no_pictures")
+pytestmark = pytest.mark.usefixtures("no_pictures", "unchecked")
 TRAINED = [name for name, method in METHODS.items() if method.supernet != "none"]
 
 

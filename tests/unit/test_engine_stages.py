@@ -19,7 +19,7 @@ from zarts.relax import softmax
 from zarts.select import Within
 from zarts.spaces import get_space
 
-pytestmark = pytest.mark.usefixtures("no_pictures")
+pytestmark = pytest.mark.usefixtures("no_pictures", "unchecked")
 METHODS = ("p-darts", "p-zarts")
 PUBLISHED = ({"epochs": 75}, {})
 

@@ -17,7 +17,7 @@ from zarts.engine import Run, rehearsal
 from zarts.engine.setup import augmentation, load_images
 from zarts.spaces import published
 
-pytestmark = pytest.mark.usefixtures("no_pictures")
+pytestmark = pytest.mark.usefixtures("no_pictures", "unchecked")
 
 
 def test_a_streamed_search_and_its_retraining_end_with_the_bits_of_those_in_memory(tmp_path, photos):

@@ -11,6 +11,8 @@ import yaml
 
 from zarts.config import RetrainSettings, SearchSettings, retrain_settings, search_settings
 
+pytestmark = pytest.mark.usefixtures("unchecked")
+
 EXAMPLES = Path(__file__).parents[2] / "examples"
 
 

@@ -23,6 +23,8 @@ from zarts.spaces import Genotype
 from zarts.spaces.nasbench201 import from_string
 from zarts.training import ModelCard, save_model
 
+pytestmark = pytest.mark.usefixtures("unchecked")
+
 BENCHMARK = from_string("|nor_conv_1x1~0|+|none~0|skip_connect~1|+|nor_conv_3x3~0|none~1|avg_pool_3x3~2|")
 EVERY = Genotype.from_dict(
     {

@@ -10,6 +10,8 @@ from zarts import resume_search, retrain, search, to_logger
 from zarts.api.loggers import scalars
 from zarts.errors import SettingsError
 
+pytestmark = pytest.mark.usefixtures("unchecked")
+
 BRIEF = {**SMALL, "epochs": 2}
 
 

@@ -17,6 +17,8 @@ from zarts.nets import OPERATIONS, SuperNet, load_operations, register_operation
 from zarts.spaces import SPACES, get_space
 from zarts.spaces.own import read_space
 
+pytestmark = pytest.mark.usefixtures("unchecked")
+
 EXAMPLE = Path(__file__).parents[2] / "examples" / "own_space"
 OPS = ["skip_connect", "sep_conv_3x3"]
 GOOD = {"name": "mine", "nodes": 2, "normal": OPS, "reduce": OPS}

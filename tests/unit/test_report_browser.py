@@ -14,7 +14,10 @@ from zarts.spaces import PARAMETERLESS, SPACES
 
 playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
-pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="no chromium is installed")
+pytestmark = [
+    pytest.mark.skipif(CHROMIUM is None, reason="no chromium is installed"),
+    pytest.mark.usefixtures("unchecked"),
+]
 
 EPOCHS = 50
 LIMIT = 5_000_000

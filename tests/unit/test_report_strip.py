@@ -11,6 +11,8 @@ from zarts.errors import RunError
 from zarts.report import draw_strip
 from zarts.spaces import SPACES
 
+pytestmark = pytest.mark.usefixtures("unchecked")
+
 
 def write_run(folder, epochs, *, space="s2", finished=True, kept=None, events=()):
     """The files of a search whose epochs derived different cells; `kept` is an epoch, or None: another cell."""

@@ -15,7 +15,7 @@ from zarts.select import Limit, Trained, Within, local_search, perturbation
 from zarts.select.local_search import neighbours
 from zarts.spaces import get_space
 
-pytestmark = pytest.mark.usefixtures("no_pictures")
+pytestmark = pytest.mark.usefixtures("no_pictures", "unchecked")
 
 FEW = {"select_screen_steps": 2, "select_early_steps": 3, "select_finalists": 2}
 

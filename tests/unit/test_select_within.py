@@ -11,6 +11,8 @@ from zarts.select import Limit, Trained, Within, best_of, evolution, perturbatio
 from zarts.select.connected import best_connected
 from zarts.spaces import Choice, Genotype, Space, get_space
 
+pytestmark = pytest.mark.usefixtures("unchecked")
+
 FORM = {"channels": 4, "cells": 4, "num_classes": 7, "in_channels": 1, "image_size": 12, "stem": "cifar"}
 OPS = ("none", "skip_connect", "sep_conv_3x3")
 TINY = Space("tiny", {"normal": (OPS,) * 5, "reduce": (OPS,) * 5}, "these tests", nodes=2)

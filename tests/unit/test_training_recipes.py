@@ -21,7 +21,7 @@ from zarts.training.schedule import SCHEDULES, learning_rate
 from zarts.training.start import Start, begin
 from zarts.training.step import WeightStep
 
-pytestmark = pytest.mark.usefixtures("no_pictures")
+pytestmark = pytest.mark.usefixtures("no_pictures", "unchecked")
 ONE = {**TRAIN, "epochs": 1}
 
 DARTS_CIFAR = [0.025 / 2 * (1 + math.cos(math.pi * e / 600)) for e in range(600)]

@@ -93,12 +93,10 @@ class Augment:
 
     def draw(self, count: int, height: int, width: int, generator: torch.Generator) -> Draws:
         """One independent draw for each of `count` samples, each uniform over all possibilities."""
-
-        def integers(high: int) -> Tensor:
-            return torch.randint(high, (count,), generator=generator)
-
         offsets = 2 * self.crop_padding + 1
-        return Draws(integers(offsets), integers(offsets), integers(2).bool(), integers(height), integers(width))
+        highest = (offsets, offsets, 2, height, width)
+        top, left, flip, row, column = (torch.randint(high, (count,), generator=generator) for high in highest)
+        return Draws(top, left, flip.bool(), row, column)
 
     def changes(self, count: int, generator: torch.Generator) -> list[Change]:
         """What is drawn for each of `count` images by itself."""

@@ -40,17 +40,16 @@ def count_mult_adds(model: nn.Module, input_shape: Sequence[int]) -> int:
         581.6 for PC_DARTS_image (597), 542.8 for PDARTS (557); with four operations for each number out of a batch norm
         (subtract, divide, scale, shift) 546.5, 599.5 and 559.2.
     """
-    total = 0
-
-    def count(layer: nn.Module, _inputs: tuple[Tensor, ...], output: Tensor) -> None:
-        nonlocal total
-        weight = layer.get_parameter("weight")
-        total += output.numel() * weight[0].numel()  # one output number: one row of the weight
-
+    counts: list[int] = []
     shadow = copy.deepcopy(model).to("meta").eval()
     for layer in shadow.modules():
         if isinstance(layer, nn.Conv2d | nn.Linear):
-            layer.register_forward_hook(count)
+            layer.register_forward_hook(lambda layer, _, output: counts.append(_products(layer, output)))
     with torch.no_grad():
         shadow(torch.zeros(1, *input_shape, device="meta"))
-    return total
+    return sum(counts)
+
+
+def _products(layer: nn.Module, output: Tensor) -> int:
+    """One number out takes one row of the weight."""
+    return output.numel() * layer.get_parameter("weight")[0].numel()

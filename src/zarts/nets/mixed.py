@@ -164,14 +164,14 @@ class MixedCell(nn.Module):
     ) -> Float[Tensor, "batch targets_channels out_height out_width"]:
         """`_group` by the native kernels."""
         of = self.layout[index]
-
-        def plain(inputs: Sequence[Tensor], sums: Tensor | None, weights: Tensor) -> Tensor:
-            with unchanged_statistics(self.groups[index]):
-                return self._group(index, torch.cat(list(inputs), dim=1), sums, work.at(self.layout, weights))
-
         steps = self._steps(index, work, of.behind - of.sources)
-        cell = Cell(steps, of.targets, self._stride(index), self.training, plain)
+        cell = Cell(steps, of.targets, self._stride(index), self.training, partial(self._plain_group, index, work))
         return mixed_cell(cell, torch.split(x, self.channels, dim=1), sums, work.running.weights)
+
+    def _plain_group(self, index: int, work: _Work, inputs: Sequence[Features], sums: Sums, weights: Tensor) -> Nodes:
+        """`_native_group` in torch's operations; running statistics stay as they are."""
+        with unchanged_statistics(self.groups[index]):
+            return self._group(index, torch.cat(list(inputs), dim=1), sums, work.at(self.layout, weights))
 
     def _steps(self, index: int, work: _Work, first: int = 0) -> list[Step]:
         """The running operations of a group as the native kernels take them; states are counted from `first` on."""
@@ -212,12 +212,13 @@ def _first(
 
 def _project(part: PointwiseBlock | FactorizedReduce, x: Tensor) -> Tensor:
     """What `part` does, by a native kernel."""
-
-    def plain(x: Tensor) -> Tensor:
-        with unchanged_statistics(part):
-            return cast(Tensor, part(x))
-
     mean, var, batches = part.norm.buffers()
     if part.training:
         batches += 1
-    return project(Projection(part.weights, mean, var, part.training, plain), x)
+    return project(Projection(part.weights, mean, var, part.training, partial(_plainly, part)), x)
+
+
+def _plainly(part: PointwiseBlock | FactorizedReduce, x: Tensor) -> Tensor:
+    """What `part` does, in torch's operations; running statistics stay as they are."""
+    with unchanged_statistics(part):
+        return cast(Tensor, part(x))

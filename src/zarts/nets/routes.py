@@ -177,14 +177,13 @@ def _slots(group: Group, name: str, kept: tuple[int, ...], ops: int, first: int)
 
 def _route(group: Group, places: tuple[Place, ...], kept: list[int], weights: Tensor) -> Route:
     running = [places[slot] for slot in kept]
-    device = weights.device
-    chosen = None if len(kept) == len(places) else torch.tensor(kept, device=device)
+    chosen = None if len(kept) == len(places) else torch.tensor(kept, device=weights.device)
     weight = weights[[place.edge for place in running], [place.op for place in running]]
     sources = tuple(place.source for place in running)
-
-    def one_hot(positions: tuple[int, ...], count: int) -> Tensor:
-        return functional.one_hot(torch.tensor(positions, device=device), count).to(weights.dtype)
-
-    owner = one_hot(sources, group.sources)
-    target = one_hot(tuple(place.target for place in running), group.targets)
+    owner = _one_hot(sources, group.sources, weights)
+    target = _one_hot(tuple(place.target for place in running), group.targets, weights)
     return Route(sources, chosen, weight, owner, target, owner.T @ (weight[:, None] * target))
+
+
+def _one_hot(positions: tuple[int, ...], count: int, like: Tensor) -> Tensor:
+    return functional.one_hot(torch.tensor(positions, device=like.device), count).to(like.dtype)

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
 from zarts.errors import SettingsError
-from zarts.relax.moment import Moment
+from zarts.relax.moment import Moment, Slope
 from zarts.relax.softmax import softmax
 from zarts.spaces import Space
 
@@ -92,16 +93,20 @@ class Encoding:
             moment: when and where.
         """
         betas = self.betas(alpha)
-
-        def slope(weights: Mapping[str, Tensor]) -> tuple[float, Mapping[str, Tensor]]:
-            loss, gradient = moment.slope(_times(betas, weights))
-            return loss, _times(betas, gradient)
-
+        slope = partial(_slope_within, betas, moment.slope)
         return _times(betas, relaxation(self.operations(alpha), moment._replace(slope=slope)))
 
     def strengths(self, alpha: Float[Tensor, " d"]) -> Mapping[str, Float[Tensor, "_ _"]]:
         """How strong each operation is: softmax(alpha), times the weight of its edge."""
         return _times(self.betas(alpha), softmax(self.operations(alpha)))
+
+
+def _slope_within(
+    betas: Mapping[str, Tensor], slope: Slope, weights: Mapping[str, Tensor]
+) -> tuple[float, Mapping[str, Tensor]]:
+    """`slope` where the weights of operations are multiplied by those of their edges."""
+    loss, gradient = slope(_times(betas, weights))
+    return loss, _times(betas, gradient)
 
 
 def _times(betas: Mapping[str, Tensor], weights: Mapping[str, Tensor]) -> Mapping[str, Tensor]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any
@@ -173,10 +173,6 @@ class Space:
         Args:
             generator: the source of randomness, on the CPU.
         """
-
-        def pick(n: int) -> int:
-            return int(torch.randint(n, (1,), generator=generator))
-
         cells: dict[str, CellGenotype] = {}
         for kind in self.candidates:
             allowed = self.allowed(kind)
@@ -184,7 +180,9 @@ class Space:
             for node in range(self.inputs, self.inputs + self.nodes):
                 sources = sorted(torch.randperm(node, generator=generator)[: self.keep].tolist())
                 ops = [allowed[node, source] for source in sources]
-                nodes.append(tuple(Choice(op[pick(len(op))], source) for op, source in zip(ops, sources, strict=True)))
+                nodes.append(
+                    tuple(Choice(_one_of(op, generator), source) for op, source in zip(ops, sources, strict=True))
+                )
             cells[kind] = tuple(nodes)
         return Genotype(self.name, cells)
 
@@ -220,3 +218,7 @@ class Space:
             raise RunError(f"{where} has inputs {sources}; expected all earlier nodes, {list(range(node))}")
         if self.keep is not None and (len(set(sources)) != len(sources) or len(sources) != min(self.keep, node)):
             raise RunError(f"{where} has inputs {sources}; expected {self.keep} different")
+
+
+def _one_of(names: Sequence[str], generator: torch.Generator) -> str:
+    return names[int(torch.randint(len(names), (1,), generator=generator))]
