@@ -9,7 +9,7 @@ from typing import Any
 from zarts.api.frame import notes
 from zarts.api.searching import searched_settings
 from zarts.config import RetrainSettings, retrain_settings
-from zarts.engine import Listener, Run, open_search
+from zarts.engine import FINAL_NETWORKS, Listener, Run, open_search
 from zarts.errors import SettingsError
 from zarts.nets import Network, SuperNet, build_network, load_operations, supernet_weights
 from zarts.own import use_space
@@ -21,7 +21,8 @@ from zarts.training import START, Start, load_model
 __all__ = ["begin_from", "retraining_of"]
 
 _SUPERNET = "supernet"
-_BENCHMARK = {"channels": 16, "cells": 5, "auxiliary_weight": 0.0, "drop_path": 0.0, "cutout": 0}
+_CELLS, _CHANNELS = FINAL_NETWORKS[NASBENCH201.skeleton]
+_BENCHMARK = {"channels": _CHANNELS, "cells": _CELLS, "auxiliary_weight": 0.0, "drop_path": 0.0, "cutout": 0}
 """Of the networks of space nasbench201, and what they do not have; see preset `nb201`."""
 
 

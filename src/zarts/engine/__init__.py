@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from zarts.engine.costs import FINAL_NETWORKS
 from zarts.engine.device import choose_device, torch_threads
 from zarts.engine.environment import environment
 from zarts.engine.fit import Fit
@@ -20,6 +21,7 @@ from zarts.engine.search import search
 from zarts.engine.setup import augmentation, load_images, sgd
 
 __all__ = [
+    "FINAL_NETWORKS",
     "Driver",
     "Fit",
     "Forecast",

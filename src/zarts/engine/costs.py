@@ -8,7 +8,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from zarts.config import SearchSettings
+from zarts.config import RetrainSettings, SearchSettings
 from zarts.data import DataSet
 from zarts.nets import count_costs
 from zarts.relax import Matrices
@@ -17,7 +17,8 @@ from zarts.spaces import Genotype, Space
 
 __all__ = ["FINAL_NETWORKS", "Costs"]
 
-FINAL_NETWORKS = {"darts": (20, 36), "nasbench201": (5, 16)}
+_DEFAULTS = RetrainSettings.model_fields
+FINAL_NETWORKS = {"darts": (_DEFAULTS["cells"].default, _DEFAULTS["channels"].default), "nasbench201": (5, 16)}
 """Cells and channels of the networks that costs are counted of: what a retraining builds, and the benchmark."""
 
 
