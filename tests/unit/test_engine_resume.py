@@ -40,15 +40,13 @@ def stopped(tmp_path, monkeypatch):
     return tmp_path / "run"
 
 
-OFTEN = ("zarts-mgs", "zarts-rs", "zarts-gld", "darts", "pc-darts", "gdas", "enas", "p-darts", "sdarts-adv", "spos")
-"""One of each kind; the others take part in `make test-all`."""
 UPDATES = ["cmaes", "nevergrad:TwoPointsDE"]
 
 
 @pytest.mark.parametrize(
     ("method", "axes"),
     [
-        *((method, {}) if method in OFTEN else pytest.param(method, {}, marks=pytest.mark.long) for method in TRAINED),
+        *((method, {}) for method in TRAINED),
         *(("zarts-mgs", {"update": u, "samples": 4}) for u in UPDATES),
     ],
 )
