@@ -410,6 +410,9 @@ class TestFormats:
 
     def test_csv_has_numbers_in_full_and_gaps(self, summaries):
         first, *_, last = csv.DictReader(to_csv(self.section(summaries)).splitlines())
+        assert list(first)[-7:] == [
+            "worst", "best", "parameters", "seconds", "retrain_seconds", "parameterless", "p",
+        ]  # fmt: skip
         assert (first["cifar10_test_200_mean"], first["p"]) == ("93.456", "0.0123")
         assert (last["n"], last["worst"], last["cifar10_test_200_std"]) == ("", "", "0.0")
 

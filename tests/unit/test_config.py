@@ -58,6 +58,9 @@ def test_a_preset_for_other_images_is_above_what_a_search_hands_down():
     assert (found.data, found.image_size, found.stem, found.split_seed) == ("imagenet", 224, "imagenet", 3)
     assert retrain_settings({"data": "svhn"}, preset="imagenet/transfer", inherited=given).data == "svhn"
     assert retrain_settings({}, preset="imagenet/zarts-mgs", inherited=given).data == "cifar10", "it also searches"
+    form = {"channels": 36, "cells": 20, "stem": "cifar", "image_size": 32}
+    found = retrain_settings({}, preset="imagenet/transfer", inherited=given, form=form)
+    assert (found.data, found.channels, found.cells, found.stem, found.image_size) == ("imagenet", 36, 20, "cifar", 32)
 
 
 def test_defaults_of_the_method():

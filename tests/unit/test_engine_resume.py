@@ -159,13 +159,21 @@ def test_a_finished_run_only_gives_its_result(searched, retrained):
     assert resume_retrain(retrained.run) == retrained
 
 
-def test_a_command_goes_on_with_other_values_of_what_no_result_depends_on(command, searched, retrained):
-    other = ("--workers", 1, "--memory-limit", "none", "--logger", "tensorboard")
-    for name, run in (("search", searched.run), ("retrain", retrained.run)):
-        assert command(name, "--resume", run, *other)[::2] == (0, "")
+def test_a_command_goes_on_with_other_values_of_what_no_result_depends_on(
+    tmp_path, monkeypatch, command, stopped, searched, retrained
+):
+    trained = tmp_path / "trained"
+    interrupt(monkeypatch, 3)
+    with pytest.raises(Interrupted):
+        zarts.retrain(searched.run, out=trained, **TRAIN)
+    interrupt(monkeypatch, 0)
+    other = ("--workers", 1, "--memory-limit", "none", "--checkpoint-activations")
+    for name, run, straight in (("search", stopped, searched.run), ("retrain", trained, retrained.run)):
         code, _, err = command(name, "--resume", run, "--batch-size", 8)
         assert code == 2
         assert "leave everything else out" in err
+        assert command(name, "--resume", run, *other)[::2] == (0, "")
+        assert outcome(run) == outcome(straight)
 
 
 @pytest.mark.parametrize("keep", [0, 10, 1000, -10])

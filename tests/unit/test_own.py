@@ -11,7 +11,7 @@ from torch import nn
 
 import zarts
 from small import TRAIN, often, outcome, small, stop_at
-from zarts.api import evaluate, predict, resume_retrain, resume_search, retraining_of
+from zarts.api import evaluate, predict, resume_retrain, resume_search
 from zarts.errors import Interrupted, RunError, SettingsError
 from zarts.nets import OPERATIONS, SuperNet, load_operations, register_operation, seeded
 from zarts.spaces import SPACES, get_space
@@ -232,8 +232,13 @@ def test_a_run_needs_no_other_file_and_runs_no_code_unasked(tmp_path, own, monke
     (found,) = predict(trained.run, [image], operations=kept, top=10)
     assert sum(chance for _, chance in found.classes) == pytest.approx(1)
     forget()
-    start = {"weights_from": str(trained.run), "operations": str(kept)}
-    assert retraining_of(None, start)[0] == trained.genotype
+    start = {"weights_from": str(trained.run), "out": tmp_path / "tuned", **TRAIN}
+    with pytest.raises(SettingsError, match="not run unasked"):
+        zarts.retrain(**start)
+    tuned = zarts.retrain(operations=str(kept), **start)
+    assert tuned.genotype == trained.genotype
+    forget()
+    assert evaluate(tuned.run, operations=tuned.run / "operations.py") == tuned.test_accuracy
     assert resume_retrain(trained.run, operations=kept).test_accuracy == trained.test_accuracy
 
 

@@ -9,7 +9,7 @@ from yaml import safe_dump
 
 from zarts.api.frame import UNKEPT, drawn, notes, rehearsed, told
 from zarts.api.loggers import logged
-from zarts.api.starting import begin_from, retraining_of
+from zarts.api.starting import begin_from, owner_of, retraining_of
 from zarts.config import RetrainSettings, retrain_settings
 from zarts.engine import Driver, Forecast, Listener, Run, joined, started
 from zarts.errors import SettingsError
@@ -113,10 +113,10 @@ def _retrained(
 
 
 def _use(source: Source, settings: RetrainSettings, listener: Listener | None) -> None:
-    """Make known what a source has of its own; an architecture without a run may have operations that are named."""
-    searched = run_of(source)
-    if searched is not None:
-        use_operations(searched, settings.operations, told(listener))
+    """Make known the operations that the source, or the network whose weights are started from, has of its own."""
+    owner = owner_of(source, settings.weights_from)
+    if owner is not None:
+        use_operations(owner, settings.operations, told(listener))
     elif settings.operations is not None:
         raise SettingsError("operations belong to a search: name its run folder, or leave --operations out")
 
@@ -133,9 +133,10 @@ def _prepare_retrain(
     if not ranks.lead:
         return None  # the first checkpoint brings them
     run.write("genotype.json", genotype.to_json())
-    searched = run_of(source)
+    owner, searched = owner_of(source, settings.weights_from), run_of(source)
+    if owner is not None:
+        hand_down(owner, run)
     if searched is not None:
-        hand_down(searched, run)
         command = read_mapping(searched.path / "env.json").get("command")
         run.write("searched.yaml", safe_dump({**read_mapping(searched.path / "config.yaml"), "command": command}))
     if searched is not None and same_images(settings.data, searched.settings("search")["data"]):

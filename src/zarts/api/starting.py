@@ -11,14 +11,14 @@ from zarts.api.searching import searched_settings
 from zarts.config import RetrainSettings, retrain_settings
 from zarts.engine import FINAL_NETWORKS, Listener, Run, open_search
 from zarts.errors import SettingsError
-from zarts.nets import Network, SuperNet, build_network, load_operations, supernet_weights
-from zarts.own import use_space
+from zarts.nets import Network, SuperNet, build_network, supernet_weights
+from zarts.own import use_operations, use_space
 from zarts.sources import Source, genotype_of, inherited, model_file, run_of
 from zarts.spaces import Genotype
 from zarts.spaces.nasbench201 import NASBENCH201
 from zarts.training import START, Start, load_model
 
-__all__ = ["begin_from", "retraining_of"]
+__all__ = ["begin_from", "owner_of", "retraining_of"]
 
 _SUPERNET = "supernet"
 _CELLS, _CHANNELS = FINAL_NETWORKS[NASBENCH201.skeleton]
@@ -33,10 +33,10 @@ def retraining_of(
     preset: str | None = None,
     config: Path | None = None,
 ) -> tuple[Source, RetrainSettings]:
-    """What is retrained, and its settings: defaults < preset < what its source hands down < file < options.
+    """What is retrained, and its settings: see `zarts.config.retrain_settings`.
 
-    A search hands down its data, split, image size, flip and stem, and its width and depth where the weights of its
-    supernet are started from; a trained network its genotype, width, depth, stem and image size.
+    A search hands down its data, split, image size, flip and stem. Weights that are started from say width and depth
+    or, of a trained network, genotype, width, depth, stem and image size.
 
     Args:
         source: see `zarts.retrain`; None: the architecture of the network that `weights_from` names.
@@ -50,22 +50,36 @@ def retraining_of(
     """
     handed = {} if source is None else dict(inherited(source))
     asked = retrain_settings(options, preset=preset, config=config, inherited=handed)
-    weights = asked.weights_from
+    weights, form = asked.weights_from, dict[str, Any]()
     if weights == _SUPERNET:
-        handed |= {key: _searched(source).settings("search")[key] for key in ("channels", "cells")}
+        form = {key: _searched(source).settings("search")[key] for key in ("channels", "cells")}
     elif weights is not None:
-        if asked.operations is not None:
-            load_operations(asked.operations.expanduser())
-        file = model_file(Path(weights).expanduser())
-        use_space(Run(file.parent))
-        _, card = load_model(file)
+        owner = owner_of(source, weights)
+        assert owner is not None
+        use_space(owner)
+        use_operations(owner, asked.operations, lambda text: None)
+        _, card = load_model(model_file(Path(weights).expanduser()))
         source = card.genotype if source is None else source
-        handed |= {key: getattr(card, key) for key in ("channels", "cells", "stem", "image_size")}
+        form = {key: getattr(card, key) for key in ("channels", "cells", "stem", "image_size")}
     if source is None:
         raise SettingsError("retrain what? name a search run, a genotype file, or a genotype of `zarts list genotypes`")
     if preset is None and genotype_of(source)[0].space == NASBENCH201.name:
         handed = {**_BENCHMARK, **handed}
-    return source, retrain_settings(options, preset=preset, config=config, inherited=handed)
+    return source, retrain_settings(options, preset=preset, config=config, inherited=handed, form=form)
+
+
+def owner_of(source: Source | None, weights_from: str | None) -> Run | None:
+    """The run that has what its architecture needs of one's own.
+
+    It is the search that the source is, else the training of the network whose weights are started from.
+
+    Raises:
+        RunError: it is not finished, or a folder of another kind.
+    """
+    searched = None if source is None else run_of(source)
+    if searched is not None or weights_from in (None, _SUPERNET):
+        return searched
+    return Run(model_file(Path(str(weights_from)).expanduser()).parent)
 
 
 def begin_from(

@@ -68,12 +68,21 @@ def retrain_settings(
     preset: str | None = None,
     config: Path | None = None,
     inherited: Mapping[str, Any] = MappingProxyType({}),
+    form: Mapping[str, Any] = MappingProxyType({}),
     where: str = "options",
 ) -> RetrainSettings:
-    """The settings of a retraining: defaults < preset < what a search hands down < configuration file < options.
+    """The settings of a retraining: defaults < preset < what a search hands down < form < file < options.
 
     A preset that is for retraining alone and names images takes the cell to those: what it says is above what a
     search hands down.
+
+    Args:
+        options: settings by name.
+        preset: name of a preset.
+        config: a YAML file with settings.
+        inherited: what a search hands down.
+        form: that of the network whose weights are started from.
+        where: what messages call the options.
 
     Raises:
         SettingsError: unknown names or values out of range; or the preset or file cannot be read.
@@ -82,6 +91,7 @@ def retrain_settings(
     layers = [*below, Layer("the search", inherited)]
     if preset is not None and moves(preset):
         layers = layers[-1:] + below
+    layers.append(Layer("the weights that are started from", form))
     settings = _build(RetrainSettings, [*layers, file, Layer(where, options)])
     check_recipe(settings, options if where == "options" else ())
     return settings

@@ -93,4 +93,4 @@ def _mixture(weights: Tensor) -> Tensor:
     cut = weights.clamp(0, 1)
     sums = cut.sum(-1, keepdim=True)
     largest = F.one_hot(weights.argmax(-1), weights.shape[-1]).to(weights)
-    return torch.where(sums > 0, cut / sums, largest)
+    return torch.where(sums == 0, largest, cut / sums)

@@ -73,7 +73,7 @@ def _colours() -> Colormap:
 def _contours(axes: Axes, landscape: Landscape, surface: Surface, scale: Normalize) -> None:
     x, y, losses = landscape.x, landscape.y, np.ma.masked_invalid(surface.losses)
     levels = scale.inverse(np.linspace(0.0, 1.0, _LEVELS))
-    if losses.count():
+    if min(losses.shape) > 1 and losses.count():
         axes.contourf(x, y, losses, levels, cmap=_colours(), norm=scale, extend="max")
         axes.contour(x, y, losses, levels, colors=ROLES["sep"].light, linewidths=0.5, alpha=0.5)
     axes.plot(0.0, 0.0, marker="+", color=ROLES["ink"].light, markersize=8, markeredgewidth=1.4, gid="alpha")
@@ -102,7 +102,7 @@ def _facts(surface: Surface) -> str:
 def _solid(axes: Any, landscape: Landscape, surface: Surface, scale: Normalize) -> None:
     """The surface from above one of its corners; in an SVG as an image, for it has thousands of parts."""
     axes.set_facecolor("none")
-    if np.isfinite(surface.losses).any():
+    if min(surface.losses.shape) > 1 and np.isfinite(surface.losses).any():
         losses = np.where(np.isfinite(surface.losses), surface.losses, math.nan)
         axes.plot_surface(
             *np.meshgrid(landscape.x, landscape.y), losses, cmap=_colours(), norm=scale, rasterized=True,
