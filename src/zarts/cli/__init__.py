@@ -16,8 +16,11 @@ def main() -> None:
     """Run `zarts` with the process's arguments and exit: 0 done, 1 failed, 2 usage, 3 data, 130 interrupted."""
     words = [word for word in sys.argv[1:] if word != "--debug"]
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # as Ctrl-C; loops that can save first take both over
-    code = _run(words, debug="--debug" in sys.argv)
-    signal.signal(signal.SIGTERM, signal.SIG_IGN)  # on the way out there is nothing left to stop
+    try:
+        code = _run(words, debug="--debug" in sys.argv)
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)  # on the way out there is nothing left to stop
+    except KeyboardInterrupt:  # asked for while the last words were said
+        code = 130
     sys.exit(code)
 
 
