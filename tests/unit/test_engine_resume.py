@@ -40,6 +40,16 @@ def stopped(tmp_path, monkeypatch):
     return tmp_path / "run"
 
 
+def stopped_at_the_last_check(tmp_path, monkeypatch, settings):
+    """A whole search, and the folder of the same one, stopped at the last check of all."""
+    request = interrupt(monkeypatch, 0)
+    straight = zarts.search(out=tmp_path / "straight", **settings)
+    interrupt(monkeypatch, request.stop.calls)
+    with pytest.raises(Interrupted):
+        zarts.search(out=tmp_path / "run", **settings)
+    return straight, tmp_path / "run"
+
+
 UPDATES = ["cmaes", "nevergrad:TwoPointsDE"]
 
 
@@ -74,12 +84,7 @@ def test_search(tmp_path, monkeypatch, method, axes):
 def test_within_the_selection(tmp_path, monkeypatch, method):
     """All weights are trained, and some cells or operations are judged."""
     settings = small(method, space="s4")
-    request = interrupt(monkeypatch, 0)
-    straight = zarts.search(out=tmp_path / "straight", **settings)
-    interrupt(monkeypatch, request.stop.calls)
-    run = tmp_path / "run"
-    with pytest.raises(Interrupted):
-        zarts.search(out=run, **settings)
+    straight, run = stopped_at_the_last_check(tmp_path, monkeypatch, settings)
     assert torch.load(run / "checkpoint.pt", weights_only=True)["epoch"] == settings["epochs"]
     interrupt(monkeypatch, 0)
     resume_search(run)
@@ -89,13 +94,7 @@ def test_within_the_selection(tmp_path, monkeypatch, method):
 @pytest.mark.parametrize("method", ["sdarts-adv", "zarts-rs"])
 def test_at_the_last_moment(tmp_path, monkeypatch, method):
     """Nothing asks to stop where alpha has moved already and the weights have not."""
-    settings = small(method, space="s4")
-    request = interrupt(monkeypatch, 0)
-    straight = zarts.search(out=tmp_path / "straight", **settings)
-    interrupt(monkeypatch, request.stop.calls)
-    run = tmp_path / "run"
-    with pytest.raises(Interrupted):
-        zarts.search(out=run, **settings)
+    straight, run = stopped_at_the_last_check(tmp_path, monkeypatch, small(method, space="s4"))
     interrupt(monkeypatch, 0)
     resume_search(run)
     assert outcome(run) == outcome(straight.run)
