@@ -31,7 +31,11 @@ ROOMS: dict[str, dict[str, Any]] = {
         ),
         "files": {"src/zarts/presets": "src/zarts/config/presets"},
         "edits": [
-            ("tests/unit/test_config.py", '(resources.files("zarts") / "presets"', '(resources.files("zarts.config") / "presets"'),
+            (
+                "tests/unit/test_config.py",
+                '(resources.files("zarts") / "presets"',
+                '(resources.files("zarts.config") / "presets"',
+            ),
             ("docs/retraining.md", "src/zarts/presets/", "src/zarts/config/presets/"),
             (
                 "src/zarts/config/preset_files.py",

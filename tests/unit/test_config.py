@@ -200,7 +200,7 @@ def test_every_preset_resolves_and_says_what_it_is(tmp_path, preset):
     trained = retrain_settings({}, preset=preset)
     assert retrain_settings({}, config=written(tmp_path, {"retrain": dump(trained)})) == trained
     assert len(preset_summary(preset)) > 20
-    text = (resources.files("zarts") / "presets" / f"{preset}.yaml").read_text()
+    text = (resources.files("zarts.config") / "presets" / f"{preset}.yaml").read_text()
     assert set(yaml.safe_load(text)) <= {"base", "search", "retrain"}
 
 

@@ -172,7 +172,7 @@ def resume_retrain(
         path: the run folder.
         listener: called with every event.
         untied: settings that no result depends on, with other values than it was begun with: see `setting` in
-            `zarts.config.common`; of a run with operations of its own their file `operations` again: its code is run.
+            `zarts.config.base`; of a run with operations of its own their file `operations` again: its code is run.
 
     Raises:
         RunError: the folder or its checkpoint cannot be used.

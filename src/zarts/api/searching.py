@@ -124,7 +124,7 @@ def resume_search(
         loaded: a table that has been read already, in the place of the setting's.
         trust: see `search`.
         untied: settings that no result depends on, with other values than it was begun with: see `setting` in
-            `zarts.config.common`; of a run with operations of its own their file `operations` again.
+            `zarts.config.base`; of a run with operations of its own their file `operations` again.
 
     Raises:
         RunError: the folder or its checkpoint cannot be used.

@@ -22,14 +22,7 @@ from zarts.cli.lookup import DataSet, show
 from zarts.cli.options import Config, Preset, Set, Trust, parse_set, with_settings
 from zarts.cli.progress import progress
 from zarts.cli.speaker import first
-from zarts.config import (
-    CommonSettings,
-    RetrainSettings,
-    SearchSettings,
-    dump,
-    search_settings,
-    untied,
-)
+from zarts.config import CommonSettings, RetrainSettings, SearchSettings, dump, search_settings, untied
 from zarts.errors import SettingsError
 
 __all__ = ["app"]

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from zarts.config.axes import members, used
-from zarts.config.common import CommonSettings, untied
-from zarts.config.files import Layer, preset_layers, preset_names, preset_summary
-from zarts.config.keywords import keywords
-from zarts.config.layers import dump, resolve_search, retrain_settings, row_settings, search_settings
-from zarts.config.refusals import takes_part
-from zarts.config.retraining import RetrainSettings
-from zarts.config.schedule import Stage, plan_stages
+from zarts.config.base import CommonSettings, untied
+from zarts.config.components import members, used
+from zarts.config.phases import Stage, plan_stages
+from zarts.config.preset_files import Layer, preset_layers, preset_names, preset_summary
+from zarts.config.resolve import dump, keywords, resolve_search, retrain_settings, row_settings, search_settings
+from zarts.config.retrain import RetrainSettings
 from zarts.config.settings import SearchSettings
+from zarts.config.validate import takes_part
 
 __all__ = [
     "CommonSettings",

@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from zarts.config.common import SUPERNET, setting
+from zarts.config.base import SUPERNET, setting
 from zarts.config.searching import ADAM, DRAWING, MOVING, SearchingSettings
 from zarts.methods import GRADIENT, ZERO_ORDER
 

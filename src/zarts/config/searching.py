@@ -8,8 +8,8 @@ from typing import Annotated, Any, Literal
 from pydantic import BeforeValidator, Field
 from pydantic_core import PydanticCustomError
 
-from zarts.config.common import SUPERNET, CommonSettings, setting
-from zarts.config.lists import Counts, Shares
+from zarts.config.base import SUPERNET, CommonSettings, setting
+from zarts.config.types import Counts, Shares
 from zarts.methods import GRADIENT, ZERO_ORDER
 
 __all__ = ["ADAM", "DRAWING", "MOVING", "SearchingSettings"]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Literal
 
-from zarts.config.common import setting
+from zarts.config.base import setting
 from zarts.config.moving import MovingSettings
 from zarts.methods import JUDGING
 

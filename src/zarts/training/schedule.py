@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from zarts.config import RetrainSettings
-from zarts.config.retraining import TAIL
+from zarts.config.retrain import TAIL
 from zarts.engine import cosine
 
 __all__ = ["SCHEDULES", "learning_rate"]

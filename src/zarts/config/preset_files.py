@@ -26,7 +26,7 @@ class Layer:
 
 def preset_names() -> list[str]:
     """All presets that come with the package, those of sub-folders as `digits/gdas`."""
-    return sorted(_files(resources.files("zarts") / "presets"))
+    return sorted(_files(resources.files("zarts.config") / "presets"))
 
 
 def _files(folder: Traversable, before: str = "") -> Iterator[str]:
@@ -38,7 +38,7 @@ def _files(folder: Traversable, before: str = "") -> Iterator[str]:
 
 
 def _text(name: str) -> str:
-    return (resources.files("zarts") / "presets" / f"{name}.yaml").read_text(encoding="utf-8")
+    return (resources.files("zarts.config") / "presets" / f"{name}.yaml").read_text(encoding="utf-8")
 
 
 def preset_summary(name: str) -> str:

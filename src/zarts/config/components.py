@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from zarts.config.files import Layer
+from zarts.config.preset_files import Layer
 from zarts.config.settings import SearchSettings
 from zarts.errors import SettingsError, unknown
 from zarts.methods import AXES, DEFAULTS, GRADIENT, Method, get_method, member

@@ -2,22 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import inspect
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any, TypeVar
 
 from pydantic import ValidationError
 
-from zarts.config.axes import resolve_axes, used, used_by
-from zarts.config.common import CommonSettings
-from zarts.config.files import Layer, config_layer, moves, preset_layers
-from zarts.config.refusals import check_search, idle_because, takes_part
-from zarts.config.retraining import RetrainSettings, check_recipe
+from zarts.config.base import CommonSettings
+from zarts.config.components import resolve_axes, used, used_by
+from zarts.config.preset_files import Layer, config_layer, moves, preset_layers
+from zarts.config.retrain import RetrainSettings, check_recipe
 from zarts.config.settings import SearchSettings
+from zarts.config.validate import check_search, idle_because, takes_part
 from zarts.errors import SettingsError, unknown
 
-__all__ = ["dump", "resolve_search", "retrain_settings", "row_settings", "search_settings"]
+__all__ = ["dump", "keywords", "resolve_search", "retrain_settings", "row_settings", "search_settings"]
+
 
 _S = TypeVar("_S", bound=CommonSettings)
 
@@ -178,3 +180,9 @@ def _checked(settings: _S) -> _S:
             "--checkpoint-activations out, or --compile"
         )
     return settings
+
+
+def keywords(function: Callable[..., Any], settings: CommonSettings) -> dict[str, Any]:
+    """The settings that have the names of the keyword-only parameters of `function`, or of a class."""
+    parameters = inspect.signature(function).parameters.values()
+    return {p.name: getattr(settings, p.name) for p in parameters if p.kind is p.KEYWORD_ONLY}

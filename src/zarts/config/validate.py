@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from zarts.config.axes import members, used
-from zarts.config.schedule import check_schedule
+from zarts.config.components import members, used
+from zarts.config.phases import check_schedule
 from zarts.config.settings import SearchSettings
 from zarts.errors import SettingsError
 from zarts.methods import LIBRARIES, ZERO_ORDER, member

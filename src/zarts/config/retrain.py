@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from zarts.config.common import CommonSettings, setting
+from zarts.config.base import CommonSettings, setting
 from zarts.errors import SettingsError
 
 __all__ = ["TAIL", "RetrainSettings", "check_recipe"]

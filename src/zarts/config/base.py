@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ByteSize, ConfigDict, Field
 
-from zarts.config.lists import Jitter
+from zarts.config.types import Jitter
 
 __all__ = ["SUPERNET", "CommonSettings", "setting", "untied"]
 
