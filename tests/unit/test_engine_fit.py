@@ -20,7 +20,7 @@ from zarts.engine.fit import Fit
 from zarts.engine.probe import _HOLES, _ONCE, _SPREAD, Line, needs
 from zarts.engine.refusal import _free
 from zarts.errors import SettingsError
-from zarts.kernels.buffers import BUFFERS
+from zarts.kernels.allocator import BUFFERS
 from zarts.ranks import Ranks
 from zarts.spaces import published
 from zarts.training import retrain as run_retrain

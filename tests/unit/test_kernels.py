@@ -67,7 +67,7 @@ def test_channels_that_are_no_multiple_of_four_are_left_to_torch(counted, genera
 
 @needs_compiler
 def test_threads_change_the_last_bits_at_most(generator, monkeypatch):
-    monkeypatch.setattr("zarts.kernels.calls._WORTH", 0)
+    monkeypatch.setattr("zarts.kernels.bindings._WORTH", 0)
     images = torch.randn(5, 3, 12, 12, generator=generator, dtype=torch.float64)
     for one, three in zip(results(True, images=images, channels=8), results(True, 3, images, channels=8), strict=True):
         torch.testing.assert_close(three, one)
@@ -125,7 +125,7 @@ def cell_network(generator):
 
 @needs_compiler
 def test_two_graphs_alive_at_once_do_not_share_memory(generator, monkeypatch):
-    monkeypatch.setattr("zarts.kernels.buffers._SMALL", 0)
+    monkeypatch.setattr("zarts.kernels.allocator._SMALL", 0)
     net, images, weights = cell_network(generator)
 
     def gradients(loss, **settings):

@@ -4,7 +4,7 @@ import threading
 import pytest
 import torch
 
-from zarts.kernels.buffers import Buffers
+from zarts.kernels.allocator import Buffers
 
 LENGTH = 1 << 18  # float32: a megabyte
 

@@ -68,7 +68,7 @@ def test_channels_that_are_no_multiple_of_four_are_left_to_torch(counted, images
 @needs_compiler
 @pytest.mark.parametrize("training", [True, False])
 def test_threads_change_the_last_bits_at_most(training, images, monkeypatch):
-    monkeypatch.setattr("zarts.kernels.calls._WORTH", 0)
+    monkeypatch.setattr("zarts.kernels.bindings._WORTH", 0)
     one, three = (results(True, images, threads=threads, training=training) for threads in (1, 3))
     torch.testing.assert_close(three, one)
     for again, same in zip(results(True, images, threads=3, training=training), three, strict=True):

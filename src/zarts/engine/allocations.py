@@ -11,7 +11,7 @@ from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 from typing_extensions import override
 
-from zarts.kernels.buffers import BUFFERS
+from zarts.kernels.allocator import BUFFERS
 
 __all__ = ["Allocations"]
 

@@ -13,9 +13,9 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from zarts.errors import KernelError
-from zarts.kernels.buffers import BUFFERS
+from zarts.kernels.allocator import BUFFERS
+from zarts.kernels.bindings import addresses, call, dense, differentiable, threads_for
 from zarts.kernels.build import KERNELS, compiled
-from zarts.kernels.calls import addresses, call, dense, differentiable, threads_for
 
 __all__ = ["Block", "Cell", "Step", "mixed_cell", "suits"]
 

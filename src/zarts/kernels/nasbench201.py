@@ -10,9 +10,9 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from zarts.kernels.buffers import BUFFERS
+from zarts.kernels.allocator import BUFFERS
+from zarts.kernels.bindings import addresses, call, dense, differentiable, threads_for
 from zarts.kernels.build import compiled
-from zarts.kernels.calls import addresses, call, dense, differentiable, threads_for
 
 __all__ = ["DENSE_OPS", "Convolutions", "DenseCell", "dense_cell"]
 
