@@ -12,7 +12,7 @@ from pathlib import Path
 
 from benchmarks.measure import search_command
 from benchmarks.report import Report, environment, options
-from zarts.files import read_mapping
+from zarts.runtime.io import read_mapping
 
 __all__ = ["SEARCHES", "compare", "main"]
 

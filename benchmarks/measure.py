@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 import torch
 
-from zarts.engine.memory import peak_bytes
+from zarts.runtime.measure import peak_bytes
 
 __all__ = ["Seconds", "bandwidth", "in_turn", "matrix_peak", "peak_memory", "search_command", "timed"]
 

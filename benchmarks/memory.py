@@ -18,10 +18,10 @@ from benchmarks.report import Report, environment, options
 from zarts.config import retrain_settings, search_settings
 from zarts.engine import Job, Run
 from zarts.engine import search as run_search
-from zarts.engine.memory import peak_bytes
 from zarts.engine.probe import needs
-from zarts.memory import keep_freed_memory
 from zarts.nets import recompute_cells
+from zarts.runtime.measure import peak_bytes
+from zarts.runtime.system_memory import keep_freed_memory
 from zarts.spaces import published
 from zarts.training import retrain as run_retrain
 

@@ -19,8 +19,8 @@ import torch
 from benchmarks.report import Report, environment, options
 from zarts.config import dump, members, search_settings, used
 from zarts.engine import Run, search
-from zarts.memory import keep_freed_memory
 from zarts.methods import AXES, METHODS
+from zarts.runtime.system_memory import keep_freed_memory
 
 __all__ = ["SIZE", "epoch_seconds", "main", "table"]
 

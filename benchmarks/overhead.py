@@ -20,7 +20,7 @@ import torch
 from benchmarks.report import Report, environment, options
 from zarts.config import dump, search_settings
 from zarts.engine import Job, Run, search
-from zarts.memory import keep_freed_memory
+from zarts.runtime.system_memory import keep_freed_memory
 
 __all__ = ["SIZE", "Overhead", "main"]
 

@@ -20,8 +20,8 @@ from benchmarks.measure import in_turn, timed
 from benchmarks.report import Report, environment, options
 from zarts.bilevel import Batch, Outcome
 from zarts.config import SearchSettings
-from zarts.engine import Passes
 from zarts.relax import softmax
+from zarts.runtime.precision import Passes
 from zarts.spaces import get_space
 
 __all__ = ["SMALL", "main", "step", "table"]

@@ -14,7 +14,7 @@ from pathlib import Path
 
 from benchmarks.measure import search_command
 from benchmarks.report import Report, environment, options
-from zarts.files import read_events
+from zarts.runtime.io import read_events
 
 __all__ = ["main"]
 

@@ -171,7 +171,7 @@ def stop_at(number: int):
     """A stand-in for `stop_request` whose check asks to stop at the given call (0: never)."""
     from contextlib import contextmanager
 
-    from zarts.engine.stop import StopRequest
+    from zarts.runtime.signals import StopRequest
 
     class Stop(StopRequest):
         calls = 0

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from small import SMALL, TRAIN, finish, leftovers, options, outcome, start, wait_for_lines
-from zarts.files import read_events, read_mapping
+from zarts.runtime.io import read_events, read_mapping
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
 LONG = 400  # seconds; a comparison starts three processes that import torch

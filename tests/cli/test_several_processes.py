@@ -12,7 +12,7 @@ import torch
 
 import zarts
 from small import LONG, SMALL, TRAIN, finish, leftovers, options, outcome, start, wait_for_lines
-from zarts.files import read_events, read_mapping
+from zarts.runtime.io import read_events, read_mapping
 from zarts.training import load_model
 
 pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("no_pictures", "unchecked")]

@@ -23,7 +23,7 @@ from zarts.comparison.results import signed_rank, summarise
 from zarts.comparison.rows import Group, parse_row, rows_of
 from zarts.comparison.sections import Section
 from zarts.errors import DataError, DivergedError, RunError, SettingsError
-from zarts.files import read_mapping
+from zarts.runtime.io import read_mapping
 from zarts.spaces import Genotype
 from zarts.spaces.nasbench201 import to_string
 

@@ -13,7 +13,7 @@ from zarts.data import Augment, Batches, ImageSet
 from zarts.data.decode import centre_of_larger, read_image
 from zarts.data.samples import Change, CropDraw, draw_changes
 from zarts.errors import SettingsError
-from zarts.seeds import keyed_generator
+from zarts.runtime.seed import keyed_generator
 
 JITTER = (0.4, 0.4, 0.4, 0.2)
 

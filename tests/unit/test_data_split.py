@@ -4,9 +4,10 @@ import sys
 import pytest
 import torch
 
-from zarts.data import halves, keyed_generator
+from zarts.data import halves
 from zarts.data.split import split_test, subset_indices
 from zarts.errors import DataError, SettingsError
+from zarts.runtime.seed import keyed_generator
 
 UNEVEN = torch.tensor([0] * 50 + [1] * 21 + [2] * 7 + [3] * 3)[torch.randperm(81, generator=keyed_generator("test"))]
 

@@ -33,7 +33,7 @@ def test_one_part_and_plain_edges_are_darts(tmp_path):
 def test_weights_of_edges_are_moved_and_kept(tmp_path):
     result = zarts.search(out=tmp_path / "run", **small("pc-darts", alpha_lr=0.1))
     encoding = Encoding(get_space("s2"), normalized=True)
-    start = encoding.edges(encoding.draw(zarts.seeds.keyed_generator(0, "alpha")))
+    start = encoding.edges(encoding.draw(zarts.runtime.seed.keyed_generator(0, "alpha")))
     assert {kind: tuple(row.shape) for kind, row in result.betas.items()} == {"normal": (14,), "reduce": (14,)}
     for kind, row in result.betas.items():
         moved = row - start[kind]

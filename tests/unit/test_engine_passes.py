@@ -11,8 +11,8 @@ from torch import nn
 
 from small import TRAIN, small
 from zarts.config import RetrainSettings, SearchSettings, retrain_settings, search_settings
-from zarts.engine import Passes
 from zarts.errors import SettingsError
+from zarts.runtime.precision import Passes
 
 CPU = torch.device("cpu")
 

@@ -1,6 +1,6 @@
 """Files of a run's folder."""
 
-from zarts.files import epoch_files
+from zarts.runtime.io import epoch_files
 
 
 def test_epochs_are_in_the_order_of_their_numbers(tmp_path):

@@ -5,7 +5,7 @@ import torch
 
 import zarts.kernels.build as build
 from small import needs_compiler
-from zarts.engine.device import native_kernels
+from zarts.engine.supernets import native_kernels
 from zarts.errors import KernelError, SettingsError
 from zarts.kernels import Projection, compiled, prepare, project
 from zarts.nets import SuperNet, seeded

@@ -3,8 +3,8 @@
 import pytest
 import torch
 
-from zarts.engine.memory import free_bytes
-from zarts.memory import free_memory
+from zarts.runtime.measure import free_bytes
+from zarts.runtime.system_memory import free_memory
 
 GB = 1 << 30
 MEMINFO = f"MemTotal: {64 * GB // 1024} kB\nMemFree: 1024 kB\nMemAvailable: {20 * GB // 1024} kB\n"
@@ -72,7 +72,7 @@ def test_a_control_group_may_leave_less(system, groups, files, free):
 
 
 def test_by_device(monkeypatch):
-    monkeypatch.setattr("zarts.engine.memory.free_memory", lambda: 5)
+    monkeypatch.setattr("zarts.runtime.measure.free_memory", lambda: 5)
     assert free_bytes(torch.device("cpu")) == 5
     assert free_bytes(torch.device("mps")) is None
     monkeypatch.setattr("torch.cuda.mem_get_info", lambda device: (7, 9))

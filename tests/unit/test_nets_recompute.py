@@ -6,8 +6,8 @@ import pytest
 import torch
 from torch.nn import functional
 
-from zarts.engine.allocations import Allocations
 from zarts.nets import build_supernet, create_model, create_nasbench201, recompute_cells, seeded
+from zarts.runtime.measure import Allocations
 from zarts.spaces import Choice, Genotype, get_space, published
 
 IMAGES = torch.randn(4, 3, 16, 16, generator=torch.Generator().manual_seed(0), dtype=torch.float64)

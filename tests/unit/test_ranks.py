@@ -9,7 +9,7 @@ from zarts.config import SearchSettings, search_settings
 from zarts.engine import joined, ranks_here
 from zarts.errors import Interrupted, RankError, SettingsError
 from zarts.methods import METHODS, ZERO_ORDER
-from zarts.ranks import Ranks
+from zarts.runtime.distributed import Ranks
 
 
 class Fabric:

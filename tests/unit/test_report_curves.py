@@ -9,10 +9,10 @@ from xml.etree import ElementTree
 import pytest
 
 from zarts.errors import RunError
-from zarts.files import read_events
 from zarts.report import draw_curves
 from zarts.report.series import alpha_steps, bands, by_epoch, per_epoch
 from zarts.report.svg import inline
+from zarts.runtime.io import read_events
 
 
 def search_events(epochs=4, steps=3):

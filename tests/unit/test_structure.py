@@ -85,7 +85,7 @@ def python(code):
 
 
 @pytest.mark.parametrize(
-    "module", ["zarts", "zarts.config", "zarts.methods", "zarts.errors", "zarts.files", "zarts.cli.commands"]
+    "module", ["zarts", "zarts.config", "zarts.methods", "zarts.errors", "zarts.runtime.io", "zarts.cli.commands"]
 )
 def test_light_modules_import_no_torch(module):
     heavy = json.loads(

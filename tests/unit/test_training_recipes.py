@@ -13,7 +13,7 @@ from zarts.config import RetrainSettings, preset_names, retrain_settings
 from zarts.engine import rehearsal, sgd, stand_ins
 from zarts.errors import RunError, SettingsError
 from zarts.nets import SuperNet, count_parameters, create_model, seeded, supernet_weights
-from zarts.ranks import Ranks
+from zarts.runtime.distributed import Ranks
 from zarts.spaces import get_space
 from zarts.spaces.nasbench201 import from_string
 from zarts.training import ModelCard, job, load_model

@@ -11,8 +11,8 @@ from zarts.config import RetrainSettings
 from zarts.errors import DivergedError
 from zarts.nets import create_model, create_nasbench201, seeded, share_norms
 from zarts.nets.shared_norm import SharedNorm
-from zarts.ranks import Ranks
-from zarts.seeds import keyed_generator
+from zarts.runtime.distributed import Ranks
+from zarts.runtime.seed import keyed_generator
 from zarts.spaces import published
 from zarts.spaces.nasbench201 import from_string
 from zarts.training.step import WeightStep, divide, own_part

@@ -12,7 +12,7 @@ from zarts.analysis.condition import condition_number
 from zarts.analysis.measurement import Measurement, measure
 from zarts.engine import Listener, OpenedSearch
 from zarts.errors import SettingsError
-from zarts.seeds import keyed_generator
+from zarts.runtime.seed import keyed_generator
 
 __all__ = ["Diagnosis", "diagnose"]
 

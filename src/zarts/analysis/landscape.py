@@ -13,7 +13,7 @@ from zarts.analysis.survey import Surface, surface_name, survey
 from zarts.bilevel import Batch
 from zarts.engine import Listener, OpenedSearch, Run
 from zarts.errors import Interrupted, RunError, SettingsError
-from zarts.seeds import keyed_generator
+from zarts.runtime.seed import keyed_generator
 
 __all__ = ["Landscape", "make_landscape"]
 

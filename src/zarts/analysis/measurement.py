@@ -16,7 +16,7 @@ from zarts.analysis.components import Components, Interval, components
 from zarts.bilevel import evaluate_images, first_order_gradient
 from zarts.engine import OpenedSearch
 from zarts.errors import DivergedError
-from zarts.seeds import keyed_generator
+from zarts.runtime.seed import keyed_generator
 
 __all__ = ["Measurement", "Needed", "measure", "needed"]
 

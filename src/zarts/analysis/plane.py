@@ -11,7 +11,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from zarts.errors import SettingsError, unknown
-from zarts.seeds import keyed_generator
+from zarts.runtime.seed import keyed_generator
 
 __all__ = ["Minimum", "Plane", "draw_plane"]
 

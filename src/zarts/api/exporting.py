@@ -7,8 +7,8 @@ from pathlib import Path
 from zarts.engine import Run
 from zarts.errors import SettingsError, unknown
 from zarts.exports import FORMATS, CardFacts, compare_logits, model_card, open_model, write_model
-from zarts.files import read_mapping, write_atomically
 from zarts.own import use_operations, use_space
+from zarts.runtime.io import read_mapping, write_atomically
 from zarts.sources import model_file
 from zarts.training import load_model
 

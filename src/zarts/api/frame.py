@@ -10,8 +10,8 @@ from typing import TypeVar
 
 from zarts.config import CommonSettings, dump
 from zarts.engine import Listener, Rehearsal, Run, SearchResult
-from zarts.ranks import Ranks
 from zarts.report import draw_cells, write_report
+from zarts.runtime.distributed import Ranks
 from zarts.training import RetrainResult
 
 __all__ = ["UNKEPT", "drawn", "notes", "rehearsed", "told"]

@@ -11,12 +11,12 @@ from zarts.api.frame import UNKEPT, drawn, notes, rehearsed, told
 from zarts.api.loggers import logged
 from zarts.api.starting import begin_from, owner_of, retraining_of
 from zarts.config import RetrainSettings, retrain_settings
-from zarts.engine import Driver, Forecast, Listener, Run, joined, started
+from zarts.engine import Driver, Forecast, Listener, Run, joined
 from zarts.errors import SettingsError
-from zarts.files import read_mapping
 from zarts.folders import anchored, discarded_unless_begun, new_run, same_images
 from zarts.own import hand_down, use_operations, use_space
-from zarts.ranks import Ranks
+from zarts.runtime.distributed import Ranks, started
+from zarts.runtime.io import read_mapping
 from zarts.sources import Source, genotype_of, run_of
 from zarts.spaces import Genotype
 from zarts.training import RetrainResult, Start

@@ -18,7 +18,7 @@ from torch import Tensor, nn
 
 from zarts.bilevel.snapshot import Snapshot
 from zarts.errors import DivergedError
-from zarts.ranks import Ranks
+from zarts.runtime.distributed import Ranks
 
 __all__ = ["Batch", "Bilevel", "Outcome"]
 

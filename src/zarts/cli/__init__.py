@@ -29,7 +29,7 @@ def _run(words: list[str], *, debug: bool) -> int:
 
     from zarts.cli.commands import app
     from zarts.errors import ZartsError
-    from zarts.memory import keep_freed_memory
+    from zarts.runtime.system_memory import keep_freed_memory
 
     keep_freed_memory()
     try:

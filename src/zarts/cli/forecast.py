@@ -6,7 +6,8 @@ from datetime import timedelta
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from zarts.engine import Fit, Forecast
+    from zarts.engine import Forecast
+    from zarts.runtime.measure import Fit
 
 __all__ = ["print_forecast"]
 

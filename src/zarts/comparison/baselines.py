@@ -10,7 +10,7 @@ from zarts.bench import Row, Table, convolutions, expected_cells, largest, optim
 from zarts.bench.table import SECONDS
 from zarts.comparison.results import Summary
 from zarts.errors import DataError, SettingsError
-from zarts.seeds import keyed_generator
+from zarts.runtime.seed import keyed_generator
 
 __all__ = ["affordable", "baselines", "cost_note"]
 

@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from statistics import fmean
 
-from zarts.files import epoch_files, read_events
 from zarts.report.series import alpha_steps
+from zarts.runtime.io import epoch_files, read_events
 from zarts.spaces import PARAMETERLESS, Genotype
 
 __all__ = ["cells_of", "identities", "parameterless", "sampling"]

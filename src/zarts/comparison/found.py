@@ -6,7 +6,7 @@ from zarts.comparison.epochs import cells_of, identities, parameterless, samplin
 from zarts.comparison.plan import Cell
 from zarts.comparison.results import Found
 from zarts.errors import RunError
-from zarts.files import read_mapping
+from zarts.runtime.io import read_mapping
 from zarts.spaces import PARAMETERLESS, Genotype, genotype_string
 
 __all__ = ["found_by"]

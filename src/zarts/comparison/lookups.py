@@ -17,7 +17,7 @@ from zarts.comparison.plan import Cell
 from zarts.comparison.results import Found, Summary
 from zarts.comparison.rows import Group
 from zarts.errors import DataError, RunError
-from zarts.files import epoch_files, read_mapping
+from zarts.runtime.io import epoch_files, read_mapping
 from zarts.spaces import Genotype
 from zarts.spaces.nasbench201 import to_string
 

@@ -26,11 +26,13 @@ from zarts.comparison.rows import Row, rows_of
 from zarts.comparison.searching import alone_in, search_all
 from zarts.comparison.sections import Section, longest_of, sections_of
 from zarts.comparison.unjudged import Unjudged
-from zarts.engine import Listener, check_alone, environment
+from zarts.engine import Listener
 from zarts.errors import SettingsError, ZartsError, unknown
-from zarts.files import write_atomically
 from zarts.report import write_report
 from zarts.report.epochs import Panel, draw_epochs
+from zarts.runtime.distributed import check_alone
+from zarts.runtime.environment import environment
+from zarts.runtime.io import write_atomically
 from zarts.spaces.nasbench201 import NASBENCH201
 
 __all__ = ["Comparison", "compare"]

@@ -16,7 +16,7 @@ from zarts.comparison.plan import Cell
 from zarts.config import SearchSettings, takes_part, untied
 from zarts.engine import Listener
 from zarts.errors import Interrupted, RunError, ZartsError
-from zarts.files import locked, remove_empty
+from zarts.runtime.io import locked, remove_empty
 
 __all__ = ["alone_in", "search_all", "search_cell"]
 

@@ -21,7 +21,6 @@ from zarts.data.request import Kept, Request
 from zarts.data.split import halves
 from zarts.data.streamed import StreamedSet
 from zarts.errors import DataError, SettingsError, unknown
-from zarts.seeds import keyed_generator
 
 __all__ = [
     "DATA_SETS",
@@ -37,7 +36,6 @@ __all__ = [
     "channel_statistics",
     "check_data",
     "halves",
-    "keyed_generator",
     "load_data",
 ]
 

@@ -13,7 +13,7 @@ from zarts.data.ahead import Ahead, Job
 from zarts.data.augment import Augment, Draws
 from zarts.data.images import Images, ImageSet
 from zarts.errors import DataError, SettingsError
-from zarts.seeds import keyed_generator
+from zarts.runtime.seed import keyed_generator
 
 __all__ = ["Batches"]
 

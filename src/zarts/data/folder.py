@@ -26,7 +26,7 @@ from zarts.data.request import Request
 from zarts.data.split import split_test, subset_indices
 from zarts.data.streamed import StreamedSet
 from zarts.errors import DataError
-from zarts.seeds import keyed_generator
+from zarts.runtime.seed import keyed_generator
 
 __all__ = ["Known", "load_folder"]
 

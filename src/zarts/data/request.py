@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from zarts.data.decode import Fit, central_square, centre_of_larger
-from zarts.memory import free_memory
+from zarts.runtime.system_memory import free_memory
 
 __all__ = ["MEMORY_SHARE", "Kept", "Request"]
 

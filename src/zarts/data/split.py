@@ -7,7 +7,7 @@ from jaxtyping import Int64
 from torch import Tensor
 
 from zarts.errors import DataError, SettingsError
-from zarts.seeds import keyed_generator
+from zarts.runtime.seed import keyed_generator
 
 __all__ = ["halves", "split_test", "subset_indices"]
 

@@ -3,15 +3,11 @@
 from __future__ import annotations
 
 from zarts.engine.costs import FINAL_NETWORKS
-from zarts.engine.device import choose_device, torch_threads
-from zarts.engine.environment import environment
-from zarts.engine.fit import Fit
-from zarts.engine.join import check_alone, joined, started
+from zarts.engine.join import joined
 from zarts.engine.launch import launch, ranks_here
 from zarts.engine.loop import Driver, Job, Listener, Loop
 from zarts.engine.meter import Meter
 from zarts.engine.opened import OpenedSearch, open_search
-from zarts.engine.passes import Passes
 from zarts.engine.refusal import check_memory, readable
 from zarts.engine.rehearsal import Forecast, Phase, Rehearsal
 from zarts.engine.result import SearchResult
@@ -23,24 +19,19 @@ from zarts.engine.setup import augmentation, load_images, sgd
 __all__ = [
     "FINAL_NETWORKS",
     "Driver",
-    "Fit",
     "Forecast",
     "Job",
     "Listener",
     "Loop",
     "Meter",
     "OpenedSearch",
-    "Passes",
     "Phase",
     "Rehearsal",
     "Run",
     "SearchResult",
     "augmentation",
-    "check_alone",
     "check_memory",
-    "choose_device",
     "cosine",
-    "environment",
     "genotype_file",
     "joined",
     "launch",
@@ -50,6 +41,4 @@ __all__ = [
     "readable",
     "search",
     "sgd",
-    "started",
-    "torch_threads",
 ]

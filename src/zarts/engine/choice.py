@@ -12,7 +12,7 @@ from zarts.config import SearchSettings, keywords
 from zarts.data import Batches
 from zarts.engine.stages import Stages
 from zarts.methods import JUDGING
-from zarts.seeds import keyed_generator
+from zarts.runtime.seed import keyed_generator
 from zarts.select import SELECTIONS, Selected, Trained, Within
 from zarts.spaces import Genotype
 from zarts.updates import AlphaUpdate

@@ -11,7 +11,7 @@ from torch import Tensor
 from zarts.bilevel import Bilevel, dominant_eigenvalue
 from zarts.config import SearchSettings
 from zarts.data import Batches
-from zarts.seeds import keyed_generator
+from zarts.runtime.seed import keyed_generator
 from zarts.spaces import Genotype
 
 __all__ = ["EarlyStop"]

@@ -11,7 +11,7 @@ from typing import Any
 import torch
 
 from zarts.errors import RunError
-from zarts.files import write_atomically
+from zarts.runtime.io import write_atomically
 
 __all__ = ["load_checkpoint", "save_checkpoint"]
 

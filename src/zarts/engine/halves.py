@@ -12,7 +12,7 @@ from zarts.config import SearchSettings
 from zarts.data import Augment, Batches, DataSet, halves
 from zarts.engine.setup import augmentation
 from zarts.errors import DataError
-from zarts.seeds import keyed_generator
+from zarts.runtime.seed import keyed_generator
 
 __all__ = ["Halves"]
 

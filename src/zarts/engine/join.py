@@ -10,34 +10,16 @@ from contextlib import contextmanager
 import torch
 
 from zarts.config import RetrainSettings, SearchSettings
-from zarts.engine.device import choose_device
 from zarts.errors import SettingsError
 from zarts.methods import member
-from zarts.ranks import Ranks
 from zarts.relax import Encoding
+from zarts.runtime.device import choose_device
+from zarts.runtime.distributed import Ranks, started
 from zarts.spaces import get_space
 from zarts.updates import zero_order_optimizer
 from zarts.zo import OPTIMIZERS
 
-__all__ = ["candidates", "check_alone", "check_ranks", "joined", "started"]
-
-
-def started() -> int:
-    """How many ranks torchrun has started, on all machines; 1 where this process is not one of several."""
-    return int(os.environ["WORLD_SIZE"]) if "TORCHELASTIC_RUN_ID" in os.environ else 1
-
-
-def check_alone(what: str) -> None:
-    """Refuse ranks for what has nothing to share between them.
-
-    Args:
-        what: for the message: `a retraining`.
-
-    Raises:
-        SettingsError: torchrun has started several.
-    """
-    if started() > 1:
-        raise SettingsError(f"{what} is one process, torchrun has started {started()}: start it without torchrun")
+__all__ = ["candidates", "check_ranks", "joined"]
 
 
 def candidates(settings: SearchSettings) -> int:

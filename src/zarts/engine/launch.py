@@ -11,9 +11,9 @@ from collections.abc import Sequence
 import torch
 
 from zarts.config import RetrainSettings, SearchSettings
-from zarts.engine.device import choose_device
 from zarts.engine.join import candidates, check_ranks
 from zarts.errors import RankError
+from zarts.runtime.device import choose_device
 
 __all__ = ["launch", "ranks_here"]
 

@@ -15,12 +15,12 @@ from torch import Tensor
 
 from zarts.data import Batches
 from zarts.engine.files import load_checkpoint
-from zarts.engine.fit import Fit
 from zarts.engine.meter import Meter
 from zarts.engine.run import Run
-from zarts.engine.stop import StopRequest, stop_request
 from zarts.errors import Interrupted, RankError, RunError
-from zarts.ranks import Ranks
+from zarts.runtime.distributed import Ranks
+from zarts.runtime.measure import Fit
+from zarts.runtime.signals import StopRequest, stop_request
 
 __all__ = ["Driver", "Job", "Listener", "Loop"]
 
@@ -49,7 +49,7 @@ class Job(ABC):
     train: Batches
     """What the weights are trained on; one a step."""
     passes: Callable[..., Any]
-    """Runs the network on a batch, as `zarts.engine.Passes` does."""
+    """Runs the network on a batch, as `zarts.runtime.precision.Passes` does."""
     device: torch.device
     fit: Fit | None = None
     """Whether its steps fit into memory, where that is known."""

@@ -13,13 +13,13 @@ from torch import Tensor
 from zarts.bilevel import Batch, Bilevel, dominant_eigenvalue
 from zarts.config import SearchSettings
 from zarts.data import Batches
-from zarts.engine.device import torch_threads
 from zarts.engine.loop import Listener
 from zarts.engine.run import Run
 from zarts.engine.search_job import SearchJob
-from zarts.engine.stop import stop_request
 from zarts.errors import RunError
-from zarts.ranks import Ranks
+from zarts.runtime.device import torch_threads
+from zarts.runtime.distributed import Ranks
+from zarts.runtime.signals import stop_request
 
 __all__ = ["OpenedSearch", "open_search"]
 

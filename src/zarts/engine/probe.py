@@ -16,11 +16,11 @@ from typing import Any
 
 import torch
 
-from zarts.engine.allocations import Allocations
 from zarts.engine.loop import Job
 from zarts.engine.stand_ins import StandIns, module_of
 from zarts.errors import DivergedError
 from zarts.nets import Recompute
+from zarts.runtime.measure import Allocations
 
 __all__ = ["Line", "needs"]
 
@@ -91,7 +91,7 @@ class _Few:
         """Images of the smallest and of the largest pass."""
 
     def __call__(self, network: Callable[..., Any], *inputs: Any) -> Any:
-        """As of `zarts.engine.Passes`."""
+        """As of `zarts.runtime.precision.Passes`."""
         images, *rest = inputs
         count = len(images)
         self.fewest, self.most = min(self.fewest, count), max(self.most, count)

@@ -9,12 +9,11 @@ from dataclasses import replace
 import torch
 
 from zarts.config import CommonSettings
-from zarts.engine.fit import Fit
 from zarts.engine.loop import Job
-from zarts.engine.memory import free_bytes
 from zarts.engine.probe import needs
 from zarts.errors import SettingsError
-from zarts.ranks import Ranks
+from zarts.runtime.distributed import Ranks
+from zarts.runtime.measure import Fit, free_bytes
 
 __all__ = ["check_memory", "readable"]
 

@@ -17,12 +17,11 @@ from statistics import mean
 
 import torch
 
-from zarts.engine.fit import Fit
 from zarts.engine.loop import Job
-from zarts.engine.memory import peak_bytes
 from zarts.engine.stand_ins import Pass, StandIns
 from zarts.nets import count_parameters
-from zarts.ranks import Ranks
+from zarts.runtime.distributed import Ranks
+from zarts.runtime.measure import Fit, peak_bytes
 
 __all__ = ["Forecast", "Phase", "Rehearsal"]
 

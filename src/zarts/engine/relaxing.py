@@ -10,7 +10,7 @@ from torch import Tensor
 from zarts.config import SearchSettings, keywords
 from zarts.engine.stages import Stages
 from zarts.relax import RELAXATIONS, Matrices, Moment, Slope
-from zarts.seeds import keyed_generator
+from zarts.runtime.seed import keyed_generator
 from zarts.spaces import Space
 
 __all__ = ["Relaxing"]

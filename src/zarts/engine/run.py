@@ -15,10 +15,10 @@ from typing import Any
 import torch
 import yaml
 
-from zarts.engine.environment import environment
 from zarts.engine.files import load_checkpoint, save_checkpoint
 from zarts.errors import RunError, SettingsError
-from zarts.files import locked, read_events, remove_parts, write_atomically
+from zarts.runtime.environment import environment
+from zarts.runtime.io import locked, read_events, remove_parts, write_atomically
 
 __all__ = ["Run", "genotype_file"]
 
@@ -219,7 +219,7 @@ class Run:
         """All events so far, none before the first; a last line that was cut short is left out.
 
         Raises:
-            RunError: see `zarts.files.read_events`.
+            RunError: see `zarts.runtime.io.read_events`.
         """
         file = self.path / "metrics.jsonl"
         return read_events(file) if file.exists() else []

@@ -5,14 +5,14 @@ from __future__ import annotations
 from functools import partial
 
 from zarts.config import SearchSettings
-from zarts.engine.device import torch_threads
 from zarts.engine.drawn import draw
 from zarts.engine.loop import Driver, Listener
 from zarts.engine.refusal import check_memory
 from zarts.engine.result import SearchResult, read_result, write_result
 from zarts.engine.run import Run
 from zarts.engine.search_job import SearchJob
-from zarts.ranks import Ranks
+from zarts.runtime.device import torch_threads
+from zarts.runtime.distributed import Ranks
 
 __all__ = ["search"]
 

@@ -19,12 +19,10 @@ from zarts.bilevel import Batch, Bilevel, Outcome, first_order_gradient
 from zarts.config import SearchSettings, dump, untied
 from zarts.engine.choice import Choice
 from zarts.engine.costs import Costs
-from zarts.engine.device import choose_device
 from zarts.engine.early_stop import EarlyStop
 from zarts.engine.halves import Halves
 from zarts.engine.loop import Job, Listener, Loop
 from zarts.engine.meter import Meter
-from zarts.engine.passes import Passes
 from zarts.engine.relaxing import Relaxing
 from zarts.engine.result import counts
 from zarts.engine.run import Run, genotype_file
@@ -33,9 +31,11 @@ from zarts.engine.signal_watch import SignalWatch
 from zarts.engine.stages import Stages
 from zarts.engine.starts import start_alpha
 from zarts.engine.supernets import Supernets
-from zarts.ranks import Ranks
 from zarts.relax import Matrices
-from zarts.seeds import keyed_generator
+from zarts.runtime.device import choose_device
+from zarts.runtime.distributed import Ranks
+from zarts.runtime.precision import Passes
+from zarts.runtime.seed import keyed_generator
 from zarts.spaces import get_space
 
 __all__ = ["SearchJob"]

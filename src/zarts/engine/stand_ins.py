@@ -39,7 +39,7 @@ class Pass:
 
 
 class StandIns:
-    """In the place of `zarts.engine.Passes`: counts all passes and runs some.
+    """In the place of `zarts.runtime.precision.Passes`: counts all passes and runs some.
 
     An output that was not computed is one of an earlier pass, tied to the weights by a gradient of zero, so that
     whoever asked for it goes on as ever. Passes that are differentiated in the operation weights are always run: a

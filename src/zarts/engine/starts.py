@@ -8,7 +8,7 @@ from torch import Tensor
 from zarts.config import SearchSettings
 from zarts.engine.stages import Stages
 from zarts.methods import member
-from zarts.seeds import keyed_generator
+from zarts.runtime.seed import keyed_generator
 from zarts.updates import UPDATES, AlphaUpdate
 
 __all__ = ["start_alpha"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterable
 from functools import partial
 
 import torch
@@ -9,14 +10,15 @@ import torch
 from zarts.config import SearchSettings
 from zarts.data import DataSet
 from zarts.engine.costs import FINAL_NETWORKS
-from zarts.engine.device import native_kernels
 from zarts.engine.loop import Listener
+from zarts.errors import KernelError, SettingsError
+from zarts.kernels import prepare
 from zarts.nets import AnySuperNet, build_supernet, cell_channels, recompute_cells, seeded
-from zarts.ranks import Ranks
-from zarts.seeds import keyed_generator
+from zarts.runtime.distributed import Ranks
+from zarts.runtime.seed import keyed_generator
 from zarts.spaces import Space
 
-__all__ = ["Supernets"]
+__all__ = ["Supernets", "native_kernels"]
 
 
 class Supernets:
@@ -96,3 +98,32 @@ def _deep_cells(settings: SearchSettings, space: Space) -> int:
     if settings.select_cells is not None:
         return settings.select_cells
     return FINAL_NETWORKS[space.skeleton][0] if space.skeleton == "nasbench201" else settings.cells
+
+
+def native_kernels(
+    choice: str, device: torch.device, skeleton: str, channels: Iterable[int], note: Callable[[str], None]
+) -> bool:
+    """Whether a supernet uses the native kernels, which are compiled here.
+
+    Args:
+        choice: `auto`, `native` or `torch`.
+        device: where it computes.
+        skeleton: of its space.
+        channels: numbers of channels of its nodes.
+        note: told why `auto` goes without them on a CPU.
+
+    Raises:
+        SettingsError: `native`, and they cannot be had.
+    """
+    if choice == "torch" or (choice == "auto" and device.type != "cpu"):
+        return False
+    try:
+        if device.type != "cpu":
+            raise KernelError(f"the native kernels are for the CPU, not for {device.type!r}")
+        prepare(torch.float32, [number for number in channels if choice == "native" or number % 4 == 0], skeleton)
+    except KernelError as error:
+        if choice == "native":
+            raise SettingsError(f"kernels: {error}; or take --kernels torch") from None
+        note(f"{error}; torch's own kernels do the work, several times slower")
+        return False
+    return True

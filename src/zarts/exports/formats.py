@@ -13,9 +13,9 @@ import torch
 from zarts.errors import RunError, SettingsError, unknown
 from zarts.exports.python_file import python_file
 from zarts.exports.served import Served
-from zarts.files import write_atomically
 from zarts.nets import OPERATIONS, AnyNetwork
 from zarts.nets.operations import Noise
+from zarts.runtime.io import write_atomically
 from zarts.training import ModelCard, save_model
 
 __all__ = ["CARD", "EXTRA", "FORMATS", "write_model"]

@@ -9,7 +9,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from typing_extensions import override
 
-from zarts.ranks import Ranks
+from zarts.runtime.distributed import Ranks
 
 __all__ = ["SharedNorm", "share_norms"]
 

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
-from zarts.files import write_atomically
 from zarts.report.layout import DARTS_FORM, Box, Form, Layout, Wire, lay_out
 from zarts.report.palette import kind_of, label_of
 from zarts.report.raster import figure_of, text_width
 from zarts.report.shapes import Curve, Picture, Plate, Shape, Tip, Words, to_svg
 from zarts.report.svg import drawing, to_png
+from zarts.runtime.io import write_atomically
 from zarts.spaces import SPACES, CellGenotype, Genotype
 
 __all__ = ["cell_picture", "cell_svg", "draw_cells", "form_of", "node_name"]

@@ -63,7 +63,7 @@ def charts_of(events: Sequence[Mapping[str, Any]]) -> list[Chart]:
     """All charts that the events have numbers for: those of a search, of a retrain, or none.
 
     Args:
-        events: what `zarts.files.read_events` returned.
+        events: what `zarts.runtime.io.read_events` returned.
     """
     cells, costs = by_epoch(events, "genotype"), by_epoch(events, "cost")
     found = [

@@ -12,7 +12,6 @@ from urllib.parse import quote
 from markupsafe import Markup
 
 from zarts.errors import RunError
-from zarts.files import read_mapping
 from zarts.report.charts import Chart, Line
 from zarts.report.columns import MORE, data_title, spread_text
 from zarts.report.columns import title as title_of
@@ -22,6 +21,7 @@ from zarts.report.found import cell_view
 from zarts.report.render import Still, fragment, render
 from zarts.report.series import Series
 from zarts.report.svg import inline
+from zarts.runtime.io import read_mapping
 from zarts.spaces import Genotype
 
 __all__ = ["is_comparison", "render_comparison"]

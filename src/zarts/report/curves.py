@@ -32,7 +32,7 @@ def draw_curves(events: Sequence[Mapping[str, Any]]) -> list[Curve]:
     """All curves that the events have numbers for: those of a search, of a retrain, or none.
 
     Args:
-        events: what `zarts.files.read_events` returned.
+        events: what `zarts.runtime.io.read_events` returned.
     """
     return [Curve(chart.name, chart.title, chart.note, draw_chart(chart)) for chart in charts_of(events)]
 

@@ -12,9 +12,9 @@ from statistics import fmean
 from typing import Any, NamedTuple
 
 from zarts.errors import RunError
-from zarts.files import epoch_files, read_events, read_mapping
 from zarts.report.series import alpha_steps, by_epoch
 from zarts.report.watch import COLLAPSE
+from zarts.runtime.io import epoch_files, read_events, read_mapping
 from zarts.spaces import Genotype
 
 __all__ = ["Fact", "RunFiles", "duration", "facts", "read_run", "show", "told"]

@@ -13,10 +13,10 @@ from matplotlib.colors import Colormap, LinearSegmentedColormap, Normalize
 from matplotlib.figure import Figure
 
 from zarts.errors import RunError
-from zarts.files import write_atomically
 from zarts.report.palette import ROLES
 from zarts.report.surfaces import Landscape, Surface, read_landscape
 from zarts.report.svg import drawing, to_png, to_svg
+from zarts.runtime.io import write_atomically
 
 __all__ = ["draw_landscape"]
 

@@ -7,7 +7,6 @@ from typing import Any
 
 from markupsafe import Markup
 
-from zarts.files import write_atomically
 from zarts.report.charts import charts_of
 from zarts.report.comparison import is_comparison, render_comparison
 from zarts.report.diagnosis import read_diagnosis
@@ -23,6 +22,7 @@ from zarts.report.svg import inline
 from zarts.report.tested import read_tested
 from zarts.report.watch import signs
 from zarts.report.weights import edge_weights
+from zarts.runtime.io import write_atomically
 
 __all__ = ["write_report"]
 

@@ -10,7 +10,6 @@ from typing import NamedTuple
 from PIL import Image
 
 from zarts.errors import RunError
-from zarts.files import write_atomically
 from zarts.report.cells import cell_picture
 from zarts.report.facts import RunFiles, read_run
 from zarts.report.kept import kept
@@ -18,6 +17,7 @@ from zarts.report.layout import Box
 from zarts.report.raster import figure_of
 from zarts.report.shapes import Curve, Picture, Plate, Shape, Tip, Words, to_svg
 from zarts.report.svg import drawing, to_png
+from zarts.runtime.io import write_atomically
 from zarts.spaces import Genotype
 
 __all__ = ["draw_strip"]

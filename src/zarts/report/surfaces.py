@@ -9,8 +9,8 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from zarts.errors import RunError
-from zarts.files import read_mapping
 from zarts.report.facts import show
+from zarts.runtime.io import read_mapping
 
 __all__ = ["Landscape", "Minimum", "Surface", "read_landscape"]
 

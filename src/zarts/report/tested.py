@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from zarts.errors import RunError
-from zarts.files import read_mapping
+from zarts.runtime.io import read_mapping
 
 __all__ = ["ConfusionCell", "Tested", "WorstImage", "read_tested"]
 

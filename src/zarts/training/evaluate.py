@@ -13,8 +13,8 @@ from torch.nn import functional as F
 
 from zarts.data import Batches, Images
 from zarts.nets.operations import Noise
-from zarts.ranks import Ranks
-from zarts.seeds import keyed_generator
+from zarts.runtime.distributed import Ranks
+from zarts.runtime.seed import keyed_generator
 from zarts.training.model import ModelCard
 
 __all__ = ["Answers", "accuracy", "answers", "test_batches"]

@@ -14,23 +14,14 @@ from typing_extensions import override
 
 from zarts.config import RetrainSettings, dump, untied
 from zarts.data import Batches
-from zarts.engine import (
-    Job,
-    Listener,
-    Loop,
-    Meter,
-    Passes,
-    Run,
-    augmentation,
-    choose_device,
-    load_images,
-    sgd,
-)
+from zarts.engine import Job, Listener, Loop, Meter, Run, augmentation, load_images, sgd
 from zarts.errors import SettingsError
 from zarts.nets import AnyNetwork, Network, count_mult_adds, count_parameters, recompute_cells, seeded, share_norms
 from zarts.nets.operations import Noise
-from zarts.ranks import Ranks
-from zarts.seeds import keyed_generator
+from zarts.runtime.device import choose_device
+from zarts.runtime.distributed import Ranks
+from zarts.runtime.precision import Passes
+from zarts.runtime.seed import keyed_generator
 from zarts.spaces import Genotype
 from zarts.training.details import error_details, worst_images
 from zarts.training.evaluate import Answers, answers, test_batches

@@ -13,8 +13,8 @@ import safetensors
 import safetensors.torch
 
 from zarts.errors import RunError
-from zarts.files import write_atomically
 from zarts.nets import AnyNetwork, build_network, seeded
+from zarts.runtime.io import write_atomically
 from zarts.spaces import Genotype
 
 __all__ = ["ModelCard", "load_model", "save_model"]

@@ -12,7 +12,7 @@ from torch.nn import functional as F
 from zarts.config import RetrainSettings
 from zarts.errors import DivergedError
 from zarts.nets import AnyNetwork, Network, Part
-from zarts.ranks import Ranks
+from zarts.runtime.distributed import Ranks
 
 __all__ = ["WeightStep", "divide", "own_part"]
 

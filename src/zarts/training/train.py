@@ -11,8 +11,9 @@ from functools import partial
 from typing import cast
 
 from zarts.config import RetrainSettings
-from zarts.engine import Driver, Listener, Run, check_memory, torch_threads
-from zarts.ranks import Ranks
+from zarts.engine import Driver, Listener, Run, check_memory
+from zarts.runtime.device import torch_threads
+from zarts.runtime.distributed import Ranks
 from zarts.spaces import Genotype
 from zarts.training.job import TrainingJob
 from zarts.training.result import RetrainResult, read_result

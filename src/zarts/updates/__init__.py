@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from zarts.config import SearchSettings, keywords
-from zarts.seeds import keyed_generator
+from zarts.runtime.seed import keyed_generator
 from zarts.spaces import get_space
 from zarts.updates.base import AlphaUpdate
 from zarts.updates.fixed import FixedAlpha

@@ -15,7 +15,7 @@ from typing import Any, TypeVar
 
 from zarts.comparison.engines.room import Room
 from zarts.errors import RunError
-from zarts.memory import keep_freed_memory
+from zarts.runtime.system_memory import keep_freed_memory
 
 __all__ = ["run_tasks"]
 

@@ -1,9 +1,12 @@
-"""How many bytes of tensors a piece of work has at most at a time, counted as torch's operations make and drop them."""
+"""Memory of tensors, of this process and of its device, in bytes."""
 
 from __future__ import annotations
 
+import sys
 import weakref
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -12,8 +15,9 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from typing_extensions import override
 
 from zarts.kernels.allocator import BUFFERS
+from zarts.runtime.system_memory import free_memory
 
-__all__ = ["Allocations"]
+__all__ = ["Allocations", "Fit", "free_bytes", "peak_bytes"]
 
 
 class Allocations(TorchDispatchMode):  # type: ignore[no-untyped-call]
@@ -64,3 +68,42 @@ def _storages(values: Sequence[Any]) -> list[torch.UntypedStorage]:
     """Of the tensors among the arguments or results of an operation, which may be in lists."""
     flat = [tensor for value in values for tensor in (value if isinstance(value, list | tuple) else (value,))]
     return [tensor.untyped_storage() for tensor in flat if isinstance(tensor, Tensor)]
+
+
+def peak_bytes(device: torch.device) -> int:
+    """The largest memory so far: of torch on a CUDA device, else the resident set of the process."""
+    if device.type == "cuda":
+        return torch.cuda.max_memory_allocated(device)
+    status = Path("/proc/self/status")
+    if status.exists():  # getrusage would count what the parent process had before the start of this one
+        lines = dict(line.split(":", 1) for line in status.read_text().splitlines())
+        return int(lines["VmHWM"].split()[0]) * 1024
+    import resource
+
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak if sys.platform == "darwin" else peak * 1024
+
+
+def free_bytes(device: torch.device) -> int | None:
+    """What may still be taken on a device: on CUDA also what torch holds and does not use; None: nobody says."""
+    if device.type == "cuda":
+        unused = torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device)
+        return int(torch.cuda.mem_get_info(device)[0]) + unused
+    return free_memory() if device.type == "cpu" else None
+
+
+@dataclass(frozen=True)
+class Fit:
+    """What the steps of a run need, and what there is.
+
+    Args:
+        needed: bytes beyond what there is before the first one; of all processes on the machine together.
+        free: bytes that they may take; None: nobody knows.
+        largest: images a weight step that would fit, at least 2; None: not even these, or nobody knows.
+        seconds: that it took to see, where a run would not look; else 0.
+    """
+
+    needed: int
+    free: int | None
+    largest: int | None
+    seconds: float = 0.0

@@ -1,7 +1,8 @@
-"""The processes of one search, and the little that they tell each other."""
+"""The ranks of a distributed run, and the little that they tell each other."""
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any, TypeVar
@@ -9,9 +10,10 @@ from typing import Any, TypeVar
 import torch
 from torch import Tensor, distributed
 
-from zarts.errors import Interrupted, RankError
+from zarts.errors import Interrupted, RankError, SettingsError
 
-__all__ = ["Ranks"]
+__all__ = ["Ranks", "check_alone", "started"]
+
 
 _T = TypeVar("_T")
 
@@ -121,3 +123,21 @@ def _reached() -> Iterator[None]:
     except RuntimeError as error:  # what torch's collectives raise
         seen = str(error).splitlines()[0].split("] ", 1)[-1].split(". ")[0]  # without gloo's file and its greeting
         raise RankError(f"another rank is gone ({seen})") from error
+
+
+def started() -> int:
+    """How many ranks torchrun has started, on all machines; 1 where this process is not one of several."""
+    return int(os.environ["WORLD_SIZE"]) if "TORCHELASTIC_RUN_ID" in os.environ else 1
+
+
+def check_alone(what: str) -> None:
+    """Refuse ranks for what has nothing to share between them.
+
+    Args:
+        what: for the message: `a retraining`.
+
+    Raises:
+        SettingsError: torchrun has started several.
+    """
+    if started() > 1:
+        raise SettingsError(f"{what} is one process, torchrun has started {started()}: start it without torchrun")
