@@ -15,7 +15,7 @@ from zarts.api import evaluate, predict, resume_retrain, resume_search
 from zarts.errors import Interrupted, RunError, SettingsError
 from zarts.nets import OPERATIONS, SuperNet, load_operations, register_operation, seeded
 from zarts.spaces import SPACES, get_space
-from zarts.spaces.own import read_space
+from zarts.spaces.custom import read_space
 
 pytestmark = pytest.mark.usefixtures("unchecked")
 

@@ -11,7 +11,7 @@ import torch
 from zarts.errors import RunError, SettingsError
 from zarts.relax import Encoding
 from zarts.spaces import SPACES, Space
-from zarts.spaces.own import read_space
+from zarts.spaces.custom import read_space
 
 __all__ = ["EdgeWeights", "Weight", "edge_weights"]
 

@@ -5,14 +5,14 @@ from __future__ import annotations
 from pathlib import Path
 
 from zarts.errors import SettingsError, unknown
+from zarts.spaces.custom import is_file, read_space
 from zarts.spaces.darts import DARTS, DARTS_ZERO, S1, S2, S3, S4
+from zarts.spaces.formats import genotype_string, load_genotype, parse_genotype
 from zarts.spaces.genotype import CellGenotype, Choice, Genotype
 from zarts.spaces.nasbench201 import NASBENCH201
-from zarts.spaces.notations import genotype_string, load_genotype, parse_genotype
-from zarts.spaces.own import is_file, read_space
-from zarts.spaces.part import Part
-from zarts.spaces.published import published, published_sources
 from zarts.spaces.space import PARAMETERLESS, Edge, Space
+from zarts.spaces.subspace import Part
+from zarts.spaces.zoo import published, published_sources
 
 __all__ = [
     "PARAMETERLESS",

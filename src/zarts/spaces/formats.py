@@ -1,20 +1,52 @@
-"""The notation of cells that DARTS began: `Genotype(normal=[('sep_conv_3x3', 1), ...], normal_concat=..., ...)`.
-
-Written so, or with a list for each node, by the code of DARTS, P-DARTS, PC-DARTS, RobustDARTS, SDARTS, pt.darts,
-GDAS and AutoDL-Projects. It is Python, but read as text: nothing is evaluated.
-"""
+"""Genotypes as text: the project's own JSON, and the notations of the literature, both ways."""
 
 from __future__ import annotations
 
 import ast
 import re
+from pathlib import Path
 from typing import Any
 
 from zarts.errors import RunError
+from zarts.spaces import nasbench201
 from zarts.spaces.darts import DARTS, S4
-from zarts.spaces.genotype import CellGenotype, Choice, Genotype
+from zarts.spaces.genotype import CellGenotype, Choice, Genotype, read_text
 
-__all__ = ["from_string", "to_string"]
+__all__ = ["from_darts_string", "genotype_string", "load_genotype", "parse_genotype", "to_darts_string"]
+
+
+def parse_genotype(text: str, where: str = "genotype") -> Genotype:
+    """Read a genotype: JSON, a string of NAS-Bench-201, or DARTS' `Genotype(...)`; see `from_darts_string`.
+
+    Raises:
+        RunError: `text` is none of these, or no space has such an architecture; the message begins with `where`.
+        SettingsError: a string `|op~0|+...` that names no architecture of NAS-Bench-201.
+    """
+    match text.lstrip()[:1]:
+        case "{":
+            return Genotype.from_json(text, where)
+        case "|":
+            return nasbench201.from_string(text)
+        case _:
+            return from_darts_string(text, where)
+
+
+def load_genotype(path: str | Path) -> Genotype:
+    """Read a file with a genotype in one of these notations.
+
+    Raises:
+        RunError: the file is not there.
+        RunError, SettingsError: see `parse_genotype`.
+    """
+    return parse_genotype(read_text(path), str(path))
+
+
+def genotype_string(genotype: Genotype) -> str:
+    """The genotype in the notation of the literature: NAS-Bench-201's in its space, DARTS' in the others."""
+    if genotype.space == nasbench201.NASBENCH201.name:
+        return nasbench201.to_string(genotype)
+    return to_darts_string(genotype)
+
 
 _NODES = range(DARTS.inputs, DARTS.inputs + DARTS.nodes)
 _FIELDS = ("normal", "normal_concat", "reduce", "reduce_concat")
@@ -29,7 +61,7 @@ _UNREADABLE = (SyntaxError, TypeError, ValueError, RecursionError, MemoryError)
 """What `ast` raises, by its documentation."""
 
 
-def to_string(genotype: Genotype) -> str:
+def to_darts_string(genotype: Genotype) -> str:
     """The genotype of two cells as one line of that notation, which does not say its space."""
     edges = {kind: [tuple(choice) for node in nodes for choice in node] for kind, nodes in genotype.cells.items()}
     first = DARTS.inputs
@@ -40,7 +72,7 @@ def to_string(genotype: Genotype) -> str:
     return f"Genotype({fields})"
 
 
-def from_string(text: str, where: str = "genotype") -> Genotype:
+def from_darts_string(text: str, where: str = "genotype") -> Genotype:
     """Read a genotype from that notation, a `NAME =` before it left aside.
 
     Its space is `darts`, which allows every cell of `darts-zero` and of `s1` to `s3`; with `noise` in it, `s4`. The
