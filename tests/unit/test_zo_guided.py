@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from torch.distributions import Normal
 
 from zarts.zo import GuidedSearch
-from zarts.zo.weights import effective_samples, solve_tau
+from zarts.zo.mgs_weights import effective_samples, solve_tau
 
 N = 60_000
 G3 = torch.tensor([0.3, -0.2, 0.5], dtype=torch.float64)

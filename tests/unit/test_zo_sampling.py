@@ -7,7 +7,7 @@ import torch
 
 from zarts.zo import OPTIMIZERS
 from zarts.zo.sampling import sample_ball, sample_gaussian, sample_sphere
-from zarts.zo.settings import DECAY_FLOOR, decay
+from zarts.zo.validation import DECAY_FLOOR, decay
 
 N = 40_000
 

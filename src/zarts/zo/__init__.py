@@ -14,11 +14,10 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from zarts.zo.base import Step, ZeroOrderOptimizer
-from zarts.zo.external import ExternalOptimizer
 from zarts.zo.gradientless import GradientlessDescent
-from zarts.zo.guided import GuidedSearch
-from zarts.zo.libraries import Cmaes, Nevergrad
+from zarts.zo.mgs import GuidedSearch
 from zarts.zo.random_search import RandomSearch
+from zarts.zo.third_party import Cmaes, ExternalOptimizer, Nevergrad
 
 __all__ = [
     "OPTIMIZERS",

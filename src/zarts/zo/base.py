@@ -12,8 +12,8 @@ from jaxtyping import Float
 from torch import Tensor
 
 from zarts.errors import DivergedError, RunError, SettingsError
-from zarts.zo.settings import check
-from zarts.zo.weights import effective_samples
+from zarts.zo.mgs_weights import effective_samples
+from zarts.zo.validation import check
 
 __all__ = ["Pending", "Step", "ZeroOrderOptimizer", "diverged"]
 

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from zarts.zo.base import Pending, Step, ZeroOrderOptimizer
 from zarts.zo.sampling import sample_ball, sample_sphere
-from zarts.zo.settings import DECAYS, check, check_choice, decay
+from zarts.zo.validation import DECAYS, check, check_choice, decay
 
 __all__ = ["GradientlessDescent"]
 

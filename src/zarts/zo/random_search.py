@@ -10,7 +10,7 @@ from torch import Tensor
 
 from zarts.zo.base import Pending, Step, ZeroOrderOptimizer, diverged
 from zarts.zo.sampling import sample_gaussian, sample_sphere
-from zarts.zo.settings import check, check_choice
+from zarts.zo.validation import check, check_choice
 
 __all__ = ["RandomSearch"]
 

@@ -9,9 +9,9 @@ from jaxtyping import Float
 from torch import Tensor
 
 from zarts.zo.base import Pending, Step, ZeroOrderOptimizer
+from zarts.zo.mgs_weights import effective_samples, log_density, released_weights, solve_tau
 from zarts.zo.sampling import sample_gaussian
-from zarts.zo.settings import DECAYS, check, check_choice, decay
-from zarts.zo.weights import effective_samples, log_density, released_weights, solve_tau
+from zarts.zo.validation import DECAYS, check, check_choice, decay
 
 __all__ = ["GuidedSearch"]
 
