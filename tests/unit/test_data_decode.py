@@ -3,7 +3,7 @@ import pytest
 import torch
 from PIL import Image
 
-from zarts.data.decode import decode, read_image
+from zarts.data.image_io import decode, read_image
 from zarts.errors import DataError
 
 COLOUR = np.random.default_rng(0).integers(0, 256, (12, 12, 3), dtype=np.uint8)

@@ -11,7 +11,7 @@ from scipy.io import savemat
 from torchvision import datasets
 
 from zarts.data import load_data
-from zarts.data.pickles import read_pickled
+from zarts.data.safe_pickle import read_pickled
 from zarts.errors import DataError, SettingsError
 
 RANDOM = np.random.default_rng(0)

@@ -10,8 +10,8 @@ from torchvision.transforms import v2
 from torchvision.transforms.v2 import _geometry
 
 from zarts.data import Augment, Batches, ImageSet
-from zarts.data.decode import centre_of_larger, read_image
-from zarts.data.samples import Change, CropDraw, draw_changes
+from zarts.data.image_io import centre_of_larger, read_image
+from zarts.data.transforms import Change, CropDraw, draw_changes
 from zarts.errors import SettingsError
 from zarts.runtime.seed import keyed_generator
 

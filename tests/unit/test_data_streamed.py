@@ -9,9 +9,9 @@ import torch
 from PIL import Image
 
 from zarts.data import Augment, Batches, StreamedSet, load_data
-from zarts.data import folder as folder_module
-from zarts.data import request as request_module
-from zarts.data.ahead import Ahead
+from zarts.data import config as request_module
+from zarts.data import image_folder as folder_module
+from zarts.data.prefetch import Ahead
 from zarts.errors import DataError
 
 SIZE = 16
@@ -114,7 +114,7 @@ def test_nothing_but_the_sample_is_opened_before_it_is_needed(pets, monkeypatch)
     monkeypatch.setattr(folder_module, "_SAMPLE", 3)
     opened = []
     monkeypatch.setattr(folder_module, "decode", lambda paths, *rest: opened.extend(paths) or decode(paths, *rest))
-    from zarts.data.decode import decode
+    from zarts.data.image_io import decode
 
     data = load_data(pets, image_size=SIZE, images="streamed", seed=4)
     assert len(opened) == 3
@@ -234,7 +234,7 @@ def test_nothing_is_made_beyond_the_end():
 
 
 def test_few_batches_are_kept(monkeypatch):
-    monkeypatch.setattr("zarts.data.ahead._KEPT_BYTES", 2 * 4 * 6)  # six batches of two images of four bytes
+    monkeypatch.setattr("zarts.data.prefetch._KEPT_BYTES", 2 * 4 * 6)  # six batches of two images of four bytes
     counted = Counted()
     for index in range(20):
         counted[index]

@@ -11,8 +11,8 @@ import zarts
 from small import TRAIN, often, outcome, small
 from zarts import api
 from zarts.config import retrain_settings, search_settings
+from zarts.data import config as request_module
 from zarts.data import load_data
-from zarts.data import request as request_module
 from zarts.engine import Run, rehearsal
 from zarts.engine.setup import augmentation, load_images
 from zarts.spaces import published

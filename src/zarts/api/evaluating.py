@@ -12,7 +12,7 @@ from torch import Tensor
 
 from zarts.api.retraining import retrained_settings
 from zarts.data import DataSet, load_data
-from zarts.data.decode import SUFFIXES, central_square, centre_of_larger, read_image
+from zarts.data.image_io import SUFFIXES, central_square, centre_of_larger, read_image
 from zarts.engine import Run
 from zarts.errors import DataError, RunError, SettingsError
 from zarts.exports import OpenedModel, model_in, open_model

@@ -8,18 +8,17 @@ from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
-from zarts.data.ahead import default_workers
-from zarts.data.arrays import from_arrays
-from zarts.data.augment import Augment, Draws
-from zarts.data.batches import Batches
-from zarts.data.folder import load_folder
-from zarts.data.imagenet import load_imagenet
-from zarts.data.imagenet16 import load_imagenet16
-from zarts.data.images import DataSet, Images, ImageSet, channel_statistics
-from zarts.data.named import load_cifar10, load_cifar100, load_digits, load_svhn
-from zarts.data.request import Kept, Request
+from zarts.data.batch_transforms import Augment, Draws
+from zarts.data.builtin import load_cifar10, load_cifar100, load_digits, load_svhn
+from zarts.data.config import Kept, Request
+from zarts.data.dataset import DataSet, Images, ImageSet, channel_statistics
+from zarts.data.image_folder import load_folder
+from zarts.data.imagenet import load_imagenet, load_imagenet16
+from zarts.data.in_memory import from_arrays
+from zarts.data.loader import Batches
+from zarts.data.prefetch import default_workers
 from zarts.data.split import halves
-from zarts.data.streamed import StreamedSet
+from zarts.data.streaming import StreamedSet
 from zarts.errors import DataError, SettingsError, unknown
 
 __all__ = [

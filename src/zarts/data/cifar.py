@@ -14,9 +14,9 @@ from typing import Any
 import numpy as np
 import torch
 
-from zarts.data.archive import array_set, downloaded, note_on_others, numbered
-from zarts.data.images import ImageSet
-from zarts.data.pickles import read_pickled
+from zarts.data.dataset import ImageSet
+from zarts.data.download import array_set, downloaded, note_on_others, numbered
+from zarts.data.safe_pickle import read_pickled
 from zarts.errors import DataError
 
 __all__ = ["CIFAR10", "CIFAR100", "Cifar", "Parts"]

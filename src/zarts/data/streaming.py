@@ -10,8 +10,8 @@ import numpy as np
 from jaxtyping import Int64, UInt8
 from torch import Tensor
 
-from zarts.data.decode import Fit, central_square, decode, read_image
-from zarts.data.samples import Change, changed
+from zarts.data.image_io import Fit, central_square, decode, read_image
+from zarts.data.transforms import Change, changed
 
 __all__ = ["StreamedSet"]
 

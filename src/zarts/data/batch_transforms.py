@@ -15,7 +15,7 @@ from jaxtyping import Bool, Float32, Int64, UInt8
 from torch import Tensor
 from torch.nn.functional import pad
 
-from zarts.data.samples import Change, draw_changes
+from zarts.data.transforms import Change, draw_changes
 from zarts.errors import SettingsError
 
 __all__ = ["Augment", "Draws"]

@@ -11,8 +11,8 @@ import torch
 from jaxtyping import Int64, UInt8
 from torch import Tensor
 
-from zarts.data.samples import Change, changed
-from zarts.data.streamed import StreamedSet
+from zarts.data.streaming import StreamedSet
+from zarts.data.transforms import Change, changed
 
 __all__ = ["DataSet", "ImageSet", "Images", "channel_statistics"]
 

@@ -14,11 +14,11 @@ from PIL import Image
 from torch import Tensor
 from torch.nn.functional import interpolate
 
-from zarts.data.decode import centre_of_larger
-from zarts.data.images import DataSet, ImageSet, channel_statistics
-from zarts.data.listing import check_unchanged
-from zarts.data.named import NamedSet
-from zarts.data.request import Request
+from zarts.data.builtin import NamedSet
+from zarts.data.config import Request
+from zarts.data.dataset import DataSet, ImageSet, channel_statistics
+from zarts.data.file_index import check_unchanged
+from zarts.data.image_io import centre_of_larger
 from zarts.data.split import subset_indices
 from zarts.errors import SettingsError
 

@@ -9,9 +9,9 @@ import torch
 from jaxtyping import Float32, Int64
 from torch import Tensor
 
-from zarts.data.ahead import Ahead, Job
-from zarts.data.augment import Augment, Draws
-from zarts.data.images import Images, ImageSet
+from zarts.data.batch_transforms import Augment, Draws
+from zarts.data.dataset import Images, ImageSet
+from zarts.data.prefetch import Ahead, Job
 from zarts.errors import DataError, SettingsError
 from zarts.runtime.seed import keyed_generator
 

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from zarts.data.decode import SUFFIXES
+from zarts.data.image_io import SUFFIXES
 from zarts.errors import DataError
 
 __all__ = [

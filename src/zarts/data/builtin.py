@@ -10,9 +10,9 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from zarts.data.archive import array_set, downloaded, note_on_others
 from zarts.data.cifar import CIFAR10, CIFAR100, Cifar
-from zarts.data.images import ImageSet
+from zarts.data.dataset import ImageSet
+from zarts.data.download import array_set, downloaded, note_on_others
 from zarts.data.split import split_test
 from zarts.errors import DataError
 

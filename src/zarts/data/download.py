@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from zarts.data.images import ImageSet
+from zarts.data.dataset import ImageSet
 from zarts.errors import DataError
 
 __all__ = ["array_set", "downloaded", "note_on_others", "numbered"]

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from zarts.data.decode import Fit, central_square, centre_of_larger
+from zarts.data.image_io import Fit, central_square, centre_of_larger
 from zarts.runtime.system_memory import free_memory
 
 __all__ = ["MEMORY_SHARE", "Kept", "Request"]

@@ -11,9 +11,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from zarts.data.decode import decode
-from zarts.data.images import DataSet, Images, ImageSet, channel_statistics
-from zarts.data.listing import (
+from zarts.data.config import Request
+from zarts.data.dataset import DataSet, Images, ImageSet, channel_statistics
+from zarts.data.file_index import (
     check_classes,
     check_unchanged,
     class_of,
@@ -22,9 +22,9 @@ from zarts.data.listing import (
     names_of_manifest,
     train_and_test,
 )
-from zarts.data.request import Request
+from zarts.data.image_io import decode
 from zarts.data.split import split_test, subset_indices
-from zarts.data.streamed import StreamedSet
+from zarts.data.streaming import StreamedSet
 from zarts.errors import DataError
 from zarts.runtime.seed import keyed_generator
 
