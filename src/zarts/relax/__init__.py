@@ -9,13 +9,13 @@ from collections.abc import Callable, Mapping
 
 from torch import Tensor
 
-from zarts.relax.cells import sample_cell, uniform
-from zarts.relax.encoding import Encoding
+from zarts.relax.context import Moment, Slope
+from zarts.relax.gaussian import noisy
 from zarts.relax.gumbel import gumbel, gumbel_soft
-from zarts.relax.moment import Moment, Slope
-from zarts.relax.noisy import noisy
-from zarts.relax.path import path
-from zarts.relax.perturbed import adversarial, perturbed
+from zarts.relax.parameterization import Encoding
+from zarts.relax.proxyless import path
+from zarts.relax.random_cells import sample_cell, uniform
+from zarts.relax.smooth_darts import adversarial, perturbed
 from zarts.relax.softmax import softmax
 
 __all__ = [

@@ -11,7 +11,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from zarts.errors import SettingsError
-from zarts.relax.moment import Moment, Slope
+from zarts.relax.context import Moment, Slope
 from zarts.relax.softmax import softmax
 from zarts.spaces import Space
 

@@ -8,7 +8,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from zarts.relax.moment import Moment
+from zarts.relax.context import Moment
 from zarts.relax.softmax import softmax
 
 __all__ = ["noisy"]

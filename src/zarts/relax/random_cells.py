@@ -8,8 +8,8 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from zarts.relax.context import Moment
 from zarts.relax.gumbel import gumbel_noise
-from zarts.relax.moment import Moment
 from zarts.spaces import Genotype, Space
 
 __all__ = ["sample_cell", "uniform"]

@@ -9,7 +9,7 @@ from jaxtyping import Float
 from torch import Tensor
 from torch.nn import functional
 
-from zarts.relax.moment import Moment
+from zarts.relax.context import Moment
 
 __all__ = ["path"]
 
