@@ -20,9 +20,10 @@ from benchmarks.textbook_nasbench201 import PlainNasBench201
 from zarts.bilevel import Batch, Bilevel, Outcome
 from zarts.config import SearchSettings
 from zarts.engine.setup import sgd
-from zarts.nets import build_supernet, seeded
+from zarts.networks import seeded
 from zarts.relax import softmax
 from zarts.spaces import get_space
+from zarts.supernet import build_supernet
 
 __all__ = ["CASES", "Case", "Size", "Step", "case", "fast_problem", "fast_step", "forward_flops", "plain_step"]
 

@@ -19,7 +19,7 @@ from zarts.config import retrain_settings, search_settings
 from zarts.engine import Job, Run
 from zarts.engine import search as run_search
 from zarts.engine.probe import needs
-from zarts.nets import recompute_cells
+from zarts.networks import recompute_cells
 from zarts.runtime.measure import peak_bytes
 from zarts.runtime.system_memory import keep_freed_memory
 from zarts.spaces import published

@@ -190,7 +190,7 @@ class ImageNetStem(nn.Module):
 
 
 class PlainSuperNet(nn.Module):
-    """A stack of mixed cells between a stem and a linear classifier; arguments and call as `zarts.nets.SuperNet`.
+    """A stack of mixed cells between a stem and a linear classifier; arguments and call as `zarts.supernet.SuperNet`.
 
     Args:
         space: the candidates; cells of two inputs, of the types `normal` and `reduce`.

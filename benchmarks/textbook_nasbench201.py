@@ -82,7 +82,7 @@ class MixedCell(nn.Module):
 
 
 class PlainNasBench201(nn.Module):
-    """Stem, three stages of cells with residual blocks between them; arguments as `zarts.nets.NasBench201SuperNet`.
+    """Stem, three stages of cells with residual blocks between them; arguments as `zarts.supernet.NasBench201SuperNet`.
 
     Args:
         space: the candidates.

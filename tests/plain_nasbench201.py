@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from benchmarks.textbook_nasbench201 import PlainNasBench201
-from zarts.nets import NasBench201SuperNet
+from zarts.supernet import NasBench201SuperNet
 
 __all__ = ["copy_plain", "same_tensors"]
 

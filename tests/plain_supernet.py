@@ -8,9 +8,10 @@ import torch
 from torch import Tensor, nn
 
 from benchmarks.textbook import PlainSuperNet
-from zarts.nets import SuperNet, seeded
-from zarts.nets.operations import Noise
+from zarts.networks import seeded
+from zarts.networks.operations import Noise
 from zarts.spaces import get_space
+from zarts.supernet import SuperNet
 
 __all__ = ["compare", "copy_plain", "dense", "gradients", "one_hot", "pair", "same_tensors", "sparse"]
 

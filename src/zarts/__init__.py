@@ -14,7 +14,6 @@ __all__ = [
     "Genotype",
     "ZartsError",
     "compare",
-    "create_model",
     "diagnose",
     "evaluate",
     "export",
@@ -22,7 +21,6 @@ __all__ = [
     "load_model",
     "lookup",
     "predict",
-    "register_operation",
     "resume_retrain",
     "resume_search",
     "retrain",
@@ -47,14 +45,13 @@ if TYPE_CHECKING:
     )
     from zarts.api.loggers import to_logger
     from zarts.comparison import compare
-    from zarts.nets import create_model, register_operation
     from zarts.spaces import Genotype
     from zarts.training import load_model
 
 _HOMES = {
     "Genotype": "zarts.spaces",
     "compare": "zarts.comparison",
-    "create_model": "zarts.nets",
+    "create_model": "zarts.networks",
     "diagnose": "zarts.api",
     "evaluate": "zarts.api",
     "export": "zarts.api",
@@ -62,7 +59,7 @@ _HOMES = {
     "load_model": "zarts.training.model",
     "lookup": "zarts.api",
     "predict": "zarts.api",
-    "register_operation": "zarts.nets",
+    "register_operation": "zarts.networks",
     "resume_retrain": "zarts.api",
     "resume_search": "zarts.api",
     "retrain": "zarts.api",

@@ -74,7 +74,7 @@ class Method:
         paper: where it was published.
         relaxation: alpha to operation weights: a key of `zarts.relax.RELAXATIONS`, or `none`.
         weight_relaxation: operation weights that the weights are trained at: such a key, or `same`: the relaxation.
-        supernet: the network that shares weights between architectures, see `zarts.nets.build_supernet`, or `none`.
+        supernet: the network that shares weights between architectures, see `zarts.supernet.build_supernet`, or `none`.
         edges: whether edges have weights of their own, see `zarts.relax.Encoding`: `plain` (no) or `normalized`.
         select: from the trained supernet to one genotype: a key of `zarts.select.SELECTIONS`.
         stages: `one`; `prune`: operations are dropped along the search; `renew`: and all else starts anew then.

@@ -10,7 +10,7 @@ from pathlib import Path
 from zarts.config import SearchSettings
 from zarts.engine import Run
 from zarts.errors import RunError, SettingsError
-from zarts.nets import load_operations
+from zarts.networks import load_operations
 from zarts.spaces import get_space, is_file
 
 __all__ = ["Own", "hand_down", "use_operations", "use_space"]

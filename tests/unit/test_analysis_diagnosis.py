@@ -12,7 +12,7 @@ from zarts.config import search_settings
 from zarts.data import Batches
 from zarts.engine import OpenedSearch
 from zarts.errors import DivergedError, SettingsError
-from zarts.nets.dropping import Dropping
+from zarts.supernet.drop import Dropping
 
 DIMENSIONS = 20
 

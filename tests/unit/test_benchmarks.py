@@ -13,8 +13,8 @@ from benchmarks.report import Report
 from benchmarks.roofline import LAYERS, Pass, count
 from small import TRAIN, small
 from zarts.config import retrain_settings, search_settings
+from zarts.limits import count_mult_adds
 from zarts.methods import AXES, METHODS
-from zarts.nets import count_mult_adds
 
 pytestmark = pytest.mark.usefixtures("unchecked")
 

@@ -9,9 +9,10 @@ from test_bilevel import RHO, Quadratic
 from torch.nn import functional as F
 
 from zarts.bilevel import Bilevel, Outcome, dominant_eigenvalue, lanczos
-from zarts.nets import build_supernet, seeded
+from zarts.networks import seeded
 from zarts.relax import softmax
 from zarts.spaces import get_space
+from zarts.supernet import build_supernet
 
 VAL, TRAIN = (torch.ones(1), torch.ones(1)), (torch.zeros(1), torch.zeros(1))
 

@@ -14,7 +14,7 @@ from zarts.bench import Column
 from zarts.comparison.engines import ENGINES
 from zarts.comparison.results import signed_rank
 from zarts.errors import DivergedError, SettingsError
-from zarts.nets import OPERATIONS
+from zarts.networks import OPERATIONS
 from zarts.runtime.io import read_events, read_mapping
 from zarts.spaces import PARAMETERLESS, SPACES, Genotype, genotype_string
 

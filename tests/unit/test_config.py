@@ -20,9 +20,9 @@ from zarts.config import (
 )
 from zarts.errors import DataError, DivergedError, Interrupted, RunError, SettingsError, ZartsError, unknown
 from zarts.methods import AXES, DEFAULTS, METHODS, get_method
-from zarts.nets import FORMS
 from zarts.relax import RELAXATIONS
 from zarts.select import SELECTIONS
+from zarts.supernet import FORMS
 from zarts.updates import UPDATES
 from zarts.zo import OPTIMIZERS
 

@@ -9,8 +9,9 @@ from zarts.config import RetrainSettings, search_settings
 from zarts.data import load_data
 from zarts.engine.costs import FINAL_NETWORKS, Costs
 from zarts.errors import SettingsError
+from zarts.limits import count_mult_adds, count_parameters
 from zarts.methods import METHODS
-from zarts.nets import count_mult_adds, count_parameters, create_model, create_nasbench201
+from zarts.networks import create_model, create_nasbench201
 from zarts.relax import Encoding, softmax
 from zarts.report import draw_curves
 from zarts.spaces import get_space

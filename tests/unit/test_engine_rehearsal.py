@@ -16,8 +16,8 @@ from zarts.config import retrain_settings, search_settings
 from zarts.engine import Job, Rehearsal
 from zarts.engine.stand_ins import StandIns
 from zarts.errors import KernelError
+from zarts.limits import count_parameters
 from zarts.methods import METHODS
-from zarts.nets import count_parameters
 from zarts.spaces import published
 
 pytestmark = pytest.mark.usefixtures("no_pictures", "unchecked")

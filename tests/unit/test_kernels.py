@@ -8,9 +8,10 @@ from small import needs_compiler
 from zarts.engine.supernets import native_kernels
 from zarts.errors import KernelError, SettingsError
 from zarts.kernels import Projection, compiled, prepare, project
-from zarts.nets import SuperNet, seeded
-from zarts.nets.operations import FactorizedReduce, PointwiseBlock
+from zarts.networks import seeded
+from zarts.networks.operations import FactorizedReduce, PointwiseBlock
 from zarts.spaces import get_space
+from zarts.supernet import SuperNet
 
 CPU = torch.device("cpu")
 
@@ -38,7 +39,7 @@ def results(native, threads=1, images=None, training=True, **sizes):
 @pytest.fixture
 def counted(monkeypatch):
     """How many cells the native kernels worked on."""
-    import zarts.nets.mixed as module
+    import zarts.supernet.mixed_cell as module
 
     seen, call = [], module.mixed_cell
 

@@ -3,10 +3,11 @@ import torch
 
 import zarts.kernels.build as build
 import zarts.kernels.cell as cell
-import zarts.nets.nasbench201_mixed as module
+import zarts.supernet.nasbench201_cell as module
 from small import needs_compiler
-from zarts.nets import NasBench201SuperNet, seeded
+from zarts.networks import seeded
 from zarts.spaces.nasbench201 import NASBENCH201
+from zarts.supernet import NasBench201SuperNet
 
 
 def results(native, images, *, threads=1, channels=4, weights=None, training=True):

@@ -4,7 +4,8 @@ import pytest
 import torch
 
 from small import often
-from zarts.nets import count_costs, count_mult_adds, count_parameters, create_model, create_nasbench201
+from zarts.limits import count_costs, count_mult_adds, count_parameters
+from zarts.networks import create_model, create_nasbench201
 from zarts.spaces import SPACES, get_space, published
 
 FORM = {"channels": 4, "cells": 4, "num_classes": 7, "in_channels": 1, "image_size": 12, "stem": "cifar"}

@@ -4,7 +4,8 @@ from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
 from small import often
-from zarts.nets import count_mult_adds, count_parameters, create_model
+from zarts.limits import count_mult_adds, count_parameters
+from zarts.networks import create_model
 from zarts.spaces import SPACES, Choice, Genotype, published, published_sources
 
 IMAGENET = {"channels": 48, "cells": 14, "num_classes": 1000, "stem": "imagenet"}

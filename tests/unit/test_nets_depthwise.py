@@ -2,7 +2,7 @@ import pytest
 import torch
 from torch.nn import functional
 
-from zarts.nets.depthwise import depthwise
+from zarts.networks.depthwise import depthwise
 
 
 @pytest.mark.parametrize("kernel", [3, 5, 9])

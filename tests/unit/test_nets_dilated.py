@@ -2,8 +2,8 @@ import pytest
 import torch
 from torch.nn import functional
 
-from zarts.nets import build_operation
-from zarts.nets.dilated import dilated_depthwise
+from zarts.networks import build_operation
+from zarts.networks.depthwise import dilated_depthwise
 
 
 @pytest.mark.parametrize("kernel", [3, 5])

@@ -4,10 +4,11 @@ import pytest
 import torch
 
 from small import STACKED
-from zarts.nets import build_supernet, seeded
-from zarts.nets.dropping import Dropping
-from zarts.nets.routes import Running, layout
+from zarts.networks import seeded
 from zarts.spaces import SPACES, get_space
+from zarts.supernet import build_supernet
+from zarts.supernet.active_ops import Running, layout
+from zarts.supernet.drop import Dropping
 
 SIZES = {"channels": 4, "cells": 1, "num_classes": 3}
 

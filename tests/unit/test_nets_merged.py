@@ -7,11 +7,12 @@ from torch.nn import functional
 from plain_merged import TAPS, MergedEdge, plain_merged
 from plain_supernet import compare, dense, gradients, one_hot, pair, sparse
 from zarts.errors import SettingsError
-from zarts.nets import SuperNet, build_supernet, count_parameters
-from zarts.nets.merged import CONVOLUTIONS, StackedMerged, convolutions, mask, with_merged
-from zarts.nets.operations import DepthwiseBlock
-from zarts.nets.routes import Place
+from zarts.limits import count_parameters
+from zarts.networks.operations import DepthwiseBlock
 from zarts.spaces import Space, get_space
+from zarts.supernet import SuperNet, build_supernet
+from zarts.supernet.active_ops import Place
+from zarts.supernet.merged_ops import CONVOLUTIONS, StackedMerged, convolutions, mask, with_merged
 
 
 def merged_pair(space, **settings):

@@ -6,16 +6,11 @@ from benchmarks.textbook_nasbench201 import PlainNasBench201
 from plain_nasbench201 import copy_plain, same_tensors
 from small import needs_compiler
 from zarts.errors import RunError, SettingsError
-from zarts.nets import (
-    NasBench201SuperNet,
-    build_supernet,
-    count_mult_adds,
-    count_parameters,
-    create_nasbench201,
-    seeded,
-)
+from zarts.limits import count_mult_adds, count_parameters
+from zarts.networks import create_nasbench201, seeded
 from zarts.spaces import get_space, published
 from zarts.spaces.nasbench201 import NASBENCH201, from_string
+from zarts.supernet import NasBench201SuperNet, build_supernet
 
 FORM = "|{0}~0|+|{0}~0|{0}~1|+|{0}~0|{0}~1|{0}~2|"
 NATIVE = [pytest.param(True, marks=needs_compiler), False]

@@ -7,9 +7,9 @@ from torch import nn
 
 from small import STACKED, often
 from zarts.errors import RunError, SettingsError
-from zarts.nets import create_model, seeded
-from zarts.nets.auxiliary import AuxiliaryHead
-from zarts.nets.network import drop_path
+from zarts.networks import create_model, seeded
+from zarts.networks.auxiliary_head import AuxiliaryHead
+from zarts.networks.network import drop_path
 from zarts.spaces import SPACES, Choice, Genotype, published, published_sources
 
 ALL_SKIP = Genotype(

@@ -3,8 +3,8 @@ import torch
 from torch import nn
 
 from zarts.errors import SettingsError
-from zarts.nets import OPERATIONS, build_operation
-from zarts.nets.operations import FactorizedReduce, Noise, PointwiseBlock
+from zarts.networks import OPERATIONS, build_operation
+from zarts.networks.operations import FactorizedReduce, Noise, PointwiseBlock
 
 CHANNELS = 6
 

@@ -3,14 +3,16 @@
 import pytest
 import torch
 
-import zarts.nets.mixed as mixed
+import zarts.supernet.mixed_cell as mixed
 from plain_partial import plain_partial
 from plain_supernet import compare, dense, gradients, one_hot, pair, sparse
 from small import needs_compiler, often
 from zarts.errors import SettingsError
-from zarts.nets import SuperNet, build_supernet, count_parameters, seeded
-from zarts.nets.bypass import shuffle
+from zarts.limits import count_parameters
+from zarts.networks import seeded
 from zarts.spaces import get_space
+from zarts.supernet import SuperNet, build_supernet
+from zarts.supernet.partial_channels import shuffle
 
 
 def partial_pair(space, parts, **settings):

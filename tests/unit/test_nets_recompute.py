@@ -6,9 +6,10 @@ import pytest
 import torch
 from torch.nn import functional
 
-from zarts.nets import build_supernet, create_model, create_nasbench201, recompute_cells, seeded
+from zarts.networks import create_model, create_nasbench201, recompute_cells, seeded
 from zarts.runtime.measure import Allocations
 from zarts.spaces import Choice, Genotype, get_space, published
+from zarts.supernet import build_supernet
 
 IMAGES = torch.randn(4, 3, 16, 16, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
 LABELS = torch.tensor([0, 1, 2, 1])

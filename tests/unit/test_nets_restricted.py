@@ -5,8 +5,9 @@ import torch
 from torch.nn import functional as F
 
 from small import STACKED
-from zarts.nets import build_supernet, seeded
+from zarts.networks import seeded
 from zarts.spaces import Part, get_space
+from zarts.supernet import build_supernet
 
 
 def part_of(name, count, generator):

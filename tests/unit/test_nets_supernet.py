@@ -8,8 +8,10 @@ from torch import nn
 
 from small import STACKED
 from zarts.errors import SettingsError
-from zarts.nets import SuperNet, build_supernet, count_parameters, seeded
+from zarts.limits import count_parameters
+from zarts.networks import seeded
 from zarts.spaces import SPACES, Space, get_space
+from zarts.supernet import SuperNet, build_supernet
 
 
 @pytest.fixture

@@ -13,9 +13,10 @@ import zarts
 from small import TRAIN, often, outcome, small, stop_at
 from zarts.api import evaluate, predict, resume_retrain, resume_search
 from zarts.errors import Interrupted, RunError, SettingsError
-from zarts.nets import OPERATIONS, SuperNet, load_operations, register_operation, seeded
+from zarts.networks import OPERATIONS, load_operations, register_operation, seeded
 from zarts.spaces import SPACES, get_space
 from zarts.spaces.custom import read_space
+from zarts.supernet import SuperNet
 
 pytestmark = pytest.mark.usefixtures("unchecked")
 

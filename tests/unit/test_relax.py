@@ -3,7 +3,6 @@
 import pytest
 import torch
 
-from zarts.nets import SuperNet
 from zarts.relax import (
     RELAXATIONS,
     Encoding,
@@ -20,6 +19,7 @@ from zarts.relax import (
 )
 from zarts.relax.gumbel import gumbel_noise
 from zarts.spaces import SPACES, get_space
+from zarts.supernet import SuperNet
 
 
 def random_alpha(space, seed=0, scale=1.0):

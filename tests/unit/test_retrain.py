@@ -12,7 +12,8 @@ from small import SMALL, TRAIN, small
 from zarts import training
 from zarts.data import load_data
 from zarts.errors import DataError, DivergedError, RunError, SettingsError
-from zarts.nets import count_parameters, seeded
+from zarts.limits import count_parameters
+from zarts.networks import seeded
 from zarts.sources import genotype_of, inherited
 from zarts.spaces import Genotype, genotype_string, get_space, published
 from zarts.training import accuracy, load_model

@@ -9,7 +9,7 @@ import zarts
 from small import small
 from zarts.config import dump, search_settings
 from zarts.errors import SettingsError
-from zarts.nets import count_costs
+from zarts.limits import count_costs
 from zarts.relax import softmax
 from zarts.select import Limit, Trained, Within, local_search, perturbation
 from zarts.select.local_search import neighbours

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from zarts.errors import SettingsError
-from zarts.nets import Cost
+from zarts.limits import Cost
 from zarts.select import Limit, Within, few_skips
 from zarts.spaces import Space, get_space
 

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from zarts.errors import SettingsError
-from zarts.nets import Cost, count_costs
+from zarts.limits import Cost, count_costs
 from zarts.select import Limit, Trained, Within, best_of, evolution, perturbation
 from zarts.select.connected import best_connected
 from zarts.spaces import Choice, Genotype, Space, get_space

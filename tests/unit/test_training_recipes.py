@@ -12,10 +12,12 @@ from small import TRAIN
 from zarts.config import RetrainSettings, preset_names, retrain_settings
 from zarts.engine import rehearsal, sgd, stand_ins
 from zarts.errors import RunError, SettingsError
-from zarts.nets import SuperNet, count_parameters, create_model, seeded, supernet_weights
+from zarts.limits import count_parameters
+from zarts.networks import create_model, seeded
 from zarts.runtime.distributed import Ranks
 from zarts.spaces import get_space
 from zarts.spaces.nasbench201 import from_string
+from zarts.supernet import SuperNet, supernet_weights
 from zarts.training import ModelCard, job, load_model
 from zarts.training.schedule import SCHEDULES, learning_rate
 from zarts.training.start import Start, begin

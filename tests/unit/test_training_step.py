@@ -9,8 +9,8 @@ from torch import nn
 
 from zarts.config import RetrainSettings
 from zarts.errors import DivergedError
-from zarts.nets import create_model, create_nasbench201, seeded, share_norms
-from zarts.nets.shared_norm import SharedNorm
+from zarts.networks import create_model, create_nasbench201, seeded, share_norms
+from zarts.networks.sync_batchnorm import SharedNorm
 from zarts.runtime.distributed import Ranks
 from zarts.runtime.seed import keyed_generator
 from zarts.spaces import published

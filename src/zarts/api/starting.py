@@ -11,11 +11,12 @@ from zarts.api.searching import searched_settings
 from zarts.config import RetrainSettings, retrain_settings
 from zarts.engine import FINAL_NETWORKS, Listener, Run, open_search
 from zarts.errors import SettingsError
-from zarts.nets import Network, SuperNet, build_network, supernet_weights
+from zarts.networks import Network, build_network
 from zarts.own import use_operations, use_space
 from zarts.sources import Source, genotype_of, inherited, model_file, run_of
 from zarts.spaces import Genotype
 from zarts.spaces.nasbench201 import NASBENCH201
+from zarts.supernet import SuperNet, supernet_weights
 from zarts.training import START, Start, load_model
 
 __all__ = ["begin_from", "owner_of", "retraining_of"]

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from zarts.config import RetrainSettings, SearchSettings
 from zarts.data import DataSet
-from zarts.nets import count_costs
+from zarts.limits import count_costs
 from zarts.relax import Matrices
 from zarts.select import Limit, Within
 from zarts.spaces import Genotype, Space

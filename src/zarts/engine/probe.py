@@ -19,7 +19,7 @@ import torch
 from zarts.engine.loop import Job
 from zarts.engine.stand_ins import StandIns, module_of
 from zarts.errors import DivergedError
-from zarts.nets import Recompute
+from zarts.networks import Recompute
 from zarts.runtime.measure import Allocations
 
 __all__ = ["Line", "needs"]

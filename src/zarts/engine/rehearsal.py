@@ -19,7 +19,7 @@ import torch
 
 from zarts.engine.loop import Job
 from zarts.engine.stand_ins import Pass, StandIns
-from zarts.nets import count_parameters
+from zarts.limits import count_parameters
 from zarts.runtime.distributed import Ranks
 from zarts.runtime.measure import Fit, peak_bytes
 

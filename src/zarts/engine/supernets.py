@@ -13,10 +13,11 @@ from zarts.engine.costs import FINAL_NETWORKS
 from zarts.engine.loop import Listener
 from zarts.errors import KernelError, SettingsError
 from zarts.kernels import prepare
-from zarts.nets import AnySuperNet, build_supernet, cell_channels, recompute_cells, seeded
+from zarts.networks import cell_channels, recompute_cells, seeded
 from zarts.runtime.distributed import Ranks
 from zarts.runtime.seed import keyed_generator
 from zarts.spaces import Space
+from zarts.supernet import AnySuperNet, build_supernet
 
 __all__ = ["Supernets", "native_kernels"]
 

@@ -17,7 +17,8 @@ import torch
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from zarts.exports.opened import OpenedModel
-from zarts.nets import AnyNetwork, count_mult_adds, count_parameters
+from zarts.limits import count_mult_adds, count_parameters
+from zarts.networks import AnyNetwork
 from zarts.spaces import genotype_string
 
 __all__ = ["CardFacts", "Latency", "measure_latency", "model_card"]

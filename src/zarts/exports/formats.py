@@ -13,8 +13,8 @@ import torch
 from zarts.errors import RunError, SettingsError, unknown
 from zarts.exports.python_file import python_file
 from zarts.exports.served import Served
-from zarts.nets import OPERATIONS, AnyNetwork
-from zarts.nets.operations import Noise
+from zarts.networks import OPERATIONS, AnyNetwork
+from zarts.networks.operations import Noise
 from zarts.runtime.io import write_atomically
 from zarts.training import ModelCard, save_model
 

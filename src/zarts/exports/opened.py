@@ -18,7 +18,7 @@ from torch import Tensor, nn
 from zarts.errors import RunError, SettingsError
 from zarts.exports.formats import CARD, EXTRA
 from zarts.exports.served import Served
-from zarts.nets import AnyNetwork
+from zarts.networks import AnyNetwork
 from zarts.training import ModelCard, load_model
 
 __all__ = ["OpenedModel", "compare_logits", "model_in", "open_model"]

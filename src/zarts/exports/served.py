@@ -6,7 +6,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from zarts.nets import AnyNetwork
+from zarts.networks import AnyNetwork
 from zarts.training import ModelCard
 
 __all__ = ["Served"]

@@ -10,7 +10,7 @@ import torch
 from scipy.optimize import Bounds, LinearConstraint, milp
 
 from zarts.errors import SettingsError
-from zarts.nets import Cost
+from zarts.limits import Cost
 from zarts.relax import Matrices
 from zarts.spaces import Genotype, Space
 

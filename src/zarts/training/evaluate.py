@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from zarts.data import Batches, Images
-from zarts.nets.operations import Noise
+from zarts.networks.operations import Noise
 from zarts.runtime.distributed import Ranks
 from zarts.runtime.seed import keyed_generator
 from zarts.training.model import ModelCard

@@ -16,8 +16,9 @@ from zarts.config import RetrainSettings, dump, untied
 from zarts.data import Batches
 from zarts.engine import Job, Listener, Loop, Meter, Run, augmentation, load_images, sgd
 from zarts.errors import SettingsError
-from zarts.nets import AnyNetwork, Network, count_mult_adds, count_parameters, recompute_cells, seeded, share_norms
-from zarts.nets.operations import Noise
+from zarts.limits import count_mult_adds, count_parameters
+from zarts.networks import AnyNetwork, Network, recompute_cells, seeded, share_norms
+from zarts.networks.operations import Noise
 from zarts.runtime.device import choose_device
 from zarts.runtime.distributed import Ranks
 from zarts.runtime.precision import Passes

@@ -13,7 +13,7 @@ import safetensors
 import safetensors.torch
 
 from zarts.errors import RunError
-from zarts.nets import AnyNetwork, build_network, seeded
+from zarts.networks import AnyNetwork, build_network, seeded
 from zarts.runtime.io import write_atomically
 from zarts.spaces import Genotype
 

@@ -8,7 +8,7 @@ from typing import Any
 
 from zarts.engine import Run
 from zarts.errors import RunError
-from zarts.nets import AnyNetwork
+from zarts.networks import AnyNetwork
 from zarts.spaces import Genotype
 from zarts.training.model import load_model
 

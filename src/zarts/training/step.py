@@ -11,7 +11,7 @@ from torch.nn import functional as F
 
 from zarts.config import RetrainSettings
 from zarts.errors import DivergedError
-from zarts.nets import AnyNetwork, Network, Part
+from zarts.networks import AnyNetwork, Network, Part
 from zarts.runtime.distributed import Ranks
 
 __all__ = ["WeightStep", "divide", "own_part"]

@@ -12,7 +12,7 @@ from torch import Tensor
 from typing_extensions import override
 
 from zarts.bilevel import Batch, Bilevel, evaluate
-from zarts.nets import seeded
+from zarts.networks import seeded
 from zarts.spaces import Genotype, Space
 from zarts.updates.base import AlphaUpdate
 from zarts.updates.controller import Controller

@@ -15,10 +15,10 @@ from torch import Tensor, nn
 
 from zarts.errors import SettingsError
 from zarts.kernels import Block
-from zarts.nets.depthwise import depthwise
-from zarts.nets.routes import Group, Place
-from zarts.nets.stacked import StackedNorm, StackedPointwise, pick
+from zarts.networks.depthwise import depthwise
 from zarts.spaces import Space
+from zarts.supernet.active_ops import Group, Place
+from zarts.supernet.batched_ops import StackedNorm, StackedPointwise, pick
 
 __all__ = ["CONVOLUTIONS", "StackedMerged", "convolutions", "mask", "merge", "with_merged"]
 

@@ -8,9 +8,9 @@ from typing import Any
 import torch
 
 from zarts.errors import SettingsError, unknown
-from zarts.nets.nasbench201_supernet import NasBench201SuperNet
-from zarts.nets.supernet import SuperNet
 from zarts.spaces import Space
+from zarts.supernet.nasbench201 import NasBench201SuperNet
+from zarts.supernet.supernet import SuperNet
 
 __all__ = ["FORMS", "SUPERNETS", "AnySuperNet", "build_supernet"]
 
@@ -72,7 +72,7 @@ def build_supernet(
         reduction: between the stages of skeleton `nasbench201`: `residual` or `light`.
         generator: source of the `noise` operation and of what is dropped; None is torch's default.
         native: use the native kernels where they suit.
-        supernet: `mixed`, all operations on all channels; `partial` or `merged`, see `zarts.nets.SuperNet`.
+        supernet: `mixed`, all operations on all channels; `partial` or `merged`, see `zarts.supernet.SuperNet`.
         partial_channels: K of `partial`.
 
     Raises:

@@ -15,10 +15,10 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from zarts.errors import SettingsError, unknown
-from zarts.nets.layout import dense_gradient
-from zarts.nets.operations import build_operation
-from zarts.nets.recompute import Recompute
-from zarts.nets.stem import CifarStem
+from zarts.networks.activation_checkpointing import Recompute
+from zarts.networks.memory_format import dense_gradient
+from zarts.networks.operations import build_operation
+from zarts.networks.stem import CifarStem
 from zarts.spaces import CellGenotype, Genotype
 from zarts.spaces.nasbench201 import NASBENCH201
 

@@ -6,8 +6,8 @@ from collections.abc import Callable
 from typing import Any
 
 from zarts.errors import SettingsError
-from zarts.nets.nasbench201 import Skeleton, create_nasbench201
-from zarts.nets.network import Network, create_model
+from zarts.networks.nasbench201 import Skeleton, create_nasbench201
+from zarts.networks.network import Network, create_model
 from zarts.spaces import Genotype
 from zarts.spaces.nasbench201 import NASBENCH201
 

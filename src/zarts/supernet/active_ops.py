@@ -24,7 +24,7 @@ class Place:
         op: column of alpha.
         source: position of the edge's source among the sources of its group.
         target: position of the edge's target among the nodes behind those sources.
-        merges: column and name of the operations that this one is made of, see `zarts.nets.merged`.
+        merges: column and name of the operations that this one is made of, see `zarts.supernet.merged_ops`.
     """
 
     edge: int

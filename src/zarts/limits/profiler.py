@@ -11,13 +11,10 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from zarts.nets.count import count_mult_adds, count_parameters
-from zarts.nets.nasbench201 import build_edge, create_nasbench201
-from zarts.nets.network import create_model
-from zarts.nets.operations import build_operation
-from zarts.nets.seeding import seeded
-from zarts.nets.skeleton import cell_channels, plan_cells
-from zarts.nets.stem import STEMS
+from zarts.limits.macs import count_mult_adds, count_parameters
+from zarts.networks import STEMS, build_operation, cell_channels, create_model, create_nasbench201, seeded
+from zarts.networks.macro import plan_cells
+from zarts.networks.nasbench201 import build_edge
 from zarts.spaces import Genotype, Space
 
 __all__ = ["Cost", "count_costs"]

@@ -8,10 +8,10 @@ from typing import cast
 from torch import Tensor
 
 from zarts.errors import SettingsError
-from zarts.nets.mixed import MixedCell
-from zarts.nets.network import Network
-from zarts.nets.supernet import SuperNet
+from zarts.networks import Network
 from zarts.spaces import Choice, Genotype
+from zarts.supernet.mixed_cell import MixedCell
+from zarts.supernet.supernet import SuperNet
 
 __all__ = ["supernet_weights"]
 

@@ -12,9 +12,8 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from zarts.errors import SettingsError, unknown
-from zarts.nets.depthwise import depthwise
-from zarts.nets.dilated import dilated_depthwise
-from zarts.nets.layout import dense_gradient
+from zarts.networks.depthwise import depthwise, dilated_depthwise
+from zarts.networks.memory_format import dense_gradient
 
 __all__ = [
     "OPERATIONS",

@@ -10,11 +10,9 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from zarts.kernels import Block, Step
-from zarts.nets.dropping import Dropping
-from zarts.nets.merged import StackedMerged
-from zarts.nets.operations import build_operation
-from zarts.nets.routes import Group, Route
-from zarts.nets.stacked import (
+from zarts.networks import build_operation
+from zarts.supernet.active_ops import Group, Route
+from zarts.supernet.batched_ops import (
     EPSILON,
     MOMENTUM,
     StackedBlock,
@@ -23,6 +21,8 @@ from zarts.nets.stacked import (
     per_pixel,
     spread,
 )
+from zarts.supernet.drop import Dropping
+from zarts.supernet.merged_ops import StackedMerged
 
 __all__ = ["TOGETHER", "EdgeGroup"]
 
@@ -45,7 +45,7 @@ class SeparateSlots(nn.Module):
     """An operation of which nothing is known: a module of its own for each slot.
 
     Args:
-        name: a key of `zarts.nets.OPERATIONS`.
+        name: a key of `zarts.networks.OPERATIONS`.
         slots: number of slots.
         channels: channels C of a node.
         stride: 1 or 2.

@@ -12,8 +12,8 @@ import torch
 from torch import nn
 
 from zarts.errors import SettingsError
-from zarts.nets.operations import OPERATIONS
-from zarts.nets.seeding import seeded
+from zarts.networks.init import seeded
+from zarts.networks.operations import OPERATIONS
 
 __all__ = ["load_operations", "register_operation"]
 

@@ -7,7 +7,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from zarts.errors import SettingsError
-from zarts.nets.stacked import per_pixel, spread
+from zarts.supernet.batched_ops import per_pixel, spread
 
 __all__ = ["bypass", "seen_channels", "shuffle"]
 

@@ -11,15 +11,15 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from zarts.kernels import Cell, Projection, Step, mixed_cell, project, suits
-from zarts.nets.bypass import bypass, seen_channels, shuffle
-from zarts.nets.dropping import Dropping
-from zarts.nets.edges import TOGETHER, EdgeGroup
-from zarts.nets.layout import dense_gradient
-from zarts.nets.operations import FactorizedReduce, Noise, PointwiseBlock
-from zarts.nets.routes import Group, Running
-from zarts.nets.skeleton import CellPlan, Preprocess
-from zarts.nets.stacked import unchanged_statistics
+from zarts.networks.macro import CellPlan, Preprocess
+from zarts.networks.memory_format import dense_gradient
+from zarts.networks.operations import FactorizedReduce, Noise, PointwiseBlock
 from zarts.spaces import Space
+from zarts.supernet.active_ops import Group, Running
+from zarts.supernet.batched_ops import unchanged_statistics
+from zarts.supernet.drop import Dropping
+from zarts.supernet.edge_ops import TOGETHER, EdgeGroup
+from zarts.supernet.partial_channels import bypass, seen_channels, shuffle
 
 __all__ = ["MixedCell"]
 

@@ -12,12 +12,12 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from zarts.errors import RunError, SettingsError
-from zarts.nets.auxiliary import AuxiliaryHead
-from zarts.nets.layout import dense_gradient
-from zarts.nets.operations import build_operation
-from zarts.nets.recompute import Recompute
-from zarts.nets.skeleton import CellPlan, Preprocess, plan_cells, reduction_cells
-from zarts.nets.stem import Stem, build_stem
+from zarts.networks.activation_checkpointing import Recompute
+from zarts.networks.auxiliary_head import AuxiliaryHead
+from zarts.networks.macro import CellPlan, Preprocess, plan_cells, reduction_cells
+from zarts.networks.memory_format import dense_gradient
+from zarts.networks.operations import build_operation
+from zarts.networks.stem import Stem, build_stem
 from zarts.spaces import CellGenotype, Choice, Genotype
 
 __all__ = ["Cell", "Network", "Part", "create_model", "drop_path"]
@@ -193,7 +193,7 @@ def create_model(
     drop_path: float = 0.0,
     generator: torch.Generator | None = None,
 ) -> Network:
-    """The network of a genotype, with torch's initial weights (see `zarts.nets.seeded`).
+    """The network of a genotype, with torch's initial weights (see `zarts.networks.seeded`).
 
     Args:
         genotype: cells of the types `normal` and `reduce`.

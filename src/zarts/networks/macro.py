@@ -8,7 +8,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from zarts.errors import SettingsError
-from zarts.nets.operations import FactorizedReduce, PointwiseBlock
+from zarts.networks.operations import FactorizedReduce, PointwiseBlock
 
 __all__ = ["CellPlan", "Preprocess", "cell_channels", "plan_cells", "reduction_cells"]
 

@@ -9,15 +9,15 @@ from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
 from zarts.errors import SettingsError
-from zarts.nets.dropping import Dropping
-from zarts.nets.layout import dense_gradient
-from zarts.nets.merged import convolutions, merge, with_merged
-from zarts.nets.mixed import MixedCell
-from zarts.nets.recompute import Recompute
-from zarts.nets.routes import Running, layout
-from zarts.nets.skeleton import plan_cells
-from zarts.nets.stem import build_stem
+from zarts.networks import Recompute
+from zarts.networks.macro import plan_cells
+from zarts.networks.memory_format import dense_gradient
+from zarts.networks.stem import build_stem
 from zarts.spaces import Space
+from zarts.supernet.active_ops import Running, layout
+from zarts.supernet.drop import Dropping
+from zarts.supernet.merged_ops import convolutions, merge, with_merged
+from zarts.supernet.mixed_cell import MixedCell
 
 __all__ = ["SuperNet"]
 
@@ -45,7 +45,7 @@ class SuperNet(nn.Module):
         parts: K: operations see the first 1 / K of the channels of a node. The others bypass them, and the channels
             of a node are shuffled; what bypasses has the sum of the weights of an edge's operations. With 1 there is
             none of this.
-        merged: the convolutions of an edge are one, see `zarts.nets.merged`.
+        merged: the convolutions of an edge are one, see `zarts.supernet.merged_ops`.
 
     Raises:
         SettingsError: a space of another form, or a number or name that cannot be used.

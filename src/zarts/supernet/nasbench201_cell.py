@@ -17,10 +17,10 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from zarts.kernels import DENSE_OPS, Convolutions, DenseCell, dense_cell, suits
-from zarts.nets.dropping import Dropping
-from zarts.nets.nasbench201 import KERNELS
-from zarts.nets.stacked import StackedNorm, pick, unchanged_statistics
+from zarts.networks.nasbench201 import KERNELS
 from zarts.spaces import Space
+from zarts.supernet.batched_ops import StackedNorm, pick, unchanged_statistics
+from zarts.supernet.drop import Dropping
 
 __all__ = ["DenseMixedCell", "Mixture"]
 

@@ -14,8 +14,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from zarts.kernels import Block
-from zarts.nets.depthwise import depthwise
-from zarts.nets.dilated import dilated_depthwise
+from zarts.networks.depthwise import depthwise, dilated_depthwise
 
 __all__ = [
     "EPSILON",

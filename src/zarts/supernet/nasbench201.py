@@ -11,10 +11,10 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
-from zarts.nets.dropping import Dropping
-from zarts.nets.nasbench201 import Skeleton
-from zarts.nets.nasbench201_mixed import DenseMixedCell, Mixture
+from zarts.networks.nasbench201 import Skeleton
 from zarts.spaces import Space
+from zarts.supernet.drop import Dropping
+from zarts.supernet.nasbench201_cell import DenseMixedCell, Mixture
 
 __all__ = ["NasBench201SuperNet"]
 
