@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from zarts.bilevel.candidates import evaluate, evaluate_images
-from zarts.bilevel.curvature import dominant_eigenvalue, lanczos
+from zarts.bilevel.anova import MeanSquares, mean_squares
+from zarts.bilevel.evaluator import evaluate, evaluate_images
 from zarts.bilevel.gradients import amended_gradient, first_order_gradient, hessian_vector_product, unrolled_gradient
+from zarts.bilevel.hessian import dominant_eigenvalue, lanczos
 from zarts.bilevel.problem import Batch, Bilevel, Outcome
 from zarts.bilevel.snapshot import Snapshot
-from zarts.bilevel.variance import MeanSquares, mean_squares
 
 __all__ = [
     "Batch",
