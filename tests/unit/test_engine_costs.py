@@ -7,9 +7,8 @@ import zarts
 from small import often, small
 from zarts.config import RetrainSettings, search_settings
 from zarts.data import load_data
-from zarts.engine.costs import FINAL_NETWORKS, Costs
 from zarts.errors import SettingsError
-from zarts.limits import count_mult_adds, count_parameters
+from zarts.limits import FINAL_NETWORKS, Costs, count_mult_adds, count_parameters
 from zarts.methods import METHODS
 from zarts.networks import create_model, create_nasbench201
 from zarts.relax import Encoding, softmax

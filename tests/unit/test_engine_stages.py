@@ -15,8 +15,8 @@ from zarts.engine import Run
 from zarts.engine import search as run_search
 from zarts.engine.stages import DROPPED, Stages
 from zarts.errors import Interrupted, SettingsError
+from zarts.limits import Within
 from zarts.relax import softmax
-from zarts.select import Within
 from zarts.spaces import get_space
 
 pytestmark = pytest.mark.usefixtures("no_pictures", "unchecked")

@@ -5,8 +5,9 @@ from dataclasses import replace
 import pytest
 import torch
 
+from zarts.limits import Within
 from zarts.relax import Encoding, softmax
-from zarts.select import SELECTIONS, Trained, Within, best_of, evolution, perturbation
+from zarts.select import SELECTIONS, Trained, best_of, evolution, perturbation
 from zarts.select.connected import best_connected
 from zarts.select.evolution import cross
 from zarts.spaces import Choice, get_space

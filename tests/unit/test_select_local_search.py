@@ -9,9 +9,9 @@ import zarts
 from small import small
 from zarts.config import dump, search_settings
 from zarts.errors import SettingsError
-from zarts.limits import count_costs
+from zarts.limits import Limit, Within, count_costs
 from zarts.relax import softmax
-from zarts.select import Limit, Trained, Within, local_search, perturbation
+from zarts.select import Trained, local_search, perturbation
 from zarts.select.local_search import neighbours
 from zarts.spaces import get_space
 

@@ -4,8 +4,8 @@ import pytest
 import torch
 
 from zarts.errors import SettingsError
-from zarts.limits import Cost
-from zarts.select import Limit, Within, few_skips
+from zarts.limits import Cost, Limit, Within
+from zarts.select import few_skips
 from zarts.spaces import Space, get_space
 
 S2 = get_space("s2")  # skip_connect, sep_conv_3x3

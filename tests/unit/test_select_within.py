@@ -6,8 +6,8 @@ import pytest
 import torch
 
 from zarts.errors import SettingsError
-from zarts.limits import Cost, count_costs
-from zarts.select import Limit, Trained, Within, best_of, evolution, perturbation
+from zarts.limits import Cost, Limit, Within, count_costs
+from zarts.select import Trained, best_of, evolution, perturbation
 from zarts.select.connected import best_connected
 from zarts.spaces import Choice, Genotype, Space, get_space
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from zarts.engine.costs import FINAL_NETWORKS
 from zarts.engine.join import joined
 from zarts.engine.launch import launch, ranks_here
 from zarts.engine.loop import Driver, Job, Listener, Loop
@@ -17,7 +16,6 @@ from zarts.engine.search import search
 from zarts.engine.setup import augmentation, load_images, sgd
 
 __all__ = [
-    "FINAL_NETWORKS",
     "Driver",
     "Forecast",
     "Job",

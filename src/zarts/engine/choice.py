@@ -11,9 +11,10 @@ from zarts.bilevel import Bilevel, evaluate
 from zarts.config import SearchSettings, keywords
 from zarts.data import Batches
 from zarts.engine.stages import Stages
+from zarts.limits import Within
 from zarts.methods import JUDGING
 from zarts.runtime.seed import keyed_generator
-from zarts.select import SELECTIONS, Selected, Trained, Within
+from zarts.select import SELECTIONS, Selected, Trained
 from zarts.spaces import Genotype
 from zarts.updates import AlphaUpdate
 

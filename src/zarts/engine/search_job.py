@@ -18,7 +18,6 @@ from typing_extensions import override
 from zarts.bilevel import Batch, Bilevel, Outcome, first_order_gradient
 from zarts.config import SearchSettings, dump, untied
 from zarts.engine.choice import Choice
-from zarts.engine.costs import Costs
 from zarts.engine.early_stop import EarlyStop
 from zarts.engine.halves import Halves
 from zarts.engine.loop import Job, Listener, Loop
@@ -31,6 +30,7 @@ from zarts.engine.signal_watch import SignalWatch
 from zarts.engine.stages import Stages
 from zarts.engine.starts import start_alpha
 from zarts.engine.supernets import Supernets
+from zarts.limits import Costs
 from zarts.relax import Matrices
 from zarts.runtime.device import choose_device
 from zarts.runtime.distributed import Ranks

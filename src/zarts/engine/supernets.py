@@ -9,10 +9,10 @@ import torch
 
 from zarts.config import SearchSettings
 from zarts.data import DataSet
-from zarts.engine.costs import FINAL_NETWORKS
 from zarts.engine.loop import Listener
 from zarts.errors import KernelError, SettingsError
 from zarts.kernels import prepare
+from zarts.limits import FINAL_NETWORKS
 from zarts.networks import cell_channels, recompute_cells, seeded
 from zarts.runtime.distributed import Ranks
 from zarts.runtime.seed import keyed_generator

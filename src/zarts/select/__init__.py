@@ -13,14 +13,11 @@ from zarts.select.local_search import local_search
 from zarts.select.perturbation import perturbation
 from zarts.select.skips import few_skips
 from zarts.select.trained import Selected, Trained
-from zarts.select.within import Limit, Within
 
 __all__ = [
     "SELECTIONS",
-    "Limit",
     "Selected",
     "Trained",
-    "Within",
     "argmax",
     "best_of",
     "evolution",

@@ -8,7 +8,7 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
-from zarts.select.within import Within
+from zarts.limits import Within
 from zarts.spaces import Genotype, Space
 
 __all__ = ["MOST", "best_connected"]

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from zarts.errors import SettingsError
+from zarts.limits import Within
 from zarts.relax import Matrices
-from zarts.select.within import Within
 from zarts.spaces import Genotype
 
 __all__ = ["few_skips"]

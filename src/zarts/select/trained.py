@@ -9,8 +9,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from zarts.limits import Within
 from zarts.relax import Matrices
-from zarts.select.within import Within
 from zarts.spaces import Genotype, Space
 
 __all__ = ["Selected", "Trained"]
