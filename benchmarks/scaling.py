@@ -17,8 +17,8 @@ import torch
 from benchmarks.cases import Size, architecture, data, fast_problem
 from benchmarks.measure import in_turn
 from benchmarks.report import Report, environment, options
+from zarts.arch_optim import UPDATES
 from zarts.config import SearchSettings
-from zarts.updates import UPDATES
 
 __all__ = ["main"]
 

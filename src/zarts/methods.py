@@ -70,7 +70,7 @@ class Method:
     Args:
         name: the name on the command line.
         summary: what it is, in a few words.
-        update: who moves alpha: a key of `zarts.updates.UPDATES`.
+        update: who moves alpha: a key of `zarts.arch_optim.UPDATES`.
         paper: where it was published.
         relaxation: alpha to operation weights: a key of `zarts.relax.RELAXATIONS`, or `none`.
         weight_relaxation: operation weights that the weights are trained at: such a key, or `same`: the relaxation.

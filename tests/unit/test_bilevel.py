@@ -8,6 +8,8 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
+from zarts.arch_optim import GradientUpdate, ZeroOrderUpdate
+from zarts.arch_optim.gradient import amended, first_order, unrolled
 from zarts.bilevel import (
     Bilevel,
     Outcome,
@@ -18,8 +20,6 @@ from zarts.bilevel import (
     unrolled_gradient,
 )
 from zarts.errors import DivergedError, Interrupted
-from zarts.updates import GradientUpdate, ZeroOrderUpdate
-from zarts.updates.gradient import amended, first_order, unrolled
 from zarts.zo import OPTIMIZERS
 
 ETA, RHO = 0.1, 0.3

@@ -8,6 +8,7 @@ import pytest
 import yaml
 
 from small import small
+from zarts.arch_optim import UPDATES
 from zarts.config import (
     RetrainSettings,
     SearchSettings,
@@ -23,7 +24,6 @@ from zarts.methods import AXES, DEFAULTS, METHODS, get_method
 from zarts.relax import RELAXATIONS
 from zarts.select import SELECTIONS
 from zarts.supernet import FORMS
-from zarts.updates import UPDATES
 from zarts.zo import OPTIMIZERS
 
 

@@ -181,8 +181,8 @@ def test_the_test_images_are_never_looked_at(tmp_path, monkeypatch, photos):
 
 
 def test_a_candidate_without_a_finite_loss_gets_no_weight(tmp_path, monkeypatch):
+    from zarts.arch_optim import zero_order
     from zarts.bilevel import evaluate_images
-    from zarts.updates import zero_order
 
     def broken(*args, **options):
         losses, images = evaluate_images(*args, **options)

@@ -8,10 +8,10 @@ from torch import nn
 
 from small import SMALL
 from zarts import search
+from zarts.arch_optim import ZeroOrderUpdate
 from zarts.bilevel import Bilevel, Outcome, evaluate, evaluate_images, mean_squares
 from zarts.engine import signal_watch
 from zarts.engine.signal_watch import SignalWatch
-from zarts.updates import ZeroOrderUpdate
 from zarts.zo import GuidedSearch
 
 

@@ -6,10 +6,10 @@ import pytest
 import torch
 from torch import nn
 
+from zarts.arch_optim import ReinforceUpdate
+from zarts.arch_optim.controller import Controller
 from zarts.bilevel import Bilevel, Outcome
 from zarts.spaces import SPACES, Space, get_space
-from zarts.updates import ReinforceUpdate
-from zarts.updates.controller import Controller
 
 TINY = Space("tiny", {"normal": (("one", "two"),) * 3}, "this test", inputs=1, nodes=2, keep=None)
 REWARDS = torch.tensor([0.3, 0.9, 0.1, 0.5, 0.7, 0.2, 0.4, 0.6])

@@ -7,6 +7,7 @@ from collections.abc import Callable
 
 from torch import Tensor
 
+from zarts.arch_optim import AlphaUpdate
 from zarts.bilevel import Bilevel, evaluate
 from zarts.config import SearchSettings, keywords
 from zarts.data import Batches
@@ -16,7 +17,6 @@ from zarts.methods import JUDGING
 from zarts.runtime.seed import keyed_generator
 from zarts.select import SELECTIONS, Selected, Trained
 from zarts.spaces import Genotype
-from zarts.updates import AlphaUpdate
 
 __all__ = ["Choice"]
 

@@ -9,6 +9,7 @@ from contextlib import contextmanager
 
 import torch
 
+from zarts.arch_optim import zero_order_optimizer
 from zarts.config import RetrainSettings, SearchSettings
 from zarts.errors import SettingsError
 from zarts.methods import member
@@ -16,7 +17,6 @@ from zarts.relax import Encoding
 from zarts.runtime.device import choose_device
 from zarts.runtime.distributed import Ranks, started
 from zarts.spaces import get_space
-from zarts.updates import zero_order_optimizer
 from zarts.zo import OPTIMIZERS
 
 __all__ = ["candidates", "check_ranks", "joined"]

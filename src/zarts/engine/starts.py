@@ -5,11 +5,11 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from zarts.arch_optim import UPDATES, AlphaUpdate
 from zarts.config import SearchSettings
 from zarts.engine.stages import Stages
 from zarts.methods import member
 from zarts.runtime.seed import keyed_generator
-from zarts.updates import UPDATES, AlphaUpdate
 
 __all__ = ["start_alpha"]
 

@@ -10,8 +10,8 @@ from jaxtyping import Float
 from torch import Tensor
 from typing_extensions import override
 
+from zarts.arch_optim.base import AlphaUpdate
 from zarts.bilevel import Batch, Bilevel, evaluate_images, first_order_gradient, mean_squares
-from zarts.updates.base import AlphaUpdate
 from zarts.zo import ZeroOrderOptimizer
 
 __all__ = ["ZeroOrderUpdate"]

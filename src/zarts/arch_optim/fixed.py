@@ -9,8 +9,8 @@ from jaxtyping import Float
 from torch import Tensor
 from typing_extensions import override
 
+from zarts.arch_optim.base import AlphaUpdate
 from zarts.bilevel import Batch, Bilevel
-from zarts.updates.base import AlphaUpdate
 
 __all__ = ["FixedAlpha"]
 

@@ -10,9 +10,9 @@ from jaxtyping import Float
 from torch import Tensor
 from typing_extensions import override
 
+from zarts.arch_optim.base import AlphaUpdate
 from zarts.bilevel import Batch, Bilevel, amended_gradient, first_order_gradient, unrolled_gradient
 from zarts.errors import DivergedError
-from zarts.updates.base import AlphaUpdate
 
 __all__ = ["GradientUpdate", "amended", "first_order", "unrolled"]
 

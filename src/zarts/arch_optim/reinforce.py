@@ -11,11 +11,11 @@ from jaxtyping import Float
 from torch import Tensor
 from typing_extensions import override
 
+from zarts.arch_optim.base import AlphaUpdate
+from zarts.arch_optim.controller import Controller
 from zarts.bilevel import Batch, Bilevel, evaluate
 from zarts.networks import seeded
 from zarts.spaces import Genotype, Space
-from zarts.updates.base import AlphaUpdate
-from zarts.updates.controller import Controller
 
 __all__ = ["ReinforceUpdate"]
 

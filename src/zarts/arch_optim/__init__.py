@@ -8,14 +8,14 @@ from functools import partial
 import torch
 from torch import Tensor
 
+from zarts.arch_optim.base import AlphaUpdate
+from zarts.arch_optim.fixed import FixedAlpha
+from zarts.arch_optim.gradient import GradientUpdate, amended, first_order, unrolled
+from zarts.arch_optim.reinforce import ReinforceUpdate
+from zarts.arch_optim.zero_order import ZeroOrderUpdate
 from zarts.config import SearchSettings, keywords
 from zarts.runtime.seed import keyed_generator
 from zarts.spaces import get_space
-from zarts.updates.base import AlphaUpdate
-from zarts.updates.fixed import FixedAlpha
-from zarts.updates.gradient import GradientUpdate, amended, first_order, unrolled
-from zarts.updates.reinforce import ReinforceUpdate
-from zarts.updates.zero_order import ZeroOrderUpdate
 from zarts.zo import OPTIMIZERS, ZeroOrderOptimizer
 
 __all__ = [
