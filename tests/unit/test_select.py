@@ -8,7 +8,7 @@ import torch
 from zarts.limits import Within
 from zarts.relax import Encoding, softmax
 from zarts.select import SELECTIONS, Trained, best_of, evolution, perturbation
-from zarts.select.connected import best_connected
+from zarts.select.connectivity import best_connected
 from zarts.select.evolution import cross
 from zarts.spaces import Choice, get_space
 

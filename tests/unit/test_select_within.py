@@ -8,7 +8,7 @@ import torch
 from zarts.errors import SettingsError
 from zarts.limits import Cost, Limit, Within, count_costs
 from zarts.select import Trained, best_of, evolution, perturbation
-from zarts.select.connected import best_connected
+from zarts.select.connectivity import best_connected
 from zarts.spaces import Choice, Genotype, Space, get_space
 
 pytestmark = pytest.mark.usefixtures("unchecked")

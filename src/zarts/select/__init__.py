@@ -8,11 +8,11 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from zarts.select.best_of import best_of
+from zarts.select.context import Selected, Trained
 from zarts.select.evolution import evolution
 from zarts.select.local_search import local_search
 from zarts.select.perturbation import perturbation
-from zarts.select.skips import few_skips
-from zarts.select.trained import Selected, Trained
+from zarts.select.skip_limit import few_skips
 
 __all__ = [
     "SELECTIONS",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import torch
 
-from zarts.select.trained import Selected, Trained
+from zarts.select.context import Selected, Trained
 
 __all__ = ["best_of"]
 

@@ -6,7 +6,7 @@ from itertools import chain
 
 import torch
 
-from zarts.select.trained import Selected, Trained
+from zarts.select.context import Selected, Trained
 from zarts.spaces import Genotype
 
 __all__ = ["cross", "evolution"]

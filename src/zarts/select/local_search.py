@@ -7,8 +7,8 @@ from typing import Literal
 
 import torch
 
+from zarts.select.context import Selected, Trained
 from zarts.select.perturbation import perturbation
-from zarts.select.trained import Selected, Trained
 from zarts.spaces import Choice, Genotype, Space
 
 __all__ = ["local_search", "neighbours"]

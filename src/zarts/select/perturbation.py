@@ -9,8 +9,8 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from zarts.select.connected import MOST, best_connected
-from zarts.select.trained import Selected, Trained
+from zarts.select.connectivity import MOST, best_connected
+from zarts.select.context import Selected, Trained
 from zarts.spaces import Space
 
 __all__ = ["perturbation"]
