@@ -18,8 +18,9 @@ import torch
 
 from benchmarks.report import Report, environment, options
 from zarts.config import dump, members, search_settings, used
-from zarts.engine import Run, search
+from zarts.engine import search
 from zarts.methods import AXES, METHODS
+from zarts.runs import Run
 from zarts.runtime.system_memory import keep_freed_memory
 
 __all__ = ["SIZE", "epoch_seconds", "main", "table"]

@@ -19,7 +19,8 @@ import torch
 
 from benchmarks.report import Report, environment, options
 from zarts.config import dump, search_settings
-from zarts.engine import Job, Run, search
+from zarts.engine import Job, search
+from zarts.runs import Run
 from zarts.runtime.system_memory import keep_freed_memory
 
 __all__ = ["SIZE", "Overhead", "main"]

@@ -7,9 +7,10 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from zarts.engine import Run, SearchResult
+from zarts.engine import SearchResult
 from zarts.errors import RunError, SettingsError, unknown
-from zarts.own import use_space
+from zarts.runs import Run
+from zarts.runs.user_files import use_space
 from zarts.spaces import (
     SPACES,
     Genotype,

@@ -12,9 +12,9 @@ from small import SMALL, leftovers, small, stop_at
 from zarts import landscape, search
 from zarts.analysis import draw_plane, survey
 from zarts.analysis.kept import Kept
-from zarts.engine import Run
 from zarts.errors import Interrupted, RunError, SettingsError
 from zarts.report import draw_landscape
+from zarts.runs import Run
 
 pytestmark = pytest.mark.usefixtures("unchecked")
 

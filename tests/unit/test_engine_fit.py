@@ -13,12 +13,13 @@ import zarts
 from small import SMALL, TRAIN, needs_compiler, often, outcome, small, untimed
 from zarts import api
 from zarts.config import SearchSettings, retrain_settings, search_settings
-from zarts.engine import Job, Run, check_memory, readable
+from zarts.engine import Job, check_memory, readable
 from zarts.engine import search as run_search
 from zarts.engine.probe import _HOLES, _ONCE, _SPREAD, Line, needs
 from zarts.engine.refusal import _free
 from zarts.errors import SettingsError
 from zarts.kernels.allocator import BUFFERS
+from zarts.runs import Run
 from zarts.runtime.distributed import Ranks
 from zarts.runtime.measure import Allocations, Fit
 from zarts.spaces import published

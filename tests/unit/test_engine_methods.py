@@ -9,12 +9,12 @@ from torch import nn
 import zarts
 from small import often, small
 from zarts.config import search_settings
-from zarts.engine import Run
 from zarts.engine import search as run_search
 from zarts.engine.setup import sgd
 from zarts.errors import DataError, SettingsError
 from zarts.methods import JUDGING, METHODS
 from zarts.relax import softmax
+from zarts.runs import Run
 from zarts.spaces import get_space
 
 pytestmark = pytest.mark.usefixtures("no_pictures")

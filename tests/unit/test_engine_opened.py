@@ -6,8 +6,9 @@ import torch
 from tests.small import SMALL, small
 from zarts import search
 from zarts.api import searched_settings
-from zarts.engine import Run, open_search
+from zarts.engine import open_search
 from zarts.errors import RunError
+from zarts.runs import Run
 
 
 @pytest.fixture(scope="module")

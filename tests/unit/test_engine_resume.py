@@ -13,10 +13,10 @@ import zarts
 from small import SMALL, TRAIN, leftovers, often, outcome, small, stop_at
 from zarts.api import resume_retrain, resume_search
 from zarts.config import search_settings
-from zarts.engine import Run
 from zarts.errors import DataError, Interrupted, RunError, SettingsError
-from zarts.folders import anchored
 from zarts.methods import GRADIENT, JUDGING, METHODS
+from zarts.runs import Run
+from zarts.runs.new_run import anchored
 from zarts.spaces import Genotype
 
 pytestmark = pytest.mark.usefixtures("no_pictures", "unchecked")

@@ -11,12 +11,12 @@ from small import often, outcome, stop_at
 from small import small as smallest
 from zarts.api import resume_search
 from zarts.config import plan_stages, search_settings
-from zarts.engine import Run
 from zarts.engine import search as run_search
 from zarts.engine.stages import DROPPED, Stages
 from zarts.errors import Interrupted, SettingsError
 from zarts.limits import Within
 from zarts.relax import softmax
+from zarts.runs import Run
 from zarts.spaces import get_space
 
 pytestmark = pytest.mark.usefixtures("no_pictures", "unchecked")

@@ -13,8 +13,9 @@ from zarts import api
 from zarts.config import retrain_settings, search_settings
 from zarts.data import config as request_module
 from zarts.data import load_data
-from zarts.engine import Run, rehearsal
+from zarts.engine import rehearsal
 from zarts.engine.setup import augmentation, load_images
+from zarts.runs import Run
 from zarts.spaces import published
 
 pytestmark = pytest.mark.usefixtures("no_pictures", "unchecked")

@@ -13,11 +13,11 @@ from PIL import Image
 
 from reports import EVIL, Checker, write_run
 from zarts.data import ImageSet
-from zarts.engine import Run
 from zarts.errors import RunError
 from zarts.report import write_report
 from zarts.report.palette import ROLES
 from zarts.report.tested import read_tested
+from zarts.runs import Run
 from zarts.spaces import SPACES
 from zarts.training import ModelCard, error_details
 from zarts.training.details import worst_images

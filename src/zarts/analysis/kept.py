@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from zarts.analysis.survey import number_of
-from zarts.engine import Run
 from zarts.errors import RunError
+from zarts.runs import Run
 
 __all__ = ["Kept"]
 

@@ -11,8 +11,9 @@ from zarts.analysis.kept import Kept
 from zarts.analysis.plane import Plane, draw_plane
 from zarts.analysis.survey import Surface, surface_name, survey
 from zarts.bilevel import Batch
-from zarts.engine import Listener, OpenedSearch, Run
+from zarts.engine import Listener, OpenedSearch
 from zarts.errors import Interrupted, RunError, SettingsError
+from zarts.runs import Run
 from zarts.runtime.seed import keyed_generator
 
 __all__ = ["Landscape", "make_landscape"]

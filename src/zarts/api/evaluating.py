@@ -13,11 +13,11 @@ from torch import Tensor
 from zarts.api.retraining import retrained_settings
 from zarts.data import DataSet, load_data
 from zarts.data.image_io import SUFFIXES, central_square, centre_of_larger, read_image
-from zarts.engine import Run
 from zarts.errors import DataError, RunError, SettingsError
 from zarts.exports import OpenedModel, model_in, open_model
-from zarts.folders import same_images
-from zarts.own import use_operations
+from zarts.runs import Run
+from zarts.runs.new_run import same_images
+from zarts.runs.user_files import use_operations
 from zarts.runtime.device import choose_device
 from zarts.sources import model_file
 from zarts.training import ModelCard, answers, error_details, load_model, test_batches

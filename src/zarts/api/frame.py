@@ -9,8 +9,9 @@ from tempfile import TemporaryDirectory
 from typing import TypeVar
 
 from zarts.config import CommonSettings, dump
-from zarts.engine import Listener, Rehearsal, Run, SearchResult
+from zarts.engine import Listener, Rehearsal, SearchResult
 from zarts.report import draw_cells, write_report
+from zarts.runs import Run
 from zarts.runtime.distributed import Ranks
 from zarts.training import RetrainResult
 

@@ -9,9 +9,10 @@ from zarts.analysis import Diagnosis
 from zarts.analysis import diagnose as analyse
 from zarts.api.frame import told
 from zarts.api.searching import searched_settings
-from zarts.engine import Listener, Run, open_search
-from zarts.own import use_operations
+from zarts.engine import Listener, open_search
 from zarts.report import write_report
+from zarts.runs import Run
+from zarts.runs.user_files import use_operations
 
 __all__ = ["diagnose"]
 

@@ -11,10 +11,11 @@ from zarts.api.frame import UNKEPT, drawn, notes, rehearsed, told
 from zarts.api.loggers import logged
 from zarts.api.starting import begin_from, owner_of, retraining_of
 from zarts.config import RetrainSettings, retrain_settings
-from zarts.engine import Driver, Forecast, Listener, Run, joined
+from zarts.engine import Driver, Forecast, Listener, joined
 from zarts.errors import SettingsError
-from zarts.folders import anchored, discarded_unless_begun, new_run, same_images
-from zarts.own import hand_down, use_operations, use_space
+from zarts.runs import Run
+from zarts.runs.new_run import anchored, discarded_unless_begun, new_run, same_images
+from zarts.runs.user_files import hand_down, use_operations, use_space
 from zarts.runtime.distributed import Ranks, started
 from zarts.runtime.io import read_mapping
 from zarts.sources import Source, genotype_of, run_of

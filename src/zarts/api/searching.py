@@ -11,11 +11,12 @@ from zarts.api.frame import UNKEPT, drawn, notes, rehearsed, told
 from zarts.api.loggers import logged
 from zarts.bench import Table, Truth, find_table, read_table
 from zarts.config import RetrainSettings, SearchSettings, search_settings
-from zarts.engine import Driver, Forecast, Listener, Run, SearchResult, joined, launch, ranks_here
+from zarts.engine import Driver, Forecast, Listener, SearchResult, joined, launch, ranks_here
 from zarts.engine import search as run_search
 from zarts.errors import SettingsError
-from zarts.folders import anchored, discarded_unless_begun, new_run
-from zarts.own import Own, use_operations, use_space
+from zarts.runs import Run
+from zarts.runs.new_run import anchored, discarded_unless_begun, new_run
+from zarts.runs.user_files import Own, use_operations, use_space
 from zarts.runtime.distributed import Ranks, started
 
 __all__ = ["rehearse_search", "resume_search", "search", "searched_settings", "spread", "start_search"]

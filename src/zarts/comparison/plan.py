@@ -11,7 +11,7 @@ from zarts.api import searched_settings
 from zarts.comparison.rows import Group, Row
 from zarts.config import CommonSettings, SearchSettings, dump, takes_part, untied
 from zarts.errors import SettingsError
-from zarts.folders import anchored
+from zarts.runs.new_run import anchored
 from zarts.spaces import is_file
 
 __all__ = ["Cell", "check_begun", "parse_seeds", "plan"]

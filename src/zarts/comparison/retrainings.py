@@ -19,7 +19,7 @@ from zarts.comparison.results import Found, Summary
 from zarts.comparison.rows import Group, Row
 from zarts.config import RetrainSettings, dump, retrain_settings, untied
 from zarts.errors import RunError
-from zarts.folders import anchored
+from zarts.runs.new_run import anchored
 from zarts.runtime.io import read_mapping, remove_empty
 
 __all__ = ["Retrainings"]

@@ -10,7 +10,6 @@ from zarts.engine.opened import OpenedSearch, open_search
 from zarts.engine.refusal import check_memory, readable
 from zarts.engine.rehearsal import Forecast, Phase, Rehearsal
 from zarts.engine.result import SearchResult
-from zarts.engine.run import Run, genotype_file
 from zarts.engine.schedule import cosine
 from zarts.engine.search import search
 from zarts.engine.setup import augmentation, load_images, sgd
@@ -25,12 +24,10 @@ __all__ = [
     "OpenedSearch",
     "Phase",
     "Rehearsal",
-    "Run",
     "SearchResult",
     "augmentation",
     "check_memory",
     "cosine",
-    "genotype_file",
     "joined",
     "launch",
     "load_images",

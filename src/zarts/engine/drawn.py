@@ -9,9 +9,9 @@ import torch
 from zarts.config import SearchSettings
 from zarts.engine.loop import Listener
 from zarts.engine.result import SearchResult, write_result
-from zarts.engine.run import Run
 from zarts.engine.setup import load_images
 from zarts.limits import Costs
+from zarts.runs import Run
 from zarts.runtime.environment import environment
 from zarts.runtime.seed import keyed_generator
 from zarts.spaces import get_space

@@ -14,10 +14,10 @@ import torch
 from torch import Tensor
 
 from zarts.data import Batches
-from zarts.engine.files import load_checkpoint
 from zarts.engine.meter import Meter
-from zarts.engine.run import Run
 from zarts.errors import Interrupted, RankError, RunError
+from zarts.runs import Run
+from zarts.runs.checkpoint import load_checkpoint
 from zarts.runtime.distributed import Ranks
 from zarts.runtime.measure import Fit
 from zarts.runtime.signals import StopRequest, stop_request

@@ -12,8 +12,8 @@ import torch
 from torch import Tensor
 
 from zarts.config import SearchSettings
-from zarts.engine.run import Run
 from zarts.errors import RunError
+from zarts.runs import Run
 from zarts.spaces import PARAMETERLESS, Genotype, get_space
 
 __all__ = ["SearchResult", "counts", "read_result", "write_result"]

@@ -9,8 +9,8 @@ from zarts.engine.drawn import draw
 from zarts.engine.loop import Driver, Listener
 from zarts.engine.refusal import check_memory
 from zarts.engine.result import SearchResult, read_result, write_result
-from zarts.engine.run import Run
 from zarts.engine.search_job import SearchJob
+from zarts.runs import Run
 from zarts.runtime.device import torch_threads
 from zarts.runtime.distributed import Ranks
 

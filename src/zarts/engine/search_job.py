@@ -24,7 +24,6 @@ from zarts.engine.loop import Job, Listener, Loop
 from zarts.engine.meter import Meter
 from zarts.engine.relaxing import Relaxing
 from zarts.engine.result import counts
-from zarts.engine.run import Run, genotype_file
 from zarts.engine.setup import load_images, sgd
 from zarts.engine.signal_watch import SignalWatch
 from zarts.engine.stages import Stages
@@ -32,6 +31,7 @@ from zarts.engine.starts import start_alpha
 from zarts.engine.supernets import Supernets
 from zarts.limits import Costs
 from zarts.relax import Matrices
+from zarts.runs import Run, genotype_file
 from zarts.runtime.device import choose_device
 from zarts.runtime.distributed import Ranks
 from zarts.runtime.precision import Passes

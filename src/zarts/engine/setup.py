@@ -12,8 +12,8 @@ from torch import nn
 from zarts.config import CommonSettings
 from zarts.data import Augment, DataSet, Kept, load_data
 from zarts.engine.loop import Listener
-from zarts.engine.run import Run
 from zarts.errors import SettingsError
+from zarts.runs import Run
 from zarts.runtime.distributed import Ranks
 from zarts.runtime.environment import environment
 

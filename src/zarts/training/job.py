@@ -14,11 +14,12 @@ from typing_extensions import override
 
 from zarts.config import RetrainSettings, dump, untied
 from zarts.data import Batches
-from zarts.engine import Job, Listener, Loop, Meter, Run, augmentation, load_images, sgd
+from zarts.engine import Job, Listener, Loop, Meter, augmentation, load_images, sgd
 from zarts.errors import SettingsError
 from zarts.limits import count_mult_adds, count_parameters
 from zarts.networks import AnyNetwork, Network, recompute_cells, seeded, share_norms
 from zarts.networks.operations import Noise
+from zarts.runs import Run
 from zarts.runtime.device import choose_device
 from zarts.runtime.distributed import Ranks
 from zarts.runtime.precision import Passes

@@ -6,9 +6,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from zarts.engine import Run
 from zarts.errors import RunError
 from zarts.networks import AnyNetwork
+from zarts.runs import Run
 from zarts.spaces import Genotype
 from zarts.training.model import load_model
 

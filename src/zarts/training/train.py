@@ -11,7 +11,8 @@ from functools import partial
 from typing import cast
 
 from zarts.config import RetrainSettings
-from zarts.engine import Driver, Listener, Run, check_memory
+from zarts.engine import Driver, Listener, check_memory
+from zarts.runs import Run
 from zarts.runtime.device import torch_threads
 from zarts.runtime.distributed import Ranks
 from zarts.spaces import Genotype

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from zarts.config import SearchSettings
-from zarts.engine import Run
+from zarts.runs.run_dir import Run
 from zarts.errors import RunError, SettingsError
 from zarts.networks import load_operations
 from zarts.spaces import get_space, is_file

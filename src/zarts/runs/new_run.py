@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 
 from zarts.config import CommonSettings, RetrainSettings, SearchSettings, dump
 from zarts.data import DATA_SETS, check_data
-from zarts.engine import Run
+from zarts.runs.run_dir import Run
 from zarts.errors import SettingsError, ZartsError
 from zarts.spaces import get_space
 

@@ -15,7 +15,7 @@ from typing import Any
 import torch
 import yaml
 
-from zarts.engine.files import load_checkpoint, save_checkpoint
+from zarts.runs.checkpoint import load_checkpoint, save_checkpoint
 from zarts.errors import RunError, SettingsError
 from zarts.runtime.environment import environment
 from zarts.runtime.io import locked, read_events, remove_parts, write_atomically
