@@ -18,10 +18,10 @@ import torch
 
 from benchmarks.report import Report, environment, options
 from zarts.config import dump, members, search_settings, used
-from zarts.engine import search
 from zarts.methods import AXES, METHODS
 from zarts.runs import Run
 from zarts.runtime.system_memory import keep_freed_memory
+from zarts.searcher import search
 
 __all__ = ["SIZE", "epoch_seconds", "main", "table"]
 

@@ -7,10 +7,10 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from zarts.engine import SearchResult
 from zarts.errors import RunError, SettingsError, unknown
 from zarts.runs import Run
 from zarts.runs.user_files import use_space
+from zarts.searcher import SearchResult
 from zarts.spaces import (
     SPACES,
     Genotype,

@@ -25,7 +25,7 @@ def run(searched, tmp_path):
 
 @pytest.fixture
 def quick(monkeypatch):
-    monkeypatch.setattr("zarts.engine.opened.dominant_eigenvalue", lambda *_: 0.25)
+    monkeypatch.setattr("zarts.searcher.restore.dominant_eigenvalue", lambda *_: 0.25)
 
 
 def test_landscape_then_drawn_again(command, run, quick):

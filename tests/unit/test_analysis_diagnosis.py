@@ -10,8 +10,8 @@ from zarts.analysis import Components, Interval, components, diagnose, measure, 
 from zarts.bilevel import Bilevel, Outcome, mean_squares
 from zarts.config import search_settings
 from zarts.data import Batches
-from zarts.engine import OpenedSearch
 from zarts.errors import DivergedError, SettingsError
+from zarts.searcher import OpenedSearch
 from zarts.supernet.drop import Dropping
 
 DIMENSIONS = 20

@@ -123,7 +123,7 @@ def quick(monkeypatch):
     """No pictures, and no eigenvalue, which takes longer than all of these points."""
     monkeypatch.setattr("zarts.api.landscaping.draw_landscape", lambda folder: [])
     monkeypatch.setattr("zarts.api.landscaping.write_report", lambda folder: folder / "report.html")
-    monkeypatch.setattr("zarts.engine.opened.dominant_eigenvalue", lambda *_: 0.25)
+    monkeypatch.setattr("zarts.searcher.restore.dominant_eigenvalue", lambda *_: 0.25)
 
 
 def files(run):
@@ -160,7 +160,7 @@ def test_the_eigenvalue_is_that_of_the_whole_hessian_where_alpha_is(made):
     """A plane's sharpness is at most that; here against the search's own function on the same images."""
     from zarts.api import searched_settings
     from zarts.bilevel import dominant_eigenvalue
-    from zarts.engine import open_search
+    from zarts.searcher import open_search
 
     with open_search(searched_settings(made), Run(made), lambda event: None) as found:
         val = [found.val[0]]
@@ -183,13 +183,13 @@ def test_stopped_and_gone_on_with_it_ends_with_the_same_numbers(run, monkeypatch
     landscape(run, **QUICK)
     straight = untimed(run)
     (run / "landscape.json").unlink()
-    monkeypatch.setattr("zarts.engine.opened.stop_request", stop_at(25))
+    monkeypatch.setattr("zarts.searcher.restore.stop_request", stop_at(25))
     with pytest.raises(Interrupted, match=r"\d+ of 18 points are kept in .*landscape.part.json; go on with the same"):
         landscape(run, **QUICK)
     assert not (run / "landscape.json").exists()
     kept = json.loads((run / "landscape.part.json").read_text())["losses"]
     assert 0 <= len(kept["0"]) < 9 or len(kept["1"]) < 9
-    monkeypatch.setattr("zarts.engine.opened.stop_request", stop_at(0))
+    monkeypatch.setattr("zarts.searcher.restore.stop_request", stop_at(0))
     landscape(run, **QUICK)
     assert untimed(run) == straight
     assert not (run / "landscape.part.json").exists()

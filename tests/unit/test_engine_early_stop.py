@@ -9,8 +9,8 @@ import torch
 import zarts
 from small import outcome, small, stop_at
 from zarts.config import search_settings
-from zarts.engine.early_stop import EarlyStop
 from zarts.errors import Interrupted, SettingsError
+from zarts.searcher.early_stopping import EarlyStop
 from zarts.spaces import Genotype, get_space
 
 pytestmark = pytest.mark.usefixtures("no_pictures", "unchecked")
@@ -74,7 +74,7 @@ def test_one_that_never_fires_changes_nothing(tmp_path):
 def growing(monkeypatch):
     """Eigenvalues that grow by a half from epoch to epoch."""
     values = []
-    module = sys.modules["zarts.engine.early_stop"]
+    module = sys.modules["zarts.searcher.early_stopping"]
     monkeypatch.setattr(module, "dominant_eigenvalue", lambda *_: values.append(0) or 1.5 ** len(values))
 
 
@@ -146,7 +146,7 @@ def test_drop_path_without_any_is_the_plain_search(tmp_path):
 
 
 def test_drop_path_grows_along_the_search(tmp_path, monkeypatch):
-    module, seen = sys.modules["zarts.engine.search_job"], []
+    module, seen = sys.modules["zarts.searcher.searcher"], []
     forward = module.SearchJob._forward
 
     def watched(self, weights, batch):

@@ -14,7 +14,6 @@ from small import SMALL, TRAIN, needs_compiler, often, outcome, small, untimed
 from zarts import api
 from zarts.config import SearchSettings, retrain_settings, search_settings
 from zarts.engine import Job, check_memory, readable
-from zarts.engine import search as run_search
 from zarts.engine.probe import _HOLES, _ONCE, _SPREAD, Line, needs
 from zarts.engine.refusal import _free
 from zarts.errors import SettingsError
@@ -22,6 +21,7 @@ from zarts.kernels.allocator import BUFFERS
 from zarts.runs import Run
 from zarts.runtime.distributed import Ranks
 from zarts.runtime.measure import Allocations, Fit
+from zarts.searcher import search as run_search
 from zarts.spaces import published
 from zarts.training import retrain as run_retrain
 
@@ -220,7 +220,7 @@ def test_a_dry_run_knows_what_is_needed_and_what_is_free(monkeypatch):
 
 def test_a_dry_run_does_not_count_a_look_that_the_run_does_not_take(monkeypatch):
     monkeypatch.setattr("zarts.engine.rehearsal._SECONDS", 0.0)
-    module = sys.modules["zarts.engine.search"]
+    module = sys.modules["zarts.searcher.run_search"]
     monkeypatch.setattr(module, "check_memory", lambda *_, **__: Fit(1, 2, 3, seconds=1000.0))
     start, *_ = api.rehearse_search(search_settings({**SMALL, "channels": 4})).phases
     assert -1000 < start.seconds < -900

@@ -9,12 +9,12 @@ from torch import nn
 import zarts
 from small import often, small
 from zarts.config import search_settings
-from zarts.engine import search as run_search
 from zarts.engine.setup import sgd
 from zarts.errors import DataError, SettingsError
 from zarts.methods import JUDGING, METHODS
 from zarts.relax import softmax
 from zarts.runs import Run
+from zarts.searcher import search as run_search
 from zarts.spaces import get_space
 
 pytestmark = pytest.mark.usefixtures("no_pictures")
@@ -24,7 +24,7 @@ def passes(monkeypatch, tmp_path, method, **other):
     """Every pass of a search: whether it is differentiated, whether in the weights of operations too, and these."""
     import sys
 
-    module, seen = sys.modules["zarts.engine.search_job"], []
+    module, seen = sys.modules["zarts.searcher.searcher"], []
     forward = module.SearchJob._forward
 
     def watched(self, weights, batch):
@@ -148,7 +148,7 @@ def test_all_is_judged_on_the_same_images_as_they_are(monkeypatch, tmp_path):
     """Of the half that moves alpha, not augmented; at most all of them."""
     import sys
 
-    module, seen, modes = sys.modules["zarts.engine.search_job"], [], set()
+    module, seen, modes = sys.modules["zarts.searcher.searcher"], [], set()
     forward = module.SearchJob._forward
 
     def watched(self, weights, batch):
@@ -170,7 +170,7 @@ def test_all_is_judged_on_the_same_images_as_they_are(monkeypatch, tmp_path):
     zarts.search(out=tmp_path / "all", **small("rsps", select_samples=1, select_images=10_000))
     assert [len(images) for images in seen] == [32]
     seen.clear()
-    monkeypatch.setattr("zarts.engine.halves._JUDGED", 7)
+    monkeypatch.setattr("zarts.searcher.halves._JUDGED", 7)
     zarts.search(out=tmp_path / "parts", **small("rsps", select_samples=1, select_images=21, batch_size=6))
     assert [len(images) for images in seen] == [7, 7, 7]
 
@@ -178,7 +178,7 @@ def test_all_is_judged_on_the_same_images_as_they_are(monkeypatch, tmp_path):
 def test_validation_batches_have_a_size_of_their_own(monkeypatch, tmp_path):
     import sys
 
-    module, sizes = sys.modules["zarts.engine.search_job"], []
+    module, sizes = sys.modules["zarts.searcher.searcher"], []
     forward = module.SearchJob._forward
 
     def watched(self, weights, batch):

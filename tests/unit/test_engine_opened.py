@@ -6,9 +6,9 @@ import torch
 from tests.small import SMALL, small
 from zarts import search
 from zarts.api import searched_settings
-from zarts.engine import open_search
 from zarts.errors import RunError
 from zarts.runs import Run
+from zarts.searcher import open_search
 
 
 @pytest.fixture(scope="module")

@@ -10,8 +10,8 @@ from small import SMALL
 from zarts import search
 from zarts.arch_optim import ZeroOrderUpdate
 from zarts.bilevel import Bilevel, Outcome, evaluate, evaluate_images, mean_squares
-from zarts.engine import signal_watch
-from zarts.engine.signal_watch import SignalWatch
+from zarts.searcher import noise_monitor
+from zarts.searcher.noise_monitor import SignalWatch
 from zarts.zo import GuidedSearch
 
 
@@ -91,8 +91,8 @@ def test_the_watch_goes_on_from_its_state():
 
 
 def test_a_search_logs_it_and_warns_once(tmp_path, monkeypatch):
-    monkeypatch.setattr(signal_watch, "_FAR_BELOW", float("inf"))
-    monkeypatch.setattr(signal_watch, "_WINDOW", 2)
+    monkeypatch.setattr(noise_monitor, "_FAR_BELOW", float("inf"))
+    monkeypatch.setattr(noise_monitor, "_WINDOW", 2)
     heard = []
     history = search(**SMALL, out=tmp_path / "run", listener=heard.append).history
     kinds = [event["event"] for event in history if event["event"] in ("alpha_step", "warning")]

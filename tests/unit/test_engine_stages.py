@@ -11,12 +11,12 @@ from small import often, outcome, stop_at
 from small import small as smallest
 from zarts.api import resume_search
 from zarts.config import plan_stages, search_settings
-from zarts.engine import search as run_search
-from zarts.engine.stages import DROPPED, Stages
 from zarts.errors import Interrupted, SettingsError
 from zarts.limits import Within
 from zarts.relax import softmax
 from zarts.runs import Run
+from zarts.searcher import search as run_search
+from zarts.searcher.phases import DROPPED, Stages
 from zarts.spaces import get_space
 
 pytestmark = pytest.mark.usefixtures("no_pictures", "unchecked")
@@ -249,7 +249,7 @@ MIXED = [
     ("method", "axes"), MIXED, ids=lambda value: "-".join(map(str, getattr(value, "values", str)()))
 )
 def test_other_axes_and_what_is_dropped_never_runs(tmp_path, monkeypatch, method, axes):
-    module, seen = sys.modules["zarts.engine.search_job"], []
+    module, seen = sys.modules["zarts.searcher.searcher"], []
     forward = module.SearchJob._forward
 
     def watched(self, weights, batch):

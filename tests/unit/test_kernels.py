@@ -5,11 +5,11 @@ import torch
 
 import zarts.kernels.build as build
 from small import needs_compiler
-from zarts.engine.supernets import native_kernels
 from zarts.errors import KernelError, SettingsError
 from zarts.kernels import Projection, compiled, prepare, project
 from zarts.networks import seeded
 from zarts.networks.operations import FactorizedReduce, PointwiseBlock
+from zarts.searcher.supernets import native_kernels
 from zarts.spaces import get_space
 from zarts.supernet import SuperNet
 

@@ -149,7 +149,7 @@ def test_the_control_draws_evenly_among_the_same_candidates():
 
 def early_passes(monkeypatch, tmp_path, name="run", **other):
     """Operation weights, images and first weights of each pass of a deep network."""
-    module, seen = importlib.import_module("zarts.engine.search_job"), []
+    module, seen = importlib.import_module("zarts.searcher.searcher"), []
     fresh = module.SearchJob._fresh
 
     def watched(self, number):

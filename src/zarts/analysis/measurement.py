@@ -14,9 +14,9 @@ from torch import Tensor
 
 from zarts.analysis.components import Components, Interval, components
 from zarts.bilevel import evaluate_images, first_order_gradient
-from zarts.engine import OpenedSearch
 from zarts.errors import DivergedError
 from zarts.runtime.seed import keyed_generator
+from zarts.searcher import OpenedSearch
 
 __all__ = ["Measurement", "Needed", "measure", "needed"]
 

@@ -6,12 +6,9 @@ from zarts.engine.join import joined
 from zarts.engine.launch import launch, ranks_here
 from zarts.engine.loop import Driver, Job, Listener, Loop
 from zarts.engine.meter import Meter
-from zarts.engine.opened import OpenedSearch, open_search
 from zarts.engine.refusal import check_memory, readable
 from zarts.engine.rehearsal import Forecast, Phase, Rehearsal
-from zarts.engine.result import SearchResult
 from zarts.engine.schedule import cosine
-from zarts.engine.search import search
 from zarts.engine.setup import augmentation, load_images, sgd
 
 __all__ = [
@@ -21,19 +18,15 @@ __all__ = [
     "Listener",
     "Loop",
     "Meter",
-    "OpenedSearch",
     "Phase",
     "Rehearsal",
-    "SearchResult",
     "augmentation",
     "check_memory",
     "cosine",
     "joined",
     "launch",
     "load_images",
-    "open_search",
     "ranks_here",
     "readable",
-    "search",
     "sgd",
 ]

@@ -11,10 +11,10 @@ from zarts.arch_optim import AlphaUpdate
 from zarts.bilevel import Bilevel, evaluate
 from zarts.config import SearchSettings, keywords
 from zarts.data import Batches
-from zarts.engine.stages import Stages
 from zarts.limits import Within
 from zarts.methods import JUDGING
 from zarts.runtime.seed import keyed_generator
+from zarts.searcher.phases import Stages
 from zarts.select import SELECTIONS, Selected, Trained
 from zarts.spaces import Genotype
 

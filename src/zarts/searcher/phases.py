@@ -10,12 +10,16 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from zarts.arch_optim import UPDATES, AlphaUpdate
 from zarts.config import SearchSettings, Stage, plan_stages
 from zarts.engine.schedule import cosine
+from zarts.methods import member
 from zarts.relax import Encoding, Matrices
+from zarts.runtime.seed import keyed_generator
 from zarts.spaces import Genotype, Part, Space
 
-__all__ = ["DROPPED", "Pace", "Stages"]
+__all__ = ["DROPPED", "Pace", "Stages", "start_alpha"]
+
 
 DROPPED = -1e3
 """What is written down as the alpha of a dropped operation: a number whose softmax beside any other is 0."""
@@ -185,3 +189,22 @@ def _dropout(stage: Stage, done: int) -> float:
     if done < stage.warmup:
         return stage.skip_dropout * (stage.epochs - done - 1) / stage.epochs
     return stage.skip_dropout * math.exp(-_FALL * (done - stage.warmup) / (stage.epochs - stage.warmup))
+
+
+def start_alpha(
+    settings: SearchSettings, stages: Stages, device: torch.device, alpha: Tensor | None = None
+) -> AlphaUpdate:
+    """Who moves alpha in the present stage.
+
+    Args:
+        settings: the settings.
+        stages: the present stage.
+        device: where alpha is.
+        alpha: the start; None: it is drawn.
+    """
+    stage = [stages.number] if stages.number else []
+    if alpha is None:
+        draws = keyed_generator(settings.seed, "alpha", *stage)
+        alpha = stages.encoding.draw(draws)
+    generator = keyed_generator(settings.seed, "update", *stage, device=device)
+    return UPDATES[member(settings.update)](settings, alpha.to(device), generator)

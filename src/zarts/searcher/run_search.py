@@ -2,19 +2,26 @@
 
 from __future__ import annotations
 
+import time
 from functools import partial
 
+import torch
+
 from zarts.config import SearchSettings
-from zarts.engine.drawn import draw
 from zarts.engine.loop import Driver, Listener
 from zarts.engine.refusal import check_memory
-from zarts.engine.result import SearchResult, read_result, write_result
-from zarts.engine.search_job import SearchJob
+from zarts.engine.setup import load_images
+from zarts.limits import Costs
 from zarts.runs import Run
 from zarts.runtime.device import torch_threads
 from zarts.runtime.distributed import Ranks
+from zarts.runtime.environment import environment
+from zarts.runtime.seed import keyed_generator
+from zarts.searcher.result import SearchResult, read_result, write_result
+from zarts.searcher.searcher import SearchJob
+from zarts.spaces import get_space
 
-__all__ = ["search"]
+__all__ = ["draw", "search"]
 
 
 def search(
@@ -54,3 +61,17 @@ def search(
         alpha, costs = job.update.alpha, job.costs.of(job.genotype)
         alphas, betas = job.stages.whole(alpha), job.stages.encoding.edges(alpha)
         return write_result(settings, run, job.genotype, alphas, job.loop.seconds, costs, betas)
+
+
+def draw(settings: SearchSettings, run: Run, listener: Listener) -> SearchResult:
+    """Method `random`: no network; one draw, or where there are limits, which depend on the images, one within them."""
+    start = time.perf_counter()
+    space, generator = get_space(settings.space), keyed_generator(settings.seed, "random")
+    genotype, costs = space.random(generator), {}
+    if settings.max_params is None and settings.max_macs is None:
+        run.write_json("env.json", environment(torch.device("cpu")))
+    else:
+        known = Costs(settings, space, load_images(settings, run, torch.device("cpu"), listener))
+        genotype = known.within.draw(generator)
+        costs = known.of(genotype)
+    return write_result(settings, run, genotype, {}, time.perf_counter() - start, costs)

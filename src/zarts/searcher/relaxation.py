@@ -8,9 +8,9 @@ import torch
 from torch import Tensor
 
 from zarts.config import SearchSettings, keywords
-from zarts.engine.stages import Stages
 from zarts.relax import RELAXATIONS, Matrices, Moment, Slope
 from zarts.runtime.seed import keyed_generator
+from zarts.searcher.phases import Stages
 from zarts.spaces import Space
 
 __all__ = ["Relaxing"]

@@ -17,18 +17,9 @@ from typing_extensions import override
 
 from zarts.bilevel import Batch, Bilevel, Outcome, first_order_gradient
 from zarts.config import SearchSettings, dump, untied
-from zarts.engine.choice import Choice
-from zarts.engine.early_stop import EarlyStop
-from zarts.engine.halves import Halves
 from zarts.engine.loop import Job, Listener, Loop
 from zarts.engine.meter import Meter
-from zarts.engine.relaxing import Relaxing
-from zarts.engine.result import counts
 from zarts.engine.setup import load_images, sgd
-from zarts.engine.signal_watch import SignalWatch
-from zarts.engine.stages import Stages
-from zarts.engine.starts import start_alpha
-from zarts.engine.supernets import Supernets
 from zarts.limits import Costs
 from zarts.relax import Matrices
 from zarts.runs import Run, genotype_file
@@ -36,6 +27,14 @@ from zarts.runtime.device import choose_device
 from zarts.runtime.distributed import Ranks
 from zarts.runtime.precision import Passes
 from zarts.runtime.seed import keyed_generator
+from zarts.searcher.early_stopping import EarlyStop
+from zarts.searcher.finalizer import Choice
+from zarts.searcher.halves import Halves
+from zarts.searcher.noise_monitor import SignalWatch
+from zarts.searcher.phases import Stages, start_alpha
+from zarts.searcher.relaxation import Relaxing
+from zarts.searcher.result import counts
+from zarts.searcher.supernets import Supernets
 from zarts.spaces import get_space
 
 __all__ = ["SearchJob"]
