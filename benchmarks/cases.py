@@ -19,11 +19,11 @@ from benchmarks.textbook import PlainSuperNet
 from benchmarks.textbook_nasbench201 import PlainNasBench201
 from zarts.bilevel import Batch, Bilevel, Outcome
 from zarts.config import SearchSettings
-from zarts.engine.setup import sgd
 from zarts.networks import seeded
 from zarts.relax import softmax
 from zarts.spaces import get_space
 from zarts.supernet import build_supernet
+from zarts.training.setup import sgd
 
 __all__ = ["CASES", "Case", "Size", "Step", "case", "fast_problem", "fast_step", "forward_flops", "plain_step"]
 

@@ -16,8 +16,6 @@ import torch
 from benchmarks.measure import in_turn
 from benchmarks.report import Report, environment, options
 from zarts.config import retrain_settings, search_settings
-from zarts.engine import Job
-from zarts.engine.probe import needs
 from zarts.networks import recompute_cells
 from zarts.runs import Run
 from zarts.runtime.measure import peak_bytes
@@ -25,6 +23,8 @@ from zarts.runtime.system_memory import keep_freed_memory
 from zarts.searcher import search as run_search
 from zarts.spaces import published
 from zarts.training import retrain as run_retrain
+from zarts.training.memory_forecast import needs
+from zarts.training.trainer import Job
 
 __all__ = ["CASES", "main", "measured"]
 

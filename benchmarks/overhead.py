@@ -19,10 +19,10 @@ import torch
 
 from benchmarks.report import Report, environment, options
 from zarts.config import dump, search_settings
-from zarts.engine import Job
 from zarts.runs import Run
 from zarts.runtime.system_memory import keep_freed_memory
 from zarts.searcher import search
+from zarts.training.trainer import Job
 
 __all__ = ["SIZE", "Overhead", "main"]
 

@@ -18,7 +18,6 @@ __all__ = [
     "evaluate",
     "export",
     "landscape",
-    "load_model",
     "lookup",
     "predict",
     "resume_retrain",
@@ -46,7 +45,6 @@ if TYPE_CHECKING:
     from zarts.api.loggers import to_logger
     from zarts.comparison import compare
     from zarts.spaces import Genotype
-    from zarts.training import load_model
 
 _HOMES = {
     "Genotype": "zarts.spaces",
@@ -56,7 +54,7 @@ _HOMES = {
     "evaluate": "zarts.api",
     "export": "zarts.api",
     "landscape": "zarts.api",
-    "load_model": "zarts.training.model",
+    "load_model": "zarts.training.model_file",
     "lookup": "zarts.api",
     "predict": "zarts.api",
     "register_operation": "zarts.networks",

@@ -63,11 +63,11 @@ def test_goes_on_with_another_table_or_none(judged, every, tmp_path, monkeypatch
     for number, other in enumerate((moved, None)):
         run = tmp_path / str(number)
         moved.rename(every)
-        monkeypatch.setattr("zarts.engine.loop.stop_request", stop_at(5))
+        monkeypatch.setattr("zarts.training.trainer.stop_request", stop_at(5))
         with pytest.raises(Interrupted):
             zarts.search(out=run, table=every, **CELLS)
         every.rename(moved)
-        monkeypatch.setattr("zarts.engine.loop.stop_request", stop_at(0))
+        monkeypatch.setattr("zarts.training.trainer.stop_request", stop_at(0))
         with pytest.raises(DataError, match=r"every\.csv: --table names it, but it is not there"):
             zarts.resume_search(run)
         zarts.resume_search(run, table=other)

@@ -126,7 +126,7 @@ def test_nothing_is_done_twice_and_what_failed_is_tried_again(tmp_path, monkeypa
 
 def test_an_interrupted_retraining_goes_on(compared, tmp_path, monkeypatch):
     with monkeypatch.context() as patch:
-        patch.setattr("zarts.engine.loop.stop_request", stop_at(3))
+        patch.setattr("zarts.training.trainer.stop_request", stop_at(3))
         stopped = compare(tmp_path / "out", "random", 1)
         assert ["seed0-retrained" in line for line in stopped.failed.values()] == [True]
     done = compare(tmp_path / "out", "random", 1)
@@ -334,7 +334,7 @@ def test_a_space_and_operations_of_ones_own(tmp_path, monkeypatch):
     own = Path(__file__).parents[2] / "examples" / "own_space"
     more = {"space": str(own / "space.yaml"), "operations": str(own / "operations.py")}
     with monkeypatch.context() as patch:
-        patch.setattr("zarts.engine.loop.stop_request", stop_at(3))
+        patch.setattr("zarts.training.trainer.stop_request", stop_at(3))
         stopped = compare(tmp_path / "out", "darts,random", 1, **more)
         assert [cell.row for cell in stopped.failed] == ["darts", "random"]
     searched, retrained = stopped.failed.values()

@@ -40,7 +40,7 @@ def test_runs_and_goes_on(tmp_path, monkeypatch, method, more):
     stages = {"p-darts": "renew", "p-zarts": "prune"}.get(method)
     steps = 2 * (STAGES[stages]["epochs"] if stages else settings["epochs"])
     with monkeypatch.context() as patch:
-        patch.setattr("zarts.engine.loop.stop_request", stop_at(steps))
+        patch.setattr("zarts.training.trainer.stop_request", stop_at(steps))
         with pytest.raises(Interrupted):
             zarts.search(out=tmp_path / "resumed", **settings)
     api.resume_search(tmp_path / "resumed")

@@ -13,9 +13,6 @@ import zarts
 from small import SMALL, TRAIN, needs_compiler, often, outcome, small, untimed
 from zarts import api
 from zarts.config import SearchSettings, retrain_settings, search_settings
-from zarts.engine import Job, check_memory, readable
-from zarts.engine.probe import _HOLES, _ONCE, _SPREAD, Line, needs
-from zarts.engine.refusal import _free
 from zarts.errors import SettingsError
 from zarts.kernels.allocator import BUFFERS
 from zarts.runs import Run
@@ -24,6 +21,9 @@ from zarts.runtime.measure import Allocations, Fit
 from zarts.searcher import search as run_search
 from zarts.spaces import published
 from zarts.training import retrain as run_retrain
+from zarts.training.memory_check import _free, check_memory, readable
+from zarts.training.memory_forecast import _HOLES, _ONCE, _SPREAD, Line, needs
+from zarts.training.trainer import Job
 
 pytestmark = pytest.mark.usefixtures("no_pictures", "unchecked")
 
@@ -186,7 +186,7 @@ SEARCHES = {
 @pytest.fixture
 def measured(monkeypatch):
     """What is obviously small is measured too."""
-    monkeypatch.setattr("zarts.engine.refusal._OBVIOUS", 1 << 40)
+    monkeypatch.setattr("zarts.training.memory_check._OBVIOUS", 1 << 40)
 
 
 @pytest.mark.parametrize("method", often(SEARCHES, "zarts-mgs", "darts"))
@@ -210,8 +210,8 @@ def test_a_retraining_is_the_same_to_the_bit(measured, tmp_path):
 
 
 def test_a_dry_run_knows_what_is_needed_and_what_is_free(monkeypatch):
-    monkeypatch.setattr("zarts.engine.rehearsal._SECONDS", 0.0)
-    monkeypatch.setattr("zarts.engine.stand_ins._SECONDS", 0.0)
+    monkeypatch.setattr("zarts.training.dry_run._SECONDS", 0.0)
+    monkeypatch.setattr("zarts.training.stub_forward._SECONDS", 0.0)
     found = api.rehearse_search(search_settings({**SMALL, "channels": 4, "memory_limit": "1GB"})).fit
     assert found.free == 10**9
     assert _ONCE < found.needed < 2 * _ONCE
@@ -219,7 +219,7 @@ def test_a_dry_run_knows_what_is_needed_and_what_is_free(monkeypatch):
 
 
 def test_a_dry_run_does_not_count_a_look_that_the_run_does_not_take(monkeypatch):
-    monkeypatch.setattr("zarts.engine.rehearsal._SECONDS", 0.0)
+    monkeypatch.setattr("zarts.training.dry_run._SECONDS", 0.0)
     module = sys.modules["zarts.searcher.run_search"]
     monkeypatch.setattr(module, "check_memory", lambda *_, **__: Fit(1, 2, 3, seconds=1000.0))
     start, *_ = api.rehearse_search(search_settings({**SMALL, "channels": 4})).phases
@@ -266,10 +266,10 @@ def test_what_does_not_fit_is_refused_with_the_batch_that_would():
 
 
 def test_what_is_free_here_counts_where_there_is_no_limit(monkeypatch):
-    monkeypatch.setattr("zarts.engine.refusal.free_bytes", lambda device: 30_000_000)
+    monkeypatch.setattr("zarts.training.memory_check.free_bytes", lambda device: 30_000_000)
     with pytest.raises(SettingsError, match=r"need 54\.2 MB of memory, 30 MB are free: not even 2 images fit"):
         check_memory(Toy(BATCH, 1), limited(1, memory_limit="auto"), Ranks())
-    monkeypatch.setattr("zarts.engine.refusal.free_bytes", lambda device: None)
+    monkeypatch.setattr("zarts.training.memory_check.free_bytes", lambda device: None)
     assert check_memory(Toy(BATCH, 1), limited(1, memory_limit="auto"), Ranks()) is None
     unknown = check_memory(Toy(BATCH, 1), limited(1, memory_limit="auto"), Ranks(), always=True)
     assert (unknown.free, unknown.largest) == (None, None)
@@ -297,7 +297,7 @@ def test_what_is_obviously_small_is_not_measured(monkeypatch):
     def fail(*_, **__):
         raise AssertionError
 
-    monkeypatch.setattr("zarts.engine.refusal.needs", fail)
+    monkeypatch.setattr("zarts.training.memory_check.needs", fail)
     toy = Toy(4, 1)
     toy.train = [(torch.ones(4, 3, 8, 8), torch.zeros(4))]
     assert check_memory(toy, search_settings({**SMALL, "memory_limit": "1GB"}), Ranks()) is None

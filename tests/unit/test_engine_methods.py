@@ -9,13 +9,13 @@ from torch import nn
 import zarts
 from small import often, small
 from zarts.config import search_settings
-from zarts.engine.setup import sgd
 from zarts.errors import DataError, SettingsError
 from zarts.methods import JUDGING, METHODS
 from zarts.relax import softmax
 from zarts.runs import Run
 from zarts.searcher import search as run_search
 from zarts.spaces import get_space
+from zarts.training.setup import sgd
 
 pytestmark = pytest.mark.usefixtures("no_pictures")
 

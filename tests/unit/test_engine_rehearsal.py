@@ -13,12 +13,13 @@ import zarts
 from small import SMALL, TRAIN, often, small
 from zarts import api
 from zarts.config import retrain_settings, search_settings
-from zarts.engine import Job, Rehearsal
-from zarts.engine.stand_ins import StandIns
 from zarts.errors import KernelError
 from zarts.limits import count_parameters
 from zarts.methods import METHODS
 from zarts.spaces import published
+from zarts.training.dry_run import Rehearsal
+from zarts.training.stub_forward import StandIns
+from zarts.training.trainer import Job
 
 pytestmark = pytest.mark.usefixtures("no_pictures", "unchecked")
 
@@ -87,8 +88,8 @@ class Toy(Job):
 @pytest.fixture
 def quick(monkeypatch):
     """No more passes and takes than there must be."""
-    monkeypatch.setattr("zarts.engine.rehearsal._SECONDS", 0.0)
-    monkeypatch.setattr("zarts.engine.stand_ins._SECONDS", 0.0)
+    monkeypatch.setattr("zarts.training.dry_run._SECONDS", 0.0)
+    monkeypatch.setattr("zarts.training.stub_forward._SECONDS", 0.0)
 
 
 def test_a_known_cost(quick):
@@ -135,7 +136,7 @@ def test_ends_of_epochs_of_two_kinds(quick):
 
 
 def test_steps_are_repeated_while_that_is_quick(monkeypatch):
-    monkeypatch.setattr("zarts.engine.rehearsal._SECONDS", 10 * PASS_SECONDS)
+    monkeypatch.setattr("zarts.training.dry_run._SECONDS", 10 * PASS_SECONDS)
     job, rehearsal = Toy(), Rehearsal()
     rehearsal.run(job)
     assert job.network.calls > 20

@@ -26,7 +26,7 @@ TRAINED = [name for name, method in METHODS.items() if method.supernet != "none"
 def interrupt(monkeypatch, number):
     """Stop at the given check (0: never)."""
     request = stop_at(number)
-    monkeypatch.setattr(sys.modules["zarts.engine.loop"], "stop_request", request)
+    monkeypatch.setattr(sys.modules["zarts.training.trainer"], "stop_request", request)
     return request
 
 

@@ -269,7 +269,7 @@ def test_other_axes_and_what_is_dropped_never_runs(tmp_path, monkeypatch, method
 
 @pytest.mark.parametrize("method", often(METHODS, "p-darts"))
 def test_resumed_in_every_stage(tmp_path, monkeypatch, method):
-    loop = sys.modules["zarts.engine.loop"]
+    loop = sys.modules["zarts.training.trainer"]
     settings = small(method, space="s3", **({"stage_cells": (3, 3, 3)} if method == "p-darts" else {}))
     settings |= {"stage_operations": (2, 1)} if method == "p-darts" else {}
     counting = stop_at(0)

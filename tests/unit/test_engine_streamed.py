@@ -13,10 +13,10 @@ from zarts import api
 from zarts.config import retrain_settings, search_settings
 from zarts.data import config as request_module
 from zarts.data import load_data
-from zarts.engine import rehearsal
-from zarts.engine.setup import augmentation, load_images
 from zarts.runs import Run
 from zarts.spaces import published
+from zarts.training import dry_run
+from zarts.training.setup import augmentation, load_images
 
 pytestmark = pytest.mark.usefixtures("no_pictures", "unchecked")
 
@@ -72,7 +72,7 @@ def like_imagenet(tmp_path):
 
 @pytest.mark.parametrize("preset", often(["imagenet/zarts-mgs", "imagenet/merge-zarts"], "imagenet/merge-zarts"))
 def test_direct_search_on_a_folder_like_imagenets(like_imagenet, monkeypatch, preset):
-    monkeypatch.setattr(rehearsal, "_SECONDS", 0.0)
+    monkeypatch.setattr(dry_run, "_SECONDS", 0.0)
     smaller = {"image_size": 32, "channels": 2, "cells": 3, "batch_size": 4, "inner_steps": 1, "samples": 2}
     streamed = {"data_dir": like_imagenet, "images": "streamed", "epochs": 21, "kernels": "torch"}
     cost = api.rehearse_search(search_settings({**smaller, **streamed}, preset=preset))
@@ -82,7 +82,7 @@ def test_direct_search_on_a_folder_like_imagenets(like_imagenet, monkeypatch, pr
 
 
 def test_the_transfer_recipe_on_a_folder_like_imagenets(like_imagenet, monkeypatch):
-    monkeypatch.setattr(rehearsal, "_SECONDS", 0.0)
+    monkeypatch.setattr(dry_run, "_SECONDS", 0.0)
     smaller = {"image_size": 32, "channels": 4, "cells": 3, "batch_size": 8, "epochs": 6, "auxiliary_weight": 0.0}
     settings = retrain_settings({**smaller, "data_dir": like_imagenet}, preset="imagenet/transfer")
     cost = api.rehearse_retrain(published("DARTS_V2"), settings)

@@ -196,10 +196,10 @@ def test_a_run_needs_no_other_file_and_runs_no_code_unasked(tmp_path, own, monke
     straight = zarts.search(out=tmp_path / "straight", listener=heard.append, **settings)
     notes = [event["text"] for event in heard if event["event"] == "note"]
     assert f"running the Python code of {own['operations']}" in notes
-    monkeypatch.setattr("zarts.engine.loop.stop_request", stop_at(2))
+    monkeypatch.setattr("zarts.training.trainer.stop_request", stop_at(2))
     with pytest.raises(Interrupted):
         zarts.search(out=tmp_path / "run", **settings)
-    monkeypatch.setattr("zarts.engine.loop.stop_request", stop_at(0))
+    monkeypatch.setattr("zarts.training.trainer.stop_request", stop_at(0))
     for file in own.values():
         Path(file).unlink()
     forget()
@@ -266,7 +266,7 @@ def test_operations_that_nothing_uses_are_refused(tmp_path, own):
 
 
 def test_the_command_line_says_that_code_is_run(tmp_path, own, command, monkeypatch):
-    monkeypatch.setattr("zarts.engine.rehearsal._SECONDS", 0.0)
+    monkeypatch.setattr("zarts.training.dry_run._SECONDS", 0.0)
     code, _, err = command(
         "search",
         "--space",

@@ -20,7 +20,7 @@ from zarts.report.tested import read_tested
 from zarts.runs import Run
 from zarts.spaces import SPACES
 from zarts.training import ModelCard, error_details
-from zarts.training.details import worst_images
+from zarts.training.error_analysis import worst_images
 from zarts.training.evaluate import Answers, test_batches
 
 batches_of = test_batches

@@ -16,8 +16,7 @@ from zarts.limits import count_parameters
 from zarts.networks import seeded
 from zarts.sources import genotype_of, inherited
 from zarts.spaces import Genotype, genotype_string, get_space, published
-from zarts.training import accuracy, load_model
-from zarts.training.model import ModelCard, save_model
+from zarts.training import ModelCard, accuracy, load_model, save_model
 
 pytestmark = pytest.mark.usefixtures("no_pictures")
 ONE = {**TRAIN, "epochs": 1}

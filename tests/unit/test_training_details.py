@@ -9,7 +9,8 @@ import zarts
 from zarts.errors import RunError
 from zarts.report import write_report
 from zarts.report.tested import read_tested
-from zarts.training.details import confusion, error_details
+from zarts.training import error_details
+from zarts.training.error_analysis import confusion
 from zarts.training.evaluate import Answers
 
 CLASSES = ("ant", "bee", "cat", "dog")

@@ -10,7 +10,6 @@ from torch import nn
 import zarts
 from small import TRAIN
 from zarts.config import RetrainSettings, preset_names, retrain_settings
-from zarts.engine import rehearsal, sgd, stand_ins
 from zarts.errors import RunError, SettingsError
 from zarts.limits import count_parameters
 from zarts.networks import create_model, seeded
@@ -18,10 +17,11 @@ from zarts.runtime.distributed import Ranks
 from zarts.spaces import get_space
 from zarts.spaces.nasbench201 import from_string
 from zarts.supernet import SuperNet, supernet_weights
-from zarts.training import ModelCard, job, load_model
-from zarts.training.schedule import SCHEDULES, learning_rate
-from zarts.training.start import Start, begin
-from zarts.training.step import WeightStep
+from zarts.training import ModelCard, Start, dry_run, load_model, retrain, stub_forward
+from zarts.training.lr_schedule import SCHEDULES, learning_rate
+from zarts.training.setup import sgd
+from zarts.training.train_step import WeightStep
+from zarts.training.warm_start import begin
 
 pytestmark = pytest.mark.usefixtures("no_pictures", "unchecked")
 ONE = {**TRAIN, "epochs": 1}
@@ -82,7 +82,7 @@ def test_the_moving_average_is_kept(tmp_path):
     """It is 0.9 of itself and 0.1 of the weights after every step, from those after the first."""
     network = create_model(zarts.Genotype.from_dict(GENOTYPE), channels=2, cells=3)
     settings = RetrainSettings(ema=0.9)
-    average = job.TrainingJob._averaging(type("Job", (), {"network": network, "settings": settings})())
+    average = retrain.TrainingJob._averaging(type("Job", (), {"network": network, "settings": settings})())
     weight, expected = network.classifier.weight, None
     for step in range(4):
         with torch.no_grad():
@@ -139,11 +139,11 @@ CELL = "|nor_conv_1x1~0|+|none~0|skip_connect~1|+|nor_conv_3x3~0|none~1|avg_pool
 
 @pytest.mark.parametrize("preset", [name for name in preset_names() if not name.startswith("digits/")])
 def test_every_recipe_resolves_and_says_what_it_costs(monkeypatch, preset):
-    """On other images and smaller, in a rehearsal."""
+    """On other images and smaller, in a dry_run."""
     genotype = from_string(CELL) if preset.startswith("nb201") else zarts.Genotype.from_dict(GENOTYPE)
     small = {"data": "digits", "subset": 64, "image_size": 16, "channels": 2, "cells": 3, "batch_size": 16, "cutout": 0}
     small |= {"color_jitter": (0, 0, 0, 0)} if preset.startswith("imagenet") else {}
-    for part in (rehearsal, stand_ins):
+    for part in (dry_run, stub_forward):
         monkeypatch.setattr(part, "_SECONDS", 0.0)
     source, settings = zarts.api.retraining_of(genotype, small, preset=preset)
     forecast = zarts.api.rehearse_retrain(source, settings)

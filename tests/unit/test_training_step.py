@@ -15,7 +15,7 @@ from zarts.runtime.distributed import Ranks
 from zarts.runtime.seed import keyed_generator
 from zarts.spaces import published
 from zarts.spaces.nasbench201 import from_string
-from zarts.training.step import WeightStep, divide, own_part
+from zarts.training.train_step import WeightStep, divide, own_part
 
 CPU = torch.device("cpu")
 

@@ -10,10 +10,10 @@ from typing import Any
 
 from zarts.analysis.condition import condition_number
 from zarts.analysis.measurement import Measurement, measure
-from zarts.engine import Listener
 from zarts.errors import SettingsError
 from zarts.runtime.seed import keyed_generator
 from zarts.searcher import OpenedSearch
+from zarts.training.trainer import Listener
 
 __all__ = ["Diagnosis", "diagnose"]
 

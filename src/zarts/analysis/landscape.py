@@ -11,11 +11,11 @@ from zarts.analysis.kept import Kept
 from zarts.analysis.plane import Plane, draw_plane
 from zarts.analysis.survey import Surface, surface_name, survey
 from zarts.bilevel import Batch
-from zarts.engine import Listener
 from zarts.errors import Interrupted, RunError, SettingsError
 from zarts.runs import Run
 from zarts.runtime.seed import keyed_generator
 from zarts.searcher import OpenedSearch
+from zarts.training.trainer import Listener
 
 __all__ = ["Landscape", "make_landscape"]
 

@@ -9,12 +9,13 @@ from tempfile import TemporaryDirectory
 from typing import TypeVar
 
 from zarts.config import CommonSettings, dump
-from zarts.engine import Listener, Rehearsal
 from zarts.report import draw_cells, write_report
 from zarts.runs import Run
 from zarts.runtime.distributed import Ranks
 from zarts.searcher import SearchResult
 from zarts.training import RetrainResult
+from zarts.training.dry_run import Rehearsal
+from zarts.training.trainer import Listener
 
 __all__ = ["UNKEPT", "drawn", "notes", "rehearsed", "told"]
 

@@ -8,11 +8,12 @@ from typing import Any
 from zarts.analysis import Landscape, make_landscape
 from zarts.api.frame import told
 from zarts.api.searching import searched_settings, spread
-from zarts.engine import Listener, joined
+from zarts.engine import joined
 from zarts.report import draw_landscape, write_report
 from zarts.runs import Run
 from zarts.runs.user_files import use_operations
 from zarts.searcher import open_search
+from zarts.training.trainer import Listener
 
 __all__ = ["landscape", "spread_landscape"]
 

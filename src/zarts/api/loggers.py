@@ -10,9 +10,9 @@ from statistics import fmean
 from typing import Any, Protocol, runtime_checkable
 
 from zarts.config import CommonSettings
-from zarts.engine import Listener
 from zarts.errors import SettingsError
 from zarts.runs import Run
+from zarts.training.trainer import Listener
 
 __all__ = ["MetricsLogger", "logged", "scalars", "to_logger"]
 

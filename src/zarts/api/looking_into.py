@@ -9,11 +9,11 @@ from zarts.analysis import Diagnosis
 from zarts.analysis import diagnose as analyse
 from zarts.api.frame import told
 from zarts.api.searching import searched_settings
-from zarts.engine import Listener
 from zarts.report import write_report
 from zarts.runs import Run
 from zarts.runs.user_files import use_operations
 from zarts.searcher import open_search
+from zarts.training.trainer import Listener
 
 __all__ = ["diagnose"]
 

@@ -11,7 +11,7 @@ from zarts.api.frame import UNKEPT, drawn, notes, rehearsed, told
 from zarts.api.loggers import logged
 from zarts.api.starting import begin_from, owner_of, retraining_of
 from zarts.config import RetrainSettings, retrain_settings
-from zarts.engine import Driver, Forecast, Listener, joined
+from zarts.engine import joined
 from zarts.errors import SettingsError
 from zarts.runs import Run
 from zarts.runs.new_run import anchored, discarded_unless_begun, new_run, same_images
@@ -22,6 +22,8 @@ from zarts.sources import Source, genotype_of, run_of
 from zarts.spaces import Genotype
 from zarts.training import RetrainResult, Start
 from zarts.training import retrain as run_retrain
+from zarts.training.dry_run import Forecast
+from zarts.training.trainer import Driver, Listener
 
 __all__ = ["rehearse_retrain", "resume_retrain", "retrain", "retrained_settings", "start_retrain"]
 

@@ -11,7 +11,7 @@ from zarts.api.frame import UNKEPT, drawn, notes, rehearsed, told
 from zarts.api.loggers import logged
 from zarts.bench import Table, Truth, find_table, read_table
 from zarts.config import RetrainSettings, SearchSettings, search_settings
-from zarts.engine import Driver, Forecast, Listener, joined, launch, ranks_here
+from zarts.engine import joined, launch, ranks_here
 from zarts.errors import SettingsError
 from zarts.runs import Run
 from zarts.runs.new_run import anchored, discarded_unless_begun, new_run
@@ -19,6 +19,8 @@ from zarts.runs.user_files import Own, use_operations, use_space
 from zarts.runtime.distributed import Ranks, started
 from zarts.searcher import SearchResult
 from zarts.searcher import search as run_search
+from zarts.training.dry_run import Forecast
+from zarts.training.trainer import Driver, Listener
 
 __all__ = ["rehearse_search", "resume_search", "search", "searched_settings", "spread", "start_search"]
 

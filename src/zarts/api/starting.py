@@ -9,7 +9,6 @@ from typing import Any
 from zarts.api.frame import notes
 from zarts.api.searching import searched_settings
 from zarts.config import RetrainSettings, retrain_settings
-from zarts.engine import Listener
 from zarts.errors import SettingsError
 from zarts.limits import FINAL_NETWORKS
 from zarts.networks import Network, build_network
@@ -21,6 +20,7 @@ from zarts.spaces import Genotype
 from zarts.spaces.nasbench201 import NASBENCH201
 from zarts.supernet import SuperNet, supernet_weights
 from zarts.training import START, Start, load_model
+from zarts.training.trainer import Listener
 
 __all__ = ["begin_from", "owner_of", "retraining_of"]
 

@@ -8,11 +8,11 @@ from typing import Any
 
 from zarts.bench.lookup import look_up
 from zarts.bench.table import Column, Table
-from zarts.engine import Listener
 from zarts.errors import DataError
 from zarts.runs import Run, genotype_file
 from zarts.spaces import Genotype
 from zarts.spaces.nasbench201 import to_string
+from zarts.training.trainer import Listener
 
 __all__ = ["Truth", "truth_of"]
 

@@ -6,8 +6,8 @@ from datetime import timedelta
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from zarts.engine import Forecast
     from zarts.runtime.measure import Fit
+    from zarts.training.dry_run import Forecast
 
 __all__ = ["print_forecast"]
 
@@ -33,7 +33,7 @@ def _duration(seconds: float) -> str:
 
 def _memory(fit: Fit) -> str:
     """What steps need and what there is."""
-    from zarts.engine import readable
+    from zarts.training.memory_check import readable
 
     if fit.free is None:
         return f"steps need {readable(fit.needed)}; how much is free is not known here"

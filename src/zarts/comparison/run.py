@@ -26,7 +26,6 @@ from zarts.comparison.rows import Row, rows_of
 from zarts.comparison.searching import alone_in, search_all
 from zarts.comparison.sections import Section, longest_of, sections_of
 from zarts.comparison.unjudged import Unjudged
-from zarts.engine import Listener
 from zarts.errors import SettingsError, ZartsError, unknown
 from zarts.report import write_report
 from zarts.report.epochs import Panel, draw_epochs
@@ -34,6 +33,7 @@ from zarts.runtime.distributed import check_alone
 from zarts.runtime.environment import environment
 from zarts.runtime.io import write_atomically
 from zarts.spaces.nasbench201 import NASBENCH201
+from zarts.training.trainer import Listener
 
 __all__ = ["Comparison", "compare"]
 

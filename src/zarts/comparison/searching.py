@@ -14,9 +14,9 @@ from zarts.comparison.engines import Engine, Room
 from zarts.comparison.judge import Judge
 from zarts.comparison.plan import Cell
 from zarts.config import SearchSettings, takes_part, untied
-from zarts.engine import Listener
 from zarts.errors import Interrupted, RunError, ZartsError
 from zarts.runtime.io import locked, remove_empty
+from zarts.training.trainer import Listener
 
 __all__ = ["alone_in", "search_all", "search_cell"]
 

@@ -10,9 +10,9 @@ from torch import Tensor
 
 from zarts.config import SearchSettings
 from zarts.data import Augment, Batches, DataSet, halves
-from zarts.engine.setup import augmentation
 from zarts.errors import DataError
 from zarts.runtime.seed import keyed_generator
+from zarts.training.setup import augmentation
 
 __all__ = ["Halves"]
 

@@ -12,11 +12,11 @@ from torch import Tensor
 
 from zarts.arch_optim import UPDATES, AlphaUpdate
 from zarts.config import SearchSettings, Stage, plan_stages
-from zarts.engine.schedule import cosine
 from zarts.methods import member
 from zarts.relax import Encoding, Matrices
 from zarts.runtime.seed import keyed_generator
 from zarts.spaces import Genotype, Part, Space
+from zarts.training.lr_schedule import cosine
 
 __all__ = ["DROPPED", "Pace", "Stages", "start_alpha"]
 

@@ -13,13 +13,13 @@ from torch import Tensor
 from zarts.bilevel import Batch, Bilevel, dominant_eigenvalue
 from zarts.config import SearchSettings
 from zarts.data import Batches
-from zarts.engine.loop import Listener
 from zarts.errors import RunError
 from zarts.runs import Run
 from zarts.runtime.device import torch_threads
 from zarts.runtime.distributed import Ranks
 from zarts.runtime.signals import stop_request
 from zarts.searcher.searcher import SearchJob
+from zarts.training.trainer import Listener
 
 __all__ = ["OpenedSearch", "open_search"]
 

@@ -8,9 +8,6 @@ from functools import partial
 import torch
 
 from zarts.config import SearchSettings
-from zarts.engine.loop import Driver, Listener
-from zarts.engine.refusal import check_memory
-from zarts.engine.setup import load_images
 from zarts.limits import Costs
 from zarts.runs import Run
 from zarts.runtime.device import torch_threads
@@ -20,6 +17,9 @@ from zarts.runtime.seed import keyed_generator
 from zarts.searcher.result import SearchResult, read_result, write_result
 from zarts.searcher.searcher import SearchJob
 from zarts.spaces import get_space
+from zarts.training.memory_check import check_memory
+from zarts.training.setup import load_images
+from zarts.training.trainer import Driver, Listener
 
 __all__ = ["draw", "search"]
 

@@ -17,9 +17,6 @@ from typing_extensions import override
 
 from zarts.bilevel import Batch, Bilevel, Outcome, first_order_gradient
 from zarts.config import SearchSettings, dump, untied
-from zarts.engine.loop import Job, Listener, Loop
-from zarts.engine.meter import Meter
-from zarts.engine.setup import load_images, sgd
 from zarts.limits import Costs
 from zarts.relax import Matrices
 from zarts.runs import Run, genotype_file
@@ -36,6 +33,9 @@ from zarts.searcher.relaxation import Relaxing
 from zarts.searcher.result import counts
 from zarts.searcher.supernets import Supernets
 from zarts.spaces import get_space
+from zarts.training.metrics import Meter
+from zarts.training.setup import load_images, sgd
+from zarts.training.trainer import Job, Listener, Loop
 
 __all__ = ["SearchJob"]
 

@@ -9,7 +9,6 @@ import torch
 
 from zarts.config import SearchSettings
 from zarts.data import DataSet
-from zarts.engine.loop import Listener
 from zarts.errors import KernelError, SettingsError
 from zarts.kernels import prepare
 from zarts.limits import FINAL_NETWORKS
@@ -18,6 +17,7 @@ from zarts.runtime.distributed import Ranks
 from zarts.runtime.seed import keyed_generator
 from zarts.spaces import Space
 from zarts.supernet import AnySuperNet, build_supernet
+from zarts.training.trainer import Listener
 
 __all__ = ["Supernets", "native_kernels"]
 

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from zarts.training.details import error_details
+from zarts.training.error_analysis import error_details
 from zarts.training.evaluate import accuracy, answers, test_batches
-from zarts.training.model import ModelCard, load_model, save_model
+from zarts.training.model_file import ModelCard, load_model, save_model
 from zarts.training.result import RetrainResult
-from zarts.training.start import START, Start
-from zarts.training.train import retrain
+from zarts.training.retrain import retrain
+from zarts.training.warm_start import START, Start
 
 __all__ = [
     "START",

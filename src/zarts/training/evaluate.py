@@ -15,7 +15,7 @@ from zarts.data import Batches, Images
 from zarts.networks.operations import Noise
 from zarts.runtime.distributed import Ranks
 from zarts.runtime.seed import keyed_generator
-from zarts.training.model import ModelCard
+from zarts.training.model_file import ModelCard
 
 __all__ = ["Answers", "accuracy", "answers", "test_batches"]
 

@@ -10,7 +10,7 @@ from zarts.errors import RunError
 from zarts.networks import AnyNetwork
 from zarts.runs import Run
 from zarts.spaces import Genotype
-from zarts.training.model import load_model
+from zarts.training.model_file import load_model
 
 __all__ = ["RetrainResult", "read_result"]
 

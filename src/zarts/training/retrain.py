@@ -1,11 +1,16 @@
-"""The state of a training, and its steps."""
+"""The training of a derived network from scratch, and its test.
+
+Source: DARTS (ICLR 2019), section 3.2; ZARTS (NeurIPS 2022), supplementary 2.2.
+Differs: the accuracy of the last epoch is the result; the released code of ZARTS reports the best of all
+    epochs on the test images.
+"""
 
 from __future__ import annotations
 
 import time
 from collections.abc import Mapping
 from functools import partial
-from typing import Any
+from typing import Any, cast
 
 import torch
 from torch import Tensor
@@ -14,25 +19,29 @@ from typing_extensions import override
 
 from zarts.config import RetrainSettings, dump, untied
 from zarts.data import Batches
-from zarts.engine import Job, Listener, Loop, Meter, augmentation, load_images, sgd
 from zarts.errors import SettingsError
 from zarts.limits import count_mult_adds, count_parameters
 from zarts.networks import AnyNetwork, Network, recompute_cells, seeded, share_norms
 from zarts.networks.operations import Noise
 from zarts.runs import Run
-from zarts.runtime.device import choose_device
+from zarts.runtime.device import choose_device, torch_threads
 from zarts.runtime.distributed import Ranks
 from zarts.runtime.precision import Passes
 from zarts.runtime.seed import keyed_generator
 from zarts.spaces import Genotype
-from zarts.training.details import error_details, worst_images
+from zarts.training.error_analysis import error_details, worst_images
 from zarts.training.evaluate import Answers, answers, test_batches
-from zarts.training.model import ModelCard, save_model
-from zarts.training.schedule import learning_rate
-from zarts.training.start import START, Start, begin
-from zarts.training.step import WeightStep, own_part
+from zarts.training.lr_schedule import learning_rate
+from zarts.training.memory_check import check_memory
+from zarts.training.metrics import Meter
+from zarts.training.model_file import ModelCard, save_model
+from zarts.training.result import RetrainResult, read_result
+from zarts.training.setup import augmentation, load_images, sgd
+from zarts.training.train_step import WeightStep, own_part
+from zarts.training.trainer import Driver, Job, Listener, Loop
+from zarts.training.warm_start import START, Start, begin
 
-__all__ = ["TrainingJob"]
+__all__ = ["TrainingJob", "retrain"]
 
 
 _UNTIED = {key: RetrainSettings.model_fields[key].default for key in (*untied(RetrainSettings), "weights_from")}
@@ -248,3 +257,44 @@ class TrainingJob(Job):
         if self.average is not None:
             self.average.load_state_dict(state["average"])
         self.weight_step.load_state_dict(state["scale"])
+
+
+def retrain(
+    settings: RetrainSettings,
+    genotype: Genotype,
+    run: Run,
+    *,
+    start: Start | None = None,
+    resume: bool = False,
+    listener: Listener | None = None,
+    drive: Driver | None = None,
+    ranks: Ranks | None = None,
+) -> RetrainResult:
+    """Train the network of `genotype` on all training images, and test it.
+
+    Args:
+        settings: the recipe.
+        genotype: its cells.
+        run: the folder that all is written to; its `split.json`, if there is one, says which images are
+            for testing.
+        start: the weights to start from; None: random ones.
+        resume: go on from the run's checkpoint if it has one.
+        listener: hears every event; beside the logged ones also `step`, after each weight step.
+        drive: does the job's steps in the place of its loop, as `Rehearsal.run`.
+        ranks: the processes that train it together; alone by default.
+
+    Raises:
+        Interrupted: Ctrl-C or SIGTERM; the state is saved and the run can be resumed.
+        DivergedError: the loss is not finite; the last checkpoint is intact.
+        DataError, RunError, SettingsError: see their texts.
+    """
+    ranks = ranks or Ranks()
+    if ranks.from_lead(ranks.lead and run.finished):
+        return ranks.from_lead(read_result(run) if ranks.lead else cast(RetrainResult, None))
+    with torch_threads(settings.threads):
+        job = TrainingJob(settings, genotype, run, start, listener or (lambda event: None), ranks)
+        job.fit = check_memory(job, settings, ranks, always=drive is not None)
+        (drive or partial(job.loop.run, resume=resume))(job)
+        if ranks.lead:
+            job.write_result()
+    return ranks.from_lead(read_result(run) if ranks.lead else cast(RetrainResult, None))

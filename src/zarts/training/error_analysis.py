@@ -13,7 +13,7 @@ from torch import Tensor
 
 from zarts.data import Batches
 from zarts.training.evaluate import Answers
-from zarts.training.model import ModelCard
+from zarts.training.model_file import ModelCard
 
 __all__ = ["confusion", "error_details", "worst_images"]
 

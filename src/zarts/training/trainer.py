@@ -14,13 +14,13 @@ import torch
 from torch import Tensor
 
 from zarts.data import Batches
-from zarts.engine.meter import Meter
 from zarts.errors import Interrupted, RankError, RunError
 from zarts.runs import Run
 from zarts.runs.checkpoint import load_checkpoint
 from zarts.runtime.distributed import Ranks
 from zarts.runtime.measure import Fit
 from zarts.runtime.signals import StopRequest, stop_request
+from zarts.training.metrics import Meter
 
 __all__ = ["Driver", "Job", "Listener", "Loop"]
 

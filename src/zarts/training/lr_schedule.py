@@ -1,14 +1,22 @@
-"""The learning rate of each epoch of a retraining."""
+"""Learning rate schedules."""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 
 from zarts.config import RetrainSettings
 from zarts.config.retrain import TAIL
-from zarts.engine import cosine
 
-__all__ = ["SCHEDULES", "learning_rate"]
+__all__ = ["SCHEDULES", "cosine", "learning_rate"]
+
+
+def cosine(start: float, end: float, progress: float) -> float:
+    """From `start` at progress 0 to `end` at progress 1 along half a cosine.
+
+    Source: Loshchilov and Hutter, SGDR (ICLR 2017), eq. 5, without restarts.
+    """
+    return end + (start - end) * (1 + math.cos(math.pi * progress)) / 2
 
 
 def _cosine(s: RetrainSettings, epoch: int) -> float:

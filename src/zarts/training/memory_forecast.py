@@ -16,11 +16,11 @@ from typing import Any
 
 import torch
 
-from zarts.engine.loop import Job
-from zarts.engine.stand_ins import StandIns, module_of
 from zarts.errors import DivergedError
 from zarts.networks import Recompute
 from zarts.runtime.measure import Allocations
+from zarts.training.stub_forward import StandIns, module_of
+from zarts.training.trainer import Job
 
 __all__ = ["Line", "needs"]
 

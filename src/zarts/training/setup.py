@@ -11,11 +11,11 @@ from torch import nn
 
 from zarts.config import CommonSettings
 from zarts.data import Augment, DataSet, Kept, load_data
-from zarts.engine.loop import Listener
 from zarts.errors import SettingsError
 from zarts.runs import Run
 from zarts.runtime.distributed import Ranks
 from zarts.runtime.environment import environment
+from zarts.training.trainer import Listener
 
 __all__ = ["augmentation", "load_images", "sgd"]
 

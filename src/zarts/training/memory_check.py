@@ -9,11 +9,11 @@ from dataclasses import replace
 import torch
 
 from zarts.config import CommonSettings
-from zarts.engine.loop import Job
-from zarts.engine.probe import needs
 from zarts.errors import SettingsError
 from zarts.runtime.distributed import Ranks
 from zarts.runtime.measure import Fit, free_bytes
+from zarts.training.memory_forecast import needs
+from zarts.training.trainer import Job
 
 __all__ = ["check_memory", "readable"]
 

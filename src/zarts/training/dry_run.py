@@ -17,11 +17,11 @@ from statistics import mean
 
 import torch
 
-from zarts.engine.loop import Job
-from zarts.engine.stand_ins import Pass, StandIns
 from zarts.limits import count_parameters
 from zarts.runtime.distributed import Ranks
 from zarts.runtime.measure import Fit, peak_bytes
+from zarts.training.stub_forward import Pass, StandIns
+from zarts.training.trainer import Job
 
 __all__ = ["Forecast", "Phase", "Rehearsal"]
 
