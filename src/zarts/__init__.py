@@ -14,35 +14,11 @@ __all__ = [
     "Genotype",
     "ZartsError",
     "compare",
-    "diagnose",
-    "evaluate",
-    "export",
-    "landscape",
-    "lookup",
-    "predict",
-    "resume_retrain",
-    "resume_search",
-    "retrain",
-    "search",
-    "to_logger",
 ]
 
 from zarts.errors import ZartsError
 
 if TYPE_CHECKING:
-    from zarts.api import (
-        diagnose,
-        evaluate,
-        export,
-        landscape,
-        lookup,
-        predict,
-        resume_retrain,
-        resume_search,
-        retrain,
-        search,
-    )
-    from zarts.api.loggers import to_logger
     from zarts.comparison import compare
     from zarts.spaces import Genotype
 
@@ -62,7 +38,7 @@ _HOMES = {
     "resume_search": "zarts.api",
     "retrain": "zarts.api",
     "search": "zarts.api",
-    "to_logger": "zarts.api.loggers",
+    "to_logger": "zarts.api.callbacks",
 }
 
 

@@ -5,7 +5,7 @@ import json
 import pytest
 
 from small import SMALL, TRAIN, often, small
-from zarts import retrain, search
+from zarts.api import retrain, search
 
 pytestmark = pytest.mark.usefixtures("no_pictures", "unchecked")
 FEW = ("--candidates", "3", "--draws", "2", "--directions", "2")

@@ -9,9 +9,9 @@ import torch
 from test_bilevel import ETA, RHO, TRAIN, VAL, Quadratic
 
 from small import SMALL, leftovers, small, stop_at
-from zarts import landscape, search
 from zarts.analysis import draw_plane, survey
 from zarts.analysis.kept import Kept
+from zarts.api import landscape, search
 from zarts.errors import Interrupted, RunError, SettingsError
 from zarts.report import draw_landscape
 from zarts.runs import Run
@@ -121,8 +121,8 @@ def run(made, tmp_path, quick):
 @pytest.fixture
 def quick(monkeypatch):
     """No pictures, and no eigenvalue, which takes longer than all of these points."""
-    monkeypatch.setattr("zarts.api.landscaping.draw_landscape", lambda folder: [])
-    monkeypatch.setattr("zarts.api.landscaping.write_report", lambda folder: folder / "report.html")
+    monkeypatch.setattr("zarts.api._analyze.draw_landscape", lambda folder: [])
+    monkeypatch.setattr("zarts.api._analyze.write_report", lambda folder: folder / "report.html")
     monkeypatch.setattr("zarts.searcher.restore.dominant_eigenvalue", lambda *_: 0.25)
 
 

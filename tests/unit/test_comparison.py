@@ -47,7 +47,7 @@ def read(path, *, trust=False):
 
 def _stand_ins(monkeypatch):
     in_this_process(monkeypatch)
-    for module in ("zarts.comparison.run", "zarts.api.searching"):
+    for module in ("zarts.comparison.run", "zarts.api._search"):
         monkeypatch.setattr(f"{module}.read_table", read)
 
 

@@ -4,8 +4,7 @@ import pytest
 import torch
 
 from tests.small import SMALL, small
-from zarts import search
-from zarts.api import searched_settings
+from zarts.api import search, searched_settings
 from zarts.errors import RunError
 from zarts.runs import Run
 from zarts.searcher import open_search

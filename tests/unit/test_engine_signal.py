@@ -7,7 +7,7 @@ import torch
 from torch import nn
 
 from small import SMALL
-from zarts import search
+from zarts.api import search
 from zarts.arch_optim import ZeroOrderUpdate
 from zarts.bilevel import Bilevel, Outcome, evaluate, evaluate_images, mean_squares
 from zarts.searcher import noise_monitor

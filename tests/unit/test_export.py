@@ -256,7 +256,7 @@ def test_the_card_has_the_commands_and_no_folders_of_the_machine(tmp_path, searc
 
 def test_a_file_that_is_not_the_network_is_not_left_behind(tmp_path, retrained, monkeypatch):
     """Should an exporter of torch go wrong: here it has exported another network."""
-    monkeypatch.setattr("zarts.api.exporting.write_model", lambda network, *rest: write_model(other, *rest))
+    monkeypatch.setattr("zarts.api._export.write_model", lambda network, *rest: write_model(other, *rest))
     other = retrained.load()
     with torch.no_grad():
         other.classifier.bias += 0.01

@@ -6,8 +6,8 @@ import sys
 import pytest
 
 from small import SMALL, TRAIN, small
-from zarts import resume_search, retrain, search, to_logger
-from zarts.api.loggers import scalars
+from zarts.api import resume_search, retrain, search
+from zarts.api.callbacks import scalars, to_logger
 from zarts.errors import SettingsError
 
 pytestmark = pytest.mark.usefixtures("unchecked")

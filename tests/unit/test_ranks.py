@@ -5,8 +5,8 @@ import torch
 
 import zarts
 from small import SMALL, small
+from zarts.api._ranks import joined, ranks_here
 from zarts.config import SearchSettings, search_settings
-from zarts.engine import joined, ranks_here
 from zarts.errors import Interrupted, RankError, SettingsError
 from zarts.methods import METHODS, ZERO_ORDER
 from zarts.runtime.distributed import Ranks
@@ -120,7 +120,7 @@ def test_devices_that_do_not_suffice(monkeypatch):
     with pytest.raises(SettingsError, match=r"^2 ranks need 2 GPUs, there are 1: "), joined(SearchSettings()):
         pass
     monkeypatch.setattr("torch.cuda.is_available", lambda: False)
-    monkeypatch.setattr("zarts.engine.join.choose_device", lambda name: torch.device("mps"))
+    monkeypatch.setattr("zarts.api._ranks.choose_device", lambda name: torch.device("mps"))
     with pytest.raises(SettingsError, match=r"^device 'auto' is one for 2 ranks: take"), joined(SearchSettings()):
         pass
 

@@ -10,11 +10,12 @@ import torch
 import zarts
 from small import SMALL, TRAIN, small
 from zarts import training
+from zarts.api import genotype_of
+from zarts.api._architecture import inherited
 from zarts.data import load_data
 from zarts.errors import DataError, DivergedError, RunError, SettingsError
 from zarts.limits import count_parameters
 from zarts.networks import seeded
-from zarts.sources import genotype_of, inherited
 from zarts.spaces import Genotype, genotype_string, get_space, published
 from zarts.training import ModelCard, accuracy, load_model, save_model
 

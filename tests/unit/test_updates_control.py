@@ -6,10 +6,10 @@ from test_bilevel import TRAIN, VAL, Quadratic
 
 import zarts
 from small import small
+from zarts.api._ranks import candidates
 from zarts.arch_optim import ZeroOrderUpdate, zero_order
 from zarts.bilevel import first_order_gradient
 from zarts.config import dump, search_settings
-from zarts.engine.join import candidates
 from zarts.errors import SettingsError
 from zarts.methods import LIBRARIES
 from zarts.zo import OPTIMIZERS

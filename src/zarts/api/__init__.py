@@ -2,21 +2,14 @@
 
 from __future__ import annotations
 
-from zarts.api.evaluating import Prediction, evaluate, examine, predict
-from zarts.api.exporting import export
-from zarts.api.landscaping import landscape, spread_landscape
-from zarts.api.looking_into import diagnose
-from zarts.api.looking_up import lookup
-from zarts.api.retraining import (
-    rehearse_retrain,
-    resume_retrain,
-    retrain,
-    retrained_settings,
-    start_retrain,
-)
-from zarts.api.searching import rehearse_search, resume_search, search, searched_settings, spread, start_search
-from zarts.api.starting import retraining_of
-from zarts.sources import Source, genotype_of
+from zarts.api._analyze import diagnose, landscape, spread_landscape
+from zarts.api._architecture import Source, genotype_of
+from zarts.api._evaluate import Prediction, evaluate, examine, predict
+from zarts.api._export import export
+from zarts.api._query import lookup
+from zarts.api._retrain import rehearse_retrain, resume_retrain, retrain, retrained_settings, start_retrain
+from zarts.api._retrain_source import retraining_of
+from zarts.api._search import rehearse_search, resume_search, search, searched_settings, spread, start_search
 
 __all__ = [
     "Prediction",

@@ -10,7 +10,8 @@ from typing import Any, Literal
 import torch
 from torch import Tensor
 
-from zarts.api.retraining import retrained_settings
+from zarts.api._architecture import model_file
+from zarts.api._retrain import retrained_settings
 from zarts.data import DataSet, load_data
 from zarts.data.image_io import SUFFIXES, central_square, centre_of_larger, read_image
 from zarts.errors import DataError, RunError, SettingsError
@@ -19,7 +20,6 @@ from zarts.runs import Run
 from zarts.runs.new_run import same_images
 from zarts.runs.user_files import use_operations
 from zarts.runtime.device import choose_device
-from zarts.sources import model_file
 from zarts.training import ModelCard, answers, error_details, load_model, test_batches
 
 __all__ = ["Prediction", "evaluate", "examine", "predict"]

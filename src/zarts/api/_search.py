@@ -1,28 +1,77 @@
-"""Searching an architecture: from settings to a finished run folder, on one rank or several."""
+"""The search, from settings to a finished run folder, on one rank or several."""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from tempfile import TemporaryDirectory
+from typing import Any, TypeVar
 
-from zarts.api.frame import UNKEPT, drawn, notes, rehearsed, told
-from zarts.api.loggers import logged
+from zarts.api._ranks import joined, launch, ranks_here
+from zarts.api.callbacks import logged
 from zarts.bench import Table, Truth, find_table, read_table
-from zarts.config import RetrainSettings, SearchSettings, search_settings
-from zarts.engine import joined, launch, ranks_here
+from zarts.config import CommonSettings, RetrainSettings, SearchSettings, dump, search_settings
 from zarts.errors import SettingsError
+from zarts.report import draw_cells, write_report
 from zarts.runs import Run
 from zarts.runs.new_run import anchored, discarded_unless_begun, new_run
 from zarts.runs.user_files import Own, use_operations, use_space
 from zarts.runtime.distributed import Ranks, started
 from zarts.searcher import SearchResult
 from zarts.searcher import search as run_search
-from zarts.training.dry_run import Forecast
+from zarts.training import RetrainResult
+from zarts.training.dry_run import Forecast, Rehearsal
 from zarts.training.trainer import Driver, Listener
 
-__all__ = ["rehearse_search", "resume_search", "search", "searched_settings", "spread", "start_search"]
+__all__ = [
+    "UNKEPT",
+    "drawn",
+    "notes",
+    "rehearse_search",
+    "rehearsed",
+    "resume_search",
+    "search",
+    "searched_settings",
+    "spread",
+    "start_search",
+    "told",
+]
+
+
+UNKEPT = ("devices", "operations", "logger")
+"""Settings that a run goes on with only if they are said again."""
+
+_R = TypeVar("_R", SearchResult, RetrainResult)
+
+
+@contextmanager
+def rehearsed(
+    settings: CommonSettings, command: str, before_seconds: float, ranks: Ranks | None = None
+) -> Iterator[tuple[Run, Rehearsal]]:
+    """A run folder that is gone afterwards, and a rehearsal that has begun."""
+    rehearsal = Rehearsal(before_seconds, ranks)
+    with TemporaryDirectory(prefix="zarts-") as folder:
+        yield Run.create(Path(folder) / command, dump(settings), command), rehearsal
+
+
+def notes(listener: Listener | None) -> Listener:
+    """Hears what it should be told of a run, and not how far the run is."""
+    return lambda event: listener(event) if listener is not None and event["event"] == "note" else None
+
+
+def told(listener: Listener | None) -> Callable[[str], None]:
+    """Tells the listener a line."""
+    return lambda text: None if listener is None else listener({"event": "note", "text": text})
+
+
+def drawn(result: _R) -> _R:
+    """The result, with the pictures of its cells and the report in its folder."""
+    draw_cells(result.genotype, result.run / "cells")
+    write_report(result.run)
+    return result
+
 
 _WAY_ON = "the run has ended; its last checkpoint is intact, go on with `zarts {} --resume RUN`"
 

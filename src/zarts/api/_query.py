@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from zarts.api._architecture import Source, string_of
 from zarts.bench import Lookup, Table, find_table, look_up, read_table
-from zarts.sources import Source, string_of
 
 __all__ = ["lookup"]
 

@@ -7,18 +7,18 @@ from typing import Any
 
 from yaml import safe_dump
 
-from zarts.api.frame import UNKEPT, drawn, notes, rehearsed, told
-from zarts.api.loggers import logged
-from zarts.api.starting import begin_from, owner_of, retraining_of
+from zarts.api._architecture import Source, genotype_of, run_of
+from zarts.api._ranks import joined
+from zarts.api._retrain_source import begin_from, owner_of, retraining_of
+from zarts.api._search import UNKEPT, drawn, notes, rehearsed, told
+from zarts.api.callbacks import logged
 from zarts.config import RetrainSettings, retrain_settings
-from zarts.engine import joined
 from zarts.errors import SettingsError
 from zarts.runs import Run
 from zarts.runs.new_run import anchored, discarded_unless_begun, new_run, same_images
 from zarts.runs.user_files import hand_down, use_operations, use_space
 from zarts.runtime.distributed import Ranks, started
 from zarts.runtime.io import read_mapping
-from zarts.sources import Source, genotype_of, run_of
 from zarts.spaces import Genotype
 from zarts.training import RetrainResult, Start
 from zarts.training import retrain as run_retrain

@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from zarts.api.frame import notes
-from zarts.api.searching import searched_settings
+from zarts.api._architecture import Source, genotype_of, inherited, model_file, run_of
+from zarts.api._search import notes, searched_settings
 from zarts.config import RetrainSettings, retrain_settings
 from zarts.errors import SettingsError
 from zarts.limits import FINAL_NETWORKS
@@ -15,7 +15,6 @@ from zarts.networks import Network, build_network
 from zarts.runs import Run
 from zarts.runs.user_files import use_operations, use_space
 from zarts.searcher import open_search
-from zarts.sources import Source, genotype_of, inherited, model_file, run_of
 from zarts.spaces import Genotype
 from zarts.spaces.nasbench201 import NASBENCH201
 from zarts.supernet import SuperNet, supernet_weights

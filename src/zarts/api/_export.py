@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from zarts.api._architecture import model_file
 from zarts.errors import SettingsError, unknown
 from zarts.exports import FORMATS, CardFacts, compare_logits, model_card, open_model, write_model
 from zarts.runs import Run
 from zarts.runs.user_files import use_operations, use_space
 from zarts.runtime.io import read_mapping, write_atomically
-from zarts.sources import model_file
 from zarts.training import load_model
 
 __all__ = ["export"]

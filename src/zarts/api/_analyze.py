@@ -1,21 +1,22 @@
-"""The landscape around a search's alpha: made or gone on with, kept in the run's folder, drawn."""
+"""The landscape and the diagnosis of a search that is there."""
 
 from __future__ import annotations
 
 from pathlib import Path
 from typing import Any
 
-from zarts.analysis import Landscape, make_landscape
-from zarts.api.frame import told
-from zarts.api.searching import searched_settings, spread
-from zarts.engine import joined
+from zarts.analysis import Diagnosis, Landscape, make_landscape
+from zarts.analysis import diagnose as analyse
+from zarts.api._ranks import joined
+from zarts.api._search import searched_settings, spread, told
 from zarts.report import draw_landscape, write_report
 from zarts.runs import Run
 from zarts.runs.user_files import use_operations
 from zarts.searcher import open_search
 from zarts.training.trainer import Listener
 
-__all__ = ["landscape", "spread_landscape"]
+__all__ = ["diagnose", "landscape", "spread_landscape"]
+
 
 _WAY_ON = "what was known some seconds before is kept; go on with the same command"
 
@@ -66,3 +67,27 @@ def spread_landscape(run: Path | str, words: list[str], *, grid: int, devices: i
 def _pieces(grid: int) -> int:
     """Points of a surface: what ranks share."""
     return max(1, grid) ** 2
+
+
+def diagnose(
+    run: Path | str, *, operations: Path | str | None = None, listener: Listener | None = None, **options: Any
+) -> Diagnosis:
+    """Whether a search listens to signal or to noise where its checkpoint left it; written into `diagnosis.json`.
+
+    Args:
+        run: the folder of the search, finished or interrupted.
+        operations: of a run with operations of its own their file again.
+        listener: called with every event.
+        options: see `zarts.analysis.diagnose`; for example `sigmas=[0.2, 1.0], draws=16`.
+
+    Raises:
+        ZartsError: see the subclasses in `zarts.errors`.
+    """
+    listener = listener or (lambda event: None)
+    settings, folder = searched_settings(run), Run(Path(run))
+    use_operations(folder, None if operations is None else Path(operations), told(listener))
+    with open_search(settings, folder, listener) as found:
+        diagnosis = analyse(found, listener, **options)
+    folder.write_json("diagnosis.json", {"run": folder.path.resolve().name, **diagnosis.to_dict()})
+    write_report(folder.path)
+    return diagnosis
