@@ -12,10 +12,10 @@ from zarts.bench.baselines import (
     optimum,
     random_cells,
 )
-from zarts.bench.lookup import Entry, Lookup, look_up
-from zarts.bench.readers import find_table, read_table
+from zarts.bench.loaders import find_table, read_table
+from zarts.bench.query import Entry, Lookup, look_up
 from zarts.bench.table import DATA_SETS, Column, Table
-from zarts.bench.truth import Truth, truth_of
+from zarts.bench.true_accuracy import Truth, truth_of
 
 __all__ = [
     "DATA_SETS",

@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from zarts.bench.official import read_nasbench201, read_natsbench
+from zarts.bench.natsbench_files import read_nasbench201, read_natsbench
 from zarts.bench.table import SECONDS, Column, Table
 from zarts.errors import DataError
 

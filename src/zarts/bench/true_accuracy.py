@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import asdict
 from typing import Any
 
-from zarts.bench.lookup import look_up
+from zarts.bench.query import look_up
 from zarts.bench.table import Column, Table
 from zarts.errors import DataError
 from zarts.runs import Run, genotype_file
