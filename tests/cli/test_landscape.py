@@ -80,7 +80,9 @@ def test_cells_of_epochs(command, run, tmp_path):
 
 def begin(run):
     """The command in a process of its own that writes down what it knows after each block of points."""
-    code = "import zarts.analysis.kept as kept; kept._EVERY_SECONDS = 0.0; from zarts.cli import main; main()"
+    code = (
+        "import zarts.analysis.landscape_cache as kept; kept._EVERY_SECONDS = 0.0; from zarts.cli import main; main()"
+    )
     words = ["landscape", str(run), *GRID, "--devices", "1"]
     pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
     return subprocess.Popen([sys.executable, "-c", code, *words], env={**os.environ, "OMP_NUM_THREADS": "1"}, **pipes)

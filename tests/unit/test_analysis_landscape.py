@@ -10,7 +10,7 @@ from test_bilevel import ETA, RHO, TRAIN, VAL, Quadratic
 
 from small import SMALL, leftovers, small, stop_at
 from zarts.analysis import draw_plane, survey
-from zarts.analysis.kept import Kept
+from zarts.analysis.landscape_cache import Kept
 from zarts.api import landscape, search
 from zarts.errors import Interrupted, RunError, SettingsError
 from zarts.report import draw_landscape
@@ -197,7 +197,7 @@ def test_stopped_and_gone_on_with_it_ends_with_the_same_numbers(run, monkeypatch
 
 
 def test_what_is_known_is_written_now_and_then(run, monkeypatch):
-    monkeypatch.setattr("zarts.analysis.kept._EVERY_SECONDS", 0.0)
+    monkeypatch.setattr("zarts.analysis.landscape_cache._EVERY_SECONDS", 0.0)
     seen = []
 
     def heard(event):

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from zarts.analysis.components import Components, Interval, components
-from zarts.analysis.condition import condition_number
+from zarts.analysis.candidate_noise import Measurement, Needed, measure, needed
+from zarts.analysis.condition_number import condition_number
 from zarts.analysis.diagnosis import Diagnosis, diagnose
 from zarts.analysis.landscape import Landscape, make_landscape
-from zarts.analysis.measurement import Measurement, Needed, measure, needed
+from zarts.analysis.loss_surface import Surface, survey
 from zarts.analysis.plane import Minimum, Plane, draw_plane
-from zarts.analysis.survey import Surface, survey
+from zarts.analysis.variance_components import Components, Interval, components
 
 __all__ = [
     "Components",

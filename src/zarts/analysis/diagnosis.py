@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from itertools import product
 from typing import Any
 
-from zarts.analysis.condition import condition_number
-from zarts.analysis.measurement import Measurement, measure
+from zarts.analysis.candidate_noise import Measurement, measure
+from zarts.analysis.condition_number import condition_number
 from zarts.errors import SettingsError
 from zarts.runtime.seed import keyed_generator
 from zarts.searcher import OpenedSearch

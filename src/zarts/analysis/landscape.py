@@ -7,9 +7,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, NamedTuple
 
-from zarts.analysis.kept import Kept
+from zarts.analysis.landscape_cache import Kept
+from zarts.analysis.loss_surface import Surface, surface_name, survey
 from zarts.analysis.plane import Plane, draw_plane
-from zarts.analysis.survey import Surface, surface_name, survey
 from zarts.bilevel import Batch
 from zarts.errors import Interrupted, RunError, SettingsError
 from zarts.runs import Run

@@ -12,7 +12,7 @@ from jaxtyping import Float
 from scipy.stats import norm, pearsonr
 from torch import Tensor
 
-from zarts.analysis.components import Components, Interval, components
+from zarts.analysis.variance_components import Components, Interval, components
 from zarts.bilevel import evaluate_images, first_order_gradient
 from zarts.errors import DivergedError
 from zarts.runtime.seed import keyed_generator

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from zarts.analysis.survey import number_of
+from zarts.analysis.loss_surface import number_of
 from zarts.errors import RunError
 from zarts.runs import Run
 
