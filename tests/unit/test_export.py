@@ -17,7 +17,7 @@ import zarts
 from small import TRAIN
 from zarts.errors import DataError, RunError, SettingsError
 from zarts.exports import FORMATS, Served, model_in, open_model, write_model
-from zarts.exports.python_file import python_file
+from zarts.exports.codegen import python_file
 from zarts.networks import OPERATIONS, seeded
 from zarts.spaces import Genotype
 from zarts.spaces.nasbench201 import from_string

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from zarts.exports.card import CardFacts, model_card
 from zarts.exports.formats import FORMATS, write_model
-from zarts.exports.opened import OpenedModel, compare_logits, model_in, open_model
-from zarts.exports.served import Served
+from zarts.exports.inference import OpenedModel, compare_logits, model_in, open_model
+from zarts.exports.model_card import CardFacts, model_card
+from zarts.exports.preprocessing import Served
 
 __all__ = [
     "FORMATS",

@@ -11,8 +11,8 @@ from typing import Any
 import torch
 
 from zarts.errors import RunError, SettingsError, unknown
-from zarts.exports.python_file import python_file
-from zarts.exports.served import Served
+from zarts.exports.codegen import python_file
+from zarts.exports.preprocessing import Served
 from zarts.networks import OPERATIONS, AnyNetwork
 from zarts.networks.operations import Noise
 from zarts.runtime.io import write_atomically

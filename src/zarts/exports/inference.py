@@ -17,7 +17,7 @@ from torch import Tensor, nn
 
 from zarts.errors import RunError, SettingsError
 from zarts.exports.formats import CARD, EXTRA
-from zarts.exports.served import Served
+from zarts.exports.preprocessing import Served
 from zarts.networks import AnyNetwork
 from zarts.training import ModelCard, load_model
 

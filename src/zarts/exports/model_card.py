@@ -16,7 +16,7 @@ from typing import Any, TypeGuard
 import torch
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
-from zarts.exports.opened import OpenedModel
+from zarts.exports.inference import OpenedModel
 from zarts.limits import count_mult_adds, count_parameters
 from zarts.networks import AnyNetwork
 from zarts.spaces import genotype_string
