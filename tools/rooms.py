@@ -374,9 +374,17 @@ ROOMS: dict[str, dict[str, Any]] = {
         "before": [
             ("src/zarts/report/columns.py", "def title(", "def column_title("),
             ("src/zarts/report/columns.py", '"spread_text", "title"]', '"spread_text", "column_title"]'),
-            ("src/zarts/report/comparison.py", "import MORE, data_title, spread_text\nfrom zarts.report.columns import title as title_of", "import MORE, column_title, data_title, spread_text"),
+            (
+                "src/zarts/report/comparison.py",
+                "import MORE, data_title, spread_text\nfrom zarts.report.columns import title as title_of",
+                "import MORE, column_title, data_title, spread_text",
+            ),
             ("src/zarts/report/comparison.py", "(title_of(key", "(column_title(key"),
-            ("src/zarts/comparison/formats.py", "import MORE, spread_text, title", "import MORE, column_title, spread_text"),
+            (
+                "src/zarts/comparison/formats.py",
+                "import MORE, spread_text, title",
+                "import MORE, column_title, spread_text",
+            ),
             ("src/zarts/comparison/formats.py", "(title(key", "(column_title(key"),
         ],
         "folders": {"zarts.report": "zarts.reports"},

@@ -13,7 +13,7 @@ from zarts.analysis import draw_plane, survey
 from zarts.analysis.landscape_cache import Kept
 from zarts.api import landscape, search
 from zarts.errors import Interrupted, RunError, SettingsError
-from zarts.report import draw_landscape
+from zarts.reports import draw_landscape
 from zarts.runs import Run
 
 pytestmark = pytest.mark.usefixtures("unchecked")

@@ -10,7 +10,7 @@ from small import small, stop_at
 from tables import CONV, TEST, write_csv
 from zarts.bench import look_up, read_table
 from zarts.errors import DataError, Interrupted, SettingsError
-from zarts.report import draw_curves, write_report
+from zarts.reports import draw_curves, write_report
 from zarts.runtime.io import read_events
 from zarts.spaces.nasbench201 import from_string, to_string
 

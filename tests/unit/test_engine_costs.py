@@ -12,7 +12,7 @@ from zarts.limits import FINAL_NETWORKS, Costs, count_mult_adds, count_parameter
 from zarts.methods import METHODS
 from zarts.networks import create_model, create_nasbench201
 from zarts.relax import Encoding, softmax
-from zarts.report import draw_curves
+from zarts.reports import draw_curves
 from zarts.spaces import get_space
 
 pytestmark = pytest.mark.usefixtures("unchecked")

@@ -8,8 +8,8 @@ import pytest
 import torch
 
 from reports import DIAGNOSIS, LANDSCAPE, row, search, search_events, table, write_run
-from zarts.report import write_report
-from zarts.report.weights import edge_weights
+from zarts.reports import write_report
+from zarts.reports.edge_weights import edge_weights
 from zarts.spaces import PARAMETERLESS, SPACES
 
 playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")

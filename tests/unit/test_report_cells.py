@@ -13,14 +13,13 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 
 from small import often
 from zarts.errors import RunError
-from zarts.report import draw_cells
-from zarts.report.cells import cell_picture, cell_svg, form_of
-from zarts.report.layout import lay_out
-from zarts.report.order import best_orders, crossings
-from zarts.report.palette import ROLES, kind_of, label_of
-from zarts.report.raster import _patch, figure_of
-from zarts.report.shapes import Curve
-from zarts.report.svg import drawing
+from zarts.reports import Curve, draw_cells
+from zarts.reports.cells import cell_picture, cell_svg, form_of
+from zarts.reports.layout import lay_out
+from zarts.reports.node_order import best_orders, crossings
+from zarts.reports.raster import _patch, figure_of
+from zarts.reports.svg import drawing
+from zarts.reports.theme import ROLES, kind_of, label_of
 from zarts.spaces import PARAMETERLESS, SPACES, Choice, Genotype
 
 
@@ -143,7 +142,7 @@ def test_other_process_gives_the_same_bytes(tmp_path):
     genotype = genotypes("s1", 1)[0]
     (tmp_path / "genotype.json").write_text(genotype.to_json())
     code = (
-        "import sys; from pathlib import Path; from zarts.report import draw_cells; from zarts.spaces import Genotype;"
+        "import sys; from pathlib import Path; from zarts.reports import draw_cells; from zarts.spaces import Genotype;"
         "p = Path(sys.argv[1]); draw_cells(Genotype.load(p / 'genotype.json'), p / 'there')"
     )
     environment = {"PYTHONHASHSEED": "3", "PYTHONPATH": os.pathsep.join(sys.path)}

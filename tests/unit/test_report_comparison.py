@@ -6,8 +6,8 @@ import pytest
 
 from reports import COLUMN, EVIL, Checker, data_of, table
 from zarts.errors import RunError
-from zarts.report import write_report
-from zarts.report.epochs import spread
+from zarts.reports import write_report
+from zarts.reports.epoch_charts import spread
 from zarts.spaces import SPACES
 
 
@@ -73,7 +73,7 @@ def test_other_numbers_of_an_epoch_have_charts_of_their_own(folder):
 
 
 def test_more_cells_than_are_drawn(folder, monkeypatch):
-    monkeypatch.setattr("zarts.report.comparison._PICTURES", 1)
+    monkeypatch.setattr("zarts.reports.comparison._PICTURES", 1)
     text = write_report(folder).read_text()
     assert len(data_of(text)["cells"]["fragments"]) == 1
     assert "The first ones are drawn; of 3 more there are the texts." in text

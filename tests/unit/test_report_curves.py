@@ -9,9 +9,9 @@ from xml.etree import ElementTree
 import pytest
 
 from zarts.errors import RunError
-from zarts.report import draw_curves
-from zarts.report.series import alpha_steps, bands, by_epoch, per_epoch
-from zarts.report.svg import inline
+from zarts.reports import draw_curves
+from zarts.reports.series import alpha_steps, bands, by_epoch, per_epoch
+from zarts.reports.svg import inline
 from zarts.runtime.io import read_events
 
 
@@ -159,17 +159,17 @@ def test_inline_pictures_do_not_mix():
 
 
 def test_importing_the_package_imports_no_matplotlib():
-    code = "import sys, zarts.report; sys.exit('matplotlib' in sys.modules or 'torch' in sys.modules)"
+    code = "import sys, zarts.reports; sys.exit('matplotlib' in sys.modules or 'torch' in sys.modules)"
     subprocess.run([sys.executable, "-c", code], check=True)
 
 
 def test_public_names_are_there():
-    import zarts.report
+    import zarts.reports
 
-    for name in zarts.report.__all__:
-        assert getattr(zarts.report, name).__doc__
+    for name in zarts.reports.__all__:
+        assert getattr(zarts.reports, name).__doc__
     with pytest.raises(AttributeError, match="has no attribute 'draw'"):
-        _ = zarts.report.draw
+        _ = zarts.reports.draw
 
 
 def test_events_survive_json(tmp_path):

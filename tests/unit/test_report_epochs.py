@@ -5,7 +5,7 @@ import xml.etree.ElementTree as ElementTree
 
 import pytest
 
-from zarts.report.epochs import Panel, draw_epochs
+from zarts.reports.epoch_charts import Panel, draw_epochs
 
 LINES = {"a": [[50.0, 60.0, 70.0], [60.0, 60.0, 72.0]], "b x=1": [[40.0, 41.0]], "c": [[55.0], [56.0]]}
 LEVELS = {"random cell": 45.0, "optimum": 71.5}

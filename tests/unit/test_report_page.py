@@ -10,8 +10,8 @@ import yaml
 
 from reports import EVIL, SETTINGS, Checker, data_of, search_events, unpacked, write_run
 from zarts.errors import RunError
-from zarts.report import write_report
-from zarts.report.facts import duration, show
+from zarts.reports import write_report
+from zarts.reports.summary import duration, show
 from zarts.spaces import SPACES
 
 

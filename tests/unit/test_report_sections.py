@@ -8,13 +8,13 @@ import pytest
 
 from reports import DIAGNOSIS, LANDSCAPE, estimate
 from zarts.errors import RunError
-from zarts.report.charts import Chart, Line, charts_of
-from zarts.report.curves import draw_chart
-from zarts.report.diagnosis import read_diagnosis
-from zarts.report.interactive import figure_of
-from zarts.report.landscape_figures import draw_surface, flat_figure, solid_figure, told_of
-from zarts.report.series import Series
-from zarts.report.surfaces import read_landscape
+from zarts.reports.charts import Chart, Line, charts_of
+from zarts.reports.diagnosis import read_diagnosis
+from zarts.reports.landscape_data import read_landscape
+from zarts.reports.landscape_figures import draw_surface, flat_figure, solid_figure, told_of
+from zarts.reports.plotly_charts import figure_of
+from zarts.reports.series import Series
+from zarts.reports.static_charts import draw_chart
 
 
 def write(folder, name, data):

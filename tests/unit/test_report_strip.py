@@ -8,7 +8,7 @@ import torch
 from PIL import Image
 
 from zarts.errors import RunError
-from zarts.report import draw_strip
+from zarts.reports import draw_strip
 from zarts.spaces import SPACES
 
 pytestmark = pytest.mark.usefixtures("unchecked")

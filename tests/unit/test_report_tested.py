@@ -14,9 +14,9 @@ from PIL import Image
 from reports import EVIL, Checker, write_run
 from zarts.data import ImageSet
 from zarts.errors import RunError
-from zarts.report import write_report
-from zarts.report.palette import ROLES
-from zarts.report.tested import read_tested
+from zarts.reports import write_report
+from zarts.reports.error_section import read_tested
+from zarts.reports.theme import ROLES
 from zarts.runs import Run
 from zarts.spaces import SPACES
 from zarts.training import ModelCard, error_details

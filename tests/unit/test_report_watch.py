@@ -8,11 +8,10 @@ import torch
 
 from zarts.errors import RunError
 from zarts.relax import Encoding
-from zarts.report.facts import RunFiles
-from zarts.report.found import cell_view, slides, weights_data
-from zarts.report.kept import kept
-from zarts.report.watch import signs, spans
-from zarts.report.weights import edge_weights
+from zarts.reports.cell_view import cell_view, slides, weights_data
+from zarts.reports.collapse import signs, spans
+from zarts.reports.edge_weights import edge_weights
+from zarts.reports.summary import RunFiles, kept
 from zarts.spaces import SPACES, Choice, Genotype
 
 

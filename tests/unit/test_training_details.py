@@ -7,8 +7,8 @@ import torch
 
 import zarts
 from zarts.errors import RunError
-from zarts.report import write_report
-from zarts.report.tested import read_tested
+from zarts.reports import write_report
+from zarts.reports.error_section import read_tested
 from zarts.training import error_details
 from zarts.training.error_analysis import confusion
 from zarts.training.evaluate import Answers

@@ -9,7 +9,7 @@ from zarts.analysis import Diagnosis, Landscape, make_landscape
 from zarts.analysis import diagnose as analyse
 from zarts.api._ranks import joined
 from zarts.api._search import searched_settings, spread, told
-from zarts.report import draw_landscape, write_report
+from zarts.reports import draw_landscape, write_report
 from zarts.runs import Run
 from zarts.runs.user_files import use_operations
 from zarts.searcher import open_search

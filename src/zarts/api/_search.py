@@ -14,7 +14,7 @@ from zarts.api.callbacks import logged
 from zarts.bench import Table, Truth, find_table, read_table
 from zarts.config import CommonSettings, RetrainSettings, SearchSettings, dump, search_settings
 from zarts.errors import SettingsError
-from zarts.report import draw_cells, write_report
+from zarts.reports import draw_cells, write_report
 from zarts.runs import Run
 from zarts.runs.new_run import anchored, discarded_unless_begun, new_run
 from zarts.runs.user_files import Own, use_operations, use_space

@@ -174,7 +174,7 @@ def draw(
 ) -> None:
     """Draw the cells of a genotype as SVG and PNG."""
     from zarts import api
-    from zarts.report import draw_cells, draw_strip
+    from zarts.reports import draw_cells, draw_strip
 
     if every is None:
         written = draw_cells(api.genotype_of(source)[0], out)
@@ -261,7 +261,7 @@ app.command()(landscape)
 @app.command()
 def report(run: Annotated[Path, typer.Argument(help="folder of a search, a retraining or a comparison")]) -> None:
     """Write the report of a run or of a comparison again."""
-    from zarts.report import write_report
+    from zarts.reports import write_report
 
     print(write_report(run))
 

@@ -10,7 +10,7 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
 from zarts.cli.speaker import first
-from zarts.report.watch import COLLAPSE, GROWTH
+from zarts.reports.collapse import COLLAPSE, GROWTH
 
 __all__ = ["progress"]
 

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from statistics import fmean
 
-from zarts.report.series import alpha_steps
+from zarts.reports.series import alpha_steps
 from zarts.runtime.io import epoch_files, read_events
 from zarts.spaces import PARAMETERLESS, Genotype
 

@@ -12,7 +12,7 @@ from zarts.bench import Column, Spread
 from zarts.comparison.notes import title_of
 from zarts.comparison.results import Summary
 from zarts.comparison.sections import Section
-from zarts.report.columns import MORE, spread_text, title
+from zarts.reports.comparison import MORE, column_title, spread_text
 
 __all__ = ["to_csv", "to_latex", "to_markdown"]
 
@@ -57,7 +57,7 @@ def _tables(sections: Sequence[Section]) -> Iterator[tuple[str, _Lines]]:
     for section in sections:
         more = [key for key in MORE if any(getattr(row, key) is not None for row in section.rows)]
         counts = [row.n for row in section.rows if row.n is not None and row.best is not None]
-        head = ["", "n", *map(title_of, section.columns), *(title(key, counts) for key in more)]
+        head = ["", "n", *map(title_of, section.columns), *(column_title(key, counts) for key in more)]
         yield section.group.title, [head, *(_texts(row, section.columns, more) for row in section.rows)]
 
 

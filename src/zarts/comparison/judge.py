@@ -11,7 +11,7 @@ from zarts.bench import Column, Table
 from zarts.comparison.plan import Cell
 from zarts.comparison.results import Found, Summary
 from zarts.comparison.rows import Group, Row
-from zarts.report.watch import COLLAPSE
+from zarts.reports.collapse import COLLAPSE
 from zarts.spaces import get_space
 
 __all__ = ["Judge", "Picture", "collapse"]

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 
 from zarts.bench import Column
 from zarts.comparison.plan import Cell
-from zarts.report.columns import data_title
+from zarts.reports.comparison import data_title
 
 __all__ = ["many_seeds", "notes_of", "title_of"]
 

@@ -27,8 +27,8 @@ from zarts.comparison.searching import alone_in, search_all
 from zarts.comparison.sections import Section, longest_of, sections_of
 from zarts.comparison.unjudged import Unjudged
 from zarts.errors import SettingsError, ZartsError, unknown
-from zarts.report import write_report
-from zarts.report.epochs import Panel, draw_epochs
+from zarts.reports import write_report
+from zarts.reports.epoch_charts import Panel, draw_epochs
 from zarts.runtime.distributed import check_alone
 from zarts.runtime.environment import environment
 from zarts.runtime.io import write_atomically

@@ -7,21 +7,20 @@ from typing import Any
 
 from markupsafe import Markup
 
-from zarts.report.charts import charts_of
-from zarts.report.comparison import is_comparison, render_comparison
-from zarts.report.diagnosis import read_diagnosis
-from zarts.report.facts import RunFiles, facts, read_run, show, told
-from zarts.report.found import CellView, cell_view, slides, weights_data
-from zarts.report.interactive import Figure
-from zarts.report.kept import kept
-from zarts.report.landscape_figures import draw_surface, flat_figure, solid_figure, told_of
-from zarts.report.render import Still, fragment, render, stills
-from zarts.report.series import by_epoch
-from zarts.report.surfaces import Landscape, read_landscape
-from zarts.report.svg import inline
-from zarts.report.tested import read_tested
-from zarts.report.watch import signs
-from zarts.report.weights import edge_weights
+from zarts.reports.cell_view import CellView, cell_view, slides, weights_data
+from zarts.reports.charts import charts_of
+from zarts.reports.collapse import signs
+from zarts.reports.comparison import is_comparison, render_comparison
+from zarts.reports.diagnosis import read_diagnosis
+from zarts.reports.edge_weights import edge_weights
+from zarts.reports.error_section import read_tested
+from zarts.reports.landscape_data import Landscape, read_landscape
+from zarts.reports.landscape_figures import draw_surface, flat_figure, solid_figure, told_of
+from zarts.reports.plotly_charts import Figure
+from zarts.reports.render import Still, fragment, render, stills
+from zarts.reports.series import by_epoch
+from zarts.reports.summary import RunFiles, facts, kept, read_run, show, told
+from zarts.reports.svg import inline
 from zarts.runtime.io import write_atomically
 
 __all__ = ["write_report"]

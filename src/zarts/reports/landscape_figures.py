@@ -11,11 +11,11 @@ from matplotlib.cm import ScalarMappable
 from matplotlib.colors import Normalize
 from matplotlib.figure import Figure
 
-from zarts.report.interactive import Figure as Interactive
-from zarts.report.interactive import axis, layout
-from zarts.report.palette import ROLES
-from zarts.report.surfaces import Landscape, Surface
-from zarts.report.svg import chart_axes, drawing, to_svg
+from zarts.reports.landscape_data import Landscape, Surface
+from zarts.reports.plotly_charts import Figure as Interactive
+from zarts.reports.plotly_charts import axis, layout
+from zarts.reports.svg import chart_axes, drawing, to_svg
+from zarts.reports.theme import ROLES
 
 __all__ = ["draw_surface", "flat_figure", "solid_figure", "told_of"]
 

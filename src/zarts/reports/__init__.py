@@ -1,6 +1,6 @@
 """Pictures and the HTML page, made from the files of a run only.
 
-The names below are loaded when they are first used, so that `import zarts.report` imports no matplotlib.
+The names below are loaded when they are first used, so that `import zarts.reports` imports no matplotlib.
 """
 
 from __future__ import annotations
@@ -9,21 +9,21 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from zarts.report.cells import draw_cells
-    from zarts.report.curves import Curve, draw_curves
-    from zarts.report.landscape import draw_landscape
-    from zarts.report.page import write_report
-    from zarts.report.strip import draw_strip
+    from zarts.reports.cells import draw_cells
+    from zarts.reports.landscape import draw_landscape
+    from zarts.reports.run_page import write_report
+    from zarts.reports.static_charts import Curve, draw_curves
+    from zarts.reports.timeline import draw_strip
 
 __all__ = ["Curve", "draw_cells", "draw_curves", "draw_landscape", "draw_strip", "write_report"]
 
 _HOMES = {
-    "Curve": "curves",
+    "Curve": "static_charts",
     "draw_cells": "cells",
-    "draw_curves": "curves",
+    "draw_curves": "static_charts",
     "draw_landscape": "landscape",
-    "draw_strip": "strip",
-    "write_report": "page",
+    "draw_strip": "timeline",
+    "write_report": "run_page",
 }
 
 

@@ -9,9 +9,9 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from zarts.report.charts import Chart, Line, charts_of
-from zarts.report.palette import ROLES
-from zarts.report.svg import chart_axes, drawing, to_svg
+from zarts.reports.charts import Chart, Line, charts_of
+from zarts.reports.svg import chart_axes, drawing, to_svg
+from zarts.reports.theme import ROLES
 
 __all__ = ["Curve", "draw_chart", "draw_curves"]
 

@@ -1,9 +1,9 @@
-"""The report of a comparison, from its `table.json` and the folders of its runs."""
+"""The page of a comparison, and the words and columns of its tables."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from itertools import cycle
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -12,19 +12,50 @@ from urllib.parse import quote
 from markupsafe import Markup
 
 from zarts.errors import RunError
-from zarts.report.charts import Chart, Line
-from zarts.report.columns import MORE, data_title, spread_text
-from zarts.report.columns import title as title_of
-from zarts.report.epochs import BANDS, STYLES, Panel, epochs_svg, spread
-from zarts.report.facts import Fact, show, told
-from zarts.report.found import cell_view
-from zarts.report.render import Still, fragment, render
-from zarts.report.series import Series
-from zarts.report.svg import inline
+from zarts.reports.cell_view import cell_view
+from zarts.reports.charts import Chart, Line
+from zarts.reports.epoch_charts import BANDS, STYLES, Panel, epochs_svg, spread
+from zarts.reports.render import Still, fragment, render
+from zarts.reports.series import Series
+from zarts.reports.summary import Fact, duration, show, told
+from zarts.reports.svg import inline
 from zarts.runtime.io import read_mapping
 from zarts.spaces import Genotype
 
-__all__ = ["is_comparison", "render_comparison"]
+__all__ = ["MORE", "column_title", "data_title", "is_comparison", "render_comparison", "spread_text"]
+
+
+MORE: dict[str, tuple[str, Callable[[Any], str]]] = {
+    "worst": ("worst", "{:.2f}".format),
+    "best": ("best of n", "{:.2f}".format),
+    "parameters": ("parameters", lambda number: f"{number / 1e3:,.0f} k"),
+    "seconds": ("time", duration),
+    "retrain_seconds": ("retraining", duration),
+    "parameterless": ("parameter-free", "{:.1f}".format),
+    "p": ("p", "{:.2g}".format),
+}
+"""Numbers of a row, beside its accuracies: their titles, and how they are written; for a table in which some row has
+such a number."""
+
+_DATA = {"cifar10": "CIFAR-10", "cifar100": "CIFAR-100", "imagenet16-120": "ImageNet16-120"}
+
+
+def column_title(key: str, counts: Iterable[int]) -> str:
+    """The title of a column of `MORE`, where rows have so many seeds: `best of 3` if all have as many."""
+    numbers = set(counts)
+    return f"best of {numbers.pop()}" if key == "best" and len(numbers) == 1 else MORE[key][0]
+
+
+def data_title(name: str) -> str:
+    """A data set, as people write it."""
+    return _DATA.get(name, name)
+
+
+def spread_text(mean: float, std: float | None, n: int | None) -> str:
+    """`93.10 ± 1.12`; the mean alone of a single search (its deviation is nan or None), or a cell (n is None)."""
+    single = std is None or math.isnan(std) or (std == 0 and n is None)
+    return f"{mean:.2f}" if single else f"{mean:.2f} ± {std:.2f}"
+
 
 _FILE = "table.json"
 _PICTURES = 60
@@ -122,7 +153,7 @@ def _section(
     rows = [row for row in data["rows"] if row.get("group", "") == group.get("title", "")]
     more = [key for key in MORE if any(row.get(key) is not None for row in rows)]
     counts = [row["n"] for row in rows if row.get("n") is not None and row.get("best") is not None]
-    head = ["row", "n", *map(_words, columns), *(title_of(key, counts) for key in more)]
+    head = ["row", "n", *map(_words, columns), *(column_title(key, counts) for key in more)]
     table = [
         [
             Value(show(row["name"]), show(row["name"])),

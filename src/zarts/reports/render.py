@@ -16,11 +16,11 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 from plotly.offline import get_plotlyjs
 
-from zarts.report.charts import Chart
-from zarts.report.curves import draw_chart
-from zarts.report.interactive import Figure, figure_of
-from zarts.report.palette import ROLES
-from zarts.report.svg import inline
+from zarts.reports.charts import Chart
+from zarts.reports.plotly_charts import Figure, figure_of
+from zarts.reports.static_charts import draw_chart
+from zarts.reports.svg import inline
+from zarts.reports.theme import ROLES
 
 __all__ = ["Still", "fragment", "pack", "render", "stills"]
 
@@ -83,7 +83,7 @@ def _plotly() -> str:
 @lru_cache(maxsize=1)
 def _environment() -> Environment:
     return Environment(
-        loader=PackageLoader("zarts.report"),
+        loader=PackageLoader("zarts.reports"),
         autoescape=True,
         undefined=StrictUndefined,
         trim_blocks=True,

@@ -13,8 +13,8 @@ import matplotlib
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from zarts.report.palette import ROLES
-from zarts.report.shapes import FAMILIES
+from zarts.reports.primitives import FAMILIES
+from zarts.reports.theme import ROLES
 
 __all__ = ["chart_axes", "drawing", "inline", "to_png", "to_svg"]
 

@@ -9,13 +9,12 @@ from typing import Any, NamedTuple
 
 from markupsafe import Markup
 
-from zarts.report.cells import cell_svg, form_of, node_name
-from zarts.report.facts import RunFiles
-from zarts.report.kept import Kept, kept
-from zarts.report.palette import kind_of, label_of
-from zarts.report.svg import inline
-from zarts.report.watch import COLLAPSE
-from zarts.report.weights import EdgeWeights
+from zarts.reports.cells import cell_svg, form_of, node_name
+from zarts.reports.collapse import COLLAPSE
+from zarts.reports.edge_weights import EdgeWeights
+from zarts.reports.summary import Kept, RunFiles, kept
+from zarts.reports.svg import inline
+from zarts.reports.theme import kind_of, label_of
 from zarts.spaces import PARAMETERLESS, Genotype
 
 __all__ = ["CellView", "cell_view", "slides", "weights_data"]

@@ -10,7 +10,7 @@ import html
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from zarts.report.charts import Chart, Line
+from zarts.reports.charts import Chart, Line
 
 __all__ = ["Figure", "axis", "figure_of", "layout"]
 

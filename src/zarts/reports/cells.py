@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
-from zarts.report.layout import DARTS_FORM, Box, Form, Layout, Wire, lay_out
-from zarts.report.palette import kind_of, label_of
-from zarts.report.raster import figure_of, text_width
-from zarts.report.shapes import Curve, Picture, Plate, Shape, Tip, Words, to_svg
-from zarts.report.svg import drawing, to_png
+from zarts.reports.layout import DARTS_FORM, Box, Form, Layout, Wire, lay_out
+from zarts.reports.primitives import Curve, Picture, Plate, Shape, Tip, Words, to_svg
+from zarts.reports.raster import figure_of, text_width
+from zarts.reports.svg import drawing, to_png
+from zarts.reports.theme import kind_of, label_of
 from zarts.runtime.io import write_atomically
 from zarts.spaces import SPACES, CellGenotype, Genotype
 

@@ -10,13 +10,12 @@ from typing import NamedTuple
 from PIL import Image
 
 from zarts.errors import RunError
-from zarts.report.cells import cell_picture
-from zarts.report.facts import RunFiles, read_run
-from zarts.report.kept import kept
-from zarts.report.layout import Box
-from zarts.report.raster import figure_of
-from zarts.report.shapes import Curve, Picture, Plate, Shape, Tip, Words, to_svg
-from zarts.report.svg import drawing, to_png
+from zarts.reports.cells import cell_picture
+from zarts.reports.layout import Box
+from zarts.reports.primitives import Curve, Picture, Plate, Shape, Tip, Words, to_svg
+from zarts.reports.raster import figure_of
+from zarts.reports.summary import RunFiles, kept, read_run
+from zarts.reports.svg import drawing, to_png
 from zarts.runtime.io import write_atomically
 from zarts.spaces import Genotype
 

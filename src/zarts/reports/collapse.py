@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
-from zarts.report.series import by_epoch, per_epoch
+from zarts.reports.series import by_epoch, per_epoch
 
 __all__ = ["COLLAPSE", "GROWTH", "Sign", "signs", "spans"]
 

@@ -6,8 +6,8 @@ from collections.abc import Mapping, Sequence
 from types import MappingProxyType
 from typing import Any, NamedTuple
 
-from zarts.report.series import Band, Series, alpha_steps, bands, by_epoch, per_epoch
-from zarts.report.watch import COLLAPSE
+from zarts.reports.collapse import COLLAPSE
+from zarts.reports.series import Band, Series, alpha_steps, bands, by_epoch, per_epoch
 
 __all__ = ["Chart", "Line", "charts_of"]
 

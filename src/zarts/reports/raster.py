@@ -11,8 +11,8 @@ from matplotlib.patches import FancyBboxPatch, Patch, PathPatch
 from matplotlib.path import Path
 from matplotlib.textpath import TextPath
 
-from zarts.report.palette import ROLES
-from zarts.report.shapes import Curve, Picture, Plate, Shape, Tip, Words, bends
+from zarts.reports.primitives import Curve, Picture, Plate, Shape, Tip, Words, bends
+from zarts.reports.theme import ROLES
 
 __all__ = ["figure_of", "text_width"]
 

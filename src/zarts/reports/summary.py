@@ -12,12 +12,13 @@ from statistics import fmean
 from typing import Any, NamedTuple
 
 from zarts.errors import RunError
-from zarts.report.series import alpha_steps, by_epoch
-from zarts.report.watch import COLLAPSE
+from zarts.reports.collapse import COLLAPSE
+from zarts.reports.series import alpha_steps, by_epoch
 from zarts.runtime.io import epoch_files, read_events, read_mapping
 from zarts.spaces import Genotype
 
-__all__ = ["Fact", "RunFiles", "duration", "facts", "read_run", "show", "told"]
+__all__ = ["Fact", "Kept", "RunFiles", "duration", "facts", "kept", "read_run", "show", "told"]
+
 
 _FILES = ("config.yaml", "env.json", "metrics.jsonl", "result.json", "genotype.json")
 _TOLD = {"command", "genotype", "parameterless", "test_accuracy", "best_epoch", "best_test_accuracy_selected_on_test"}
@@ -230,3 +231,33 @@ def show(value: Any) -> str:
     if isinstance(value, float):
         return f"{value:.6g}"
     return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, default=str)
+
+
+class Kept(NamedTuple):
+    """The epoch whose cells were kept, None where they are of no epoch, and why."""
+
+    epoch: int | None
+    why: str
+
+
+def kept(run: RunFiles) -> Kept | None:
+    """What the files of a search say of its cells; None where they have no epochs."""
+    if not run.history:
+        return None
+    last = max(run.history)
+    if not run.result:
+        return Kept(last, f"of epoch {last}, the last one so far: the search has not finished")
+    stops = [event for event in by_epoch(run.events, "eigenvalue") if event.get("stopped")]
+    epoch = stops[-1].get("genotype_of_epoch") if stops else None
+    if isinstance(epoch, int) and run.history.get(epoch) == run.genotype:
+        after = show(stops[-1]["epoch"])
+        why = f"of epoch {epoch}: the dominant eigenvalue had grown when the search was ended after epoch {after}"
+        return Kept(epoch, why)
+    chosen = [event for event in run.events if event.get("event") == "selection"]
+    if chosen:
+        name = show(chosen[-1].get("select"))
+        why = f"chosen after epoch {last} by {name}, which judges; what epochs show is what was derived without it"
+        return Kept(None, why)
+    if run.history[last] == run.genotype:
+        return Kept(last, f"of epoch {last}, the last one")
+    return Kept(None, "those of the result; they are not the last epoch's, and the events do not say why")

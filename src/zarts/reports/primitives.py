@@ -7,8 +7,8 @@ from collections.abc import Iterable, Sequence
 from itertools import groupby, pairwise
 from typing import NamedTuple
 
-from zarts.report.layout import Box, Point
-from zarts.report.palette import ROLES
+from zarts.reports.layout import Box, Point
+from zarts.reports.theme import ROLES
 
 __all__ = ["FAMILIES", "Curve", "Picture", "Plate", "Shape", "Tip", "Words", "bends", "to_svg"]
 

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from zarts.errors import RunError
-from zarts.report.facts import show
+from zarts.reports.summary import show
 from zarts.runtime.io import read_mapping
 
 __all__ = ["Landscape", "Minimum", "Surface", "read_landscape"]

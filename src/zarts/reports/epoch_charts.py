@@ -14,8 +14,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from zarts.report.palette import ROLES
-from zarts.report.svg import chart_axes, drawing, to_png, to_svg
+from zarts.reports.svg import chart_axes, drawing, to_png, to_svg
+from zarts.reports.theme import ROLES
 from zarts.runtime.io import write_atomically
 
 __all__ = ["BANDS", "STYLES", "Panel", "draw_epochs", "epochs_svg", "spread"]

@@ -14,7 +14,7 @@ from itertools import pairwise
 from typing import NamedTuple
 
 from zarts.errors import RunError
-from zarts.report.order import Item, Segment, best_orders
+from zarts.reports.node_order import Item, Segment, best_orders
 from zarts.spaces import CellGenotype
 
 __all__ = ["DARTS_FORM", "Box", "Form", "Layout", "Point", "Wire", "lay_out"]

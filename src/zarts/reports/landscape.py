@@ -13,9 +13,9 @@ from matplotlib.colors import Colormap, LinearSegmentedColormap, Normalize
 from matplotlib.figure import Figure
 
 from zarts.errors import RunError
-from zarts.report.palette import ROLES
-from zarts.report.surfaces import Landscape, Surface, read_landscape
-from zarts.report.svg import drawing, to_png, to_svg
+from zarts.reports.landscape_data import Landscape, Surface, read_landscape
+from zarts.reports.svg import drawing, to_png, to_svg
+from zarts.reports.theme import ROLES
 from zarts.runtime.io import write_atomically
 
 __all__ = ["draw_landscape"]

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from zarts.errors import RunError
-from zarts.report.facts import show
+from zarts.reports.summary import show
 from zarts.runtime.io import read_mapping
 
 __all__ = ["Diagnosis", "Share", "SigmaRow", "read_diagnosis"]
