@@ -13,13 +13,11 @@ from typing import TYPE_CHECKING, Any
 __all__ = [
     "Genotype",
     "ZartsError",
-    "compare",
 ]
 
 from zarts.errors import ZartsError
 
 if TYPE_CHECKING:
-    from zarts.comparison import compare
     from zarts.spaces import Genotype
 
 _HOMES = {

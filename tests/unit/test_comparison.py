@@ -17,11 +17,11 @@ from tables import CONV, TEST, cell, write_csv
 from zarts.bench import SELECT, Column, Spread, Table, look_up, read_table
 from zarts.comparison import Found, Summary
 from zarts.comparison.baselines import affordable, baselines, cost_note
-from zarts.comparison.formats import to_csv, to_latex, to_markdown
-from zarts.comparison.plan import parse_seeds, plan
+from zarts.comparison.export_tables import to_csv, to_latex, to_markdown
+from zarts.comparison.grid import Group, parse_row, rows_of
 from zarts.comparison.results import signed_rank, summarise
-from zarts.comparison.rows import Group, parse_row, rows_of
-from zarts.comparison.sections import Section
+from zarts.comparison.tables import Section
+from zarts.comparison.trials import parse_seeds, plan
 from zarts.errors import DataError, DivergedError, RunError, SettingsError
 from zarts.runtime.io import read_mapping
 from zarts.spaces import Genotype
@@ -47,7 +47,7 @@ def read(path, *, trust=False):
 
 def _stand_ins(monkeypatch):
     in_this_process(monkeypatch)
-    for module in ("zarts.comparison.run", "zarts.api._search"):
+    for module in ("zarts.comparison.run_comparison", "zarts.api._search"):
         monkeypatch.setattr(f"{module}.read_table", read)
 
 
@@ -293,7 +293,7 @@ class TestComparison:
         assert not (tmp_path / "out" / "curves.svg").exists(), "a random cell has no epochs"
 
     def test_what_fails_is_shown_and_tried_again(self, every, tmp_path, monkeypatch):
-        import zarts.comparison.searching as searching
+        import zarts.comparison.runner as searching
 
         def fail(settings, *words, **more):
             if settings.seed == 1:
@@ -464,7 +464,7 @@ class TestCommand:
         def fail(settings, *words, **more):
             raise DivergedError("no finite loss is left")
 
-        monkeypatch.setattr("zarts.comparison.searching.start_search", fail)
+        monkeypatch.setattr("zarts.comparison.runner.start_search", fail)
         code, out, err = command(*self.words(every, tmp_path / "out"), "--methods", "darts", "--seeds", "4-5")
         assert code == 1
         assert err.splitlines() == [

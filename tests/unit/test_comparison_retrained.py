@@ -101,7 +101,7 @@ def test_files(compared, command, tmp_path):
 
 
 def test_nothing_is_done_twice_and_what_failed_is_tried_again(tmp_path, monkeypatch):
-    import zarts.comparison.retrainings as retrainings
+    import zarts.comparison.retrained as retrainings
 
     def fail(source, settings, *words):
         if settings.seed == 1:
@@ -232,8 +232,8 @@ class TestGroups:
         assert [(event["group"], event["row"]) for event in heard] == [("s3", "random")]
 
     def test_what_failed_is_shown_and_tried_again_and_the_rest_is_intact(self, tmp_path, monkeypatch):
-        import zarts.comparison.retrainings as retrainings
-        import zarts.comparison.searching as searching
+        import zarts.comparison.retrained as retrainings
+        import zarts.comparison.runner as searching
 
         def fail_search(settings, *words, **more):
             if (settings.space, settings.seed) == ("s3", 1):
@@ -277,7 +277,7 @@ class TestGroups:
                 raise DivergedError("no finite loss is left")
             return start(settings, *words, **more)
 
-        import zarts.comparison.searching as searching
+        import zarts.comparison.runner as searching
 
         start = searching.start_search
         monkeypatch.setattr(searching, "start_search", fail)

@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 
 from zarts.cli.options import parse_grid
-from zarts.comparison.plan import plan
-from zarts.comparison.rows import rows_of
+from zarts.comparison.grid import rows_of
+from zarts.comparison.trials import plan
 from zarts.errors import SettingsError
 
 OPTIONS = {"data": "digits", "space": "s2"}

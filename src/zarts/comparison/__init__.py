@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from zarts.comparison.plan import Cell
 from zarts.comparison.results import Found, Summary
-from zarts.comparison.run import Comparison, compare
+from zarts.comparison.run_comparison import Comparison, compare
+from zarts.comparison.trials import Cell
 
 __all__ = ["Cell", "Comparison", "Found", "Summary", "compare"]

@@ -6,8 +6,8 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from zarts.comparison.judge import Picture
 from zarts.comparison.results import Found
+from zarts.comparison.scorer import Picture
 
 __all__ = ["Curve", "curves_of"]
 

@@ -10,9 +10,13 @@ from statistics import fmean, stdev
 from scipy.stats import wilcoxon
 
 from zarts.bench import Column, Spread
-from zarts.comparison.plan import Cell
+from zarts.comparison.history import cells_of, identities, parameterless, sampling
+from zarts.comparison.trials import Cell
+from zarts.errors import RunError
+from zarts.runtime.io import read_mapping
+from zarts.spaces import PARAMETERLESS, Genotype, genotype_string
 
-__all__ = ["Found", "Summary", "signed_rank", "summarise", "tested"]
+__all__ = ["Found", "Summary", "found_by", "signed_rank", "summarise", "tested"]
 
 
 @dataclass(frozen=True)
@@ -28,7 +32,7 @@ class Found:
         index: of a cell that is looked up: its index in the table.
         parameters: of a network that was trained.
         retrain_seconds: wall time of its training.
-        curves: other numbers of each epoch, see `zarts.comparison.epochs`.
+        curves: other numbers of each epoch, see `zarts.comparison.history`.
     """
 
     architecture: str
@@ -121,3 +125,23 @@ def signed_rank(ours: Sequence[float], theirs: Sequence[float]) -> float | None:
     if not any(differences):
         return None
     return float(wilcoxon(differences).pvalue)
+
+
+def found_by(cell: Cell) -> Found:
+    """The architecture, its operations without parameters, and the time; without any accuracy.
+
+    Raises:
+        RunError: a file of the run cannot be read.
+    """
+    genotype, cells = Genotype.load(cell.folder / "genotype.json"), cells_of(cell.folder)
+    seconds = read_mapping(cell.folder / "result.json").get("seconds")
+    if not isinstance(seconds, int | float):
+        raise RunError(f"{cell.folder / 'result.json'}: not the result of a search (it has no seconds)")
+    return Found(
+        architecture=genotype_string(genotype),
+        accuracies={},
+        history=parameterless(cells),
+        parameterless=genotype.count("normal", PARAMETERLESS),
+        seconds=float(seconds),
+        curves={"identities": identities(cells), **sampling(cell.folder)},
+    )

@@ -5,16 +5,16 @@ from __future__ import annotations
 from collections.abc import Callable
 from importlib.util import find_spec
 
-from zarts.comparison.engines import on_ray, processes
-from zarts.comparison.engines.room import Room
+from zarts.comparison.engines import local, ray_engine
+from zarts.comparison.engines.resources import Room
 from zarts.errors import SettingsError, unknown
 
 __all__ = ["ENGINES", "Engine", "Room", "get_engine"]
 
 Engine = Callable[..., None]
-"""`run_tasks(work, tasks, room, done)`, see `zarts.comparison.engines.processes.run_tasks`."""
+"""`run_tasks(work, tasks, room, done)`, see `zarts.comparison.engines.local.run_tasks`."""
 
-ENGINES: dict[str, Engine] = {"processes": processes.run_tasks, "ray": on_ray.run_tasks}
+ENGINES: dict[str, Engine] = {"processes": local.run_tasks, "ray": ray_engine.run_tasks}
 """By name: processes of this machine, and tasks of a Ray cluster."""
 
 

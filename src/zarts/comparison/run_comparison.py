@@ -14,18 +14,17 @@ import torch
 from zarts.bench import Column, find_table, read_table
 from zarts.comparison.curves import Curve, curves_of
 from zarts.comparison.engines import get_engine
-from zarts.comparison.formats import to_csv, to_latex, to_markdown
-from zarts.comparison.judge import Judge
-from zarts.comparison.lookups import Lookups
-from zarts.comparison.notes import notes_of
-from zarts.comparison.plain import plain_data
-from zarts.comparison.plan import Cell, plan
+from zarts.comparison.export_tables import to_csv, to_latex, to_markdown
+from zarts.comparison.footnotes import notes_of
+from zarts.comparison.grid import Row, rows_of
 from zarts.comparison.results import Found, Summary
-from zarts.comparison.retrainings import Retrainings
-from zarts.comparison.rows import Row, rows_of
-from zarts.comparison.searching import alone_in, search_all
-from zarts.comparison.sections import Section, longest_of, sections_of
-from zarts.comparison.unjudged import Unjudged
+from zarts.comparison.retrained import Retrainings
+from zarts.comparison.runner import alone_in, search_all
+from zarts.comparison.scorer import Judge
+from zarts.comparison.search_only import Unjudged
+from zarts.comparison.tables import Section, longest_of, plain_data, sections_of
+from zarts.comparison.tabular import Lookups
+from zarts.comparison.trials import Cell, plan
 from zarts.errors import SettingsError, ZartsError, unknown
 from zarts.reports import write_report
 from zarts.reports.epoch_charts import Panel, draw_epochs

@@ -8,12 +8,11 @@ from typing import Any
 from typing_extensions import override
 
 from zarts.bench import Column
-from zarts.comparison.found import found_by
-from zarts.comparison.judge import Judge, Picture, collapse
-from zarts.comparison.notes import many_seeds
-from zarts.comparison.plan import Cell
-from zarts.comparison.results import Found, Summary
-from zarts.comparison.rows import Group, Row
+from zarts.comparison.footnotes import many_seeds
+from zarts.comparison.grid import Group, Row
+from zarts.comparison.results import Found, Summary, found_by
+from zarts.comparison.scorer import Judge, Picture, collapse
+from zarts.comparison.trials import Cell
 
 __all__ = ["Unjudged"]
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from zarts.api import searched_settings
-from zarts.comparison.rows import Group, Row
+from zarts.comparison.grid import Group, Row
 from zarts.config import CommonSettings, SearchSettings, dump, takes_part, untied
 from zarts.errors import SettingsError
 from zarts.runs.new_run import anchored
@@ -70,7 +70,7 @@ def plan(rows: Sequence[Row], seeds: str | int, *, out: Path, table: Path | None
     """All searches, row by row; each seed of a row in the folder `out/ROW/seedK`.
 
     Args:
-        rows: see `zarts.comparison.rows.rows_of`.
+        rows: see `zarts.comparison.grid.rows_of`.
         seeds: see `parse_seeds`.
         out: the folder of the comparison.
         table: what each search has its setting `table` from.

@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from zarts.bench import Column, Table
-from zarts.comparison.plan import Cell
+from zarts.comparison.grid import Group, Row
 from zarts.comparison.results import Found, Summary
-from zarts.comparison.rows import Group, Row
+from zarts.comparison.trials import Cell
 from zarts.reports.collapse import COLLAPSE
 from zarts.spaces import get_space
 

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, redirect_stdout
 from typing import Any, TypeVar
 
-from zarts.comparison.engines.room import Room
+from zarts.comparison.engines.resources import Room
 from zarts.errors import RunError
 from zarts.runtime.system_memory import keep_freed_memory
 

@@ -10,12 +10,12 @@ from typing_extensions import override
 
 from zarts.bench import SELECT, Column, Lookup, Table, look_up
 from zarts.comparison.baselines import affordable, baselines, cost_note
-from zarts.comparison.epochs import sampling
-from zarts.comparison.judge import Judge, Picture
-from zarts.comparison.notes import many_seeds, title_of
-from zarts.comparison.plan import Cell
+from zarts.comparison.footnotes import many_seeds, title_of
+from zarts.comparison.grid import Group
+from zarts.comparison.history import sampling
 from zarts.comparison.results import Found, Summary
-from zarts.comparison.rows import Group
+from zarts.comparison.scorer import Judge, Picture
+from zarts.comparison.trials import Cell
 from zarts.errors import DataError, RunError
 from zarts.runtime.io import epoch_files, read_mapping
 from zarts.spaces import Genotype

@@ -11,12 +11,11 @@ from typing_extensions import override
 
 from zarts.api import resume_retrain, retrained_settings, retraining_of, start_retrain
 from zarts.bench import Column
-from zarts.comparison.found import found_by
-from zarts.comparison.judge import Judge, Picture, collapse
-from zarts.comparison.notes import many_seeds
-from zarts.comparison.plan import Cell, check_begun
-from zarts.comparison.results import Found, Summary
-from zarts.comparison.rows import Group, Row
+from zarts.comparison.footnotes import many_seeds
+from zarts.comparison.grid import Group, Row
+from zarts.comparison.results import Found, Summary, found_by
+from zarts.comparison.scorer import Judge, Picture, collapse
+from zarts.comparison.trials import Cell, check_begun
 from zarts.config import RetrainSettings, dump, retrain_settings, untied
 from zarts.errors import RunError
 from zarts.runs.new_run import anchored

@@ -13,7 +13,7 @@ from contextlib import ExitStack
 from functools import partial
 from typing import Any, TypeVar
 
-from zarts.comparison.engines.room import Room
+from zarts.comparison.engines.resources import Room
 from zarts.errors import RunError
 from zarts.runtime.system_memory import keep_freed_memory
 

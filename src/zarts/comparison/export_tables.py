@@ -9,9 +9,9 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
 
 from zarts.bench import Column, Spread
-from zarts.comparison.notes import title_of
+from zarts.comparison.footnotes import title_of
 from zarts.comparison.results import Summary
-from zarts.comparison.sections import Section
+from zarts.comparison.tables import Section
 from zarts.reports.comparison import MORE, column_title, spread_text
 
 __all__ = ["to_csv", "to_latex", "to_markdown"]

@@ -11,8 +11,8 @@ from pathlib import Path
 from zarts.api import resume_search, start_search
 from zarts.bench import Table
 from zarts.comparison.engines import Engine, Room
-from zarts.comparison.judge import Judge
-from zarts.comparison.plan import Cell
+from zarts.comparison.scorer import Judge
+from zarts.comparison.trials import Cell
 from zarts.config import SearchSettings, takes_part, untied
 from zarts.errors import Interrupted, RunError, ZartsError
 from zarts.runtime.io import locked, remove_empty

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from zarts.bench import Column
-from zarts.comparison.plan import Cell
+from zarts.comparison.trials import Cell
 from zarts.reports.comparison import data_title
 
 __all__ = ["many_seeds", "notes_of", "title_of"]
