@@ -26,7 +26,7 @@ from zarts.bench import (
     random_cells,
     read_table,
 )
-from zarts.cli.lookup import DataSet
+from zarts.cli.query import DataSet
 from zarts.errors import DataError, SettingsError
 from zarts.spaces import Genotype, published
 from zarts.spaces.nasbench201 import NASBENCH201, from_string, to_string

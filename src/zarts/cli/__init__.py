@@ -7,7 +7,7 @@ import signal
 import sys
 import traceback
 
-from zarts.cli.speaker import first_here
+from zarts.cli.distributed import first_here
 
 __all__ = ["main"]
 

@@ -12,16 +12,16 @@ from typing import Annotated, Any
 import typer
 import yaml
 
-from zarts.cli.comparing import compare
+from zarts.cli.compare import compare
 from zarts.cli.diagnosis import print_diagnosis
+from zarts.cli.distributed import first
 from zarts.cli.exporting import evaluate, export, predict
 from zarts.cli.forecast import print_forecast
 from zarts.cli.landscape import landscape
-from zarts.cli.listing import Kind, listing
-from zarts.cli.lookup import DataSet, show
+from zarts.cli.ls import Kind, listing
 from zarts.cli.options import Config, Preset, Set, Trust, parse_set, with_settings
 from zarts.cli.progress import progress
-from zarts.cli.speaker import first
+from zarts.cli.query import DataSet, show
 from zarts.config import CommonSettings, RetrainSettings, SearchSettings, dump, search_settings, untied
 from zarts.errors import SettingsError
 

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from zarts.cli.distributed import first
 from zarts.cli.options import parse_counts
 from zarts.cli.progress import progress
-from zarts.cli.speaker import first
 
 if TYPE_CHECKING:
     from zarts.analysis import Landscape

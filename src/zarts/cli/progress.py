@@ -9,7 +9,7 @@ from typing import Any
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
-from zarts.cli.speaker import first
+from zarts.cli.distributed import first
 from zarts.reports.collapse import COLLAPSE, GROWTH
 
 __all__ = ["progress"]
