@@ -61,7 +61,7 @@ def epoch_seconds(method: str, size: Mapping[str, Any]) -> float:
     gc.collect()
     with tempfile.TemporaryDirectory() as folder:
         run = Run.create(Path(folder) / "run", dump(settings), "search")
-        search(settings, run, listener=hear)
+        search(settings, run, callback=hear)
     return (ends[-1] - ends[0]) / (len(ends) - 1)
 
 

@@ -17,7 +17,7 @@ import torch
 from benchmarks.cases import Size, architecture, data, fast_problem
 from benchmarks.measure import in_turn
 from benchmarks.report import Report, environment, options
-from zarts.arch_optim import UPDATES
+from zarts.arch_optim import ARCH_OPTIMIZERS
 from zarts.config import SearchSettings
 
 __all__ = ["main"]
@@ -45,7 +45,7 @@ def measure(size: Size, samples: int, inner_steps: int, repeats: int) -> list[An
     """Pairs of a weight step and a move of alpha, in seconds."""
     problem, alpha, batch = fast_problem(size), architecture(size.space), data(size)
     settings = SearchSettings(samples=samples, inner_steps=inner_steps)
-    update = UPDATES["mgs"](settings, alpha, torch.Generator().manual_seed(0))
+    update = ARCH_OPTIMIZERS["mgs"](settings, alpha, torch.Generator().manual_seed(0))
     move = partial(update.step, problem, [batch] * inner_steps, [batch])
     return in_turn(partial(problem.weight_step, alpha, batch), move, repeats)
 

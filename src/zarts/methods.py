@@ -70,14 +70,14 @@ class Method:
     Args:
         name: the name on the command line.
         summary: what it is, in a few words.
-        update: who moves alpha: a key of `zarts.arch_optim.UPDATES`.
+        update: who moves alpha: a key of `zarts.arch_optim.ARCH_OPTIMIZERS`.
         paper: where it was published.
         relaxation: alpha to operation weights: a key of `zarts.relax.RELAXATIONS`, or `none`.
         weight_relaxation: operation weights that the weights are trained at: such a key, or `same`: the relaxation.
         supernet: the network that shares weights between architectures, see `zarts.supernet.build_supernet`, or `none`.
         edges: whether edges have weights of their own, see `zarts.relax.Encoding`: `plain` (no) or `normalized`.
         select: from the trained supernet to one genotype: a key of `zarts.select.SELECTIONS`.
-        stages: `one`; `prune`: operations are dropped along the search; `renew`: and all else starts anew then.
+        phases: `one`; `prune`: operations are dropped along the search; `renew`: and all else starts anew then.
         defaults: settings in which it differs from the defaults of its axes, see `DEFAULTS`, and of
             `zarts.config.SearchSettings`.
     """
@@ -91,7 +91,7 @@ class Method:
     supernet: str = "mixed"
     edges: str = "plain"
     select: str = "argmax"
-    stages: str = "one"
+    phases: str = "one"
     defaults: Mapping[str, object] = field(default_factory=dict)
 
 
@@ -210,7 +210,7 @@ METHODS: dict[str, Method] = {
             "gradient; three stages, each with fewer operations and a deeper network; two skips",
             "gradient",
             "Chen et al., P-DARTS (ICCV 2019)",
-            stages="renew",
+            phases="renew",
             defaults={  # and published with 75 epochs, batches of 96
                 "alpha_lr": 6e-4,
                 "learning_rate_min": 0.0,
@@ -223,7 +223,7 @@ METHODS: dict[str, Method] = {
             "zero-order; weak operations are dropped along the search; two skips",
             "mgs",
             _ZARTS,
-            stages="prune",
+            phases="prune",
             defaults={"max_skips": 2},
         ),
         Method(

@@ -83,7 +83,7 @@ def test_a_random_cell_has_its_truth(every, tmp_path):
 def test_a_cell_that_is_not_in_the_table_is_told_and_stops_nothing(tmp_path):
     table = write_csv(tmp_path / "one.csv", {"architecture": [CONV], "cifar10_test_200": [93.76]})
     notes = []
-    found = zarts.search(out=tmp_path / "run", table=table, listener=notes.append, **CELLS)
+    found = zarts.search(out=tmp_path / "run", table=table, callback=notes.append, **CELLS)
     texts = [event["text"] for event in notes if event["event"] == "note"]
     assert len(texts) == CELLS["epochs"] + 1
     assert "one.csv: has no architecture |" in texts[0]

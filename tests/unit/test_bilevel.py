@@ -8,7 +8,7 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-from zarts.arch_optim import GradientUpdate, ZeroOrderUpdate
+from zarts.arch_optim import GradientArchOptimizer, ZeroOrderArchOptimizer
 from zarts.arch_optim.gradient import amended, first_order, unrolled
 from zarts.bilevel import (
     Bilevel,
@@ -154,7 +154,7 @@ def test_a_gradient_update_that_diverges_leaves_alpha(rule):
     toy = Quadratic()
     alpha = torch.arange(4, dtype=torch.float64)
     toy.problem.forward = lambda a, batch: Outcome((toy.model.omega.sum() * a.sum()) * float("nan"), torch.tensor(0))
-    update = GradientUpdate(alpha, lr=0.1, weight_decay=0.0, betas=(0.5, 0.999), rule=rule)
+    update = GradientArchOptimizer(alpha, lr=0.1, weight_decay=0.0, betas=(0.5, 0.999), rule=rule)
     with pytest.raises(DivergedError, match=r"gradient in alpha is not finite \(validation loss nan\)"):
         update.step(toy.problem, [TRAIN], [VAL])
     assert torch.equal(update.alpha, alpha)
@@ -167,7 +167,7 @@ def test_a_zero_order_update_that_diverges_leaves_alpha(mixture_lambda, message,
     toy = Quadratic()
     alpha = torch.arange(4, dtype=torch.float64)
     toy.problem.forward = lambda a, batch: Outcome(a.sum() * float("nan"), torch.tensor(0))
-    update = ZeroOrderUpdate(OPTIMIZERS["mgs"](alpha, generator, mixture_lambda=mixture_lambda), inner_steps=0)
+    update = ZeroOrderArchOptimizer(OPTIMIZERS["mgs"](alpha, generator, mixture_lambda=mixture_lambda), inner_steps=0)
     with pytest.raises(DivergedError, match=message):
         update.step(toy.problem, [], [VAL])
     assert torch.equal(update.alpha, alpha)

@@ -230,7 +230,7 @@ class TestComparison:
         before = {file: file.stat().st_mtime_ns for file in compared.out.glob("*/*/*")}
         heard = []
         grown = zarts.compare(
-            f"{ROWS},darts", "2-3", table=every, out=compared.out, listener=heard.append, best_of=4, draws=50, **SEARCH
+            f"{ROWS},darts", "2-3", table=every, out=compared.out, callback=heard.append, best_of=4, draws=50, **SEARCH
         )
         assert {file: file.stat().st_mtime_ns for file in before} == before
         assert [(event["row"], event["seed"]) for event in heard] == [

@@ -8,7 +8,7 @@ import pytest
 import yaml
 
 from small import small
-from zarts.arch_optim import UPDATES
+from zarts.arch_optim import ARCH_OPTIMIZERS
 from zarts.config import (
     RetrainSettings,
     SearchSettings,
@@ -262,7 +262,7 @@ def test_a_functions_own_defaults_are_those_of_the_settings(function):
 
 
 def test_the_table_of_methods_has_names_that_exist():
-    assert set(AXES["update"]) == set(UPDATES)
+    assert set(AXES["update"]) == set(ARCH_OPTIMIZERS)
     assert {*AXES["relaxation"], *AXES["weight_relaxation"]} == {*RELAXATIONS, "none", "same"}
     assert set(AXES["select"]) == set(SELECTIONS)
     assert set(AXES["supernet"]) == {*FORMS, "none"}

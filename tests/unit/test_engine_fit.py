@@ -110,7 +110,7 @@ class Toy(Job):
         self.places = [(0, 0), (0, 1), (1, 0), (1, 1)]
         self.muted, self.train = nullcontext, [(torch.ones(1, 3, 64, 64), torch.zeros(1))]
 
-    def phase(self, epoch, step):
+    def step_kind(self, epoch, step):
         return "update" if step else "step"
 
     def begin_epoch(self, epoch):
@@ -314,7 +314,7 @@ class Two(Ranks):
         super().__init__()
         self.count = 2
 
-    def sum(self, tensor):
+    def all_reduce(self, tensor):
         return tensor + torch.tensor([0.0, 50e6], dtype=tensor.dtype) if len(tensor) == 2 else tensor
 
 

@@ -53,7 +53,7 @@ class Toy(Job):
         self.loop = self
         self.places = [(epoch, step) for epoch in range(4) for step in range(50)]
 
-    def phase(self, epoch, step):
+    def step_kind(self, epoch, step):
         return "update" if step % 10 == 0 else "step"
 
     def begin_epoch(self, epoch):
@@ -64,7 +64,7 @@ class Toy(Job):
         self.place = epoch, step
 
     def do_step(self, job):
-        if self.phase(*self.place) == "update":
+        if self.step_kind(*self.place) == "update":
             self.judge(30)
         self.passes(self.network, torch.zeros(1, 3)).sum().backward()
 
@@ -97,11 +97,11 @@ def test_a_known_cost(quick):
     rehearsal.run(job)
     time.sleep(0.1)
     forecast = rehearsal.forecast()
-    phases = {phase.name: phase for phase in forecast.phases}
+    parts = {part.name: part for part in forecast.parts}
     passes = {"update": 20 * 31, "step": 180, "end of an epoch": 4 * 20, "choice of the cell": 10}
     for name, count in passes.items():
-        assert phases[name].seconds == pytest.approx(count * PASS_SECONDS, rel=0.3)
-    assert {name: phase.count for name, phase in phases.items()} == {
+        assert parts[name].seconds == pytest.approx(count * PASS_SECONDS, rel=0.3)
+    assert {name: part.count for name, part in parts.items()} == {
         "start, images, network": 1,
         "update": 20,
         "step": 180,
@@ -109,9 +109,9 @@ def test_a_known_cost(quick):
         "choice of the cell": 1,
         "results, pictures, report": 1,
     }
-    assert 100 <= phases["start, images, network"].seconds < 101
-    assert 0.1 <= phases["results, pictures, report"].seconds < 1
-    assert forecast.seconds == sum(phase.seconds for phase in forecast.phases)
+    assert 100 <= parts["start, images, network"].seconds < 101
+    assert 0.1 <= parts["results, pictures, report"].seconds < 1
+    assert forecast.seconds == sum(part.seconds for part in forecast.parts)
     assert (forecast.parameters, forecast.mult_adds) == (8, 6)
     assert job.network.calls <= 2 * (3 + 1) + 3 * 2 + 2  # of 890: two takes of each, two passes of a kind in each
 
@@ -120,7 +120,7 @@ def test_ends_of_epochs_of_two_kinds(quick):
     """Of the four epochs the last one alone has a costly end."""
 
     class Ending(Toy):
-        def ending(self, epoch):
+        def epoch_end_kind(self, epoch):
             return "test" if epoch == 3 else "end of an epoch"
 
         def end_epoch(self, job, meter=None):
@@ -129,10 +129,10 @@ def test_ends_of_epochs_of_two_kinds(quick):
 
     job, rehearsal = Ending(), Rehearsal()
     rehearsal.run(job)
-    phases = {phase.name: phase for phase in rehearsal.forecast().phases}
-    assert (phases["test"].count, phases["end of an epoch"].count) == (1, 3)
-    assert phases["test"].seconds == pytest.approx(20 * PASS_SECONDS, rel=0.3)
-    assert phases["end of an epoch"].seconds < 5 * PASS_SECONDS
+    parts = {part.name: part for part in rehearsal.forecast().parts}
+    assert (parts["test"].count, parts["end of an epoch"].count) == (1, 3)
+    assert parts["test"].seconds == pytest.approx(20 * PASS_SECONDS, rel=0.3)
+    assert parts["end of an epoch"].seconds < 5 * PASS_SECONDS
 
 
 def test_steps_are_repeated_while_that_is_quick(monkeypatch):
@@ -146,7 +146,7 @@ def test_the_last_batch_of_an_epoch_may_be_smaller(quick):
     job, rehearsal = Toy(), Rehearsal()
     job.train = SimpleNamespace(mean_size=0.5)
     rehearsal.run(job)
-    steps = next(phase for phase in rehearsal.forecast().phases if phase.name == "step")
+    steps = next(part for part in rehearsal.forecast().parts if part.name == "step")
     assert steps.seconds == pytest.approx(180 * PASS_SECONDS / 2, rel=0.3)
 
 
@@ -177,13 +177,13 @@ def test_all_of_a_search_is_counted(method, quick, tmp_path):
     history = zarts.search(out=tmp_path / "run", **settings).history
     forecast = api.rehearse_search(search_settings(settings))
     moves = sum(event["event"] == "alpha_step" for event in history)
-    counts = {phase.name: phase.count for phase in forecast.phases}
+    counts = {part.name: part.count for part in forecast.parts}
     assert sum(count for name, count in counts.items() if name.startswith("alpha update")) == moves
     watched = sum(event["event"] == "eigenvalue" for event in history)
     assert sum(count for name, count in counts.items() if name.endswith("eigenvalue")) == watched
     assert counts.get("choice of the cell", 0) == sum(event["event"] == "selection" for event in history)
     assert counts.get("end of an epoch", 0) == sum(event["event"] == "weight_epoch" for event in history)
-    assert all(phase.seconds > 0 for phase in forecast.phases)
+    assert all(part.seconds > 0 for part in forecast.parts)
     assert (forecast.parameters > 0) == (forecast.mult_adds > 0) == (method != "random")
 
 
@@ -217,7 +217,7 @@ def test_a_retraining(searched, retrained, quick):
     forecast = api.rehearse_retrain("DARTS_V2", with_head)
     network = zarts.create_model(published("DARTS_V2"), channels=2, cells=3, in_channels=1)
     assert forecast.parameters == count_parameters(network)
-    assert Counter(phase.count for phase in forecast.phases)[2 * 4] == 1  # 2 epochs of 64 / 16 steps
+    assert Counter(part.count for part in forecast.parts)[2 * 4] == 1  # 2 epochs of 64 / 16 steps
 
 
 def test_notes_are_heard_and_steps_are_not(monkeypatch, quick):

@@ -50,14 +50,14 @@ def stopped_at_the_last_check(tmp_path, monkeypatch, settings):
     return straight, tmp_path / "run"
 
 
-UPDATES = ["cmaes", "nevergrad:TwoPointsDE"]
+ARCH_OPTIMIZERS = ["cmaes", "nevergrad:TwoPointsDE"]
 
 
 @pytest.mark.parametrize(
     ("method", "axes"),
     [
         *((method, {}) for method in TRAINED),
-        *(("zarts-mgs", {"update": u, "samples": 4}) for u in UPDATES),
+        *(("zarts-mgs", {"update": u, "samples": 4}) for u in ARCH_OPTIMIZERS),
     ],
 )
 def test_search(tmp_path, monkeypatch, method, axes):
@@ -310,7 +310,7 @@ def test_another_version_of_torch_is_noted(stopped):
     path = stopped / "env.json"
     path.write_text(json.dumps({**json.loads(path.read_text()), "torch": "1.0"}))
     heard = []
-    resume_search(stopped, listener=heard.append)
+    resume_search(stopped, callback=heard.append)
     notes = [event["text"] for event in heard if event["event"] == "note"]
     assert notes == [f"torch is {torch.__version__}, was 1.0: the last bits may differ"]
 

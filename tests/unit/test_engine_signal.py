@@ -8,7 +8,7 @@ from torch import nn
 
 from small import SMALL
 from zarts.api import search
-from zarts.arch_optim import ZeroOrderUpdate
+from zarts.arch_optim import ZeroOrderArchOptimizer
 from zarts.bilevel import Bilevel, Outcome, evaluate, evaluate_images, mean_squares
 from zarts.searcher import noise_monitor
 from zarts.searcher.noise_monitor import SignalWatch
@@ -53,10 +53,10 @@ def test_a_step_tells_the_ratio_of_its_own_losses(batches):
     problem = images_problem()
     optimizer = GuidedSearch(torch.zeros(4), torch.Generator().manual_seed(2), samples=4, mixture_lambda=1.0)
     again = GuidedSearch(torch.zeros(4), torch.Generator().manual_seed(2), samples=4, mixture_lambda=1.0)
-    outcome = ZeroOrderUpdate(optimizer, inner_steps=0).step(problem, [], batches)
+    outcome = ZeroOrderArchOptimizer(optimizer, inner_steps=0).step(problem, [], batches)
     _, images = evaluate_images(problem, again.ask(), [], batches)
     assert outcome["snr"] == mean_squares(images).signal_to_noise
-    one = ZeroOrderUpdate(
+    one = ZeroOrderArchOptimizer(
         GuidedSearch(torch.zeros(4), torch.Generator(), samples=1, antithetic=False), inner_steps=0
     ).step(problem, [], batches)
     assert "snr" not in one, "one candidate differs from none"
@@ -94,7 +94,7 @@ def test_a_search_logs_it_and_warns_once(tmp_path, monkeypatch):
     monkeypatch.setattr(noise_monitor, "_FAR_BELOW", float("inf"))
     monkeypatch.setattr(noise_monitor, "_WINDOW", 2)
     heard = []
-    history = search(**SMALL, out=tmp_path / "run", listener=heard.append).history
+    history = search(**SMALL, out=tmp_path / "run", callback=heard.append).history
     kinds = [event["event"] for event in history if event["event"] in ("alpha_step", "warning")]
     assert kinds[:3] == ["alpha_step", "alpha_step", "warning"]
     assert kinds.count("warning") == 1

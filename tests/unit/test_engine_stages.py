@@ -10,13 +10,13 @@ import zarts
 from small import often, outcome, stop_at
 from small import small as smallest
 from zarts.api import resume_search
-from zarts.config import plan_stages, search_settings
+from zarts.config import plan_phases, search_settings
 from zarts.errors import Interrupted, SettingsError
 from zarts.limits import Within
 from zarts.relax import softmax
 from zarts.runs import Run
 from zarts.searcher import search as run_search
-from zarts.searcher.phases import DROPPED, Stages
+from zarts.searcher.phases import DROPPED, Phases
 from zarts.spaces import get_space
 
 pytestmark = pytest.mark.usefixtures("no_pictures", "unchecked")
@@ -45,24 +45,24 @@ def test_the_papers_stages():
     p_darts, p_zarts = (
         search_settings({"method": name, **more}) for name, more in zip(METHODS, PUBLISHED, strict=True)
     )
-    assert [(s.first, s.epochs, s.warmup, s.operations, s.cells, s.skip_dropout) for s in plan_stages(p_darts)] == [
+    assert [(s.first, s.epochs, s.warmup, s.operations, s.cells, s.skip_dropout) for s in plan_phases(p_darts)] == [
         (0, 25, 10, None, 5, 0.0),
         (25, 25, 10, 5, 11, 0.4),
         (50, 25, 10, 3, 17, 0.7),
     ]
-    assert [(s.first, s.operations, s.cells) for s in plan_stages(p_zarts)] == [
+    assert [(s.first, s.operations, s.cells) for s in plan_phases(p_zarts)] == [
         (0, None, 8),
         (20, 4, 8),
         (30, 2, 8),
         (40, 1, 8),
     ]
-    assert [s.cells for s in plan_stages(search_settings({"method": "p-darts", "stage_cells": "3, 4,5"}))] == [3, 4, 5]
-    assert [s.cells for s in plan_stages(search_settings({"method": "p-darts", "cells": 3}))] == [3, 4, 6]
+    assert [s.cells for s in plan_phases(search_settings({"method": "p-darts", "stage_cells": "3, 4,5"}))] == [3, 4, 5]
+    assert [s.cells for s in plan_phases(search_settings({"method": "p-darts", "cells": 3}))] == [3, 4, 6]
 
 
 def test_the_pace_of_p_darts():
     """Every stage has schedules of its own, and 10 epochs in which alpha rests."""
-    stages = Stages(search_settings({"method": "p-darts", "epochs": 75}), get_space("darts-zero"))
+    stages = Phases(search_settings({"method": "p-darts", "epochs": 75}), get_space("darts-zero"))
     for first, start in ((0, 0.0), (25, 0.4), (50, 0.7)):
         pace = [stages.pace(first + epoch) for epoch in range(25)]
         assert [p.moves_alpha for p in pace] == [False] * 10 + [True] * 15
@@ -77,8 +77,8 @@ def test_the_pace_of_p_darts():
 
 def test_the_pace_of_p_zarts():
     """Schedules are of the whole search, and nothing is left to decide in the last stage."""
-    plain = Stages(search_settings({}), get_space("darts"))
-    stages = Stages(search_settings({"method": "p-zarts"}), get_space("darts"))
+    plain = Phases(search_settings({}), get_space("darts"))
+    stages = Phases(search_settings({"method": "p-zarts"}), get_space("darts"))
     for epoch in range(50):
         ours, theirs = stages.pace(epoch), plain.pace(epoch)
         assert ours == theirs._replace(moves_alpha=theirs.moves_alpha and epoch < 40)
@@ -87,7 +87,7 @@ def test_the_pace_of_p_zarts():
 
 def test_what_is_dropped_and_how_edges_are_ranked_by_hand():
     space = get_space("darts")
-    stages = Stages(search_settings({"method": "p-zarts"}), space)
+    stages = Phases(search_settings({"method": "p-zarts"}), space)
     within = Within(space)
     alpha = {kind: torch.arange(7.0).repeat(14, 1) for kind in space.shapes}
     alpha["normal"][3] = torch.tensor([6.0, 0, 5, 1, 4, 2, 3])
@@ -130,7 +130,7 @@ def test_operations_that_are_kept(generator, name, p_darts, p_zarts):
     """As many as there are, where there are not so many."""
     space = get_space(name)
     for method, expected in (("p-darts", p_darts), ("p-zarts", p_zarts)):
-        stages, counts = Stages(search_settings({"method": method}), space), [space.shapes["normal"][1]]
+        stages, counts = Phases(search_settings({"method": method}), space), [space.shapes["normal"][1]]
         while stages.number + 1 < stages.count:
             stages.advance(torch.randn(stages.part.space.dimension, generator=generator), Within(space).derive)
             counts.append(stages.part.shapes["normal"][1])
@@ -139,11 +139,11 @@ def test_operations_that_are_kept(generator, name, p_darts, p_zarts):
 
 def test_none_is_never_the_only_one_that_is_left():
     space = get_space("s3")  # none, skip_connect, sep_conv_3x3
-    stages = Stages(search_settings({"method": "p-zarts", "stage_operations": (1,), "stage_starts": (0.5,)}), space)
+    stages = Phases(search_settings({"method": "p-zarts", "stage_operations": (1,), "stage_starts": (0.5,)}), space)
     alpha = {kind: torch.tensor([[9.0, 1, 2]]).repeat(14, 1) for kind in space.shapes}
     stages.advance(space.flatten(alpha), Within(space).derive)
     assert all((rows == 2).all() for rows in stages.part.kept.values())
-    p_darts = Stages(search_settings({"method": "p-darts"}), space)
+    p_darts = Phases(search_settings({"method": "p-darts"}), space)
     for _ in range(2):
         p_darts.advance(torch.zeros(84), Within(space).derive)
         assert p_darts.part.shapes == space.shapes, "with three operations there is nothing to drop"
@@ -189,7 +189,11 @@ def test_what_starts_anew(tmp_path, renews):
 
     def drive(job):
         for epoch, step in job.loop.places:
-            before = (job.model, {k: v.clone() for k, v in job.model.state_dict().items()}, job.update.alpha.clone())
+            before = (
+                job.model,
+                {k: v.clone() for k, v in job.model.state_dict().items()},
+                job.arch_optimizer.alpha.clone(),
+            )
             if step == 0:
                 job.begin_epoch(epoch)
                 if job.stages.number != len(seen):
@@ -200,11 +204,11 @@ def test_what_starts_anew(tmp_path, renews):
                     same = [torch.equal(v, before[1][k]) for k, v in job.model.state_dict().items() if k in before[1]]
                     assert all(same) == (not renews)
                     assert (sum(momenta) == 0) == renews
-                    assert len(job.update.alpha) == 28 * settings.stage_operations[job.stages.number - 1]
+                    assert len(job.arch_optimizer.alpha) == 28 * settings.stage_operations[job.stages.number - 1]
                     if renews:
-                        assert job.update.alpha.std() == pytest.approx(1e-3, rel=0.3)
+                        assert job.arch_optimizer.alpha.std() == pytest.approx(1e-3, rel=0.3)
                     else:
-                        assert set(job.update.alpha.tolist()) <= set(before[2].tolist())
+                        assert set(job.arch_optimizer.alpha.tolist()) <= set(before[2].tolist())
             job.loop.move_to(epoch, step)
             job.loop.do_step(job)
         job.finish()
@@ -295,9 +299,9 @@ def test_killed_between_two_stages(tmp_path, monkeypatch, method):
     """The last checkpoint is of before operations were dropped."""
     settings = small(method, space="s3")
     straight = zarts.search(out=tmp_path / "straight", **settings)
-    record = Stages.record
+    record = Phases.record
     with monkeypatch.context() as patch:
-        patch.setattr(Stages, "record", lambda self: record(self) if self.number == 1 else 1 / 0)
+        patch.setattr(Phases, "record", lambda self: record(self) if self.number == 1 else 1 / 0)
         with pytest.raises(ZeroDivisionError):
             zarts.search(out=tmp_path / "run", **settings)
     assert torch.load(tmp_path / "run/checkpoint.pt", weights_only=True)["job"]["stages"]["number"] == 1

@@ -39,8 +39,8 @@ def test_every_candidate_has_one_rank():
 def test_alone_nothing_is_sent():
     ranks, tensor = Ranks(), torch.ones(2)
     assert (ranks.lead, ranks.count) == (True, 1)
-    assert ranks.sum(tensor) is tensor
-    assert ranks.from_lead("x") == "x"
+    assert ranks.all_reduce(tensor) is tensor
+    assert ranks.broadcast("x") == "x"
     with pytest.raises(Interrupted, match=r"^mine$"), ranks.together():
         raise Interrupted("mine")
 

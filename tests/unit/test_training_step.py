@@ -31,7 +31,7 @@ class Threads(Ranks):
         super().__init__()
         self.rank, self.count, self._shared = rank, count, shared
 
-    def sum(self, tensor):
+    def all_reduce(self, tensor):
         self._shared.parts[self.rank] = tensor.clone()
         self._shared.barrier.wait()
         total = sum(self._shared.parts[rank] for rank in range(self.count))

@@ -7,7 +7,7 @@ from test_bilevel import TRAIN, VAL, Quadratic
 import zarts
 from small import small
 from zarts.api._ranks import candidates
-from zarts.arch_optim import ZeroOrderUpdate, zero_order
+from zarts.arch_optim import ZeroOrderArchOptimizer, zero_order
 from zarts.bilevel import first_order_gradient
 from zarts.config import dump, search_settings
 from zarts.errors import SettingsError
@@ -31,7 +31,7 @@ def test_nothing_is_judged_and_what_is_left_is_the_proposal(name, unjudged):
     toy, start = Quadratic(), torch.ones(4, dtype=torch.float64)
     options = {"mixture_lambda": 0.0} if name == "mgs" else {}
     optimizer = OPTIMIZERS[name](start, torch.Generator().manual_seed(0), **options)
-    update = ZeroOrderUpdate(optimizer, inner_steps=3, judges=False)
+    update = ZeroOrderArchOptimizer(optimizer, inner_steps=3, judges=False)
     assert update.train_batches == 0
     outcome = update.step(toy.problem, [TRAIN] * 3, [VAL])
     assert outcome["losses"] == []

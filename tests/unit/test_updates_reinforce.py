@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import nn
 
-from zarts.arch_optim import ReinforceUpdate
+from zarts.arch_optim import ReinforceArchOptimizer
 from zarts.arch_optim.controller import Controller
 from zarts.bilevel import Bilevel, Outcome
 from zarts.spaces import SPACES, Space, get_space
@@ -35,7 +35,7 @@ def update(space=TINY, samples=4000, entropy_weight=0.0, **other):
     settings = {"lr": 1e-2, "weight_decay": 0.0, "betas": (0.0, 0.999), "baseline_decay": 0.99, **other}
     generator = torch.Generator().manual_seed(0)
     like = torch.zeros(space.dimension)
-    return ReinforceUpdate(space, like, generator, samples=samples, entropy_weight=entropy_weight, **settings)
+    return ReinforceArchOptimizer(space, like, generator, samples=samples, entropy_weight=entropy_weight, **settings)
 
 
 BATCHES = [(torch.zeros(10, 1), torch.zeros(10, dtype=torch.long))]

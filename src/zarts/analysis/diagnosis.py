@@ -13,7 +13,7 @@ from zarts.analysis.condition_number import condition_number
 from zarts.errors import SettingsError
 from zarts.runtime.seed import keyed_generator
 from zarts.searcher import OpenedSearch
-from zarts.training.trainer import Listener
+from zarts.training.trainer import Callback
 
 __all__ = ["Diagnosis", "diagnose"]
 
@@ -103,7 +103,7 @@ class Diagnosis:
 
 def diagnose(
     found: OpenedSearch,
-    listener: Listener,
+    callback: Callback,
     *,
     sigmas: Sequence[float] = (),
     inner_steps: Sequence[int] = (),
@@ -117,7 +117,7 @@ def diagnose(
 
     Args:
         found: the search.
-        listener: hears `part` events: how much is done.
+        callback: hears `part` events: how much is done.
         sigmas: standard deviations of the moves in each coordinate; by default the search's present one, and 4 and 16
             times as much. A search that draws no moves has 0.2 in its place.
         inner_steps: M; by default the search's.
@@ -147,7 +147,7 @@ def diagnose(
     for number, (sigma, m) in enumerate(pairs):
 
         def heard(done: int, before: int = number * draws) -> None:
-            listener({"event": "part", "text": "judging moves", "done": before + done, "of": of})
+            callback({"event": "part", "text": "judging moves", "done": before + done, "of": of})
 
         measurements.append(
             measure(found, sigma, m, candidates=candidates, draws=draws, val_batches=count, seed=seed, heard=heard)
@@ -170,7 +170,7 @@ def diagnose(
         )
     )
     eigenvalue = found.eigenvalue(val, keyed_generator(seed, "eigenvalue"))
-    listener({"event": "part", "text": "judging moves", "done": of, "of": of})
+    callback({"event": "part", "text": "judging moves", "done": of, "of": of})
     own = found.spread is not None and not sigmas
     return Diagnosis(
         measurements,

@@ -15,7 +15,7 @@ from zarts.errors import Interrupted, RunError, SettingsError
 from zarts.runs import Run
 from zarts.runtime.seed import keyed_generator
 from zarts.searcher import OpenedSearch
-from zarts.training.trainer import Listener
+from zarts.training.trainer import Callback
 
 __all__ = ["Landscape", "make_landscape"]
 
@@ -71,7 +71,7 @@ class _Tuning(NamedTuple):
 def make_landscape(
     found: OpenedSearch,
     run: Run,
-    listener: Listener,
+    callback: Callback,
     *,
     inner_steps: Sequence[int] = (),
     grid: int = 41,
@@ -88,7 +88,7 @@ def make_landscape(
     Args:
         found: the search, where it stands; it is left as it is.
         run: its folder, into which `landscape.json` goes, and `landscape.part.json` until it is whole.
-        listener: hears how far it is.
+        callback: hears how far it is.
         inner_steps: M of each surface; 0 is the first order, 1 the second; none: 0, 1 and the search's M, or 10.
         grid: see `draw_plane`.
         radius: see `draw_plane`.
@@ -123,11 +123,11 @@ def make_landscape(
         "seed": seed,
     }
     kept = Kept(run, _identity(found), {**options, **tuning._asdict()}, again=again)
-    if (whole := ranks.from_lead(kept.whole)) is not None:
+    if (whole := ranks.broadcast(kept.whole)) is not None:
         return Landscape.from_dict(whole)
-    kept.losses = ranks.from_lead(kept.losses)
+    kept.losses = ranks.broadcast(kept.losses)
     val = [found.val[i] for i in range(images)]
-    surfaces, eigenvalue = _measured(found, plane, kept, val, tuning, listener, seed)
+    surfaces, eigenvalue = _measured(found, plane, kept, val, tuning, callback, seed)
     name, places = run.path.resolve().name, plane.places.tolist()
     rates = tuning.learning_rate, tuning.momentum
     made = Landscape(
@@ -138,7 +138,7 @@ def make_landscape(
 
 
 def _measured(
-    found: OpenedSearch, plane: Plane, kept: Kept, val: list[Batch], tuning: _Tuning, listener: Listener, seed: int
+    found: OpenedSearch, plane: Plane, kept: Kept, val: list[Batch], tuning: _Tuning, callback: Callback, seed: int
 ) -> tuple[list[Surface], float | None]:
     """All surfaces and the eigenvalue; what is known is kept on the way, and when it is interrupted."""
     points = len(plane.places) ** 2 * len(kept.losses)
@@ -146,7 +146,7 @@ def _measured(
 
     def heard() -> None:
         kept.write_now_and_then()
-        listener({"event": "part", "text": _doing(kept, plane), "done": _known(kept), "of": points})
+        callback({"event": "part", "text": _doing(kept, plane), "done": _known(kept), "of": points})
 
     try:
         train = [found.train[found.place + i] for i in range(max(kept.losses))]
@@ -159,7 +159,7 @@ def _measured(
         kept.write()
         done = f"{_known(kept)} of {points} points are kept in {kept.part}"
         raise Interrupted(f"interrupted: {done}; go on with the same command") from None
-    return surfaces, ranks.from_lead(eigenvalue)
+    return surfaces, ranks.broadcast(eigenvalue)
 
 
 def _known(kept: Kept) -> int:

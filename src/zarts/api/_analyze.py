@@ -13,7 +13,7 @@ from zarts.reports import draw_landscape, write_report
 from zarts.runs import Run
 from zarts.runs.user_files import use_operations
 from zarts.searcher import open_search
-from zarts.training.trainer import Listener
+from zarts.training.trainer import Callback
 
 __all__ = ["diagnose", "landscape", "spread_landscape"]
 
@@ -26,7 +26,7 @@ def landscape(
     *,
     grid: int = 41,
     operations: Path | str | None = None,
-    listener: Listener | None = None,
+    callback: Callback | None = None,
     **options: Any,
 ) -> Landscape:
     """The validation loss around a search's alpha, over a plane, for several numbers of weight steps.
@@ -39,7 +39,7 @@ def landscape(
         run: the folder of the search, finished or interrupted.
         grid: points a side, an odd number.
         operations: of a run with operations of its own their file again.
-        listener: called with every event.
+        callback: called with every event.
         options: see `zarts.analysis.make_landscape`; for example `inner_steps=[0, 10], radius=2.0`.
 
     Raises:
@@ -47,7 +47,7 @@ def landscape(
     """
     settings = searched_settings(run)
     with joined(settings, _pieces(grid)) as ranks:
-        heard = listener if listener is not None and ranks.lead else lambda event: None
+        heard = callback if callback is not None and ranks.lead else lambda event: None
         folder = Run(Path(run), writes=ranks.lead)
         use_operations(folder, None if operations is None else Path(operations), told(heard))
         with folder.held(), open_search(settings, folder, heard, ranks) as found:
@@ -70,24 +70,24 @@ def _pieces(grid: int) -> int:
 
 
 def diagnose(
-    run: Path | str, *, operations: Path | str | None = None, listener: Listener | None = None, **options: Any
+    run: Path | str, *, operations: Path | str | None = None, callback: Callback | None = None, **options: Any
 ) -> Diagnosis:
     """Whether a search listens to signal or to noise where its checkpoint left it; written into `diagnosis.json`.
 
     Args:
         run: the folder of the search, finished or interrupted.
         operations: of a run with operations of its own their file again.
-        listener: called with every event.
+        callback: called with every event.
         options: see `zarts.analysis.diagnose`; for example `sigmas=[0.2, 1.0], draws=16`.
 
     Raises:
         ZartsError: see the subclasses in `zarts.errors`.
     """
-    listener = listener or (lambda event: None)
+    callback = callback or (lambda event: None)
     settings, folder = searched_settings(run), Run(Path(run))
-    use_operations(folder, None if operations is None else Path(operations), told(listener))
-    with open_search(settings, folder, listener) as found:
-        diagnosis = analyse(found, listener, **options)
+    use_operations(folder, None if operations is None else Path(operations), told(callback))
+    with open_search(settings, folder, callback) as found:
+        diagnosis = analyse(found, callback, **options)
     folder.write_json("diagnosis.json", {"run": folder.path.resolve().name, **diagnosis.to_dict()})
     write_report(folder.path)
     return diagnosis

@@ -23,7 +23,7 @@ from zarts.spaces import Genotype
 from zarts.training import RetrainResult, Start
 from zarts.training import retrain as run_retrain
 from zarts.training.dry_run import Forecast
-from zarts.training.trainer import Driver, Listener
+from zarts.training.trainer import Callback, Driver
 
 __all__ = ["rehearse_retrain", "resume_retrain", "retrain", "retrained_settings", "start_retrain"]
 
@@ -34,7 +34,7 @@ def retrain(
     out: Path | str | None = None,
     preset: str | None = None,
     config: Path | str | None = None,
-    listener: Listener | None = None,
+    callback: Callback | None = None,
     **options: Any,
 ) -> RetrainResult:
     """Train the network of an architecture, from scratch or from weights that there are, and test it.
@@ -49,7 +49,7 @@ def retrain(
         out: the run folder; None makes a new one in `runs/retrain`.
         preset: name of a preset, for example `cifar10`.
         config: a YAML file with settings.
-        listener: called with every event.
+        callback: called with every event.
         options: settings, see `zarts.config.RetrainSettings`; for example `epochs=100, channels=24`.
 
     Raises:
@@ -61,37 +61,37 @@ def retrain(
             f"devices = {settings.devices}: a call from Python starts no processes; run "
             f"`torchrun --standalone --nproc-per-node {settings.devices} SCRIPT`, or `zarts retrain`"
         )
-    return start_retrain(source, settings, out, listener)
+    return start_retrain(source, settings, out, callback)
 
 
 def start_retrain(
-    source: Source, settings: RetrainSettings, out: Path | str | None, listener: Listener | None
+    source: Source, settings: RetrainSettings, out: Path | str | None, callback: Callback | None
 ) -> RetrainResult:
     """Retrain with settings that are resolved already; see `retrain`."""
     settings = anchored(settings)
     with joined(settings) as ranks:
-        _use(source, settings, listener if ranks.lead else None)
+        _use(source, settings, callback if ranks.lead else None)
         genotype, name = genotype_of(source)
         path = Path("runs/retrain") / f"{name}-retrained-seed{settings.seed}" if out is None else Path(out)
         made = new_run(path, settings, "retrain", numbered=out is None).path if ranks.lead else path
-        run = Run(ranks.from_lead(made), writes=ranks.lead)
+        run = Run(ranks.broadcast(made), writes=ranks.lead)
         with discarded_unless_begun(run):
-            start = _prepare_retrain(source, genotype, settings, run, listener, ranks)
-            return _retrained(settings, genotype, run, listener, ranks, start=start)
+            start = _prepare_retrain(source, genotype, settings, run, callback, ranks)
+            return _retrained(settings, genotype, run, callback, ranks, start=start)
 
 
 def rehearse_retrain(
-    source: Source, settings: RetrainSettings, listener: Listener | None = None, *, before_seconds: float = 0.0
+    source: Source, settings: RetrainSettings, callback: Callback | None = None, *, before_seconds: float = 0.0
 ) -> Forecast:
     """What a retraining with these settings will cost; see `rehearse_search`."""
     settings = anchored(settings)
     with joined(settings) as ranks:
-        _use(source, settings, listener if ranks.lead else None)
+        _use(source, settings, callback if ranks.lead else None)
         genotype, _ = genotype_of(source)
         before_seconds *= min(2, ranks.count)  # the process that starts the ranks takes as long
         with rehearsed(settings, "retrain", before_seconds, ranks) as (run, rehearsal):
-            start = _prepare_retrain(source, genotype, settings, run, listener, ranks)
-            _retrained(settings, genotype, run, notes(listener), ranks, start=start, drive=rehearsal.run)
+            start = _prepare_retrain(source, genotype, settings, run, callback, ranks)
+            _retrained(settings, genotype, run, notes(callback), ranks, start=start, drive=rehearsal.run)
             return rehearsal.forecast()
 
 
@@ -99,7 +99,7 @@ def _retrained(
     settings: RetrainSettings,
     genotype: Genotype,
     run: Run,
-    listener: Listener | None,
+    callback: Callback | None,
     ranks: Ranks,
     *,
     start: Start | None = None,
@@ -109,17 +109,17 @@ def _retrained(
     """Retrain; what is heard and drawn is so on the first rank only."""
     if not ranks.lead:
         return run_retrain(settings, genotype, run, start=start, resume=resume, drive=drive, ranks=ranks)
-    with logged(settings, run, listener) as heard:
+    with logged(settings, run, callback) as heard:
         return drawn(
-            run_retrain(settings, genotype, run, start=start, resume=resume, listener=heard, drive=drive, ranks=ranks)
+            run_retrain(settings, genotype, run, start=start, resume=resume, callback=heard, drive=drive, ranks=ranks)
         )
 
 
-def _use(source: Source, settings: RetrainSettings, listener: Listener | None) -> None:
+def _use(source: Source, settings: RetrainSettings, callback: Callback | None) -> None:
     """Make known the operations that the source, or the network whose weights are started from, has of its own."""
     owner = owner_of(source, settings.weights_from)
     if owner is not None:
-        use_operations(owner, settings.operations, told(listener))
+        use_operations(owner, settings.operations, told(callback))
     elif settings.operations is not None:
         raise SettingsError("operations belong to a search: name its run folder, or leave --operations out")
 
@@ -129,7 +129,7 @@ def _prepare_retrain(
     genotype: Genotype,
     settings: RetrainSettings,
     run: Run,
-    listener: Listener | None,
+    callback: Callback | None,
     ranks: Ranks,
 ) -> Start | None:
     """Write what a retraining has from its source into its folder; the weights to start from, on the first rank."""
@@ -144,7 +144,7 @@ def _prepare_retrain(
         run.write("searched.yaml", safe_dump({**read_mapping(searched.path / "config.yaml"), "command": command}))
     if searched is not None and same_images(settings.data, searched.settings("search")["data"]):
         _hand_down(searched, settings, run)
-    return begin_from(source, genotype, settings, run, listener)
+    return begin_from(source, genotype, settings, run, callback)
 
 
 def _hand_down(searched: Run, settings: RetrainSettings, run: Run) -> None:
@@ -166,14 +166,14 @@ def _hand_down(searched: Run, settings: RetrainSettings, run: Run) -> None:
 
 def resume_retrain(
     path: Path | str,
-    listener: Listener | None = None,
+    callback: Callback | None = None,
     **untied: Any,
 ) -> RetrainResult:
     """Go on with an interrupted retraining; a finished one only gives its result.
 
     Args:
         path: the run folder.
-        listener: called with every event.
+        callback: called with every event.
         untied: settings that no result depends on, with other values than it was begun with: see `setting` in
             `zarts.config.base`; of a run with operations of its own their file `operations` again: its code is run.
 
@@ -184,9 +184,9 @@ def resume_retrain(
     settings = retrained_settings(path, **untied)
     with joined(settings) as ranks:
         run = Run(Path(path), writes=ranks.lead)
-        use_operations(run, settings.operations, told(listener if ranks.lead else None))
+        use_operations(run, settings.operations, told(callback if ranks.lead else None))
         genotype = Genotype.load(run.path / "genotype.json")
-        return _retrained(settings, genotype, run, listener, ranks, resume=True)
+        return _retrained(settings, genotype, run, callback, ranks, resume=True)
 
 
 def retrained_settings(path: Path | str, **untied: Any) -> RetrainSettings:

@@ -19,7 +19,7 @@ from zarts.spaces import Genotype
 from zarts.spaces.nasbench201 import NASBENCH201
 from zarts.supernet import SuperNet, supernet_weights
 from zarts.training import START, Start, load_model
-from zarts.training.trainer import Listener
+from zarts.training.trainer import Callback
 
 __all__ = ["begin_from", "owner_of", "retraining_of"]
 
@@ -86,7 +86,7 @@ def owner_of(source: Source | None, weights_from: str | None) -> Run | None:
 
 
 def begin_from(
-    source: Source, genotype: Genotype, settings: RetrainSettings, run: Run, listener: Listener | None
+    source: Source, genotype: Genotype, settings: RetrainSettings, run: Run, callback: Callback | None
 ) -> Start | None:
     """The weights that a retraining starts from, None for random ones; its folder keeps what else belongs to them.
 
@@ -97,7 +97,7 @@ def begin_from(
     if settings.weights_from is None:
         return None
     if settings.weights_from == _SUPERNET:
-        return _of_supernet(_searched(source), genotype, settings, listener)
+        return _of_supernet(_searched(source), genotype, settings, callback)
     network, card = load_model(model_file(Path(settings.weights_from).expanduser()))
     if card.genotype.cells != genotype.cells:
         raise SettingsError(
@@ -114,8 +114,8 @@ def _searched(source: Source | None) -> Run:
     return run
 
 
-def _of_supernet(searched: Run, genotype: Genotype, settings: RetrainSettings, listener: Listener | None) -> Start:
-    with open_search(searched_settings(searched.path), searched, notes(listener)) as opened:
+def _of_supernet(searched: Run, genotype: Genotype, settings: RetrainSettings, callback: Callback | None) -> Start:
+    with open_search(searched_settings(searched.path), searched, notes(callback)) as opened:
         supernet = opened.problem.model
         if not isinstance(supernet, SuperNet):
             raise SettingsError(

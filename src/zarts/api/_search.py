@@ -23,7 +23,7 @@ from zarts.searcher import SearchResult
 from zarts.searcher import search as run_search
 from zarts.training import RetrainResult
 from zarts.training.dry_run import Forecast, Rehearsal
-from zarts.training.trainer import Driver, Listener
+from zarts.training.trainer import Callback, Driver
 
 __all__ = [
     "UNKEPT",
@@ -56,14 +56,14 @@ def rehearsed(
         yield Run.create(Path(folder) / command, dump(settings), command), rehearsal
 
 
-def notes(listener: Listener | None) -> Listener:
+def notes(callback: Callback | None) -> Callback:
     """Hears what it should be told of a run, and not how far the run is."""
-    return lambda event: listener(event) if listener is not None and event["event"] == "note" else None
+    return lambda event: callback(event) if callback is not None and event["event"] == "note" else None
 
 
-def told(listener: Listener | None) -> Callable[[str], None]:
-    """Tells the listener a line."""
-    return lambda text: None if listener is None else listener({"event": "note", "text": text})
+def told(callback: Callback | None) -> Callable[[str], None]:
+    """Tells the callback a line."""
+    return lambda text: None if callback is None else callback({"event": "note", "text": text})
 
 
 def drawn(result: _R) -> _R:
@@ -81,7 +81,7 @@ def search(
     out: Path | str | None = None,
     preset: str | None = None,
     config: Path | str | None = None,
-    listener: Listener | None = None,
+    callback: Callback | None = None,
     trust: bool = False,
     **options: Any,
 ) -> SearchResult:
@@ -94,7 +94,7 @@ def search(
         out: the run folder; None makes a new one in `runs/search`.
         preset: name of a preset, for example `quick`.
         config: a YAML file with settings.
-        listener: called with every event.
+        callback: called with every event.
         trust: whether the file of the setting `table` may be unpickled; see `lookup`.
         options: settings, see `zarts.config.SearchSettings`; for example `space="s2", method="zarts-gld"`.
 
@@ -107,13 +107,13 @@ def search(
             f"devices = {settings.devices}: a call from Python starts no processes; run "
             f"`torchrun --standalone --nproc-per-node {settings.devices} SCRIPT`, or `zarts search`"
         )
-    return start_search(settings, out, listener, trust=trust)
+    return start_search(settings, out, callback, trust=trust)
 
 
 def start_search(
     settings: SearchSettings,
     out: Path | str | None,
-    listener: Listener | None,
+    callback: Callback | None,
     *,
     loaded: Table | None = None,
     trust: bool = False,
@@ -124,18 +124,18 @@ def start_search(
     name = f"{label}-{settings.space}-{settings.method}-seed{settings.seed}"
     path = Path("runs/search") / name if out is None else Path(out)
     with joined(settings) as ranks:
-        own = Own.of(given, told(listener if ranks.lead else None))
+        own = Own.of(given, told(callback if ranks.lead else None))
         table = loaded or (_table_of(settings, trust) if ranks.lead else None)
         made = new_run(path, settings, "search", numbered=out is None).path if ranks.lead else path
-        run = Run(ranks.from_lead(made), writes=ranks.lead)
+        run = Run(ranks.broadcast(made), writes=ranks.lead)
         with discarded_unless_begun(run):
             own.keep(run)
-            return _searched(settings, run, listener, table, ranks)
+            return _searched(settings, run, callback, table, ranks)
 
 
 def rehearse_search(
     settings: SearchSettings,
-    listener: Listener | None = None,
+    callback: Callback | None = None,
     *,
     trust: bool = False,
     before_seconds: float = 0.0,
@@ -144,7 +144,7 @@ def rehearse_search(
 
     Args:
         settings: resolved settings, see `zarts.config.search_settings`.
-        listener: called with events of the kind `note`.
+        callback: called with events of the kind `note`.
         trust: see `search`.
         before_seconds: what the process has taken until now, which the command will take again.
 
@@ -153,17 +153,17 @@ def rehearse_search(
     """
     given, settings = settings, anchored(settings)
     with joined(settings) as ranks:
-        Own.of(given, told(listener if ranks.lead else None))
+        Own.of(given, told(callback if ranks.lead else None))
         table = _table_of(settings, trust) if ranks.lead else None
         before_seconds *= min(2, ranks.count)  # the process that starts the ranks takes as long
         with rehearsed(settings, "search", before_seconds, ranks) as (run, rehearsal):
-            _searched(settings, run, notes(listener), table, ranks, drive=rehearsal.run)
+            _searched(settings, run, notes(callback), table, ranks, drive=rehearsal.run)
             return rehearsal.forecast()
 
 
 def resume_search(
     path: Path | str,
-    listener: Listener | None = None,
+    callback: Callback | None = None,
     *,
     loaded: Table | None = None,
     trust: bool = False,
@@ -173,7 +173,7 @@ def resume_search(
 
     Args:
         path: the run folder.
-        listener: called with every event.
+        callback: called with every event.
         loaded: a table that has been read already, in the place of the setting's.
         trust: see `search`.
         untied: settings that no result depends on, with other values than it was begun with: see `setting` in
@@ -185,15 +185,15 @@ def resume_search(
     """
     settings = searched_settings(path, **untied)
     with joined(settings) as ranks:
-        use_operations(Run(Path(path)), settings.operations, told(listener if ranks.lead else None))
+        use_operations(Run(Path(path)), settings.operations, told(callback if ranks.lead else None))
         table = loaded or (_table_of(settings, trust) if ranks.lead else None)
-        return _searched(settings, Run(Path(path), writes=ranks.lead), listener, table, ranks, resume=True)
+        return _searched(settings, Run(Path(path), writes=ranks.lead), callback, table, ranks, resume=True)
 
 
 def _searched(
     settings: SearchSettings,
     run: Run,
-    listener: Listener | None,
+    callback: Callback | None,
     table: Table | None,
     ranks: Ranks,
     *,
@@ -203,9 +203,9 @@ def _searched(
     """Search; what is heard, looked up and drawn is so on the first rank only."""
     if not ranks.lead:
         return run_search(settings, run, resume=resume, drive=drive, ranks=ranks)
-    with logged(settings, run, listener) as heard:
+    with logged(settings, run, callback) as heard:
         truth = None if table is None else Truth(table, run, heard)
-        result = run_search(settings, run, resume=resume, drive=drive, listener=truth or heard, ranks=ranks)
+        result = run_search(settings, run, resume=resume, drive=drive, callback=truth or heard, ranks=ranks)
         if truth is not None:
             truth.finish(result.genotype)
     return drawn(result)

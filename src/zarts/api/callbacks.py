@@ -12,7 +12,7 @@ from typing import Any, Protocol, runtime_checkable
 from zarts.config import CommonSettings
 from zarts.errors import SettingsError
 from zarts.runs import Run
-from zarts.training.trainer import Listener
+from zarts.training.trainer import Callback
 
 __all__ = ["MetricsLogger", "logged", "scalars", "to_logger"]
 
@@ -57,8 +57,8 @@ class MetricsLogger(Protocol):
         """Take a row of numbers."""
 
 
-def to_logger(logger: MetricsLogger) -> Listener:
-    """A listener that hands numbers on: `zarts.search(..., listener=zarts.to_logger(wandb.init(project="mine")))`.
+def to_logger(logger: MetricsLogger) -> Callback:
+    """A callback that hands numbers on: `zarts.search(..., callback=zarts.to_logger(wandb.init(project="mine")))`.
 
     Each row has `epoch` beside its numbers, and `update` where it is of a move of alpha, to be drawn against: no step
     is named, for updates and epochs count apart. Closing the logger is left to its owner.
@@ -72,17 +72,17 @@ def to_logger(logger: MetricsLogger) -> Listener:
 
 
 @contextmanager
-def logged(settings: CommonSettings, run: Run, listener: Listener | None) -> Iterator[Listener]:
-    """The listener, and with `logger: tensorboard` the run's folder `tensorboard` as well.
+def logged(settings: CommonSettings, run: Run, callback: Callback | None) -> Iterator[Callback]:
+    """The callback, and with `logger: tensorboard` the run's folder `tensorboard` as well.
 
     That folder is written anew from the run's events when a run goes on, which may have lost some that it had shown.
 
     Raises:
         SettingsError: TensorBoard is not installed.
     """
-    listener = listener or (lambda event: None)
+    callback = callback or (lambda event: None)
     if settings.logger == "none":
-        yield listener
+        yield callback
         return
     try:
         from torch.utils.tensorboard import SummaryWriter
@@ -102,7 +102,7 @@ def logged(settings: CommonSettings, run: Run, listener: Listener | None) -> Ite
         show(event)
         if event["event"] in ("weight_epoch", "train_epoch"):
             writer.flush()
-        listener(event)
+        callback(event)
 
     try:
         for event in run.events():

@@ -8,23 +8,23 @@ from functools import partial
 import torch
 from torch import Tensor
 
-from zarts.arch_optim.base import AlphaUpdate
-from zarts.arch_optim.fixed import FixedAlpha
-from zarts.arch_optim.gradient import GradientUpdate, amended, first_order, unrolled
-from zarts.arch_optim.reinforce import ReinforceUpdate
-from zarts.arch_optim.zero_order import ZeroOrderUpdate
+from zarts.arch_optim.base import ArchOptimizer
+from zarts.arch_optim.fixed import FixedArchOptimizer
+from zarts.arch_optim.gradient import GradientArchOptimizer, amended, first_order, unrolled
+from zarts.arch_optim.reinforce import ReinforceArchOptimizer
+from zarts.arch_optim.zero_order import ZeroOrderArchOptimizer
 from zarts.config import SearchSettings, keywords
 from zarts.runtime.seed import keyed_generator
 from zarts.spaces import get_space
 from zarts.zo import OPTIMIZERS, ZeroOrderOptimizer
 
 __all__ = [
-    "UPDATES",
-    "AlphaUpdate",
-    "FixedAlpha",
-    "GradientUpdate",
-    "ReinforceUpdate",
-    "ZeroOrderUpdate",
+    "ARCH_OPTIMIZERS",
+    "ArchOptimizer",
+    "FixedArchOptimizer",
+    "GradientArchOptimizer",
+    "ReinforceArchOptimizer",
+    "ZeroOrderArchOptimizer",
     "zero_order_optimizer",
 ]
 
@@ -42,8 +42,8 @@ def zero_order_optimizer(settings: SearchSettings, alpha: Tensor, generator: tor
     return optimizer(alpha, generator, *([name] if name else []), **keywords(optimizer, settings))
 
 
-def _zero_order(settings: SearchSettings, alpha: Tensor, generator: torch.Generator) -> AlphaUpdate:
-    return ZeroOrderUpdate(
+def _zero_order(settings: SearchSettings, alpha: Tensor, generator: torch.Generator) -> ArchOptimizer:
+    return ZeroOrderArchOptimizer(
         zero_order_optimizer(settings, alpha, generator),
         inner_steps=settings.inner_steps,
         learning_rate=settings.inner_learning_rate,
@@ -55,9 +55,9 @@ def _zero_order(settings: SearchSettings, alpha: Tensor, generator: torch.Genera
 
 def _gradient(
     rule: Callable[..., tuple[float, Tensor]], settings: SearchSettings, alpha: Tensor, generator: torch.Generator
-) -> AlphaUpdate:
+) -> ArchOptimizer:
     named = keywords(rule, settings)
-    return GradientUpdate(
+    return GradientArchOptimizer(
         alpha,
         lr=settings.alpha_lr,
         weight_decay=settings.alpha_weight_decay,
@@ -66,8 +66,8 @@ def _gradient(
     )
 
 
-def _reinforce(settings: SearchSettings, alpha: Tensor, generator: torch.Generator) -> AlphaUpdate:
-    return ReinforceUpdate(
+def _reinforce(settings: SearchSettings, alpha: Tensor, generator: torch.Generator) -> ArchOptimizer:
+    return ReinforceArchOptimizer(
         get_space(settings.space),
         alpha,
         keyed_generator(settings.seed, "controller"),
@@ -81,11 +81,11 @@ def _reinforce(settings: SearchSettings, alpha: Tensor, generator: torch.Generat
     )
 
 
-def _fixed(settings: SearchSettings, alpha: Tensor, generator: torch.Generator) -> AlphaUpdate:
-    return FixedAlpha(torch.zeros_like(alpha))
+def _fixed(settings: SearchSettings, alpha: Tensor, generator: torch.Generator) -> ArchOptimizer:
+    return FixedArchOptimizer(torch.zeros_like(alpha))
 
 
-UPDATES: dict[str, Callable[[SearchSettings, Tensor, torch.Generator], AlphaUpdate]] = {
+ARCH_OPTIMIZERS: dict[str, Callable[[SearchSettings, Tensor, torch.Generator], ArchOptimizer]] = {
     **dict.fromkeys(OPTIMIZERS, _zero_order),
     "gradient": partial(_gradient, first_order),
     "unrolled": partial(_gradient, unrolled),

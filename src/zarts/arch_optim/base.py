@@ -14,10 +14,10 @@ from zarts.bilevel import Batch, Bilevel
 from zarts.relax import sample_cell
 from zarts.spaces import Genotype, Space
 
-__all__ = ["AlphaUpdate"]
+__all__ = ["ArchOptimizer"]
 
 
-class AlphaUpdate(ABC):
+class ArchOptimizer(ABC):
     """Owns the flat vector alpha and moves it."""
 
     @property

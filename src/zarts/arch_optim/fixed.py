@@ -9,13 +9,13 @@ from jaxtyping import Float
 from torch import Tensor
 from typing_extensions import override
 
-from zarts.arch_optim.base import AlphaUpdate
+from zarts.arch_optim.base import ArchOptimizer
 from zarts.bilevel import Batch, Bilevel
 
-__all__ = ["FixedAlpha"]
+__all__ = ["FixedArchOptimizer"]
 
 
-class FixedAlpha(AlphaUpdate):
+class FixedArchOptimizer(ArchOptimizer):
     """Stays where it is: only the weights are trained.
 
     Args:

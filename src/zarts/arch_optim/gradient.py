@@ -10,11 +10,11 @@ from jaxtyping import Float
 from torch import Tensor
 from typing_extensions import override
 
-from zarts.arch_optim.base import AlphaUpdate
+from zarts.arch_optim.base import ArchOptimizer
 from zarts.bilevel import Batch, Bilevel, amended_gradient, first_order_gradient, unrolled_gradient
 from zarts.errors import DivergedError
 
-__all__ = ["GradientUpdate", "amended", "first_order", "unrolled"]
+__all__ = ["GradientArchOptimizer", "amended", "first_order", "unrolled"]
 
 Rule = Callable[[Bilevel, Tensor, Sequence[Batch], Sequence[Batch]], tuple[float, Tensor]]
 """Validation loss and gradient of (problem, alpha, training batches, validation batches)."""
@@ -51,7 +51,7 @@ def amended(
     return amended_gradient(problem, alpha, train_batches[0], val_batches, strength=amending)
 
 
-class GradientUpdate(AlphaUpdate):
+class GradientArchOptimizer(ArchOptimizer):
     """One step of Adam on alpha.
 
     Args:

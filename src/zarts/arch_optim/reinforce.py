@@ -11,18 +11,18 @@ from jaxtyping import Float
 from torch import Tensor
 from typing_extensions import override
 
-from zarts.arch_optim.base import AlphaUpdate
+from zarts.arch_optim.base import ArchOptimizer
 from zarts.arch_optim.controller import Controller
 from zarts.bilevel import Batch, Bilevel, evaluate
 from zarts.networks import seeded
 from zarts.spaces import Genotype, Space
 
-__all__ = ["ReinforceUpdate"]
+__all__ = ["ReinforceArchOptimizer"]
 
 _EPSILON = 1e-3
 
 
-class ReinforceUpdate(AlphaUpdate):
+class ReinforceArchOptimizer(ArchOptimizer):
     """One step of Adam on the controller, along the mean over N drawn cells of (reward - baseline) grad log p(cell).
 
     The reward of a cell is its accuracy on the validation batches plus `entropy_weight` times the entropy that it was

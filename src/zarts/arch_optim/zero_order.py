@@ -10,14 +10,14 @@ from jaxtyping import Float
 from torch import Tensor
 from typing_extensions import override
 
-from zarts.arch_optim.base import AlphaUpdate
+from zarts.arch_optim.base import ArchOptimizer
 from zarts.bilevel import Batch, Bilevel, evaluate_images, first_order_gradient, mean_squares
 from zarts.zo import ZeroOrderOptimizer
 
-__all__ = ["ZeroOrderUpdate"]
+__all__ = ["ZeroOrderArchOptimizer"]
 
 
-class ZeroOrderUpdate(AlphaUpdate):
+class ZeroOrderArchOptimizer(ArchOptimizer):
     """Asks the optimizer for N candidates, judges them after M steps each, and tells it their losses.
 
     Args:

@@ -12,7 +12,7 @@ from zarts.errors import DataError
 from zarts.runs import Run, genotype_file
 from zarts.spaces import Genotype
 from zarts.spaces.nasbench201 import to_string
-from zarts.training.trainer import Listener
+from zarts.training.trainer import Callback
 
 __all__ = ["Truth", "truth_of"]
 
@@ -30,26 +30,26 @@ def truth_of(table: Table, genotype: Genotype) -> dict[str, Any]:
 
 
 class Truth:
-    """Hears a search in the place of its listener, and logs an event `truth` after each `genotype`.
+    """Hears a search in the place of its callback, and logs an event `truth` after each `genotype`.
 
     Args:
         table: what is looked up. A cell that it lacks is told as a note: no search ends for want of its truth.
         run: the folder of the search.
-        listener: hears all that this one hears, and the events `truth`.
+        callback: hears all that this one hears, and the events `truth`.
     """
 
-    def __init__(self, table: Table, run: Run, listener: Listener | None = None) -> None:
-        self._table, self._run, self._listener = table, run, listener or (lambda event: None)
+    def __init__(self, table: Table, run: Run, callback: Callback | None = None) -> None:
+        self._table, self._run, self._callback = table, run, callback or (lambda event: None)
 
     def __call__(self, event: Mapping[str, Any]) -> None:
         """Pass an event on; and look the cell up that it speaks of."""
-        self._listener(event)
+        self._callback(event)
         if event["event"] == "genotype":
             found = self._look_up(Genotype.load(self._run.path / genotype_file(event["epoch"])))
             if found:
                 truth = {"event": "truth", "epoch": event["epoch"], **found}
                 self._run.log(truth)
-                self._listener(truth)
+                self._callback(truth)
 
     def finish(self, genotype: Genotype) -> None:
         """Write the truth of the result, as `truth`, into `result.json`.
@@ -65,5 +65,5 @@ class Truth:
         try:
             return truth_of(self._table, genotype)
         except DataError as error:
-            self._listener({"event": "note", "text": str(error)})
+            self._callback({"event": "note", "text": str(error)})
             return {}

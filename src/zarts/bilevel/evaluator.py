@@ -123,7 +123,7 @@ def _each(
             for group in problem.optimizer.param_groups:
                 group.update(overrides)
             found[i] = look(points[i])
-    return problem.ranks.sum(found)
+    return problem.ranks.all_reduce(found)
 
 
 def _train(problem: Bilevel, point: Tensor, batches: Sequence[Batch]) -> Float[Tensor, " m"]:

@@ -50,7 +50,7 @@ def first_order_gradient(
             loss = problem.mean_loss(leaf, [batches[i]])
             rows[i, 0] = loss.detach()
             (rows[i, 1:],) = torch.autograd.grad(loss, leaf)
-    mean = problem.ranks.sum(rows).mean(0)
+    mean = problem.ranks.all_reduce(rows).mean(0)
     return mean[0].item(), mean[1:]
 
 

@@ -81,8 +81,8 @@ def search(
         from zarts import api
 
         _spread(api.searched_settings(resume, **other))
-        with progress() as listener:
-            result = api.resume_search(resume, listener, trust=trust, **other)
+        with progress() as callback:
+            result = api.resume_search(resume, callback, trust=trust, **other)
     else:
         settings = search_settings(given, preset=preset, config=config)
         if print_config:
@@ -90,12 +90,12 @@ def search(
         from zarts import api
 
         _spread(settings)
-        with progress() as listener:
+        with progress() as callback:
             if dry_run:
                 before = time.process_time()
-                forecast = api.rehearse_search(settings, listener, trust=trust, before_seconds=before)
+                forecast = api.rehearse_search(settings, callback, trust=trust, before_seconds=before)
                 return print_forecast(forecast) if first() else None
-            result = api.start_search(settings, out, listener, trust=trust)
+            result = api.start_search(settings, out, callback, trust=trust)
     if not first():
         return None
     for kind in result.genotype.cells:
@@ -136,8 +136,8 @@ def retrain(
         from zarts import api
 
         _spread(api.retrained_settings(resume, **other))
-        with progress() as listener:
-            result = api.resume_retrain(resume, listener, **other)
+        with progress() as callback:
+            result = api.resume_retrain(resume, callback, **other)
     else:
         from zarts import api
 
@@ -145,12 +145,12 @@ def retrain(
         if print_config:
             return _print_config("retrain", settings)
         _spread(settings)
-        with progress() as listener:
+        with progress() as callback:
             if dry_run:
                 before = time.process_time()
-                forecast = api.rehearse_retrain(found, settings, listener, before_seconds=before)
+                forecast = api.rehearse_retrain(found, settings, callback, before_seconds=before)
                 return print_forecast(forecast) if first() else None
-            result = api.start_retrain(found, settings, out, listener)
+            result = api.start_retrain(found, settings, out, callback)
     if not first():
         return None
     print(f"test accuracy: {result.test_accuracy:.2f} % (last epoch)")
@@ -239,11 +239,11 @@ def diagnose(
     """Say whether a search listens to signal or to noise, and what would help."""
     from zarts import api
 
-    with progress() as listener:
+    with progress() as callback:
         found = api.diagnose(
             run,
             operations=operations,
-            listener=listener,
+            callback=callback,
             sigmas=sigma or (),
             inner_steps=inner_steps or (),
             candidates=candidates,

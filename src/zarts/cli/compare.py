@@ -71,7 +71,7 @@ def compare(
         raise SettingsError(f"options: {unknown('setting', key, SearchSettings.model_fields)}")
     from zarts import comparison
 
-    with progress() as listener:
+    with progress() as callback:
         found = comparison.compare(
             methods,
             seeds,
@@ -87,7 +87,7 @@ def compare(
             best_of=best_of,
             draws=draws,
             trust=trust,
-            listener=listener,
+            callback=callback,
         )
     print(found.markdown, end="")
     for cell, line in found.failed.items():

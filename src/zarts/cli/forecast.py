@@ -14,10 +14,10 @@ __all__ = ["print_forecast"]
 
 def print_forecast(forecast: Forecast) -> None:
     """Print the parts of the command with their times, and the whole."""
-    width = max(len(phase.name) for phase in forecast.phases)
-    for phase in forecast.phases:
-        each = phase.seconds / phase.count
-        print(f"{phase.name:{width}}  {phase.count:>8,} x {each:>9.3f} s = {phase.seconds:>11,.1f} s")
+    width = max(len(part.name) for part in forecast.parts)
+    for part in forecast.parts:
+        each = part.seconds / part.count
+        print(f"{part.name:{width}}  {part.count:>8,} x {each:>9.3f} s = {part.seconds:>11,.1f} s")
     print(
         f"time: {_duration(forecast.seconds)} ({forecast.seconds:,.0f} s)   memory: {forecast.peak_bytes / 1e6:,.0f} MB"
     )

@@ -59,7 +59,7 @@ def landscape(
     code = api.spread_landscape(run, sys.argv[1:], grid=grid, devices=devices)
     if code is not None:
         raise SystemExit(code)
-    with progress() as listener:
+    with progress() as callback:
         found = api.landscape(
             run,
             inner_steps=steps,
@@ -72,7 +72,7 @@ def landscape(
             seed=seed,
             again=again,
             operations=operations,
-            listener=listener,
+            callback=callback,
         )
     if first():
         _print(found)

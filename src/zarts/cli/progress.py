@@ -58,7 +58,7 @@ class _Bar:
 
 @contextmanager
 def progress() -> Iterator[_Bar]:
-    """A listener that draws a bar on standard error while the block lasts."""
+    """A callback that draws a bar on standard error while the block lasts."""
     console = Console(stderr=True)
     shown = console.is_terminal and first()
     columns = (

@@ -32,7 +32,7 @@ from zarts.runtime.distributed import check_alone
 from zarts.runtime.environment import environment
 from zarts.runtime.io import write_atomically
 from zarts.spaces.nasbench201 import NASBENCH201
-from zarts.training.trainer import Listener
+from zarts.training.trainer import Callback
 
 __all__ = ["Comparison", "compare"]
 
@@ -84,7 +84,7 @@ def compare(
     best_of: int | None = None,
     draws: int | None = None,
     trust: bool = False,
-    listener: Listener | None = None,
+    callback: Callback | None = None,
     **options: Any,
 ) -> Comparison:
     """Search by several methods, over a grid of settings, with several seeds, and put what they find into tables.
@@ -116,7 +116,7 @@ def compare(
             slowest method, where the table has times of training.
         draws: random cells are the mean of so many draws; None: the exact expectation.
         trust: whether the table may be unpickled.
-        listener: hears an event `cell` as each search ends.
+        callback: hears an event `cell` as each search ends.
         options: settings of all rows; those that do not use one go without it.
 
     Raises:
@@ -148,7 +148,7 @@ def compare(
         judge = Unjudged(rows) if retrain is None else Retrainings(retrain, rows, preset=preset, config=config)
     judge.check(cells)
     with alone_in(folder):
-        failed = search_all(cells, judge, run_tasks, jobs, listener or (lambda event: None))
+        failed = search_all(cells, judge, run_tasks, jobs, callback or (lambda event: None))
         return _put_together(cells, judge, failed, against, folder)
 
 

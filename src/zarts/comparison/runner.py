@@ -16,7 +16,7 @@ from zarts.comparison.trials import Cell
 from zarts.config import SearchSettings, takes_part, untied
 from zarts.errors import Interrupted, RunError, ZartsError
 from zarts.runtime.io import locked, remove_empty
-from zarts.training.trainer import Listener
+from zarts.training.trainer import Callback
 
 __all__ = ["alone_in", "search_all", "search_cell"]
 
@@ -46,7 +46,7 @@ def _search(cell: Cell, table: Table | None) -> None:
 
 
 def search_all(
-    cells: Sequence[Cell], judge: Judge, run_tasks: Engine, jobs: int | None, listener: Listener
+    cells: Sequence[Cell], judge: Judge, run_tasks: Engine, jobs: int | None, callback: Callback
 ) -> dict[Cell, str]:
     """Do all searches that are left, seed by seed, so that there is early something of every row.
 
@@ -55,7 +55,7 @@ def search_all(
         judge: what each is judged by.
         run_tasks: what does them.
         jobs: how many at a time; None: as many as there are processors for.
-        listener: hears an event `cell` as each ends.
+        callback: hears an event `cell` as each ends.
 
     Returns:
         Those that failed, each with the line that says why.
@@ -75,7 +75,7 @@ def search_all(
             failed[cell] = str(error) if isinstance(error, ZartsError) else f"{type(error).__name__}: {error}"
         over = finished() + len(failed)
         which = {"row": cell.row, "group": cell.group.title, "seed": cell.seed}
-        listener({"event": "cell", **which, "over": over, "cells": len(cells)})
+        callback({"event": "cell", **which, "over": over, "cells": len(cells)})
 
     try:
         run_tasks(partial(search_cell, judge=judge, base=Path.cwd()), left, _room(cells, jobs), done)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from zarts.config.base import CommonSettings, untied
 from zarts.config.components import members, used
-from zarts.config.phases import Stage, plan_stages
+from zarts.config.phases import Phase, plan_phases
 from zarts.config.preset_files import Layer, preset_layers, preset_names, preset_summary
 from zarts.config.resolve import dump, keywords, resolve_search, retrain_settings, row_settings, search_settings
 from zarts.config.retrain import RetrainSettings
@@ -14,13 +14,13 @@ from zarts.config.validate import takes_part
 __all__ = [
     "CommonSettings",
     "Layer",
+    "Phase",
     "RetrainSettings",
     "SearchSettings",
-    "Stage",
     "dump",
     "keywords",
     "members",
-    "plan_stages",
+    "plan_phases",
     "preset_layers",
     "preset_names",
     "preset_summary",

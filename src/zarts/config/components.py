@@ -128,7 +128,7 @@ def _check(method: Method, axes: dict[str, str]) -> None:
         raise SettingsError(
             f"select = {select}: {name} has no mixture to take operations from (relaxation = {relaxation})"
         )
-    _check_stages(name, axes)
+    _check_phases(name, axes)
     if update == "none" and select == "argmax":
         raise SettingsError(
             "select = argmax with update = none: alpha does not move and prefers nothing: take another selection"
@@ -172,27 +172,27 @@ def _check_merged(name: str, axes: dict[str, str]) -> None:
         )
 
 
-def _check_stages(name: str, axes: dict[str, str]) -> None:
+def _check_phases(name: str, axes: dict[str, str]) -> None:
     """Refuse what does not go together with stages.
 
     Raises:
         SettingsError: with the reason.
     """
-    stages, select = axes["stages"], axes["select"]
-    if stages == "one":
+    phases, select = axes["stages"], axes["select"]
+    if phases == "one":
         return
     if axes["update"] == "none":
-        raise SettingsError(f"stages = {stages}: {name} has no alpha by which operations could be dropped: take one")
+        raise SettingsError(f"stages = {phases}: {name} has no alpha by which operations could be dropped: take one")
     if axes["update"] == "reinforce":
-        raise SettingsError(f"stages = {stages}: the controller of {name} draws from the whole space: take one")
+        raise SettingsError(f"stages = {phases}: the controller of {name} draws from the whole space: take one")
     if axes["supernet"] == "merged":
         raise SettingsError(
-            f"supernet = merged with stages = {stages}: the convolutions of an edge are one, of which none can be "
+            f"supernet = merged with stages = {phases}: the convolutions of an edge are one, of which none can be "
             "dropped by itself: take --supernet mixed, or --stages one"
         )
     if select in ("evolution", "perturbation", "local-search"):
         raise SettingsError(
-            f"select = {select} with stages = {stages}: it judges operations that have been dropped, whose weights "
+            f"select = {select} with stages = {phases}: it judges operations that have been dropped, whose weights "
             "are not trained: take argmax or best-of"
         )
 

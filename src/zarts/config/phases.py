@@ -9,14 +9,14 @@ from typing import NamedTuple
 from zarts.config.settings import SearchSettings
 from zarts.errors import SettingsError
 
-__all__ = ["Stage", "check_schedule", "plan_stages"]
+__all__ = ["Phase", "check_schedule", "plan_phases"]
 
 _DEPTH = 5 / 8, 6 / 8
 _ROUNDING = 1e-9
 _LEAST = 3  # cells of a network in which two reduce
 
 
-class Stage(NamedTuple):
+class Phase(NamedTuple):
     """A part of a search.
 
     Args:
@@ -36,13 +36,13 @@ class Stage(NamedTuple):
     skip_dropout: float
 
 
-def plan_stages(settings: SearchSettings) -> list[Stage]:
+def plan_phases(settings: SearchSettings) -> list[Phase]:
     """The stages of a search, in order.
 
     Raises:
         SettingsError: lists that do not fit together, or stages too short for alpha to move in.
     """
-    operations = (None, *(settings.stage_operations if settings.stages != "one" else ()))
+    operations = (None, *(settings.stage_operations if settings.phases != "one" else ()))
     count = len(operations)
     cells = _cells(settings, count)
     starts = [0, *_starts(settings, count), settings.epochs]
@@ -51,28 +51,28 @@ def plan_stages(settings: SearchSettings) -> list[Stage]:
         raise SettingsError(
             f"skip_dropout has {len(settings.skip_dropout)} values for a search of {count} stages: give one, or {count}"
         )
-    stages = [
-        Stage(first, end - first, _warmup(settings, first, end), kept, depth, rate)
+    phases = [
+        Phase(first, end - first, _warmup(settings, first, end), kept, depth, rate)
         for (first, end), kept, depth, rate in zip(pairwise(starts), operations, cells, dropout, strict=True)
     ]
-    for number, stage in enumerate(stages, start=1):
-        if stage.epochs <= stage.warmup and count > 1:
+    for number, phase in enumerate(phases, start=1):
+        if phase.epochs <= phase.warmup and count > 1:
             raise SettingsError(
-                f"stage {number} of {count} has {stage.epochs} of {settings.epochs} epochs, and alpha moves in none "
-                f"of them (warm-up: {stage.warmup}): take more --epochs, or a shorter warm-up"
+                f"stage {number} of {count} has {phase.epochs} of {settings.epochs} epochs, and alpha moves in none "
+                f"of them (warm-up: {phase.warmup}): take more --epochs, or a shorter warm-up"
             )
-    return stages
+    return phases
 
 
 def _warmup(settings: SearchSettings, first: int, end: int) -> int:
-    if settings.stages == "renew":
+    if settings.phases == "renew":
         return round(settings.stage_warmup * (end - first))
     return settings.warmup_epochs if first == 0 else 0
 
 
 def _starts(settings: SearchSettings, count: int) -> list[int]:
     """First epochs of the stages after the first."""
-    if settings.stages == "one":
+    if settings.phases == "one":
         return []
     kept = settings.stage_operations
     if not kept or any(after > before for before, after in pairwise(kept)):
@@ -90,7 +90,7 @@ def _starts(settings: SearchSettings, count: int) -> list[int]:
 
 
 def _cells(settings: SearchSettings, count: int) -> list[int]:
-    if settings.stages != "renew":
+    if settings.phases != "renew":
         return [settings.cells] * count
     if settings.stage_cells is None:
         start, step = _DEPTH
@@ -110,10 +110,10 @@ def check_schedule(settings: SearchSettings) -> None:
         SettingsError: with the reason.
     """
     _check_eigenvalues(settings)
-    plan_stages(settings)
-    if settings.stages != "one" and settings.compile:
+    plan_phases(settings)
+    if settings.phases != "one" and settings.compile:
         raise SettingsError(
-            f"compile = True: stages = {settings.stages} runs fewer operations from stage to stage, and a compiled "
+            f"compile = True: stages = {settings.phases} runs fewer operations from stage to stage, and a compiled "
             "network runs all: leave --compile out"
         )
 
@@ -126,9 +126,9 @@ def _check_eigenvalues(settings: SearchSettings) -> None:
             f"eigenvalue_every = {settings.eigenvalue_every}: the loss has no Hessian in alpha with relaxation = "
             f"{settings.relaxation}, which draws: take --relaxation softmax, or --eigenvalue-every 0"
         )
-    if settings.stages != "one":
+    if settings.phases != "one":
         raise SettingsError(
-            f"eigenvalue_every = {settings.eigenvalue_every}: with stages = {settings.stages} the Hessian is of "
+            f"eigenvalue_every = {settings.eigenvalue_every}: with stages = {settings.phases} the Hessian is of "
             "another space from stage to stage: take --stages one, or --eigenvalue-every 0"
         )
     if settings.compile:

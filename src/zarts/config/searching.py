@@ -74,34 +74,34 @@ class SearchingSettings(CommonSettings):
         "or evolution",
         panel="Search",
     )
-    stages: str = setting(
+    phases: str = setting(
         "one",
         "instead of the method's own: one; prune: weak operations are dropped along the search; renew: the same, and "
         "weights and alpha start anew in each stage",
-        panel="Stages",
+        panel="Phases",
     )
     stage_operations: Counts = setting(
         (),
         "operations kept on an edge in each stage after the first, by softmax(alpha); an edge with fewer keeps all",
-        panel="Stages",
+        panel="Phases",
         used_by=STAGES,
     )
     stage_starts: Shares | None = setting(
         None,
         "where each stage after the first starts, as a share of all epochs (default: stages of equal length)",
-        panel="Stages",
+        panel="Phases",
         used_by=STAGES,
     )
     stage_cells: Counts | None = setting(
         None,
         "cells of the network in each stage (default: 5/8, 11/8, 17/8 … of `cells`; P-DARTS: 5, 11, 17)",
-        panel="Stages",
+        panel="Phases",
         used_by=("renew",),
     )
     stage_warmup: float = setting(
         0.4,
         "share of each stage's epochs before alpha moves, in the place of warmup_epochs (P-DARTS: 10 of 25)",
-        panel="Stages",
+        panel="Phases",
         used_by=("renew",),
         ge=0,
         lt=1,
@@ -109,7 +109,7 @@ class SearchingSettings(CommonSettings):
     skip_dropout: Shares = setting(
         (0.0,),
         "dropout on identities while weights train, at the start of all stages or of each; it falls within a stage",
-        panel="Stages",
+        panel="Phases",
         used_by=SUPERNET,
     )
     cells: int = setting(

@@ -19,7 +19,7 @@ def check_search(settings: SearchSettings) -> None:
     Raises:
         SettingsError: with the reason.
     """
-    if settings.warmup_epochs >= settings.epochs and settings.stages == "one" and settings.update != "none":
+    if settings.warmup_epochs >= settings.epochs and settings.phases == "one" and settings.update != "none":
         raise SettingsError(
             f"warmup_epochs = {settings.warmup_epochs} leaves no epoch of {settings.epochs} in which alpha moves: "
             f"take --warmup-epochs below {settings.epochs}"
@@ -93,7 +93,7 @@ _CONDITIONS: dict[str, tuple[str, Callable[[SearchSettings], bool]]] = {
     "inner_steps": ("control = none", _judged),
     "inner_learning_rate": ("inner_steps above 0", _fine_tunes),
     "inner_momentum": ("inner_steps above 0", _fine_tunes),
-    "warmup_epochs": ("stages = one or prune", lambda settings: settings.stages != "renew"),
+    "warmup_epochs": ("stages = one or prune", lambda settings: settings.phases != "renew"),
     "reduction": ("space = nasbench201", lambda settings: settings.space == "nasbench201"),
     "limit_penalty": ("max_params or max_macs", _limited),
     "cost": ("cost_weight above 0", lambda settings: settings.cost_weight > 0),

@@ -22,11 +22,11 @@ class _Sum(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, tensor: Tensor, ranks: Ranks) -> Tensor:
         ctx.ranks = ranks
-        return ranks.sum(tensor)
+        return ranks.all_reduce(tensor)
 
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, None]:
-        return ctx.ranks.sum(gradients[0].contiguous()), None
+        return ctx.ranks.all_reduce(gradients[0].contiguous()), None
 
 
 class SharedNorm(nn.BatchNorm2d):

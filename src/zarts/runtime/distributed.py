@@ -43,7 +43,7 @@ class Ranks:
         """Which of `number` pieces of work are this rank's."""
         return range(self.rank, number, self.count)
 
-    def sum(self, tensor: Tensor) -> Tensor:
+    def all_reduce(self, tensor: Tensor) -> Tensor:
         """The sum over ranks, elementwise. Where all but one have 0, it is that one's number, to the bit.
 
         Raises:
@@ -55,7 +55,7 @@ class Ranks:
             total: Tensor = self._fabric.all_reduce(tensor.clone(), reduce_op="sum")
         return total.to(tensor.device)
 
-    def from_lead(self, value: _T) -> _T:
+    def broadcast(self, value: _T) -> _T:
         """Rank 0's `value`, which is plain data, on every rank.
 
         Raises:
@@ -99,21 +99,21 @@ class Ranks:
             yield
         except Interrupted as error:
             stopped = error
-        if self.sum(torch.tensor(float(stopped is not None))) > 0:
+        if self.all_reduce(torch.tensor(float(stopped is not None))) > 0:
             raise stopped or Interrupted("interrupted")
 
     @contextmanager
-    def in_turn(self) -> Iterator[None]:
+    def rank_zero_first(self) -> Iterator[None]:
         """The first rank of each machine goes through the block before the others do.
 
         Raises:
             RankError: another rank is gone.
         """
         if not self._first_here:
-            self.sum(torch.zeros(()))
+            self.all_reduce(torch.zeros(()))
         yield
         if self._first_here:
-            self.sum(torch.zeros(()))
+            self.all_reduce(torch.zeros(()))
 
 
 @contextmanager

@@ -61,7 +61,7 @@ class EarlyStop:
         start = keyed_generator(self._seed, "eigenvalue", epoch)
         with problem.ranks.together():
             value = dominant_eigenvalue(problem, alpha, batches, start)
-        self.add(epoch + 1, problem.ranks.from_lead(value))
+        self.add(epoch + 1, problem.ranks.broadcast(value))
 
     def add(self, epoch: int, value: float) -> None:
         """The eigenvalue of an epoch, counted from 1."""

@@ -7,14 +7,14 @@ from collections.abc import Callable
 
 from torch import Tensor
 
-from zarts.arch_optim import AlphaUpdate
+from zarts.arch_optim import ArchOptimizer
 from zarts.bilevel import Bilevel, evaluate
 from zarts.config import SearchSettings, keywords
 from zarts.data import Batches
 from zarts.limits import Within
 from zarts.methods import JUDGING
 from zarts.runtime.seed import keyed_generator
-from zarts.searcher.phases import Stages
+from zarts.searcher.phases import Phases
 from zarts.select import SELECTIONS, Selected, Trained
 from zarts.spaces import Genotype
 
@@ -28,7 +28,7 @@ class Choice:
         settings: name the selection.
         within: the genotypes of which one is to be chosen.
         update: owns alpha.
-        stages: how strong operations are by alpha, and which ones are left.
+        phases: how strong operations are by alpha, and which ones are left.
         network: the weights that all architectures share; its points are operation weights.
         train: batches that the weights are trained on.
         images: makes the batches that are judged, all in order.
@@ -39,15 +39,15 @@ class Choice:
         self,
         settings: SearchSettings,
         within: Within,
-        update: AlphaUpdate,
-        stages: Stages,
+        update: ArchOptimizer,
+        phases: Phases,
         network: Bilevel,
         train: Batches,
         images: Callable[[], Batches],
         fresh: Callable[[int], Bilevel],
     ) -> None:
-        self._settings, self._within, self._update, self._network = settings, within, update, network
-        self._stages, self._train, self._images, self._fresh = stages, train, images, fresh
+        self._settings, self._within, self._arch_optimizer, self._network = settings, within, update, network
+        self._phases, self._train, self._images, self._fresh = phases, train, images, fresh
         self.judges = settings.select in JUDGING
 
     def of_epoch(self, epochs: int) -> Genotype:
@@ -72,28 +72,28 @@ class Choice:
             for _ in range(steps):
                 with self._network.ranks.together():
                     self._network.check()
-                self._network.weight_step(weights.to(self._update.alpha), self._train[next(further)])
+                self._network.weight_step(weights.to(self._arch_optimizer.alpha), self._train[next(further)])
 
         def early(points: Tensor, steps: int) -> Tensor:
             place = next(further)  # another one at each call
             batches = [self._train[place + i] for i in range(steps)]
             next(itertools.islice(further, steps, steps), None)
-            return evaluate(self._fresh(place), points.to(self._update.alpha), batches, (), judge="training")
+            return evaluate(self._fresh(place), points.to(self._arch_optimizer.alpha), batches, (), judge="training")
 
         trained = Trained(
             self._within,
-            self._stages.strengths(self._update.alpha),
+            self._phases.strengths(self._arch_optimizer.alpha),
             keyed_generator(self._settings.seed, "select", epochs),
-            lambda generator: self._update.sample(self._stages.part.space, generator),
+            lambda generator: self._arch_optimizer.sample(self._phases.part.space, generator),
             self._judge,
             tune,
             early,
-            self._stages.encoding.betas(self._update.alpha),
+            self._phases.encoding.betas(self._arch_optimizer.alpha),
         )
         return function(trained, **keywords(function, self._settings))
 
     def _judge(self, points: Tensor) -> Tensor:
-        points, batches, settings = points.to(self._update.alpha), list(self._images()), self._settings
+        points, batches, settings = points.to(self._arch_optimizer.alpha), list(self._images()), self._settings
         first = settings.epochs * len(self._train)
         return evaluate(
             self._network,

@@ -15,7 +15,7 @@ _FAR_BELOW = 0.25
 
 
 class SignalWatch:
-    """Hears the signal-to-noise ratio of each update, see `ZeroOrderUpdate.step`."""
+    """Hears the signal-to-noise ratio of each update, see `ZeroOrderArchOptimizer.step`."""
 
     def __init__(self) -> None:
         self._last: list[float] = []

@@ -10,15 +10,15 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from zarts.arch_optim import UPDATES, AlphaUpdate
-from zarts.config import SearchSettings, Stage, plan_stages
+from zarts.arch_optim import ARCH_OPTIMIZERS, ArchOptimizer
+from zarts.config import Phase, SearchSettings, plan_phases
 from zarts.methods import member
 from zarts.relax import Encoding, Matrices
 from zarts.runtime.seed import keyed_generator
 from zarts.spaces import Genotype, Part, Space
 from zarts.training.lr_schedule import cosine
 
-__all__ = ["DROPPED", "Pace", "Stages", "start_alpha"]
+__all__ = ["DROPPED", "Pace", "Phases", "start_arch_optimizer"]
 
 
 DROPPED = -1e3
@@ -48,10 +48,10 @@ class Pace(NamedTuple):
     skip_dropout: float
 
 
-class Stages:
+class Phases:
     """Drops the weakest operations of each edge from stage to stage.
 
-    Stages that `renew` are searches of their own: weights and alpha start anew, and all schedules and the warm-up with
+    Phases that `renew` are searches of their own: weights and alpha start anew, and all schedules and the warm-up with
     them. Where stages only `prune`, both go on, and schedules are of the whole search.
 
     What is set is how many operations are kept, and an edge that has no more keeps all. P-DARTS' published 8, 5, 3 are
@@ -68,9 +68,9 @@ class Stages:
     """
 
     def __init__(self, settings: SearchSettings, space: Space) -> None:
-        self._settings, self._plan = settings, plan_stages(settings)
+        self._settings, self._plan = settings, plan_phases(settings)
         self._most = max(ops for _, ops in space.shapes.values())
-        self.renew = settings.stages == "renew"
+        self.renew = settings.phases == "renew"
         self.number = 0
         """The present stage, counted from 0."""
         self.part = Part.all_of(space)
@@ -88,7 +88,7 @@ class Stages:
         return len(self._plan)
 
     @property
-    def present(self) -> Stage:
+    def present(self) -> Phase:
         """The present stage."""
         return self._plan[self.number]
 
@@ -109,7 +109,7 @@ class Stages:
 
     def number_of(self, epoch: int) -> int:
         """The stage of an epoch."""
-        return sum(stage.first <= epoch for stage in self._plan) - 1
+        return sum(phase.first <= epoch for phase in self._plan) - 1
 
     def advance(
         self, alpha: Float[Tensor, " d"], derive: Callable[[Matrices], Genotype]
@@ -155,10 +155,10 @@ class Stages:
 
     def pace(self, epoch: int) -> Pace:
         """What this epoch decides, whichever stage is the present one."""
-        settings, stage = self._settings, self._plan[self.number_of(epoch)]
-        first, epochs = (stage.first, stage.epochs) if self.renew else (0, settings.epochs)
-        done, warmup = epoch - first, stage.warmup if self.renew else settings.warmup_epochs
-        left = self._most if stage.operations is None else min(stage.operations, self._most)
+        settings, phase = self._settings, self._plan[self.number_of(epoch)]
+        first, epochs = (phase.first, phase.epochs) if self.renew else (0, settings.epochs)
+        done, warmup = epoch - first, phase.warmup if self.renew else settings.warmup_epochs
+        left = self._most if phase.operations is None else min(phase.operations, self._most)
         decides = self.count == 1 or left > 1
         return Pace(
             cosine(settings.learning_rate, settings.learning_rate_min, done / epochs),
@@ -166,7 +166,7 @@ class Stages:
             max(0, done - warmup) / max(1, epochs - warmup),
             settings.update != "none" and done >= warmup and decides,
             settings.drop_path * done / epochs,
-            _dropout(stage, epoch - stage.first),
+            _dropout(phase, epoch - phase.first),
         )
 
     def state_dict(self) -> dict[str, Any]:
@@ -180,31 +180,31 @@ class Stages:
         self._before = None if before is None else {kind: matrix.cpu() for kind, matrix in before.items()}
 
 
-def _dropout(stage: Stage, done: int) -> float:
+def _dropout(phase: Phase, done: int) -> float:
     """Dropout on identities falls within a stage: p (E - e - 1) / E before alpha moves, then from p exponentially.
 
     Source: Chen et al., P-DARTS (ICCV 2019), released code: by exp(-0.2) an epoch, in 15 epochs.
     Differs: by as much in all, exp(-3), in any number of epochs.
     """
-    if done < stage.warmup:
-        return stage.skip_dropout * (stage.epochs - done - 1) / stage.epochs
-    return stage.skip_dropout * math.exp(-_FALL * (done - stage.warmup) / (stage.epochs - stage.warmup))
+    if done < phase.warmup:
+        return phase.skip_dropout * (phase.epochs - done - 1) / phase.epochs
+    return phase.skip_dropout * math.exp(-_FALL * (done - phase.warmup) / (phase.epochs - phase.warmup))
 
 
-def start_alpha(
-    settings: SearchSettings, stages: Stages, device: torch.device, alpha: Tensor | None = None
-) -> AlphaUpdate:
+def start_arch_optimizer(
+    settings: SearchSettings, phases: Phases, device: torch.device, alpha: Tensor | None = None
+) -> ArchOptimizer:
     """Who moves alpha in the present stage.
 
     Args:
         settings: the settings.
-        stages: the present stage.
+        phases: the present stage.
         device: where alpha is.
         alpha: the start; None: it is drawn.
     """
-    stage = [stages.number] if stages.number else []
+    phase = [phases.number] if phases.number else []
     if alpha is None:
-        draws = keyed_generator(settings.seed, "alpha", *stage)
-        alpha = stages.encoding.draw(draws)
-    generator = keyed_generator(settings.seed, "update", *stage, device=device)
-    return UPDATES[member(settings.update)](settings, alpha.to(device), generator)
+        draws = keyed_generator(settings.seed, "alpha", *phase)
+        alpha = phases.encoding.draw(draws)
+    generator = keyed_generator(settings.seed, "update", *phase, device=device)
+    return ARCH_OPTIMIZERS[member(settings.update)](settings, alpha.to(device), generator)

@@ -10,7 +10,7 @@ from torch import Tensor
 from zarts.config import SearchSettings, keywords
 from zarts.relax import RELAXATIONS, Matrices, Moment, Slope
 from zarts.runtime.seed import keyed_generator
-from zarts.searcher.phases import Stages
+from zarts.searcher.phases import Phases
 from zarts.spaces import Space
 
 __all__ = ["Relaxing"]
@@ -22,11 +22,11 @@ class Relaxing:
     Args:
         settings: theirs.
         space: the whole space.
-        stages: say which operations are left.
+        phases: say which operations are left.
     """
 
-    def __init__(self, settings: SearchSettings, space: Space, stages: Stages) -> None:
-        self._settings, self._space, self._stages = settings, space, stages
+    def __init__(self, settings: SearchSettings, space: Space, phases: Phases) -> None:
+        self._settings, self._space, self._phases = settings, space, phases
         self._relaxations = {name: partial(f, **keywords(f, settings)) for name, f in RELAXATIONS.items()}
         self.draws = torch.Generator()
         """What relaxations draw from; see `draw_for`."""
@@ -41,23 +41,23 @@ class Relaxing:
         """Those that the network's weights are trained at.
 
         Args:
-            point: usually alpha, see `AlphaUpdate.training_point`.
+            point: usually alpha, see `ArchOptimizer.training_point`.
             slope: the loss of the coming batch.
         """
         same = self._settings.weight_relaxation == "same"
         return self._relax(self._settings.relaxation if same else self._settings.weight_relaxation, point, slope)
 
     def _relax(self, name: str, alpha: Tensor, slope: Slope | None = None) -> Matrices:
-        moment = Moment(self._stages.part.space, self.draws, self.progress)
+        moment = Moment(self._phases.part.space, self.draws, self.progress)
         if slope is not None:
             moment = moment._replace(slope=slope)
-        return self._stages.part.widen(self._stages.encoding.relax(self._relaxations[name], alpha, moment))
+        return self._phases.part.widen(self._phases.encoding.relax(self._relaxations[name], alpha, moment))
 
     def probabilities(self, alpha: Tensor) -> Matrices:
         """How much of each operation of the whole space alpha lets expect."""
         if self._settings.relaxation == "cell":
             return self._space.split(alpha)
-        return self._stages.part.widen(self._stages.encoding.strengths(alpha))
+        return self._phases.part.widen(self._phases.encoding.strengths(alpha))
 
     def draw_for(self, purpose: str, place: int) -> None:
         """Let relaxations draw what is a function of the seed, the purpose and the place alone."""

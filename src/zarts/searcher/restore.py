@@ -19,7 +19,7 @@ from zarts.runtime.device import torch_threads
 from zarts.runtime.distributed import Ranks
 from zarts.runtime.signals import stop_request
 from zarts.searcher.searcher import SearchJob
-from zarts.training.trainer import Listener
+from zarts.training.trainer import Callback
 
 __all__ = ["OpenedSearch", "open_search"]
 
@@ -32,7 +32,7 @@ class OpenedSearch:
         settings: its settings.
         problem: supernet, optimizer with its momentum and learning rate, and the loss of `(alpha, batch)`.
         alpha: where the architecture is.
-        spread: size in each coordinate of the moves that the search asks for here, see `AlphaUpdate.spread`.
+        spread: size in each coordinate of the moves that the search asks for here, see `ArchOptimizer.spread`.
         train: batches of the half that trains the weights.
         val: batches of the half that moves alpha.
         place: number of the next training batch.
@@ -70,14 +70,14 @@ class OpenedSearch:
 
 @contextmanager
 def open_search(
-    settings: SearchSettings, run: Run, listener: Listener, ranks: Ranks | None = None
+    settings: SearchSettings, run: Run, callback: Callback, ranks: Ranks | None = None
 ) -> Iterator[OpenedSearch]:
     """Build a search again with its last checkpoint. Inside, Ctrl-C raises `Interrupted` before the next weight step.
 
     Args:
         settings: the settings that it was begun with.
         run: its folder.
-        listener: hears notes.
+        callback: hears notes.
         ranks: the processes that look into it together; alone by default.
 
     Raises:
@@ -88,7 +88,7 @@ def open_search(
         raise RunError(f"{run.path}: method {settings.method!r} has no supernet: there is nothing to look into")
     ranks = ranks or Ranks()
     with torch_threads(settings.threads), stop_request(with_parent=ranks.count > 1) as stop:
-        job = SearchJob(settings, Run(run.path, writes=False), listener, ranks)
+        job = SearchJob(settings, Run(run.path, writes=False), callback, ranks)
         epoch, step = job.loop.look(job)
         job.loop.stop = stop
         job.begin_epoch(epoch if step else max(0, epoch - 1))
@@ -96,8 +96,8 @@ def open_search(
         yield OpenedSearch(
             settings,
             job.problem,
-            job.update.alpha.detach().clone(),
-            job.update.spread(),
+            job.arch_optimizer.alpha.detach().clone(),
+            job.arch_optimizer.spread(),
             job.train,
             job.val,
             place,

@@ -19,7 +19,7 @@ from zarts.searcher.searcher import SearchJob
 from zarts.spaces import get_space
 from zarts.training.memory_check import check_memory
 from zarts.training.setup import load_images
-from zarts.training.trainer import Driver, Listener
+from zarts.training.trainer import Callback, Driver
 
 __all__ = ["draw", "search"]
 
@@ -29,7 +29,7 @@ def search(
     run: Run,
     *,
     resume: bool = False,
-    listener: Listener | None = None,
+    callback: Callback | None = None,
     drive: Driver | None = None,
     ranks: Ranks | None = None,
 ) -> SearchResult:
@@ -39,7 +39,7 @@ def search(
         settings: the settings.
         run: the run folder.
         resume: go on from the run's checkpoint if it has one.
-        listener: hears every event.
+        callback: hears every event.
         drive: does the job's steps in the place of its loop, as `Rehearsal.run`.
         ranks: the processes that share the candidates; alone by default.
 
@@ -50,20 +50,20 @@ def search(
         DataError, RunError, SettingsError: see their texts.
     """
     ranks = ranks or Ranks()
-    if ranks.from_lead(run.finished):
+    if ranks.broadcast(run.finished):
         return read_result(settings, run)
     with torch_threads(settings.threads):
         if settings.supernet == "none":
-            return draw(settings, run, listener or (lambda event: None))
-        job = SearchJob(settings, run, listener or (lambda event: None), ranks)
+            return draw(settings, run, callback or (lambda event: None))
+        job = SearchJob(settings, run, callback or (lambda event: None), ranks)
         job.fit = check_memory(job, settings, ranks, always=drive is not None)
         (drive or partial(job.loop.run, resume=resume))(job)
-        alpha, costs = job.update.alpha, job.costs.of(job.genotype)
-        alphas, betas = job.stages.whole(alpha), job.stages.encoding.edges(alpha)
+        alpha, costs = job.arch_optimizer.alpha, job.costs.of(job.genotype)
+        alphas, betas = job.phases.whole(alpha), job.phases.encoding.edges(alpha)
         return write_result(settings, run, job.genotype, alphas, job.loop.seconds, costs, betas)
 
 
-def draw(settings: SearchSettings, run: Run, listener: Listener) -> SearchResult:
+def draw(settings: SearchSettings, run: Run, callback: Callback) -> SearchResult:
     """Method `random`: no network; one draw, or where there are limits, which depend on the images, one within them."""
     start = time.perf_counter()
     space, generator = get_space(settings.space), keyed_generator(settings.seed, "random")
@@ -71,7 +71,7 @@ def draw(settings: SearchSettings, run: Run, listener: Listener) -> SearchResult
     if settings.max_params is None and settings.max_macs is None:
         run.write_json("env.json", environment(torch.device("cpu")))
     else:
-        known = Costs(settings, space, load_images(settings, run, torch.device("cpu"), listener))
+        known = Costs(settings, space, load_images(settings, run, torch.device("cpu"), callback))
         genotype = known.within.draw(generator)
         costs = known.of(genotype)
     return write_result(settings, run, genotype, {}, time.perf_counter() - start, costs)

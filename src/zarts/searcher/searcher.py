@@ -28,14 +28,14 @@ from zarts.searcher.early_stopping import EarlyStop
 from zarts.searcher.finalizer import Choice
 from zarts.searcher.halves import Halves
 from zarts.searcher.noise_monitor import SignalWatch
-from zarts.searcher.phases import Stages, start_alpha
+from zarts.searcher.phases import Phases, start_arch_optimizer
 from zarts.searcher.relaxation import Relaxing
 from zarts.searcher.result import counts
 from zarts.searcher.supernets import Supernets
 from zarts.spaces import get_space
 from zarts.training.metrics import Meter
 from zarts.training.setup import load_images, sgd
-from zarts.training.trainer import Job, Listener, Loop
+from zarts.training.trainer import Callback, Job, Loop
 
 __all__ = ["SearchJob"]
 
@@ -43,21 +43,21 @@ __all__ = ["SearchJob"]
 class SearchJob(Job):
     """The state of a search, and its steps."""
 
-    def __init__(self, settings: SearchSettings, run: Run, listener: Listener, ranks: Ranks) -> None:
+    def __init__(self, settings: SearchSettings, run: Run, callback: Callback, ranks: Ranks) -> None:
         self.settings, self.run = settings, run
         self.space = get_space(settings.space)
         self.device = device = choose_device(settings.device)
         draws = "noise" in self.space.operations or settings.drop_path > 0 or max(settings.skip_dropout) > 0
         self.passes = Passes(settings, device, draws=draws)
-        self.stages = Stages(settings, self.space)
-        self.relaxing = Relaxing(settings, self.space, self.stages)
-        self.update = start_alpha(settings, self.stages, device)
-        self.data = load_images(settings, run, device, listener, ranks)  # after whatever may refuse the settings
+        self.phases = Phases(settings, self.space)
+        self.relaxing = Relaxing(settings, self.space, self.phases)
+        self.arch_optimizer = start_arch_optimizer(settings, self.phases, device)
+        self.data = load_images(settings, run, device, callback, ranks)  # after whatever may refuse the settings
         self.costs = Costs(settings, self.space, self.data)
         self.images = Halves(settings, self.data, device)
         self.train, self.val = self.images.train(), self.images.val()
         self.noise = keyed_generator(settings.seed, "noise", device=device)
-        self.supernets = Supernets(settings, self.space, self.data, device, self.noise, listener, ranks)
+        self.supernets = Supernets(settings, self.space, self.data, device, self.noise, callback, ranks)
         self.updates, self.early_stop, self.signal = 0, EarlyStop(settings), SignalWatch()
         self.loop = Loop(
             run,
@@ -66,7 +66,7 @@ class SearchJob(Job):
             epochs=settings.epochs,
             steps=len(self.train),
             device=device,
-            listener=listener,
+            callback=callback,
             ranks=ranks,
         )
         self._start_weights(ranks)
@@ -74,7 +74,7 @@ class SearchJob(Job):
     def _start_weights(self, ranks: Ranks) -> None:
         """The network of the present stage, and what is done with it."""
         settings = self.settings
-        self.model = self.supernets.shared(self.stages.number, self.stages.present.cells)
+        self.model = self.supernets.shared(self.phases.number, self.phases.present.cells)
         self.network = Bilevel(
             self.model,
             sgd(settings, self.model.parameters()),
@@ -97,10 +97,10 @@ class SearchJob(Job):
 
     def _choose(self) -> None:
         """What runs, and what is chosen from, in the present stage."""
-        self.model.restrict(self.stages.part.mask() if self.stages.number else {})
+        self.model.restrict(self.phases.part.mask() if self.phases.number else {})
         within, judged = self.costs.within, self.images.judged
         self.choice = Choice(
-            self.settings, within, self.update, self.stages, self.network, self.train, judged, self._fresh
+            self.settings, within, self.arch_optimizer, self.phases, self.network, self.train, judged, self._fresh
         )
 
     def _fresh(self, number: int) -> Bilevel:
@@ -118,48 +118,51 @@ class SearchJob(Job):
 
     def _slope(self, batch: Batch, weights: Matrices) -> tuple[float, Matrices]:
         """The loss of a batch at operation weights, by running statistics, and its gradient in them."""
-        part = self.stages.part
+        part = self.phases.part
         flat = self.space.flatten(part.widen(weights))
         loss, gradient = first_order_gradient(self._unchecked, flat, [batch], batch_norm="eval")
         return loss, part.narrow(self.space.split(gradient))
 
     @override
     def begin_epoch(self, epoch: int) -> None:
-        while self.stages.due(epoch):
-            self._next_stage(epoch)
-        pace = self.stages.pace(epoch)
+        while self.phases.due(epoch):
+            self._next_phase(epoch)
+        pace = self.phases.pace(epoch)
         for group in self.problem.optimizer.param_groups:
             group["lr"] = pace.learning_rate
         self.relaxing.progress = pace.progress
-        self.update.anneal(pace.annealed)
+        self.arch_optimizer.anneal(pace.annealed)
         self.model.dropping.path, self.model.dropping.skip = pace.drop_path, pace.skip_dropout
 
-    def _next_stage(self, epoch: int) -> None:
+    def _next_phase(self, epoch: int) -> None:
         """Drop operations; where all starts anew, alpha and the network too."""
-        before, alpha = self.update.alpha, self.stages.advance(self.update.alpha, self.costs.within.derive)
-        if self.stages.renew:
-            self.update = start_alpha(self.settings, self.stages, self.device)
+        before, alpha = (
+            self.arch_optimizer.alpha,
+            self.phases.advance(self.arch_optimizer.alpha, self.costs.within.derive),
+        )
+        if self.phases.renew:
+            self.arch_optimizer = start_arch_optimizer(self.settings, self.phases, self.device)
             self._start_weights(self.problem.ranks)
         elif len(alpha) < len(before):
-            self.update = start_alpha(self.settings, self.stages, self.device, alpha)
+            self.arch_optimizer = start_arch_optimizer(self.settings, self.phases, self.device, alpha)
         self._choose()
-        self.loop.log({"event": "stage", "epoch": epoch + 1, **self.stages.record()})
+        self.loop.log({"event": "stage", "epoch": epoch + 1, **self.phases.record()})
 
     def _moves_alpha(self, epoch: int, step: int) -> bool:
-        return step % self.settings.alpha_every == 0 and self.stages.pace(epoch).moves_alpha
+        return step % self.settings.alpha_every == 0 and self.phases.pace(epoch).moves_alpha
 
     @override
-    def phase(self, epoch: int, step: int) -> str:
+    def step_kind(self, epoch: int, step: int) -> str:
         words = "alpha update and weight step" if self._moves_alpha(epoch, step) else "weight step"
         measured = ", eigenvalue" if self.early_stop.measures(epoch, step, len(self.train)) else ""
-        return words + self.stages.words(epoch) + measured
+        return words + self.phases.words(epoch) + measured
 
     @override
     def step(self, epoch: int, step: int) -> tuple[Tensor, Tensor, int]:
         place = epoch * len(self.train) + step
         if self.early_stop.measures(epoch, step, len(self.train)):
             with self.model.dropping.off():
-                self.early_stop.measure(epoch, self.problem, self.update.alpha, self.val)
+                self.early_stop.measure(epoch, self.problem, self.arch_optimizer.alpha, self.val)
         if self._moves_alpha(epoch, step):
             self.relaxing.draw_for("alpha", place)
             self._move_alpha(epoch, step, place)
@@ -170,22 +173,22 @@ class SearchJob(Job):
 
     def _train_at(self, batch: Batch) -> Matrices:
         """The operation weights that the weights are trained at, on this batch."""
-        point = self.update.training_point(self.relaxing.draws)
+        point = self.arch_optimizer.training_point(self.relaxing.draws)
         return self.relaxing.for_weights(point, partial(self._slope, batch))
 
     def _move_alpha(self, epoch: int, step: int, place: int) -> None:
         """One move of alpha; when it is interrupted or fails, alpha's state is as before."""
         start = time.perf_counter()
-        before = self.update.state_dict()
+        before = self.arch_optimizer.state_dict()
         first = self.updates * self.settings.val_batches
         try:
-            outcome = self.update.step(
+            outcome = self.arch_optimizer.step(
                 self.problem,
-                [self.train[place + i] for i in range(self.update.train_batches)],
+                [self.train[place + i] for i in range(self.arch_optimizer.train_batches)],
                 [self.val[first + i] for i in range(self.settings.val_batches)],
             )
         except BaseException:
-            self.update.load_state_dict(before)
+            self.arch_optimizer.load_state_dict(before)
             raise
         self.updates += 1
         moved = {"event": "alpha_step", "epoch": epoch + 1, "step": step, "update": self.updates}
@@ -201,13 +204,13 @@ class SearchJob(Job):
                 "event": "weight_epoch",
                 "epoch": epoch + 1,
                 **meter.means(),
-                "learning_rate": self.stages.pace(epoch).learning_rate,
+                "learning_rate": self.phases.pace(epoch).learning_rate,
                 "seconds": meter.seconds,
             }
         )
         self.run.write(genotype_file(epoch + 1), genotype.to_json())
         self.loop.log({"event": "genotype", "epoch": epoch + 1, **counts(genotype), **self._alphas()})
-        if costs := self.costs.record(genotype, self.relaxing.probabilities(self.update.alpha)):
+        if costs := self.costs.record(genotype, self.relaxing.probabilities(self.arch_optimizer.alpha)):
             self.loop.log({"event": "cost", "epoch": epoch + 1, **costs})
         if watched := self.early_stop.end_epoch(epoch + 1, genotype):
             self.loop.log({"event": "eigenvalue", "epoch": epoch + 1, **watched})
@@ -217,8 +220,8 @@ class SearchJob(Job):
         """Alpha, and the entries of edges that have some, as plain numbers; nothing where nothing moves alpha."""
         if self.settings.update == "none" or self.settings.relaxation == "cell":
             return {}
-        alpha = self.update.alpha
-        found = {"alphas": self.stages.whole(alpha), "betas": self.stages.encoding.edges(alpha)}
+        alpha = self.arch_optimizer.alpha
+        found = {"alphas": self.phases.whole(alpha), "betas": self.phases.encoding.edges(alpha)}
         return {name: {kind: part.tolist() for kind, part in parts.items()} for name, parts in found.items() if parts}
 
     @override
@@ -238,10 +241,10 @@ class SearchJob(Job):
     def state_dict(self) -> dict[str, Any]:
         return {
             "updates": self.updates,
-            "stages": self.stages.state_dict(),
+            "stages": self.phases.state_dict(),
             "model": self.model.state_dict(),
             "optimizer": self.problem.optimizer.state_dict(),
-            "update": self.update.state_dict(),
+            "arch_optimizer": self.arch_optimizer.state_dict(),
             "noise": self.noise.get_state(),
             "early_stop": self.early_stop.state_dict(),
             "signal": self.signal.state_dict(),
@@ -250,14 +253,14 @@ class SearchJob(Job):
     @override
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         self.updates = state["updates"]
-        before = self.stages.number
-        self.stages.load_state_dict(state["stages"])
-        if self.stages.number != before:
-            self.update = start_alpha(self.settings, self.stages, self.device)
+        before = self.phases.number
+        self.phases.load_state_dict(state["stages"])
+        if self.phases.number != before:
+            self.arch_optimizer = start_arch_optimizer(self.settings, self.phases, self.device)
             self._start_weights(self.problem.ranks)
         self.model.load_state_dict(state["model"])
         self.problem.optimizer.load_state_dict(state["optimizer"])
-        self.update.load_state_dict(state["update"])
+        self.arch_optimizer.load_state_dict(state["arch_optimizer"])
         self.noise.set_state(state["noise"].cpu())
         self.early_stop.load_state_dict(state["early_stop"])
         self.signal.load_state_dict(state["signal"])

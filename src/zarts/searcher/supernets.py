@@ -17,7 +17,7 @@ from zarts.runtime.distributed import Ranks
 from zarts.runtime.seed import keyed_generator
 from zarts.spaces import Space
 from zarts.supernet import AnySuperNet, build_supernet
-from zarts.training.trainer import Listener
+from zarts.training.trainer import Callback
 
 __all__ = ["Supernets", "native_kernels"]
 
@@ -31,7 +31,7 @@ class Supernets:
         data: the images.
         device: where they are wanted.
         noise: source of the `noise` operation.
-        listener: hears why there are no native kernels.
+        callback: hears why there are no native kernels.
         ranks: the processes that search together.
     """
 
@@ -42,18 +42,18 @@ class Supernets:
         data: DataSet,
         device: torch.device,
         noise: torch.Generator,
-        listener: Listener,
+        callback: Callback,
         ranks: Ranks,
     ) -> None:
         self._settings, self._device, self._deep = settings, device, _deep_cells(settings, space)
         self._noise = noise
-        with ranks.in_turn():  # the first one may have to build them
+        with ranks.rank_zero_first():  # the first one may have to build them
             native = native_kernels(
                 settings.kernels,
                 device,
                 space.skeleton,
                 _channels(settings),
-                lambda text: listener({"event": "note", "text": text}),
+                lambda text: callback({"event": "note", "text": text}),
             )
         self._build = partial(
             build_supernet,
@@ -66,15 +66,15 @@ class Supernets:
             supernet=settings.supernet,
             partial_channels=settings.partial_channels,
             generator=noise,
-            native=bool(ranks.sum(torch.tensor(float(native))) == ranks.count),
+            native=bool(ranks.all_reduce(torch.tensor(float(native))) == ranks.count),
         )
         if settings.select == "local-search":
             self.deep(0)  # a depth that cannot be is refused before anything has been trained
 
-    def shared(self, stage: int, cells: int) -> AnySuperNet:
+    def shared(self, phase: int, cells: int) -> AnySuperNet:
         """The one whose weights all architectures share in a stage, with first weights of its own."""
         seed = self._settings.seed
-        with seeded(keyed_generator(seed, "weights", stage).initial_seed() if stage else seed):
+        with seeded(keyed_generator(seed, "weights", phase).initial_seed() if phase else seed):
             return self._network(cells)
 
     def deep(self, seed: int) -> AnySuperNet:

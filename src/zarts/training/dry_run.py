@@ -1,6 +1,6 @@
 """What a command costs, from a rehearsal: everything in it is done, but of its steps and passes only a few.
 
-A job says what its steps do (`Job.phase`), and all its passes go through one place (`Job.passes`): so the rehearsal
+A job says what its steps do (`Job.step_kind`), and all its passes go through one place (`Job.passes`): so the rehearsal
 knows no method, no network and no formula. Each kind of step is done where it first and where it last occurs, with all
 its bookkeeping; passes beyond those that it takes to measure them are counted, and not run.
 """
@@ -23,7 +23,7 @@ from zarts.runtime.measure import Fit, peak_bytes
 from zarts.training.stub_forward import Pass, StandIns
 from zarts.training.trainer import Job
 
-__all__ = ["Forecast", "Phase", "Rehearsal"]
+__all__ = ["Forecast", "ForecastPart", "Rehearsal"]
 
 _SECONDS = 2.0
 """For so long a kind of step is repeated at each of its places."""
@@ -33,7 +33,7 @@ _FINISH, _END = "choice of the cell", "results, pictures, report"
 
 
 @dataclass(frozen=True)
-class Phase:
+class ForecastPart:
     """A part of the command.
 
     Args:
@@ -52,14 +52,14 @@ class Forecast:
     """What the whole command will cost.
 
     Args:
-        phases: its parts, in order.
+        parts: its parts, in order.
         peak_bytes: largest memory: of the process, or on CUDA of torch on the device; of all ranks together.
         parameters: of the network that is trained, without an auxiliary head; 0 if none is.
         mult_adds: multiply-adds of its convolutions and matrix products, for one image.
         fit: what the steps need in memory beside what there is; None: it was not asked, or nobody knows.
     """
 
-    phases: list[Phase]
+    parts: list[ForecastPart]
     peak_bytes: int
     parameters: int
     mult_adds: int
@@ -68,12 +68,12 @@ class Forecast:
     @property
     def seconds(self) -> float:
         """Of the whole command."""
-        return sum(phase.seconds for phase in self.phases)
+        return sum(part.seconds for part in self.parts)
 
 
 @dataclass(frozen=True)
 class _Take:
-    """One rehearsed occurrence of a phase: the time before its first pass, and its passes."""
+    """One rehearsed occurrence of a part: the time before its first pass, and its passes."""
 
     head: float
     passes: list[Pass]
@@ -114,9 +114,9 @@ class Rehearsal:
             job.begin_epoch(epoch)
             for _, step, name in group:
                 self._visit(job, epoch, step, name, counts[name])
-            with self._take(job.ending(epoch)):
+            with self._take(job.epoch_end_kind(epoch)):
                 job.loop.end_epoch(job)
-        self._counts |= {**counts, **Counter(map(job.ending, {epoch: None for epoch, _ in job.loop.places}))}
+        self._counts |= {**counts, **Counter(map(job.epoch_end_kind, {epoch: None for epoch, _ in job.loop.places}))}
         self._begin_take()
         self._stand_ins.settled = True
         job.finish()
@@ -132,8 +132,12 @@ class Rehearsal:
         rates = self._rates()
         network = self._stand_ins.network
         return Forecast(
-            [Phase(name, self._counts[name], self._total(name, rates)) for name in self._counts if name in self._takes],
-            int(self._ranks.sum(torch.tensor(peak_bytes(self._device), dtype=torch.float64))),
+            [
+                ForecastPart(name, self._counts[name], self._total(name, rates))
+                for name in self._counts
+                if name in self._takes
+            ],
+            int(self._ranks.all_reduce(torch.tensor(peak_bytes(self._device), dtype=torch.float64))),
             0 if network is None else count_parameters(network),
             self._stand_ins.mult_adds(),
             self._fit,
@@ -146,7 +150,7 @@ class Rehearsal:
             job.loop.move_to(epoch, step)
             with self._take(name):
                 job.loop.do_step(job)
-            if self._ranks.from_lead(time.perf_counter() > end or len(self._takes[name]) >= count):
+            if self._ranks.broadcast(time.perf_counter() > end or len(self._takes[name]) >= count):
                 return
 
     @contextmanager
@@ -179,7 +183,7 @@ class Rehearsal:
         return rates
 
     def _total(self, name: str, rates: dict[Hashable, float]) -> float:
-        """All occurrences of a phase: the first, with its warm-up, and the others."""
+        """All occurrences of a part: the first, with its warm-up, and the others."""
         first, *others = [self._seconds(take, rates, self._batch.get(name)) for take in self._takes[name]]
         return first + (self._counts[name] - 1) * mean(others or [first])
 

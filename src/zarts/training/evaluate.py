@@ -91,7 +91,7 @@ def answers(
             start = index * batches.batch_size
             found[:, start : start + len(labels)] = torch.stack([labels, logits.argmax(1), losses]).cpu()
     network.train(training)
-    labels, predicted, losses = ranks.sum(found)
+    labels, predicted, losses = ranks.all_reduce(found)
     return Answers(labels.long(), predicted.long(), losses)
 
 

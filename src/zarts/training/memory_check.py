@@ -59,7 +59,7 @@ def _free(device: torch.device, settings: CommonSettings, ranks: Ranks) -> int |
     own = limit if isinstance(limit, int) else free_bytes(device)
     every = torch.zeros(ranks.count, dtype=torch.float64)
     every[ranks.rank] = -1.0 if own is None else float(own)
-    least = int(ranks.sum(every).min())
+    least = int(ranks.all_reduce(every).min())
     return None if least < 0 else least
 
 

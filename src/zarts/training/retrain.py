@@ -38,7 +38,7 @@ from zarts.training.model_file import ModelCard, save_model
 from zarts.training.result import RetrainResult, read_result
 from zarts.training.setup import augmentation, load_images, sgd
 from zarts.training.train_step import WeightStep, own_part
-from zarts.training.trainer import Driver, Job, Listener, Loop
+from zarts.training.trainer import Callback, Driver, Job, Loop
 from zarts.training.warm_start import START, Start, begin
 
 __all__ = ["TrainingJob", "retrain"]
@@ -57,14 +57,14 @@ class TrainingJob(Job):
         genotype: Genotype,
         run: Run,
         start: Start | None,
-        listener: Listener,
+        callback: Callback,
         ranks: Ranks,
     ) -> None:
         self.settings, self.run, self.ranks = settings, run, ranks
         self.device = choose_device(settings.device)
         noise = any(genotype.count(kind, frozenset({"noise"})) for kind in genotype.cells)
         self.passes = Passes(settings, self.device, draws=noise or settings.drop_path > 0)
-        data = load_images(settings, run, self.device, listener, ranks)
+        data = load_images(settings, run, self.device, callback, ranks)
         size = data.image_size
         mean, std = self._normalisation() or (data.mean, data.std)
         if len(mean) != data.channels:
@@ -113,7 +113,7 @@ class TrainingJob(Job):
             epochs=settings.epochs,
             steps=len(self.train),
             device=self.device,
-            listener=listener,
+            callback=callback,
             ranks=ranks,
         )
 
@@ -136,7 +136,7 @@ class TrainingJob(Job):
     def _normalisation(self) -> tuple[tuple[float, ...], tuple[float, ...]] | None:
         """Mean and standard deviation by channel that come with the weights it started from."""
         known = self.run.read_json(START) if self.ranks.lead and (self.run.path / START).exists() else None
-        known = self.ranks.from_lead(known)
+        known = self.ranks.broadcast(known)
         return None if known is None else (tuple(known["mean"]), tuple(known["std"]))
 
     def _averaging(self) -> AveragedModel:
@@ -167,7 +167,7 @@ class TrainingJob(Job):
         self.network.train()
 
     @override
-    def phase(self, epoch: int, step: int) -> str:
+    def step_kind(self, epoch: int, step: int) -> str:
         return "weight step"
 
     @override
@@ -188,7 +188,7 @@ class TrainingJob(Job):
         return (epoch + 1) % self.settings.test_every == 0 or epoch + 1 == self.settings.epochs
 
     @override
-    def ending(self, epoch: int) -> str:
+    def epoch_end_kind(self, epoch: int) -> str:
         return "test at the end of an epoch" if self._tests(epoch) else "end of an epoch"
 
     @override
@@ -266,7 +266,7 @@ def retrain(
     *,
     start: Start | None = None,
     resume: bool = False,
-    listener: Listener | None = None,
+    callback: Callback | None = None,
     drive: Driver | None = None,
     ranks: Ranks | None = None,
 ) -> RetrainResult:
@@ -279,7 +279,7 @@ def retrain(
             for testing.
         start: the weights to start from; None: random ones.
         resume: go on from the run's checkpoint if it has one.
-        listener: hears every event; beside the logged ones also `step`, after each weight step.
+        callback: hears every event; beside the logged ones also `step`, after each weight step.
         drive: does the job's steps in the place of its loop, as `Rehearsal.run`.
         ranks: the processes that train it together; alone by default.
 
@@ -289,12 +289,12 @@ def retrain(
         DataError, RunError, SettingsError: see their texts.
     """
     ranks = ranks or Ranks()
-    if ranks.from_lead(ranks.lead and run.finished):
-        return ranks.from_lead(read_result(run) if ranks.lead else cast(RetrainResult, None))
+    if ranks.broadcast(ranks.lead and run.finished):
+        return ranks.broadcast(read_result(run) if ranks.lead else cast(RetrainResult, None))
     with torch_threads(settings.threads):
-        job = TrainingJob(settings, genotype, run, start, listener or (lambda event: None), ranks)
+        job = TrainingJob(settings, genotype, run, start, callback or (lambda event: None), ranks)
         job.fit = check_memory(job, settings, ranks, always=drive is not None)
         (drive or partial(job.loop.run, resume=resume))(job)
         if ranks.lead:
             job.write_result()
-    return ranks.from_lead(read_result(run) if ranks.lead else cast(RetrainResult, None))
+    return ranks.broadcast(read_result(run) if ranks.lead else cast(RetrainResult, None))

@@ -15,13 +15,13 @@ from zarts.errors import SettingsError
 from zarts.runs import Run
 from zarts.runtime.distributed import Ranks
 from zarts.runtime.environment import environment
-from zarts.training.trainer import Listener
+from zarts.training.trainer import Callback
 
 __all__ = ["augmentation", "load_images", "sgd"]
 
 
 def load_images(
-    settings: CommonSettings, run: Run, device: torch.device, listener: Listener, ranks: Ranks | None = None
+    settings: CommonSettings, run: Run, device: torch.device, callback: Callback, ranks: Ranks | None = None
 ) -> DataSet:
     """The images of the settings, split as the run began; a new run writes down its split and environment.
 
@@ -30,7 +30,7 @@ def load_images(
         SettingsError: there is no such data set, or an image size that cannot be.
     """
     ranks = ranks or Ranks()
-    manifest = ranks.from_lead(run.split() if ranks.lead else None)
+    manifest = ranks.broadcast(run.split() if ranks.lead else None)
     load = partial(
         load_data,
         settings.data,
@@ -44,11 +44,11 @@ def load_images(
         crop=settings.crop,
     )
     first = load(images=_kept(settings, run, manifest)) if ranks.lead else None
-    kept: Kept = ranks.from_lead(settings.images if first is None else first.kept)
-    with ranks.in_turn():  # the first one of a machine may have to download them
+    kept: Kept = ranks.broadcast(settings.images if first is None else first.kept)
+    with ranks.rank_zero_first():  # the first one of a machine may have to download them
         data = first or load(images=kept)
     for note in data.notes:
-        listener({"event": "note", "text": note})
+        callback({"event": "note", "text": note})
     if not (run.path / "env.json").exists():
         run.write_json("split.json", {**data.manifest, "images": data.kept})
         run.write_json("env.json", environment(device, ranks.count))

@@ -133,11 +133,11 @@ class WeightStep:
         """Loss and right answers over all ranks; every rank's gradient becomes the sum of theirs."""
         if self._ranks.count > 1:
             gradients = [p.grad if p.grad is not None else torch.zeros_like(p) for p in self._parameters]
-            total = self._ranks.sum(torch.cat([g.reshape(-1) for g in gradients]))
+            total = self._ranks.all_reduce(torch.cat([g.reshape(-1) for g in gradients]))
             parts = torch.split(total, [g.numel() for g in gradients])
             for parameter, part in zip(self._parameters, parts, strict=True):
                 parameter.grad = part.view_as(parameter)
-            found = self._ranks.sum(found)
+            found = self._ranks.all_reduce(found)
         return found[0], found[1].round().long()
 
     def _advice(self, what: str, value: Tensor) -> str:

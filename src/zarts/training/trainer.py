@@ -22,9 +22,9 @@ from zarts.runtime.measure import Fit
 from zarts.runtime.signals import StopRequest, stop_request
 from zarts.training.metrics import Meter
 
-__all__ = ["Driver", "Job", "Listener", "Loop"]
+__all__ = ["Callback", "Driver", "Job", "Loop"]
 
-Listener = Callable[[Mapping[str, Any]], None]
+Callback = Callable[[Mapping[str, Any]], None]
 """Hears every event; beside the logged ones also `step`, after each weight step, and `note`."""
 
 
@@ -57,19 +57,19 @@ class Job(ABC):
     """Whether no further epoch is wanted; set at the end of one."""
 
     @abstractmethod
-    def phase(self, epoch: int, step: int) -> str:
+    def step_kind(self, epoch: int, step: int) -> str:
         """What the step does, in words; steps of the same words cost the same."""
 
     def occurrences(self) -> dict[str, Occurrences]:
-        """The kinds of steps that there are, by `phase`, and where they are."""
+        """The kinds of steps that there are, by `step_kind`, and where they are."""
         found: dict[str, Occurrences] = {}
         for place in self.loop.places:
-            name = self.phase(*place)
+            name = self.step_kind(*place)
             number, first, last = found.get(name, (0, place, place))
             found[name] = Occurrences(number + 1, first, place if last[0] < place[0] else last)
         return found
 
-    def ending(self, epoch: int) -> str:
+    def epoch_end_kind(self, epoch: int) -> str:
         """What `end_epoch` does, in words, likewise."""
         return "end of an epoch"
 
@@ -112,7 +112,7 @@ class Loop:
         epochs: how many.
         steps: weight steps an epoch.
         device: where losses live.
-        listener: hears every event.
+        callback: hears every event.
         ranks: the processes that repeat the same job together; alone by default.
     """
 
@@ -125,12 +125,12 @@ class Loop:
         epochs: int,
         steps: int,
         device: torch.device,
-        listener: Listener,
+        callback: Callback,
         ranks: Ranks | None = None,
     ) -> None:
         self._ranks = ranks or Ranks()
         self._run, self._command, self._identity = run, command, identity
-        self._epochs, self._steps, self._device, self._listener = epochs, steps, device, listener
+        self._epochs, self._steps, self._device, self._callback = epochs, steps, device, callback
         self._epoch = self._step = 0
         self._meter, self._muted = Meter(device), False
         self.stop = StopRequest()
@@ -175,10 +175,10 @@ class Loop:
                 raise RankError(f"{error}{way_on}") from error
 
     def log(self, event: Mapping[str, Any]) -> None:
-        """Write an event into the run folder, and tell the listener."""
+        """Write an event into the run folder, and tell the callback."""
         if not self._muted:
             self._run.log(event)
-            self._listener(event)
+            self._callback(event)
 
     @contextmanager
     def muted(self) -> Iterator[None]:
@@ -205,7 +205,7 @@ class Loop:
         self._meter.add(loss, correct, images, time.perf_counter() - start)
         self._step += 1
         place = {"epoch": self._epoch + 1, "epochs": self._epochs, "step": self._step, "steps": self._steps}
-        self._listener({"event": "step", **place, **self._meter.means()})
+        self._callback({"event": "step", **place, **self._meter.means()})
 
     def end_epoch(self, job: Job) -> None:
         """What comes after the last step of an epoch; the state is saved."""
@@ -221,7 +221,7 @@ class Loop:
     def _follow(self, job: Job) -> None:
         """All ranks go on from rank 0's checkpoint, which need not be within reach of their machines."""
         if self._ranks.count > 1:
-            content = self._ranks.from_lead(self._run.checkpoint() if self._ranks.lead else b"")
+            content = self._ranks.broadcast(self._run.checkpoint() if self._ranks.lead else b"")
             if not self._ranks.lead:
                 self._load(load_checkpoint(io.BytesIO(content), self._device), job)
 
@@ -244,7 +244,7 @@ class Loop:
                 f"{self._device.type!r} does not have: go on there, or start a new run"
             )
         for name, (then, now) in self._run.changes(self._device).items():
-            self._listener({"event": "note", "text": f"{name} is {now}, was {then}: the last bits may differ"})
+            self._callback({"event": "note", "text": f"{name} is {now}, was {then}: the last bits may differ"})
         self._load(state, job)
 
     def _load(self, state: Mapping[str, Any], job: Job) -> None:
