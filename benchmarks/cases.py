@@ -17,7 +17,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from benchmarks.textbook import PlainSuperNet
 from benchmarks.textbook_nasbench201 import PlainNasBench201
-from zarts.bilevel import Batch, Bilevel, Outcome
+from zarts.bilevel import Batch, BatchLoss, Bilevel
 from zarts.config import SearchSettings
 from zarts.networks import seeded
 from zarts.relax import softmax
@@ -134,10 +134,10 @@ def fast_problem(size: Size, *, one_path: bool = False) -> Bilevel:
         net = build_supernet(space, **size.net, stem=size.stem)
     path = single_path(size.space) if one_path else None
 
-    def forward(alpha: Tensor, batch: Batch) -> Outcome:
+    def forward(alpha: Tensor, batch: Batch) -> BatchLoss:
         images, labels = batch
         logits = net(images, path or softmax(space.split(alpha)))
-        return Outcome(functional.cross_entropy(logits, labels), (logits.detach().argmax(1) == labels).sum())
+        return BatchLoss(functional.cross_entropy(logits, labels), (logits.detach().argmax(1) == labels).sum())
 
     return Bilevel(net, sgd(settings, net.parameters()), forward, grad_clip=settings.grad_clip)
 

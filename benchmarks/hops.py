@@ -57,7 +57,7 @@ _PACKAGE = Path(zarts.__file__).parent
 _WITHIN_FUNCTIONS = {"<listcomp>", "<setcomp>", "<dictcomp>", "<genexpr>"}
 
 
-class Found(BaseException):
+class TrialResult(BaseException):
     """All is measured; no `except Exception` on the way out of the command holds it up."""
 
 
@@ -73,7 +73,7 @@ class Walk:
         self._importing, self._fetched, self._asked = 0, -1, -1
 
     def hear(self, frame: FrameType, event: str, _: object) -> None:
-        """What `sys.setprofile` calls; raises `Found` once alpha has moved."""
+        """What `sys.setprofile` calls; raises `TrialResult` once alpha has moved."""
         code = frame.f_code
         if event == "call" and code is nn.functional.cross_entropy.__code__:
             self._judge(frame)
@@ -98,7 +98,7 @@ class Walk:
     def _return(self, frame: FrameType) -> None:
         if STACK in self.ways and _enters(frame, TELL):
             self.ways[MOVE] = self._work(self._asked)
-            raise Found
+            raise TrialResult
 
     def _judge(self, loss: FrameType) -> None:
         """A loss is calculated; the first one of a candidate is kept."""
@@ -155,7 +155,7 @@ def measure() -> dict[str, list[tuple[str, str]]]:
             with mock.patch.object(sys, "argv", argv):
                 sys.setprofile(walk.hear)
                 zarts.cli.main()
-        except (Found, SystemExit):
+        except (TrialResult, SystemExit):
             pass
         finally:
             sys.setprofile(None)

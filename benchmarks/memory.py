@@ -16,7 +16,7 @@ import torch
 from benchmarks.measure import in_turn
 from benchmarks.report import Report, environment, options
 from zarts.config import retrain_settings, search_settings
-from zarts.networks import recompute_cells
+from zarts.networks import checkpoint_cells
 from zarts.runs import Run
 from zarts.runtime.measure import peak_bytes
 from zarts.runtime.system_memory import keep_freed_memory
@@ -101,7 +101,7 @@ def _apart(settings: Mapping[str, Any], look: Callable[[Job], Any], threads: int
 
 def _said(job: Any) -> float:
     settings = job.settings
-    return max(line.whole for line in needs(job, settings.batch_size, recompute=settings.checkpoint_activations))
+    return max(line.whole for line in needs(job, settings.batch_size, checkpointing=settings.checkpoint_activations))
 
 
 def _used(job: Job) -> int:
@@ -119,7 +119,7 @@ def _timed(job: Any, pairs: int) -> list[tuple[float, float]]:
     job.begin_epoch(0)
 
     def step(on: bool) -> None:
-        recompute_cells(network, [], on=on)
+        checkpoint_cells(network, [], on=on)
         job.step(0, 0)
 
     return [(plain.cpu, other.cpu) for plain, other in in_turn(partial(step, False), partial(step, True), pairs)]

@@ -18,7 +18,7 @@ from torch.nn import functional
 from benchmarks.cases import Size, Step, architecture, data, fast_problem
 from benchmarks.measure import in_turn, timed
 from benchmarks.report import Report, environment, options
-from zarts.bilevel import Batch, Outcome
+from zarts.bilevel import Batch, BatchLoss
 from zarts.config import SearchSettings
 from zarts.relax import softmax
 from zarts.runtime.precision import Passes
@@ -41,10 +41,10 @@ def step(size: Size, settings: dict[str, Any]) -> Step:
     passes = Passes(SearchSettings(**settings), torch.device("cpu"), draws=False)
     problem = fast_problem(size)
 
-    def forward(alpha: Tensor, batch: Batch) -> Outcome:
+    def forward(alpha: Tensor, batch: Batch) -> BatchLoss:
         images, labels = batch
         logits = passes(problem.model, images, softmax(space.split(alpha))).float()
-        return Outcome(functional.cross_entropy(logits, labels), (logits.detach().argmax(1) == labels).sum())
+        return BatchLoss(functional.cross_entropy(logits, labels), (logits.detach().argmax(1) == labels).sum())
 
     return partial(replace(problem, forward=forward).weight_step, architecture(size.space), data(size))
 

@@ -14,7 +14,7 @@ __all__ = [
     "RunError",
     "SettingsError",
     "ZartsError",
-    "unknown",
+    "did_you_mean",
 ]
 
 
@@ -58,7 +58,7 @@ class Interrupted(ZartsError):
     exit_code = 130
 
 
-def unknown(kind: str, got: str, known: Iterable[str], listed: str | None = None) -> str:
+def did_you_mean(kind: str, got: str, known: Iterable[str], listed: str | None = None) -> str:
     """The sentence for an unknown name, with the nearest known one.
 
     Args:

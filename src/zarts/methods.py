@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from zarts.errors import SettingsError, unknown
+from zarts.errors import SettingsError, did_you_mean
 
 __all__ = [
     "AXES",
@@ -75,7 +75,7 @@ class Method:
         relaxation: alpha to operation weights: a key of `zarts.relax.RELAXATIONS`, or `none`.
         weight_relaxation: operation weights that the weights are trained at: such a key, or `same`: the relaxation.
         supernet: the network that shares weights between architectures, see `zarts.supernet.build_supernet`, or `none`.
-        edges: whether edges have weights of their own, see `zarts.relax.Encoding`: `plain` (no) or `normalized`.
+        edges: whether edges have weights of their own, `plain` (no) or `normalized`; see `relax.Parameterization`.
         select: from the trained supernet to one genotype: a key of `zarts.select.SELECTIONS`.
         phases: `one`; `prune`: operations are dropped along the search; `renew`: and all else starts anew then.
         defaults: settings in which it differs from the defaults of its axes, see `DEFAULTS`, and of
@@ -306,5 +306,5 @@ def get_method(name: str) -> Method:
         SettingsError: there is none.
     """
     if name not in METHODS:
-        raise SettingsError(unknown("method", name, METHODS))
+        raise SettingsError(did_you_mean("method", name, METHODS))
     return METHODS[name]

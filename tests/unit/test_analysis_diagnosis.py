@@ -7,12 +7,12 @@ import torch
 from torch import nn
 
 from zarts.analysis import Components, Interval, components, diagnose, measure, needed
-from zarts.bilevel import Bilevel, Outcome, mean_squares
+from zarts.bilevel import BatchLoss, Bilevel, mean_squares
 from zarts.config import search_settings
 from zarts.data import Batches
 from zarts.errors import DivergedError, SettingsError
-from zarts.searcher import OpenedSearch
-from zarts.supernet.drop import Dropping
+from zarts.searcher import RestoredSearch
+from zarts.supernet.drop import Drop
 
 DIMENSIONS = 20
 
@@ -72,14 +72,14 @@ def test_of_pure_noise_the_ratio_reaches_down_to_nothing():
 def opened(signal, noise, settings=None):
     """A search whose loss is (g + z) alpha + c on an image with (z, c): |g| = signal, E|z|^2 = noise^2 of an image."""
     model = nn.Linear(1, 1)
-    model.dropping = Dropping(None)
+    model.drop = Drop(None)
     gradient = torch.zeros(DIMENSIONS)
     gradient[0] = signal
 
     def forward(alpha, batch):
         losses = batch[0] @ alpha + alpha @ gradient + batch[1]
         nothing = 0 * (model.weight.sum() + alpha.square().sum())  # so that there is what to differentiate, twice
-        return Outcome(losses.mean() + nothing, torch.tensor(0), losses.detach())
+        return BatchLoss(losses.mean() + nothing, torch.tensor(0), losses.detach())
 
     class Images(Batches):
         def __init__(self):
@@ -92,7 +92,7 @@ def opened(signal, noise, settings=None):
 
     problem = Bilevel(model, torch.optim.SGD(model.parameters(), lr=0.1), forward)
     settings = settings or search_settings({"inner_steps": 1, "val_batches": 2})
-    return OpenedSearch(settings, problem, torch.zeros(DIMENSIONS), 0.1, Images(), Images(), 0, 5, {})
+    return RestoredSearch(settings, problem, torch.zeros(DIMENSIONS), 0.1, Images(), Images(), 0, 5, {})
 
 
 def test_components_of_a_linear_loss():
@@ -183,7 +183,7 @@ def test_the_largest_ratio_is_named_where_it_is_of_other_moves():
     def bowl(alpha, batch):
         outcome = forward(alpha, batch)
         more = 0.03 * alpha.square().sum()
-        return Outcome(outcome.loss + more, outcome.correct, outcome.images + more.detach())
+        return BatchLoss(outcome.loss + more, outcome.correct, outcome.images + more.detach())
 
     found.problem.forward = bowl
     diagnosis, _ = heard(found)
@@ -214,6 +214,6 @@ def test_cells_that_are_drawn_are_no_moves():
 
 def test_no_finite_losses():
     found = opened(1.0, 1.0)
-    found.problem.forward = lambda alpha, batch: Outcome(alpha.sum() * float("nan"), torch.tensor(0))
+    found.problem.forward = lambda alpha, batch: BatchLoss(alpha.sum() * float("nan"), torch.tensor(0))
     with pytest.raises(DivergedError, match=r"sigma 0\.1: 0 of 4 moves have finite losses: too large"):
         measure(found, 0.1, 0, candidates=4, draws=2, val_batches=1)

@@ -10,7 +10,7 @@ from test_bilevel import ETA, RHO, TRAIN, VAL, Quadratic
 
 from small import SMALL, leftovers, small, stop_at
 from zarts.analysis import draw_plane, survey
-from zarts.analysis.landscape_cache import Kept
+from zarts.analysis.landscape_cache import LandscapeCache
 from zarts.api import landscape, search
 from zarts.errors import Interrupted, RunError, SettingsError
 from zarts.reports import draw_landscape
@@ -160,9 +160,9 @@ def test_the_eigenvalue_is_that_of_the_whole_hessian_where_alpha_is(made):
     """A plane's sharpness is at most that; here against the search's own function on the same images."""
     from zarts.api import searched_settings
     from zarts.bilevel import dominant_eigenvalue
-    from zarts.searcher import open_search
+    from zarts.searcher import restore_search
 
-    with open_search(searched_settings(made), Run(made), lambda event: None) as found:
+    with restore_search(searched_settings(made), Run(made), lambda event: None) as found:
         val = [found.val[0]]
         other = dominant_eigenvalue(found.problem, found.alpha, val, torch.Generator().manual_seed(3))
         assert found.eigenvalue(val, torch.Generator().manual_seed(4)) == pytest.approx(other, rel=1e-2)
@@ -212,7 +212,7 @@ TIES = {"place": 8, "state": "ab"}, {"grid": 3, "inner_steps": [0, 10], "seed": 
 
 
 def kept(folder, identity=TIES[0], options=TIES[1], *, again=False):
-    return Kept(Run(folder), identity, options, again=again)
+    return LandscapeCache(Run(folder), identity, options, again=again)
 
 
 @pytest.mark.parametrize(
@@ -318,7 +318,7 @@ def test_a_relaxation_that_draws_has_a_landscape_under_common_noise_and_no_eigen
 
 
 def test_another_process_at_work_is_waited_for(run):
-    with Run(run).held(), pytest.raises(RunError, match="another process is at work on this run"):
+    with Run(run).lock(), pytest.raises(RunError, match="another process is at work on this run"):
         landscape(run, **QUICK)
 
 

@@ -105,23 +105,23 @@ class TestFromPython:
 
 class TestRows:
     def test_optimum_is_the_best_of_each_column(self, table):
-        spreads = optimum(table).spreads
-        assert spreads[TEST] == (93.76, 0)
-        assert spreads[VALID] == (80, 0)
+        mean_stds = optimum(table).mean_stds
+        assert mean_stds[TEST] == (93.76, 0)
+        assert mean_stds[VALID] == (80, 0)
 
     def test_random_cells_have_the_moments_of_the_table(self, table, generator):
         row = random_cells(table, generator, draws=20_000)
         values = table.accuracies[TEST]
         assert row.name == "random cell"
-        assert row.spreads[TEST].mean == pytest.approx(values.mean(), abs=5 * values.std() / math.sqrt(20_000))
-        assert row.spreads[TEST].std == pytest.approx(values.std(), rel=0.02)
+        assert row.mean_stds[TEST].mean == pytest.approx(values.mean(), abs=5 * values.std() / math.sqrt(20_000))
+        assert row.mean_stds[TEST].std == pytest.approx(values.std(), rel=0.02)
 
     def test_best_of_k_is_chosen_by_validation(self, table, generator):
         row = random_cells(table, generator, draws=20_000, best_of=3)
         chance = [(r / 4) ** 3 - ((r - 1) / 4) ** 3 for r in (1, 2, 3, 4)]  # of the order NONE, SKIP, POOL, CONV
         expected = np.dot(chance, [10, 54.3, 54.3, 93.76])
         assert row.name == "best of 3 random cells"
-        assert row.spreads[TEST].mean == pytest.approx(expected, abs=1)
+        assert row.mean_stds[TEST].mean == pytest.approx(expected, abs=1)
 
     @pytest.mark.parametrize("best_of", [1, 2, 5])
     def test_expectations_are_what_draws_tend_to(self, tmp_path, generator, best_of):
@@ -131,19 +131,19 @@ class TestRows:
         exact = expected_cells(table, best_of=best_of)
         drawn = random_cells(table, generator, draws=40_000, best_of=best_of)
         assert exact.name == drawn.name
-        for column, spread in exact.spreads.items():
-            assert drawn.spreads[column] == pytest.approx(spread, abs=0.8), column
+        for column, spread in exact.mean_stds.items():
+            assert drawn.mean_stds[column] == pytest.approx(spread, abs=0.8), column
 
     def test_expectations_in_closed_form(self, table):
         values = table.accuracies[TEST]
-        assert expected_cells(table).spreads[TEST] == pytest.approx((values.mean(), values.std()))
+        assert expected_cells(table).mean_stds[TEST] == pytest.approx((values.mean(), values.std()))
         chance = [(r / 4) ** 3 - ((r - 1) / 4) ** 3 for r in (1, 2, 3, 4)]  # of the order NONE, SKIP, POOL, CONV
         expected = np.dot(chance, [10, 54.3, 54.3, 93.76])
-        assert expected_cells(table, best_of=3).spreads[TEST].mean == pytest.approx(expected)
-        assert expected_cells(table).spreads[Column("cifar100", "test", 200)].mean == pytest.approx(87.11 / 3)
+        assert expected_cells(table, best_of=3).mean_stds[TEST].mean == pytest.approx(expected)
+        assert expected_cells(table).mean_stds[Column("cifar100", "test", 200)].mean == pytest.approx(87.11 / 3)
 
     def test_plain_choices(self, table, tmp_path):
-        assert largest(table).spreads[TEST] == (93.76, 0)
+        assert largest(table).mean_stds[TEST] == (93.76, 0)
         with pytest.raises(DataError, match=r"table\.csv: has no architecture \|nor_conv_1x1~0"):
             convolutions(table)
         cells = [CONV.replace("3x3", "1x1")]
@@ -152,7 +152,7 @@ class TestRows:
             kinds = ["nor_conv_3x3" if number >> place & 1 else "nor_conv_1x1" for place in range(6)]
             cells.append("".join(a + b for a, b in zip(parts, [*kinds, ""], strict=True)))
         columns = {"architecture": [*cells, SKIP], TEST.name: [*range(64), 99]}
-        found = convolutions(read_table(write_csv(tmp_path / "convolutions.csv", columns))).spreads[TEST]
+        found = convolutions(read_table(write_csv(tmp_path / "convolutions.csv", columns))).mean_stds[TEST]
         assert found == pytest.approx((31.5, math.sqrt((64**2 - 1) / 12)))
 
     def test_same_seed_same_row(self, table):
@@ -397,13 +397,13 @@ class TestRealTable:
         assert len(set(real.architectures)) == len(real.indices) == 15_625 == 5 ** len(NASBENCH201.edges)
 
     def test_known_rows(self, real):
-        spreads = optimum(real).spreads
-        assert [round(spreads[column].mean, 2) for column in self.test] == [94.37, 73.51, 47.31]
+        mean_stds = optimum(real).mean_stds
+        assert [round(mean_stds[column].mean, 2) for column in self.test] == [94.37, 73.51, 47.31]
         entries = look_up(real, SKIP).entries
         assert [round(entries[column].accuracy, 2) for column in self.test] == [54.30, 15.61, 16.32]
 
     def test_random_cells(self, real, generator):
-        one, ten = (random_cells(real, generator, best_of=k).spreads[TEST] for k in (1, 10))
+        one, ten = (random_cells(real, generator, best_of=k).mean_stds[TEST] for k in (1, 10))
         assert one.mean == pytest.approx(87.06, abs=1.3)
         assert one.std == pytest.approx(12.9, abs=2.5)
         assert 92.5 < ten.mean < 94

@@ -13,7 +13,7 @@ from benchmarks.report import Report
 from benchmarks.roofline import LAYERS, Pass, count
 from small import TRAIN, small
 from zarts.config import retrain_settings, search_settings
-from zarts.limits import count_mult_adds
+from zarts.limits import count_macs
 from zarts.methods import AXES, METHODS
 
 pytestmark = pytest.mark.usefixtures("unchecked")
@@ -81,7 +81,7 @@ def test_flops_are_those_of_the_other_counter(size):
     net.forward = partial(
         net.forward, weights={k: w.to("meta").requires_grad_() for k, w in mixture(size.space).items()}
     )
-    expected = 2 * size.batch * count_mult_adds(net, (3, size.side, size.side))
+    expected = 2 * size.batch * count_macs(net, (3, size.side, size.side))
     assert forward_flops(size) == (expected, expected)
 
 

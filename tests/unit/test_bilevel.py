@@ -11,8 +11,8 @@ from torch.nn import functional as F
 from zarts.arch_optim import GradientArchOptimizer, ZeroOrderArchOptimizer
 from zarts.arch_optim.gradient import amended, first_order, unrolled
 from zarts.bilevel import (
+    BatchLoss,
     Bilevel,
-    Outcome,
     amended_gradient,
     evaluate,
     first_order_gradient,
@@ -49,8 +49,8 @@ class Quadratic:
     def forward(self, alpha, batch):
         omega = self.model.omega
         if batch[0].item() == 0:  # a training batch
-            return Outcome((omega - self.a @ alpha).square().sum() / 2, torch.tensor(0))
-        return Outcome((omega - self.b).square().sum() / 2 + RHO * alpha.square().sum() / 2, torch.tensor(0))
+            return BatchLoss((omega - self.a @ alpha).square().sum() / 2, torch.tensor(0))
+        return BatchLoss((omega - self.b).square().sum() / 2 + RHO * alpha.square().sum() / 2, torch.tensor(0))
 
     def minimiser(self, c):
         """Of the landscape where the weights are c A alpha + (1 - c) omega: c = 1 - (1 - eta)^M after M steps."""
@@ -122,7 +122,7 @@ def test_grad_clip_does_not_apply_to_the_unrolled_step():
 
 def test_a_loss_that_does_not_depend_on_alpha_has_no_gradient():
     toy = Quadratic()
-    toy.problem.forward = lambda alpha, batch: Outcome(toy.model.omega.square().sum(), torch.tensor(0))
+    toy.problem.forward = lambda alpha, batch: BatchLoss(toy.model.omega.square().sum(), torch.tensor(0))
     with pytest.raises(RuntimeError, match="does not require grad"):
         first_order_gradient(toy.problem, torch.zeros(4, dtype=torch.float64), [VAL])
     assert torch.equal(toy.model.omega.detach(), toy.omega)
@@ -136,7 +136,7 @@ def test_amended_gradient_has_the_hessian_in_the_place_of_its_inverse():
     def forward(alpha, batch):
         if batch is VAL:
             return val_loss(alpha, batch)
-        return Outcome((diagonal * (toy.model.omega - toy.a @ alpha).square()).sum() / 2, torch.tensor(0))
+        return BatchLoss((diagonal * (toy.model.omega - toy.a @ alpha).square()).sum() / 2, torch.tensor(0))
 
     toy.problem.forward = forward
     alpha = torch.arange(4, dtype=torch.float64)
@@ -153,7 +153,7 @@ def test_amended_gradient_has_the_hessian_in_the_place_of_its_inverse():
 def test_a_gradient_update_that_diverges_leaves_alpha(rule):
     toy = Quadratic()
     alpha = torch.arange(4, dtype=torch.float64)
-    toy.problem.forward = lambda a, batch: Outcome((toy.model.omega.sum() * a.sum()) * float("nan"), torch.tensor(0))
+    toy.problem.forward = lambda a, batch: BatchLoss((toy.model.omega.sum() * a.sum()) * float("nan"), torch.tensor(0))
     update = GradientArchOptimizer(alpha, lr=0.1, weight_decay=0.0, betas=(0.5, 0.999), rule=rule)
     with pytest.raises(DivergedError, match=r"gradient in alpha is not finite \(validation loss nan\)"):
         update.step(toy.problem, [TRAIN], [VAL])
@@ -166,7 +166,7 @@ def test_a_gradient_update_that_diverges_leaves_alpha(rule):
 def test_a_zero_order_update_that_diverges_leaves_alpha(mixture_lambda, message, generator):
     toy = Quadratic()
     alpha = torch.arange(4, dtype=torch.float64)
-    toy.problem.forward = lambda a, batch: Outcome(a.sum() * float("nan"), torch.tensor(0))
+    toy.problem.forward = lambda a, batch: BatchLoss(a.sum() * float("nan"), torch.tensor(0))
     update = ZeroOrderArchOptimizer(OPTIMIZERS["mgs"](alpha, generator, mixture_lambda=mixture_lambda), inner_steps=0)
     with pytest.raises(DivergedError, match=message):
         update.step(toy.problem, [], [VAL])
@@ -197,7 +197,7 @@ def polynomial(power):
     """L_train = alpha * sum(omega^power), so that grad_alpha L_train = sum(omega^power)."""
     model = Vector(torch.tensor([0.4, -1.1, 0.7], dtype=torch.float64))
     optimizer = torch.optim.SGD(model.parameters(), lr=ETA)
-    return Bilevel(model, optimizer, lambda alpha, batch: Outcome(alpha.sum() * (model.omega**power).sum(), alpha))
+    return Bilevel(model, optimizer, lambda alpha, batch: BatchLoss(alpha.sum() * (model.omega**power).sum(), alpha))
 
 
 @pytest.mark.parametrize("power", [1, 2])
@@ -248,7 +248,7 @@ def small_problem():
 
     def forward(alpha, batch):
         logits = model(batch[0], alpha)
-        return Outcome(F.cross_entropy(logits, batch[1]), torch.tensor(0))
+        return BatchLoss(F.cross_entropy(logits, batch[1]), torch.tensor(0))
 
     g = torch.Generator().manual_seed(9)
     batches = [(torch.randn(16, 5, generator=g), torch.randint(3, (16,), generator=g)) for _ in range(7)]
@@ -385,7 +385,7 @@ def test_the_weights_step_refuses_a_gradient_that_is_not_finite():
     problem, batches = small_problem()
     before = weights(problem)
     last = problem.model.last.bias
-    problem.forward = lambda alpha, batch: Outcome((last * 0).sum().sqrt(), torch.tensor(0))
+    problem.forward = lambda alpha, batch: BatchLoss((last * 0).sum().sqrt(), torch.tensor(0))
     with pytest.raises(DivergedError, match="norm of the gradient is nan: take a smaller --learning-rate"):
         problem.weight_step(torch.zeros(4), batches[0])
     assert_same(before, weights(problem))
@@ -397,7 +397,7 @@ def test_recalibration_moves_running_statistics_and_nothing_else():
     inputs = torch.tensor([[3.0], [5.0]])
 
     def forward(alpha, batch):
-        return Outcome(model(batch[0]).mean(), torch.tensor(0))
+        return BatchLoss(model(batch[0]).mean(), torch.tensor(0))
 
     problem = Bilevel(model, torch.optim.SGD([nn.Parameter(torch.zeros(1))], lr=0.1), forward)
     batch, points = (inputs, torch.zeros(2)), torch.zeros(2, 1)

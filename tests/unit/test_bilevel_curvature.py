@@ -8,7 +8,7 @@ import torch
 from test_bilevel import RHO, Quadratic
 from torch.nn import functional as F
 
-from zarts.bilevel import Bilevel, Outcome, dominant_eigenvalue, lanczos
+from zarts.bilevel import BatchLoss, Bilevel, dominant_eigenvalue, lanczos
 from zarts.networks import seeded
 from zarts.relax import softmax
 from zarts.spaces import get_space
@@ -61,7 +61,7 @@ def test_of_a_supernet(generator, name, native):
 
     def forward(alpha, batch):
         logits = model(batch[0], softmax(space.split(alpha)))
-        return Outcome(F.cross_entropy(logits, batch[1]), torch.tensor(0))
+        return BatchLoss(F.cross_entropy(logits, batch[1]), torch.tensor(0))
 
     problem = Bilevel(model, torch.optim.SGD(model.parameters(), lr=0.1), forward, generators=[noise])
     model.eval()

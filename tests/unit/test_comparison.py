@@ -14,8 +14,8 @@ import yaml
 import zarts
 from small import in_this_process, options
 from tables import CONV, TEST, cell, write_csv
-from zarts.bench import SELECT, Column, Spread, Table, look_up, read_table
-from zarts.comparison import Found, Summary
+from zarts.bench import SELECT, Column, MeanStd, Table, look_up, read_table
+from zarts.comparison import Summary, TrialResult
 from zarts.comparison.baselines import affordable, baselines, cost_note
 from zarts.comparison.export_tables import to_csv, to_latex, to_markdown
 from zarts.comparison.grid import Group, parse_row, rows_of
@@ -45,7 +45,7 @@ def read(path, *, trust=False):
     return _read(path)
 
 
-def _stand_ins(monkeypatch):
+def _stub_forward(monkeypatch):
     in_this_process(monkeypatch)
     for module in ("zarts.comparison.run_comparison", "zarts.api._search"):
         monkeypatch.setattr(f"{module}.read_table", read)
@@ -53,14 +53,14 @@ def _stand_ins(monkeypatch):
 
 @pytest.fixture(autouse=True)
 def _here(monkeypatch):
-    _stand_ins(monkeypatch)
+    _stub_forward(monkeypatch)
 
 
 @pytest.fixture(scope="module")
 def compared(every, tmp_path_factory):
     """A comparison, for tests that only read it."""
     with pytest.MonkeyPatch.context() as patch:
-        _stand_ins(patch)
+        _stub_forward(patch)
         out = tmp_path_factory.mktemp("compared") / "out"
         return zarts.compare(ROWS, 3, table=every, out=out, against="random", **SEARCH)
 
@@ -164,7 +164,7 @@ class TestComparison:
             values = [look_up(table, string).entries[TEST].accuracy for string in strings]
             seconds = [read_mapping(folder / "result.json")["seconds"] for folder in folders]
             assert row.n == len(values) == 3
-            assert row.spreads[TEST] == pytest.approx((np.mean(values), np.std(values, ddof=1)))
+            assert row.mean_stds[TEST] == pytest.approx((np.mean(values), np.std(values, ddof=1)))
             assert row.worst == min(values)
             assert row.seconds == pytest.approx(np.mean(seconds))
             counts = [string.count("skip_connect") + string.count("avg_pool") for string in strings]
@@ -182,10 +182,11 @@ class TestComparison:
     def test_baselines(self, compared, every):
         values = read(every).accuracies[TEST]
         rows = {row.name: row for row in compared.rows}
-        assert rows["random cell"].spreads[TEST] == pytest.approx((values.mean(), values.std()))
-        assert rows["optimum"].spreads[TEST] == (90, 0)
+        assert rows["random cell"].mean_stds[TEST] == pytest.approx((values.mean(), values.std()))
+        assert rows["optimum"].mean_stds[TEST] == (90, 0)
         assert (
-            rows["all 3×3, the most parameters"].spreads[TEST].mean == look_up(read(every), CONV).entries[TEST].accuracy
+            rows["all 3×3, the most parameters"].mean_stds[TEST].mean
+            == look_up(read(every), CONV).entries[TEST].accuracy
         )
         assert all(rows[name].n is None for name in BASELINES)
 
@@ -214,7 +215,7 @@ class TestComparison:
         assert data["table"]["cells"] == 5**6
         lines = list(csv.DictReader((compared.out / "table.csv").read_text().splitlines()))
         assert [line["row"] for line in lines] == [row.name for row in compared.rows]
-        assert float(lines[0]["cifar10_test_200_mean"]) == compared.rows[0].spreads[TEST].mean
+        assert float(lines[0]["cifar10_test_200_mean"]) == compared.rows[0].mean_stds[TEST].mean
         assert lines[0]["p"] == str(compared.rows[0].p)
         assert lines[-1]["n"] == lines[-1]["seconds"] == ""
         for name in ("curves.svg", "curves.png"):
@@ -306,7 +307,7 @@ class TestComparison:
         lines = {(one.row, one.seed): line for one, line in found.failed.items()}
         assert lines == {("darts", 1): "no finite loss is left", ("random", 1): "ValueError: a bug"}
         assert [row.n for row in found.rows[:2]] == [1, 1]
-        assert math.isnan(found.rows[0].spreads[TEST].std)
+        assert math.isnan(found.rows[0].mean_stds[TEST].std)
         assert json.loads((tmp_path / "out" / "table.json").read_text())["failed"][0] == {
             "row": "darts", "group": "", "seed": 1, "error": "no finite loss is left",
         }  # fmt: skip
@@ -345,7 +346,7 @@ class TestEqualCost:
     def test_row(self):
         best = baselines(self.table([2.0, 4.0, 3.0, math.nan]), best_of=2, draws=None)[1]
         assert (best.name, best.seconds) == ("best of 2 random cells", 6.0)
-        assert best.spreads[TEST].mean == pytest.approx((1 * 20 + 3 * 30 + 5 * 10 + 7 * 40) / 16)
+        assert best.mean_stds[TEST].mean == pytest.approx((1 * 20 + 3 * 30 + 5 * 10 + 7 * 40) / 16)
         assert baselines(self.table(None), best_of=2, draws=None)[1].seconds is None
 
     def test_it_is_said_why_there_is_no_row(self):
@@ -363,9 +364,9 @@ class TestStatistics:
         assert signed_rank([], []) is None
 
     def test_one_search_has_no_spread(self):
-        row = summarise("a", [Found("|", {TEST: 50.0}, [], 2, 1.5)])
-        assert (row.n, row.worst, row.seconds, row.parameterless, row.spreads[TEST].mean) == (1, 50, 1.5, 2, 50)
-        assert math.isnan(row.spreads[TEST].std)
+        row = summarise("a", [TrialResult("|", {TEST: 50.0}, [], 2, 1.5)])
+        assert (row.n, row.worst, row.seconds, row.parameterless, row.mean_stds[TEST].mean) == (1, 50, 1.5, 2, 50)
+        assert math.isnan(row.mean_stds[TEST].std)
 
 
 class TestFormats:
@@ -376,14 +377,14 @@ class TestFormats:
 
     @pytest.fixture
     def summaries(self):
-        def spreads(mean, std):
-            return dict.fromkeys(self.columns, Spread(mean, std))
+        def mean_stds(mean, std):
+            return dict.fromkeys(self.columns, MeanStd(mean, std))
 
         return [
-            Summary("a alpha_lr=1", spreads(93.456, 0.5), 10, 92.1, 130.0, 1.25, 0.0123),
-            Summary("b", spreads(54.3, 0.0), 3, 54.3, 2.0, 6.0),
-            Summary("c", spreads(50.0, math.nan), 1, 50.0, 2.0, 6.0),
-            Summary("all 3×3", spreads(93.76, 0.0)),
+            Summary("a alpha_lr=1", mean_stds(93.456, 0.5), 10, 92.1, 130.0, 1.25, 0.0123),
+            Summary("b", mean_stds(54.3, 0.0), 3, 54.3, 2.0, 6.0),
+            Summary("c", mean_stds(50.0, math.nan), 1, 50.0, 2.0, 6.0),
+            Summary("all 3×3", mean_stds(93.76, 0.0)),
         ]
 
     def test_markdown(self, summaries):

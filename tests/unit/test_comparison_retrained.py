@@ -56,7 +56,7 @@ def test_rows_are_means_over_seeds_of_the_retrained_networks(compared):
         trained = [read_mapping(f.with_name(f"{f.name}-retrained") / "result.json") for f in folders]
         accuracies = [result["test_accuracy"] for result in trained]
         assert row.n == len(accuracies) == 2
-        assert row.spreads[TEST] == pytest.approx((np.mean(accuracies), np.std(accuracies, ddof=1)))
+        assert row.mean_stds[TEST] == pytest.approx((np.mean(accuracies), np.std(accuracies, ddof=1)))
         assert row.worst == min(accuracies)
         assert row.parameters == np.mean([result["parameters"] for result in trained])
         assert row.retrain_seconds == pytest.approx(np.mean([result["seconds"] for result in trained]))
@@ -90,7 +90,7 @@ def test_files(compared, command, tmp_path):
     data = json.loads((compared.out / "table.json").read_text())
     assert data["retraining"]["epochs"] == 2
     line = next(csv.DictReader((compared.out / "table.csv").read_text().splitlines()))
-    assert float(line["digits_test_2_mean"]) == compared.rows[0].spreads[TEST].mean
+    assert float(line["digits_test_2_mean"]) == compared.rows[0].mean_stds[TEST].mean
     assert float(line["parameters"]) == compared.rows[0].parameters
     assert (compared.out / "curves.svg").stat().st_size > 1000
     one = data["rows"][0]["seeds"]["1"]
@@ -191,13 +191,13 @@ class TestGroups:
                 for name in ("darts", "random")
             }  # fmt: skip
             assert [row.name for row in section.rows] == list(values)
-            assert [row.spreads[TEST].mean for row in section.rows] == [np.mean(row) for row in values.values()]
+            assert [row.mean_stds[TEST].mean for row in section.rows] == [np.mean(row) for row in values.values()]
             assert [row.best for row in section.rows] == [max(row) for row in values.values()]
             assert [row.p for row in section.rows] == [signed_rank(*values.values()), None]
 
     def test_a_table_of_all_and_one_for_each(self, grouped):
         first, second, third, notes = re.split(r"\n\n(?:## s[13]\n\n)?", grouped.markdown)
-        means = [[f"{row.spreads[TEST].mean:.2f}" for row in section.rows] for section in grouped.sections]
+        means = [[f"{row.mean_stds[TEST].mean:.2f}" for row in section.rows] for section in grouped.sections]
         head, _, *rows = first.splitlines()
         assert head == "|  | s1 | s3 |"
         for number, name in enumerate(("darts", "random")):

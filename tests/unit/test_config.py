@@ -19,7 +19,7 @@ from zarts.config import (
     retrain_settings,
     search_settings,
 )
-from zarts.errors import DataError, DivergedError, Interrupted, RunError, SettingsError, ZartsError, unknown
+from zarts.errors import DataError, DivergedError, Interrupted, RunError, SettingsError, ZartsError, did_you_mean
 from zarts.methods import AXES, DEFAULTS, METHODS, get_method
 from zarts.relax import RELAXATIONS
 from zarts.select import SELECTIONS
@@ -161,7 +161,7 @@ def test_unknown_preset_names_the_nearest():
 
 
 def test_far_names_get_no_hint():
-    assert unknown("space", "zzz", ["s1", "darts"]) == "unknown space 'zzz': known are darts, s1"
+    assert did_you_mean("space", "zzz", ["s1", "darts"]) == "unknown space 'zzz': known are darts, s1"
 
 
 def test_unused_settings_of_a_preset_or_file_below_the_method_are_dropped(tmp_path):

@@ -11,7 +11,7 @@ from PIL import Image
 from zarts.data import Augment, Batches, StreamedSet, load_data
 from zarts.data import config as request_module
 from zarts.data import image_folder as folder_module
-from zarts.data.prefetch import Ahead
+from zarts.data.prefetch import Prefetcher
 from zarts.errors import DataError
 
 SIZE = 16
@@ -167,7 +167,7 @@ def test_what_a_rank_does_not_look_at_is_not_decoded(pets):
     _, streamed = both(pets)
     mean = {"mean": (0.0,) * 3, "std": (1.0,) * 3}
     whole = batches(streamed, **mean)
-    parts = [batches(streamed, **mean, looked_at=lambda n, r=r: slice(n * r // 2, n * (r + 1) // 2)) for r in (0, 1)]
+    parts = [batches(streamed, **mean, shard=lambda n, r=r: slice(n * r // 2, n * (r + 1) // 2)) for r in (0, 1)]
     for index in range(4):
         (x, y), *halves = (made[index] for made in (whole, *parts))
         middle = len(y) // 2
@@ -181,7 +181,7 @@ class Counted:
 
     def __init__(self, **settings):
         self.made, self.lock, self.gates = [], threading.Lock(), {}
-        self.ahead = Ahead(self.jobs, (2, 2, 1), 2, **{"workers": 2, **settings})
+        self.ahead = Prefetcher(self.jobs, (2, 2, 1), 2, **{"workers": 2, **settings})
 
     def jobs(self, index):
         def job():

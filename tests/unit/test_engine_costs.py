@@ -8,10 +8,10 @@ from small import often, small
 from zarts.config import RetrainSettings, search_settings
 from zarts.data import load_data
 from zarts.errors import SettingsError
-from zarts.limits import FINAL_NETWORKS, Costs, count_mult_adds, count_parameters
+from zarts.limits import FINAL_NETWORKS, Costs, count_macs, count_parameters
 from zarts.methods import METHODS
 from zarts.networks import create_model, create_nasbench201
-from zarts.relax import Encoding, softmax
+from zarts.relax import Parameterization, softmax
 from zarts.reports import draw_curves
 from zarts.spaces import get_space
 
@@ -47,12 +47,12 @@ def test_every_method_keeps_the_limits(tmp_path, method):
     result = zarts.search(out=tmp_path / "run", **settings)
     found = network(result.genotype)
     assert count_parameters(found) <= LOW
-    assert count_mult_adds(found, (1, 8, 8)) <= LOW_MACS
+    assert count_macs(found, (1, 8, 8)) <= LOW_MACS
     rows = events(result, "cost")
     assert [row["epoch"] for row in rows] == list(range(1, 1 + settings["epochs"]))
     for row in rows:
         assert row["parameters"]["derived"] <= row["parameters"]["limit"] == LOW
-        assert row["mult_adds"]["derived"] <= row["mult_adds"]["limit"] == LOW_MACS
+        assert row["macs"]["derived"] <= row["macs"]["limit"] == LOW_MACS
     stored = (tmp_path / "run" / "result.json").read_text()
     assert f'"parameters": {count_parameters(found)}' in stored
 
@@ -105,24 +105,24 @@ def test_a_limit_that_is_wide_leaves_no_trace(tmp_path):
 
 
 def test_the_term_by_hand():
-    both = costs(max_params=LOW, limit_penalty=3.0, cost_weight=0.5, cost="mult_adds")
+    both = costs(max_params=LOW, limit_penalty=3.0, cost_weight=0.5, cost="macs")
     space = get_space("s2")
     point = space.split(torch.randn(space.dimension, generator=torch.Generator().manual_seed(0), dtype=torch.float64))
     row = both.record(space.random(torch.Generator()), softmax(point))
     even = both.record(space.random(torch.Generator()), softmax({k: 0 * m for k, m in point.items()}))
     beyond = row["parameters"]["expected"] / LOW - 1
-    share = row["mult_adds"]["expected"] / even["mult_adds"]["expected"]
+    share = row["macs"]["expected"] / even["macs"]["expected"]
     assert beyond > 0
-    torch.testing.assert_close(both.term(softmax(point)).item(), 3.0 * beyond + 0.5 * share)
+    torch.testing.assert_close(both.regularizer(softmax(point)).item(), 3.0 * beyond + 0.5 * share)
     roomy = costs(max_params=10**6)
-    assert roomy.term(softmax(point)) == 0
+    assert roomy.regularizer(softmax(point)) == 0
     nothing = Costs(search_settings({"space": "s2"}), space, load_data("digits"))
     assert nothing.record(space.random(torch.Generator()), softmax(point)) == {}
 
 
 def test_weights_of_edges_say_how_much_of_an_edge_to_expect():
     """Equal ones change nothing; where all of a node's weight is on two edges, only these cost."""
-    encoding, counted = Encoding(get_space("s2"), normalized=True), costs(cost_weight=1.0)
+    encoding, counted = Parameterization(get_space("s2"), normalized=True), costs(cost_weight=1.0)
     genotype = encoding.space.random(torch.Generator())
     alpha = torch.cat([torch.randn(56, generator=torch.Generator().manual_seed(0)).double(), torch.zeros(28)])
     expected = counted.record(genotype, encoding.strengths(alpha))["parameters"]["expected"]
@@ -155,7 +155,7 @@ def test_impossible_limits_are_refused_before_the_first_step(tmp_path):
     ("options", "message"),
     [
         ({"limit_penalty": 2.0}, r"limit_penalty \(options\) is used with max_params or max_macs only: leave it out"),
-        ({"cost": "mult_adds"}, r"cost \(options\) is used with cost_weight above 0 only: leave it out"),
+        ({"cost": "macs"}, r"cost \(options\) is used with cost_weight above 0 only: leave it out"),
         ({"final_cells": 8}, r"final_cells \(options\) is used with a limit or a cost_weight only: leave it out"),
         ({"method": "random", "limit_penalty": 9}, r"limit_penalty \(options\) is not used by method 'random'"),
         ({"method": "rsps", "cost_weight": 0.1}, r"cost_weight \(options\) is not used by method 'rsps'"),
@@ -171,10 +171,10 @@ def test_the_report_shows_costs_along_the_search():
     curves = {
         curve.name: curve
         for curve in draw_curves(
-            [{"event": "cost", "epoch": e, "parameters": row, "mult_adds": {**row, "limit": None}} for e in (1, 2)]
+            [{"event": "cost", "epoch": e, "parameters": row, "macs": {**row, "limit": None}} for e in (1, 2)]
         )
     }
-    assert list(curves) == ["cost-parameters", "cost-mult_adds"]
+    assert list(curves) == ["cost-parameters", "cost-macs"]
     assert "Dashed: the limit" in curves["cost-parameters"].note
     assert 'id="mark"' in curves["cost-parameters"].svg
-    assert 'id="mark"' not in curves["cost-mult_adds"].svg
+    assert 'id="mark"' not in curves["cost-macs"].svg

@@ -10,7 +10,7 @@ import zarts
 from small import outcome, small, stop_at
 from zarts.config import search_settings
 from zarts.errors import Interrupted, SettingsError
-from zarts.searcher.early_stopping import EarlyStop
+from zarts.searcher.early_stopping import EarlyStopping
 from zarts.spaces import Genotype, get_space
 
 pytestmark = pytest.mark.usefixtures("no_pictures", "unchecked")
@@ -24,7 +24,7 @@ def cell(number):
 def watch(values, **settings):
     """The epochs at which a search with these eigenvalues ends, and with whose cell it does."""
     given = {"method": "darts", "eigenvalue_every": 2, "eigenvalue_growth": 1.3, **settings}
-    stop = EarlyStop(search_settings(given))
+    stop = EarlyStopping(search_settings(given))
     for number, value in enumerate(values, start=1):
         epoch = 2 * number
         assert [stop.measures(epoch - back, 3, 4) for back in (1, 2)] == [True, False]
@@ -89,16 +89,16 @@ def test_a_search_that_ends_early(tmp_path, growing):
 
 def test_it_is_resumed_with_what_it_has_seen(tmp_path, monkeypatch):
     """Stopped while the first eigenvalue is had, and the last one."""
-    loop = sys.modules["zarts.training.trainer"]
+    trainer = sys.modules["zarts.training.trainer"]
     settings = small("r-darts", drop_path=0.0, **{**WATCHED, "epochs": 2})
     count = stop_at(0)
-    monkeypatch.setattr(loop, "stop_request", count)
+    monkeypatch.setattr(trainer, "stop_request", count)
     straight = zarts.search(out=tmp_path / "straight", **settings)
     for number in (4, count.stop.calls):
-        monkeypatch.setattr(loop, "stop_request", stop_at(number))
+        monkeypatch.setattr(trainer, "stop_request", stop_at(number))
         with pytest.raises(Interrupted):
             zarts.search(out=tmp_path / f"{number}", **settings)
-        monkeypatch.setattr(loop, "stop_request", stop_at(0))
+        monkeypatch.setattr(trainer, "stop_request", stop_at(0))
         zarts.api.resume_search(tmp_path / f"{number}")
         assert outcome(tmp_path / f"{number}") == outcome(straight.run)
 
@@ -147,13 +147,13 @@ def test_drop_path_without_any_is_the_plain_search(tmp_path):
 
 def test_drop_path_grows_along_the_search(tmp_path, monkeypatch):
     module, seen = sys.modules["zarts.searcher.searcher"], []
-    forward = module.SearchJob._forward
+    forward = module.Searcher._forward
 
     def watched(self, weights, batch):
-        seen.append(self.model.dropping.path if self.model.dropping.active(self.model) else None)
+        seen.append(self.model.drop.path if self.model.drop.active(self.model) else None)
         return forward(self, weights, batch)
 
-    monkeypatch.setattr(module.SearchJob, "_forward", watched)
+    monkeypatch.setattr(module.Searcher, "_forward", watched)
     settings = small("zarts-mgs", drop_path=0.4, epochs=4, mixture_lambda=1.0)
     zarts.search(out=tmp_path / "run", **settings)
     trained = [p for p in seen if p is not None]

@@ -10,7 +10,7 @@ from small import outcome, small
 from zarts.config import dump, search_settings
 from zarts.errors import SettingsError
 from zarts.methods import METHODS
-from zarts.relax import Encoding
+from zarts.relax import Parameterization
 from zarts.spaces import get_space
 
 pytestmark = pytest.mark.usefixtures("no_pictures", "unchecked")
@@ -32,8 +32,8 @@ def test_one_part_and_plain_edges_are_darts(tmp_path):
 
 def test_weights_of_edges_are_moved_and_kept(tmp_path):
     result = zarts.search(out=tmp_path / "run", **small("pc-darts", alpha_lr=0.1))
-    encoding = Encoding(get_space("s2"), normalized=True)
-    start = encoding.edges(encoding.draw(zarts.runtime.seed.keyed_generator(0, "alpha")))
+    parameterization = Parameterization(get_space("s2"), normalized=True)
+    start = parameterization.edges(parameterization.draw(zarts.runtime.seed.keyed_generator(0, "alpha")))
     assert {kind: tuple(row.shape) for kind, row in result.betas.items()} == {"normal": (14,), "reduce": (14,)}
     for kind, row in result.betas.items():
         moved = row - start[kind]
@@ -50,9 +50,9 @@ def test_weights_of_edges_are_moved_and_kept(tmp_path):
 def test_the_derived_cell_is_that_of_the_product(tmp_path):
     """Edges of large weight are kept, whatever their operations' shares."""
     result = zarts.search(out=tmp_path / "run", **small("pc-darts", alpha_lr=0.1))
-    encoding = Encoding(get_space("s2"), normalized=True)
-    flat = torch.cat([encoding.space.flatten(result.alphas), *result.betas.values()])
-    assert result.genotype == encoding.space.derive(encoding.strengths(flat))
+    parameterization = Parameterization(get_space("s2"), normalized=True)
+    flat = torch.cat([parameterization.space.flatten(result.alphas), *result.betas.values()])
+    assert result.genotype == parameterization.space.derive(parameterization.strengths(flat))
 
 
 @pytest.mark.parametrize(

@@ -14,7 +14,7 @@ from small import SMALL, TRAIN, needs_compiler, often, outcome, small, untimed
 from zarts import api
 from zarts.config import SearchSettings, retrain_settings, search_settings
 from zarts.errors import SettingsError
-from zarts.kernels.allocator import BUFFERS
+from zarts.kernels.allocator import ALLOCATOR
 from zarts.runs import Run
 from zarts.runtime.distributed import Ranks
 from zarts.runtime.measure import Allocations, Fit
@@ -67,7 +67,7 @@ def test_tensors_are_counted_while_they_live():
 def test_a_byte_of_torch_may_count_for_more():
     with Allocations(1.5) as counted:
         kept = torch.ones(1000)
-        block = BUFFERS.empty([1 << 16], torch.float32)
+        block = ALLOCATOR.empty([1 << 16], torch.float32)
     assert counted.peak == 6000 + (4 << 16)
     assert len(kept) + len(block) == 1000 + (1 << 16)
 
@@ -81,11 +81,11 @@ def test_outputs_in_lists_are_counted_once():
 
 def test_blocks_of_the_native_kernels_are_counted():
     with Allocations() as counted:
-        block = BUFFERS.empty([1 << 16], torch.float32)
+        block = ALLOCATOR.empty([1 << 16], torch.float32)
         assert counted.peak == 4 << 16
         del block
         gc.collect()
-        again = BUFFERS.empty([1 << 16], torch.float32)
+        again = ALLOCATOR.empty([1 << 16], torch.float32)
     assert counted.peak == 4 << 16
     assert again.shape == (1 << 16,)
 
@@ -106,7 +106,7 @@ class Toy(Job):
 
     def __init__(self, batch, pieces):
         self.network, self.images, self.pieces = Scaled(), torch.ones(batch, 1000), pieces
-        self.loop, self.log = self, []
+        self.trainer, self.log = self, []
         self.places = [(0, 0), (0, 1), (1, 0), (1, 1)]
         self.muted, self.train = nullcontext, [(torch.ones(1, 3, 64, 64), torch.zeros(1))]
 
@@ -136,7 +136,7 @@ class Toy(Job):
 @pytest.mark.parametrize(("batch", "pieces"), [(64, 1), (64, 8)])
 def test_a_known_need(batch, pieces):
     job = Toy(batch, pieces)
-    step, update = needs(job, batch, recompute=False)
+    step, update = needs(job, batch, checkpointing=False)
     assert job.log == [], "the job is as before"
     kept = 4 * 1000 * batch / pieces  # by each tanh
     for line, passes in ((step, 1), (update, 3)):
@@ -162,7 +162,7 @@ def test_a_few_images_say_what_all_need(name, tmp_path):
     settings = CASES[name]
 
     def look(job):
-        lines = needs(job, settings.batch_size, recompute=settings.checkpoint_activations)
+        lines = needs(job, settings.batch_size, checkpointing=settings.checkpoint_activations)
         whole = 0
         for step in (1, 0):
             job.begin_epoch(1)
@@ -212,7 +212,7 @@ def test_a_retraining_is_the_same_to_the_bit(measured, tmp_path):
 def test_a_dry_run_knows_what_is_needed_and_what_is_free(monkeypatch):
     monkeypatch.setattr("zarts.training.dry_run._SECONDS", 0.0)
     monkeypatch.setattr("zarts.training.stub_forward._SECONDS", 0.0)
-    found = api.rehearse_search(search_settings({**SMALL, "channels": 4, "memory_limit": "1GB"})).fit
+    found = api.dry_run_search(search_settings({**SMALL, "channels": 4, "memory_limit": "1GB"})).fit
     assert found.free == 10**9
     assert _ONCE < found.needed < 2 * _ONCE
     assert found.largest > 1000
@@ -222,7 +222,7 @@ def test_a_dry_run_does_not_count_a_look_that_the_run_does_not_take(monkeypatch)
     monkeypatch.setattr("zarts.training.dry_run._SECONDS", 0.0)
     module = sys.modules["zarts.searcher.run_search"]
     monkeypatch.setattr(module, "check_memory", lambda *_, **__: Fit(1, 2, 3, seconds=1000.0))
-    start, *_ = api.rehearse_search(search_settings({**SMALL, "channels": 4})).phases
+    start, *_ = api.dry_run_search(search_settings({**SMALL, "channels": 4})).phases
     assert -1000 < start.seconds < -900
     toy, settings = Toy(4, 1), {**SMALL, "memory_limit": "1GB"}
     toy.train = [(torch.ones(4, 3, 8, 8), torch.zeros(4))]
@@ -279,14 +279,14 @@ def test_checkpointing_may_be_enough(tmp_path):
     settings = retrain_settings({**TRAIN, "channels": 8, "cells": 6, "epochs": 1})
 
     def look(job):
-        whole, less = (max(line.whole for line in needs(job, 16, recompute=on)) for on in (False, True))
+        whole, less = (max(line.whole for line in needs(job, 16, checkpointing=on)) for on in (False, True))
         between = settings.model_copy(update={"memory_limit": int(less + 0.2 * (whole - less))})
         with pytest.raises(SettingsError, match=r"or --checkpoint-activations, with which they need [\d.]+ MB; "):
             check_memory(job, between, Ranks())
         shorter = settings.model_copy(update={"memory_limit": int(_ONCE + 0.5 * (less - _ONCE))})
         with pytest.raises(SettingsError, match=r"or --checkpoint-activations --batch-size \d+; "):
             check_memory(job, shorter, Ranks())
-        assert not job.network.recompute.on, "as the settings say"
+        assert not job.network.checkpointing.on, "as the settings say"
         return (whole - _ONCE) / _SPREAD, (less - _ONCE) / _HOLES
 
     whole, less = with_job(settings, tmp_path / "run", look)

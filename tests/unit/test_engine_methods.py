@@ -25,14 +25,14 @@ def passes(monkeypatch, tmp_path, method, **other):
     import sys
 
     module, seen = sys.modules["zarts.searcher.searcher"], []
-    forward = module.SearchJob._forward
+    forward = module.Searcher._forward
 
     def watched(self, weights, batch):
         in_alpha = any(w.requires_grad for w in weights.values())
         seen.append((torch.is_grad_enabled(), in_alpha, {kind: w.detach().clone() for kind, w in weights.items()}))
         return forward(self, weights, batch)
 
-    monkeypatch.setattr(module.SearchJob, "_forward", watched)
+    monkeypatch.setattr(module.Searcher, "_forward", watched)
     return zarts.search(out=tmp_path / "run", **small(method, **other)), seen
 
 
@@ -128,7 +128,7 @@ def test_selections_leave_the_search_as_it_was_and_find_the_same_again(tmp_path,
     run = Run.create(tmp_path / "run", {}, "search")
 
     def drive(job):
-        job.loop.run(job, resume=False)
+        job.trainer.run(job, resume=False)
         modes = [module.training for module in job.model.modules()]
         states = [generator.get_state() for generator in job.network.generators]
         first, before = job.genotype, copy.deepcopy(job.state_dict())
@@ -149,7 +149,7 @@ def test_all_is_judged_on_the_same_images_as_they_are(monkeypatch, tmp_path):
     import sys
 
     module, seen, modes = sys.modules["zarts.searcher.searcher"], [], set()
-    forward = module.SearchJob._forward
+    forward = module.Searcher._forward
 
     def watched(self, weights, batch):
         if not torch.is_grad_enabled():
@@ -157,7 +157,7 @@ def test_all_is_judged_on_the_same_images_as_they_are(monkeypatch, tmp_path):
             modes.add(self.model.training)
         return forward(self, weights, batch)
 
-    monkeypatch.setattr(module.SearchJob, "_forward", watched)
+    monkeypatch.setattr(module.Searcher, "_forward", watched)
     zarts.search(out=tmp_path / "run", **small("rsps", select_samples=3, select_images=20))
     assert modes == {True}, "by the statistics of the batch"
     modes.clear()
@@ -179,13 +179,13 @@ def test_validation_batches_have_a_size_of_their_own(monkeypatch, tmp_path):
     import sys
 
     module, sizes = sys.modules["zarts.searcher.searcher"], []
-    forward = module.SearchJob._forward
+    forward = module.Searcher._forward
 
     def watched(self, weights, batch):
         sizes.append((torch.is_grad_enabled(), len(batch[1])))
         return forward(self, weights, batch)
 
-    monkeypatch.setattr(module.SearchJob, "_forward", watched)
+    monkeypatch.setattr(module.Searcher, "_forward", watched)
     zarts.search(out=tmp_path / "run", **small("zarts-rs", val_batch_size=32))
     assert set(sizes) == {(True, 16), (False, 32)}
     with pytest.raises(DataError, match="val_batch_size = 33: 32 images move alpha: take 32 or less"):

@@ -7,7 +7,7 @@ from tests.small import SMALL, small
 from zarts.api import search, searched_settings
 from zarts.errors import RunError
 from zarts.runs import Run
-from zarts.searcher import open_search
+from zarts.searcher import restore_search
 
 
 @pytest.fixture(scope="module")
@@ -20,7 +20,7 @@ def files(run):
 
 
 def opened(run):
-    return open_search(searched_settings(run), Run(run), lambda event: None)
+    return restore_search(searched_settings(run), Run(run), lambda event: None)
 
 
 def test_the_state_is_that_of_the_checkpoint_and_the_run_is_left_alone(run):
@@ -32,8 +32,8 @@ def test_the_state_is_that_of_the_checkpoint_and_the_run_is_left_alone(run):
             assert torch.equal(value, saved["model"][name])
         assert found.problem.optimizer.param_groups[0]["lr"] == saved["optimizer"]["param_groups"][0]["lr"]
         assert found.epoch == SMALL["epochs"]
-        assert found.place == found.epoch * len(found.train)
-        found.problem.weight_step(found.alpha, found.train[found.place])
+        assert found.global_step == found.epoch * len(found.train)
+        found.problem.weight_step(found.alpha, found.train[found.global_step])
     assert files(run) == before
 
 

@@ -17,8 +17,8 @@ from zarts.errors import KernelError
 from zarts.limits import count_parameters
 from zarts.methods import METHODS
 from zarts.spaces import published
-from zarts.training.dry_run import Rehearsal
-from zarts.training.stub_forward import StandIns
+from zarts.training.dry_run import DryRun
+from zarts.training.stub_forward import StubForward
 from zarts.training.trainer import Job
 
 pytestmark = pytest.mark.usefixtures("no_pictures", "unchecked")
@@ -50,7 +50,7 @@ class Toy(Job):
 
     def __init__(self):
         self.network, self.epoch = Slow(), None
-        self.loop = self
+        self.trainer = self
         self.places = [(epoch, step) for epoch in range(4) for step in range(50)]
 
     def step_kind(self, epoch, step):
@@ -93,10 +93,10 @@ def quick(monkeypatch):
 
 
 def test_a_known_cost(quick):
-    job, rehearsal = Toy(), Rehearsal(before_seconds=100.0)
-    rehearsal.run(job)
+    job, dry_run = Toy(), DryRun(before_seconds=100.0)
+    dry_run.run(job)
     time.sleep(0.1)
-    forecast = rehearsal.forecast()
+    forecast = dry_run.forecast()
     parts = {part.name: part for part in forecast.parts}
     passes = {"update": 20 * 31, "step": 180, "end of an epoch": 4 * 20, "choice of the cell": 10}
     for name, count in passes.items():
@@ -112,7 +112,7 @@ def test_a_known_cost(quick):
     assert 100 <= parts["start, images, network"].seconds < 101
     assert 0.1 <= parts["results, pictures, report"].seconds < 1
     assert forecast.seconds == sum(part.seconds for part in forecast.parts)
-    assert (forecast.parameters, forecast.mult_adds) == (8, 6)
+    assert (forecast.parameters, forecast.macs) == (8, 6)
     assert job.network.calls <= 2 * (3 + 1) + 3 * 2 + 2  # of 890: two takes of each, two passes of a kind in each
 
 
@@ -127,9 +127,9 @@ def test_ends_of_epochs_of_two_kinds(quick):
             if self.epoch == 3:
                 super().end_epoch(job, meter)
 
-    job, rehearsal = Ending(), Rehearsal()
-    rehearsal.run(job)
-    parts = {part.name: part for part in rehearsal.forecast().parts}
+    job, dry_run = Ending(), DryRun()
+    dry_run.run(job)
+    parts = {part.name: part for part in dry_run.forecast().parts}
     assert (parts["test"].count, parts["end of an epoch"].count) == (1, 3)
     assert parts["test"].seconds == pytest.approx(20 * PASS_SECONDS, rel=0.3)
     assert parts["end of an epoch"].seconds < 5 * PASS_SECONDS
@@ -137,22 +137,22 @@ def test_ends_of_epochs_of_two_kinds(quick):
 
 def test_steps_are_repeated_while_that_is_quick(monkeypatch):
     monkeypatch.setattr("zarts.training.dry_run._SECONDS", 10 * PASS_SECONDS)
-    job, rehearsal = Toy(), Rehearsal()
-    rehearsal.run(job)
+    job, dry_run = Toy(), DryRun()
+    dry_run.run(job)
     assert job.network.calls > 20
 
 
 def test_the_last_batch_of_an_epoch_may_be_smaller(quick):
-    job, rehearsal = Toy(), Rehearsal()
+    job, dry_run = Toy(), DryRun()
     job.train = SimpleNamespace(mean_size=0.5)
-    rehearsal.run(job)
-    steps = next(part for part in rehearsal.forecast().parts if part.name == "step")
+    dry_run.run(job)
+    steps = next(part for part in dry_run.forecast().parts if part.name == "step")
     assert steps.seconds == pytest.approx(180 * PASS_SECONDS / 2, rel=0.3)
 
 
 def test_an_output_that_was_not_computed_is_tied_to_the_weights(quick):
     network = Slow()
-    passes = StandIns(lambda network, *inputs: network(*inputs))
+    passes = StubForward(lambda network, *inputs: network(*inputs))
     outputs = [passes(network, torch.ones(2, 3)) for _ in range(4)]
     assert network.calls == 2
     assert [p.run for p in passes.taken] == [True, True, False, False]
@@ -163,7 +163,7 @@ def test_an_output_that_was_not_computed_is_tied_to_the_weights(quick):
 
 def test_passes_that_are_differentiated_in_the_operation_weights_are_run(quick):
     network = Slow()
-    passes = StandIns(lambda network, x, weights: network(x) * weights["normal"])
+    passes = StubForward(lambda network, x, weights: network(x) * weights["normal"])
     for _ in range(5):
         passes(network, torch.ones(1, 3), {"normal": torch.ones((), requires_grad=True)})
     assert network.calls == 5
@@ -175,7 +175,7 @@ def test_all_of_a_search_is_counted(method, quick, tmp_path):
     if settings.get("epochs") == 2:
         settings["epochs"] = 4
     history = zarts.search(out=tmp_path / "run", **settings).history
-    forecast = api.rehearse_search(search_settings(settings))
+    forecast = api.dry_run_search(search_settings(settings))
     moves = sum(event["event"] == "alpha_step" for event in history)
     counts = {part.name: part.count for part in forecast.parts}
     assert sum(count for name, count in counts.items() if name.startswith("alpha update")) == moves
@@ -184,13 +184,13 @@ def test_all_of_a_search_is_counted(method, quick, tmp_path):
     assert counts.get("choice of the cell", 0) == sum(event["event"] == "selection" for event in history)
     assert counts.get("end of an epoch", 0) == sum(event["event"] == "weight_epoch" for event in history)
     assert all(part.seconds > 0 for part in forecast.parts)
-    assert (forecast.parameters > 0) == (forecast.mult_adds > 0) == (method != "random")
+    assert (forecast.parameters > 0) == (forecast.macs > 0) == (method != "random")
 
 
 @pytest.mark.long
 def test_time_and_memory_are_about_those_of_the_search(tmp_path):
     settings = {**SMALL, "epochs": 6, "inner_steps": 5, "samples": 4}
-    forecast = api.rehearse_search(search_settings(settings))
+    forecast = api.dry_run_search(search_settings(settings))
     start = time.perf_counter()
     zarts.search(out=tmp_path / "run", **settings)
     taken = time.perf_counter() - start
@@ -202,19 +202,19 @@ def test_a_rehearsal_leaves_nothing_behind(tmp_path, monkeypatch, quick):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
     before = torch.get_rng_state(), torch.get_num_threads(), dict(os.environ)
-    api.rehearse_search(search_settings(SMALL))
-    api.rehearse_retrain("DARTS_V2", retrain_settings(TRAIN))
+    api.dry_run_search(search_settings(SMALL))
+    api.dry_run_retrain("DARTS_V2", retrain_settings(TRAIN))
     assert list(tmp_path.iterdir()) == []
     assert torch.equal(torch.get_rng_state(), before[0])
     assert (torch.get_num_threads(), dict(os.environ)) == before[1:]
 
 
 def test_a_retraining(searched, retrained, quick):
-    forecast = api.rehearse_retrain(*api.retraining_of(searched.run, TRAIN))
-    assert forecast.mult_adds == retrained.mult_adds
+    forecast = api.dry_run_retrain(*api.retraining_of(searched.run, TRAIN))
+    assert forecast.macs == retrained.macs
     assert forecast.parameters == retrained.parameters
     with_head = retrain_settings({**TRAIN, "auxiliary_weight": 0.4, "image_size": 32})
-    forecast = api.rehearse_retrain("DARTS_V2", with_head)
+    forecast = api.dry_run_retrain("DARTS_V2", with_head)
     network = zarts.create_model(published("DARTS_V2"), channels=2, cells=3, in_channels=1)
     assert forecast.parameters == count_parameters(network)
     assert Counter(part.count for part in forecast.parts)[2 * 4] == 1  # 2 epochs of 64 / 16 steps
@@ -226,6 +226,6 @@ def test_notes_are_heard_and_steps_are_not(monkeypatch, quick):
 
     monkeypatch.setattr("zarts.runtime.device.prepare", no_compiler)
     heard = []
-    api.rehearse_search(search_settings(SMALL), heard.append)
+    api.dry_run_search(search_settings(SMALL), heard.append)
     assert [event["event"] for event in heard] == ["note"]
     assert heard[0]["text"].startswith("no compiler; torch's own kernels")

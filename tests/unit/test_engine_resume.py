@@ -373,7 +373,7 @@ def test_a_run_folder_that_cannot_be_made(tmp_path):
 
 def test_two_processes_do_not_go_on_with_one_run(stopped, searched):
     with (
-        Run(stopped).held(),
+        Run(stopped).lock(),
         pytest.raises(RunError, match=r"another process is at work on this run: wait for its end$"),
     ):
         resume_search(stopped)

@@ -9,9 +9,9 @@ from torch import nn
 from small import SMALL
 from zarts.api import search
 from zarts.arch_optim import ZeroOrderArchOptimizer
-from zarts.bilevel import Bilevel, Outcome, evaluate, evaluate_images, mean_squares
+from zarts.bilevel import BatchLoss, Bilevel, evaluate, evaluate_images, mean_squares
 from zarts.searcher import noise_monitor
-from zarts.searcher.noise_monitor import SignalWatch
+from zarts.searcher.noise_monitor import NoiseMonitor
 from zarts.zo import GuidedSearch
 
 
@@ -21,7 +21,7 @@ def images_problem():
 
     def forward(alpha, batch):
         losses = (batch[0] @ alpha - 1).square()
-        return Outcome(losses.mean() + 0 * model.weight.sum(), torch.tensor(0), losses.detach())
+        return BatchLoss(losses.mean() + 0 * model.weight.sum(), torch.tensor(0), losses.detach())
 
     return Bilevel(model, torch.optim.SGD(model.parameters(), lr=0.1), forward)
 
@@ -63,7 +63,7 @@ def test_a_step_tells_the_ratio_of_its_own_losses(batches):
 
 
 def test_the_warning_comes_once_and_not_early():
-    watch = SignalWatch()
+    watch = NoiseMonitor()
     assert [watch.add({"snr": 0.1}) for _ in range(19)] == [None] * 19
     warning = watch.add({"snr": 0.1})
     assert warning.startswith(
@@ -73,7 +73,7 @@ def test_the_warning_comes_once_and_not_early():
 
 
 def test_no_warning_of_what_is_heard_or_has_no_ratio():
-    watch = SignalWatch()
+    watch = NoiseMonitor()
     assert [watch.add({"snr": 0.3}) for _ in range(50)] == [None] * 50
     assert [watch.add({"losses": []}) for _ in range(50)] == [None] * 50
     late = [watch.add({"snr": -0.5}) for _ in range(20)]
@@ -81,7 +81,7 @@ def test_no_warning_of_what_is_heard_or_has_no_ratio():
 
 
 def test_the_watch_goes_on_from_its_state():
-    watch, other = SignalWatch(), SignalWatch()
+    watch, other = NoiseMonitor(), NoiseMonitor()
     for _ in range(19):
         watch.add({"snr": 0.0})
     other.load_state_dict(json.loads(json.dumps(watch.state_dict())))

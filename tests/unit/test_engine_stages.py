@@ -188,7 +188,7 @@ def test_what_starts_anew(tmp_path, renews):
     seen = []
 
     def drive(job):
-        for epoch, step in job.loop.places:
+        for epoch, step in job.trainer.places:
             before = (
                 job.model,
                 {k: v.clone() for k, v in job.model.state_dict().items()},
@@ -209,8 +209,8 @@ def test_what_starts_anew(tmp_path, renews):
                         assert job.arch_optimizer.alpha.std() == pytest.approx(1e-3, rel=0.3)
                     else:
                         assert set(job.arch_optimizer.alpha.tolist()) <= set(before[2].tolist())
-            job.loop.move_to(epoch, step)
-            job.loop.do_step(job)
+            job.trainer.move_to(epoch, step)
+            job.trainer.do_step(job)
         job.finish()
 
     run_search(settings, Run.create(tmp_path / "run", {}, "search"), drive=drive)
@@ -254,7 +254,7 @@ MIXED = [
 )
 def test_other_axes_and_what_is_dropped_never_runs(tmp_path, monkeypatch, method, axes):
     module, seen = sys.modules["zarts.searcher.searcher"], []
-    forward = module.SearchJob._forward
+    forward = module.Searcher._forward
 
     def watched(self, weights, batch):
         if self.stages.number:
@@ -263,7 +263,7 @@ def test_other_axes_and_what_is_dropped_never_runs(tmp_path, monkeypatch, method
             seen.append((self.stages.number, self.model._left))
         return forward(self, weights, batch)
 
-    monkeypatch.setattr(module.SearchJob, "_forward", watched)
+    monkeypatch.setattr(module.Searcher, "_forward", watched)
     more = {"stage_cells": (3, 3, 3)} if method == "p-darts" else {}
     result = zarts.search(out=tmp_path / "run", **small(method, space="s3", **axes, **more))
     get_space("s3").check(result.genotype)
@@ -273,21 +273,21 @@ def test_other_axes_and_what_is_dropped_never_runs(tmp_path, monkeypatch, method
 
 @pytest.mark.parametrize("method", often(METHODS, "p-darts"))
 def test_resumed_in_every_stage(tmp_path, monkeypatch, method):
-    loop = sys.modules["zarts.training.trainer"]
+    trainer = sys.modules["zarts.training.trainer"]
     settings = small(method, space="s3", **({"stage_cells": (3, 3, 3)} if method == "p-darts" else {}))
     settings |= {"stage_operations": (2, 1)} if method == "p-darts" else {}
     counting = stop_at(0)
-    monkeypatch.setattr(loop, "stop_request", counting)
+    monkeypatch.setattr(trainer, "stop_request", counting)
     straight = zarts.search(out=tmp_path / "straight", **settings)
     total = counting.stop.calls
     stages = set()
     for number in sorted({*range(2, total, max(1, total // 4)), total}):
         run = tmp_path / f"{number}"
-        monkeypatch.setattr(loop, "stop_request", stop_at(number))
+        monkeypatch.setattr(trainer, "stop_request", stop_at(number))
         with pytest.raises(Interrupted):
             zarts.search(out=run, **settings)
         stages.add(torch.load(run / "checkpoint.pt", weights_only=True)["job"]["stages"]["number"])
-        monkeypatch.setattr(loop, "stop_request", stop_at(0))
+        monkeypatch.setattr(trainer, "stop_request", stop_at(0))
         resumed = resume_search(run)
         assert outcome(run) == outcome(straight.run)
         assert all(torch.equal(straight.alphas[kind], resumed.alphas[kind]) for kind in straight.alphas)

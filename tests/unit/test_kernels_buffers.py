@@ -4,14 +4,14 @@ import threading
 import pytest
 import torch
 
-from zarts.kernels.allocator import Buffers
+from zarts.kernels.allocator import Allocator
 
 LENGTH = 1 << 18  # float32: a megabyte
 
 
 @pytest.fixture
 def buffers():
-    return Buffers()
+    return Allocator()
 
 
 def held(buffers):

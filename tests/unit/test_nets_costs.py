@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from small import often
-from zarts.limits import count_costs, count_mult_adds, count_parameters
+from zarts.limits import count_costs, count_macs, count_parameters
 from zarts.networks import create_model, create_nasbench201
 from zarts.spaces import SPACES, get_space, published
 
@@ -17,7 +17,7 @@ def built(genotype, *, image_size, stem, in_channels, **form):
     else:
         network = create_model(genotype, stem=stem, in_channels=in_channels, **form)
     shape = (in_channels, image_size, image_size)
-    return {"parameters": count_parameters(network), "mult_adds": count_mult_adds(network, shape)}
+    return {"parameters": count_parameters(network), "macs": count_macs(network, shape)}
 
 
 @pytest.mark.parametrize("space", often(SPACES, "darts-zero", "s4", "nasbench201"))
@@ -47,7 +47,7 @@ def test_nothing_is_drawn():
 @pytest.mark.parametrize("space", ["darts-zero", "nasbench201"])
 def test_the_expected_cost_is_the_sum_by_hand(space):
     space = get_space(space)
-    cost = count_costs(space, **FORM)["mult_adds"]
+    cost = count_costs(space, **FORM)["macs"]
     alpha = torch.randn(space.dimension, generator=torch.Generator().manual_seed(0)).double()
     weights = {kind: matrix.softmax(-1) for kind, matrix in space.split(alpha).items()}
     by_hand = float(cost.base)

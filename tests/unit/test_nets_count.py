@@ -4,7 +4,7 @@ from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
 from small import often
-from zarts.limits import count_mult_adds, count_parameters
+from zarts.limits import count_macs, count_parameters
 from zarts.networks import create_model
 from zarts.spaces import SPACES, Choice, Genotype, published, published_sources
 
@@ -96,7 +96,7 @@ def test_mult_adds_by_hand():
     net = nn.Sequential(
         nn.Conv2d(3, 8, 3, stride=2, padding=1), nn.Conv2d(8, 8, 5, groups=8), nn.Flatten(), nn.Linear(128, 7)
     )
-    assert count_mult_adds(net, (3, 16, 16)) == 8 * 8 * 8 * 27 + 8 * 4 * 4 * 25 + 128 * 7
+    assert count_macs(net, (3, 16, 16)) == 8 * 8 * 8 * 27 + 8 * 4 * 4 * 25 + 128 * 7
 
 
 def test_mult_adds_of_a_small_network_by_hand():
@@ -116,7 +116,7 @@ def test_mult_adds_of_a_small_network_by_hand():
     normal = 2 * pointwise(12, 4, 8) + 4 * separable(4, 8)
     first = pointwise(12, 8, 8) + pointwise(16, 8, 8) + 4 * (separable(8, 4) + pointwise(8, 8, 4))
     second = pointwise(16, 16, 4) + pointwise(32, 16, 4) + 4 * (separable(16, 2) + pointwise(16, 16, 2))
-    assert count_mult_adds(net, (1, 8, 8)) == stem + normal + first + second + 64 * 10
+    assert count_macs(net, (1, 8, 8)) == stem + normal + first + second + 64 * 10
 
 
 @pytest.mark.parametrize(
@@ -131,7 +131,7 @@ def test_mult_adds_at_imagenet_size(name, counted, published_count, with_norms):
     """Papers' counters were not released; those of two of them are met within 0.5 % when batch norms count too."""
     with torch.device("meta"):
         net = create_model(published(name), auxiliary=True, **IMAGENET).eval()
-    assert count_mult_adds(net, (3, 224, 224)) == counted
+    assert count_macs(net, (3, 224, 224)) == counted
     normalised = []
     for part in net.modules():
         if isinstance(part, nn.BatchNorm2d):
@@ -148,7 +148,7 @@ def test_counting_leaves_the_network_alone(generator):
     modes = [module.training for module in net.modules()]
     state = {key: value.clone() for key, value in net.state_dict().items()}
     noise, default = generator.get_state(), torch.get_rng_state()
-    count_mult_adds(net, (3, 8, 8))
+    count_macs(net, (3, 8, 8))
     assert modes == [module.training for module in net.modules()]
     assert all(torch.equal(value, state[key]) for key, value in net.state_dict().items())
     assert torch.equal(noise, generator.get_state())

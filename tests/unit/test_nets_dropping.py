@@ -8,7 +8,7 @@ from zarts.networks import seeded
 from zarts.spaces import SPACES, get_space
 from zarts.supernet import build_supernet
 from zarts.supernet.active_ops import Running, layout
-from zarts.supernet.drop import Dropping
+from zarts.supernet.drop import Drop
 
 SIZES = {"channels": 4, "cells": 1, "num_classes": 3}
 
@@ -33,9 +33,9 @@ def images(generator):
 
 @pytest.mark.parametrize("form", ["paths", "elements"])
 def test_the_mean_is_the_undropped_output(generator, form):
-    dropping, x = Dropping(generator), torch.randn(2, 6, 2, 2, generator=generator)
-    dropping.path, dropping.skip = 0.25, 0.25
-    drop = {"paths": lambda: dropping.paths(x, 3), "elements": lambda: dropping.elements(x)}[form]
+    drop, x = Drop(generator), torch.randn(2, 6, 2, 2, generator=generator)
+    drop.path, drop.skip = 0.25, 0.25
+    drop = {"paths": lambda: drop.paths(x, 3), "elements": lambda: drop.elements(x)}[form]
     draws = torch.stack([drop() for _ in range(4000)])
     error = (1 / 3 / 4000) ** 0.5 * x.abs()  # p / (1 - p) is the variance of a mask of mean 1
     assert ((draws.mean(0) - x).abs() <= 5 * error).all()
@@ -54,7 +54,7 @@ def test_the_mean_is_the_undropped_output(generator, form):
 def test_masks_of_ones_are_the_plain_path(monkeypatch, images, name, kind):
     """The way through masks is that without them: a probability so small that nothing is dropped."""
     plain, dropped = (network(name, torch.Generator().manual_seed(1), native=False) for _ in range(2))
-    setattr(dropped.dropping, kind, 1e-30)
+    setattr(dropped.drop, kind, 1e-30)
     space, kept = get_space(name), []
     one = space.one_hot(space.random(torch.Generator().manual_seed(0)))
     for weights in (mixture(name), mixture(name, requires_grad=True), one):
@@ -63,7 +63,7 @@ def test_masks_of_ones_are_the_plain_path(monkeypatch, images, name, kind):
             kept.append(shape)
             return x.new_ones(shape)
 
-        monkeypatch.setattr(Dropping, "_kept", ones)
+        monkeypatch.setattr(Drop, "_kept", ones)
         outputs = [n(images, weights) for n in (plain, dropped)]
         torch.testing.assert_close(outputs[1], outputs[0], rtol=1e-4, atol=1e-5)
     has_skips = "skip_connect" in space.operations
@@ -75,18 +75,18 @@ def test_masks_of_ones_are_the_plain_path(monkeypatch, images, name, kind):
 def test_without_probabilities_and_where_nothing_is_differentiated_nothing_is_dropped(images, name, native):
     generators = [torch.Generator().manual_seed(1) for _ in range(2)]
     plain, other = (network(name, g, native=native) for g in generators)
-    other.dropping.path = other.dropping.skip = 0.5
+    other.drop.path = other.drop.skip = 0.5
     weights = mixture(name)
     with torch.no_grad():
         assert torch.equal(plain(images, weights), other(images, weights)), "judged"
     plain.eval(), other.eval()
     assert torch.equal(plain(images, weights), other(images, weights)), "in eval mode"
     plain.train(), other.train()
-    with other.dropping.off():
+    with other.drop.off():
         assert torch.equal(plain(images, weights), other(images, weights))
     assert torch.equal(generators[0].get_state(), generators[1].get_state())
     assert not torch.equal(plain(images, weights), other(images, weights))
-    other.dropping.path = other.dropping.skip = 0.0
+    other.drop.path = other.drop.skip = 0.0
     generators[1].set_state(generators[0].get_state())
     buffers = dict(plain.named_buffers())
     for key, tensor in other.named_buffers():
@@ -99,7 +99,7 @@ def test_the_same_generator_drops_the_same(images, name):
     outputs = []
     for seed in (1, 1, 2):
         dropped = network(name, torch.Generator().manual_seed(seed))
-        dropped.dropping.path = 0.5
+        dropped.drop.path = 0.5
         outputs.append(dropped(images, mixture(name)))
     assert torch.equal(outputs[0], outputs[1])
     assert not torch.equal(outputs[0], outputs[2])
@@ -117,7 +117,7 @@ def test_identities_are_spared_by_drop_path_and_only_they_lose_elements(generato
         return net.cells[0](*inputs, Running(layout(space, "normal"), weights))
 
     plain = output()
-    setattr(net.dropping, {"skip": "path", "path": "skip"}[kind], 0.5)
+    setattr(net.drop, {"skip": "path", "path": "skip"}[kind], 0.5)
     assert torch.equal(output(), plain)
-    setattr(net.dropping, kind, 0.5)
+    setattr(net.drop, kind, 0.5)
     assert not torch.equal(output(), plain)

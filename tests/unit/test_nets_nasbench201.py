@@ -6,7 +6,7 @@ from benchmarks.textbook_nasbench201 import PlainNasBench201
 from plain_nasbench201 import copy_plain, same_tensors
 from small import needs_compiler
 from zarts.errors import RunError, SettingsError
-from zarts.limits import count_mult_adds, count_parameters
+from zarts.limits import count_macs, count_parameters
 from zarts.networks import create_nasbench201, seeded
 from zarts.spaces import get_space, published
 from zarts.spaces.nasbench201 import NASBENCH201, from_string
@@ -146,14 +146,14 @@ def test_a_one_hot_supernet_is_the_discrete_network(native, generator):
 
 
 @pytest.mark.parametrize(
-    ("op", "parameters", "mult_adds"),
+    ("op", "parameters", "macs"),
     [("nor_conv_3x3", 1_531_546, 220_119_680), ("skip_connect", 73_306, 7_783_040), ("none", 73_306, 7_783_040)],
 )
-def test_size_and_cost_are_those_of_the_benchmark(op, parameters, mult_adds):
+def test_size_and_cost_are_those_of_the_benchmark(op, parameters, macs):
     """Its files say 1.531546 million and 220.12 million for six 3×3 convolutions, 0.073306 and 7.78 for six skips."""
     net = create_nasbench201(from_string(FORM.format(op)))
     assert count_parameters(net) == parameters
-    assert count_mult_adds(net, (3, 32, 32)) == mult_adds
+    assert count_macs(net, (3, 32, 32)) == macs
     assert net.eval()(torch.zeros(1, 3, 32, 32)).shape == (1, 10)
 
 

@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch.nn import functional
 
-from zarts.networks import create_model, create_nasbench201, recompute_cells, seeded
+from zarts.networks import checkpoint_cells, create_model, create_nasbench201, seeded
 from zarts.runtime.measure import Allocations
 from zarts.spaces import Choice, Genotype, get_space, published
 from zarts.supernet import build_supernet
@@ -31,7 +31,7 @@ def supernet(name, drops=0.0, **options):
 
     def build(generator):
         network = build_supernet(space, channels=4, cells=cells, num_classes=3, generator=generator, **options)
-        network.dropping.path, network.dropping.skip = drops, drops
+        network.drop.path, network.drop.skip = drops, drops
         return network
 
     return build, [weights_of(space, leaf=True)]
@@ -72,7 +72,7 @@ def passed(build, context, on, steps=2):
     generator = torch.Generator().manual_seed(3)
     with seeded(0):
         network = build(generator).double().train()
-    recompute_cells(network, [generator], on=on)
+    checkpoint_cells(network, [generator], on=on)
     outputs, gradients = [], []
     for _ in range(steps):
         logits = network(IMAGES, *context)
@@ -104,7 +104,7 @@ def test_second_derivatives(native):
     for on in (False, True):
         with seeded(0):
             network = build(torch.Generator()).double()
-        recompute_cells(network, [], on=on)
+        checkpoint_cells(network, [], on=on)
         loss = functional.cross_entropy(network(IMAGES, weights), LABELS)
         gradients = torch.autograd.grad(loss, list(network.parameters()), create_graph=True)
         inner = torch.stack([(g * g.detach().sin()).sum() for g in gradients]).sum()
@@ -123,7 +123,7 @@ def test_less_is_kept(name):
     for on in (False, True):
         with seeded(0):
             network = build(torch.Generator()).double()
-        recompute_cells(network, [], on=on)
+        checkpoint_cells(network, [], on=on)
         images = IMAGES.repeat(8, 1, 1, 1)
         with Allocations() as counted:
             network(images, *context).sum().backward()
@@ -134,11 +134,11 @@ def test_less_is_kept(name):
 def test_what_is_only_judged_is_not_run_again():
     build, _ = CASES["network"]
     network = build(torch.Generator()).double().eval()
-    recompute_cells(network, [], on=True)
-    assert network.recompute.active
+    checkpoint_cells(network, [], on=True)
+    assert network.checkpointing.active
     with torch.no_grad():
-        assert not network.recompute.active
+        assert not network.checkpointing.active
     twin = copy.deepcopy(network)
-    assert twin.recompute.on
-    recompute_cells(twin, [], on=False)
-    assert (network.recompute.on, twin.recompute.on) == (True, False)
+    assert twin.checkpointing.on
+    checkpoint_cells(twin, [], on=False)
+    assert (network.checkpointing.on, twin.checkpointing.on) == (True, False)

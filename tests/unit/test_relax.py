@@ -5,8 +5,8 @@ import torch
 
 from zarts.relax import (
     RELAXATIONS,
-    Encoding,
-    Moment,
+    Parameterization,
+    RelaxationContext,
     adversarial,
     gumbel,
     gumbel_soft,
@@ -26,8 +26,8 @@ def random_alpha(space, seed=0, scale=1.0):
     return scale * torch.randn(space.dimension, generator=torch.Generator().manual_seed(seed))
 
 
-def moment(space, progress=0.0, seed=1):
-    return Moment(space, torch.Generator().manual_seed(seed), progress)
+def context(space, progress=0.0, seed=1):
+    return RelaxationContext(space, torch.Generator().manual_seed(seed), progress)
 
 
 @pytest.mark.parametrize("name", RELAXATIONS)
@@ -36,8 +36,8 @@ def test_shapes_seeds_and_random_state(name, space):
     space = get_space(space)
     alpha = space.split(random_alpha(space).abs())
     before = torch.get_rng_state()
-    first, again = (RELAXATIONS[name](alpha, moment(space)) for _ in range(2))
-    other = RELAXATIONS[name](alpha, moment(space, seed=2))
+    first, again = (RELAXATIONS[name](alpha, context(space)) for _ in range(2))
+    other = RELAXATIONS[name](alpha, context(space, seed=2))
     assert torch.equal(torch.get_rng_state(), before)
     assert {kind: tuple(w.shape) for kind, w in first.items()} == space.shapes
     assert torch.equal(space.flatten(first), space.flatten(again))
@@ -48,7 +48,7 @@ def test_shapes_seeds_and_random_state(name, space):
 def test_gumbel_draws_each_operation_by_its_softmax():
     space = get_space("nasbench201")
     alpha = space.split(random_alpha(space))
-    at = moment(space)
+    at = context(space)
     total = sum(gumbel(alpha, at)["normal"] for _ in range(4000)) / 4000
     assert set(gumbel(alpha, at)["normal"].unique().tolist()) == {0.0, 1.0}
     torch.testing.assert_close(total, softmax(alpha)["normal"], atol=0.03, rtol=0)
@@ -59,15 +59,15 @@ def test_the_straight_through_gradient_is_that_of_the_soft_draw(progress):
     """For p = softmax(z / tau), dp_i / dz_j = p_i (delta_ij - p_j) / tau, and z = log softmax(alpha) + g."""
     space = get_space("nasbench201")
     alpha = random_alpha(space).double().requires_grad_()
-    slope = torch.randn(6, 5, dtype=torch.float64, generator=torch.Generator().manual_seed(5))
-    at = moment(space, progress)
+    loss_gradient = torch.randn(6, 5, dtype=torch.float64, generator=torch.Generator().manual_seed(5))
+    at = context(space, progress)
     weights = gumbel(space.split(alpha), at, temperature=10.0, temperature_min=0.1)["normal"]
-    (gradient,) = torch.autograd.grad((weights * slope).sum(), alpha)
+    (gradient,) = torch.autograd.grad((weights * loss_gradient).sum(), alpha)
     tau = 10.0 + (0.1 - 10.0) * progress
     matrix = space.split(alpha.detach())["normal"]
     noise = gumbel_noise(matrix, torch.Generator().manual_seed(1))
     p = ((matrix.log_softmax(-1) + noise) / tau).softmax(-1)
-    in_z = p * (slope - (p * slope).sum(-1, keepdim=True)) / tau
+    in_z = p * (loss_gradient - (p * loss_gradient).sum(-1, keepdim=True)) / tau
     expected = in_z - matrix.softmax(-1) * in_z.sum(-1, keepdim=True)
     torch.testing.assert_close(gradient, expected.flatten())
     torch.testing.assert_close(weights.detach(), torch.nn.functional.one_hot(p.argmax(-1), 5).double())
@@ -79,9 +79,9 @@ def test_the_forward_pass_is_that_of_the_discrete_path():
     net = SuperNet(space, channels=4, cells=3, num_classes=5, in_channels=1).double()
     images = torch.randn(3, 1, 8, 8, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
     alpha = random_alpha(space).double()
-    path = gumbel(space.split(alpha), moment(space, 1.0))
+    path = gumbel(space.split(alpha), context(space, 1.0))
     assert all((rows.sum(-1) == 1).all() and set(rows.unique().tolist()) <= {0.0, 1.0} for rows in path.values())
-    differentiable = gumbel(space.split(alpha.requires_grad_()), moment(space, 1.0))
+    differentiable = gumbel(space.split(alpha.requires_grad_()), context(space, 1.0))
     torch.testing.assert_close(net(images, differentiable), net(images, path))
 
 
@@ -89,7 +89,7 @@ def test_gates_are_drawn_by_softmax_and_have_the_gradient_of_the_paper():
     """dL/dalpha_i = sum_j dL/dg_j p_j (delta_ij - p_i), by hand."""
     space = get_space("nasbench201")
     alpha = random_alpha(space).double().requires_grad_()
-    at = moment(space)
+    at = context(space)
     with torch.no_grad():
         draws = torch.stack([path(space.split(alpha), at)["normal"] for _ in range(4000)])
     assert set(draws.unique().tolist()) == {0.0, 1.0}
@@ -97,10 +97,11 @@ def test_gates_are_drawn_by_softmax_and_have_the_gradient_of_the_paper():
     torch.testing.assert_close(draws.mean(0), p, atol=0.03, rtol=0)
     gates = path(space.split(alpha), at)["normal"]
     torch.testing.assert_close(gates.detach().sort(-1).values, torch.eye(5, dtype=torch.float64)[4].expand(6, 5))
-    slope = torch.randn(6, 5, dtype=torch.float64, generator=torch.Generator().manual_seed(5))
-    (gradient,) = torch.autograd.grad((gates * slope).sum(), alpha)
+    loss_gradient = torch.randn(6, 5, dtype=torch.float64, generator=torch.Generator().manual_seed(5))
+    (gradient,) = torch.autograd.grad((gates * loss_gradient).sum(), alpha)
     by_hand = [
-        [sum(slope[e, j] * p[e, j] * (float(i == j) - p[e, i]) for j in range(5)) for i in range(5)] for e in range(6)
+        [sum(loss_gradient[e, j] * p[e, j] * (float(i == j) - p[e, i]) for j in range(5)) for i in range(5)]
+        for e in range(6)
     ]
     torch.testing.assert_close(gradient.view(6, 5), torch.tensor(by_hand, dtype=torch.float64))
 
@@ -109,7 +110,7 @@ def test_gates_are_drawn_by_softmax_and_have_the_gradient_of_the_paper():
 def test_soft_draws_at_an_annealed_temperature(progress, tau):
     space = get_space("nasbench201")
     alpha = space.split(random_alpha(space).double())
-    found = gumbel_soft(alpha, moment(space, progress), temperature=5.0, temperature_min=0.09)["normal"]
+    found = gumbel_soft(alpha, context(space, progress), temperature=5.0, temperature_min=0.09)["normal"]
     noise = gumbel_noise(alpha["normal"], torch.Generator().manual_seed(1))
     torch.testing.assert_close(found, ((softmax(alpha)["normal"].log() + noise) / tau).softmax(-1))
 
@@ -117,7 +118,7 @@ def test_soft_draws_at_an_annealed_temperature(progress, tau):
 def test_noise_has_its_standard_deviation():
     """Between two operations of an edge the logarithms differ by alpha's difference plus sqrt(2) sigma."""
     space = get_space("nasbench201")
-    alpha, at = space.split(random_alpha(space)), moment(space)
+    alpha, at = space.split(random_alpha(space)), context(space)
     logs = torch.stack([noisy(alpha, at, weight_noise=0.5)["normal"].log() for _ in range(3000)])
     gaps = logs[..., 1:] - logs[..., :1]
     expected = alpha["normal"][:, 1:] - alpha["normal"][:, :1]
@@ -129,7 +130,7 @@ def test_noise_has_its_standard_deviation():
 def test_uniform_cells_run_one_operation_on_the_edges_of_a_cell(space):
     space = get_space(space)
     alpha = space.split(random_alpha(space))
-    at = moment(space)
+    at = context(space)
     for _ in range(20):
         weights = uniform(alpha, at)
         space.check(space.derive(weights))
@@ -164,7 +165,7 @@ def test_sampled_cells_are_uniform_for_alpha_0():
 def test_a_box_of_radius_0_is_the_mixture(name):
     space = get_space("s3")
     alpha = space.split(random_alpha(space))
-    weights = RELAXATIONS[name](alpha, moment(space, 0.7), perturbation_start=0.0, perturbation=0.0)
+    weights = RELAXATIONS[name](alpha, context(space, 0.7), perturbation_start=0.0, perturbation=0.0)
     torch.testing.assert_close(dict(weights), softmax(alpha))
 
 
@@ -173,7 +174,7 @@ def test_draws_fill_a_box_that_grows():
     space = get_space("nasbench201")
     alpha = space.split(torch.zeros(space.dimension))
     for progress, radius in ((0.0, 0.03), (1.0, 0.06)):
-        at = moment(space, progress)
+        at = context(space, progress)
         draws = torch.stack([perturbed(alpha, at, perturbation=0.06)["normal"] for _ in range(3000)])
         centred = (1 - 1 / 5) ** 0.5 * radius / 3**0.5  # the mean of five draws is taken away, to first order
         torch.testing.assert_close(draws.mean(0), torch.full((6, 5), 0.2), atol=4e-3, rtol=0)
@@ -184,7 +185,7 @@ def test_draws_fill_a_box_that_grows():
 def test_rows_that_a_wide_box_cuts_to_nothing_keep_their_largest_entry():
     """Half of all entries are below 0 then; in one row of 2 ** 5 all are, and each would be 0 / 0."""
     space = get_space("nasbench201")
-    alpha, at = space.split(torch.zeros(space.dimension)), moment(space)
+    alpha, at = space.split(torch.zeros(space.dimension)), context(space)
     draws = torch.stack([perturbed(alpha, at, perturbation_start=1e6)["normal"] for _ in range(300)])
     torch.testing.assert_close(draws.sum(-1), torch.ones(300, 6))
     alone = (draws == 1).any(-1)
@@ -195,45 +196,48 @@ def test_ascent_finds_the_worst_corner_of_the_box():
     """On a loss that is linear in the weights: the largest it can be with every row in the box and of sum 1."""
     space = get_space("nasbench201")
     alpha = space.split(torch.zeros(space.dimension))
-    slope = torch.tensor([3.0, -1.0, -1.0, -0.5, -0.5]).expand(6, 5)
+    loss_gradient = torch.tensor([3.0, -1.0, -1.0, -0.5, -0.5]).expand(6, 5)
 
     def linear(weights):
-        return float((weights["normal"] * slope).sum()), {"normal": slope}
+        return float((weights["normal"] * loss_gradient).sum()), {"normal": loss_gradient}
 
-    at = moment(space)._replace(slope=linear)
+    at = context(space)._replace(loss_gradient=linear)
     worst = adversarial(alpha, at, perturbation_start=0.1)["normal"]
     corner = torch.tensor([0.3, 0.1, 0.1, 0.1, 0.1])
     torch.testing.assert_close(worst, (corner / corner.sum()).expand(6, 5))
-    flat = adversarial(alpha, moment(space), perturbation_start=0.1)
+    flat = adversarial(alpha, context(space), perturbation_start=0.1)
     assert torch.equal(flat["normal"], torch.full((6, 5), 0.2)), "nothing is worse: the mixture stays"
 
 
 def test_plain_edges_leave_a_relaxation_as_it_is():
-    space, encoding = get_space("s3"), Encoding(get_space("s3"))
+    space, parameterization = get_space("s3"), Parameterization(get_space("s3"))
     alpha = random_alpha(space)
-    assert encoding.dimension == space.dimension
-    assert (encoding.edges(alpha), encoding.betas(alpha)) == ({}, {})
-    ours, theirs = encoding.relax(noisy, alpha, moment(space)), noisy(space.split(alpha), moment(space))
+    assert parameterization.dimension == space.dimension
+    assert (parameterization.edges(alpha), parameterization.betas(alpha)) == ({}, {})
+    ours, theirs = parameterization.relax(noisy, alpha, context(space)), noisy(space.split(alpha), context(space))
     assert all(torch.equal(ours[kind], theirs[kind]) for kind in theirs)
 
 
 def test_equal_weights_of_edges_share_a_node_among_them():
-    space, encoding = get_space("darts"), Encoding(get_space("darts"), normalized=True)
+    space, parameterization = get_space("darts"), Parameterization(get_space("darts"), normalized=True)
     alpha = torch.cat([random_alpha(space), torch.full((28,), 0.7)])
-    assert encoding.dimension == 14 * 7 * 2 + 28 == len(encoding.draw(torch.Generator()))
+    assert parameterization.dimension == 14 * 7 * 2 + 28 == len(parameterization.draw(torch.Generator()))
     share = torch.tensor([1 / target for target, _ in space.edges])
     expected = {kind: share[:, None] * matrix for kind, matrix in softmax(space.split(alpha[:196])).items()}
-    for found in (encoding.strengths(alpha), encoding.relax(RELAXATIONS["softmax"], alpha, moment(space))):
+    for found in (
+        parameterization.strengths(alpha),
+        parameterization.relax(RELAXATIONS["softmax"], alpha, context(space)),
+    ):
         torch.testing.assert_close(found, expected)
 
 
 @pytest.mark.parametrize("name", ["softmax", "gumbel", "gumbel-soft", "path", "noisy", "perturbed", "adversarial"])
 def test_weights_of_edges_multiply_any_relaxation(name):
     """Into each node they have the sum 1, by hand; what is drawn is the same as without them."""
-    space, encoding = get_space("s3"), Encoding(get_space("s3"), normalized=True)
+    space, parameterization = get_space("s3"), Parameterization(get_space("s3"), normalized=True)
     alpha = torch.cat([random_alpha(space), torch.randn(28, generator=torch.Generator().manual_seed(3))])
-    weights = encoding.relax(RELAXATIONS[name], alpha, moment(space, 0.5))
-    without = RELAXATIONS[name](space.split(alpha[: space.dimension]), moment(space, 0.5))
+    weights = parameterization.relax(RELAXATIONS[name], alpha, context(space, 0.5))
+    without = RELAXATIONS[name](space.split(alpha[: space.dimension]), context(space, 0.5))
     for number, kind in enumerate(space.candidates):
         entries = alpha[space.dimension + 14 * number :][:14].exp()
         for target in range(2, 6):
@@ -245,31 +249,31 @@ def test_weights_of_edges_multiply_any_relaxation(name):
 
 def test_a_box_is_searched_with_the_weights_of_the_edges_in_it():
     """The loss is that of the product, and its slope in the shares has the weight of the edge in it."""
-    space, encoding = get_space("s2"), Encoding(get_space("s2"), normalized=True)
-    alpha = encoding.draw(torch.Generator().manual_seed(0))
+    space, parameterization = get_space("s2"), Parameterization(get_space("s2"), normalized=True)
+    alpha = parameterization.draw(torch.Generator().manual_seed(0))
     seen = []
 
-    def slope(weights):
+    def loss_gradient(weights):
         seen.append(weights)
         return 0.0, {kind: torch.ones_like(matrix) for kind, matrix in weights.items()}
 
     slopes = []
 
     def spy(matrices, at):
-        slopes.append(at.slope(softmax(matrices))[1])
+        slopes.append(at.loss_gradient(softmax(matrices))[1])
         return softmax(matrices)
 
-    encoding.relax(spy, alpha, moment(space)._replace(slope=slope))
-    torch.testing.assert_close(seen[0], dict(encoding.strengths(alpha)))
-    torch.testing.assert_close(slopes[0]["normal"][:, 0], encoding.betas(alpha)["normal"])
+    parameterization.relax(spy, alpha, context(space)._replace(loss_gradient=loss_gradient))
+    torch.testing.assert_close(seen[0], dict(parameterization.strengths(alpha)))
+    torch.testing.assert_close(slopes[0]["normal"][:, 0], parameterization.betas(alpha)["normal"])
 
 
 def test_all_entries_have_a_gradient():
-    encoding = Encoding(get_space("s2"), normalized=True)
-    alpha = encoding.draw(torch.Generator().manual_seed(0)).double().requires_grad_()
+    parameterization = Parameterization(get_space("s2"), normalized=True)
+    alpha = parameterization.draw(torch.Generator().manual_seed(0)).double().requires_grad_()
 
     def total(alpha):
-        weights = encoding.relax(RELAXATIONS["softmax"], alpha, moment(encoding.space))
+        weights = parameterization.relax(RELAXATIONS["softmax"], alpha, context(parameterization.space))
         return sum((matrix * torch.arange(matrix.numel()).view_as(matrix)).sum() for matrix in weights.values())
 
     assert torch.autograd.gradcheck(total, alpha)

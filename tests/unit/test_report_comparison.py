@@ -7,7 +7,7 @@ import pytest
 from reports import COLUMN, EVIL, Checker, data_of, table
 from zarts.errors import RunError
 from zarts.reports import write_report
-from zarts.reports.epoch_charts import spread
+from zarts.reports.epoch_charts import mean_band
 from zarts.spaces import SPACES
 
 
@@ -103,6 +103,6 @@ def test_damaged_tables_are_named(tmp_path, text, message):
 
 
 def test_spread_over_seeds():
-    assert spread([[1.0, 2.0, 9.0], [3.0, 2.0]], None) == ([2.0, 2.0], [2 - 2**0.5, 2.0], [2 + 2**0.5, 2.0])
-    assert spread([[1.0, 5.0], [3.0, 5.0]], 3.0)[2] == [3.0, 3.0]
-    assert spread([[1.0]], None) == ([1.0], [1.0], [1.0])
+    assert mean_band([[1.0, 2.0, 9.0], [3.0, 2.0]], None) == ([2.0, 2.0], [2 - 2**0.5, 2.0], [2 + 2**0.5, 2.0])
+    assert mean_band([[1.0, 5.0], [3.0, 5.0]], 3.0)[2] == [3.0, 3.0]
+    assert mean_band([[1.0]], None) == ([1.0], [1.0], [1.0])

@@ -90,7 +90,7 @@ def test_page_of_a_retrain_gives_the_last_epoch_as_the_result(tmp_path, genotype
     events = [{"event": "train_epoch", "epoch": e, "train_loss": 0.1, "test_accuracy": 97.0 + e / 10} for e in (1, 2)]
     result = {
         "command": "retrain", "test_accuracy": 97.2, "best_epoch": 1, "best_test_accuracy_selected_on_test": 97.61,
-        "parameters": 3349342, "mult_adds": 528123456, "seconds": 100000.0, "genotype": genotype.to_dict(),
+        "parameters": 3349342, "macs": 528123456, "seconds": 100000.0, "genotype": genotype.to_dict(),
     }  # fmt: skip
     page = Checker(write_report(write_run(tmp_path, result, events, command="retrain")).read_text(encoding="utf-8"))
     words = page.words

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from zarts.errors import RunError
-from zarts.relax import Encoding
+from zarts.relax import Parameterization
 from zarts.reports.cell_view import cell_view, slides, weights_data
 from zarts.reports.collapse import signs, spans
 from zarts.reports.edge_weights import edge_weights
@@ -166,7 +166,7 @@ def test_weights_of_edges_are_in_them(tmp_path, generator):
     assert into == pytest.approx(1.0, rel=1e-6), "the weights of the edges into a node have the sum 1"
     plain = edge_weights({**result, "betas": {}}, "s2", tmp_path)
     assert sum(weight for _, weight in plain["normal"][3, 0]) == pytest.approx(1.0)
-    assert Encoding(SPACES["s2"], True).dimension == sum(map(torch.numel, (*alphas.values(), *betas.values())))
+    assert Parameterization(SPACES["s2"], True).dimension == sum(map(torch.numel, (*alphas.values(), *betas.values())))
 
 
 def test_weights_of_a_space_of_ones_own(tmp_path):

@@ -38,7 +38,7 @@ def test_result(searched, retrained):
     network = retrained.load()
     assert not network.training
     assert stored["parameters"] == retrained.parameters == count_parameters(network)
-    assert retrained.mult_adds > 0
+    assert retrained.macs > 0
     assert network(torch.zeros(2, 1, 8, 8)).shape == (2, 10)
 
 

@@ -5,23 +5,23 @@ from dataclasses import replace
 import pytest
 import torch
 
-from zarts.limits import Within
-from zarts.relax import Encoding, softmax
-from zarts.select import SELECTIONS, Trained, best_of, evolution, perturbation
+from zarts.limits import Constraints
+from zarts.relax import Parameterization, softmax
+from zarts.select import SELECTIONS, SelectionContext, best_of, evolution, perturbation
 from zarts.select.connectivity import best_connected
 from zarts.select.evolution import cross
 from zarts.spaces import Choice, get_space
 
 
 def trained(
-    space, judge, *, alpha=None, sample=None, tune=lambda weights, steps: None, early=None, seed=0, within=None
+    space, judge, *, alpha=None, sample=None, tune=lambda weights, steps: None, early=None, seed=0, constraints=None
 ):
     space = get_space(space)
     alpha = torch.zeros(space.dimension) if alpha is None else alpha
     generator = torch.Generator().manual_seed(seed)
     draw = sample or space.random
-    return Trained(
-        within or Within(space),
+    return SelectionContext(
+        constraints or Constraints(space),
         softmax(space.split(alpha)),
         generator,
         draw,
@@ -100,7 +100,7 @@ def test_progressive_decisions_are_made_one_by_one_and_trained_on():
 
 
 def test_an_operation_that_is_left_alone_has_the_weight_of_its_edge():
-    encoding, seen = Encoding(get_space("s2"), normalized=True), []
+    encoding, seen = Parameterization(get_space("s2"), normalized=True), []
     alpha = torch.randn(encoding.dimension, generator=torch.Generator().manual_seed(0))
     chosen = trained(
         "s2", additive(torch.rand(encoding.space.dimension)), tune=lambda weights, steps: seen.append(weights.clone())
@@ -118,11 +118,11 @@ def test_the_best_cell_is_connected():
     scores = torch.zeros(6, 5)
     scores[:, 0] = 10
     scores[:, 3] = torch.tensor([8.0, 1.0, 1.0, 5.0, 1.0, 9.0])  # 1<-0 2<-0 2<-1 3<-0 3<-1 3<-2
-    ops = [[op for op, _ in node] for node in best_connected(Within(space), scores.flatten()).cells["normal"]]
+    ops = [[op for op, _ in node] for node in best_connected(Constraints(space), scores.flatten()).cells["normal"]]
     assert ops == [["none"], ["none", "none"], ["nor_conv_3x3", "none", "none"]]  # 5 beats 8 + 1 of 20 and the others
     scores[3, 3] = 0
     scores[4, 3] = 9.5
-    ops = [[op for op, _ in node] for node in best_connected(Within(space), scores.flatten()).cells["normal"]]
+    ops = [[op for op, _ in node] for node in best_connected(Constraints(space), scores.flatten()).cells["normal"]]
     assert ops == [["nor_conv_3x3"], ["none", "none"], ["none", "nor_conv_3x3", "none"]]
 
 
@@ -131,7 +131,7 @@ def test_the_best_connected_cell_is_the_best_of_all_that_are():
     for _ in range(3):
         scores = torch.randn(6, 5, generator=generator)
         scores[:, 0] += 1
-        found = space.one_hot(best_connected(Within(space), scores.flatten()))["normal"]
+        found = space.one_hot(best_connected(Constraints(space), scores.flatten()))["normal"]
         codes = torch.cartesian_prod(*[torch.arange(5)] * 6)
         totals = scores[torch.arange(6), codes].sum(-1)
         a, b, c, d, e, f = (codes != 0).T

@@ -9,9 +9,9 @@ import zarts
 from small import small
 from zarts.config import dump, search_settings
 from zarts.errors import SettingsError
-from zarts.limits import Limit, Within, count_costs
+from zarts.limits import Constraints, Limit, count_costs
 from zarts.relax import softmax
-from zarts.select import Trained, local_search, perturbation
+from zarts.select import SelectionContext, local_search, perturbation
 from zarts.select.local_search import neighbours
 from zarts.spaces import get_space
 
@@ -20,10 +20,12 @@ pytestmark = pytest.mark.usefixtures("no_pictures", "unchecked")
 FEW = {"select_screen_steps": 2, "select_early_steps": 3, "select_finalists": 2}
 
 
-def trained(space, judge, early, *, within=None, seed=0):
+def trained(space, judge, early, *, constraints=None, seed=0):
     generator = torch.Generator().manual_seed(seed)
     alpha = space.split(torch.zeros(space.dimension))
-    return Trained(within or Within(space), softmax(alpha), generator, space.random, judge, lambda *_: None, early)
+    return SelectionContext(
+        constraints or Constraints(space), softmax(alpha), generator, space.random, judge, lambda *_: None, early
+    )
 
 
 def nothing(points, steps):
@@ -127,11 +129,11 @@ def test_no_candidate_is_beyond_the_limits(name):
         seen.extend((cost.base + points @ table).tolist())
         return -points @ table
 
-    within = Within(space, [Limit("max_params", cost, most)])
+    constraints = Constraints(space, [Limit("max_params", cost, most)])
     free = local_search(trained(space, lambda points: points.sum(1), lambda points, _: -points @ table))
-    bound = local_search(trained(space, lambda points: points.sum(1), early, within=within), select_rounds=20)
-    assert max(seen) <= most < cost.of(free.genotype) or within.holds(free.genotype)
-    assert within.holds(bound.genotype)
+    bound = local_search(trained(space, lambda points: points.sum(1), early, constraints=constraints), select_rounds=20)
+    assert max(seen) <= most < cost.of(free.genotype) or constraints.holds(free.genotype)
+    assert constraints.holds(bound.genotype)
     assert cost.of(bound.genotype) > cost.cheapest()
 
 
@@ -150,7 +152,7 @@ def test_the_control_draws_evenly_among_the_same_candidates():
 def early_passes(monkeypatch, tmp_path, name="run", **other):
     """Operation weights, images and first weights of each pass of a deep network."""
     module, seen = importlib.import_module("zarts.searcher.searcher"), []
-    fresh = module.SearchJob._fresh
+    fresh = module.Searcher._fresh
 
     def watched(self, number):
         problem = fresh(self, number)
@@ -165,7 +167,7 @@ def early_passes(monkeypatch, tmp_path, name="run", **other):
         problem.forward = forward_
         return problem
 
-    monkeypatch.setattr(module.SearchJob, "_fresh", watched)
+    monkeypatch.setattr(module.Searcher, "_fresh", watched)
     return zarts.search(out=tmp_path / name, **small("zarts", **{**FEW, **other})), seen
 
 

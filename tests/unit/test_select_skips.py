@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from zarts.errors import SettingsError
-from zarts.limits import Cost, Limit, Within
+from zarts.limits import Constraints, Cost, Limit
 from zarts.select import few_skips
 from zarts.spaces import Space, get_space
 
@@ -26,7 +26,7 @@ def ops(genotype, kind="normal"):
 def test_by_hand():
     strengths = planted()
     before = {kind: matrix.clone() for kind, matrix in strengths.items()}
-    plain = few_skips(Within(S2), strengths, 4)
+    plain = few_skips(Constraints(S2), strengths, 4)
     assert plain == S2.derive(strengths)
     assert ops(plain) == [
         [("skip", 0), ("skip", 1)],
@@ -34,12 +34,14 @@ def test_by_hand():
         [("skip", 0), ("sep", 1)],
         [("sep", 0), ("sep", 1)],
     ]
-    three = few_skips(Within(S2), strengths, 3)
+    three = few_skips(Constraints(S2), strengths, 3)
     assert ops(three)[2] == [("sep", 1), ("sep", 2)], "edge 4<-0 has .3 left, less than two others"
-    two = few_skips(Within(S2), strengths, 2)
+    two = few_skips(Constraints(S2), strengths, 2)
     assert ops(two)[:2] == [[("skip", 0), ("skip", 1)], [("sep", 1), ("sep", 2)]]
-    assert ops(few_skips(Within(S2), strengths, 1))[0] == [("skip", 0), ("sep", 1)], "a node of two edges keeps both"
-    none = few_skips(Within(S2), strengths, 0)
+    assert ops(few_skips(Constraints(S2), strengths, 1))[0] == [("skip", 0), ("sep", 1)], (
+        "a node of two edges keeps both"
+    )
+    none = few_skips(Constraints(S2), strengths, 0)
     assert {op for node in ops(none) for op, _ in node} == {"sep"}
     assert {op for node in ops(none, "reduce") for op, _ in node} == {"skip"}, "the reduction cell is left alone"
     assert all(torch.equal(strengths[kind], before[kind]) for kind in before)
@@ -48,27 +50,27 @@ def test_by_hand():
 def test_within_limits():
     """Convolutions cost 1, and at most four are allowed: the skips that are left are where they are strongest."""
     cost = Cost(S2, 0, {kind: torch.tensor([[0.0, 1.0]]).repeat(14, 1).double() for kind in S2.shapes})
-    within = Within(S2, [Limit("max_params", cost, 4)])
-    assert few_skips(within, planted(), 4).count("normal", frozenset({"skip_connect"})) == 4
+    constraints = Constraints(S2, [Limit("max_params", cost, 4)])
+    assert few_skips(constraints, planted(), 4).count("normal", frozenset({"skip_connect"})) == 4
     with pytest.raises(
         SettingsError, match=r"^max_skips = 3: no cell of space 's2' within its limits has so few skips"
     ):
-        few_skips(within, planted(), 3)
+        few_skips(constraints, planted(), 3)
 
 
 def test_a_space_that_needs_its_skips():
     edges = (("skip_connect",), ("skip_connect",), *((("sep_conv_3x3",),) * 12))
     space = Space("own", {"normal": edges, "reduce": edges}, "")
     strengths = {kind: torch.ones(14, 1) for kind in space.shapes}
-    assert few_skips(Within(space), strengths, 2).count("normal", frozenset({"skip_connect"})) == 2
+    assert few_skips(Constraints(space), strengths, 2).count("normal", frozenset({"skip_connect"})) == 2
     with pytest.raises(SettingsError, match=r"max_skips = 1: no cell of space 'own' has so few skips .*: take .* 2 or"):
-        few_skips(Within(space), strengths, 1)
+        few_skips(Constraints(space), strengths, 1)
 
 
 def test_in_nasbench201():
     space = get_space("nasbench201")
     normal = torch.tensor([[0.1, 0.5, 0.2, 0.3, 0.0]]).repeat(6, 1)
     normal[3, 1] = 0.4
-    found = few_skips(Within(space), {"normal": normal}, 5)
+    found = few_skips(Constraints(space), {"normal": normal}, 5)
     assert found.count("normal", frozenset({"skip_connect"})) == 5
     assert found.cells["normal"][2][0].op == "nor_conv_3x3"

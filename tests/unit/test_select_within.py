@@ -6,8 +6,8 @@ import pytest
 import torch
 
 from zarts.errors import SettingsError
-from zarts.limits import Cost, Limit, Within, count_costs
-from zarts.select import Trained, best_of, evolution, perturbation
+from zarts.limits import Constraints, Cost, Limit, count_costs
+from zarts.select import SelectionContext, best_of, evolution, perturbation
 from zarts.select.connectivity import best_connected
 from zarts.spaces import Choice, Genotype, Space, get_space
 
@@ -43,16 +43,16 @@ def worth(space, strengths, genotype):
     return sum((strengths[kind].double() * chosen[kind].double()).sum().item() for kind in strengths)
 
 
-@pytest.mark.parametrize("names", [["parameters"], ["mult_adds"], ["parameters", "mult_adds"]])
+@pytest.mark.parametrize("names", [["parameters"], ["macs"], ["parameters", "macs"]])
 @pytest.mark.parametrize("seed", range(4))
 def test_the_strongest_genotype_within_the_limits_is_found(names, seed):
     generator = torch.Generator().manual_seed(seed)
     strengths = {kind: torch.rand(shape, generator=generator) for kind, shape in TINY.shapes.items()}
-    within = Within(TINY, [limited(TINY, name, 0.2 + 0.1 * seed) for name in names])
-    found = within.derive(strengths)
+    constraints = Constraints(TINY, [limited(TINY, name, 0.2 + 0.1 * seed) for name in names])
+    found = constraints.derive(strengths)
     TINY.check(found)
-    assert within.holds(found)
-    best = max(worth(TINY, strengths, genotype) for genotype in every(TINY) if within.holds(genotype))
+    assert constraints.holds(found)
+    best = max(worth(TINY, strengths, genotype) for genotype in every(TINY) if constraints.holds(genotype))
     assert best < worth(TINY, strengths, TINY.derive(strengths)), "the limits decide nothing"
     assert worth(TINY, strengths, found) == pytest.approx(best, abs=1e-9)
 
@@ -66,7 +66,7 @@ def test_the_same_in_a_space_that_keeps_all_edges():
     edges = torch.arange(6)
     allowed = limit.cost.base + limit.cost.operations["normal"][edges, codes].sum(-1) <= limit.most
     best = strengths["normal"].double()[edges, codes].sum(-1)[allowed].max().item()
-    found = Within(space, [limit]).derive(strengths)
+    found = Constraints(space, [limit]).derive(strengths)
     assert limit.cost.of(found) <= limit.most
     assert worth(space, strengths, found) == pytest.approx(best, abs=1e-9)
 
@@ -75,15 +75,15 @@ def test_the_same_in_a_space_that_keeps_all_edges():
 def test_a_limit_above_all_networks_changes_nothing(space):
     space = get_space(space)
     alpha = torch.randn(space.dimension, generator=torch.Generator().manual_seed(0))
-    within = Within(space, [limited(space, "mult_adds", 1.0)])
-    assert within.derive(space.split(alpha)) == space.derive(space.split(alpha))
+    constraints = Constraints(space, [limited(space, "macs", 1.0)])
+    assert constraints.derive(space.split(alpha)) == space.derive(space.split(alpha))
 
 
 def test_the_smallest_limit_leaves_the_cheapest():
     space = get_space("darts-zero")
     limit = limited(space, "parameters", 0.0)
     alpha = torch.randn(space.dimension, generator=torch.Generator().manual_seed(0))
-    assert limit.cost.of(Within(space, [limit]).derive(space.split(alpha))) == limit.cost.cheapest() == limit.most
+    assert limit.cost.of(Constraints(space, [limit]).derive(space.split(alpha))) == limit.cost.cheapest() == limit.most
 
 
 def test_a_limit_below_all_networks_is_refused():
@@ -91,7 +91,7 @@ def test_a_limit_below_all_networks_is_refused():
     limit = limited(space, "parameters", 0.0)
     text = rf"max_parameters = {limit.most - 1}: the cheapest network of space 's2' has {limit.most}: raise the limit"
     with pytest.raises(SettingsError, match=text):
-        Within(space, [Limit(limit.name, limit.cost, limit.most - 1)])
+        Constraints(space, [Limit(limit.name, limit.cost, limit.most - 1)])
 
 
 def test_limits_that_only_hold_alone_are_refused():
@@ -108,16 +108,16 @@ def test_limits_that_only_hold_alone_are_refused():
     with pytest.raises(
         SettingsError, match=r"max_params = 70 and max_macs = 80: no network .* \(the cheapest have 0 and"
     ):
-        Within(space, limits)
-    Within(space, [limits[0], Limit("max_macs", costs[1], 90)])
+        Constraints(space, limits)
+    Constraints(space, [limits[0], Limit("max_macs", costs[1], 90)])
 
 
-def trained(within, loss):
-    space = within.space
+def trained(constraints, loss):
+    space = constraints.space
     matrices = {kind: torch.full(shape, 1 / shape[1]) for kind, shape in space.shapes.items()}
     generator = torch.Generator().manual_seed(0)
-    return Trained(
-        within,
+    return SelectionContext(
+        constraints,
         matrices,
         generator,
         space.random,
@@ -138,24 +138,27 @@ def test_cells_beyond_the_limit_are_never_judged_nor_chosen(space):
         assert (costs <= limit.most).all()
         return -costs  # the dearest is the best
 
-    within = Within(space, [limit])
+    constraints = Constraints(space, [limit])
     few = {"select_samples": 12, "select_generations": 2, "select_parents": 4}
-    for found in (best_of(trained(within, judge), select_samples=20), evolution(trained(within, judge), **few)):
+    for found in (
+        best_of(trained(constraints, judge), select_samples=20),
+        evolution(trained(constraints, judge), **few),
+    ):
         space.check(found.genotype)
-        assert within.holds(found.genotype)
+        assert constraints.holds(found.genotype)
 
 
 @pytest.mark.parametrize("space", ["s2", "darts-zero", "nasbench201"])
 def test_operations_that_are_missed_most_are_chosen_within_the_limit(space):
     space = get_space(space)
-    limit = limited(space, "mult_adds", 0.3)
+    limit = limited(space, "macs", 0.3)
     table = space.flatten(limit.cost.operations).float()
-    within = Within(space, [limit])
-    found = perturbation(trained(within, lambda points: -(points @ table) / table.max())).genotype
+    constraints = Constraints(space, [limit])
+    found = perturbation(trained(constraints, lambda points: -(points @ table) / table.max())).genotype
     space.check(found)
-    assert within.holds(found)
-    unlimited = perturbation(trained(Within(space), lambda points: -(points @ table) / table.max())).genotype
-    assert not within.holds(unlimited)
+    assert constraints.holds(found)
+    unlimited = perturbation(trained(Constraints(space), lambda points: -(points @ table) / table.max())).genotype
+    assert not constraints.holds(unlimited)
 
 
 def test_the_best_connected_cell_within_the_limit():
@@ -163,10 +166,10 @@ def test_the_best_connected_cell_within_the_limit():
     scores = torch.zeros(6, 5)
     scores[:, 0], scores[3, 3] = 1.0, 0.9  # none everywhere; a convolution from the input to the output costs least
     limit = limited(space, "parameters", 0.1)
-    within = Within(space, [limit])
-    cell = best_connected(within, scores.flatten()).cells["normal"]
+    constraints = Constraints(space, [limit])
+    cell = best_connected(constraints, scores.flatten()).cells["normal"]
     assert limit.cost.cheapest() + limit.cost.operations["normal"][3, 3] > limit.most
-    assert within.holds(Genotype("nasbench201", {"normal": cell}))
+    assert constraints.holds(Genotype("nasbench201", {"normal": cell}))
     assert [op for op, _ in cell[2]].count("none") < 3
 
 
@@ -174,11 +177,11 @@ def test_the_nearest_genotype_keeps_what_it_can():
     space = get_space("s2")
     dear = space.derive({kind: torch.tensor([[0.0, 1.0]] * 14) for kind in space.shapes})
     limit = limited(space, "parameters", 0.5)
-    within = Within(space, [limit])
-    near = {within.nearest(dear, torch.Generator().manual_seed(seed)) for seed in range(6)}
+    constraints = Constraints(space, [limit])
+    near = {constraints.nearest(dear, torch.Generator().manual_seed(seed)) for seed in range(6)}
     assert len(near) > 1, "drawn among equals"
     kept = {sum(near.count(kind, frozenset({"sep_conv_3x3"})) for kind in near.cells) for near in near}
     assert len(kept) == 1
-    assert all(within.holds(genotype) for genotype in near)
+    assert all(constraints.holds(genotype) for genotype in near)
     inside = space.derive({kind: torch.tensor([[1.0, 0.0]] * 14) for kind in space.shapes})
-    assert within.nearest(inside, torch.Generator()) is inside
+    assert constraints.nearest(inside, torch.Generator()) is inside

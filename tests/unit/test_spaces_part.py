@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from zarts.spaces import SPACES, Part, get_space
+from zarts.spaces import SPACES, Subspace, get_space
 
 
 def strengths(space, generator):
@@ -12,7 +12,7 @@ def strengths(space, generator):
 
 def smaller(space, count, generator):
     values = strengths(space, generator)
-    return Part.all_of(space).strongest(values, count, space.derive(values)), values
+    return Subspace.all_of(space).strongest(values, count, space.derive(values)), values
 
 
 @pytest.mark.parametrize("name", SPACES)
@@ -36,31 +36,31 @@ def test_what_is_left(generator, name, count):
                 assert left != ("none",)
     genotype = inner.random(generator)
     space.check(genotype)
-    assert space.derive(values) == inner.derive(part.narrow(values)), "the strongest cell can still be derived"
+    assert space.derive(values) == inner.derive(part.gather(values)), "the strongest cell can still be derived"
 
 
 @pytest.mark.parametrize("name", ["darts", "s1", "s3", "nasbench201"])
 def test_wide_and_narrow(generator, name):
     space = get_space(name)
     part, values = smaller(space, 2, generator)
-    narrow = part.narrow(values)
-    wide, mask = part.widen(narrow, fill=-7.0), part.mask()
+    narrow = part.gather(values)
+    wide, mask = part.scatter(narrow, fill=-7.0), part.mask()
     for kind in values:
         assert torch.equal(wide[kind], torch.where(mask[kind], values[kind], -7.0))
-        assert torch.equal(part.narrow(wide)[kind], narrow[kind])
+        assert torch.equal(part.gather(wide)[kind], narrow[kind])
     leaf = {kind: matrix.clone().requires_grad_() for kind, matrix in narrow.items()}
-    total = sum((part.widen(leaf)[kind] * values[kind]).sum() for kind in values)
+    total = sum((part.scatter(leaf)[kind] * values[kind]).sum() for kind in values)
     for kind, gradient in zip(leaf, torch.autograd.grad(total, list(leaf.values())), strict=True):
         assert torch.equal(gradient, narrow[kind])
     genotype = part.space.random(generator)
-    hot = part.widen(part.space.one_hot(genotype))
+    hot = part.scatter(part.space.one_hot(genotype))
     assert all(torch.equal(hot[kind], space.one_hot(genotype)[kind]) for kind in hot)
 
 
 def test_where_nothing_is_dropped_matrices_are_themselves(generator):
     space = get_space("darts")
     part, values = smaller(space, 7, generator), strengths(space, generator)
-    wide = part[0].widen(values)
+    wide = part[0].scatter(values)
     assert all(wide[kind] is values[kind] for kind in values)
 
 
@@ -68,17 +68,17 @@ def test_again_and_again(generator):
     """Each part is one of the part before it; of equal strengths the first operation stays."""
     space = get_space("darts")
     equal = {kind: torch.ones(shape) for kind, shape in space.shapes.items()}
-    part = Part.all_of(space)
+    part = Subspace.all_of(space)
     for count in (4, 2, 1):
         part = part.strongest(equal, count, space.derive(equal))
         assert all((rows == torch.arange(count)).all() for rows in part.kept.values())
     values = strengths(space, generator)
-    part = Part.all_of(space)
+    part = Subspace.all_of(space)
     for count in (5, 3, 3):
         before = part.mask()
         part = part.strongest(values, count, space.derive(values))
         assert all((part.mask()[kind] <= before[kind]).all() for kind in before)
-    direct = Part.all_of(space).strongest(values, 3, space.derive(values))
+    direct = Subspace.all_of(space).strongest(values, 3, space.derive(values))
     assert all(torch.equal(part.kept[kind], direct.kept[kind]) for kind in direct.kept)
 
 
@@ -87,7 +87,7 @@ def test_the_operations_of_the_cell_stay(generator):
     space = get_space("s2")
     values = {kind: torch.tensor([[0.9, 0.1]]).repeat(14, 1) for kind in space.shapes}
     weak = {kind: 1 - matrix for kind, matrix in values.items()}
-    part = Part.all_of(space).strongest(values, 1, space.derive(weak))
+    part = Subspace.all_of(space).strongest(values, 1, space.derive(weak))
     for kind, edges in part.space.candidates.items():
         expected = space.one_hot(space.derive(weak))[kind][:, 1]
         assert [ops == ("sep_conv_3x3",) for ops in edges] == expected.bool().tolist()
@@ -96,7 +96,7 @@ def test_the_operations_of_the_cell_stay(generator):
 def test_spaces_of_one_name_are_told_apart():
     """Their hash is that of the name, so that whatever remembers by a space goes by equality too."""
     whole = get_space("s2")
-    part = Part.all_of(whole).strongest(
+    part = Subspace.all_of(whole).strongest(
         {kind: torch.ones(shape) for kind, shape in whole.shapes.items()}, 1, whole.derive(whole_ones(whole))
     )
     assert hash(part.space) == hash(whole)

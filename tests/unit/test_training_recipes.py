@@ -146,7 +146,7 @@ def test_every_recipe_resolves_and_says_what_it_costs(monkeypatch, preset):
     for part in (dry_run, stub_forward):
         monkeypatch.setattr(part, "_SECONDS", 0.0)
     source, settings = zarts.api.retraining_of(genotype, small, preset=preset)
-    forecast = zarts.api.rehearse_retrain(source, settings)
+    forecast = zarts.api.dry_run_retrain(source, settings)
     assert forecast.parameters > 0
     assert forecast.seconds > 0
     assert {phase.name: phase.count for phase in forecast.phases}["weight step"] == settings.epochs * 4

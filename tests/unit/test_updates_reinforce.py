@@ -8,7 +8,7 @@ from torch import nn
 
 from zarts.arch_optim import ReinforceArchOptimizer
 from zarts.arch_optim.controller import Controller
-from zarts.bilevel import Bilevel, Outcome
+from zarts.bilevel import BatchLoss, Bilevel
 from zarts.spaces import SPACES, Space, get_space
 
 TINY = Space("tiny", {"normal": (("one", "two"),) * 3}, "this test", inputs=1, nodes=2, keep=None)
@@ -26,7 +26,7 @@ def bandit():
     model = nn.Linear(1, 1)
 
     def forward(point, batch):
-        return Outcome(torch.zeros(()), (10 * REWARDS[number(point[None])]).round().long()[0])
+        return BatchLoss(torch.zeros(()), (10 * REWARDS[number(point[None])]).round().long()[0])
 
     return Bilevel(model, torch.optim.SGD(model.parameters(), lr=0.1), forward)
 

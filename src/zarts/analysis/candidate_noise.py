@@ -16,7 +16,7 @@ from zarts.analysis.variance_components import Components, Interval, components
 from zarts.bilevel import evaluate_images, first_order_gradient
 from zarts.errors import DivergedError
 from zarts.runtime.seed import keyed_generator
-from zarts.searcher import OpenedSearch
+from zarts.searcher import RestoredSearch
 
 __all__ = ["Measurement", "Needed", "measure", "needed"]
 
@@ -57,7 +57,7 @@ class Measurement:
 
 
 def measure(
-    found: OpenedSearch,
+    found: RestoredSearch,
     sigma: float,
     inner_steps: int,
     *,
@@ -96,7 +96,7 @@ def measure(
         for draw in range(draws):
             for generator in problem.generators:
                 generator.set_state(keyed_generator(seed, _STREAM, draw, device=generator.device).get_state())
-            train = [found.train[found.place + draw * inner_steps + i] for i in range(inner_steps)]
+            train = [found.train[found.global_step + draw * inner_steps + i] for i in range(inner_steps)]
             val, other = (
                 [found.val[first + i] for i in range(val_batches)] for first in _places(draw, draws, val_batches)
             )

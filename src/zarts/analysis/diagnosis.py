@@ -12,7 +12,7 @@ from zarts.analysis.candidate_noise import Measurement, measure
 from zarts.analysis.condition_number import condition_number
 from zarts.errors import SettingsError
 from zarts.runtime.seed import keyed_generator
-from zarts.searcher import OpenedSearch
+from zarts.searcher import RestoredSearch
 from zarts.training.trainer import Callback
 
 __all__ = ["Diagnosis", "diagnose"]
@@ -34,7 +34,7 @@ class Diagnosis:
         dimensions: of alpha.
         condition_number: see `zarts.analysis.condition_number`; None: it was left out.
         eigenvalue: the largest one of the Hessian in alpha of the validation loss, at the present weights; None where
-            there is none, see `OpenedSearch.eigenvalue`.
+            there is none, see `RestoredSearch.eigenvalue`.
         epoch: epochs that were done.
         seconds: it took.
     """
@@ -102,7 +102,7 @@ class Diagnosis:
 
 
 def diagnose(
-    found: OpenedSearch,
+    found: RestoredSearch,
     callback: Callback,
     *,
     sigmas: Sequence[float] = (),
@@ -137,7 +137,7 @@ def diagnose(
         raise SettingsError(
             f"method {settings.method!r} judges cells that it draws, not moves of alpha: nothing can be diagnosed"
         )
-    sizes = list(sigmas) or [factor * (found.spread or _SIGMA) for factor in _FACTORS]
+    sizes = list(sigmas) or [factor * (found.perturbation_size or _SIGMA) for factor in _FACTORS]
     steps = list(inner_steps) or [settings.inner_steps]
     count = settings.val_batches if val_batches is None else val_batches
     _check(sizes, steps, candidates, draws, count, directions)
@@ -152,7 +152,7 @@ def diagnose(
         measurements.append(
             measure(found, sigma, m, candidates=candidates, draws=draws, val_batches=count, seed=seed, heard=heard)
         )
-    train = [found.train[found.place + i] for i in range(steps[0])]
+    train = [found.train[found.global_step + i] for i in range(steps[0])]
     val = [found.val[i] for i in range(count)]
     condition = (
         None
@@ -171,7 +171,7 @@ def diagnose(
     )
     eigenvalue = found.eigenvalue(val, keyed_generator(seed, "eigenvalue"))
     callback({"event": "part", "text": "judging moves", "done": of, "of": of})
-    own = found.spread is not None and not sigmas
+    own = found.perturbation_size is not None and not sigmas
     return Diagnosis(
         measurements,
         own,

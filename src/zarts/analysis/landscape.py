@@ -7,14 +7,14 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, NamedTuple
 
-from zarts.analysis.landscape_cache import Kept
+from zarts.analysis.landscape_cache import LandscapeCache
 from zarts.analysis.loss_surface import Surface, surface_name, survey
 from zarts.analysis.plane import Plane, draw_plane
 from zarts.bilevel import Batch
 from zarts.errors import Interrupted, RunError, SettingsError
 from zarts.runs import Run
 from zarts.runtime.seed import keyed_generator
-from zarts.searcher import OpenedSearch
+from zarts.searcher import RestoredSearch
 from zarts.training.trainer import Callback
 
 __all__ = ["Landscape", "make_landscape"]
@@ -69,7 +69,7 @@ class _Tuning(NamedTuple):
 
 
 def make_landscape(
-    found: OpenedSearch,
+    found: RestoredSearch,
     run: Run,
     callback: Callback,
     *,
@@ -122,7 +122,7 @@ def make_landscape(
         "val_batches": images,
         "seed": seed,
     }
-    kept = Kept(run, _identity(found), {**options, **tuning._asdict()}, again=again)
+    kept = LandscapeCache(run, _identity(found), {**options, **tuning._asdict()}, again=again)
     if (whole := ranks.broadcast(kept.whole)) is not None:
         return Landscape.from_dict(whole)
     kept.losses = ranks.broadcast(kept.losses)
@@ -138,7 +138,13 @@ def make_landscape(
 
 
 def _measured(
-    found: OpenedSearch, plane: Plane, kept: Kept, val: list[Batch], tuning: _Tuning, callback: Callback, seed: int
+    found: RestoredSearch,
+    plane: Plane,
+    kept: LandscapeCache,
+    val: list[Batch],
+    tuning: _Tuning,
+    callback: Callback,
+    seed: int,
 ) -> tuple[list[Surface], float | None]:
     """All surfaces and the eigenvalue; what is known is kept on the way, and when it is interrupted."""
     points = len(plane.places) ** 2 * len(kept.losses)
@@ -149,7 +155,7 @@ def _measured(
         callback({"event": "part", "text": _doing(kept, plane), "done": _known(kept), "of": points})
 
     try:
-        train = [found.train[found.place + i] for i in range(max(kept.losses))]
+        train = [found.train[found.global_step + i] for i in range(max(kept.losses))]
         surfaces = survey(found.problem, plane, kept.losses, train, val, **tuning._asdict(), heard=heard)
         kept.write()
         with ranks.together():
@@ -162,17 +168,17 @@ def _measured(
     return surfaces, ranks.broadcast(eigenvalue)
 
 
-def _known(kept: Kept) -> int:
+def _known(kept: LandscapeCache) -> int:
     return sum(map(len, kept.losses.values()))
 
 
-def _doing(kept: Kept, plane: Plane) -> str:
+def _doing(kept: LandscapeCache, plane: Plane) -> str:
     points = len(plane.places) ** 2
     return next((surface_name(steps) for steps, losses in kept.losses.items() if len(losses) < points), "eigenvalue")
 
 
 def _check(
-    found: OpenedSearch,
+    found: RestoredSearch,
     run: Run,
     inner_steps: Sequence[int],
     val_batches: int | None,
@@ -192,7 +198,7 @@ def _check(
         raise SettingsError(f"momentum = {momentum:g}: needs to be from 0, below 1")
 
 
-def _tuning(found: OpenedSearch, learning_rate: float | None, momentum: float | None) -> _Tuning:
+def _tuning(found: RestoredSearch, learning_rate: float | None, momentum: float | None) -> _Tuning:
     """What inner steps go by: what is given, what the search's inner steps have, what its weights have now."""
     settings, now = found.settings, found.problem.optimizer.param_groups[0]
     rate = next(r for r in (learning_rate, settings.inner_learning_rate, now["lr"]) if r is not None)
@@ -200,7 +206,7 @@ def _tuning(found: OpenedSearch, learning_rate: float | None, momentum: float | 
     return _Tuning(float(rate), float(mass), settings.batch_norm)
 
 
-def _identity(found: OpenedSearch) -> dict[str, Any]:
+def _identity(found: RestoredSearch) -> dict[str, Any]:
     """The state of the search, alpha and weights to the bit."""
     state = hashlib.blake2b(digest_size=16)
     for tensor in (found.alpha, *found.problem.model.state_dict().values()):

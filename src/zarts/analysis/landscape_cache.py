@@ -11,13 +11,13 @@ from zarts.analysis.loss_surface import number_of
 from zarts.errors import RunError
 from zarts.runs import Run
 
-__all__ = ["Kept"]
+__all__ = ["LandscapeCache"]
 
 _WHOLE, _PART = "landscape.json", "landscape.part.json"
 _EVERY_SECONDS = 20.0
 
 
-class Kept:
+class LandscapeCache:
     """`landscape.json`, and `landscape.part.json` until that is whole.
 
     Args:

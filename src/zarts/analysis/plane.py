@@ -10,7 +10,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from zarts.errors import SettingsError, unknown
+from zarts.errors import SettingsError, did_you_mean
 from zarts.runtime.seed import keyed_generator
 
 __all__ = ["Minimum", "Plane", "draw_plane"]
@@ -117,7 +117,7 @@ def draw_plane(alpha: Float[Tensor, " d"], *, grid: int, radius: float, scale: s
         raise SettingsError(f"alpha has {len(alpha)} coordinate: there is no plane through it")
     lengths = {"unit": 1.0, "coordinate": math.sqrt(len(alpha)), "alpha": float(alpha.double().norm())}
     if scale not in lengths:
-        raise SettingsError(unknown("scale", scale, lengths))
+        raise SettingsError(did_you_mean("scale", scale, lengths))
     if lengths[scale] == 0:
         raise SettingsError("scale = alpha: alpha is 0 here and has no length: take unit or coordinate")
     drawn = torch.randn(len(alpha), 2, generator=keyed_generator(seed, "landscape"), dtype=torch.float64)

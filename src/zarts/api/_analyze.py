@@ -8,17 +8,17 @@ from typing import Any
 from zarts.analysis import Diagnosis, Landscape, make_landscape
 from zarts.analysis import diagnose as analyse
 from zarts.api._ranks import joined
-from zarts.api._search import searched_settings, spread, told
+from zarts.api._search import launch_ranks, searched_settings, told
 from zarts.reports import draw_landscape, write_report
 from zarts.runs import Run
 from zarts.runs.user_files import use_operations
-from zarts.searcher import open_search
+from zarts.searcher import restore_search
 from zarts.training.trainer import Callback
 
-__all__ = ["diagnose", "landscape", "spread_landscape"]
+__all__ = ["diagnose", "landscape", "launch_landscape_ranks"]
 
 
-_WAY_ON = "what was known some seconds before is kept; go on with the same command"
+_RESUME_HINT = "what was known some seconds before is kept; go on with the same command"
 
 
 def landscape(
@@ -50,7 +50,7 @@ def landscape(
         heard = callback if callback is not None and ranks.lead else lambda event: None
         folder = Run(Path(run), writes=ranks.lead)
         use_operations(folder, None if operations is None else Path(operations), told(heard))
-        with folder.held(), open_search(settings, folder, heard, ranks) as found:
+        with folder.lock(), restore_search(settings, folder, heard, ranks) as found:
             made = make_landscape(found, folder, heard, grid=grid, **options)
         if ranks.lead:
             draw_landscape(folder.path)
@@ -58,10 +58,10 @@ def landscape(
     return made
 
 
-def spread_landscape(run: Path | str, words: list[str], *, grid: int, devices: int | None) -> int | None:
-    """Run `zarts WORDS` as so many ranks as are asked for, or as suit this machine; see `spread`."""
+def launch_landscape_ranks(run: Path | str, argv: list[str], *, grid: int, devices: int | None) -> int | None:
+    """Run `zarts ARGV` as so many ranks as are asked for, or as suit this machine; see `launch_ranks`."""
     settings = searched_settings(run).model_copy(update={"devices": devices or "auto"})
-    return spread(settings, words, _pieces(grid), _WAY_ON)
+    return launch_ranks(settings, argv, _pieces(grid), _RESUME_HINT)
 
 
 def _pieces(grid: int) -> int:
@@ -86,7 +86,7 @@ def diagnose(
     callback = callback or (lambda event: None)
     settings, folder = searched_settings(run), Run(Path(run))
     use_operations(folder, None if operations is None else Path(operations), told(callback))
-    with open_search(settings, folder, callback) as found:
+    with restore_search(settings, folder, callback) as found:
         diagnosis = analyse(found, callback, **options)
     folder.write_json("diagnosis.json", {"run": folder.path.resolve().name, **diagnosis.to_dict()})
     write_report(folder.path)

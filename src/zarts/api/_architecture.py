@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from zarts.errors import RunError, SettingsError, unknown
+from zarts.errors import RunError, SettingsError, did_you_mean
 from zarts.runs import Run
 from zarts.runs.user_files import use_space
 from zarts.searcher import SearchResult
@@ -59,7 +59,7 @@ def genotype_of(source: Source) -> tuple[Genotype, str]:
     if path.suffix or len(path.parts) > 1:
         raise RunError(f"{source}: no such run folder or genotype file, and no name of `zarts list genotypes`")
     raise RunError(
-        unknown(
+        did_you_mean(
             "run folder, genotype file or published genotype", str(source), published_sources(), "zarts list genotypes"
         )
     )
@@ -120,6 +120,6 @@ def _is_text(source: Source) -> bool:
 def _checked(genotype: Genotype, where: str) -> Genotype:
     """The genotype, if it is one of the space that it names."""
     if genotype.space not in SPACES:
-        raise RunError(f"{where}: {unknown('space', str(genotype.space), SPACES)}")
+        raise RunError(f"{where}: {did_you_mean('space', str(genotype.space), SPACES)}")
     get_space(genotype.space).check(genotype, where)
     return genotype

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from zarts.api._architecture import model_file
-from zarts.errors import SettingsError, unknown
+from zarts.errors import SettingsError, did_you_mean
 from zarts.exports import FORMATS, CardFacts, compare_logits, model_card, open_model, write_model
 from zarts.runs import Run
 from zarts.runs.user_files import use_operations, use_space
@@ -34,7 +34,7 @@ def export(
         SettingsError: there is no such format, the network cannot be written in it, or the folder has files already.
     """
     if form not in FORMATS:
-        raise SettingsError(unknown("format", form, FORMATS))
+        raise SettingsError(did_you_mean("format", form, FORMATS))
     path = Path(source)
     if path.is_dir():
         run = Run.open(path, "retrain")

@@ -15,7 +15,7 @@ from zarts.arch_optim import zero_order_optimizer
 from zarts.config import RetrainSettings, SearchSettings
 from zarts.errors import RankError, SettingsError
 from zarts.methods import member
-from zarts.relax import Encoding
+from zarts.relax import Parameterization
 from zarts.runtime.device import choose_device
 from zarts.runtime.distributed import Ranks, started
 from zarts.spaces import get_space
@@ -30,7 +30,7 @@ def candidates(settings: SearchSettings) -> int:
         return settings.samples
     if member(settings.update) not in OPTIMIZERS or settings.control != "none":
         return 0
-    alpha = torch.zeros(Encoding(get_space(settings.space), settings.edges == "normalized").dimension)
+    alpha = torch.zeros(Parameterization(get_space(settings.space), settings.edges == "normalized").dimension)
     return len(zero_order_optimizer(settings, alpha, torch.Generator()).ask(alpha))
 
 
@@ -147,16 +147,16 @@ def ranks_here(settings: SearchSettings | RetrainSettings, pieces: int | None = 
     return math.ceil(most / math.ceil(most / processors))
 
 
-def launch(count: int, words: Sequence[str], way_on: str) -> int:
-    """`zarts WORDS` as `count` ranks on this machine, started as `torchrun --standalone` would; its exit code.
+def launch(count: int, argv: Sequence[str], resume_hint: str) -> int:
+    """`zarts ARGV` as `count` ranks on this machine, started as `torchrun --standalone` would; its exit code.
 
     Fabric has launchers too. One starts the script of this process again, whatever that is, and does not say
     which rank died; the other one imports it.
 
     Args:
         count: ranks.
-        words: of the command.
-        way_on: what to do when a rank was killed, for the message.
+        argv: of the command.
+        resume_hint: what to do when a rank was killed, for the message.
 
     Raises:
         RankError: a rank was killed.
@@ -179,11 +179,11 @@ def launch(count: int, words: Sequence[str], way_on: str) -> int:
         shutdown_timeout=_PATIENCE_SECONDS,
     )
     try:
-        elastic_launch(config, sys.executable)("-P", "-m", "zarts", *words)
+        elastic_launch(config, sys.executable)("-P", "-m", "zarts", *argv)
     except ChildFailedError as error:
         for rank, failure in error.failures.items():
             if failure.exitcode < 0:
-                raise RankError(f"rank {rank} was killed by {failure.signal_name()}: {way_on}") from None
+                raise RankError(f"rank {rank} was killed by {failure.signal_name()}: {resume_hint}") from None
         return max(failure.exitcode for failure in error.failures.values())
     except SignalException:
         return 130

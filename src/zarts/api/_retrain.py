@@ -10,13 +10,13 @@ from yaml import safe_dump
 from zarts.api._architecture import Source, genotype_of, run_of
 from zarts.api._ranks import joined
 from zarts.api._retrain_source import begin_from, owner_of, retraining_of
-from zarts.api._search import UNKEPT, drawn, notes, rehearsed, told
+from zarts.api._search import UNKEPT, drawn, dry_running, notes, told
 from zarts.api.callbacks import logged
 from zarts.config import RetrainSettings, retrain_settings
 from zarts.errors import SettingsError
 from zarts.runs import Run
 from zarts.runs.new_run import anchored, discarded_unless_begun, new_run, same_images
-from zarts.runs.user_files import hand_down, use_operations, use_space
+from zarts.runs.user_files import copy_user_files, use_operations, use_space
 from zarts.runtime.distributed import Ranks, started
 from zarts.runtime.io import read_mapping
 from zarts.spaces import Genotype
@@ -25,7 +25,7 @@ from zarts.training import retrain as run_retrain
 from zarts.training.dry_run import Forecast
 from zarts.training.trainer import Callback, Driver
 
-__all__ = ["rehearse_retrain", "resume_retrain", "retrain", "retrained_settings", "start_retrain"]
+__all__ = ["dry_run_retrain", "resume_retrain", "retrain", "retrained_settings", "start_retrain"]
 
 
 def retrain(
@@ -80,19 +80,19 @@ def start_retrain(
             return _retrained(settings, genotype, run, callback, ranks, start=start)
 
 
-def rehearse_retrain(
+def dry_run_retrain(
     source: Source, settings: RetrainSettings, callback: Callback | None = None, *, before_seconds: float = 0.0
 ) -> Forecast:
-    """What a retraining with these settings will cost; see `rehearse_search`."""
+    """What a retraining with these settings will cost; see `dry_run_search`."""
     settings = anchored(settings)
     with joined(settings) as ranks:
         _use(source, settings, callback if ranks.lead else None)
         genotype, _ = genotype_of(source)
         before_seconds *= min(2, ranks.count)  # the process that starts the ranks takes as long
-        with rehearsed(settings, "retrain", before_seconds, ranks) as (run, rehearsal):
+        with dry_running(settings, "retrain", before_seconds, ranks) as (run, dry_run):
             start = _prepare_retrain(source, genotype, settings, run, callback, ranks)
-            _retrained(settings, genotype, run, notes(callback), ranks, start=start, drive=rehearsal.run)
-            return rehearsal.forecast()
+            _retrained(settings, genotype, run, notes(callback), ranks, start=start, drive=dry_run.run)
+            return dry_run.forecast()
 
 
 def _retrained(
@@ -138,16 +138,16 @@ def _prepare_retrain(
     run.write("genotype.json", genotype.to_json())
     owner, searched = owner_of(source, settings.weights_from), run_of(source)
     if owner is not None:
-        hand_down(owner, run)
+        copy_user_files(owner, run)
     if searched is not None:
         command = read_mapping(searched.path / "env.json").get("command")
         run.write("searched.yaml", safe_dump({**read_mapping(searched.path / "config.yaml"), "command": command}))
     if searched is not None and same_images(settings.data, searched.settings("search")["data"]):
-        _hand_down(searched, settings, run)
+        _copy_user_files(searched, settings, run)
     return begin_from(source, genotype, settings, run, callback)
 
 
-def _hand_down(searched: Run, settings: RetrainSettings, run: Run) -> None:
+def _copy_user_files(searched: Run, settings: RetrainSettings, run: Run) -> None:
     """Give a retraining the test images that its search has never seen.
 
     Raises:

@@ -14,7 +14,7 @@ from zarts.limits import FINAL_NETWORKS
 from zarts.networks import Network, build_network
 from zarts.runs import Run
 from zarts.runs.user_files import use_operations, use_space
-from zarts.searcher import open_search
+from zarts.searcher import restore_search
 from zarts.spaces import Genotype
 from zarts.spaces.nasbench201 import NASBENCH201
 from zarts.supernet import SuperNet, supernet_weights
@@ -115,7 +115,7 @@ def _searched(source: Source | None) -> Run:
 
 
 def _of_supernet(searched: Run, genotype: Genotype, settings: RetrainSettings, callback: Callback | None) -> Start:
-    with open_search(searched_settings(searched.path), searched, notes(callback)) as opened:
+    with restore_search(searched_settings(searched.path), searched, notes(callback)) as opened:
         supernet = opened.problem.model
         if not isinstance(supernet, SuperNet):
             raise SettingsError(

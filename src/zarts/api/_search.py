@@ -17,24 +17,24 @@ from zarts.errors import SettingsError
 from zarts.reports import draw_cells, write_report
 from zarts.runs import Run
 from zarts.runs.new_run import anchored, discarded_unless_begun, new_run
-from zarts.runs.user_files import Own, use_operations, use_space
+from zarts.runs.user_files import UserFiles, use_operations, use_space
 from zarts.runtime.distributed import Ranks, started
 from zarts.searcher import SearchResult
 from zarts.searcher import search as run_search
 from zarts.training import RetrainResult
-from zarts.training.dry_run import Forecast, Rehearsal
+from zarts.training.dry_run import DryRun, Forecast
 from zarts.training.trainer import Callback, Driver
 
 __all__ = [
     "UNKEPT",
     "drawn",
+    "dry_run_search",
+    "dry_running",
+    "launch_ranks",
     "notes",
-    "rehearse_search",
-    "rehearsed",
     "resume_search",
     "search",
     "searched_settings",
-    "spread",
     "start_search",
     "told",
 ]
@@ -47,13 +47,13 @@ _R = TypeVar("_R", SearchResult, RetrainResult)
 
 
 @contextmanager
-def rehearsed(
+def dry_running(
     settings: CommonSettings, command: str, before_seconds: float, ranks: Ranks | None = None
-) -> Iterator[tuple[Run, Rehearsal]]:
+) -> Iterator[tuple[Run, DryRun]]:
     """A run folder that is gone afterwards, and a rehearsal that has begun."""
-    rehearsal = Rehearsal(before_seconds, ranks)
+    dry_run = DryRun(before_seconds, ranks)
     with TemporaryDirectory(prefix="zarts-") as folder:
-        yield Run.create(Path(folder) / command, dump(settings), command), rehearsal
+        yield Run.create(Path(folder) / command, dump(settings), command), dry_run
 
 
 def notes(callback: Callback | None) -> Callback:
@@ -73,7 +73,7 @@ def drawn(result: _R) -> _R:
     return result
 
 
-_WAY_ON = "the run has ended; its last checkpoint is intact, go on with `zarts {} --resume RUN`"
+_RESUME_HINT = "the run has ended; its last checkpoint is intact, go on with `zarts {} --resume RUN`"
 
 
 def search(
@@ -124,7 +124,7 @@ def start_search(
     name = f"{label}-{settings.space}-{settings.method}-seed{settings.seed}"
     path = Path("runs/search") / name if out is None else Path(out)
     with joined(settings) as ranks:
-        own = Own.of(given, told(callback if ranks.lead else None))
+        own = UserFiles.of(given, told(callback if ranks.lead else None))
         table = loaded or (_table_of(settings, trust) if ranks.lead else None)
         made = new_run(path, settings, "search", numbered=out is None).path if ranks.lead else path
         run = Run(ranks.broadcast(made), writes=ranks.lead)
@@ -133,7 +133,7 @@ def start_search(
             return _searched(settings, run, callback, table, ranks)
 
 
-def rehearse_search(
+def dry_run_search(
     settings: SearchSettings,
     callback: Callback | None = None,
     *,
@@ -153,12 +153,12 @@ def rehearse_search(
     """
     given, settings = settings, anchored(settings)
     with joined(settings) as ranks:
-        Own.of(given, told(callback if ranks.lead else None))
+        UserFiles.of(given, told(callback if ranks.lead else None))
         table = _table_of(settings, trust) if ranks.lead else None
         before_seconds *= min(2, ranks.count)  # the process that starts the ranks takes as long
-        with rehearsed(settings, "search", before_seconds, ranks) as (run, rehearsal):
-            _searched(settings, run, notes(callback), table, ranks, drive=rehearsal.run)
-            return rehearsal.forecast()
+        with dry_running(settings, "search", before_seconds, ranks) as (run, dry_run):
+            _searched(settings, run, notes(callback), table, ranks, drive=dry_run.run)
+            return dry_run.forecast()
 
 
 def resume_search(
@@ -234,21 +234,21 @@ def searched_settings(path: Path | str, **untied: Any) -> SearchSettings:
     return search_settings({**begun, **untied}, where=str(run.path / "config.yaml"))
 
 
-def spread(
+def launch_ranks(
     settings: SearchSettings | RetrainSettings,
-    words: Sequence[str],
+    argv: Sequence[str],
     pieces: int | None = None,
-    way_on: str | None = None,
+    resume_hint: str | None = None,
 ) -> int | None:
-    """Run `zarts WORDS` as so many ranks as the settings ask for; its exit code.
+    """Run `zarts ARGV` as so many ranks as the settings ask for; its exit code.
 
     None: nothing was run, because this process is a rank already, or the only one there is to be.
 
     Args:
         settings: of the search or retraining.
-        words: of the command.
+        argv: of the command.
         pieces: of work that the ranks share; None: the candidates of an update.
-        way_on: what to do when a rank was killed, for the message; None: to resume the run.
+        resume_hint: what to do when a rank was killed, for the message; None: to resume the run.
 
     Raises:
         SettingsError: a number of ranks that the method cannot use, or another one than torchrun has started here.
@@ -261,4 +261,4 @@ def spread(
         return None
     count = ranks_here(settings, pieces)
     command = "retrain" if isinstance(settings, RetrainSettings) else "search"
-    return launch(count, words, way_on or _WAY_ON.format(command)) if count > 1 else None
+    return launch(count, argv, resume_hint or _RESUME_HINT.format(command)) if count > 1 else None

@@ -50,7 +50,7 @@ class ArchOptimizer(ABC):
         """A cell drawn from what has been learnt: each operation by softmax(alpha)."""
         return sample_cell(space, self.alpha, generator)
 
-    def spread(self) -> float | None:
+    def perturbation_size(self) -> float | None:
         """Root of the mean square of the coordinates of the moves that would be asked for now, around their mean.
 
         None: no moves are asked for. Nothing is changed.

@@ -105,7 +105,7 @@ class ZeroOrderArchOptimizer(ArchOptimizer):
         }
 
     @override
-    def spread(self) -> float:
+    def perturbation_size(self) -> float:
         before = self._optimizer.state_dict()
         points = self._optimizer.ask(torch.zeros_like(self.alpha)).double()
         self._optimizer.load_state_dict(before)

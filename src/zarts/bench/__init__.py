@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from zarts.bench.baselines import (
     SELECT,
+    MeanStd,
     Row,
-    Spread,
     convolutions,
     expected_cells,
     largest,
@@ -23,8 +23,8 @@ __all__ = [
     "Column",
     "Entry",
     "Lookup",
+    "MeanStd",
     "Row",
-    "Spread",
     "Table",
     "Truth",
     "convolutions",

@@ -16,13 +16,13 @@ from zarts.errors import DataError, SettingsError
 from zarts.spaces.genotype import Choice, Genotype
 from zarts.spaces.nasbench201 import NASBENCH201, to_string
 
-__all__ = ["SELECT", "Row", "Spread", "convolutions", "expected_cells", "largest", "optimum", "random_cells"]
+__all__ = ["SELECT", "MeanStd", "Row", "convolutions", "expected_cells", "largest", "optimum", "random_cells"]
 
 SELECT = Column("cifar10", "valid", 12)
 """What the best of several cells is chosen by: searches see CIFAR-10 and no test images."""
 
 
-class Spread(NamedTuple):
+class MeanStd(NamedTuple):
     """Mean and standard deviation, in percent: of a sample (n - 1), or of a distribution that is known as a whole."""
 
     mean: float
@@ -35,16 +35,16 @@ class Row:
 
     Args:
         name: what the row shows.
-        spreads: the accuracies of each column of the table.
+        mean_stds: the accuracies of each column of the table.
     """
 
     name: str
-    spreads: Mapping[Column, Spread]
+    mean_stds: Mapping[Column, MeanStd]
 
 
 def optimum(table: Table) -> Row:
     """The best accuracy of each column, each of an architecture of its own."""
-    return Row("optimum", {column: Spread(float(np.nanmax(a)), 0.0) for column, a in table.accuracies.items()})
+    return Row("optimum", {column: MeanStd(float(np.nanmax(a)), 0.0) for column, a in table.accuracies.items()})
 
 
 def random_cells(
@@ -70,8 +70,8 @@ def random_cells(
         best = _chosen_by(table, select, best_of)[picks].argmax(axis=1)
         picks = np.take_along_axis(picks, best[:, None], axis=1)
     chosen = picks[:, 0]
-    spreads = {column: _spread(values[chosen]) for column, values in table.accuracies.items()}
-    return Row(_named(best_of), spreads)
+    mean_stds = {column: _spread(values[chosen]) for column, values in table.accuracies.items()}
+    return Row(_named(best_of), mean_stds)
 
 
 def expected_cells(table: Table, *, best_of: int = 1, select: Column = SELECT) -> Row:
@@ -134,13 +134,13 @@ def _named(best_of: int) -> str:
     return "random cell" if best_of == 1 else f"best of {best_of} random cells"
 
 
-def _moments(values: Float64[np.ndarray, " rows"], chance: Float64[np.ndarray, " rows"]) -> Spread:
+def _moments(values: Float64[np.ndarray, " rows"], chance: Float64[np.ndarray, " rows"]) -> MeanStd:
     """Mean and standard deviation of a distribution; accuracies that there are not are left out."""
     known = ~np.isnan(values)
     values, weights = values[known], chance[known] / chance[known].sum()
     mean = float(weights @ values)
-    return Spread(mean, float(np.sqrt(weights @ (values - mean) ** 2)))
+    return MeanStd(mean, float(np.sqrt(weights @ (values - mean) ** 2)))
 
 
-def _spread(values: np.ndarray) -> Spread:
-    return Spread(float(np.nanmean(values)), float(np.nanstd(values, ddof=1)))
+def _spread(values: np.ndarray) -> MeanStd:
+    return MeanStd(float(np.nanmean(values)), float(np.nanstd(values, ddof=1)))

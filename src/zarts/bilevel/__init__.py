@@ -6,14 +6,14 @@ from zarts.bilevel.anova import MeanSquares, mean_squares
 from zarts.bilevel.evaluator import evaluate, evaluate_images
 from zarts.bilevel.gradients import amended_gradient, first_order_gradient, hessian_vector_product, unrolled_gradient
 from zarts.bilevel.hessian import dominant_eigenvalue, lanczos
-from zarts.bilevel.problem import Batch, Bilevel, Outcome
+from zarts.bilevel.problem import Batch, BatchLoss, Bilevel
 from zarts.bilevel.snapshot import Snapshot
 
 __all__ = [
     "Batch",
+    "BatchLoss",
     "Bilevel",
     "MeanSquares",
-    "Outcome",
     "Snapshot",
     "amended_gradient",
     "dominant_eigenvalue",

@@ -89,8 +89,8 @@ def evaluate_images(
 ) -> tuple[Float[Tensor, " n"], Float[Tensor, "n images"]]:
     """`evaluate`, and in the same passes the loss of each candidate on each image of `val_batches`.
 
-    The loss of a candidate is the mean of its batches' and `problem.term`, as of `evaluate`; those of its images are
-    without the term.
+    The loss of a candidate is the mean of its batches' and `problem.regularizer`, as of `evaluate`; those of its images
+    are without the regularizer.
     """
     images = sum(len(labels) for _, labels in val_batches)
 

@@ -27,7 +27,7 @@ def dominant_eigenvalue(
     as where alpha moves. Everything is left as it is.
 
     Args:
-        problem: the weights; its `term` is left out.
+        problem: the weights; its `regularizer` is left out.
         alpha: the architecture.
         batches: usually of the validation half.
         generator: draws the first direction, on the CPU.

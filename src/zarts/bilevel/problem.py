@@ -20,13 +20,13 @@ from zarts.bilevel.snapshot import Snapshot
 from zarts.errors import DivergedError
 from zarts.runtime.distributed import Ranks
 
-__all__ = ["Batch", "Bilevel", "Outcome"]
+__all__ = ["Batch", "BatchLoss", "Bilevel"]
 
 Batch = tuple[Tensor, Tensor]
 """Images `(b, c, h, w)` and labels `(b,)`."""
 
 
-class Outcome(NamedTuple):
+class BatchLoss(NamedTuple):
     """Mean loss of a batch, and without gradient how many of its images are classified correctly, and their losses."""
 
     loss: Tensor
@@ -50,7 +50,7 @@ class Bilevel:
         model: holds the weights omega.
         optimizer: trains them.
         forward: the loss of `(alpha, batch)` under the model's present weights.
-        term: added to the loss of alpha where alpha is judged, whatever the weights.
+        regularizer: added to the loss of alpha where alpha is judged, whatever the weights.
         grad_clip: largest norm of the weights' gradient.
         generators: sources of randomness that `forward` draws from.
         check: called before each weight step of a candidate; may raise `Interrupted` to stop the work in hand.
@@ -59,9 +59,9 @@ class Bilevel:
 
     model: nn.Module
     optimizer: torch.optim.Optimizer
-    forward: Callable[[Tensor, Batch], Outcome]
+    forward: Callable[[Tensor, Batch], BatchLoss]
     grad_clip: float = float("inf")
-    term: Callable[[Tensor], Tensor] = field(default=_nothing)
+    regularizer: Callable[[Tensor], Tensor] = field(default=_nothing)
     generators: Sequence[torch.Generator] = ()
     check: Callable[[], None] = field(default=_never)
     ranks: Ranks = field(default_factory=Ranks)
@@ -69,7 +69,7 @@ class Bilevel:
     def __post_init__(self) -> None:
         self._weights = list(self.model.parameters())  # kept: the walk over all modules takes a millisecond
 
-    def weight_step(self, alpha: Float[Tensor, " d"], batch: Batch) -> Outcome:
+    def weight_step(self, alpha: Float[Tensor, " d"], batch: Batch) -> BatchLoss:
         """One step of the weights on the training loss, alpha held fixed.
 
         Raises:
@@ -83,7 +83,7 @@ class Bilevel:
         outcome.loss.backward()  # type: ignore[no-untyped-call]
         self._clip()
         self.optimizer.step()
-        return Outcome(outcome.loss.detach(), outcome.correct)
+        return BatchLoss(outcome.loss.detach(), outcome.correct)
 
     def _clip(self) -> None:
         """As `torch.nn.utils.clip_grad_norm_`, in a third of its time: the norm of all gradients side by side."""
@@ -118,13 +118,13 @@ class Bilevel:
             loss.detach().expand(len(labels)) if known is None else known
             for (loss, _, known), (_, labels) in zip(outcomes, batches, strict=True)
         ]
-        return mean + self.term(alpha).to(mean), torch.cat(images)
+        return mean + self.regularizer(alpha).to(mean), torch.cat(images)
 
     def mean_error(self, alpha: Float[Tensor, " d"], batches: Sequence[Batch]) -> Float[Tensor, ""]:
         """Share of wrong answers on `batches` under the present weights and mode, and the term."""
         correct = torch.stack([self.forward(alpha, batch).correct for batch in batches]).sum()
         wrong = 1 - correct / sum(len(labels) for _, labels in batches)
-        return wrong + self.term(alpha).to(wrong)
+        return wrong + self.regularizer(alpha).to(wrong)
 
     def align(self) -> None:
         """Give all ranks rank 0's weights, buffers and momentum: all train the same, but processors may round apart."""

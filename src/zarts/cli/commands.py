@@ -80,7 +80,7 @@ def search(
         _alone(resume, preset, config, out, print_config, dry_run, given)
         from zarts import api
 
-        _spread(api.searched_settings(resume, **other))
+        _launch_ranks(api.searched_settings(resume, **other))
         with progress() as callback:
             result = api.resume_search(resume, callback, trust=trust, **other)
     else:
@@ -89,11 +89,11 @@ def search(
             return _print_config("search", settings)
         from zarts import api
 
-        _spread(settings)
+        _launch_ranks(settings)
         with progress() as callback:
             if dry_run:
                 before = time.process_time()
-                forecast = api.rehearse_search(settings, callback, trust=trust, before_seconds=before)
+                forecast = api.dry_run_search(settings, callback, trust=trust, before_seconds=before)
                 return print_forecast(forecast) if first() else None
             result = api.start_search(settings, out, callback, trust=trust)
     if not first():
@@ -135,7 +135,7 @@ def retrain(
         _alone(resume, source, preset, config, out, print_config, dry_run, given)
         from zarts import api
 
-        _spread(api.retrained_settings(resume, **other))
+        _launch_ranks(api.retrained_settings(resume, **other))
         with progress() as callback:
             result = api.resume_retrain(resume, callback, **other)
     else:
@@ -144,17 +144,17 @@ def retrain(
         found, settings = api.retraining_of(source, given, preset=preset, config=config)
         if print_config:
             return _print_config("retrain", settings)
-        _spread(settings)
+        _launch_ranks(settings)
         with progress() as callback:
             if dry_run:
                 before = time.process_time()
-                forecast = api.rehearse_retrain(found, settings, callback, before_seconds=before)
+                forecast = api.dry_run_retrain(found, settings, callback, before_seconds=before)
                 return print_forecast(forecast) if first() else None
             result = api.start_retrain(found, settings, out, callback)
     if not first():
         return None
     print(f"test accuracy: {result.test_accuracy:.2f} % (last epoch)")
-    print(f"parameters: {result.parameters:,}   mult-adds: {result.mult_adds:,}   time: {result.seconds:.0f} s")
+    print(f"parameters: {result.parameters:,}   mult-adds: {result.macs:,}   time: {result.seconds:.0f} s")
     print(f"model: {result.run / 'model.safetensors'}; report: {result.run / 'report.html'}")
     return None
 
@@ -272,11 +272,11 @@ def list_(kind: Annotated[Kind, typer.Argument(help="what to list")]) -> None:
     listing(kind)
 
 
-def _spread(settings: SearchSettings | RetrainSettings) -> None:
+def _launch_ranks(settings: SearchSettings | RetrainSettings) -> None:
     """Leave the work to processes of its own, where there are to be several, and exit as they do."""
     from zarts import api
 
-    code = api.spread(settings, sys.argv[1:])
+    code = api.launch_ranks(settings, sys.argv[1:])
     if code is not None:
         raise SystemExit(code)
 

@@ -11,7 +11,7 @@ import typer
 from zarts.cli.options import Config, Preset, Set, Trust, parse_grid, parse_set, with_settings
 from zarts.cli.progress import progress
 from zarts.config import SearchSettings
-from zarts.errors import RunError, SettingsError, unknown
+from zarts.errors import RunError, SettingsError, did_you_mean
 
 __all__ = ["compare"]
 
@@ -68,7 +68,7 @@ def compare(
     if no_retrain and retrain:
         raise SettingsError(f"--retrain {retrain[0]} and --no-retrain: leave one of them out")
     for key in given.keys() - SearchSettings.model_fields.keys():
-        raise SettingsError(f"options: {unknown('setting', key, SearchSettings.model_fields)}")
+        raise SettingsError(f"options: {did_you_mean('setting', key, SearchSettings.model_fields)}")
     from zarts import comparison
 
     with progress() as callback:

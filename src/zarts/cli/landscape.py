@@ -56,7 +56,7 @@ def landscape(
     steps = parse_counts(inner_steps, "--inner-steps")
     from zarts import api
 
-    code = api.spread_landscape(run, sys.argv[1:], grid=grid, devices=devices)
+    code = api.launch_landscape_ranks(run, sys.argv[1:], grid=grid, devices=devices)
     if code is not None:
         raise SystemExit(code)
     with progress() as callback:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from zarts.comparison.results import Found, Summary
+from zarts.comparison.results import Summary, TrialResult
 from zarts.comparison.run_comparison import Comparison, compare
-from zarts.comparison.trials import Cell
+from zarts.comparison.trials import Trial
 
-__all__ = ["Cell", "Comparison", "Found", "Summary", "compare"]
+__all__ = ["Comparison", "Summary", "Trial", "TrialResult", "compare"]

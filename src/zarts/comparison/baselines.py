@@ -77,4 +77,4 @@ def _where_there_are(table: Table, *kinds: Callable[[Table], Row]) -> Iterator[S
 
 
 def _summary(row: Row, seconds: float | None = None) -> Summary:
-    return Summary(row.name, row.spreads, seconds=seconds)
+    return Summary(row.name, row.mean_stds, seconds=seconds)

@@ -8,11 +8,11 @@ import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
 
-from zarts.bench import Column, Spread
+from zarts.bench import Column, MeanStd
 from zarts.comparison.footnotes import title_of
 from zarts.comparison.results import Summary
 from zarts.comparison.tables import Section
-from zarts.reports.comparison import MORE, column_title, spread_text
+from zarts.reports.comparison import MORE, column_title, mean_std_text
 
 __all__ = ["to_csv", "to_latex", "to_markdown"]
 
@@ -30,12 +30,12 @@ def to_markdown(sections: Sequence[Section], notes: Sequence[str]) -> str:
 def to_csv(sections: Sequence[Section]) -> str:
     """A line a row, every number in full; what there is not is empty. The groups, if there are several, come first."""
     columns = list(dict.fromkeys(column for section in sections for column in section.columns))
-    names = [f"{column.name}_{part}" for column in columns for part in Spread._fields]
+    names = [f"{column.name}_{part}" for column in columns for part in MeanStd._fields]
     grouped = len(sections) > 1
     lines: list[list[Any]] = [[*["space", "data"] * grouped, "row", "n", *names, *MORE]]
     for section in sections:
         for row in section.rows:
-            numbers = [number for column in columns for number in row.spreads.get(column, (None, None))]
+            numbers = [number for column in columns for number in row.mean_stds.get(column, (None, None))]
             where = [section.group.space, section.group.data] * grouped
             lines.append([*where, row.name, row.n, *numbers, *(getattr(row, key) for key in MORE)])
     file = io.StringIO()
@@ -73,7 +73,7 @@ def _overview(sections: Sequence[Section]) -> _Lines:
         texts = []
         for section, column in across:
             row = next((row for row in section.rows if row.name == name), None)
-            texts.append(_DASH if row is None else spread_text(*row.spreads[column], row.n) + _fewer(row, section))
+            texts.append(_DASH if row is None else mean_std_text(*row.mean_stds[column], row.n) + _fewer(row, section))
         lines.append([name, *texts])
     return lines
 
@@ -99,7 +99,7 @@ def _texts(row: Summary, columns: Iterable[Column], more: Iterable[str]) -> list
     return [
         row.name,
         _or_dash(row.n, str),
-        *(spread_text(*row.spreads[column], row.n) for column in columns),
+        *(mean_std_text(*row.mean_stds[column], row.n) for column in columns),
         *(_or_dash(getattr(row, key), MORE[key][1]) for key in more),
     ]
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from zarts.bench import Column
-from zarts.comparison.trials import Cell
+from zarts.comparison.trials import Trial
 from zarts.reports.comparison import data_title
 
 __all__ = ["many_seeds", "notes_of", "title_of"]
@@ -19,13 +19,15 @@ def title_of(column: Column) -> str:
     return data_title(column.data)
 
 
-def many_seeds(cells: Sequence[Cell]) -> str:
+def many_seeds(cells: Sequence[Trial]) -> str:
     """`seeds 0 to 9`."""
     seeds = sorted({cell.seed for cell in cells})
     return f"seeds {seeds[0]} to {seeds[-1]}" if len(seeds) > 1 else f"seed {seeds[0]}"
 
 
-def notes_of(cells: Sequence[Cell], failed: Mapping[Cell, str], first: Column | None, against: str | None) -> list[str]:
+def notes_of(
+    cells: Sequence[Trial], failed: Mapping[Trial, str], first: Column | None, against: str | None
+) -> list[str]:
     """What stands below every table.
 
     Args:

@@ -15,7 +15,7 @@ import yaml
 
 from zarts.config import SearchSettings, row_settings, takes_part
 from zarts.data import DATA_SETS
-from zarts.errors import SettingsError, unknown
+from zarts.errors import SettingsError, did_you_mean
 from zarts.methods import get_method
 from zarts.spaces import get_space, is_file
 
@@ -159,7 +159,7 @@ def _check_grid(grid: Mapping[str, Sequence[Any]], shared: Mapping[str, Any]) ->
         if key in _ELSEWHERE:
             raise SettingsError(f"grid: {key} is no setting of a row: it is said by {_ELSEWHERE[key]}")
         if key not in SearchSettings.model_fields:
-            raise SettingsError(f"grid: {unknown('setting', key, SearchSettings.model_fields)}")
+            raise SettingsError(f"grid: {did_you_mean('setting', key, SearchSettings.model_fields)}")
         if key in shared:
             raise SettingsError(f"grid: {key} is also an option, {key} = {shared[key]}: leave one of them out")
         texts = [_resolved(text) if key == "data" else text for text in map(_text, values)]

@@ -9,24 +9,24 @@ from statistics import fmean, stdev
 
 from scipy.stats import wilcoxon
 
-from zarts.bench import Column, Spread
+from zarts.bench import Column, MeanStd
 from zarts.comparison.history import cells_of, identities, parameterless, sampling
-from zarts.comparison.trials import Cell
+from zarts.comparison.trials import Trial
 from zarts.errors import RunError
 from zarts.runtime.io import read_mapping
 from zarts.spaces import PARAMETERLESS, Genotype, genotype_string
 
-__all__ = ["Found", "Summary", "found_by", "signed_rank", "summarise", "tested"]
+__all__ = ["Summary", "TrialResult", "signed_rank", "summarise", "tested", "trial_result"]
 
 
 @dataclass(frozen=True)
-class Found:
+class TrialResult:
     """What a search found.
 
     Args:
         architecture: the cell: the benchmark's string, or what `zarts genotype` prints.
         accuracies: its test accuracies, in percent.
-        history: one number for the cell of each epoch, see `Judge.picture`; empty for a method without epochs.
+        history: one number for the cell of each epoch, see `Scorer.picture`; empty for a method without epochs.
         parameterless: number of operations without parameters, in the normal cell.
         seconds: wall time of the search.
         index: of a cell that is looked up: its index in the table.
@@ -52,7 +52,7 @@ class Summary:
 
     Args:
         name: what is in it.
-        spreads: mean and standard deviation of each column's accuracies.
+        mean_stds: mean and standard deviation of each column's accuracies.
         n: number of seeds.
         worst: lowest accuracy of the first column, where anything is judged.
         seconds: mean wall time of a search.
@@ -64,7 +64,7 @@ class Summary:
     """
 
     name: str
-    spreads: Mapping[Column, Spread]
+    mean_stds: Mapping[Column, MeanStd]
     n: int | None = None
     worst: float | None = None
     seconds: float | None = None
@@ -75,14 +75,14 @@ class Summary:
     best: float | None = None
 
 
-def summarise(name: str, found: Sequence[Found]) -> Summary:
+def summarise(name: str, found: Sequence[TrialResult]) -> Summary:
     """The row of one or more searches."""
     columns = list(found[0].accuracies)
     values = {column: [one.accuracies[column] for one in found] for column in columns}
     first = values[columns[0]] if columns else []
     return Summary(
         name,
-        {column: Spread(fmean(row), stdev(row) if len(row) > 1 else math.nan) for column, row in values.items()},
+        {column: MeanStd(fmean(row), stdev(row) if len(row) > 1 else math.nan) for column, row in values.items()},
         len(found),
         min(first, default=None),
         fmean(one.seconds for one in found),
@@ -98,13 +98,13 @@ def _mean(numbers: Iterable[float | None]) -> float | None:
     return fmean(known) if known else None
 
 
-def tested(row: Summary, found: Mapping[Cell, Found], column: Column | None, against: str | None) -> Summary:
+def tested(row: Summary, found: Mapping[Trial, TrialResult], column: Column | None, against: str | None) -> Summary:
     """The row with its p: paired over the seeds that both have, or against a baseline that is a single cell."""
     if against is None or column is None or row.name == against:
         return row
     theirs = {cell.seed: one.accuracies[column] for cell, one in found.items() if cell.row == against}
     if row.n is None:
-        mean, std = row.spreads[column]
+        mean, std = row.mean_stds[column]
         ours = dict.fromkeys(theirs, mean) if std == 0 else {}
     else:
         ours = {cell.seed: one.accuracies[column] for cell, one in found.items() if cell.row == row.name}
@@ -127,7 +127,7 @@ def signed_rank(ours: Sequence[float], theirs: Sequence[float]) -> float | None:
     return float(wilcoxon(differences).pvalue)
 
 
-def found_by(cell: Cell) -> Found:
+def trial_result(cell: Trial) -> TrialResult:
     """The architecture, its operations without parameters, and the time; without any accuracy.
 
     Raises:
@@ -137,7 +137,7 @@ def found_by(cell: Cell) -> Found:
     seconds = read_mapping(cell.folder / "result.json").get("seconds")
     if not isinstance(seconds, int | float):
         raise RunError(f"{cell.folder / 'result.json'}: not the result of a search (it has no seconds)")
-    return Found(
+    return TrialResult(
         architecture=genotype_string(genotype),
         accuracies={},
         history=parameterless(cells),

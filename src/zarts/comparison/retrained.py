@@ -13,18 +13,18 @@ from zarts.api import resume_retrain, retrained_settings, retraining_of, start_r
 from zarts.bench import Column
 from zarts.comparison.footnotes import many_seeds
 from zarts.comparison.grid import Group, Row
-from zarts.comparison.results import Found, Summary, found_by
-from zarts.comparison.scorer import Judge, Picture, collapse
-from zarts.comparison.trials import Cell, check_begun
+from zarts.comparison.results import Summary, TrialResult, trial_result
+from zarts.comparison.scorer import Picture, Scorer, collapse
+from zarts.comparison.trials import Trial, check_begun
 from zarts.config import RetrainSettings, dump, retrain_settings, untied
 from zarts.errors import RunError
 from zarts.runs.new_run import anchored
 from zarts.runtime.io import read_mapping, remove_empty
 
-__all__ = ["Retrainings"]
+__all__ = ["RetrainedScorer"]
 
 
-class Retrainings(Judge):
+class RetrainedScorer(Scorer):
     """Trains what a search found from scratch, in the folder `seedK-retrained` beside it.
 
     Args:
@@ -63,7 +63,7 @@ class Retrainings(Judge):
         return row.group.data if data == searched else Path(data).name
 
     @override
-    def check(self, cells: Sequence[Cell]) -> None:
+    def check(self, cells: Sequence[Trial]) -> None:
         """Refuse retrainings that were begun with other settings.
 
         Raises:
@@ -75,7 +75,7 @@ class Retrainings(Judge):
                 check_begun(folder, retrained_settings(folder), self._of(cell))
 
     @override
-    def prepare(self, cell: Cell) -> None:
+    def prepare(self, cell: Trial) -> None:
         """Train, or go on with it."""
         folder = cell.trained
         if (folder / "config.yaml").exists():
@@ -86,10 +86,10 @@ class Retrainings(Judge):
         start_retrain(cell.folder, self._of(cell), folder, None)
 
     @override
-    def ready(self, cell: Cell) -> bool:
+    def ready(self, cell: Trial) -> bool:
         return (cell.trained / "result.json").exists()
 
-    def _of(self, cell: Cell) -> RetrainSettings:
+    def _of(self, cell: Trial) -> RetrainSettings:
         """The settings of one retraining."""
         searched = cell.settings
         own = {"seed": cell.seed, "threads": searched.threads or 1, **self._options}
@@ -99,13 +99,13 @@ class Retrainings(Judge):
         return anchored(settings)
 
     @override
-    def judge(self, cell: Cell) -> Found:
+    def score(self, cell: Trial) -> TrialResult:
         """What the search found, and the test accuracy after the last epoch of its training.
 
         Raises:
             RunError: a file of one of the runs cannot be read.
         """
-        found = found_by(cell)
+        found = trial_result(cell)
         file = cell.trained / "result.json"
         trained = read_mapping(file)
         try:
@@ -119,7 +119,7 @@ class Retrainings(Judge):
             raise RunError(f"{file}: not the result of a retraining ({type(error).__name__}: {error})") from error
 
     @override
-    def notes(self, cells: Sequence[Cell], longest: float) -> list[str]:
+    def notes(self, cells: Sequence[Trial], longest: float) -> list[str]:
         s = self._settings
         notes = [
             f"Test accuracy in %, last epoch, of networks of {s.cells} cells and {s.channels} channels trained for "

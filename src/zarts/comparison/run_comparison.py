@@ -17,15 +17,15 @@ from zarts.comparison.engines import get_engine
 from zarts.comparison.export_tables import to_csv, to_latex, to_markdown
 from zarts.comparison.footnotes import notes_of
 from zarts.comparison.grid import Row, rows_of
-from zarts.comparison.results import Found, Summary
-from zarts.comparison.retrained import Retrainings
+from zarts.comparison.results import Summary, TrialResult
+from zarts.comparison.retrained import RetrainedScorer
 from zarts.comparison.runner import alone_in, search_all
-from zarts.comparison.scorer import Judge
-from zarts.comparison.search_only import Unjudged
+from zarts.comparison.scorer import Scorer
+from zarts.comparison.search_only import SearchOnlyScorer
 from zarts.comparison.tables import Section, longest_of, plain_data, sections_of
-from zarts.comparison.tabular import Lookups
-from zarts.comparison.trials import Cell, plan
-from zarts.errors import SettingsError, ZartsError, unknown
+from zarts.comparison.tabular import TabularScorer
+from zarts.comparison.trials import Trial, plan
+from zarts.errors import SettingsError, ZartsError, did_you_mean
 from zarts.reports import write_report
 from zarts.reports.epoch_charts import Panel, draw_epochs
 from zarts.runtime.distributed import check_alone
@@ -52,8 +52,8 @@ class Comparison:
     """
 
     sections: list[Section]
-    found: Mapping[Cell, Found]
-    failed: Mapping[Cell, str]
+    found: Mapping[Trial, TrialResult]
+    failed: Mapping[Trial, str]
     markdown: str
     out: Path
 
@@ -131,7 +131,7 @@ def compare(
     names = {row.name for row in rows}
     against = None if against is None else " ".join(against.split())
     if against is not None and against not in names:
-        raise SettingsError(f"against: {unknown('row', against, names)}")
+        raise SettingsError(f"against: {did_you_mean('row', against, names)}")
     if jobs is not None and jobs < 1:
         raise SettingsError(f"jobs = {jobs}; expected 1 or more")
     looked_up = any(row.group.space == NASBENCH201.name for row in rows)
@@ -139,17 +139,19 @@ def compare(
         _check_looked_up(rows, retrain)
         file = find_table(None if table == "auto" else Path(table)).resolve()
         cells = plan(rows, seeds, out=folder, table=file)
-        judge: Judge = Lookups(read_table(file, trust=trust), best_of=best_of, draws=draws)
+        scorer: Scorer = TabularScorer(read_table(file, trust=trust), best_of=best_of, draws=draws)
     else:
         if against is not None and retrain is None:
             raise SettingsError(f"against = {against}: nothing is judged where nothing is retrained: leave it out")
         _check_trained(rows, {"table": table != "auto", "best_of": best_of, "draws": draws, "trust": trust})
         cells = plan(rows, seeds, out=folder)
-        judge = Unjudged(rows) if retrain is None else Retrainings(retrain, rows, preset=preset, config=config)
-    judge.check(cells)
+        scorer = (
+            SearchOnlyScorer(rows) if retrain is None else RetrainedScorer(retrain, rows, preset=preset, config=config)
+        )
+    scorer.check(cells)
     with alone_in(folder):
-        failed = search_all(cells, judge, run_tasks, jobs, callback or (lambda event: None))
-        return _put_together(cells, judge, failed, against, folder)
+        failed = search_all(cells, scorer, run_tasks, jobs, callback or (lambda event: None))
+        return _put_together(cells, scorer, failed, against, folder)
 
 
 def _check_looked_up(rows: Sequence[Row], retrain: Mapping[str, Any] | None) -> None:
@@ -176,28 +178,28 @@ def _check_trained(rows: Sequence[Row], given: Mapping[str, Any]) -> None:
 
 
 def _put_together(
-    cells: Sequence[Cell], judge: Judge, failed: dict[Cell, str], against: str | None, folder: Path
+    cells: Sequence[Trial], scorer: Scorer, failed: dict[Trial, str], against: str | None, folder: Path
 ) -> Comparison:
-    found = _judge(cells, judge, failed)
+    found = _judge(cells, scorer, failed)
     longest = longest_of(found)
-    below = judge.baselines(longest)
-    sections = sections_of(cells, found, below, judge, against)
-    notes = [*judge.notes(cells, longest), *notes_of(cells, failed, next(iter(sections[0].columns), None), against)]
+    below = scorer.baselines(longest)
+    sections = sections_of(cells, found, below, scorer, against)
+    notes = [*scorer.notes(cells, longest), *notes_of(cells, failed, next(iter(sections[0].columns), None), against)]
     comparison = Comparison(sections, found, failed, to_markdown(sections, notes), folder)
-    curves = curves_of(judge.picture(below))
-    _write(comparison, notes, {**judge.facts(), "curves": [asdict(curve) for curve in curves]})
+    curves = curves_of(scorer.picture(below))
+    _write(comparison, notes, {**scorer.facts(), "curves": [asdict(curve) for curve in curves]})
     for section in sections:
         _draw(section, found, curves, folder)
     write_report(folder)
     return comparison
 
 
-def _judge(cells: Sequence[Cell], judge: Judge, failed: dict[Cell, str]) -> dict[Cell, Found]:
+def _judge(cells: Sequence[Trial], scorer: Scorer, failed: dict[Trial, str]) -> dict[Trial, TrialResult]:
     found = {}
     for cell in cells:
-        if judge.done(cell):
+        if scorer.done(cell):
             try:
-                found[cell] = judge.judge(cell)
+                found[cell] = scorer.score(cell)
             except ZartsError as error:
                 failed[cell] = str(error)
     return found
@@ -220,7 +222,7 @@ def _write(comparison: Comparison, notes: Sequence[str], facts: Mapping[str, Any
         write_atomically(out / f"table.{suffix}", content)
 
 
-def _draw(section: Section, found: Mapping[Cell, Found], curves: Sequence[Curve], folder: Path) -> None:
+def _draw(section: Section, found: Mapping[Trial, TrialResult], curves: Sequence[Curve], folder: Path) -> None:
     """The pictures of a group, of each what there is something for."""
     inside = {cell: one for cell, one in found.items() if cell.group == section.group}
     pictures: dict[str, list[Panel]] = {}

@@ -9,17 +9,17 @@ from typing import Any
 
 from zarts.bench import Column, Table
 from zarts.comparison.grid import Group, Row
-from zarts.comparison.results import Found, Summary
-from zarts.comparison.trials import Cell
+from zarts.comparison.results import Summary, TrialResult
+from zarts.comparison.trials import Trial
 from zarts.reports.collapse import COLLAPSE
 from zarts.spaces import get_space
 
-__all__ = ["Judge", "Picture", "collapse"]
+__all__ = ["Picture", "Scorer", "collapse"]
 
 
 @dataclass(frozen=True)
 class Picture:
-    """What the numbers of `Found.history` are.
+    """What the numbers of `TrialResult.history` are.
 
     Args:
         title: in words.
@@ -38,7 +38,7 @@ def collapse(rows: Sequence[Row]) -> Picture:
     return Picture("Operations without parameters in the derived normal cell", levels)
 
 
-class Judge(ABC):
+class Scorer(ABC):
     """Says how good the cells are that searches end with; plain data, for it goes to other processes."""
 
     @abstractmethod
@@ -51,7 +51,7 @@ class Judge(ABC):
         return None
 
     @abstractmethod
-    def check(self, cells: Sequence[Cell]) -> None:
+    def check(self, cells: Sequence[Trial]) -> None:
         """Refuse what could not be judged, before anything is searched.
 
         Raises:
@@ -59,19 +59,19 @@ class Judge(ABC):
         """
 
     @abstractmethod
-    def prepare(self, cell: Cell) -> None:
+    def prepare(self, cell: Trial) -> None:
         """Do what a finished search needs before it can be judged, if anything; in a process of its own."""
 
-    def ready(self, cell: Cell) -> bool:
+    def ready(self, cell: Trial) -> bool:
         """Whether that is done."""
         return True
 
-    def done(self, cell: Cell) -> bool:
+    def done(self, cell: Trial) -> bool:
         """Whether the search is finished and can be judged."""
         return cell.searched and self.ready(cell)
 
     @abstractmethod
-    def judge(self, cell: Cell) -> Found:
+    def score(self, cell: Trial) -> TrialResult:
         """What the search found, and how good it is.
 
         Raises:
@@ -83,13 +83,13 @@ class Judge(ABC):
         return []
 
     @abstractmethod
-    def notes(self, cells: Sequence[Cell], longest: float) -> list[str]:
+    def notes(self, cells: Sequence[Trial], longest: float) -> list[str]:
         """What stands below the table: what its numbers are."""
 
     @abstractmethod
     def picture(self, baselines: Sequence[Summary]) -> Picture:
-        """What `Found.history` is."""
+        """What `TrialResult.history` is."""
 
     @abstractmethod
     def facts(self) -> dict[str, Any]:
-        """What of the judge belongs into `table.json`."""
+        """What of the scorer belongs into `table.json`."""

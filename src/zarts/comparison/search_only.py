@@ -10,14 +10,14 @@ from typing_extensions import override
 from zarts.bench import Column
 from zarts.comparison.footnotes import many_seeds
 from zarts.comparison.grid import Group, Row
-from zarts.comparison.results import Found, Summary, found_by
-from zarts.comparison.scorer import Judge, Picture, collapse
-from zarts.comparison.trials import Cell
+from zarts.comparison.results import Summary, TrialResult, trial_result
+from zarts.comparison.scorer import Picture, Scorer, collapse
+from zarts.comparison.trials import Trial
 
-__all__ = ["Unjudged"]
+__all__ = ["SearchOnlyScorer"]
 
 
-class Unjudged(Judge):
+class SearchOnlyScorer(Scorer):
     """Judges nothing.
 
     Args:
@@ -32,20 +32,20 @@ class Unjudged(Judge):
         return []
 
     @override
-    def check(self, cells: Sequence[Cell]) -> None:
+    def check(self, cells: Sequence[Trial]) -> None:
         """Nothing is refused."""
 
     @override
-    def prepare(self, cell: Cell) -> None:
+    def prepare(self, cell: Trial) -> None:
         """Nothing is needed."""
 
     @override
-    def judge(self, cell: Cell) -> Found:
-        """What the search found, see `found_by`."""
-        return found_by(cell)
+    def score(self, cell: Trial) -> TrialResult:
+        """What the search found, see `trial_result`."""
+        return trial_result(cell)
 
     @override
-    def notes(self, cells: Sequence[Cell], longest: float) -> list[str]:
+    def notes(self, cells: Sequence[Trial], longest: float) -> list[str]:
         return [
             f"Searches alone, n of {many_seeds(cells)}: nothing was retrained. time: of a search. parameter-free: "
             "pools and skips in the normal cell."

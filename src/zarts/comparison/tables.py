@@ -11,9 +11,9 @@ from typing import Any
 
 from zarts.bench import Column
 from zarts.comparison.grid import Group, slug
-from zarts.comparison.results import Found, Summary, summarise, tested
-from zarts.comparison.scorer import Judge
-from zarts.comparison.trials import Cell
+from zarts.comparison.results import Summary, TrialResult, summarise, tested
+from zarts.comparison.scorer import Scorer
+from zarts.comparison.trials import Trial
 from zarts.config import dump
 
 __all__ = ["Section", "longest_of", "plain_data", "sections_of"]
@@ -41,7 +41,11 @@ class Section:
 
 
 def sections_of(
-    cells: Sequence[Cell], found: Mapping[Cell, Found], below: Sequence[Summary], judge: Judge, against: str | None
+    cells: Sequence[Trial],
+    found: Mapping[Trial, TrialResult],
+    below: Sequence[Summary],
+    scorer: Scorer,
+    against: str | None,
 ) -> list[Section]:
     """A table for each group, in the order of the searches; a row of which nothing was found is not there.
 
@@ -49,12 +53,12 @@ def sections_of(
         cells: all searches of the comparison.
         found: what they found.
         below: the baselines, which stand below each table.
-        judge: what they are judged by.
+        scorer: what they are judged by.
         against: a row; the others of its group are tested against it.
     """
     sections = []
     for group in dict.fromkeys(cell.group for cell in cells):
-        columns = judge.columns(group)
+        columns = scorer.columns(group)
         inside = {cell: one for cell, one in found.items() if cell.group == group}
         rows = [*_summaries(inside), *below]
         seeds = len({cell.seed for cell in cells})
@@ -64,20 +68,20 @@ def sections_of(
     return sections
 
 
-def longest_of(found: Mapping[Cell, Found]) -> float:
+def longest_of(found: Mapping[Trial, TrialResult]) -> float:
     """Mean wall time of the searches of the slowest row, in seconds; 0 if nothing was found."""
     groups = {cell.group for cell in found}
     every = (row for group in groups for row in _summaries({c: one for c, one in found.items() if c.group == group}))
     return max((row.seconds or 0.0 for row in every), default=0.0)
 
 
-def _summaries(found: Mapping[Cell, Found]) -> list[Summary]:
+def _summaries(found: Mapping[Trial, TrialResult]) -> list[Summary]:
     names = dict.fromkeys(cell.row for cell in found)
     return [summarise(name, [one for cell, one in found.items() if cell.row == name]) for name in names]
 
 
 def plain_data(
-    sections: Sequence[Section], found: Mapping[Cell, Found], failed: Mapping[Cell, str], out: Path
+    sections: Sequence[Section], found: Mapping[Trial, TrialResult], failed: Mapping[Trial, str], out: Path
 ) -> dict[str, Any]:
     """All numbers for JSON: the rows, and of each search what it found and the command that repeats it."""
     groups = [{**section.group._asdict(), "columns": [c.name for c in section.columns]} for section in sections]
@@ -92,13 +96,13 @@ def plain_data(
     }
 
 
-def _row_data(row: Summary, section: Section, found: Mapping[Cell, Found], out: Path) -> dict[str, Any]:
+def _row_data(row: Summary, section: Section, found: Mapping[Trial, TrialResult], out: Path) -> dict[str, Any]:
     searches = {cell: one for cell, one in found.items() if (cell.group, cell.row) == (section.group, row.name)}
-    spreads = {
+    mean_stds = {
         column.name: {"mean": mean, "std": None if math.isnan(std) else std}
-        for column, (mean, std) in row.spreads.items()
+        for column, (mean, std) in row.mean_stds.items()
     }
-    data = {**asdict(row), "group": section.group.title, "spreads": spreads}
+    data = {**asdict(row), "group": section.group.title, "mean_stds": mean_stds}
     if not searches:
         return data
     settings = dump(next(iter(searches)).settings)
@@ -106,7 +110,7 @@ def _row_data(row: Summary, section: Section, found: Mapping[Cell, Found], out: 
     return {**data, "settings": {key: value for key, value in settings.items() if key != "seed"}, "seeds": seeds}
 
 
-def _search_data(cell: Cell, found: Found, out: Path) -> dict[str, Any]:
+def _search_data(cell: Trial, found: TrialResult, out: Path) -> dict[str, Any]:
     data = {
         **{key: value for key, value in asdict(found).items() if value is not None},
         "accuracies": {column.name: accuracy for column, accuracy in found.accuracies.items()},

@@ -13,18 +13,18 @@ from zarts.comparison.baselines import affordable, baselines, cost_note
 from zarts.comparison.footnotes import many_seeds, title_of
 from zarts.comparison.grid import Group
 from zarts.comparison.history import sampling
-from zarts.comparison.results import Found, Summary
-from zarts.comparison.scorer import Judge, Picture
-from zarts.comparison.trials import Cell
+from zarts.comparison.results import Summary, TrialResult
+from zarts.comparison.scorer import Picture, Scorer
+from zarts.comparison.trials import Trial
 from zarts.errors import DataError, RunError
 from zarts.runtime.io import epoch_files, read_mapping
 from zarts.spaces import Genotype
 from zarts.spaces.nasbench201 import to_string
 
-__all__ = ["Lookups"]
+__all__ = ["TabularScorer"]
 
 
-class Lookups(Judge):
+class TabularScorer(Scorer):
     """Looks cells up.
 
     Args:
@@ -56,15 +56,15 @@ class Lookups(Judge):
         return self._table
 
     @override
-    def check(self, cells: Sequence[Cell]) -> None:
+    def check(self, cells: Sequence[Trial]) -> None:
         """All is known already."""
 
     @override
-    def prepare(self, cell: Cell) -> None:
+    def prepare(self, cell: Trial) -> None:
         """Nothing is needed."""
 
     @override
-    def judge(self, cell: Cell) -> Found:
+    def score(self, cell: Trial) -> TrialResult:
         """Look up what a finished search found, at its end and after each epoch.
 
         Raises:
@@ -75,7 +75,7 @@ class Lookups(Judge):
         at_end = self._looked_up(cell.folder / "genotype.json")
         result = read_mapping(cell.folder / "result.json")
         try:
-            return Found(
+            return TrialResult(
                 architecture=at_end.architecture,
                 accuracies={column: at_end.entries[column].accuracy for column in self._columns},
                 history=[self._looked_up(file).entries[self._columns[0]].accuracy for file in files],
@@ -101,7 +101,7 @@ class Lookups(Judge):
         return baselines(self._table, best_of=best_of, draws=self._draws)
 
     @override
-    def notes(self, cells: Sequence[Cell], longest: float) -> list[str]:
+    def notes(self, cells: Sequence[Trial], longest: float) -> list[str]:
         exact = "exact" if self._draws is None else f"{self._draws:,} draws"
         return [
             "Test accuracy of the cells found, in %, after 200 epochs of training: mean ± standard deviation, "
@@ -116,7 +116,7 @@ class Lookups(Judge):
     @override
     def picture(self, baselines: Sequence[Summary]) -> Picture:
         column = self._columns[0]
-        levels = {row.name: row.spreads[column].mean for row in (baselines[0], baselines[-1])}
+        levels = {row.name: row.mean_stds[column].mean for row in (baselines[0], baselines[-1])}
         return Picture(f"True test accuracy of the derived cell on {title_of(column)}, %", levels)
 
     @override

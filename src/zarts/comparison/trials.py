@@ -14,11 +14,11 @@ from zarts.errors import SettingsError
 from zarts.runs.new_run import anchored
 from zarts.spaces import is_file
 
-__all__ = ["Cell", "check_begun", "parse_seeds", "plan"]
+__all__ = ["Trial", "check_begun", "parse_seeds", "plan"]
 
 
 @dataclass(frozen=True)
-class Cell:
+class Trial:
     """One search of a comparison.
 
     Args:
@@ -66,7 +66,7 @@ def parse_seeds(text: str | int) -> range:
     return seeds
 
 
-def plan(rows: Sequence[Row], seeds: str | int, *, out: Path, table: Path | None = None) -> list[Cell]:
+def plan(rows: Sequence[Row], seeds: str | int, *, out: Path, table: Path | None = None) -> list[Trial]:
     """All searches, row by row; each seed of a row in the folder `out/ROW/seedK`.
 
     Args:
@@ -80,13 +80,13 @@ def plan(rows: Sequence[Row], seeds: str | int, *, out: Path, table: Path | None
         DataError: there are no such images.
         RunError: a folder that cannot be read.
     """
-    cells: list[Cell] = []
+    cells: list[Trial] = []
     for row in rows:
         settings = row.settings
         threads = (settings.threads or 1) if takes_part("threads", settings) else None
         fixed = anchored(settings).model_copy(update={"threads": threads, "table": table, "space": _space(settings)})
         cells += [
-            Cell(row.name, seed, fixed.model_copy(update={"seed": seed}), out / row.folder / f"seed{seed}", row.group)
+            Trial(row.name, seed, fixed.model_copy(update={"seed": seed}), out / row.folder / f"seed{seed}", row.group)
             for seed in parse_seeds(seeds)
         ]
     for cell in cells:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from zarts.config.preset_files import Layer
 from zarts.config.settings import SearchSettings
-from zarts.errors import SettingsError, unknown
+from zarts.errors import SettingsError, did_you_mean
 from zarts.methods import AXES, DEFAULTS, GRADIENT, Method, get_method, member
 
 __all__ = ["Axes", "members", "resolve_axes", "used", "used_by"]
@@ -79,7 +79,7 @@ def resolve_axes(layers: Sequence[Layer]) -> Axes:
             if i >= named and axis in layer.values:
                 value = str(layer.values[axis])
                 if member(value) not in AXES[axis]:
-                    raise SettingsError(f"{axis} ({layer.where}): {unknown('member', value, AXES[axis])}")
+                    raise SettingsError(f"{axis} ({layer.where}): {did_you_mean('member', value, AXES[axis])}")
                 if value != values[axis]:
                     values[axis], changed[axis] = value, i
     _check(method, values)

@@ -40,7 +40,7 @@ class MovingSettings(SearchingSettings):
         used_by=MOVING,
         ge=0,
     )
-    cost: Literal["parameters", "mult_adds"] = setting(
+    cost: Literal["parameters", "macs"] = setting(
         "parameters", "what cost_weight weighs: of the final network", panel="Cost", used_by=MOVING
     )
     final_cells: int | None = setting(

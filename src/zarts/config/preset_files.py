@@ -11,7 +11,7 @@ from typing import Any
 
 import yaml
 
-from zarts.errors import SettingsError, unknown
+from zarts.errors import SettingsError, did_you_mean
 
 __all__ = ["Layer", "config_layer", "moves", "preset_layers", "preset_names", "preset_summary"]
 
@@ -73,7 +73,7 @@ def moves(name: str) -> bool:
 def _with_bases(name: str) -> dict[str, dict[str, Any]]:
     """The contents of a preset's file and of those that it is based on, these first."""
     if name not in preset_names():
-        raise SettingsError(unknown("preset", name, preset_names()))
+        raise SettingsError(did_you_mean("preset", name, preset_names()))
     content = yaml.safe_load(_text(name))
     base = content.pop("base", None)
     return {**(_with_bases(base) if base else {}), name: content}

@@ -10,7 +10,7 @@ from typing import Any, Literal
 
 from zarts.data.batch_transforms import Augment, Draws
 from zarts.data.builtin import load_cifar10, load_cifar100, load_digits, load_svhn
-from zarts.data.config import Kept, Request
+from zarts.data.config import ImageCache, Request
 from zarts.data.dataset import DataSet, Images, ImageSet, channel_statistics
 from zarts.data.image_folder import load_folder
 from zarts.data.imagenet import load_imagenet, load_imagenet16
@@ -19,7 +19,7 @@ from zarts.data.loader import Batches
 from zarts.data.prefetch import default_workers
 from zarts.data.split import halves
 from zarts.data.streaming import StreamedSet
-from zarts.errors import DataError, SettingsError, unknown
+from zarts.errors import DataError, SettingsError, did_you_mean
 
 __all__ = [
     "DATA_SETS",
@@ -28,9 +28,9 @@ __all__ = [
     "Batches",
     "DataSet",
     "Draws",
+    "ImageCache",
     "ImageSet",
     "Images",
-    "Kept",
     "StreamedSet",
     "channel_statistics",
     "check_data",
@@ -59,7 +59,7 @@ def load_data(
     seed: int = 0,
     data_dir: Path | str = DEFAULT_DATA_DIR,
     manifest: Mapping[str, Any] | None = None,
-    images: Kept = "auto",
+    images: ImageCache = "auto",
     copies: int = 1,
     workers: int | None = None,
     crop: Literal["pad", "resized"] = "pad",
@@ -119,7 +119,7 @@ def check_data(data: str | Path) -> None:
         return
     if isinstance(data, str) and not any(sep in data for sep in ("/", os.sep)):
         raise SettingsError(
-            f"{unknown('data set', data, DATA_SETS)}, or the path of a folder of images with one sub-folder a class"
+            f"{did_you_mean('data set', data, DATA_SETS)}, or a folder of images with one sub-folder a class"
         )
     found = "is a file" if folder.exists() else "not found"
     raise DataError(f"{folder}: {found}; expected a folder of images with one sub-folder a class")

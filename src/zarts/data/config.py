@@ -10,9 +10,9 @@ from typing import Any, Literal
 from zarts.data.image_io import Fit, central_square, centre_of_larger
 from zarts.runtime.system_memory import free_memory
 
-__all__ = ["MEMORY_SHARE", "Kept", "Request"]
+__all__ = ["MEMORY_SHARE", "ImageCache", "Request"]
 
-Kept = Literal["auto", "memory", "streamed"]
+ImageCache = Literal["auto", "memory", "streamed"]
 """Where images are kept that come one a file."""
 
 MEMORY_SHARE = 0.25
@@ -40,7 +40,7 @@ class Request:
     seed: int
     data_dir: Path
     manifest: Mapping[str, Any] | None
-    images: Kept
+    images: ImageCache
     copies: int
     workers: int
     resized: bool

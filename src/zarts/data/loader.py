@@ -11,7 +11,7 @@ from torch import Tensor
 
 from zarts.data.batch_transforms import Augment, Draws
 from zarts.data.dataset import Images, ImageSet
-from zarts.data.prefetch import Ahead, Job
+from zarts.data.prefetch import Job, Prefetcher
 from zarts.errors import DataError, SettingsError
 from zarts.runtime.seed import keyed_generator
 
@@ -43,7 +43,7 @@ class Batches:
         augment: what is done to the images, or None.
         device: where the batches are made and stay.
         shuffle: False walks through `indices` as they are, for testing.
-        looked_at: given the number of images of a batch, which of them this process looks at; None: all. Others are
+        shard: given the number of images of a batch, which of them this process looks at; None: all. Others are
             not decoded: their pixels are those of black images.
 
     Raises:
@@ -64,7 +64,7 @@ class Batches:
         augment: Augment | None = None,
         device: torch.device | str = "cpu",
         shuffle: bool = True,
-        looked_at: Callable[[int], slice] | None = None,
+        shard: Callable[[int], slice] | None = None,
     ) -> None:
         height, width = images.images.shape[-2:] if isinstance(images, ImageSet) else (images.size, images.size)
         channels = images.channels
@@ -75,7 +75,7 @@ class Batches:
         self.batch_size = batch_size
         self._seed, self._stream, self._augment, self._shuffle = seed, stream, augment, shuffle
         self._device = torch.device(device)
-        self._images, self._looked_at = images, looked_at
+        self._images, self._shard = images, shard
         self._pixels: Tensor | None = None
         self._one_by_one = augment is not None and augment.of_samples
         if isinstance(images, ImageSet) and not self._one_by_one:
@@ -85,7 +85,7 @@ class Batches:
         whole, rest = divmod(count, batch_size)
         self._length = whole + (rest > 1 if shuffle else rest > 0)
         shape, last = (height, width, channels), None if shuffle else self._length
-        self._ahead = Ahead(self._jobs, shape, batch_size, images.workers, last)
+        self._ahead = Prefetcher(self._jobs, shape, batch_size, images.workers, last)
         # (x / 255 - mean) / std = x * scale + shift, tiled over a row of the image: long runs vectorise
         deviation = torch.tensor(tuple(std), dtype=torch.float64)
         scale, shift = 1 / (255 * deviation), -torch.tensor(tuple(mean), dtype=torch.float64) / deviation
@@ -137,8 +137,8 @@ class Batches:
         if self._augment is not None and self._one_by_one:
             changes = self._augment.changes(len(rows), keyed_generator(*self._key("samples", index)))
             jobs = [partial(self._images.read, row, change) for row, change in zip(rows, changes, strict=True)]
-        if self._looked_at is not None:
-            part = range(len(rows))[self._looked_at(len(rows))]
+        if self._shard is not None:
+            part = range(len(rows))[self._shard(len(rows))]
             jobs = [job if i in part else None for i, job in enumerate(jobs)]
         return jobs
 

@@ -18,7 +18,7 @@ import torch
 from jaxtyping import UInt8
 from torch import Tensor
 
-__all__ = ["Ahead", "Job", "default_workers"]
+__all__ = ["Job", "Prefetcher", "default_workers"]
 
 Job = Callable[[], np.ndarray[Any, np.dtype[np.uint8]]]
 """Makes one image, (h, w, c)."""
@@ -41,7 +41,7 @@ class _Made(NamedTuple):
     work: list[Future[None]]
 
 
-class Ahead:
+class Prefetcher:
     """The pixels of any batch by its index; the next two of a walk are under way while one is used.
 
     Some batches are kept after use, half a gigabyte at most: a move of alpha passes batches that the weights are

@@ -10,7 +10,7 @@ from typing import Any
 
 import torch
 
-from zarts.errors import RunError, SettingsError, unknown
+from zarts.errors import RunError, SettingsError, did_you_mean
 from zarts.exports.codegen import python_file
 from zarts.exports.preprocessing import Served
 from zarts.networks import OPERATIONS, AnyNetwork
@@ -45,7 +45,7 @@ def write_model(network: AnyNetwork, card: ModelCard, form: str, folder: Path) -
         RunError: a file cannot be written.
     """
     if form not in FORMATS:
-        raise SettingsError(unknown("format", form, FORMATS))
+        raise SettingsError(did_you_mean("format", form, FORMATS))
     if form != "safetensors" and any(isinstance(part, Noise) for part in network.modules()):
         raise SettingsError(
             f"--format {form}: the network has the operation noise, and no other tool draws the same random numbers: "

@@ -17,7 +17,7 @@ import torch
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from zarts.exports.inference import OpenedModel
-from zarts.limits import count_mult_adds, count_parameters
+from zarts.limits import count_macs, count_parameters
 from zarts.networks import AnyNetwork
 from zarts.spaces import genotype_string
 
@@ -98,7 +98,7 @@ def model_card(
             facts=facts,
             data=Path(name).name,
             parameters=count_parameters(network),
-            mult_adds=count_mult_adds(network, shape),
+            macs=count_macs(network, shape),
             latency=measure_latency(written, form),
             genotype=genotype_string(card.genotype),
             commands=[_without_folders(command) for command in commands if _is_ours(command)],

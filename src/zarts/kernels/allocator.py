@@ -14,14 +14,14 @@ from threading import RLock
 import torch
 from torch import Tensor
 
-__all__ = ["BUFFERS", "Buffers"]
+__all__ = ["ALLOCATOR", "Allocator"]
 
 _SMALL = 1 << 16  # bytes up to which the C library has a block at hand
 _PAGE = 1 << 21  # bytes of a large page
 _LOOSE = 2  # a block may be so many times as large as what is asked for
 
 
-class Buffers:
+class Allocator:
     """Blocks of memory of the CPU, which come back when the last tensor that uses them is gone.
 
     Blocks that wait and blocks in use are together never more than were in use at once.
@@ -92,4 +92,4 @@ def _block(length: int) -> Tensor:
     return torch.frombuffer(memory, dtype=torch.uint8)
 
 
-BUFFERS = Buffers()
+ALLOCATOR = Allocator()

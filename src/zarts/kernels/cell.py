@@ -13,7 +13,7 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from zarts.errors import KernelError
-from zarts.kernels.allocator import BUFFERS
+from zarts.kernels.allocator import ALLOCATOR
 from zarts.kernels.bindings import addresses, call, dense, differentiable, threads_for
 from zarts.kernels.build import KERNELS, compiled
 
@@ -130,11 +130,11 @@ class _MixedCell(torch.autograd.Function):
     def forward(ctx: Any, cell: Cell, weights: Tensor, initial: Tensor | None, *tensors: Tensor) -> Tensor:
         count = len(tensors) - sum(len(step.parameters) for step in cell.steps)
         call = _Call(cell, tensors[:count], weights, initial is not None)
-        tape = BUFFERS.empty([call.run(0)], weights.dtype)
+        tape = ALLOCATOR.empty([call.run(0)], weights.dtype)
         if initial is not None:
             call.by_node(tape).copy_(_by_node(initial, cell.nodes))
         batch, channels, *size = call.node
-        output = BUFFERS.empty([batch, *size, cell.nodes * channels], weights.dtype)
+        output = ALLOCATOR.empty([batch, *size, cell.nodes * channels], weights.dtype)
         call.run(1, tape=tape, output=output)
         ctx.save_for_backward(weights, initial, tape, *tensors)
         ctx.cell, ctx.count = cell, count
@@ -157,9 +157,9 @@ class _MixedCell(torch.autograd.Function):
         )
         call = _Call(cell, inputs, weights, initial is not None, of_parameters)
         batch, channels, *size = call.node
-        of_nodes = BUFFERS.empty([cell.nodes, batch, *size, channels], tape.dtype)
-        of_inputs = BUFFERS.empty([len(inputs), *call.inputs[0].permute(0, 2, 3, 1).shape], tape.dtype).zero_()
-        scratch = BUFFERS.empty([2, batch, *size, channels], tape.dtype)
+        of_nodes = ALLOCATOR.empty([cell.nodes, batch, *size, channels], tape.dtype)
+        of_inputs = ALLOCATOR.empty([len(inputs), *call.inputs[0].permute(0, 2, 3, 1).shape], tape.dtype).zero_()
+        scratch = ALLOCATOR.empty([2, batch, *size, channels], tape.dtype)
         call.run(-1, tape, dense(gradient), scratch, of_nodes, of_weights, of_inputs)
         of_initial = None if initial is None else of_nodes.permute(1, 0, 4, 2, 3).flatten(1, 2)
         return None, of_weights, of_initial, *of_inputs.permute(0, 1, 4, 2, 3), *of_parameters

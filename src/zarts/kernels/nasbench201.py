@@ -10,7 +10,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from zarts.kernels.allocator import BUFFERS
+from zarts.kernels.allocator import ALLOCATOR
 from zarts.kernels.bindings import addresses, call, dense, differentiable, threads_for
 from zarts.kernels.build import compiled
 
@@ -94,7 +94,7 @@ class _DenseCell(torch.autograd.Function):
     def forward(ctx: Any, cell: DenseCell, weights: Tensor, x: Tensor, *parameters: Tensor) -> Tensor:
         features = dense(x)
         kernel = _Call(cell, features, weights.contiguous(), {})
-        tape, output = BUFFERS.empty([kernel.run(0)], x.dtype), _like(features)
+        tape, output = ALLOCATOR.empty([kernel.run(0)], x.dtype), _like(features)
         kernel.run(1, tape, output)
         ctx.save_for_backward(weights, x, tape, *parameters)
         ctx.cell = cell
@@ -106,7 +106,7 @@ class _DenseCell(torch.autograd.Function):
         if torch.is_grad_enabled():
             return None, *differentiable(lambda w, x: ctx.cell.plain(x, w), [weights, x], parameters, gradient)
         features, of_x = dense(x), _like(x)
-        spare = BUFFERS.empty([len(ctx.cell.places), *of_x.shape], x.dtype)
+        spare = ALLOCATOR.empty([len(ctx.cell.places), *of_x.shape], x.dtype)
         of_weights = torch.zeros_like(weights, memory_format=torch.contiguous_format) if weights.requires_grad else None
         of_parameters = [torch.zeros_like(p, memory_format=torch.contiguous_format) for p in parameters]
         kernel = _Call(
@@ -146,4 +146,4 @@ class _Call:
 def _like(x: Tensor) -> Float[Tensor, "batch height width channels"]:
     """Room for dense features of that size."""
     batch, channels, height, width = x.shape
-    return BUFFERS.empty([batch, height, width, channels], x.dtype)
+    return ALLOCATOR.empty([batch, height, width, channels], x.dtype)

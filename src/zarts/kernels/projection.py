@@ -10,7 +10,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from zarts.kernels.allocator import BUFFERS
+from zarts.kernels.allocator import ALLOCATOR
 from zarts.kernels.bindings import addresses, call, dense, differentiable, threads_for
 from zarts.kernels.build import compiled
 
@@ -59,7 +59,7 @@ class _Projection(torch.autograd.Function):
         rows, stride = dense(x), len(weights)
         batch, _, height, width = x.shape
         size = [-(-side // stride) for side in (height, width)]
-        y = BUFFERS.empty([batch, *size, len(projection.mean)], x.dtype)
+        y = ALLOCATOR.empty([batch, *size, len(projection.mean)], x.dtype)
         rstd = torch.empty_like(projection.mean)
         _run(projection, 1, rows, y, rstd)
         output = y.permute(0, 3, 1, 2)
@@ -74,7 +74,7 @@ class _Projection(torch.autograd.Function):
         if torch.is_grad_enabled():
             return None, *differentiable(ctx.projection.plain, [x], weights, gradient)
         batch, inputs, height, width = x.shape
-        of_x = BUFFERS.empty([batch, height, width, inputs], x.dtype) if wanted[0] else None
+        of_x = ALLOCATOR.empty([batch, height, width, inputs], x.dtype) if wanted[0] else None
         if of_x is not None and len(weights) == 2:
             of_x.zero_()  # some pixels are read by no weight
         of_weights = [torch.empty_like(w, memory_format=torch.contiguous_format) for w in weights] if wanted[1] else []

@@ -19,7 +19,7 @@ from zarts.limits.profiler import Cost, count_costs
 from zarts.relax import Matrices
 from zarts.spaces import Genotype, Space
 
-__all__ = ["FINAL_NETWORKS", "Costs", "Limit", "Within"]
+__all__ = ["FINAL_NETWORKS", "Constraints", "Costs", "Limit"]
 
 
 _DRAWS = 1000
@@ -43,7 +43,7 @@ class Limit:
     most: int
 
 
-class Within:
+class Constraints:
     """The genotypes of a space within all limits.
 
     Args:
@@ -191,7 +191,7 @@ class Costs:
 
     def __init__(self, settings: SearchSettings, space: Space, data: DataSet) -> None:
         self._weight, self._penalty = settings.cost_weight, settings.limit_penalty
-        most = {"parameters": ("max_params", settings.max_params), "mult_adds": ("max_macs", settings.max_macs)}
+        most = {"parameters": ("max_params", settings.max_params), "macs": ("max_macs", settings.max_macs)}
         cells, channels = FINAL_NETWORKS[space.skeleton]
         self._counted = {}
         if self._weight > 0 or any(limit is not None for _, limit in most.values()):
@@ -207,7 +207,7 @@ class Costs:
         limits = [
             Limit(setting, self._counted[name], limit) for name, (setting, limit) in most.items() if limit is not None
         ]
-        self.within = Within(space, limits)
+        self.constraints = Constraints(space, limits)
         """The genotypes that may be chosen."""
         self._most = {name: limit for name, (_, limit) in most.items()}
         if self._weight > 0:
@@ -215,7 +215,7 @@ class Costs:
             even = {kind: torch.full(shape, 1 / shape[1]) for kind, shape in space.shapes.items()}
             self._unit = self._cost.expected(even).item()
 
-    def term(self, weights: Matrices) -> Float[Tensor, ""]:
+    def regularizer(self, weights: Matrices) -> Float[Tensor, ""]:
         """What is added to the loss of alpha, differentiable in the operation weights.
 
         `limit_penalty` times the share of each limit by which the expected cost is beyond it, and `cost_weight` times
@@ -226,7 +226,7 @@ class Costs:
             the latency of its draw, here softmax(alpha) is what is expected, whatever is drawn.
         """
         total = torch.zeros((), dtype=torch.float64)
-        for limit in self.within.limits:
+        for limit in self.constraints.limits:
             total = total + self._penalty * (limit.cost.expected(weights) / limit.most - 1).clamp_min(0)
         if self._weight > 0:
             total = total + self._weight * self._cost.expected(weights) / self._unit

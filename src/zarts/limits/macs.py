@@ -8,7 +8,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
-__all__ = ["count_mult_adds", "count_parameters"]
+__all__ = ["count_macs", "count_parameters"]
 
 
 def count_parameters(model: nn.Module, *, auxiliary: bool = False) -> int:
@@ -26,7 +26,7 @@ def count_parameters(model: nn.Module, *, auxiliary: bool = False) -> int:
     )
 
 
-def count_mult_adds(model: nn.Module, input_shape: Sequence[int]) -> int:
+def count_macs(model: nn.Module, input_shape: Sequence[int]) -> int:
     """Multiply-adds of the convolutions and linear layers for one image; the papers count no other layers.
 
     Nothing is computed and the model is left alone: a copy of it runs on torch's meta device.

@@ -11,7 +11,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from zarts.limits.macs import count_mult_adds, count_parameters
+from zarts.limits.macs import count_macs, count_parameters
 from zarts.networks import STEMS, build_operation, cell_channels, create_model, create_nasbench201, seeded
 from zarts.networks.macro import plan_cells
 from zarts.networks.nasbench201 import build_edge
@@ -85,7 +85,7 @@ class _Place:
 def count_costs(
     space: Space, *, channels: int, cells: int, num_classes: int, in_channels: int, image_size: int, stem: str
 ) -> dict[str, Cost]:
-    """Parameters and multiply-adds, as `count_parameters` and `count_mult_adds` count them, of all networks of a space.
+    """Parameters and multiply-adds, as `count_parameters` and `count_macs` count them, of all networks of a space.
 
     Args:
         space: the cells.
@@ -97,7 +97,7 @@ def count_costs(
         stem: `cifar` or `imagenet`.
 
     Returns:
-        `parameters` and `mult_adds`.
+        `parameters` and `macs`.
 
     Raises:
         SettingsError: a number or name that cannot be used.
@@ -117,11 +117,11 @@ def count_costs(
         else:
             network = create_model(reference, stem=stem, **form)
             places = list(_stack(space, channels, cells, image_size, stem))
-        whole = (count_parameters(network), count_mult_adds(network, shape))
+        whole = (count_parameters(network), count_macs(network, shape))
         tables = _tables(space, places)
     chosen = space.one_hot(reference)
     costs = {}
-    for name, total, table in zip(("parameters", "mult_adds"), whole, tables, strict=True):
+    for name, total, table in zip(("parameters", "macs"), whole, tables, strict=True):
         base = total - round(sum((table[kind] * chosen[kind].double()).sum().item() for kind in table))
         costs[name] = Cost(space, base, table)
     return costs
@@ -156,7 +156,7 @@ def _tables(space: Space, places: list[_Place]) -> tuple[dict[str, Tensor], dict
             module = build_edge(op, channels, affine=True)
         else:
             module = build_operation(op, channels, stride, affine=True)
-        return count_parameters(module), count_mult_adds(module, (channels, side, side))
+        return count_parameters(module), count_macs(module, (channels, side, side))
 
     def of_edge(op: str, kind: str, source: int) -> tuple[int, int]:
         counts = []
@@ -165,7 +165,7 @@ def _tables(space: Space, places: list[_Place]) -> tuple[dict[str, Tensor], dict
                 from_input = source < space.inputs
                 stride = 2 if from_input and place.kind == "reduce" else 1
                 counts.append(count(op, place.channels, stride, place.inputs if from_input else place.nodes))
-        return sum(parameters for parameters, _ in counts), sum(mult_adds for _, mult_adds in counts)
+        return sum(parameters for parameters, _ in counts), sum(macs for _, macs in counts)
 
     def table(which: int) -> dict[str, Tensor]:
         tables = {}

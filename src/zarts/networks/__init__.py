@@ -5,13 +5,13 @@ Outside, use the names below; `register_operation` adds an operation of your own
 
 from __future__ import annotations
 
-from zarts.networks.activation_checkpointing import Recompute, recompute_cells
+from zarts.networks.activation_checkpointing import ActivationCheckpointing, checkpoint_cells
 from zarts.networks.custom_ops import load_operations, register_operation
 from zarts.networks.factory import AnyNetwork, build_network
 from zarts.networks.init import seeded
 from zarts.networks.macro import cell_channels
 from zarts.networks.nasbench201 import create_nasbench201
-from zarts.networks.network import Network, Part, create_model
+from zarts.networks.network import BatchSlice, Network, create_model
 from zarts.networks.operations import OPERATIONS, build_operation
 from zarts.networks.stem import STEMS
 from zarts.networks.sync_batchnorm import share_norms
@@ -19,17 +19,17 @@ from zarts.networks.sync_batchnorm import share_norms
 __all__ = [
     "OPERATIONS",
     "STEMS",
+    "ActivationCheckpointing",
     "AnyNetwork",
+    "BatchSlice",
     "Network",
-    "Part",
-    "Recompute",
     "build_network",
     "build_operation",
     "cell_channels",
+    "checkpoint_cells",
     "create_model",
     "create_nasbench201",
     "load_operations",
-    "recompute_cells",
     "register_operation",
     "seeded",
     "share_norms",

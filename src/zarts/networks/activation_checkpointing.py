@@ -10,12 +10,12 @@ import torch
 from torch import nn
 from torch.utils.checkpoint import checkpoint
 
-__all__ = ["Recompute", "recompute_cells"]
+__all__ = ["ActivationCheckpointing", "checkpoint_cells"]
 
 _T = TypeVar("_T")
 
 
-class Recompute:
+class ActivationCheckpointing:
     """Runs the parts of a network, and while `on` forgets what is inside them until the backward pass needs it.
 
     The second run sees the random numbers and the running statistics of the first one and leaves both as they are, so
@@ -73,7 +73,7 @@ class _AsNow:
             setattr(module, name, buffer)
 
 
-def recompute_cells(network: nn.Module, generators: Sequence[torch.Generator], *, on: bool) -> None:
+def checkpoint_cells(network: nn.Module, generators: Sequence[torch.Generator], *, on: bool) -> None:
     """Say whether the cells of a network are checkpointed, and what they draw from.
 
     Args:
@@ -82,5 +82,5 @@ def recompute_cells(network: nn.Module, generators: Sequence[torch.Generator], *
         on: whether they are.
     """
     for part in network.modules():
-        if isinstance(found := getattr(part, "recompute", None), Recompute):
+        if isinstance(found := getattr(part, "checkpointing", None), ActivationCheckpointing):
             found.on, found.generators = on, tuple(generators)

@@ -14,8 +14,8 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from zarts.errors import SettingsError, unknown
-from zarts.networks.activation_checkpointing import Recompute
+from zarts.errors import SettingsError, did_you_mean
+from zarts.networks.activation_checkpointing import ActivationCheckpointing
 from zarts.networks.memory_format import dense_gradient
 from zarts.networks.operations import build_operation
 from zarts.networks.stem import CifarStem
@@ -111,7 +111,7 @@ class Skeleton(nn.Module):
     ) -> None:
         super().__init__()
         if reduction not in REDUCTIONS:
-            raise SettingsError(unknown("reduction", reduction, REDUCTIONS))
+            raise SettingsError(did_you_mean("reduction", reduction, REDUCTIONS))
         if cells < 1:
             raise SettingsError(f"cells is {cells}; needs at least 1 a stage")
         self.stem = CifarStem(in_channels, channels)
@@ -121,7 +121,7 @@ class Skeleton(nn.Module):
             layers += [REDUCTIONS[reduction](width // 2)] if stage else []
             layers += [build_cell(width) for _ in range(cells)]
         self.layers = nn.ModuleList(layers)
-        self.recompute = Recompute()
+        self.checkpointing = ActivationCheckpointing()
         """How layers run: see there."""
         self.norm = nn.BatchNorm2d(width)
         self.classifier = nn.Linear(width, num_classes)
@@ -131,7 +131,7 @@ class Skeleton(nn.Module):
         x, _ = self.stem(images)
         for layer in self.layers:
             inputs = () if isinstance(layer, tuple(REDUCTIONS.values())) else context
-            x = self.recompute(layer, x, *inputs)
+            x = self.checkpointing(layer, x, *inputs)
         features = dense_gradient(torch.relu(self.norm(x)))
         logits: Tensor = self.classifier(features.mean(dim=(2, 3)))
         return logits

@@ -12,7 +12,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from zarts.errors import RunError, SettingsError
-from zarts.networks.activation_checkpointing import Recompute
+from zarts.networks.activation_checkpointing import ActivationCheckpointing
 from zarts.networks.auxiliary_head import AuxiliaryHead
 from zarts.networks.macro import CellPlan, Preprocess, plan_cells, reduction_cells
 from zarts.networks.memory_format import dense_gradient
@@ -20,7 +20,7 @@ from zarts.networks.operations import build_operation
 from zarts.networks.stem import Stem, build_stem
 from zarts.spaces import CellGenotype, Choice, Genotype
 
-__all__ = ["Cell", "Network", "Part", "create_model", "drop_path"]
+__all__ = ["BatchSlice", "Cell", "Network", "create_model", "drop_path"]
 
 _STEM_CHANNELS = {"cifar": 3, "imagenet": 1}  # times `channels`; the supernet's are 3 in both
 
@@ -28,7 +28,7 @@ Logits = Float[Tensor, "batch classes"]
 Images = Float[Tensor, "batch in_channels height width"]
 
 
-class Part(NamedTuple):
+class BatchSlice(NamedTuple):
     """Which images of a batch of `whole` a pass is of: those from `first` on, as many as there are."""
 
     first: int
@@ -39,7 +39,7 @@ def drop_path(
     x: Float[Tensor, "batch channels height width"],
     probability: float,
     generator: torch.Generator | None,
-    part: Part | None = None,
+    part: BatchSlice | None = None,
 ) -> Float[Tensor, "batch channels height width"]:
     """Set each sample to zero with the given probability, and scale the others so that the mean stays.
 
@@ -72,7 +72,7 @@ class Node(nn.Module):
         )
 
     def forward(
-        self, states: list[Tensor], drop_probability: float, part: Part | None = None
+        self, states: list[Tensor], drop_probability: float, part: BatchSlice | None = None
     ) -> Float[Tensor, "batch channels out_height out_width"]:
         """Output of the node, from those of all earlier ones."""
         terms = []
@@ -98,7 +98,7 @@ class Cell(nn.Module):
         before: Float[Tensor, "batch c0 h0 w0"],
         previous: Float[Tensor, "batch c1 h1 w1"],
         drop_probability: float,
-        part: Part | None = None,
+        part: BatchSlice | None = None,
     ) -> Float[Tensor, "batch channels height width"]:
         """Output of the cell; `drop_probability` is that of drop-path, which spares identities; `part`: see there."""
         states: list[Tensor] = list(self.preprocess(before, previous))
@@ -133,9 +133,9 @@ class Network(nn.Module):
         self.classifier = classifier
         self.auxiliary_head = auxiliary_head
         self.drop_path_probability = drop_path
-        self.recompute = Recompute()
+        self.checkpointing = ActivationCheckpointing()
         """How cells run: see there."""
-        self.part: Part | None = None
+        self.part: BatchSlice | None = None
         """Which part of a batch the next passes are of, for drop-path; None: a whole one."""
 
     @property
@@ -171,7 +171,7 @@ class Network(nn.Module):
         before, previous = self.stem(images)
         middle = previous
         for index, cell in enumerate(self.cells):
-            before, previous = previous, self.recompute(cell, before, previous, drop_probability, self.part)
+            before, previous = previous, self.checkpointing(cell, before, previous, drop_probability, self.part)
             if index == tapped:
                 middle = previous
         return previous, middle

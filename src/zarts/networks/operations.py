@@ -11,7 +11,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from zarts.errors import SettingsError, unknown
+from zarts.errors import SettingsError, did_you_mean
 from zarts.networks.depthwise import depthwise, dilated_depthwise
 from zarts.networks.memory_format import dense_gradient
 
@@ -194,5 +194,5 @@ def build_operation(
     Source: Liu et al., DARTS (ICLR 2019), section 3.1; Zela et al., RobustDARTS (ICLR 2020), for `noise`.
     """
     if name not in OPERATIONS:
-        raise SettingsError(unknown("operation", name, OPERATIONS))
+        raise SettingsError(did_you_mean("operation", name, OPERATIONS))
     return OPERATIONS[name](channels, stride, affine, generator)

@@ -6,7 +6,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from zarts.errors import SettingsError, unknown
+from zarts.errors import SettingsError, did_you_mean
 
 __all__ = ["STEMS", "CifarStem", "ImageNetStem", "Stem", "build_stem"]
 
@@ -78,5 +78,5 @@ def build_stem(name: str, in_channels: int, channels: int) -> Stem:
     Source: the networks of Liu et al., DARTS (ICLR 2019), for CIFAR-10 and for ImageNet.
     """
     if name not in STEMS:
-        raise SettingsError(unknown("stem", name, STEMS))
+        raise SettingsError(did_you_mean("stem", name, STEMS))
     return STEMS[name](in_channels, channels)

@@ -9,10 +9,10 @@ from collections.abc import Callable, Mapping
 
 from torch import Tensor
 
-from zarts.relax.context import Moment, Slope
+from zarts.relax.context import LossGradient, RelaxationContext
 from zarts.relax.gaussian import noisy
 from zarts.relax.gumbel import gumbel, gumbel_soft
-from zarts.relax.parameterization import Encoding
+from zarts.relax.parameterization import Parameterization
 from zarts.relax.proxyless import path
 from zarts.relax.random_cells import sample_cell, uniform
 from zarts.relax.smooth_darts import adversarial, perturbed
@@ -20,10 +20,10 @@ from zarts.relax.softmax import softmax
 
 __all__ = [
     "RELAXATIONS",
-    "Encoding",
+    "LossGradient",
     "Matrices",
-    "Moment",
-    "Slope",
+    "Parameterization",
+    "RelaxationContext",
     "adversarial",
     "gumbel",
     "gumbel_soft",
@@ -39,7 +39,7 @@ Matrices = Mapping[str, Tensor]
 """Cell type to a matrix `(edges, ops)`."""
 
 RELAXATIONS: dict[str, Callable[..., Matrices]] = {
-    "softmax": lambda alpha, moment: softmax(alpha),
+    "softmax": lambda alpha, context: softmax(alpha),
     "gumbel": gumbel,
     "gumbel-soft": gumbel_soft,
     "path": path,
@@ -47,5 +47,5 @@ RELAXATIONS: dict[str, Callable[..., Matrices]] = {
     "noisy": noisy,
     "perturbed": perturbed,
     "adversarial": adversarial,
-    "cell": lambda alpha, moment: alpha,
+    "cell": lambda alpha, context: alpha,
 }

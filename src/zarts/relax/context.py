@@ -10,9 +10,9 @@ from torch import Tensor
 
 from zarts.spaces import Space
 
-__all__ = ["Moment", "Slope"]
+__all__ = ["LossGradient", "RelaxationContext"]
 
-Slope = Callable[[Mapping[str, Tensor]], tuple[float, Mapping[str, Tensor]]]
+LossGradient = Callable[[Mapping[str, Tensor]], tuple[float, Mapping[str, Tensor]]]
 """Operation weights to a loss and its gradient in them."""
 
 
@@ -20,18 +20,18 @@ def _flat(weights: Mapping[str, Tensor]) -> tuple[float, Mapping[str, Tensor]]:
     return 0.0, {kind: torch.zeros_like(matrix) for kind, matrix in weights.items()}
 
 
-class Moment(NamedTuple):
+class RelaxationContext(NamedTuple):
     """What a relaxation may depend on beside alpha.
 
     Args:
         space: the space that alpha belongs to.
         generator: what it draws from, on the CPU, so that every device draws the same.
         progress: part of the search's epochs that are done: 0 in the first one, 1 in the last one.
-        slope: operation weights to the loss of the coming training batch, by running statistics, and its gradient in
-            them; where no weights are about to be trained, everything has the same loss.
+        loss_gradient: operation weights to the loss of the coming training batch, by running statistics, and its
+            gradient in them; where no weights are about to be trained, everything has the same loss.
     """
 
     space: Space
     generator: torch.Generator
     progress: float
-    slope: Slope = _flat
+    loss_gradient: LossGradient = _flat

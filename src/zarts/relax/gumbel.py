@@ -9,7 +9,7 @@ from jaxtyping import Float
 from torch import Tensor
 from torch.nn import functional
 
-from zarts.relax.context import Moment
+from zarts.relax.context import RelaxationContext
 
 __all__ = ["gumbel", "gumbel_noise", "gumbel_soft"]
 
@@ -22,7 +22,7 @@ def gumbel_noise(like: Float[Tensor, "_ _"], generator: torch.Generator) -> Floa
 
 def gumbel(
     alpha: Mapping[str, Float[Tensor, "_ _"]],
-    moment: Moment,
+    context: RelaxationContext,
     *,
     temperature: float = 10.0,
     temperature_min: float = 0.1,
@@ -34,7 +34,7 @@ def gumbel(
 
     Args:
         alpha: cell type to a matrix `(edges, ops)`.
-        moment: g is drawn from its generator; tau falls linearly with its progress.
+        context: g is drawn from its generator; tau falls linearly with its progress.
         temperature: tau in the first epoch.
         temperature_min: tau in the last one.
 
@@ -42,10 +42,10 @@ def gumbel(
     Differs: where a gradient in alpha is asked for, all operations run, and each has its exact gradient; the released
         code runs the drawn one alone and puts the plain sum of the other weights in the place of their operations.
     """
-    tau = temperature + (temperature_min - temperature) * moment.progress
+    tau = temperature + (temperature_min - temperature) * context.progress
     weights = {}
     for kind, matrix in alpha.items():
-        soft = _soft(matrix, tau, moment)
+        soft = _soft(matrix, tau, context)
         hard = functional.one_hot(soft.argmax(-1), soft.shape[-1]).to(soft)
         weights[kind] = hard - soft.detach() + soft if soft.requires_grad else hard
     return weights
@@ -53,7 +53,7 @@ def gumbel(
 
 def gumbel_soft(
     alpha: Mapping[str, Float[Tensor, "_ _"]],
-    moment: Moment,
+    context: RelaxationContext,
     *,
     temperature: float = 10.0,
     temperature_min: float = 0.1,
@@ -62,15 +62,15 @@ def gumbel_soft(
 
     Args:
         alpha: cell type to a matrix `(edges, ops)`.
-        moment: g is drawn from its generator; tau falls with its progress, by the same factor in each epoch.
+        context: g is drawn from its generator; tau falls with its progress, by the same factor in each epoch.
         temperature: tau in the first epoch.
         temperature_min: tau in the last one.
 
     Source: Wu et al., FBNet (CVPR 2019), eq. 7 and section 4.2.
     """
-    tau = temperature * (temperature_min / temperature) ** moment.progress
-    return {kind: _soft(matrix, tau, moment) for kind, matrix in alpha.items()}
+    tau = temperature * (temperature_min / temperature) ** context.progress
+    return {kind: _soft(matrix, tau, context) for kind, matrix in alpha.items()}
 
 
-def _soft(matrix: Tensor, tau: float, moment: Moment) -> Tensor:
-    return ((matrix.log_softmax(-1) + gumbel_noise(matrix, moment.generator)) / tau).softmax(-1)
+def _soft(matrix: Tensor, tau: float, context: RelaxationContext) -> Tensor:
+    return ((matrix.log_softmax(-1) + gumbel_noise(matrix, context.generator)) / tau).softmax(-1)

@@ -11,17 +11,17 @@ from jaxtyping import Float
 from torch import Tensor
 
 from zarts.errors import SettingsError
-from zarts.relax.context import Moment, Slope
+from zarts.relax.context import LossGradient, RelaxationContext
 from zarts.relax.softmax import softmax
 from zarts.spaces import Space
 
-__all__ = ["Encoding"]
+__all__ = ["Parameterization"]
 
 Weights = dict[str, Float[Tensor, "_ _"]]
 
 
 @dataclass(frozen=True)
-class Encoding:
+class Parameterization:
     """One entry for each operation on each edge and, where edges have weights of their own, behind these one an edge.
 
     With them, operation o on edge e has the weight beta_e relaxation(alpha)_eo, where beta is the softmax of the
@@ -81,20 +81,20 @@ class Encoding:
 
     def relax(
         self,
-        relaxation: Callable[[Weights, Moment], Mapping[str, Tensor]],
+        relaxation: Callable[[Weights, RelaxationContext], Mapping[str, Tensor]],
         alpha: Float[Tensor, " d"],
-        moment: Moment,
+        context: RelaxationContext,
     ) -> Mapping[str, Float[Tensor, "_ _"]]:
         """The weights of operations under a relaxation, times those of their edges.
 
         Args:
             relaxation: of `zarts.relax.RELAXATIONS`, with its settings.
             alpha: the flat vector.
-            moment: when and where.
+            context: when and where.
         """
         betas = self.betas(alpha)
-        slope = partial(_slope_within, betas, moment.slope)
-        return _times(betas, relaxation(self.operations(alpha), moment._replace(slope=slope)))
+        loss_gradient = partial(_slope_within, betas, context.loss_gradient)
+        return _times(betas, relaxation(self.operations(alpha), context._replace(loss_gradient=loss_gradient)))
 
     def strengths(self, alpha: Float[Tensor, " d"]) -> Mapping[str, Float[Tensor, "_ _"]]:
         """How strong each operation is: softmax(alpha), times the weight of its edge."""
@@ -102,10 +102,10 @@ class Encoding:
 
 
 def _slope_within(
-    betas: Mapping[str, Tensor], slope: Slope, weights: Mapping[str, Tensor]
+    betas: Mapping[str, Tensor], loss_gradient: LossGradient, weights: Mapping[str, Tensor]
 ) -> tuple[float, Mapping[str, Tensor]]:
-    """`slope` where the weights of operations are multiplied by those of their edges."""
-    loss, gradient = slope(_times(betas, weights))
+    """`loss_gradient` where the weights of operations are multiplied by those of their edges."""
+    loss, gradient = loss_gradient(_times(betas, weights))
     return loss, _times(betas, gradient)
 
 

@@ -8,19 +8,19 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from zarts.relax.context import Moment
+from zarts.relax.context import RelaxationContext
 from zarts.relax.gumbel import gumbel_noise
 from zarts.spaces import Genotype, Space
 
 __all__ = ["sample_cell", "uniform"]
 
 
-def uniform(alpha: Mapping[str, Float[Tensor, "_ _"]], moment: Moment) -> dict[str, Float[Tensor, "_ _"]]:
+def uniform(alpha: Mapping[str, Float[Tensor, "_ _"]], context: RelaxationContext) -> dict[str, Float[Tensor, "_ _"]]:
     """A cell drawn uniformly, whatever alpha: its operations have weight 1, all others 0.
 
     Source: Li and Talwalkar, random search with weight sharing (UAI 2019), section 3.2.
     """
-    drawn = moment.space.one_hot(moment.space.random(moment.generator))
+    drawn = context.space.one_hot(context.space.random(context.generator))
     return {kind: drawn[kind].to(matrix) for kind, matrix in alpha.items()}
 
 

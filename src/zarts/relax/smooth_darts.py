@@ -9,7 +9,7 @@ from jaxtyping import Float
 from torch import Tensor
 from torch.nn import functional as F
 
-from zarts.relax.context import Moment
+from zarts.relax.context import RelaxationContext
 from zarts.relax.softmax import softmax
 
 __all__ = ["adversarial", "perturbed"]
@@ -20,7 +20,7 @@ _ASCENT_STEPS = 7
 
 def perturbed(
     alpha: Mapping[str, Float[Tensor, "_ _"]],
-    moment: Moment,
+    context: RelaxationContext,
     *,
     perturbation_start: float = 0.03,
     perturbation: float = 0.3,
@@ -29,19 +29,19 @@ def perturbed(
 
     Args:
         alpha: cell type to a matrix `(edges, ops)`.
-        moment: epsilon is drawn from its generator; the box grows linearly with its progress.
+        context: epsilon is drawn from its generator; the box grows linearly with its progress.
         perturbation_start: radius of the box in the first epoch.
         perturbation: radius in the last one.
 
     Source: Chen and Hsieh, SDARTS (ICML 2020), eq. 5; radii: its released code.
     """
-    radius = _radius(moment, perturbation_start, perturbation)
-    return _mixtures({kind: _drawn(centre, radius, moment) for kind, centre in softmax(alpha).items()})
+    radius = _radius(context, perturbation_start, perturbation)
+    return _mixtures({kind: _drawn(centre, radius, context) for kind, centre in softmax(alpha).items()})
 
 
 def adversarial(
     alpha: Mapping[str, Float[Tensor, "_ _"]],
-    moment: Moment,
+    context: RelaxationContext,
     *,
     perturbation_start: float = 0.03,
     perturbation: float = 0.3,
@@ -53,7 +53,7 @@ def adversarial(
 
     Args:
         alpha: cell type to a matrix `(edges, ops)`.
-        moment: knows the loss of the coming batch.
+        context: knows the loss of the coming batch.
         perturbation_start: radius of the box in the first epoch.
         perturbation: radius in the last one.
 
@@ -61,22 +61,22 @@ def adversarial(
     Differs: rows get their sum of 1 where the network sees them, not within the ascent, which would pull operations
         back that it has just moved.
     """
-    centre, radius = softmax(alpha), _radius(moment, perturbation_start, perturbation)
-    point = {kind: _drawn(matrix, radius, moment) for kind, matrix in centre.items()}
+    centre, radius = softmax(alpha), _radius(context, perturbation_start, perturbation)
+    point = {kind: _drawn(matrix, radius, context) for kind, matrix in centre.items()}
     for _ in range(_ASCENT_STEPS):
-        _, slope = moment.slope(_mixtures(point))
-        moved = {kind: point[kind] + 2 * radius / _ASCENT_STEPS * slope[kind].sign() for kind in point}
+        _, loss_gradient = context.loss_gradient(_mixtures(point))
+        moved = {kind: point[kind] + 2 * radius / _ASCENT_STEPS * loss_gradient[kind].sign() for kind in point}
         point = {kind: _within(moved[kind], centre[kind], radius) for kind in point}
     worst = _mixtures(point)
-    return worst if moment.slope(worst)[0] > moment.slope(centre)[0] else centre
+    return worst if context.loss_gradient(worst)[0] > context.loss_gradient(centre)[0] else centre
 
 
-def _radius(moment: Moment, start: float, end: float) -> float:
-    return start + (end - start) * moment.progress
+def _radius(context: RelaxationContext, start: float, end: float) -> float:
+    return start + (end - start) * context.progress
 
 
-def _drawn(centre: Tensor, radius: float, moment: Moment) -> Tensor:
-    draws = torch.rand(centre.shape, generator=moment.generator, dtype=centre.dtype)
+def _drawn(centre: Tensor, radius: float, context: RelaxationContext) -> Tensor:
+    draws = torch.rand(centre.shape, generator=context.generator, dtype=centre.dtype)
     return centre + radius * (2 * draws - 1).to(centre)
 
 

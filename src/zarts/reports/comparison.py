@@ -14,7 +14,7 @@ from markupsafe import Markup
 from zarts.errors import RunError
 from zarts.reports.cell_view import cell_view
 from zarts.reports.charts import Chart, Line
-from zarts.reports.epoch_charts import BANDS, STYLES, Panel, epochs_svg, spread
+from zarts.reports.epoch_charts import BANDS, STYLES, Panel, epochs_svg, mean_band
 from zarts.reports.render import Still, fragment, render
 from zarts.reports.series import Series
 from zarts.reports.summary import Fact, duration, show, told
@@ -22,7 +22,7 @@ from zarts.reports.svg import inline
 from zarts.runtime.io import read_mapping
 from zarts.spaces import Genotype
 
-__all__ = ["MORE", "column_title", "data_title", "is_comparison", "render_comparison", "spread_text"]
+__all__ = ["MORE", "column_title", "data_title", "is_comparison", "mean_std_text", "render_comparison"]
 
 
 MORE: dict[str, tuple[str, Callable[[Any], str]]] = {
@@ -51,7 +51,7 @@ def data_title(name: str) -> str:
     return _DATA.get(name, name)
 
 
-def spread_text(mean: float, std: float | None, n: int | None) -> str:
+def mean_std_text(mean: float, std: float | None, n: int | None) -> str:
     """`93.10 ± 1.12`; the mean alone of a single search (its deviation is nan or None), or a cell (n is None)."""
     single = std is None or math.isnan(std) or (std == 0 and n is None)
     return f"{mean:.2f}" if single else f"{mean:.2f} ± {std:.2f}"
@@ -186,7 +186,7 @@ def _accuracy(spread_: Mapping[str, Any] | None, n: Any) -> Value:
     if spread_ is None:
         return Value("–", "")
     mean = spread_["mean"]
-    return Value(spread_text(mean, spread_["std"], n), repr(mean))
+    return Value(mean_std_text(mean, spread_["std"], n), repr(mean))
 
 
 def _search(seed: str, one: Mapping[str, Any], columns: Sequence[str], pictures: _Pictures) -> Search:
@@ -221,7 +221,7 @@ def _lines(
     found, styles = [], dict(zip(names, cycle(STYLES), strict=False))
     for name, seeds in histories.items():
         role, (_, dashes) = styles[name]
-        means, low, high = spread(seeds, top)
+        means, low, high = mean_band(seeds, top)
         known = [place for place, mean in enumerate(means) if math.isfinite(mean)]
         means, low, high = ([row[place] for place in known] for row in (means, low, high))
         series = Series([float(place + 1) for place in known], means)

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 import torch
 
 from zarts.errors import RunError, SettingsError
-from zarts.relax import Encoding
+from zarts.relax import Parameterization
 from zarts.spaces import SPACES, Space
 from zarts.spaces.custom import read_space
 
@@ -51,7 +51,7 @@ def edge_weights(record: Mapping[str, Any], name: str, folder: Path) -> EdgeWeig
         matrices = {kind: torch.tensor(alphas[kind], dtype=torch.float64) for kind in space.candidates}
         entries = [torch.tensor(betas[kind], dtype=torch.float64) for kind in space.candidates] if betas else []
         space.check_weights(matrices)
-        strengths = Encoding(space, bool(betas)).strengths(torch.cat([space.flatten(matrices), *entries]))
+        strengths = Parameterization(space, bool(betas)).strengths(torch.cat([space.flatten(matrices), *entries]))
     except (KeyError, TypeError, ValueError, RuntimeError, SettingsError) as error:
         raise RunError(f"{folder}: alphas that are not of its space ({error})") from error
     return {

@@ -18,7 +18,7 @@ from zarts.reports.svg import chart_axes, drawing, to_png, to_svg
 from zarts.reports.theme import ROLES
 from zarts.runtime.io import write_atomically
 
-__all__ = ["BANDS", "STYLES", "Panel", "draw_epochs", "epochs_svg", "spread"]
+__all__ = ["BANDS", "STYLES", "Panel", "draw_epochs", "epochs_svg", "mean_band"]
 
 _PLOT, _MARGINS = (4.7, 3.4), (0.55, 0.48, 0.3)  # inches: size; left, below, above
 _NAME, _LETTER = 0.95, 0.068  # inches to the right of the plot: for the number, and for each letter of a name
@@ -77,7 +77,7 @@ def epochs_svg(panel: Panel, rows: Iterable[str]) -> str:
         return to_svg(_figure([panel], rows))
 
 
-def spread(seeds: Sequence[Sequence[float]], top: float | None) -> tuple[list[float], list[float], list[float]]:
+def mean_band(seeds: Sequence[Sequence[float]], top: float | None) -> tuple[list[float], list[float], list[float]]:
     """Means over seeds, and one standard deviation to each side, but not above `top`; an epoch each.
 
     Epochs that not all seeds have are left out, and where one has nan all three are nan. Of a single seed all three are
@@ -155,7 +155,7 @@ def _line(
 ) -> _End:
     """The mean over seeds, and one standard deviation to each side, but not above `top`; None leaves that band out."""
     colour, dash = ROLES[style[0]].light, style[1]
-    means, low, high = spread(seeds, top)
+    means, low, high = mean_band(seeds, top)
     epochs = range(1, len(means) + 1)
     if len(seeds) > 1 and top is not None:
         axes.fill_between(epochs, low, high, color=colour, alpha=0.12, linewidth=0, gid=f"band-{mark}{name}")

@@ -169,7 +169,7 @@ class Run:
         """Whether the run has a result."""
         return (self.path / "result.json").exists()
 
-    def way_on(self, command: str) -> str:
+    def resume_hint(self, command: str) -> str:
         """End of the message of an interrupted run."""
         return f": saved in {self.path}; go on with `zarts {command} --resume {shlex.quote(str(self.path))}`"
 
@@ -243,7 +243,7 @@ class Run:
         """The content of `checkpoint.pt`, which this process has written or restored."""
         return (self.path / "checkpoint.pt").read_bytes()
 
-    def held(self) -> AbstractContextManager[None]:
+    def lock(self) -> AbstractContextManager[None]:
         """Inside, no other process on this system writes into the folder; but on Windows.
 
         Raises:

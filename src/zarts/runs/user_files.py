@@ -13,20 +13,20 @@ from zarts.errors import RunError, SettingsError
 from zarts.networks import load_operations
 from zarts.spaces import get_space, is_file
 
-__all__ = ["Own", "hand_down", "use_operations", "use_space"]
+__all__ = ["UserFiles", "copy_user_files", "use_operations", "use_space"]
 
 _SPACE, _OPERATIONS = "space.yaml", "operations.py"
 
 
 @dataclass(frozen=True)
-class Own:
+class UserFiles:
     """The texts of both files; None: there is none."""
 
     space: str | None = None
     operations: str | None = None
 
     @staticmethod
-    def of(settings: SearchSettings, note: Callable[[str], None]) -> Own:
+    def of(settings: SearchSettings, note: Callable[[str], None]) -> UserFiles:
         """Those that settings name; the Python file is run, the space is known by its name from now on.
 
         Args:
@@ -47,7 +47,7 @@ class Own:
                     "name them in a space of your own, --space FILE.yaml"
                 )
         get_space(settings.space)
-        return Own(_read(Path(settings.space).expanduser()) if is_file(settings.space) else None, operations)
+        return UserFiles(_read(Path(settings.space).expanduser()) if is_file(settings.space) else None, operations)
 
     def keep(self, run: Run) -> None:
         """Copy both into a run folder, which from then on needs no other."""
@@ -89,10 +89,10 @@ def use_operations(run: Run, operations: Path | None, note: Callable[[str], None
     _run(kept, note)
 
 
-def hand_down(source: Run, run: Run) -> None:
+def copy_user_files(source: Run, run: Run) -> None:
     """Copy what one run has of its own into another."""
     texts = [_read(source.path / name) if (source.path / name).exists() else None for name in (_SPACE, _OPERATIONS)]
-    Own(*texts).keep(run)
+    UserFiles(*texts).keep(run)
 
 
 def _run(path: Path, note: Callable[[str], None]) -> list[str]:

@@ -14,7 +14,7 @@ from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 from typing_extensions import override
 
-from zarts.kernels.allocator import BUFFERS
+from zarts.kernels.allocator import ALLOCATOR
 from zarts.runtime.system_memory import free_memory
 
 __all__ = ["Allocations", "Fit", "free_bytes", "peak_bytes"]
@@ -26,15 +26,15 @@ class Allocations(TorchDispatchMode):  # type: ignore[no-untyped-call]
     What an operation needs for itself while it runs is not seen, nor what was there before.
 
     Args:
-        spread: what a byte of torch's tensors takes in its allocator; blocks of the native kernels are counted as they
-            are.
+        overhead: what a byte of torch's tensors takes in its allocator; blocks of the native kernels are counted as
+            they are.
     """
 
-    def __init__(self, spread: float = 1.0) -> None:
+    def __init__(self, overhead: float = 1.0) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
         self._live: dict[int, weakref.ref[torch.UntypedStorage]] = {}
-        self._bytes, self._spread = 0, spread
-        self._before = BUFFERS.asked
+        self._bytes, self._overhead = 0, overhead
+        self._before = ALLOCATOR.asked
         self.peak = 0
         """The most bytes at a time, until now."""
 
@@ -56,7 +56,7 @@ class Allocations(TorchDispatchMode):  # type: ignore[no-untyped-call]
                     size = storage.nbytes()
                     self._bytes += size
                     self._live[key] = weakref.ref(storage, lambda _, key=key, size=size: self._drop(key, size))  # type: ignore[misc]
-        self.peak = max(self.peak, int(self._spread * self._bytes) + BUFFERS.asked - self._before)
+        self.peak = max(self.peak, int(self._overhead * self._bytes) + ALLOCATOR.asked - self._before)
         return output
 
     def _drop(self, key: int, size: int) -> None:

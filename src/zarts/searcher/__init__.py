@@ -1,12 +1,12 @@
 """The search: its steps, phases and early end, from settings to a result in a run folder.
 
-Outside, use `search` to make one and `open_search` to look into one that is there.
+Outside, use `search` to make one and `restore_search` to look into one that is there.
 """
 
 from __future__ import annotations
 
-from zarts.searcher.restore import OpenedSearch, open_search
+from zarts.searcher.restore import RestoredSearch, restore_search
 from zarts.searcher.result import SearchResult
 from zarts.searcher.run_search import search
 
-__all__ = ["OpenedSearch", "SearchResult", "open_search", "search"]
+__all__ = ["RestoredSearch", "SearchResult", "restore_search", "search"]

@@ -14,14 +14,14 @@ from zarts.data import Batches
 from zarts.runtime.seed import keyed_generator
 from zarts.spaces import Genotype
 
-__all__ = ["EarlyStop"]
+__all__ = ["EarlyStopping"]
 
 _WINDOW = 5
 _BEFORE = 4
 """Eigenvalues in a local mean, and how many of them lie between two local means that are compared."""
 
 
-class EarlyStop:
+class EarlyStopping:
     """Keeps the dominant eigenvalues of a search, and says when it ends and with which genotype.
 
     The local mean at an eigenvalue is that of the five around it, or of those of them that there are before the first;

@@ -11,22 +11,22 @@ from zarts.arch_optim import ArchOptimizer
 from zarts.bilevel import Bilevel, evaluate
 from zarts.config import SearchSettings, keywords
 from zarts.data import Batches
-from zarts.limits import Within
+from zarts.limits import Constraints
 from zarts.methods import JUDGING
 from zarts.runtime.seed import keyed_generator
 from zarts.searcher.phases import Phases
-from zarts.select import SELECTIONS, Selected, Trained
+from zarts.select import SELECTIONS, Selected, SelectionContext
 from zarts.spaces import Genotype
 
-__all__ = ["Choice"]
+__all__ = ["Finalizer"]
 
 
-class Choice:
+class Finalizer:
     """Lets the selection of the settings look at a search; what it draws and looks at follows from the seed.
 
     Args:
         settings: name the selection.
-        within: the genotypes of which one is to be chosen.
+        constraints: the genotypes of which one is to be chosen.
         update: owns alpha.
         phases: how strong operations are by alpha, and which ones are left.
         network: the weights that all architectures share; its points are operation weights.
@@ -38,7 +38,7 @@ class Choice:
     def __init__(
         self,
         settings: SearchSettings,
-        within: Within,
+        constraints: Constraints,
         update: ArchOptimizer,
         phases: Phases,
         network: Bilevel,
@@ -46,7 +46,7 @@ class Choice:
         images: Callable[[], Batches],
         fresh: Callable[[int], Bilevel],
     ) -> None:
-        self._settings, self._within, self._arch_optimizer, self._network = settings, within, update, network
+        self._settings, self._constraints, self._arch_optimizer, self._network = settings, constraints, update, network
         self._phases, self._train, self._images, self._fresh = phases, train, images, fresh
         self.judges = settings.select in JUDGING
 
@@ -75,20 +75,22 @@ class Choice:
                 self._network.weight_step(weights.to(self._arch_optimizer.alpha), self._train[next(further)])
 
         def early(points: Tensor, steps: int) -> Tensor:
-            place = next(further)  # another one at each call
-            batches = [self._train[place + i] for i in range(steps)]
+            global_step = next(further)  # another one at each call
+            batches = [self._train[global_step + i] for i in range(steps)]
             next(itertools.islice(further, steps, steps), None)
-            return evaluate(self._fresh(place), points.to(self._arch_optimizer.alpha), batches, (), judge="training")
+            return evaluate(
+                self._fresh(global_step), points.to(self._arch_optimizer.alpha), batches, (), judge="training"
+            )
 
-        trained = Trained(
-            self._within,
+        trained = SelectionContext(
+            self._constraints,
             self._phases.strengths(self._arch_optimizer.alpha),
             keyed_generator(self._settings.seed, "select", epochs),
             lambda generator: self._arch_optimizer.sample(self._phases.part.space, generator),
             self._judge,
             tune,
             early,
-            self._phases.encoding.betas(self._arch_optimizer.alpha),
+            self._phases.parameterization.betas(self._arch_optimizer.alpha),
         )
         return function(trained, **keywords(function, self._settings))
 

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from statistics import fmean
 from typing import Any
 
-__all__ = ["SignalWatch"]
+__all__ = ["NoiseMonitor"]
 
 _WINDOW = 20
 """Updates that are averaged: the mean of so many ratios of pure noise lies within 0.25 of 0 (8 candidates)."""
@@ -14,7 +14,7 @@ _WINDOW = 20
 _FAR_BELOW = 0.25
 
 
-class SignalWatch:
+class NoiseMonitor:
     """Hears the signal-to-noise ratio of each update, see `ZeroOrderArchOptimizer.step`."""
 
     def __init__(self) -> None:

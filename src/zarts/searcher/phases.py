@@ -13,9 +13,9 @@ from torch import Tensor
 from zarts.arch_optim import ARCH_OPTIMIZERS, ArchOptimizer
 from zarts.config import Phase, SearchSettings, plan_phases
 from zarts.methods import member
-from zarts.relax import Encoding, Matrices
+from zarts.relax import Matrices, Parameterization
 from zarts.runtime.seed import keyed_generator
-from zarts.spaces import Genotype, Part, Space
+from zarts.spaces import Genotype, Space, Subspace
 from zarts.training.lr_schedule import cosine
 
 __all__ = ["DROPPED", "Pace", "Phases", "start_arch_optimizer"]
@@ -73,14 +73,14 @@ class Phases:
         self.renew = settings.phases == "renew"
         self.number = 0
         """The present stage, counted from 0."""
-        self.part = Part.all_of(space)
+        self.part = Subspace.all_of(space)
         """The operations that are left in it."""
         self._before: dict[str, Tensor] | None = None
 
     @property
-    def encoding(self) -> Encoding:
+    def parameterization(self) -> Parameterization:
         """What the entries of the present stage's alpha are."""
-        return Encoding(self.part.space, self._settings.edges == "normalized")
+        return Parameterization(self.part.space, self._settings.edges == "normalized")
 
     @property
     def count(self) -> int:
@@ -99,8 +99,8 @@ class Phases:
     def words(self, epoch: int) -> str:
         """What makes the steps of an epoch cost more or less than those of others: its stage, and whether it drops."""
         pace = self.pace(epoch)
-        dropping = " with outputs dropped" if pace.drop_path > 0 or pace.skip_dropout > 0 else ""
-        return dropping + ("" if self.count == 1 else f", stage {self.number_of(epoch) + 1} of {self.count}")
+        drop = " with outputs dropped" if pace.drop_path > 0 or pace.skip_dropout > 0 else ""
+        return drop + ("" if self.count == 1 else f", stage {self.number_of(epoch) + 1} of {self.count}")
 
     def record(self) -> dict[str, Any]:
         """For the log: the present stage, its depth, and the operations that are left on each edge."""
@@ -120,26 +120,26 @@ class Phases:
             alpha: of the present stage.
             derive: what would be derived of strengths in the whole space.
         """
-        strengths, old, before = self.strengths(alpha), self.part, self.encoding
+        strengths, old, before = self.strengths(alpha), self.part, self.parameterization
         self.number += 1
         count = self.present.operations
         assert count is not None
         self.part = old.strongest(strengths, count, derive(strengths))
         self._before = {kind: matrix.detach().cpu() for kind, matrix in strengths.items()}
-        kept = self.part.space.flatten(self.part.narrow(old.widen(before.operations(alpha))))
+        kept = self.part.space.flatten(self.part.gather(old.scatter(before.operations(alpha))))
         return torch.cat([kept, *before.edges(alpha).values()])
 
     def strengths(self, alpha: Float[Tensor, " d"]) -> Mapping[str, Float[Tensor, "_ _"]]:
-        """How strong every operation of the whole space is: `Encoding.strengths` of those that are left.
+        """How strong every operation of the whole space is: `Parameterization.strengths` of those that are left.
 
         Where one is left on each edge, all have the probabilities of before the last ones were dropped, by which edges
         can still be ranked. Elsewhere dropped ones have a millionth of what they had then: they are only ever chosen
         where nothing else is within a limit.
         """
-        now = self.encoding.strengths(alpha)
+        now = self.parameterization.strengths(alpha)
         if self._before is None:
             return now
-        mask, wide = self.part.mask(), self.part.widen(now)
+        mask, wide = self.part.mask(), self.part.scatter(now)
         found = {}
         for kind, before in self._before.items():
             before = before.to(wide[kind])
@@ -151,7 +151,7 @@ class Phases:
 
     def whole(self, alpha: Float[Tensor, " d"]) -> dict[str, Float[Tensor, "_ _"]]:
         """Alpha in the whole space; `DROPPED` for what has been dropped."""
-        return self.part.widen(self.encoding.operations(alpha), DROPPED)
+        return self.part.scatter(self.parameterization.operations(alpha), DROPPED)
 
     def pace(self, epoch: int) -> Pace:
         """What this epoch decides, whichever stage is the present one."""
@@ -176,7 +176,7 @@ class Phases:
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Go on from `state`."""
         self.number, before = state["number"], state["before"]
-        self.part = Part(self.part.whole, {kind: kept.cpu() for kind, kept in state["kept"].items()})
+        self.part = Subspace(self.part.whole, {kind: kept.cpu() for kind, kept in state["kept"].items()})
         self._before = None if before is None else {kind: matrix.cpu() for kind, matrix in before.items()}
 
 
@@ -205,6 +205,6 @@ def start_arch_optimizer(
     phase = [phases.number] if phases.number else []
     if alpha is None:
         draws = keyed_generator(settings.seed, "alpha", *phase)
-        alpha = phases.encoding.draw(draws)
+        alpha = phases.parameterization.draw(draws)
     generator = keyed_generator(settings.seed, "update", *phase, device=device)
     return ARCH_OPTIMIZERS[member(settings.update)](settings, alpha.to(device), generator)

@@ -18,35 +18,37 @@ from zarts.runs import Run
 from zarts.runtime.device import torch_threads
 from zarts.runtime.distributed import Ranks
 from zarts.runtime.signals import stop_request
-from zarts.searcher.searcher import SearchJob
+from zarts.searcher.searcher import Searcher
 from zarts.training.trainer import Callback
 
-__all__ = ["OpenedSearch", "open_search"]
+__all__ = ["RestoredSearch", "restore_search"]
 
 
 @dataclass(frozen=True)
-class OpenedSearch:
+class RestoredSearch:
     """The bi-level problem of a search, where the search stands.
 
     Args:
         settings: its settings.
         problem: supernet, optimizer with its momentum and learning rate, and the loss of `(alpha, batch)`.
         alpha: where the architecture is.
-        spread: size in each coordinate of the moves that the search asks for here, see `ArchOptimizer.spread`.
+        perturbation_size: size in each coordinate of the perturbations that the search asks for here; see the method
+            of that name of `ArchOptimizer`.
         train: batches of the half that trains the weights.
         val: batches of the half that moves alpha.
-        place: number of the next training batch.
+        global_step: number of the next training batch.
         epoch: epochs that are done.
-        identity: what a file about this state has to agree in, beside the settings: the moves of alpha, and `place`.
+        identity: what a file about this state has to agree in, beside the settings: the updates of alpha, and
+            `global_step`.
     """
 
     settings: SearchSettings
     problem: Bilevel
     alpha: Float[Tensor, " d"]
-    spread: float | None
+    perturbation_size: float | None
     train: Batches
     val: Batches
-    place: int
+    global_step: int
     epoch: int
     identity: dict[str, int]
 
@@ -64,14 +66,14 @@ class OpenedSearch:
         """
         if self.settings.relaxation != "softmax" or self.settings.compile:
             return None
-        with self.problem.model.dropping.off():  # type: ignore[operator, union-attr]
+        with self.problem.model.drop.off():  # type: ignore[operator, union-attr]
             return dominant_eigenvalue(self.problem, self.alpha, val, generator)
 
 
 @contextmanager
-def open_search(
+def restore_search(
     settings: SearchSettings, run: Run, callback: Callback, ranks: Ranks | None = None
-) -> Iterator[OpenedSearch]:
+) -> Iterator[RestoredSearch]:
     """Build a search again with its last checkpoint. Inside, Ctrl-C raises `Interrupted` before the next weight step.
 
     Args:
@@ -88,19 +90,19 @@ def open_search(
         raise RunError(f"{run.path}: method {settings.method!r} has no supernet: there is nothing to look into")
     ranks = ranks or Ranks()
     with torch_threads(settings.threads), stop_request(with_parent=ranks.count > 1) as stop:
-        job = SearchJob(settings, Run(run.path, writes=False), callback, ranks)
-        epoch, step = job.loop.look(job)
-        job.loop.stop = stop
+        job = Searcher(settings, Run(run.path, writes=False), callback, ranks)
+        epoch, step = job.trainer.look(job)
+        job.trainer.stop = stop
         job.begin_epoch(epoch if step else max(0, epoch - 1))
-        place = epoch * len(job.train) + step
-        yield OpenedSearch(
+        global_step = epoch * len(job.train) + step
+        yield RestoredSearch(
             settings,
             job.problem,
             job.arch_optimizer.alpha.detach().clone(),
-            job.arch_optimizer.spread(),
+            job.arch_optimizer.perturbation_size(),
             job.train,
             job.val,
-            place,
+            global_step,
             epoch,
-            {"place": place, "updates": job.updates},
+            {"global_step": global_step, "updates": job.updates},
         )

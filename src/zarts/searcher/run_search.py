@@ -15,7 +15,7 @@ from zarts.runtime.distributed import Ranks
 from zarts.runtime.environment import environment
 from zarts.runtime.seed import keyed_generator
 from zarts.searcher.result import SearchResult, read_result, write_result
-from zarts.searcher.searcher import SearchJob
+from zarts.searcher.searcher import Searcher
 from zarts.spaces import get_space
 from zarts.training.memory_check import check_memory
 from zarts.training.setup import load_images
@@ -40,7 +40,7 @@ def search(
         run: the run folder.
         resume: go on from the run's checkpoint if it has one.
         callback: hears every event.
-        drive: does the job's steps in the place of its loop, as `Rehearsal.run`.
+        drive: does the job's steps in the place of its loop, as `DryRun.run`.
         ranks: the processes that share the candidates; alone by default.
 
     Raises:
@@ -55,12 +55,12 @@ def search(
     with torch_threads(settings.threads):
         if settings.supernet == "none":
             return draw(settings, run, callback or (lambda event: None))
-        job = SearchJob(settings, run, callback or (lambda event: None), ranks)
+        job = Searcher(settings, run, callback or (lambda event: None), ranks)
         job.fit = check_memory(job, settings, ranks, always=drive is not None)
-        (drive or partial(job.loop.run, resume=resume))(job)
+        (drive or partial(job.trainer.run, resume=resume))(job)
         alpha, costs = job.arch_optimizer.alpha, job.costs.of(job.genotype)
-        alphas, betas = job.phases.whole(alpha), job.phases.encoding.edges(alpha)
-        return write_result(settings, run, job.genotype, alphas, job.loop.seconds, costs, betas)
+        alphas, betas = job.phases.whole(alpha), job.phases.parameterization.edges(alpha)
+        return write_result(settings, run, job.genotype, alphas, job.trainer.seconds, costs, betas)
 
 
 def draw(settings: SearchSettings, run: Run, callback: Callback) -> SearchResult:
@@ -72,6 +72,6 @@ def draw(settings: SearchSettings, run: Run, callback: Callback) -> SearchResult
         run.write_json("env.json", environment(torch.device("cpu")))
     else:
         known = Costs(settings, space, load_images(settings, run, torch.device("cpu"), callback))
-        genotype = known.within.draw(generator)
+        genotype = known.constraints.draw(generator)
         costs = known.of(genotype)
     return write_result(settings, run, genotype, {}, time.perf_counter() - start, costs)

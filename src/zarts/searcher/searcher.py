@@ -15,7 +15,7 @@ from torch import Tensor
 from torch.nn import functional as F
 from typing_extensions import override
 
-from zarts.bilevel import Batch, Bilevel, Outcome, first_order_gradient
+from zarts.bilevel import Batch, BatchLoss, Bilevel, first_order_gradient
 from zarts.config import SearchSettings, dump, untied
 from zarts.limits import Costs
 from zarts.relax import Matrices
@@ -24,23 +24,23 @@ from zarts.runtime.device import choose_device
 from zarts.runtime.distributed import Ranks
 from zarts.runtime.precision import Passes
 from zarts.runtime.seed import keyed_generator
-from zarts.searcher.early_stopping import EarlyStop
-from zarts.searcher.finalizer import Choice
+from zarts.searcher.early_stopping import EarlyStopping
+from zarts.searcher.finalizer import Finalizer
 from zarts.searcher.halves import Halves
-from zarts.searcher.noise_monitor import SignalWatch
+from zarts.searcher.noise_monitor import NoiseMonitor
 from zarts.searcher.phases import Phases, start_arch_optimizer
-from zarts.searcher.relaxation import Relaxing
+from zarts.searcher.relaxation import SearchRelaxation
 from zarts.searcher.result import counts
 from zarts.searcher.supernets import Supernets
 from zarts.spaces import get_space
 from zarts.training.metrics import Meter
 from zarts.training.setup import load_images, sgd
-from zarts.training.trainer import Callback, Job, Loop
+from zarts.training.trainer import Callback, Job, Trainer
 
-__all__ = ["SearchJob"]
+__all__ = ["Searcher"]
 
 
-class SearchJob(Job):
+class Searcher(Job):
     """The state of a search, and its steps."""
 
     def __init__(self, settings: SearchSettings, run: Run, callback: Callback, ranks: Ranks) -> None:
@@ -50,7 +50,7 @@ class SearchJob(Job):
         draws = "noise" in self.space.operations or settings.drop_path > 0 or max(settings.skip_dropout) > 0
         self.passes = Passes(settings, device, draws=draws)
         self.phases = Phases(settings, self.space)
-        self.relaxing = Relaxing(settings, self.space, self.phases)
+        self.relaxing = SearchRelaxation(settings, self.space, self.phases)
         self.arch_optimizer = start_arch_optimizer(settings, self.phases, device)
         self.data = load_images(settings, run, device, callback, ranks)  # after whatever may refuse the settings
         self.costs = Costs(settings, self.space, self.data)
@@ -58,8 +58,8 @@ class SearchJob(Job):
         self.train, self.val = self.images.train(), self.images.val()
         self.noise = keyed_generator(settings.seed, "noise", device=device)
         self.supernets = Supernets(settings, self.space, self.data, device, self.noise, callback, ranks)
-        self.updates, self.early_stop, self.signal = 0, EarlyStop(settings), SignalWatch()
-        self.loop = Loop(
+        self.updates, self.early_stop, self.signal = 0, EarlyStopping(settings), NoiseMonitor()
+        self.trainer = Trainer(
             run,
             "search",
             {key: value for key, value in dump(settings).items() if key not in untied(SearchSettings)},
@@ -81,14 +81,14 @@ class SearchJob(Job):
             lambda weights, batch: self._forward(self.space.split(weights), batch),
             grad_clip=settings.grad_clip,
             generators=[self.noise, self.relaxing.draws],
-            check=lambda: self.loop.stop.check(),
+            check=lambda: self.trainer.stop.check(),
             ranks=ranks,
         )
         """Its points are operation weights."""
         self.problem = replace(
             self.network,
             forward=lambda alpha, batch: self._forward(self.relaxing.for_alpha(alpha), batch),
-            term=lambda alpha: self.costs.term(self.relaxing.probabilities(alpha)),
+            regularizer=lambda alpha: self.costs.regularizer(self.relaxing.probabilities(alpha)),
         )
         """The same, but its points are alphas."""
         self._unchecked = replace(self.network, check=lambda: None)
@@ -98,9 +98,9 @@ class SearchJob(Job):
     def _choose(self) -> None:
         """What runs, and what is chosen from, in the present stage."""
         self.model.restrict(self.phases.part.mask() if self.phases.number else {})
-        within, judged = self.costs.within, self.images.judged
-        self.choice = Choice(
-            self.settings, within, self.arch_optimizer, self.phases, self.network, self.train, judged, self._fresh
+        constraints, judged = self.costs.constraints, self.images.judged
+        self.finalizer = Finalizer(
+            self.settings, constraints, self.arch_optimizer, self.phases, self.network, self.train, judged, self._fresh
         )
 
     def _fresh(self, number: int) -> Bilevel:
@@ -113,15 +113,15 @@ class SearchJob(Job):
             forward=lambda weights, batch: _outcome(self.passes(model, batch[0], self.space.split(weights)), batch),
         )
 
-    def _forward(self, weights: Matrices, batch: Batch) -> Outcome:
+    def _forward(self, weights: Matrices, batch: Batch) -> BatchLoss:
         return _outcome(self.passes(self.model, batch[0], weights), batch)
 
-    def _slope(self, batch: Batch, weights: Matrices) -> tuple[float, Matrices]:
+    def _loss_gradient(self, batch: Batch, weights: Matrices) -> tuple[float, Matrices]:
         """The loss of a batch at operation weights, by running statistics, and its gradient in them."""
         part = self.phases.part
-        flat = self.space.flatten(part.widen(weights))
+        flat = self.space.flatten(part.scatter(weights))
         loss, gradient = first_order_gradient(self._unchecked, flat, [batch], batch_norm="eval")
-        return loss, part.narrow(self.space.split(gradient))
+        return loss, part.gather(self.space.split(gradient))
 
     @override
     def begin_epoch(self, epoch: int) -> None:
@@ -132,13 +132,13 @@ class SearchJob(Job):
             group["lr"] = pace.learning_rate
         self.relaxing.progress = pace.progress
         self.arch_optimizer.anneal(pace.annealed)
-        self.model.dropping.path, self.model.dropping.skip = pace.drop_path, pace.skip_dropout
+        self.model.drop.path, self.model.drop.skip = pace.drop_path, pace.skip_dropout
 
     def _next_phase(self, epoch: int) -> None:
         """Drop operations; where all starts anew, alpha and the network too."""
         before, alpha = (
             self.arch_optimizer.alpha,
-            self.phases.advance(self.arch_optimizer.alpha, self.costs.within.derive),
+            self.phases.advance(self.arch_optimizer.alpha, self.costs.constraints.derive),
         )
         if self.phases.renew:
             self.arch_optimizer = start_arch_optimizer(self.settings, self.phases, self.device)
@@ -146,7 +146,7 @@ class SearchJob(Job):
         elif len(alpha) < len(before):
             self.arch_optimizer = start_arch_optimizer(self.settings, self.phases, self.device, alpha)
         self._choose()
-        self.loop.log({"event": "stage", "epoch": epoch + 1, **self.phases.record()})
+        self.trainer.log({"event": "stage", "epoch": epoch + 1, **self.phases.record()})
 
     def _moves_alpha(self, epoch: int, step: int) -> bool:
         return step % self.settings.alpha_every == 0 and self.phases.pace(epoch).moves_alpha
@@ -159,24 +159,24 @@ class SearchJob(Job):
 
     @override
     def step(self, epoch: int, step: int) -> tuple[Tensor, Tensor, int]:
-        place = epoch * len(self.train) + step
+        global_step = epoch * len(self.train) + step
         if self.early_stop.measures(epoch, step, len(self.train)):
-            with self.model.dropping.off():
+            with self.model.drop.off():
                 self.early_stop.measure(epoch, self.problem, self.arch_optimizer.alpha, self.val)
         if self._moves_alpha(epoch, step):
-            self.relaxing.draw_for("alpha", place)
-            self._move_alpha(epoch, step, place)
-        self.relaxing.draw_for("weights", place)
-        batch = self.train[place]
+            self.relaxing.draw_for("alpha", global_step)
+            self._move_alpha(epoch, step, global_step)
+        self.relaxing.draw_for("weights", global_step)
+        batch = self.train[global_step]
         outcome = self.network.weight_step(self.space.flatten(self._train_at(batch)), batch)
         return outcome.loss, outcome.correct, len(batch[1])
 
     def _train_at(self, batch: Batch) -> Matrices:
         """The operation weights that the weights are trained at, on this batch."""
         point = self.arch_optimizer.training_point(self.relaxing.draws)
-        return self.relaxing.for_weights(point, partial(self._slope, batch))
+        return self.relaxing.for_weights(point, partial(self._loss_gradient, batch))
 
-    def _move_alpha(self, epoch: int, step: int, place: int) -> None:
+    def _move_alpha(self, epoch: int, step: int, global_step: int) -> None:
         """One move of alpha; when it is interrupted or fails, alpha's state is as before."""
         start = time.perf_counter()
         before = self.arch_optimizer.state_dict()
@@ -184,7 +184,7 @@ class SearchJob(Job):
         try:
             outcome = self.arch_optimizer.step(
                 self.problem,
-                [self.train[place + i] for i in range(self.arch_optimizer.train_batches)],
+                [self.train[global_step + i] for i in range(self.arch_optimizer.train_batches)],
                 [self.val[first + i] for i in range(self.settings.val_batches)],
             )
         except BaseException:
@@ -192,14 +192,14 @@ class SearchJob(Job):
             raise
         self.updates += 1
         moved = {"event": "alpha_step", "epoch": epoch + 1, "step": step, "update": self.updates}
-        self.loop.log({**moved, **outcome, "seconds": time.perf_counter() - start})
+        self.trainer.log({**moved, **outcome, "seconds": time.perf_counter() - start})
         if warning := self.signal.add(outcome):
-            self.loop.log({"event": "warning", "epoch": epoch + 1, "text": warning})
+            self.trainer.log({"event": "warning", "epoch": epoch + 1, "text": warning})
 
     @override
     def end_epoch(self, epoch: int, meter: Meter) -> None:
-        genotype = self.choice.of_epoch(epoch + 1)
-        self.loop.log(
+        genotype = self.finalizer.of_epoch(epoch + 1)
+        self.trainer.log(
             {
                 "event": "weight_epoch",
                 "epoch": epoch + 1,
@@ -209,11 +209,11 @@ class SearchJob(Job):
             }
         )
         self.run.write(genotype_file(epoch + 1), genotype.to_json())
-        self.loop.log({"event": "genotype", "epoch": epoch + 1, **counts(genotype), **self._alphas()})
+        self.trainer.log({"event": "genotype", "epoch": epoch + 1, **counts(genotype), **self._alphas()})
         if costs := self.costs.record(genotype, self.relaxing.probabilities(self.arch_optimizer.alpha)):
-            self.loop.log({"event": "cost", "epoch": epoch + 1, **costs})
+            self.trainer.log({"event": "cost", "epoch": epoch + 1, **costs})
         if watched := self.early_stop.end_epoch(epoch + 1, genotype):
-            self.loop.log({"event": "eigenvalue", "epoch": epoch + 1, **watched})
+            self.trainer.log({"event": "eigenvalue", "epoch": epoch + 1, **watched})
         self.ended = self.early_stop.chosen is not None
 
     def _alphas(self) -> dict[str, dict[str, Any]]:
@@ -221,7 +221,7 @@ class SearchJob(Job):
         if self.settings.update == "none" or self.settings.relaxation == "cell":
             return {}
         alpha = self.arch_optimizer.alpha
-        found = {"alphas": self.phases.whole(alpha), "betas": self.phases.encoding.edges(alpha)}
+        found = {"alphas": self.phases.whole(alpha), "betas": self.phases.parameterization.edges(alpha)}
         return {name: {kind: part.tolist() for kind, part in parts.items()} for name, parts in found.items() if parts}
 
     @override
@@ -231,11 +231,11 @@ class SearchJob(Job):
         if self.ended:
             self.genotype = self.early_stop.genotype
             return
-        selected = self.choice.final()
+        selected = self.finalizer.final()
         self.genotype = selected.genotype
-        if self.choice.judges:
+        if self.finalizer.judges:
             event = {"event": "selection", "select": self.settings.select, **counts(self.genotype)}
-            self.loop.log({**event, **selected.info, "seconds": time.perf_counter() - start})
+            self.trainer.log({**event, **selected.info, "seconds": time.perf_counter() - start})
 
     @override
     def state_dict(self) -> dict[str, Any]:
@@ -267,8 +267,8 @@ class SearchJob(Job):
         self.ended = self.early_stop.chosen is not None
 
 
-def _outcome(logits: Tensor, batch: Batch) -> Outcome:
+def _outcome(logits: Tensor, batch: Batch) -> BatchLoss:
     logits, labels = logits.float(), batch[1]
     found = logits.detach()
     images = F.cross_entropy(found, labels, reduction="none")
-    return Outcome(F.cross_entropy(logits, labels), (found.argmax(1) == labels).sum(), images)
+    return BatchLoss(F.cross_entropy(logits, labels), (found.argmax(1) == labels).sum(), images)

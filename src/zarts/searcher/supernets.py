@@ -12,7 +12,7 @@ from zarts.data import DataSet
 from zarts.errors import KernelError, SettingsError
 from zarts.kernels import prepare
 from zarts.limits import FINAL_NETWORKS
-from zarts.networks import cell_channels, recompute_cells, seeded
+from zarts.networks import cell_channels, checkpoint_cells, seeded
 from zarts.runtime.distributed import Ranks
 from zarts.runtime.seed import keyed_generator
 from zarts.spaces import Space
@@ -84,7 +84,7 @@ class Supernets:
 
     def _network(self, cells: int) -> AnySuperNet:
         network = self._build(cells=cells)
-        recompute_cells(network, [self._noise], on=self._settings.checkpoint_activations)
+        checkpoint_cells(network, [self._noise], on=self._settings.checkpoint_activations)
         return network.to(self._device)
 
 
@@ -102,12 +102,12 @@ def _deep_cells(settings: SearchSettings, space: Space) -> int:
 
 
 def native_kernels(
-    choice: str, device: torch.device, skeleton: str, channels: Iterable[int], note: Callable[[str], None]
+    finalizer: str, device: torch.device, skeleton: str, channels: Iterable[int], note: Callable[[str], None]
 ) -> bool:
     """Whether a supernet uses the native kernels, which are compiled here.
 
     Args:
-        choice: `auto`, `native` or `torch`.
+        finalizer: `auto`, `native` or `torch`.
         device: where it computes.
         skeleton: of its space.
         channels: numbers of channels of its nodes.
@@ -116,14 +116,14 @@ def native_kernels(
     Raises:
         SettingsError: `native`, and they cannot be had.
     """
-    if choice == "torch" or (choice == "auto" and device.type != "cpu"):
+    if finalizer == "torch" or (finalizer == "auto" and device.type != "cpu"):
         return False
     try:
         if device.type != "cpu":
             raise KernelError(f"the native kernels are for the CPU, not for {device.type!r}")
-        prepare(torch.float32, [number for number in channels if choice == "native" or number % 4 == 0], skeleton)
+        prepare(torch.float32, [number for number in channels if finalizer == "native" or number % 4 == 0], skeleton)
     except KernelError as error:
-        if choice == "native":
+        if finalizer == "native":
             raise SettingsError(f"kernels: {error}; or take --kernels torch") from None
         note(f"{error}; torch's own kernels do the work, several times slower")
         return False

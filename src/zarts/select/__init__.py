@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from zarts.select.best_of import best_of
-from zarts.select.context import Selected, Trained
+from zarts.select.context import Selected, SelectionContext
 from zarts.select.evolution import evolution
 from zarts.select.local_search import local_search
 from zarts.select.perturbation import perturbation
@@ -17,7 +17,7 @@ from zarts.select.skip_limit import few_skips
 __all__ = [
     "SELECTIONS",
     "Selected",
-    "Trained",
+    "SelectionContext",
     "argmax",
     "best_of",
     "evolution",
@@ -28,21 +28,21 @@ __all__ = [
 ]
 
 
-def argmax(trained: Trained, *, max_skips: int | None = None) -> Selected:
-    """The strongest operations on the strongest edges, within the limits: `Within.derive`.
+def argmax(context: SelectionContext, *, max_skips: int | None = None) -> Selected:
+    """The strongest operations on the strongest edges, within the limits: `Constraints.derive`.
 
     Args:
-        trained: the search.
+        context: the search.
         max_skips: the most that the normal cell may have, see `few_skips`; None: any number.
     """
     if max_skips is not None:
-        return Selected(few_skips(trained.within, trained.strengths, max_skips))
-    return Selected(trained.within.derive(trained.strengths))
+        return Selected(few_skips(context.constraints, context.strengths, max_skips))
+    return Selected(context.constraints.derive(context.strengths))
 
 
-def random(trained: Trained) -> Selected:
+def random(context: SelectionContext) -> Selected:
     """A genotype drawn uniformly, whatever has been learnt: `Space.random`."""
-    return Selected(trained.draw_uniformly())
+    return Selected(context.draw_uniformly())
 
 
 SELECTIONS: dict[str, Callable[..., Selected]] = {

@@ -4,23 +4,23 @@ from __future__ import annotations
 
 import torch
 
-from zarts.select.context import Selected, Trained
+from zarts.select.context import Selected, SelectionContext
 
 __all__ = ["best_of"]
 
 
-def best_of(trained: Trained, *, select_samples: int = 100) -> Selected:
+def best_of(context: SelectionContext, *, select_samples: int = 100) -> Selected:
     """The best of K cells drawn from what the search has learnt, each judged with the weights that all share.
 
     Args:
-        trained: the search.
+        context: the search.
         select_samples: K.
 
     Source: Li and Talwalkar (UAI 2019), section 3.2; Dong and Yang, SETN (ICCV 2019) and NAS-Bench-201 (ICLR 2020).
     Differs: all cells are judged on the same images; the released code of NAS-Bench-201 takes other ones for each.
     """
-    cells = [trained.draw() for _ in range(select_samples)]
-    points = torch.stack([trained.space.flatten(trained.space.one_hot(cell)) for cell in cells])
-    scores = trained.judge(points).nan_to_num(torch.inf)
+    cells = [context.draw() for _ in range(select_samples)]
+    points = torch.stack([context.space.flatten(context.space.one_hot(cell)) for cell in cells])
+    scores = context.judge(points).nan_to_num(torch.inf)
     best = int(scores.argmin())
     return Selected(cells[best], {"scores": scores.tolist(), "best": best})

@@ -8,7 +8,7 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
-from zarts.limits import Within
+from zarts.limits import Constraints
 from zarts.spaces import Genotype, Space
 
 __all__ = ["MOST", "best_connected"]
@@ -17,26 +17,26 @@ MOST = 1e6
 """In the place of a score that is infinite, so that sums and differences stay numbers."""
 
 
-def best_connected(within: Within, scores: Float[Tensor, " d"]) -> Genotype:
+def best_connected(constraints: Constraints, scores: Float[Tensor, " d"]) -> Genotype:
     """The cell with the largest sum of its operations' scores among those whose output hangs on their input.
 
     Where limits leave none of these, it may hang in the air.
 
     Args:
-        within: genotypes of a space whose nodes keep all their edges; the output of a cell is its last node.
+        constraints: genotypes of a space whose nodes keep all their edges; the output of a cell is its last node.
         scores: one an operation, flat as alpha.
     """
-    space = within.space
+    space = constraints.space
     scores = scores.clamp_max(MOST)
     matrices = space.split(scores)
     forced = [dict(zip(matrices, ways, strict=True)) for ways in product(*(_ways(space, k) for k in matrices))]
     found = [
         genotype
         for masks in forced
-        if (genotype := within.strongest({k: m.masked_fill(masks[k], -torch.inf) for k, m in matrices.items()}))
+        if (genotype := constraints.strongest({k: m.masked_fill(masks[k], -torch.inf) for k, m in matrices.items()}))
     ]
     if not found:
-        return within.derive(matrices)
+        return constraints.derive(matrices)
     totals = [float(scores[space.flatten(space.one_hot(genotype)).bool()].sum()) for genotype in found]
     return found[totals.index(max(totals))]
 

@@ -9,19 +9,19 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from zarts.limits import Within
+from zarts.limits import Constraints
 from zarts.relax import Matrices
 from zarts.spaces import Genotype, Space
 
-__all__ = ["Selected", "Trained"]
+__all__ = ["Selected", "SelectionContext"]
 
 
 @dataclass(frozen=True)
-class Trained:
+class SelectionContext:
     """What a search has learnt.
 
     Args:
-        within: the genotypes of which one is to be chosen.
+        constraints: the genotypes of which one is to be chosen.
         strengths: softmax(alpha), times the weights of the edges if they have some, by cell type.
         generator: what a selection draws from, on the CPU.
         sample: a cell drawn from what has been learnt.
@@ -33,7 +33,7 @@ class Trained:
         betas: weights of the edges by cell type; empty where they have none.
     """
 
-    within: Within
+    constraints: Constraints
     strengths: Matrices
     generator: torch.Generator
     sample: Callable[[torch.Generator], Genotype]
@@ -45,15 +45,15 @@ class Trained:
     @property
     def space(self) -> Space:
         """The space that the genotypes are of."""
-        return self.within.space
+        return self.constraints.space
 
     def draw(self) -> Genotype:
         """A cell drawn from what has been learnt, brought within the limits."""
-        return self.within.nearest(self.sample(self.generator), self.generator)
+        return self.constraints.nearest(self.sample(self.generator), self.generator)
 
     def draw_uniformly(self) -> Genotype:
         """A cell drawn uniformly of those within the limits."""
-        return self.within.draw(self.generator)
+        return self.constraints.draw(self.generator)
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,7 @@ from itertools import chain
 
 import torch
 
-from zarts.select.context import Selected, Trained
+from zarts.select.context import Selected, SelectionContext
 from zarts.spaces import Genotype
 
 __all__ = ["cross", "evolution"]
@@ -16,7 +16,7 @@ _TRIES = 10
 
 
 def evolution(
-    trained: Trained,
+    context: SelectionContext,
     *,
     select_samples: int = 100,
     select_generations: int = 20,
@@ -30,7 +30,7 @@ def evolution(
     for children that were there before.
 
     Args:
-        trained: the search.
+        context: the search.
         select_samples: cells a generation, or fewer where no more new ones are found.
         select_generations: generations after the first.
         select_parents: how many of the best cells so far have children.
@@ -39,27 +39,27 @@ def evolution(
     Source: Guo et al., SPOS (ECCV 2020), algorithm 1.
     Differs: no cell is judged twice.
     """
-    space, generator = trained.space, trained.generator
+    space, generator = context.space, context.generator
     losses: dict[Genotype, float] = {}
     history: list[float] = []
 
     def child(mutates: bool) -> Genotype:
         parents = sorted(losses, key=losses.__getitem__)[:select_parents]
         if not parents:
-            return trained.draw()
+            return context.draw()
         a, b = (parents[i] for i in torch.randint(len(parents), (2,), generator=generator).tolist())
         other, share = (space.random(generator), select_mutation) if mutates else (b, 0.5)
-        return trained.within.nearest(cross(a, other, share, generator), generator)
+        return context.constraints.nearest(cross(a, other, share, generator), generator)
 
     for _ in range(select_generations + 1):
         cells: list[Genotype] = []
         for number in range(select_samples):
             children = (child(mutates=number % 2 == 0) for _ in range(_TRIES))
-            tries = chain(children, (trained.draw_uniformly() for _ in range(_TRIES)))
+            tries = chain(children, (context.draw_uniformly() for _ in range(_TRIES)))
             new = next((cell for cell in tries if cell not in losses and cell not in cells), None)
             cells += [] if new is None else [new]
         if cells:
-            scores = trained.judge(torch.stack([space.flatten(space.one_hot(cell)) for cell in cells]))
+            scores = context.judge(torch.stack([space.flatten(space.one_hot(cell)) for cell in cells]))
             losses.update(zip(cells, scores.nan_to_num(torch.inf).tolist(), strict=True))
         history.append(min(losses.values()))
     best = min(losses, key=losses.__getitem__)

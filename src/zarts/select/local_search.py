@@ -7,7 +7,7 @@ from typing import Literal
 
 import torch
 
-from zarts.select.context import Selected, Trained
+from zarts.select.context import Selected, SelectionContext
 from zarts.select.perturbation import perturbation
 from zarts.spaces import Choice, Genotype, Space
 
@@ -15,7 +15,7 @@ __all__ = ["local_search", "neighbours"]
 
 
 def local_search(
-    trained: Trained,
+    context: SelectionContext,
     *,
     control: Literal["none", "uniform"] = "none",
     select_rounds: int = 1,
@@ -32,7 +32,7 @@ def local_search(
     finalists; the second one, from other weights and on other batches, has the present cell among them.
 
     Args:
-        trained: the search.
+        context: the search.
         control: `uniform` judges nothing and draws one of the candidates of the first round, the present cell included.
         select_rounds: moves at most; a round that finds nothing better is the last.
         select_samples: candidates a round; if more are within the limits, so many of them are drawn.
@@ -43,17 +43,17 @@ def local_search(
     Source: this project. A step of gradientless descent (Golovin et al., ICLR 2020) with a ball of Hamming distance 1;
         the sum of training losses as a judge: Ru et al., Speedy Performance Estimation (NeurIPS 2021).
     """
-    cell = perturbation(trained).genotype
+    cell = perturbation(context).genotype
     rounds = []
     for _ in range(select_rounds):
-        around = _draw(trained, cell, select_samples)
+        around = _draw(context, cell, select_samples)
         if control == "uniform":
-            place = int(torch.randint(1 + len(around), (1,), generator=trained.generator))
+            place = int(torch.randint(1 + len(around), (1,), generator=context.generator))
             return Selected([cell, *around][place], {"candidates": 1 + len(around)})
-        screened = _losses(trained, around, select_screen_steps) if around else []
+        screened = _losses(context, around, select_screen_steps) if around else []
         order = sorted(range(len(around)), key=screened.__getitem__)
         finalists = [cell, *(around[i] for i in order[:select_finalists])]
-        losses = _losses(trained, finalists, select_early_steps)
+        losses = _losses(context, finalists, select_early_steps)
         rounds.append({"cells": [_plain(c) for c in finalists], "losses": losses, "screened": screened})
         best = losses.index(min(losses))
         if best == 0:
@@ -77,17 +77,17 @@ def neighbours(space: Space, genotype: Genotype) -> Iterator[Genotype]:
                         yield Genotype(genotype.space, cells)
 
 
-def _draw(trained: Trained, cell: Genotype, most: int) -> list[Genotype]:
+def _draw(context: SelectionContext, cell: Genotype, most: int) -> list[Genotype]:
     """So many of the neighbours within the limits, in their order; all if they are not more."""
-    around = [other for other in neighbours(trained.space, cell) if trained.within.holds(other)]
-    drawn = torch.randperm(len(around), generator=trained.generator)[:most].sort().values
+    around = [other for other in neighbours(context.space, cell) if context.constraints.holds(other)]
+    drawn = torch.randperm(len(around), generator=context.generator)[:most].sort().values
     return [around[i] for i in drawn.tolist()]
 
 
-def _losses(trained: Trained, cells: Sequence[Genotype], steps: int) -> list[float]:
+def _losses(context: SelectionContext, cells: Sequence[Genotype], steps: int) -> list[float]:
     """The mean training loss of each; inf if it is none."""
-    points = torch.stack([trained.space.flatten(trained.space.one_hot(cell)) for cell in cells])
-    return [float(loss) for loss in trained.early(points, steps).nan_to_num(torch.inf)]
+    points = torch.stack([context.space.flatten(context.space.one_hot(cell)) for cell in cells])
+    return [float(loss) for loss in context.early(points, steps).nan_to_num(torch.inf)]
 
 
 def _plain(cell: Genotype) -> dict[str, str]:

@@ -10,7 +10,7 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from zarts.select.connectivity import MOST, best_connected
-from zarts.select.context import Selected, Trained
+from zarts.select.context import Selected, SelectionContext
 from zarts.spaces import Space
 
 __all__ = ["perturbation"]
@@ -28,7 +28,7 @@ class _Decision(NamedTuple):
 
 
 def perturbation(
-    trained: Trained,
+    context: SelectionContext,
     *,
     select_order: Literal["one-pass", "progressive"] = "one-pass",
     select_tune_steps: int = 100,
@@ -40,7 +40,7 @@ def perturbation(
     operations' losses, whose output hangs on its input.
 
     Args:
-        trained: the search.
+        context: the search.
         select_order: `one-pass` judges everything on the whole mixture. `progressive` decides edge after edge, in
             random order, then node after node; what is decided is alone, with weight 1 or that of its edge, from then
             on, and the weights are trained further before the next decision.
@@ -50,25 +50,25 @@ def perturbation(
     Differs: one pass, and the loss as the judge (`select_judge`), unless others are asked for; the paper trains for
         several epochs between decisions. Running statistics (`select_batch_norm`) are what its code judges by.
     """
-    space = trained.space
-    weights = space.flatten(trained.strengths).detach().cpu()
-    operations, edges = _operations(trained), _edges(space)
+    space = context.space
+    weights = space.flatten(context.strengths).detach().cpu()
+    operations, edges = _operations(context), _edges(space)
     if select_order == "one-pass":
         decisions = [*operations, *edges]
         alternatives = [entries for decision in decisions for entries in decision.alternatives]
         lengths = [len(decision.alternatives) for decision in decisions]
-        losses = list(torch.split(_without(trained, weights, alternatives), lengths))
+        losses = list(torch.split(_without(context, weights, alternatives), lengths))
     else:
-        losses = _progressive(trained, weights, operations, edges, select_tune_steps)
+        losses = _progressive(context, weights, operations, edges, select_tune_steps)
     of_operations = torch.full_like(weights, -torch.inf)
     for decision, loss in zip(operations, losses[: len(operations)], strict=True):
         of_operations[torch.cat(list(decision.alternatives))] = loss
     of_edges = torch.cat([loss.new_empty(0), *losses[len(operations) :]])
     rows = {kind: matrix.tolist() for kind, matrix in space.split(of_operations).items()}
     if space.keep is None:
-        genotype = best_connected(trained.within, of_operations)
+        genotype = best_connected(context.constraints, of_operations)
     else:
-        genotype = trained.within.derive(_strengths(space, of_operations, of_edges))
+        genotype = context.constraints.derive(_strengths(space, of_operations, of_edges))
     return Selected(genotype, {"operations": rows, "edges": of_edges.tolist()})
 
 
@@ -82,13 +82,13 @@ def _strengths(
     return {kind: edges[:, None] + rows - rows.amax(-1, keepdim=True) for (kind, rows), edges in matrices}
 
 
-def _operations(trained: Trained) -> list[_Decision]:
+def _operations(context: SelectionContext) -> list[_Decision]:
     """For each edge of each cell type, its operations."""
-    space = trained.space
+    space = context.space
     places = space.split(torch.arange(space.dimension).float())
     decisions = []
     for kind, rows in places.items():
-        betas = trained.betas[kind].tolist() if trained.betas else [1.0] * len(rows)
+        betas = context.betas[kind].tolist() if context.betas else [1.0] * len(rows)
         edges = zip(rows.long(), space.allowed(kind).values(), space.candidates[kind], betas, strict=True)
         for row, allowed, ops, beta in edges:
             decisions.append(_Decision([row[i : i + 1] for i, op in enumerate(ops) if op in allowed], 1, beta))
@@ -108,18 +108,18 @@ def _edges(space: Space) -> list[_Decision]:
 
 
 def _without(
-    trained: Trained, weights: Float[Tensor, " d"], alternatives: Sequence[Int[Tensor, " _"]]
+    context: SelectionContext, weights: Float[Tensor, " d"], alternatives: Sequence[Int[Tensor, " _"]]
 ) -> Float[Tensor, " n"]:
     """The loss without each of these entries; inf if it is none."""
     points = weights.repeat(len(alternatives), 1)
     for point, entries in zip(points, alternatives, strict=True):
         point[entries] = 0
-    losses = trained.judge(points).cpu()
+    losses = context.judge(points).cpu()
     return torch.where(losses.isfinite(), losses, torch.inf)
 
 
 def _progressive(
-    trained: Trained,
+    context: SelectionContext,
     weights: Float[Tensor, " d"],
     operations: Sequence[_Decision],
     edges: Sequence[_Decision],
@@ -127,16 +127,16 @@ def _progressive(
 ) -> list[Tensor]:
     """The losses of each decision, taken after the weights were trained on at the decisions before it."""
     decisions = [*operations, *edges]
-    orders = [torch.randperm(len(group), generator=trained.generator) for group in (operations, edges)]
+    orders = [torch.randperm(len(group), generator=context.generator) for group in (operations, edges)]
     weights, losses = weights.clone(), [torch.empty(0) for _ in decisions]
     for number in torch.cat([orders[0], len(operations) + orders[1]]).tolist():
         alternatives, keep, whole = decisions[number]
-        losses[number] = _without(trained, weights, alternatives)
+        losses[number] = _without(context, weights, alternatives)
         kept = losses[number].topk(keep).indices.tolist()
         for i, entries in enumerate(alternatives):
             if i not in kept:
                 weights[entries] = 0
             elif number < len(operations):
                 weights[entries] = whole
-        trained.tune(weights, steps)
+        context.tune(weights, steps)
     return losses

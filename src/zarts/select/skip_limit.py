@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from zarts.errors import SettingsError
-from zarts.limits import Within
+from zarts.limits import Constraints
 from zarts.relax import Matrices
 from zarts.spaces import Genotype
 
@@ -12,13 +12,13 @@ __all__ = ["few_skips"]
 _KIND, _SKIP = "normal", "skip_connect"
 
 
-def few_skips(within: Within, strengths: Matrices, most: int) -> Genotype:
+def few_skips(constraints: Constraints, strengths: Matrices, most: int) -> Genotype:
     """The strongest genotype when the weakest skips of its normal cell are deleted until there are at most `most`.
 
     A deleted skip cannot be chosen any more; its edge has its next operation then, and is ranked by that.
 
     Args:
-        within: the genotypes of which one is to be chosen.
+        constraints: the genotypes of which one is to be chosen.
         strengths: cell type to the strength of every operation on every edge.
         most: skips of the normal cell.
 
@@ -27,7 +27,7 @@ def few_skips(within: Within, strengths: Matrices, most: int) -> Genotype:
 
     Source: Chen et al., P-DARTS (ICCV 2019), section 3.3, and its released code.
     """
-    space, genotype = within.space, within.derive(strengths)
+    space, genotype = constraints.space, constraints.derive(strengths)
     normal = strengths[_KIND].clone()
     while genotype.count(_KIND, frozenset({_SKIP})) > most:
         skips = []
@@ -39,9 +39,9 @@ def few_skips(within: Within, strengths: Matrices, most: int) -> Genotype:
         found, left = None, [place for place in skips if normal[place].isfinite()]
         if left:
             normal[min(left, key=lambda place: float(normal[place]))] = -float("inf")
-            found = within.strongest({**strengths, _KIND: normal})
+            found = constraints.strongest({**strengths, _KIND: normal})
         if found is None:
-            limits = " within its limits" if within.limits else ""
+            limits = " within its limits" if constraints.limits else ""
             raise SettingsError(
                 f"max_skips = {most}: no cell of space {space.name!r}{limits} has so few skips by deleting the "
                 f"weakest ones: take --max-skips {genotype.count(_KIND, frozenset({_SKIP}))} or more"

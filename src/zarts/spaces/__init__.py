@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from zarts.errors import SettingsError, unknown
+from zarts.errors import SettingsError, did_you_mean
 from zarts.spaces.custom import is_file, read_space
 from zarts.spaces.darts import DARTS, DARTS_ZERO, S1, S2, S3, S4
 from zarts.spaces.formats import genotype_string, load_genotype, parse_genotype
 from zarts.spaces.genotype import CellGenotype, Choice, Genotype
 from zarts.spaces.nasbench201 import NASBENCH201
 from zarts.spaces.space import PARAMETERLESS, Edge, Space
-from zarts.spaces.subspace import Part
+from zarts.spaces.subspace import Subspace
 from zarts.spaces.zoo import published, published_sources
 
 __all__ = [
@@ -21,8 +21,8 @@ __all__ = [
     "Choice",
     "Edge",
     "Genotype",
-    "Part",
     "Space",
+    "Subspace",
     "genotype_string",
     "get_space",
     "is_file",
@@ -50,5 +50,5 @@ def get_space(name: str) -> Space:
         SPACES[own.name] = own
         return own
     if name not in SPACES:
-        raise SettingsError(unknown("space", name, SPACES))
+        raise SettingsError(did_you_mean("space", name, SPACES))
     return SPACES[name]

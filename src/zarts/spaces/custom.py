@@ -9,7 +9,7 @@ from typing import Any
 
 import yaml
 
-from zarts.errors import SettingsError, unknown
+from zarts.errors import SettingsError, did_you_mean
 from zarts.spaces.space import Space
 
 __all__ = ["is_file", "read_space"]
@@ -42,7 +42,7 @@ def read_space(path: Path) -> Space:
         raise SettingsError(f"{path}: no space: needs the keys name, normal and reduce")
     for key in data:
         if key not in _KEYS:
-            raise SettingsError(f"{path}: {unknown('key', str(key), _KEYS)}")
+            raise SettingsError(f"{path}: {did_you_mean('key', str(key), _KEYS)}")
     name = data["name"]
     if not isinstance(name, str) or not re.fullmatch(r"[A-Za-z][\w-]*", name):
         raise SettingsError(f"{path}: name is {name!r}; needs a word of letters, digits, - and _")

@@ -13,13 +13,13 @@ from torch import Tensor
 from zarts.spaces.genotype import Genotype
 from zarts.spaces.space import Space
 
-__all__ = ["Part"]
+__all__ = ["Subspace"]
 
 Matrices = Mapping[str, Float[Tensor, "_ _"]]
 
 
 @dataclass(frozen=True, eq=False)
-class Part:
+class Subspace:
     """Some operations of each edge, the same number on all edges of a cell type.
 
     Args:
@@ -31,9 +31,11 @@ class Part:
     kept: Mapping[str, Int[Tensor, "_ _"]]
 
     @staticmethod
-    def all_of(space: Space) -> Part:
+    def all_of(space: Space) -> Subspace:
         """The part from which nothing has been dropped."""
-        return Part(space, {kind: torch.arange(ops).expand(edges, ops) for kind, (edges, ops) in space.shapes.items()})
+        return Subspace(
+            space, {kind: torch.arange(ops).expand(edges, ops) for kind, (edges, ops) in space.shapes.items()}
+        )
 
     @cached_property
     def space(self) -> Space:
@@ -54,7 +56,7 @@ class Part:
         """Shape `(edges, k)` of alpha for each cell type."""
         return {kind: (rows.shape[0], rows.shape[1]) for kind, rows in self.kept.items()}
 
-    def widen(self, matrices: Matrices, fill: float = 0.0) -> dict[str, Float[Tensor, "_ _"]]:
+    def scatter(self, matrices: Matrices, fill: float = 0.0) -> dict[str, Float[Tensor, "_ _"]]:
         """One number for each operation of the whole space: the given ones for those that are left, `fill` for others.
 
         Differentiable in the given ones; where nothing has been dropped, it is these themselves.
@@ -66,16 +68,16 @@ class Part:
             for kind, matrix in matrices.items()
         }
 
-    def narrow(self, matrices: Matrices) -> dict[str, Float[Tensor, "_ _"]]:
+    def gather(self, matrices: Matrices) -> dict[str, Float[Tensor, "_ _"]]:
         """Of one number for each operation of the whole space those for the operations that are left."""
         return {kind: matrix.gather(1, self.kept[kind].to(matrix.device)) for kind, matrix in matrices.items()}
 
     def mask(self) -> dict[str, Bool[Tensor, "_ _"]]:
         """Whether each operation of the whole space is left."""
         ones = {kind: torch.ones(shape, dtype=torch.float32) for kind, shape in self.shapes.items()}
-        return {kind: matrix.bool() for kind, matrix in self.widen(ones).items()}
+        return {kind: matrix.bool() for kind, matrix in self.scatter(ones).items()}
 
-    def strongest(self, strengths: Matrices, count: int, genotype: Genotype) -> Part:
+    def strongest(self, strengths: Matrices, count: int, genotype: Genotype) -> Subspace:
         """The part in which each edge has left its `count` strongest operations, of those that are left now.
 
         Where derived cells have no `none`, it is never the only one that is left. Of equal strengths the lower column
@@ -96,4 +98,4 @@ class Part:
             values = values.masked_fill(needed[kind] > 0, torch.inf).gather(1, rows)
             order = values.sort(dim=1, descending=True, stable=True).indices[:, :count]
             kept[kind] = rows.gather(1, order).sort(dim=1).values
-        return Part(self.whole, kept)
+        return Subspace(self.whole, kept)

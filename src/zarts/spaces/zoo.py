@@ -7,7 +7,7 @@ from functools import cache
 from importlib import resources
 from typing import Any
 
-from zarts.errors import SettingsError, unknown
+from zarts.errors import SettingsError, did_you_mean
 from zarts.spaces.genotype import Choice, Genotype
 
 __all__ = ["published", "published_sources"]
@@ -21,7 +21,7 @@ def published(name: str) -> Genotype:
     """
     records = _records()
     if name not in records:
-        raise SettingsError(unknown("published genotype", name, records, "zarts list genotypes"))
+        raise SettingsError(did_you_mean("published genotype", name, records, "zarts list genotypes"))
     cells = {
         kind: tuple(tuple(Choice(op, source) for op, source in node) for node in nodes)
         for kind, nodes in records[name]["cells"].items()

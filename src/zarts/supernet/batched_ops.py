@@ -24,9 +24,9 @@ __all__ = [
     "StackedPointwise",
     "StackedReduce",
     "StackedSeparable",
+    "expand_blocks",
     "per_pixel",
     "pick",
-    "spread",
     "unchanged_statistics",
 ]
 
@@ -40,7 +40,9 @@ _DENSE = 32  # up to so many stacked channels one product with a block-diagonal 
 _BATCHED = 16  # from so many channels of a slot a batched product beats it
 
 
-def spread(blocks: Float[Tensor, "rows columns"], channels: int) -> Float[Tensor, "rows_channels columns_channels"]:
+def expand_blocks(
+    blocks: Float[Tensor, "rows columns"], channels: int
+) -> Float[Tensor, "rows_channels columns_channels"]:
     """The matrix whose block (r, c) is blocks[r, c] times the identity of `channels` rows."""
     rows, columns = blocks.shape
     identity = torch.eye(channels, dtype=blocks.dtype, device=blocks.device)

@@ -9,12 +9,12 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-__all__ = ["Dropping"]
+__all__ = ["Drop"]
 
 Slots = Float[Tensor, "batch slots_channels height width"]
 
 
-class Dropping:
+class Drop:
     """Probabilities that all cells of a supernet share; both are 0 until they are set.
 
     Outputs are dropped where a network in training mode is differentiated, so never where it is only judged. What stays

@@ -18,10 +18,10 @@ from zarts.supernet.batched_ops import (
     StackedBlock,
     StackedReduce,
     StackedSeparable,
+    expand_blocks,
     per_pixel,
-    spread,
 )
-from zarts.supernet.drop import Dropping
+from zarts.supernet.drop import Drop
 from zarts.supernet.merged_ops import StackedMerged
 
 __all__ = ["TOGETHER", "EdgeGroup"]
@@ -56,7 +56,7 @@ class SeparateSlots(nn.Module):
         self.channels = channels
         self.slots = nn.ModuleList(build_operation(name, channels, stride, affine=False) for _ in range(slots))
 
-    def forward(self, x: Sources, route: Route, sums: Sums | None, dropping: Dropping | None = None) -> Sums:
+    def forward(self, x: Sources, route: Route, sums: Sums | None, drop: Drop | None = None) -> Sums:
         """The targets' sums plus the weighted outputs."""
         parts = x.chunk(x.shape[1] // self.channels, dim=1)
         running = range(len(self.slots)) if route.chosen is None else route.chosen.tolist()
@@ -65,8 +65,8 @@ class SeparateSlots(nn.Module):
             for slot, source, weight in zip(running, route.sources, route.weight.unbind(), strict=True)
         ]
         y = torch.cat(outputs, dim=1)
-        y = y if dropping is None else dropping.paths(y, self.channels)
-        return per_pixel(y, spread(route.target, self.channels), sums)
+        y = y if drop is None else drop.paths(y, self.channels)
+        return per_pixel(y, expand_blocks(route.target, self.channels), sums)
 
 
 class SharedPool(nn.Module):
@@ -90,7 +90,7 @@ class SharedPool(nn.Module):
         self.register_buffer("mean", torch.zeros(slots, channels))
         self.register_buffer("var", torch.ones(slots, channels))
 
-    def forward(self, x: Sources, route: Route, sums: Sums | None, dropping: Dropping | None = None) -> Sums:
+    def forward(self, x: Sources, route: Route, sums: Sums | None, drop: Drop | None = None) -> Sums:
         """The targets' sums plus the weighted pools of the sources."""
         if self.average:
             pooled = functional.avg_pool2d(x, 3, self.stride, padding=1, count_include_pad=False)
@@ -99,7 +99,7 @@ class SharedPool(nn.Module):
         chosen = slice(None) if route.chosen is None else route.chosen
         if not self.training:
             return self._test(pooled, route, chosen, sums)
-        return self._train(pooled, route, chosen, sums, dropping)
+        return self._train(pooled, route, chosen, sums, drop)
 
     def _train(
         self,
@@ -107,16 +107,16 @@ class SharedPool(nn.Module):
         route: Route,
         chosen: slice | Tensor,
         sums: Tensor | None,
-        dropping: Dropping | None,
+        drop: Drop | None,
     ) -> Tensor:
         mean, var = (self.mean.new_zeros(pooled.shape[1]) for _ in range(2))
         normal = functional.batch_norm(pooled, mean, var, training=True, momentum=1.0)  # sets them to the batch's
         for running, batch in ((self.mean, mean), (self.var, var)):
             running[chosen] = running[chosen].lerp(batch.view(-1, self.channels)[list(route.sources)], MOMENTUM)
-        if dropping is None or dropping.path == 0:
-            return per_pixel(normal, spread(route.mix, self.channels), sums)
-        y = dropping.paths(_repeat(normal, route.sources, self.channels), self.channels)
-        return per_pixel(y, spread(route.weight[:, None] * route.target, self.channels), sums)
+        if drop is None or drop.path == 0:
+            return per_pixel(normal, expand_blocks(route.mix, self.channels), sums)
+        y = drop.paths(_repeat(normal, route.sources, self.channels), self.channels)
+        return per_pixel(y, expand_blocks(route.weight[:, None] * route.target, self.channels), sums)
 
     def _test(self, pooled: Tensor, route: Route, chosen: slice | Tensor, sums: Tensor | None) -> Tensor:
         scale = route.weight[:, None] * (self.var[chosen] + EPSILON).rsqrt()
@@ -166,7 +166,7 @@ class EdgeGroup(nn.Module):
         routes: Mapping[str, Route],
         sums: Sums | None,
         kernels: Mapping[str, Tensor],
-        dropping: Dropping | None = None,
+        drop: Drop | None = None,
     ) -> Sums | None:
         """The targets' sums plus what these edges give them.
 
@@ -175,17 +175,17 @@ class EdgeGroup(nn.Module):
             routes: the operations that run.
             sums: the targets' sums so far, side by side; None are empty sums.
             kernels: see `kernels`.
-            dropping: what is dropped of the operations' outputs; None: nothing.
+            drop: what is dropped of the operations' outputs; None: nothing.
         """
         rectified = torch.relu(x)
         inputs: dict[tuple[int, ...], Tensor] = {}
         for name, route in routes.items():
             if name == "skip_connect" and self.stride == 1:
-                sums = self._skip(x, route, sums, dropping)
+                sums = self._skip(x, route, sums, drop)
                 continue
             op = self.ops[name]
             if isinstance(op, SharedPool | SeparateSlots):
-                sums = op(x, route, sums, dropping)
+                sums = op(x, route, sums, drop)
                 continue
             if isinstance(op, StackedReduce):
                 y = op(rectified, route.owner, route.chosen, route.weight)
@@ -193,16 +193,16 @@ class EdgeGroup(nn.Module):
                 if route.sources not in inputs:
                     inputs[route.sources] = _repeat(rectified, route.sources, self.channels)
                 y = op(inputs[route.sources], route.chosen, kernels.get(name, route.weight))
-            y = y if dropping is None else dropping.paths(y, self.channels)
-            sums = per_pixel(y, spread(route.target, self.channels), sums)
+            y = y if drop is None else drop.paths(y, self.channels)
+            sums = per_pixel(y, expand_blocks(route.target, self.channels), sums)
         return sums
 
-    def _skip(self, x: Sources, route: Route, sums: Sums | None, dropping: Dropping | None) -> Sums:
+    def _skip(self, x: Sources, route: Route, sums: Sums | None, drop: Drop | None) -> Sums:
         """Identities are the same for all targets, unless elements of each are dropped."""
-        if dropping is None or dropping.skip == 0:
-            return per_pixel(x, spread(route.mix, self.channels), sums)
-        y = dropping.elements(_repeat(x, route.sources, self.channels))
-        return per_pixel(y, spread(route.weight[:, None] * route.target, self.channels), sums)
+        if drop is None or drop.skip == 0:
+            return per_pixel(x, expand_blocks(route.mix, self.channels), sums)
+        y = drop.elements(_repeat(x, route.sources, self.channels))
+        return per_pixel(y, expand_blocks(route.weight[:, None] * route.target, self.channels), sums)
 
     def step(self, name: str, slots: Int[Tensor, "4 slots"], kernels: Mapping[str, Tensor]) -> Step:
         """One operation as the native kernels take it.

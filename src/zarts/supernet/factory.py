@@ -7,7 +7,7 @@ from typing import Any
 
 import torch
 
-from zarts.errors import SettingsError, unknown
+from zarts.errors import SettingsError, did_you_mean
 from zarts.spaces import Space
 from zarts.supernet.nasbench201 import NasBench201SuperNet
 from zarts.supernet.supernet import SuperNet
@@ -79,7 +79,7 @@ def build_supernet(
         SettingsError: a number or name that cannot be used.
     """
     if supernet not in FORMS:
-        raise SettingsError(unknown("supernet", supernet, FORMS))
+        raise SettingsError(did_you_mean("supernet", supernet, FORMS))
     return SUPERNETS[space.skeleton](
         space,
         channels=channels,

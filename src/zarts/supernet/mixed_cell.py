@@ -17,7 +17,7 @@ from zarts.networks.operations import FactorizedReduce, Noise, PointwiseBlock
 from zarts.spaces import Space
 from zarts.supernet.active_ops import Group, Running
 from zarts.supernet.batched_ops import unchanged_statistics
-from zarts.supernet.drop import Dropping
+from zarts.supernet.drop import Drop
 from zarts.supernet.edge_ops import TOGETHER, EdgeGroup
 from zarts.supernet.partial_channels import bypass, seen_channels, shuffle
 
@@ -37,16 +37,16 @@ class _Work(NamedTuple):
     Args:
         running: the operations that run, with their weights.
         kernels: of each group, see `EdgeGroup.kernels`.
-        dropping: what is dropped of the operations' outputs; None: nothing.
+        drop: what is dropped of the operations' outputs; None: nothing.
     """
 
     running: Running
     kernels: Kernels
-    dropping: Dropping | None
+    drop: Drop | None
 
     def at(self, groups: list[Group], weights: Tensor) -> _Work:
         """The same operations at other weights."""
-        return _Work(Running(groups, weights, self.running.left), self.kernels, self.dropping)
+        return _Work(Running(groups, weights, self.running.left), self.kernels, self.drop)
 
 
 class MixedCell(nn.Module):
@@ -61,7 +61,7 @@ class MixedCell(nn.Module):
         generator: source of the `noise` operation; None is torch's default.
         native: use the native kernels where they suit.
         parts: K, see `SuperNet`.
-        dropping: what is dropped while weights train.
+        drop: what is dropped while weights train.
     """
 
     def __init__(
@@ -72,10 +72,10 @@ class MixedCell(nn.Module):
         generator: torch.Generator | None,
         native: bool,
         parts: int,
-        dropping: Dropping,
+        drop: Drop,
     ) -> None:
         super().__init__()
-        self.dropping = dropping
+        self.drop = drop
         self.native = native and set(space.operations) <= TOGETHER
         self.inputs, self.nodes, self.parts = space.inputs, space.nodes, parts
         self.channels = seen_channels(plan.channels, parts)
@@ -102,16 +102,16 @@ class MixedCell(nn.Module):
             previous: output of the previous cell.
             running: the operations that run, with their weights.
         """
-        dropping = self.dropping if self.dropping.active(self) else None
-        native = self.native and dropping is None and suits(previous, self.channels, running.weights)
+        drop = self.drop if self.drop.active(self) else None
+        native = self.native and drop is None and suits(previous, self.channels, running.weights)
         if native:
             parts = (self.preprocess.before, self.preprocess.previous)
             inputs = [_project(part, x) for part, x in zip(parts, (before, previous), strict=True)]
         else:
             inputs = [dense_gradient(state) for state in self.preprocess(before, previous)]
-        sums = self._noise(self._zeros(inputs[0], self.stride), running.noise, dropping) if running.noise else None
+        sums = self._noise(self._zeros(inputs[0], self.stride), running.noise, drop) if running.noise else None
         kernels = [cast(EdgeGroup, group).kernels(running.weights) for group in self.groups]
-        work = _Work(running, kernels, dropping)
+        work = _Work(running, kernels, drop)
         if self.rest:
             return self._partial(inputs, sums, work, native)
         if not native:
@@ -138,9 +138,9 @@ class MixedCell(nn.Module):
         self, index: int, x: Features, sums: Sums, work: _Work
     ) -> Float[Tensor, "batch targets_channels out_height out_width"]:
         """The sums of the nodes behind a group with what its edges give them, in torch's operations."""
-        running, kernels, dropping = work
+        running, kernels, drop = work
         routes = {name: running.route(index, name) for name in running.names(index)}
-        found: Tensor | None = self.groups[index](x, routes, sums, kernels[index], dropping)
+        found: Tensor | None = self.groups[index](x, routes, sums, kernels[index], drop)
         return (
             torch.cat([self._zeros(x, self._stride(index))] * (self.nodes - index), dim=1) if found is None else found
         )
@@ -187,12 +187,12 @@ class MixedCell(nn.Module):
         batch, _, height, width = x[:, :, ::stride, ::stride].shape
         return x.new_zeros(batch, height, width, self.channels).permute(0, 3, 1, 2)
 
-    def _noise(self, zeros: Features, noise: list[tuple[int, Tensor]], dropping: Dropping | None) -> Nodes:
+    def _noise(self, zeros: Features, noise: list[tuple[int, Tensor]], drop: Drop | None) -> Nodes:
         """The weighted noise that enters each node, drawn edge after edge."""
         totals = [zeros] * self.nodes
         for target, weight in noise:
             drawn = self.noise(zeros)
-            drawn = drawn if dropping is None else dropping.paths(drawn, self.channels)
+            drawn = drawn if drop is None else drop.paths(drawn, self.channels)
             totals[target] = totals[target] + weight * drawn
         return torch.cat(totals, dim=1)
 

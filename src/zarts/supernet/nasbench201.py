@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from zarts.networks.nasbench201 import Skeleton
 from zarts.spaces import Space
-from zarts.supernet.drop import Dropping
+from zarts.supernet.drop import Drop
 from zarts.supernet.nasbench201_cell import DenseMixedCell, Mixture
 
 __all__ = ["NasBench201SuperNet"]
@@ -56,10 +56,10 @@ class NasBench201SuperNet(nn.Module):
         super().__init__()
         self.space = space
         self._left: list[list[bool]] | None = None
-        self.dropping = Dropping(generator)
+        self.drop = Drop(generator)
         """What is dropped while weights train: nothing, until its probabilities are set."""
         self.skeleton = Skeleton(
-            lambda width: DenseMixedCell(space, width, native, self.dropping),
+            lambda width: DenseMixedCell(space, width, native, self.drop),
             channels=channels,
             cells=cells,
             num_classes=num_classes,
@@ -86,7 +86,7 @@ class NasBench201SuperNet(nn.Module):
         """
         self.space.check_weights(weights)
         mixture = Mixture(self.space, weights["normal"], self._left)
-        if self.skeleton.recompute.active:
+        if self.skeleton.checkpointing.active:
             mixture.prepare()
         logits: Tensor = self.skeleton(images, mixture)
         return logits

@@ -20,7 +20,7 @@ from zarts.kernels import DENSE_OPS, Convolutions, DenseCell, dense_cell, suits
 from zarts.networks.nasbench201 import KERNELS
 from zarts.spaces import Space
 from zarts.supernet.batched_ops import StackedNorm, pick, unchanged_statistics
-from zarts.supernet.drop import Dropping
+from zarts.supernet.drop import Drop
 
 __all__ = ["DenseMixedCell", "Mixture"]
 
@@ -121,12 +121,10 @@ class OutgoingEdges(nn.Module):
             {name: StackedConvolutions(slots, channels, kernel) for name, kernel in KERNELS.items()}
         )
 
-    def forward(
-        self, x: Features, running: Mapping[str, Outgoing], totals: Totals, dropping: Dropping | None = None
-    ) -> Totals:
+    def forward(self, x: Features, running: Mapping[str, Outgoing], totals: Totals, drop: Drop | None = None) -> Totals:
         """The targets' totals plus what these edges give them; None is an empty total."""
         totals = list(totals)
-        for slots, outputs in self._convolve(x, running, dropping).items():
+        for slots, outputs in self._convolve(x, running, drop).items():
             for slot, part in zip(slots, torch.split(outputs, self.channels, dim=1), strict=True):
                 total = totals[slot]
                 totals[slot] = part if total is None else total + part
@@ -134,8 +132,8 @@ class OutgoingEdges(nn.Module):
             y = x if name == "skip_connect" else _average_pool(x)
             for slot, weight in zip(running[name].slots, running[name].weight.unbind(), strict=True):
                 total, part = totals[slot], y
-                if dropping is not None:
-                    part = dropping.elements(y) if name == "skip_connect" else dropping.paths(y, self.channels)
+                if drop is not None:
+                    part = drop.elements(y) if name == "skip_connect" else drop.paths(y, self.channels)
                 totals[slot] = weight * part if total is None else torch.addcmul(total, weight, part)
         return totals
 
@@ -145,7 +143,7 @@ class OutgoingEdges(nn.Module):
         return {name: Convolutions(s.weight, s.norm.mean, s.norm.var) for name, s in stacks.items()}
 
     def _convolve(
-        self, x: Features, running: Mapping[str, Outgoing], dropping: Dropping | None
+        self, x: Features, running: Mapping[str, Outgoing], drop: Drop | None
     ) -> dict[tuple[int, ...], Tensor]:
         """The sums of the convolutions that run for the same targets."""
         names = [name for name in self.convolutions if name in running]
@@ -153,7 +151,7 @@ class OutgoingEdges(nn.Module):
         sums: dict[tuple[int, ...], Tensor] = {}
         for name in names:
             y, slots = self.convolutions[name](rectified, running[name]), running[name].slots
-            y = y if dropping is None else dropping.paths(y, self.channels)
+            y = y if drop is None else drop.paths(y, self.channels)
             sums[slots] = sums[slots] + y if slots in sums else y
         return sums
 
@@ -161,16 +159,16 @@ class OutgoingEdges(nn.Module):
 class DenseMixedCell(nn.Module):
     """A cell with all operations on all edges, by the node that the edges leave; its output is its last node."""
 
-    def __init__(self, space: Space, channels: int, native: bool, dropping: Dropping) -> None:
+    def __init__(self, space: Space, channels: int, native: bool, drop: Drop) -> None:
         super().__init__()
-        self.space, self.native, self.dropping = space, native, dropping
+        self.space, self.native, self.drop = space, native, drop
         self.nodes = nn.ModuleList(OutgoingEdges(slots, channels) for slots in range(space.nodes, 0, -1))
 
     def forward(self, x: Features, mixture: Mixture) -> Features:
         """The last node."""
-        dropping = self.dropping if self.dropping.active(self) else None
-        if dropping or not (self.native and suits(x, x.shape[1], mixture.weights, "nasbench201")):
-            return self._last(x, mixture.running, dropping)
+        drop = self.drop if self.drop.active(self) else None
+        if drop or not (self.native and suits(x, x.shape[1], mixture.weights, "nasbench201")):
+            return self._last(x, mixture.running, drop)
         convolutions = [cast(OutgoingEdges, node).native() for node in self.nodes]
         cell = DenseCell(mixture.places, convolutions, self.training, partial(self._plain, mixture.left))
         return dense_cell(cell, x, mixture.weights)
@@ -180,11 +178,11 @@ class DenseMixedCell(nn.Module):
         with unchanged_statistics(self):
             return self._last(x, Mixture(self.space, weights, left).running)
 
-    def _last(self, x: Features, running: list[dict[str, Outgoing]], dropping: Dropping | None = None) -> Features:
+    def _last(self, x: Features, running: list[dict[str, Outgoing]], drop: Drop | None = None) -> Features:
         """The last node, in torch's operations."""
         totals: Totals = [None] * len(self.nodes)
         for edges, ops in zip(self.nodes, running, strict=True):
-            node, *totals = edges(x, ops, totals, dropping)
+            node, *totals = edges(x, ops, totals, drop)
             x = torch.zeros_like(x) if node is None else node
         return x
 

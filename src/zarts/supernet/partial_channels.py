@@ -7,7 +7,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from zarts.errors import SettingsError
-from zarts.supernet.batched_ops import per_pixel, spread
+from zarts.supernet.batched_ops import expand_blocks, per_pixel
 
 __all__ = ["bypass", "seen_channels", "shuffle"]
 
@@ -45,7 +45,7 @@ def bypass(
     """
     if stride == 2:
         sources = functional.max_pool2d(sources, 2, ceil_mode=True)
-    return per_pixel(sources, spread(weights, channels), sums)
+    return per_pixel(sources, expand_blocks(weights, channels), sums)
 
 
 def shuffle(

@@ -9,13 +9,13 @@ from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
 from zarts.errors import SettingsError
-from zarts.networks import Recompute
+from zarts.networks import ActivationCheckpointing
 from zarts.networks.macro import plan_cells
 from zarts.networks.memory_format import dense_gradient
 from zarts.networks.stem import build_stem
 from zarts.spaces import Space
 from zarts.supernet.active_ops import Running, layout
-from zarts.supernet.drop import Dropping
+from zarts.supernet.drop import Drop
 from zarts.supernet.merged_ops import convolutions, merge, with_merged
 from zarts.supernet.mixed_cell import MixedCell
 
@@ -85,13 +85,13 @@ class SuperNet(nn.Module):
             self.layouts = {kind: merge(groups, space, kind) for kind, groups in self.layouts.items()}
         self.stem = build_stem(stem, in_channels, 3 * channels)
         plans = plan_cells(cells, channels, 3 * channels, space.nodes, self.stem.first_larger)
-        self.dropping = Dropping(generator)
+        self.drop = Drop(generator)
         """What is dropped while weights train: nothing, until its probabilities are set."""
         self.cells = nn.ModuleList(
-            MixedCell(space, plan, self.layouts[plan.kind], generator, native, parts, self.dropping) for plan in plans
+            MixedCell(space, plan, self.layouts[plan.kind], generator, native, parts, self.drop) for plan in plans
         )
         self.kinds = [plan.kind for plan in plans]
-        self.recompute = Recompute()
+        self.checkpointing = ActivationCheckpointing()
         """How cells run: see there."""
         self.classifier = nn.Linear(space.nodes * plans[-1].channels, num_classes)
 
@@ -121,11 +121,11 @@ class SuperNet(nn.Module):
         if self.merged:
             weights = {kind: with_merged(matrix, self.merged[kind]) for kind, matrix in weights.items()}
         running = {kind: Running(self.layouts[kind], weights[kind], self._left.get(kind)) for kind in self.shapes}
-        if self.recompute.active:
+        if self.checkpointing.active:
             for shared in running.values():
                 shared.prepare()
         before, previous = self.stem(images)
         for kind, cell in zip(self.kinds, self.cells, strict=True):
-            before, previous = previous, self.recompute(cell, before, previous, running[kind])
+            before, previous = previous, self.checkpointing(cell, before, previous, running[kind])
         logits: Tensor = self.classifier(dense_gradient(previous).mean(dim=(2, 3)))
         return logits

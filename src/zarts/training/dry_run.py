@@ -20,10 +20,10 @@ import torch
 from zarts.limits import count_parameters
 from zarts.runtime.distributed import Ranks
 from zarts.runtime.measure import Fit, peak_bytes
-from zarts.training.stub_forward import Pass, StandIns
+from zarts.training.stub_forward import Pass, StubForward
 from zarts.training.trainer import Job
 
-__all__ = ["Forecast", "ForecastPart", "Rehearsal"]
+__all__ = ["DryRun", "Forecast", "ForecastPart"]
 
 _SECONDS = 2.0
 """For so long a kind of step is repeated at each of its places."""
@@ -55,14 +55,14 @@ class Forecast:
         parts: its parts, in order.
         peak_bytes: largest memory: of the process, or on CUDA of torch on the device; of all ranks together.
         parameters: of the network that is trained, without an auxiliary head; 0 if none is.
-        mult_adds: multiply-adds of its convolutions and matrix products, for one image.
+        macs: multiply-adds of its convolutions and matrix products, for one image.
         fit: what the steps need in memory beside what there is; None: it was not asked, or nobody knows.
     """
 
     parts: list[ForecastPart]
     peak_bytes: int
     parameters: int
-    mult_adds: int
+    macs: int
     fit: Fit | None = None
 
     @property
@@ -79,7 +79,7 @@ class _Take:
     passes: list[Pass]
 
 
-class Rehearsal:
+class DryRun:
     """Runs in the place of a job's loop; made before the job, and asked for its forecast after all is written.
 
     Args:
@@ -95,7 +95,7 @@ class Rehearsal:
         self._batch: dict[str, float] = {}
         self._device = torch.device("cpu")
         self._fit: Fit | None = None
-        self._stand_ins = StandIns(lambda network, *inputs: network(*inputs))
+        self._stub_forward = StubForward(lambda network, *inputs: network(*inputs))
 
     def run(self, job: Job) -> None:
         """Do a few of the job's steps and ends of epochs; the job is good for nothing else afterwards."""
@@ -103,7 +103,7 @@ class Rehearsal:
         if job.fit is not None:  # the command itself does not look where it need not
             self._mark += job.fit.seconds
         self._end_take(_START)
-        job.passes = self._stand_ins = StandIns(job.passes)
+        job.passes = self._stub_forward = StubForward(job.passes)
         kinds = job.occurrences()
         counts = {name: found.number for name, found in kinds.items()}
         visits = sorted(
@@ -115,12 +115,12 @@ class Rehearsal:
             for _, step, name in group:
                 self._visit(job, epoch, step, name, counts[name])
             with self._take(job.epoch_end_kind(epoch)):
-                job.loop.end_epoch(job)
-        self._counts |= {**counts, **Counter(map(job.epoch_end_kind, {epoch: None for epoch, _ in job.loop.places}))}
+                job.trainer.end_epoch(job)
+        self._counts |= {**counts, **Counter(map(job.epoch_end_kind, {epoch: None for epoch, _ in job.trainer.places}))}
         self._begin_take()
-        self._stand_ins.settled = True
+        self._stub_forward.settled = True
         job.finish()
-        if self._stand_ins.taken:
+        if self._stub_forward.taken:
             self._counts[_FINISH] = 1
             self._end_take(_FINISH)
         self._begin_take()
@@ -130,7 +130,7 @@ class Rehearsal:
         self._end_take(_END)
         self._counts[_END] = 1
         rates = self._rates()
-        network = self._stand_ins.network
+        network = self._stub_forward.network
         return Forecast(
             [
                 ForecastPart(name, self._counts[name], self._total(name, rates))
@@ -139,7 +139,7 @@ class Rehearsal:
             ],
             int(self._ranks.all_reduce(torch.tensor(peak_bytes(self._device), dtype=torch.float64))),
             0 if network is None else count_parameters(network),
-            self._stand_ins.mult_adds(),
+            self._stub_forward.macs(),
             self._fit,
         )
 
@@ -147,9 +147,9 @@ class Rehearsal:
         """Do a step at its place, again and again while that is quick."""
         end = time.perf_counter() + _SECONDS
         while True:
-            job.loop.move_to(epoch, step)
+            job.trainer.move_to(epoch, step)
             with self._take(name):
-                job.loop.do_step(job)
+                job.trainer.do_step(job)
             if self._ranks.broadcast(time.perf_counter() > end or len(self._takes[name]) >= count):
                 return
 
@@ -161,11 +161,11 @@ class Rehearsal:
 
     def _begin_take(self) -> None:
         self._mark = time.perf_counter()
-        self._stand_ins.taken = []
+        self._stub_forward.taken = []
 
     def _end_take(self, name: str) -> None:
-        passes = self._stand_ins.taken
-        self._stand_ins.close(self._device)
+        passes = self._stub_forward.taken
+        self._stub_forward.close(self._device)
         head = (passes[0].start if passes else time.perf_counter()) - self._mark
         self._takes.setdefault(name, []).append(_Take(head, passes))
 

@@ -46,10 +46,10 @@ def check_memory(job: Job, settings: CommonSettings, ranks: Ranks, *, always: bo
     if needless and not always:
         return None
     start = time.perf_counter()
-    fit = _measured(job, settings, free, here, recompute=settings.checkpoint_activations)
+    fit = _measured(job, settings, free, here, checkpointing=settings.checkpoint_activations)
     if fit is None or fit.free is None or fit.needed <= fit.free:
         return replace(fit, seconds=time.perf_counter() - start) if fit is not None and needless else fit
-    less = None if settings.checkpoint_activations else _measured(job, settings, free, here, recompute=True)
+    less = None if settings.checkpoint_activations else _measured(job, settings, free, here, checkpointing=True)
     raise SettingsError(_refusal(fit, less, settings, here))
 
 
@@ -71,8 +71,8 @@ def _bound(job: Job, settings: CommonSettings) -> int:
     return largest * batches * images[0, 0].numel() * settings.channels * settings.cells * _MAPS * 4
 
 
-def _measured(job: Job, settings: CommonSettings, free: int | None, here: int, *, recompute: bool) -> Fit | None:
-    lines = needs(job, settings.batch_size, recompute=recompute)
+def _measured(job: Job, settings: CommonSettings, free: int | None, here: int, *, checkpointing: bool) -> Fit | None:
+    lines = needs(job, settings.batch_size, checkpointing=checkpointing)
     if not lines:
         return None
     needed = int(here * max(line.whole for line in lines))

@@ -2,7 +2,7 @@
 
 The tensors of a pass are in number what the network makes them, and in size proportional to the images: so two shares
 of the images say what all of them need. Everything in a step is really done, so that this knows no method and no
-network; of its passes that are alike a few are run (see `StandIns`). The job is as before afterwards.
+network; of its passes that are alike a few are run (see `StubForward`). The job is as before afterwards.
 """
 
 from __future__ import annotations
@@ -17,9 +17,9 @@ from typing import Any
 import torch
 
 from zarts.errors import DivergedError
-from zarts.networks import Recompute
+from zarts.networks import ActivationCheckpointing
 from zarts.runtime.measure import Allocations
-from zarts.training.stub_forward import StandIns, module_of
+from zarts.training.stub_forward import StubForward, module_of
 from zarts.training.trainer import Job
 
 __all__ = ["Line", "needs"]
@@ -55,24 +55,24 @@ class Line:
         return (free - self.fixed) / self.moving if self.moving > 0 else float("inf" if free >= self.fixed else "-inf")
 
 
-def needs(job: Job, batch_size: int, *, recompute: bool) -> list[Line]:
+def needs(job: Job, batch_size: int, *, checkpointing: bool) -> list[Line]:
     """What each kind of step of a job needs, beyond what there is now.
 
     Args:
         job: before its first step.
         batch_size: of its weight steps.
-        recompute: whether the cells of its networks are checkpointed, whatever the job says.
+        checkpointing: whether the cells of its networks are checkpointed, whatever the job says.
     """
     share = _FEW / batch_size
-    few, peaks = _peaks(job, share, recompute)
+    few, peaks = _peaks(job, share, checkpointing)
     exact = min(1.0, max(_FEW / few.fewest, share), max(share, _MOST / few.most))
     if exact > share:  # some passes are of parts of a batch
         share = exact
-        few, peaks = _peaks(job, share, recompute)
+        few, peaks = _peaks(job, share, checkpointing)
     if share == 1:
         return [_line(1.0, peak, 1.0, peak) for peak in peaks.values()]
     larger = min(1.0, share * _MORE / _FEW)
-    _, others = _peaks(job, larger, recompute)
+    _, others = _peaks(job, larger, checkpointing)
     return [_line(share, peaks[name], larger, others[name]) for name in peaks if name in others]
 
 
@@ -84,9 +84,9 @@ def _line(share: float, peak: int, larger: float, other: int) -> Line:
 class _Few:
     """Runs passes with a share of their images, whose outputs stand for those of the others too."""
 
-    def __init__(self, passes: Callable[..., Any], share: float, recompute: bool) -> None:
-        self._passes, self._share, self._recompute = passes, share, recompute
-        self._changed: list[tuple[Recompute, bool]] = []
+    def __init__(self, passes: Callable[..., Any], share: float, checkpointing: bool) -> None:
+        self._passes, self._share, self._checkpointing = passes, share, checkpointing
+        self._changed: list[tuple[ActivationCheckpointing, bool]] = []
         self.fewest, self.most = 1 << 62, 0
         """Images of the smallest and of the largest pass."""
 
@@ -96,10 +96,10 @@ class _Few:
         count = len(images)
         self.fewest, self.most = min(self.fewest, count), max(self.most, count)
         for part in module_of(network).modules():
-            found = getattr(part, "recompute", None)
-            if isinstance(found, Recompute) and found.on != self._recompute:
+            found = getattr(part, "checkpointing", None)
+            if isinstance(found, ActivationCheckpointing) and found.on != self._checkpointing:
                 self._changed.append((found, found.on))
-                found.on = self._recompute
+                found.on = self._checkpointing
         few = min(count, max(_FEW, round(count * self._share)))
         output = self._passes(network, images[:few], *rest)
         rows = torch.arange(count, device=images.device) % few
@@ -111,20 +111,20 @@ class _Few:
             found.on = before
 
 
-def _peaks(job: Job, share: float, recompute: bool) -> tuple[_Few, dict[str, int]]:
+def _peaks(job: Job, share: float, checkpointing: bool) -> tuple[_Few, dict[str, int]]:
     """The most bytes at a time in a step of each kind, in the last epoch with one: there all that may be dropped is."""
     visits = sorted((*found.last, name) for name, found in job.occurrences().items())
     passes, peaks = job.passes, dict[str, int]()
-    few = _Few(passes, share, recompute)
-    spread = _HOLES if recompute and job.device.type == "cpu" else _SPREAD
-    job.passes = stand_ins = StandIns(few, seconds=0.0)
+    few = _Few(passes, share, checkpointing)
+    overhead = _HOLES if checkpointing and job.device.type == "cpu" else _SPREAD
+    job.passes = stub_forward = StubForward(few, seconds=0.0)
     try:
         with _undisturbed(job):
             for epoch, group in groupby(visits, key=lambda visit: visit[0]):
                 job.begin_epoch(epoch)
                 for _, step, name in group:
-                    stand_ins.taken = []
-                    with Allocations(spread) as counted:
+                    stub_forward.taken = []
+                    with Allocations(overhead) as counted:
                         job.step(epoch, step)
                     peaks[name] = counted.peak
     except DivergedError:  # of two images a step may; the steps of the run will say it, if they do
@@ -140,7 +140,7 @@ def _undisturbed(job: Job) -> Iterator[None]:
     """Whatever steps are done inside, the job, its log and torch's random numbers are as before."""
     state = copy.deepcopy(job.state_dict())
     devices = [job.device] if job.device.type == "cuda" else []
-    with torch.random.fork_rng(devices), job.loop.muted():
+    with torch.random.fork_rng(devices), job.trainer.muted():
         try:
             yield
         finally:

@@ -23,7 +23,7 @@ class RetrainResult:
         genotype: its cells.
         test_accuracy: of the last epoch, in percent.
         parameters: number of parameters, without the auxiliary head.
-        mult_adds: multiply-adds for one image.
+        macs: multiply-adds for one image.
         history: all logged events, in order.
         run: the run folder; the network is its `model.safetensors`.
         seconds: wall time of training and testing, over all resumptions.
@@ -32,7 +32,7 @@ class RetrainResult:
     genotype: Genotype
     test_accuracy: float
     parameters: int
-    mult_adds: int
+    macs: int
     history: list[dict[str, Any]]
     run: Path
     seconds: float
@@ -55,7 +55,7 @@ def read_result(run: Run) -> RetrainResult:
             genotype=Genotype.from_dict(result["genotype"], where),
             test_accuracy=result["test_accuracy"],
             parameters=result["parameters"],
-            mult_adds=result["mult_adds"],
+            macs=result["macs"],
             history=run.events(),
             run=run.path,
             seconds=result["seconds"],

@@ -20,8 +20,8 @@ from typing_extensions import override
 from zarts.config import RetrainSettings, dump, untied
 from zarts.data import Batches
 from zarts.errors import SettingsError
-from zarts.limits import count_mult_adds, count_parameters
-from zarts.networks import AnyNetwork, Network, recompute_cells, seeded, share_norms
+from zarts.limits import count_macs, count_parameters
+from zarts.networks import AnyNetwork, Network, checkpoint_cells, seeded, share_norms
 from zarts.networks.operations import Noise
 from zarts.runs import Run
 from zarts.runtime.device import choose_device, torch_threads
@@ -38,7 +38,7 @@ from zarts.training.model_file import ModelCard, save_model
 from zarts.training.result import RetrainResult, read_result
 from zarts.training.setup import augmentation, load_images, sgd
 from zarts.training.train_step import WeightStep, own_part
-from zarts.training.trainer import Callback, Driver, Job, Loop
+from zarts.training.trainer import Callback, Driver, Job, Trainer
 from zarts.training.warm_start import START, Start, begin
 
 __all__ = ["TrainingJob", "retrain"]
@@ -101,12 +101,12 @@ class TrainingJob(Job):
             std=std,
             augment=augmentation(settings, data, size // 2 if settings.cutout is None else settings.cutout),
             device=self.device,
-            looked_at=partial(own_part, ranks=ranks),
+            shard=partial(own_part, ranks=ranks),
         )
         test = data.test()
         self.test, self.test_names = test_batches(test, self.card, self.device), test.names
         run.write("genotype.json", genotype.to_json())
-        self.loop = Loop(
+        self.trainer = Trainer(
             run,
             "retrain",
             {**dump(settings), **_UNTIED, "genotype": genotype.to_dict()},
@@ -128,7 +128,7 @@ class TrainingJob(Job):
         for part in network.modules():
             if isinstance(part, Noise):
                 part.generator = self.noise
-        recompute_cells(network, [self.drops, self.noise], on=self.settings.checkpoint_activations)
+        checkpoint_cells(network, [self.drops, self.noise], on=self.settings.checkpoint_activations)
         if start is not None:
             begin(network, start, self.card.classes)
         return network
@@ -202,7 +202,7 @@ class TrainingJob(Job):
             if epoch + 1 == self.settings.epochs and self.ranks.lead:
                 self._write_details(found)
             meter.seconds += time.perf_counter() - start
-        self.loop.log(
+        self.trainer.log(
             {
                 "event": "train_epoch",
                 "epoch": epoch + 1,
@@ -236,8 +236,8 @@ class TrainingJob(Job):
                 "best_epoch": best,
                 "best_test_accuracy_selected_on_test": tests[best],
                 "parameters": count_parameters(self.network),
-                "mult_adds": count_mult_adds(self.network, shape),
-                "seconds": self.loop.seconds,
+                "macs": count_macs(self.network, shape),
+                "seconds": self.trainer.seconds,
             },
         )
 
@@ -280,7 +280,7 @@ def retrain(
         start: the weights to start from; None: random ones.
         resume: go on from the run's checkpoint if it has one.
         callback: hears every event; beside the logged ones also `step`, after each weight step.
-        drive: does the job's steps in the place of its loop, as `Rehearsal.run`.
+        drive: does the job's steps in the place of its loop, as `DryRun.run`.
         ranks: the processes that train it together; alone by default.
 
     Raises:
@@ -294,7 +294,7 @@ def retrain(
     with torch_threads(settings.threads):
         job = TrainingJob(settings, genotype, run, start, callback or (lambda event: None), ranks)
         job.fit = check_memory(job, settings, ranks, always=drive is not None)
-        (drive or partial(job.loop.run, resume=resume))(job)
+        (drive or partial(job.trainer.run, resume=resume))(job)
         if ranks.lead:
             job.write_result()
     return ranks.broadcast(read_result(run) if ranks.lead else cast(RetrainResult, None))

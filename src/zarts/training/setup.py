@@ -10,7 +10,7 @@ import torch
 from torch import nn
 
 from zarts.config import CommonSettings
-from zarts.data import Augment, DataSet, Kept, load_data
+from zarts.data import Augment, DataSet, ImageCache, load_data
 from zarts.errors import SettingsError
 from zarts.runs import Run
 from zarts.runtime.distributed import Ranks
@@ -44,7 +44,7 @@ def load_images(
         crop=settings.crop,
     )
     first = load(images=_kept(settings, run, manifest)) if ranks.lead else None
-    kept: Kept = ranks.broadcast(settings.images if first is None else first.kept)
+    kept: ImageCache = ranks.broadcast(settings.images if first is None else first.kept)
     with ranks.rank_zero_first():  # the first one of a machine may have to download them
         data = first or load(images=kept)
     for note in data.notes:
@@ -55,11 +55,11 @@ def load_images(
     return data
 
 
-def _kept(settings: CommonSettings, run: Run, manifest: Mapping[str, Any] | None) -> Kept:
+def _kept(settings: CommonSettings, run: Run, manifest: Mapping[str, Any] | None) -> ImageCache:
     """Where images are kept: as when the run began, whatever memory is free now, so that it goes on to the bit."""
     if manifest is None or not (run.path / "env.json").exists():
         return settings.images
-    kept: Kept = manifest.get("images", "memory")
+    kept: ImageCache = manifest.get("images", "memory")
     return kept
 
 

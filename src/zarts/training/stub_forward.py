@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
-__all__ = ["Pass", "StandIns", "module_of"]
+__all__ = ["Pass", "StubForward", "module_of"]
 
 _RUN = 2
 _SECONDS = 1.0
@@ -38,7 +38,7 @@ class Pass:
     seconds: float = 0.0
 
 
-class StandIns:
+class StubForward:
     """In the place of `zarts.runtime.precision.Passes`: counts all passes and runs some.
 
     An output that was not computed is one of an earlier pass, tied to the weights by a gradient of zero, so that
@@ -66,8 +66,8 @@ class StandIns:
         in_alpha = gradient and any(tensor.requires_grad for tensor in _weights(inputs))
         most = max((int((tensor != 0).sum(-1).max()) for tensor in _weights(inputs)), default=0)
         module = module_of(network)
-        dropping = getattr(module, "dropping", None)
-        kind = (network, gradient, in_alpha, most, dropping is not None and dropping.active(module))
+        drop = getattr(module, "drop", None)
+        kind = (network, gradient, in_alpha, most, drop is not None and drop.active(module))
         if module is not self.network and not self.settled:
             self.network, self._inputs = module, inputs
         self.close(inputs[0].device)
@@ -96,7 +96,7 @@ class StandIns:
             outputs = tuple(output + tie for output in outputs)
         return outputs if len(outputs) > 1 else outputs[0]
 
-    def mult_adds(self) -> int:
+    def macs(self) -> int:
         """Multiply-adds of convolutions and matrix products for one image, counted on torch's meta device."""
         if self.network is None:
             return 0

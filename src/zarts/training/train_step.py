@@ -11,7 +11,7 @@ from torch.nn import functional as F
 
 from zarts.config import RetrainSettings
 from zarts.errors import DivergedError
-from zarts.networks import AnyNetwork, Network, Part
+from zarts.networks import AnyNetwork, BatchSlice, Network
 from zarts.runtime.distributed import Ranks
 
 __all__ = ["WeightStep", "divide", "own_part"]
@@ -115,7 +115,7 @@ class WeightStep:
         if not isinstance(network, Network):
             logits, auxiliary = passes(network, images[piece]), None
         else:
-            network.part = Part(piece.start, len(labels))
+            network.part = BatchSlice(piece.start, len(labels))
             if weight > 0:
                 logits, auxiliary = passes(network.forward_with_auxiliary, images[piece])
             else:

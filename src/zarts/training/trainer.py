@@ -22,7 +22,7 @@ from zarts.runtime.measure import Fit
 from zarts.runtime.signals import StopRequest, stop_request
 from zarts.training.metrics import Meter
 
-__all__ = ["Callback", "Driver", "Job", "Loop"]
+__all__ = ["Callback", "Driver", "Job", "Trainer"]
 
 Callback = Callable[[Mapping[str, Any]], None]
 """Hears every event; beside the logged ones also `step`, after each weight step, and `note`."""
@@ -45,7 +45,7 @@ class Occurrences(NamedTuple):
 class Job(ABC):
     """What a loop repeats. Epochs and steps count from 0 here, epochs of logged events from 1."""
 
-    loop: Loop
+    trainer: Trainer
     train: Batches
     """What the weights are trained on; one a step."""
     passes: Callable[..., Any]
@@ -63,7 +63,7 @@ class Job(ABC):
     def occurrences(self) -> dict[str, Occurrences]:
         """The kinds of steps that there are, by `step_kind`, and where they are."""
         found: dict[str, Occurrences] = {}
-        for place in self.loop.places:
+        for place in self.trainer.places:
             name = self.step_kind(*place)
             number, first, last = found.get(name, (0, place, place))
             found[name] = Occurrences(number + 1, first, place if last[0] < place[0] else last)
@@ -102,7 +102,7 @@ Driver = Callable[[Job], None]
 """Does the steps of a job: its loop, or what stands in the place of it."""
 
 
-class Loop:
+class Trainer:
     """The place in a run, and the way on from it.
 
     Args:
@@ -155,8 +155,8 @@ class Loop:
             RunError: the checkpoint to go on from cannot be used here, or one cannot be written, or another process
                 is at work on the run.
         """
-        way_on = self._run.way_on(self._command)
-        with self._run.held(), stop_request(with_parent=self._ranks.count > 1) as self.stop:
+        resume_hint = self._run.resume_hint(self._command)
+        with self._run.lock(), stop_request(with_parent=self._ranks.count > 1) as self.stop:
             if self._ranks.lead and resume and self._run.started:
                 self._restore(job)
             if self._ranks.lead and self._epoch == 0 and self._step == 0:
@@ -170,9 +170,9 @@ class Loop:
                 self.seconds += time.perf_counter() - start
             except Interrupted as error:
                 self._save(job)
-                raise Interrupted(f"{error}{way_on}") from None
+                raise Interrupted(f"{error}{resume_hint}") from None
             except RankError as error:
-                raise RankError(f"{error}{way_on}") from error
+                raise RankError(f"{error}{resume_hint}") from error
 
     def log(self, event: Mapping[str, Any]) -> None:
         """Write an event into the run folder, and tell the callback."""

@@ -15,7 +15,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from zarts.errors import SettingsError, unknown
+from zarts.errors import SettingsError, did_you_mean
 from zarts.zo.base import Pending, Step, ZeroOrderOptimizer
 from zarts.zo.validation import check
 
@@ -177,7 +177,7 @@ class Nevergrad(ExternalOptimizer):
     def _start(self, point: Float[np.ndarray, " d"], seed: int) -> None:
         library = _library("nevergrad")
         if self.name not in library.optimizers.registry:
-            raise SettingsError(unknown("optimizer of nevergrad", self.name, library.optimizers.registry, _LISTED))
+            raise SettingsError(did_you_mean("optimizer of nevergrad", self.name, library.optimizers.registry, _LISTED))
 
         def make() -> Any:
             space = library.p.Array(init=point).set_mutation(sigma=self.sigma)

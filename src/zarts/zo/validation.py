@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable
 
-from zarts.errors import SettingsError, unknown
+from zarts.errors import SettingsError, did_you_mean
 
 __all__ = ["DECAYS", "DECAY_FLOOR", "check", "check_choice", "decay"]
 
@@ -35,7 +35,7 @@ def check_choice(name: str, got: str, known: Iterable[str]) -> None:
     """
     known = tuple(known)
     if got not in known:
-        raise SettingsError(unknown(name, got, known))
+        raise SettingsError(did_you_mean(name, got, known))
 
 
 def decay(kind: str, progress: float) -> float:

@@ -7,7 +7,7 @@ from importlib.util import find_spec
 
 from zarts.comparison.engines import local, ray_engine
 from zarts.comparison.engines.resources import Room
-from zarts.errors import SettingsError, unknown
+from zarts.errors import SettingsError, did_you_mean
 
 __all__ = ["ENGINES", "Engine", "Room", "get_engine"]
 
@@ -25,7 +25,7 @@ def get_engine(name: str) -> Engine:
         SettingsError: there is none, or what it needs is not installed.
     """
     if name not in ENGINES:
-        raise SettingsError(unknown("engine", name, ENGINES))
+        raise SettingsError(did_you_mean("engine", name, ENGINES))
     if name == "ray" and find_spec("ray") is None:
         raise SettingsError("engine ray needs the package ray: pip install 'zarts[ray]'")
     return ENGINES[name]
