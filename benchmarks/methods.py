@@ -35,7 +35,7 @@ SIZE = {
     "batch_size": 16,
     "epochs": 5,
     "warmup_epochs": 0,
-    "stage_warmup": 0.0,
+    "phase_warmup": 0.0,
     "threads": 1,
 }
 NOTE = (
@@ -54,7 +54,7 @@ def epoch_seconds(method: str, size: Mapping[str, Any]) -> float:
             ends.append(time.process_time())
 
     names = members(search_settings({"method": method}))
-    idle = {"warmup_epochs"} if "renew" in names else set()
+    idle = {"warmup_epochs"} if "restart" in names else set()
     settings = search_settings(
         {"method": method, **{k: v for k, v in size.items() if used(k, names) and k not in idle}}
     )

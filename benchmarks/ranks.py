@@ -33,7 +33,7 @@ def move_seconds(size: dict[str, int], ranks: int, threads: int) -> float:
         "samples": N,
         "inner-steps": M,
         "subset": 2 * MOVES * size["batch-size"],  # one half trains the weights
-        "alpha-every": 1,
+        "arch-update-interval": 1,
         "epochs": 1,
         "warmup-epochs": 0,
         "devices": ranks,

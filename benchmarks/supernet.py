@@ -19,7 +19,7 @@ from benchmarks.report import Report, environment, options
 
 __all__ = ["main", "measure", "row"]
 
-_PASSES = 3  # forward, gradient of the inputs, gradient of the weights: each as many multiply-adds
+_PASSES = 3  # forward, gradient of the inputs, gradient of the weights: each as many MACs
 COLUMNS = [
     "case",
     "plain, s",

@@ -15,7 +15,7 @@ def rosenbrock(points: torch.Tensor) -> torch.Tensor:
 
 SETTINGS = {
     "mgs": {"samples": 16, "sigma": 0.3, "mixture_lambda": 1.0, "esr_target": 0.2},  # lambda = 1: no gradient
-    "rs": {"samples": 8, "smoothing": 1e-3, "alpha_lr": 1e-3},
+    "rs": {"samples": 8, "smoothing": 1e-3, "arch_learning_rate": 1e-3},
     "gld": {"radius_max": 1.0, "radius_min": 1e-3},
 }
 

@@ -29,7 +29,7 @@ EVERY = {
     "batch_size": 16,
     "epochs": 2,
     "warmup_epochs": 1,
-    "alpha_every": 1,
+    "arch_update_interval": 1,
     "val_batches": 1,
 }
 ZERO_ORDER = {"inner_steps": 1, "samples": 2, "esr_target": 0.6}
@@ -42,10 +42,10 @@ SELECTION = {
     "select_finalists": 2,
     "select_early_steps": 3,
 }
-STAGES = {"renew": {"epochs": 6, "stage_warmup": 0.5, "stage_cells": (3, 3, 4)}, "prune": {"epochs": 5}}
+STAGES = {"restart": {"epochs": 6, "phase_warmup": 0.5, "phase_cells": (3, 3, 4)}, "prune": {"epochs": 5}}
 SMALL = {**EVERY, **ZERO_ORDER}
 PARTIAL = {"partial_channels": 2, "channels": 8}
-LONG = {**SMALL, "subset": 120, "epochs": 3, "batch_size": 20, "alpha_every": 2}
+LONG = {**SMALL, "subset": 120, "epochs": 3, "batch_size": 20, "arch_update_interval": 2}
 TRAIN = {
     "data": "digits",
     "subset": 64,
@@ -76,8 +76,8 @@ def small(method: str, **other: object) -> dict:
     axes = {axis: value for axis, value in other.items() if axis in AXES}
     defaults = search_settings({"method": method, **axes})
     names, idle = members(defaults), {"select_recalibration"} if defaults.select_batch_norm == "train" else set()
-    idle |= {"warmup_epochs"} if defaults.stages == "renew" else set()
-    more = {**SMALL, **SELECTION, **STAGES.get(defaults.stages, {}), **(PARTIAL if "partial" in names else {})}
+    idle |= {"warmup_epochs"} if defaults.phases == "restart" else set()
+    more = {**SMALL, **SELECTION, **STAGES.get(defaults.phases, {}), **(PARTIAL if "partial" in names else {})}
     given = {k: v for k, v in more.items() if used(k, names) and k not in idle}
     return {"method": method, **given, **other}
 

@@ -37,7 +37,7 @@ JUDGING = ("best-of", "evolution", "perturbation", "local-search")
 """Selections that judge cells or operations on validation images: done once, when all weights are trained."""
 
 AXES: dict[str, tuple[str, ...]] = {
-    "update": (*ZERO_ORDER, *GRADIENT, "reinforce", "none"),
+    "arch_optimizer": (*ZERO_ORDER, *GRADIENT, "reinforce", "none"),
     "relaxation": ("softmax", "gumbel", "gumbel-soft", "path", "cell", "none"),
     "weight_relaxation": (
         "same",
@@ -51,9 +51,9 @@ AXES: dict[str, tuple[str, ...]] = {
         "adversarial",
     ),
     "supernet": ("mixed", "partial", "merged", "none"),
-    "edges": ("plain", "normalized"),
+    "edge_normalization": ("False", "True"),
     "select": ("argmax", *JUDGING, "random"),
-    "stages": ("one", "prune", "renew"),
+    "phases": ("one", "prune", "restart"),
 }
 """The axes that can be set one by one, and their members; no two of all these names mean different things."""
 
@@ -70,33 +70,33 @@ class Method:
     Args:
         name: the name on the command line.
         summary: what it is, in a few words.
-        update: who moves alpha: a key of `zarts.arch_optim.ARCH_OPTIMIZERS`.
+        arch_optimizer: what updates alpha: a key of `zarts.arch_optim.ARCH_OPTIMIZERS`.
         paper: where it was published.
         relaxation: alpha to operation weights: a key of `zarts.relax.RELAXATIONS`, or `none`.
         weight_relaxation: operation weights that the weights are trained at: such a key, or `same`: the relaxation.
         supernet: the network that shares weights between architectures, see `zarts.supernet.build_supernet`, or `none`.
-        edges: whether edges have weights of their own, `plain` (no) or `normalized`; see `relax.Parameterization`.
+        edge_normalization: whether edges have weights of their own, see `zarts.relax.Parameterization`.
         select: from the trained supernet to one genotype: a key of `zarts.select.SELECTIONS`.
-        phases: `one`; `prune`: operations are dropped along the search; `renew`: and all else starts anew then.
+        phases: `one`; `prune`: operations are dropped along the search; `restart`: and all else starts anew then.
         defaults: settings in which it differs from the defaults of its axes, see `DEFAULTS`, and of
             `zarts.config.SearchSettings`.
     """
 
     name: str
     summary: str
-    update: str
+    arch_optimizer: str
     paper: str
     relaxation: str = "softmax"
     weight_relaxation: str = "same"
     supernet: str = "mixed"
-    edges: str = "plain"
+    edge_normalization: bool = False
     select: str = "argmax"
     phases: str = "one"
     defaults: Mapping[str, object] = field(default_factory=dict)
 
 
 # DARTS alternates one step of alpha, on one batch, with one step of the weights, from the first epoch on (its code).
-_ALTERNATING = {"alpha_lr": 3e-4, "alpha_every": 1, "warmup_epochs": 0, "val_batches": 1}
+_ALTERNATING = {"arch_learning_rate": 3e-4, "arch_update_interval": 1, "warmup_epochs": 0, "val_batches": 1}
 
 DEFAULTS: dict[str, Mapping[str, object]] = {
     "rs": {"samples": 4},
@@ -104,24 +104,24 @@ DEFAULTS: dict[str, Mapping[str, object]] = {
     "unrolled": _ALTERNATING,
     "amended": _ALTERNATING,
     "reinforce": {
-        "alpha_lr": 1e-3,
-        "alpha_beta1": 0.0,
-        "alpha_weight_decay": 0.0,
-        "alpha_every": 4,  # 50 steps of the controller in an epoch of 196 weight steps (released code)
+        "arch_learning_rate": 1e-3,
+        "arch_beta1": 0.0,
+        "arch_weight_decay": 0.0,
+        "arch_update_interval": 4,  # 50 steps of the controller in an epoch of 196 weight steps (released code)
         "warmup_epochs": 0,
         "samples": 20,
         "val_batches": 1,
     },
     "gumbel-soft": {"temperature": 5.0, "temperature_min": 0.09},  # FBNet: 0.956 an epoch, 90 epochs
-    "best-of": {"select_judge": "accuracy", "select_images": 512, "select_batch_norm": "train"},
+    "best-of": {"select_metric": "accuracy", "select_images": 512, "select_batch_norm": "train"},
     "evolution": {
-        "select_judge": "accuracy",
+        "select_metric": "accuracy",
         "select_images": 512,
         "select_samples": 50,
         "select_recalibration": 20,
     },
-    "prune": {"stage_operations": (4, 2, 1), "stage_starts": (0.4, 0.6, 0.8)},
-    "renew": {"stage_operations": (5, 3)},
+    "prune": {"phase_operations": (4, 2, 1), "phase_starts": (0.4, 0.6, 0.8)},
+    "restart": {"phase_operations": (5, 3)},
     "local-search": {"select_samples": 24},  # all that differ in one choice, in space nasbench201
 }
 """Settings in which a member of an axis differs from the defaults of `zarts.config.SearchSettings`."""
@@ -166,9 +166,9 @@ METHODS: dict[str, Method] = {
             "gradient",
             "Xu et al., PC-DARTS (ICLR 2020)",
             supernet="partial",
-            edges="normalized",
+            edge_normalization=True,
             defaults={
-                "alpha_lr": 6e-4,
+                "arch_learning_rate": 6e-4,
                 "batch_size": 256,
                 "learning_rate": 0.1,
                 "learning_rate_min": 0.0,
@@ -210,9 +210,9 @@ METHODS: dict[str, Method] = {
             "gradient; three stages, each with fewer operations and a deeper network; two skips",
             "gradient",
             "Chen et al., P-DARTS (ICCV 2019)",
-            phases="renew",
+            phases="restart",
             defaults={  # and published with 75 epochs, batches of 96
-                "alpha_lr": 6e-4,
+                "arch_learning_rate": 6e-4,
                 "learning_rate_min": 0.0,
                 "skip_dropout": (0.0, 0.4, 0.7),
                 "max_skips": 2,
@@ -242,7 +242,7 @@ METHODS: dict[str, Method] = {
             "gradient",
             "Cai et al., ProxylessNAS (ICLR 2019)",
             relaxation="path",
-            defaults={"alpha_lr": 0.006, "alpha_beta1": 0.0, "alpha_weight_decay": 0.0, "cost_weight": 0.1},
+            defaults={"arch_learning_rate": 0.006, "arch_beta1": 0.0, "arch_weight_decay": 0.0, "cost_weight": 0.1},
         ),
         Method(
             "fbnet",
@@ -250,7 +250,7 @@ METHODS: dict[str, Method] = {
             "gradient",
             "Wu et al., FBNet (CVPR 2019)",
             relaxation="gumbel-soft",
-            defaults={"alpha_lr": 0.01, "alpha_weight_decay": 5e-4, "cost_weight": 0.1},
+            defaults={"arch_learning_rate": 0.01, "arch_weight_decay": 5e-4, "cost_weight": 0.1},
         ),
         Method(
             "rsps",

@@ -35,7 +35,7 @@ def test_search_then_retrain_then_evaluate(command, tmp_path, monkeypatch):
     )
     code, out, err = command("retrain", run, *options({k: v for k, v in TRAIN.items() if k != "data"}))
     assert (code, err) == (0, "")
-    accuracy = re.search(r"test accuracy: (\d+\.\d\d) % \(last epoch\)\nparameters: [\d,]+   mult-adds: [\d,]+", out)[1]
+    accuracy = re.search(r"test accuracy: (\d+\.\d\d) % \(last epoch\)\nparameters: [\d,]+   MACs: [\d,]+", out)[1]
     trained = "runs/retrain/digits-s2-zarts-mgs-seed0-retrained-seed0"
     assert f"model: {trained}/model.safetensors; report: {trained}/report.html\n" in out
     assert command("evaluate", trained) == (0, f"test accuracy: {accuracy} %\n", "")
@@ -168,7 +168,7 @@ def test_dry_runs(command, tmp_path, monkeypatch):
     assert re.search(
         r"^steps need [\d.]+ MB   free: [\d.]+ GB   largest batch that fits: [\d,]+$", out, re.MULTILINE
     ), out
-    assert re.search(r"^parameters: [\d,]+   mult-adds an image: [\d,]+$", out, re.MULTILINE), out
+    assert re.search(r"^parameters: [\d,]+   MACs an image: [\d,]+$", out, re.MULTILINE), out
     code, out, err = command("retrain", "DARTS_V2", "--dry-run", *options(TRAIN), "--memory-limit", "50MB")
     assert (code, out) == (2, "")
     assert re.match(r"steps on 16 images need [\d.]+ MB of memory, memory_limit = 50000000: ", one_line(err))

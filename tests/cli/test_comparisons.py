@@ -15,7 +15,8 @@ from zarts.runtime.io import read_events, read_mapping
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
 LONG = 400  # seconds; a comparison starts three processes that import torch
 SEARCH = {
-    "space": "nasbench201", "subset": 120, "channels": 2, "cells": 1, "batch_size": 20, "epochs": 4, "alpha_lr": 1.0,
+    "space": "nasbench201", "subset": 120, "channels": 2, "cells": 1, "batch_size": 20, "epochs": 4,
+    "arch_learning_rate": 1.0,
 }  # fmt: skip
 
 

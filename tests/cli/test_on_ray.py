@@ -14,7 +14,8 @@ from small import finish, leftovers, options, outcome, start, wait_for_lines
 pytestmark = [pytest.mark.long, pytest.mark.timeout(900)]
 LONG = 400  # seconds; Ray and two processes that import torch
 SEARCH = {
-    "space": "nasbench201", "subset": 600, "channels": 2, "cells": 1, "batch_size": 20, "epochs": 8, "alpha_lr": 1.0,
+    "space": "nasbench201", "subset": 600, "channels": 2, "cells": 1, "batch_size": 20, "epochs": 8,
+    "arch_learning_rate": 1.0,
 }  # fmt: skip
 
 

@@ -15,7 +15,7 @@ from zarts.runtime.io import read_events
 from zarts.spaces.nasbench201 import from_string, to_string
 
 pytestmark = pytest.mark.usefixtures("no_pictures", "unchecked")
-CELLS = {**small("darts"), "space": "nasbench201", "cells": 1, "channels": 2, "epochs": 3, "alpha_lr": 1.0}
+CELLS = {**small("darts"), "space": "nasbench201", "cells": 1, "channels": 2, "epochs": 3, "arch_learning_rate": 1.0}
 
 
 def untold(run):

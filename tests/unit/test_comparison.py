@@ -30,7 +30,7 @@ from zarts.spaces.nasbench201 import to_string
 pytestmark = pytest.mark.usefixtures("unchecked")
 
 SEARCH = {"space": "nasbench201", "subset": 64, "channels": 2, "cells": 1, "batch_size": 16, "epochs": 2}
-ROWS = "darts alpha_lr=1.0,random"
+ROWS = "darts arch_learning_rate=1.0,random"
 BASELINES = ["random cell", "random cell of convolutions", "all 3×3, the most parameters", "optimum"]
 FILES = ("table.md", "table.csv", "table.tex", "table.json")
 
@@ -87,8 +87,14 @@ class TestPlan:
         [
             ("dart", r"unknown method 'dart': did you mean 'darts'\?"),
             ("", "unknown method ''"),
-            ("darts alpha_lr", r"row 'darts alpha_lr': 'alpha_lr' has not the form key=value; rows are divided by com"),
-            ("darts alpha_lr=[", r"row 'darts alpha_lr=\[': 'alpha_lr=\[' cannot be read as YAML"),
+            (
+                "darts arch_learning_rate",
+                r"row 'darts arch_learning_rate': 'arch_learning_rate' has not the form key=value",
+            ),
+            (
+                "darts arch_learning_rate=[",
+                r"row 'darts arch_learning_rate=\[': 'arch_learning_rate=\[' cannot be read as YAML",
+            ),
             ("darts seed=3", "row 'darts seed=3': seed is no setting of a row: it is said by --seeds"),
             ("darts table=x", "table is no setting of a row: it is said by --table"),
         ],
@@ -101,11 +107,11 @@ class TestPlan:
         return plan(rows_of(methods, shared, preset=preset, config=config), seeds, table=Path("/t.csv"), out=out)
 
     def test_rows_times_seeds(self):
-        cells = self.cells("darts alpha_lr=0.1,random", "4-5", **SEARCH)
-        assert [(c.row, c.seed) for c in cells] == list(product(("darts alpha_lr=0.1", "random"), (4, 5)))
-        assert [str(c.folder) for c in cells[1:3]] == ["out/darts,alpha_lr=0.1/seed5", "out/random/seed4"]
+        cells = self.cells("darts arch_learning_rate=0.1,random", "4-5", **SEARCH)
+        assert [(c.row, c.seed) for c in cells] == list(product(("darts arch_learning_rate=0.1", "random"), (4, 5)))
+        assert [str(c.folder) for c in cells[1:3]] == ["out/darts,arch_learning_rate=0.1/seed5", "out/random/seed4"]
         assert [c.settings.seed for c in cells] == [4, 5, 4, 5]
-        assert cells[0].settings.alpha_lr == 0.1
+        assert cells[0].settings.arch_learning_rate == 0.1
         assert {c.settings.table for c in cells} == {Path("/t.csv")}
         assert [c.settings.threads for c in cells[::2]] == [1, None], "one thread a search, where it has use for any"
 
@@ -117,7 +123,7 @@ class TestPlan:
         mgs, darts, wide = self.cells("zarts-mgs,darts,darts channels=10", data="digits", **more)
         assert (mgs.settings.cells, mgs.settings.batch_size, mgs.settings.epochs) == (1, 32, 5)
         assert (mgs.settings.val_batches, darts.settings.val_batches) == (3, 1)
-        assert (darts.settings.alpha_every, darts.settings.warmup_epochs) == (1, 0)
+        assert (darts.settings.arch_update_interval, darts.settings.warmup_epochs) == (1, 0)
         assert (darts.settings.channels, wide.settings.channels) == (4, 10)
         assert mgs.settings.threads == 2
 
@@ -137,7 +143,7 @@ class TestPlan:
             ("darts", {"seed": 3}, "seed is no setting of a comparison: take --seeds"),
             ("darts", {"method": "random"}, "method is no setting of a comparison: take --methods"),
             ("darts,random,darts", {}, "methods = darts, random, darts: a row is there twice"),
-            (["darts  alpha_lr=1", "darts alpha_lr=1"], {}, "a row is there twice"),
+            (["darts  arch_learning_rate=1", "darts arch_learning_rate=1"], {}, "a row is there twice"),
         ],
     )
     def test_comparisons_that_cannot_be(self, methods, more, message):
@@ -148,12 +154,15 @@ class TestPlan:
 
 class TestComparison:
     def test_every_search_is_a_run_of_its_own(self, compared):
-        for number, row in product(range(3), ("darts,alpha_lr=1.0", "random")):
+        for number, row in product(range(3), ("darts,arch_learning_rate=1.0", "random")):
             run = compared.out / row / f"seed{number}"
             settings = read_mapping(run / "config.yaml")["search"]
             assert (settings["seed"], settings["space"]) == (number, "nasbench201")
             assert (run / "result.json").exists()
-        assert '"event": "truth"' in (compared.out / "darts,alpha_lr=1.0" / "seed0" / "metrics.jsonl").read_text()
+        assert (
+            '"event": "truth"'
+            in (compared.out / "darts,arch_learning_rate=1.0" / "seed0" / "metrics.jsonl").read_text()
+        )
 
     def test_rows_are_means_over_seeds_of_what_the_table_says(self, compared, every):
         table = read(every)
@@ -197,7 +206,7 @@ class TestComparison:
         ours, theirs = accuracies.values()
         rows = {row.name: row for row in compared.rows}
         assert rows["random"].p is None
-        assert rows["darts alpha_lr=1.0"].p == signed_rank(ours, theirs)
+        assert rows["darts arch_learning_rate=1.0"].p == signed_rank(ours, theirs)
         assert rows["optimum"].p == signed_rank([90.0] * 3, theirs)
         assert rows["random cell"].p is None, "no seeds to pair"
 
@@ -205,11 +214,11 @@ class TestComparison:
         assert (compared.out / "table.md").read_text() == compared.markdown
         data = json.loads((compared.out / "table.json").read_text())
         row = data["rows"][0]
-        assert row["settings"]["alpha_lr"] == 1.0
+        assert row["settings"]["arch_learning_rate"] == 1.0
         assert "seed" not in row["settings"]
         assert list(row["seeds"]) == ["0", "1", "2"]
         one = row["seeds"]["1"]
-        assert one["run"] == "darts,alpha_lr=1.0/seed1"
+        assert one["run"] == "darts,arch_learning_rate=1.0/seed1"
         assert one["accuracies"]["cifar10_test_200"] == one["history"][-1]
         assert data["environment"]["torch"]
         assert data["table"]["cells"] == 5**6
@@ -235,7 +244,7 @@ class TestComparison:
         )
         assert {file: file.stat().st_mtime_ns for file in before} == before
         assert [(event["row"], event["seed"]) for event in heard] == [
-            ("darts", 2), ("darts alpha_lr=1.0", 3), ("random", 3), ("darts", 3),
+            ("darts", 2), ("darts arch_learning_rate=1.0", 3), ("random", 3), ("darts", 3),
         ]  # fmt: skip
         assert [(event["over"], event["cells"]) for event in heard] == [(3, 6), (4, 6), (5, 6), (6, 6)]
         assert [row.n for row in grown.rows[:3]] == [2, 2, 2]
@@ -245,7 +254,9 @@ class TestComparison:
 
     def test_other_settings_need_another_folder(self, compared, every):
         settings = {**SEARCH, "epochs": 3}
-        with pytest.raises(SettingsError, match=r"alpha_lr=1\.0/seed0: was begun with epochs = 2, not 3: choose anoth"):
+        with pytest.raises(
+            SettingsError, match=r"arch_learning_rate=1\.0/seed0: was begun with epochs = 2, not 3: choose anoth"
+        ):
             zarts.compare(ROWS, 1, table=every, out=compared.out, **settings)
 
     def test_refused_before_anything_is_searched(self, every, tmp_path, monkeypatch):
@@ -255,7 +266,7 @@ class TestComparison:
             (
                 {"against": "dart"},
                 SettingsError,
-                r"against: unknown row 'dart': did you mean 'darts alpha_lr=1\.0'\?|known",
+                r"against: unknown row 'dart': did you mean 'darts arch_learning_rate=1\.0'\?|known",
             ),
             ({"jobs": 0}, SettingsError, "jobs = 0; expected 1 or more"),
             ({"best_of": 1}, SettingsError, "best_of = 1; expected at least 2"),
@@ -381,7 +392,7 @@ class TestFormats:
             return dict.fromkeys(self.columns, MeanStd(mean, std))
 
         return [
-            Summary("a alpha_lr=1", mean_stds(93.456, 0.5), 10, 92.1, 130.0, 1.25, 0.0123),
+            Summary("a arch_learning_rate=1", mean_stds(93.456, 0.5), 10, 92.1, 130.0, 1.25, 0.0123),
             Summary("b", mean_stds(54.3, 0.0), 3, 54.3, 2.0, 6.0),
             Summary("c", mean_stds(50.0, math.nan), 1, 50.0, 2.0, 6.0),
             Summary("all 3×3", mean_stds(93.76, 0.0)),
@@ -391,7 +402,7 @@ class TestFormats:
         assert to_markdown(self.section(summaries), ["note"]).splitlines() == [
             "|  | n | CIFAR-10 | ImageNet16-120 | worst | time | parameter-free | p |",
             "| --- | ---: | ---: | ---: | ---: | ---: | ---: | ---: |",
-            "| a alpha_lr=1 | 10 | 93.46 ± 0.50 | 93.46 ± 0.50 | 92.10 | 2 min | 1.2 | 0.012 |",
+            "| a arch_learning_rate=1 | 10 | 93.46 ± 0.50 | 93.46 ± 0.50 | 92.10 | 2 min | 1.2 | 0.012 |",
             "| b | 3 | 54.30 ± 0.00 | 54.30 ± 0.00 | 54.30 | 2.0 s | 6.0 | – |",
             "| c | 1 | 50.00 | 50.00 | 50.00 | 2.0 s | 6.0 | – |",
             "| all 3×3 | – | 93.76 | 93.76 | – | – | – | – |",

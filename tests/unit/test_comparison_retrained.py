@@ -20,7 +20,7 @@ from zarts.spaces import PARAMETERLESS, SPACES, Genotype, genotype_string
 
 pytestmark = pytest.mark.usefixtures("unchecked")
 
-ROWS = "darts alpha_lr=1.0,random"
+ROWS = "darts arch_learning_rate=1.0,random"
 SEARCH = {key: value for key, value in small("darts").items() if key != "method"}
 RETRAIN = {key: value for key, value in TRAIN.items() if key not in ("data", "subset")} | {"subset": 48}
 TEST = Column("digits", "test", 2)
@@ -136,8 +136,11 @@ def test_an_interrupted_retraining_goes_on(compared, tmp_path, monkeypatch):
 
 def test_refused_before_anything_is_searched(compared, tmp_path):
     for more, message in (
-        ({"table": "t.csv"}, "table: row 'darts alpha_lr=1.0' searches in space 's2', whose cells no table has: leave"),
-        ({"best_of": 3}, "best_of: row 'darts alpha_lr=1.0' searches in space 's2'"),
+        (
+            {"table": "t.csv"},
+            "table: row 'darts arch_learning_rate=1.0' searches in space 's2', whose cells no table has: leave",
+        ),
+        ({"best_of": 3}, "best_of: row 'darts arch_learning_rate=1.0' searches in space 's2'"),
         ({"retrain": {"epoch": 3}}, r"options: unknown setting 'epoch': did you mean 'epochs'\?"),
         ({"retrain": {"epochs": 0}}, "epochs = 0"),
         (

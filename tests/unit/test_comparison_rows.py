@@ -41,9 +41,9 @@ class TestNames:
 
     def test_table_two(self, images):
         grid = {"space": ["s1", "s2", "s3", "s4"], "data": ["digits", "a/small", "b/small"]}
-        found = rows("random,darts alpha_lr=0.01", grid)
+        found = rows("random,darts arch_learning_rate=0.01", grid)
         assert len(found) == len({row.folder for row in found}) == 24
-        assert [row.name for row in found] == ["random"] * 12 + ["darts alpha_lr=0.01"] * 12
+        assert [row.name for row in found] == ["random"] * 12 + ["darts arch_learning_rate=0.01"] * 12
         titles = [f"{space}, {data}" for space in grid["space"] for data in grid["data"]]
         assert [row.group.title for row in found] == titles * 2
         assert (found[1].settings.space, found[1].settings.data) == ("s1", "a/small")
@@ -51,9 +51,9 @@ class TestNames:
         assert re.fullmatch(r"random,space=s1,data=small~[0-9a-f]{6}", found[1].folder)
 
     def test_without_a_grid_names_and_folders_are_those_of_before(self, images):
-        found = rows("darts alpha_lr=0.1,random", {}, data="a/small")
+        found = rows("darts arch_learning_rate=0.1,random", {}, data="a/small")
         assert [(row.name, row.folder) for row in found] == [
-            ("darts alpha_lr=0.1", "darts,alpha_lr=0.1"), ("random", "random"),
+            ("darts arch_learning_rate=0.1", "darts,arch_learning_rate=0.1"), ("random", "random"),
         ]  # fmt: skip
         assert found[0].group == ("s2", "small", "")
 
@@ -84,15 +84,15 @@ class TestNames:
             rows("zarts-mgs tau=0.01", {"esr_target": [0.3, 0.5]})
 
     def test_an_axis_as_a_grid_goes_with_what_its_members_use(self):
-        found = rows("zarts-mgs", {"update": ["mgs", "gradient"], "samples": [2, 4]})
+        found = rows("zarts-mgs", {"arch_optimizer": ["mgs", "gradient"], "samples": [2, 4]})
         assert [row.name for row in found] == [
             "zarts-mgs update=mgs samples=2", "zarts-mgs update=mgs samples=4", "zarts-mgs update=gradient",
         ]  # fmt: skip
 
     def test_values_that_are_no_single_words(self):
-        found = rows("p-zarts", {"stage_operations": [[2, 1, 1], [1, 1, 1]], "antithetic": [True, False]})
-        assert found[1].name == "p-zarts stage_operations=[2,1,1] antithetic=false"
-        assert found[1].settings.stage_operations == (2, 1, 1)
+        found = rows("p-zarts", {"phase_operations": [[2, 1, 1], [1, 1, 1]], "antithetic": [True, False]})
+        assert found[1].name == "p-zarts phase_operations=[2,1,1] antithetic=false"
+        assert found[1].settings.phase_operations == (2, 1, 1)
         assert len({row.folder for row in found}) == 4
 
 
@@ -148,10 +148,10 @@ class TestFolders:
             "grid: samples changes none of random, which do not use it or have it of their own: leave",
         ),
         (
-            "darts alpha_lr=1",
-            {"alpha_lr": [2]},
+            "darts arch_learning_rate=1",
+            {"arch_learning_rate": [2]},
             {},
-            "grid: alpha_lr changes none of darts alpha_lr=1, which do not use it or",
+            "grid: arch_learning_rate changes none of darts arch_learning_rate=1, which do not use it or",
         ),
         ("darts", {"epoch": [2]}, {}, r"grid: unknown setting 'epoch': did you mean 'epochs'\?"),
         ("darts", {"seed": [2]}, {}, "grid: seed is no setting of a row: it is said by --seeds"),
@@ -176,10 +176,10 @@ def test_a_setting_of_the_grid_is_no_option():
 
 class TestCommandLine:
     def test_values(self):
-        words = ["samples=2,4", "inner-steps=1", "data=./a, ../b c", "stage_operations=[4,2,1],[2,1,1]", "tau=auto,0.1"]
+        words = ["samples=2,4", "inner-steps=1", "data=./a, ../b c", "phase_operations=[4,2,1],[2,1,1]", "tau=auto,0.1"]
         assert parse_grid(words) == {
             "samples": [2, 4], "inner_steps": [1], "data": ["./a", "../b c"],
-            "stage_operations": [[4, 2, 1], [2, 1, 1]], "tau": ["auto", 0.1],
+            "phase_operations": [[4, 2, 1], [2, 1, 1]], "tau": ["auto", 0.1],
         }  # fmt: skip
 
     @pytest.mark.parametrize(

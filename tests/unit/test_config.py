@@ -64,9 +64,9 @@ def test_a_preset_for_other_images_is_above_what_a_search_hands_down():
 
 
 def test_defaults_of_the_method():
-    assert search_settings({"method": "darts"}).alpha_lr == 3e-4
-    assert search_settings({"method": "darts", "alpha_lr": 0.1}).alpha_lr == 0.1
-    assert search_settings({"method": "darts"}, preset="quick").alpha_every == 1
+    assert search_settings({"method": "darts"}).arch_learning_rate == 3e-4
+    assert search_settings({"method": "darts", "arch_learning_rate": 0.1}).arch_learning_rate == 0.1
+    assert search_settings({"method": "darts"}, preset="quick").arch_update_interval == 1
 
 
 def test_a_file_need_not_have_sections_and_may_be_empty(tmp_path):
@@ -104,7 +104,7 @@ def test_a_file_that_is_not_there(tmp_path):
         ({"mixture_lambda": 1.1}, r"mixture_lambda = 1.1 \(options\): should be less than or equal to 1"),
         ({"esr_target": 1}, r"esr_target = 1 \(options\): should be less than 1"),
         ({"val_batches": 0}, r"val_batches = 0 \(options\): should be greater than or equal to 1"),
-        ({"alpha_every": 0}, r"alpha_every = 0"),
+        ({"arch_update_interval": 0}, r"arch_update_interval = 0"),
         ({"epochs": 0}, r"epochs = 0"),
         ({"epochs": None}, r"epochs = None \(options\): should be a valid integer"),
         ({"batch_size": 1}, r"batch_size = 1 \(options\): should be greater than or equal to 2"),
@@ -116,7 +116,7 @@ def test_a_file_that_is_not_there(tmp_path):
         ({"seed": -1}, r"seed = -1"),
         ({"seed": 2**63}, r"seed = 9223372036854775808 \(options\): should be less than"),
         ({"proposal": "mix"}, r"proposal = 'mix' \(options\): should be 'mixture' or 'sum'"),
-        ({"weights": "hard"}, r"weights = 'hard'"),
+        ({"importance_weights": "hard"}, r"importance_weights = 'hard'"),
         ({"batch_norm": "none"}, r"batch_norm = 'none'"),
         ({"flip": "perhaps"}, r"flip = 'perhaps' \(options\): should be a valid boolean"),
         ({"warmup_epochs": 50}, r"warmup_epochs = 50 leaves no epoch of 50 in which alpha moves: take .* below 50"),
@@ -126,8 +126,11 @@ def test_a_file_that_is_not_there(tmp_path):
         ),
         ({"method": "darts", "sigma": 0.1}, r"sigma \(options\) is not used by method 'darts': leave it out, .* mgs"),
         ({"method": "zarts-gld", "samples": 4}, r"samples \(options\) is not used by method 'zarts-gld'"),
-        ({"update": "mgs:CMA"}, r"update \(options\): unknown member 'mgs:CMA': did you mean"),
-        ({"update": "cmaes", "tau": 1.0}, r"tau \(options\) is not used by method 'zarts-mgs' with update = cmaes"),
+        ({"arch_optimizer": "mgs:CMA"}, r"arch_optimizer \(options\): unknown member 'mgs:CMA': did you mean"),
+        (
+            {"arch_optimizer": "cmaes", "tau": 1.0},
+            r"tau \(options\) is not used by method 'zarts-mgs' with arch_optimizer = cmaes",
+        ),
         ({"method": "zarts-rs", "tau": 1.0}, r"tau \(options\) is not used by method 'zarts-rs'"),
         ({"method": "random", "epochs": 4}, r"epochs \(options\) is not used by method 'random'"),
         ({"radius_max": 1.0}, r"radius_max \(options\) is not used by method 'zarts-mgs'"),
@@ -247,7 +250,7 @@ def test_the_papers_numbers():
 @pytest.mark.parametrize("name", OPTIMIZERS)
 def test_an_optimizers_own_defaults_are_those_of_the_settings(name):
     """Alone or in a search, an optimizer does the same unless something else is said."""
-    settings = search_settings({"update": name})
+    settings = search_settings({"arch_optimizer": name})
     parameters = inspect.signature(OPTIMIZERS[name]).parameters.values()
     own = {p.name: p.default for p in parameters if p.kind is p.KEYWORD_ONLY}
     assert own == {key: getattr(settings, key) for key in own}
@@ -262,14 +265,14 @@ def test_a_functions_own_defaults_are_those_of_the_settings(function):
 
 
 def test_the_table_of_methods_has_names_that_exist():
-    assert set(AXES["update"]) == set(ARCH_OPTIMIZERS)
+    assert set(AXES["arch_optimizer"]) == set(ARCH_OPTIMIZERS)
     assert {*AXES["relaxation"], *AXES["weight_relaxation"]} == {*RELAXATIONS, "none", "same"}
     assert set(AXES["select"]) == set(SELECTIONS)
     assert set(AXES["supernet"]) == {*FORMS, "none"}
     assert set(DEFAULTS) <= {name for known in AXES.values() for name in known}
     for name, method in METHODS.items():
         assert get_method(name).name == name
-        assert all(getattr(method, axis) in known for axis, known in AXES.items())
+        assert all(str(getattr(method, axis)) in known for axis, known in AXES.items())
         assert set(method.defaults) <= set(SearchSettings.model_fields)
         assert method.paper
         assert method.summary
@@ -322,7 +325,7 @@ def test_exit_codes():
         ({"color_jitter": [0.4, 0.4, 0.4, 0.6]}, "hue, the last one, is a share of the colour circle: 0.5 or less"),
         ({"color_jitter": [-0.4, 0.4, 0.4, 0.1]}, "color_jitter .*greater than or equal to 0"),
         ({"workers": 0}, "workers = 0 .*greater than or equal to 1"),
-        ({"images": "disk"}, "images = 'disk' .*'auto', 'memory' or 'streamed'"),
+        ({"image_cache": "disk"}, "image_cache = 'disk' .*'auto', 'memory' or 'streamed'"),
     ],
 )
 def test_settings_that_do_not_go_together(options, message):
@@ -333,24 +336,30 @@ def test_settings_that_do_not_go_together(options, message):
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"update": "mgz"}, r"update \(options\): unknown member 'mgz': did you mean 'mgs'\?"),
+        ({"arch_optimizer": "mgz"}, r"arch_optimizer \(options\): unknown member 'mgz': did you mean 'mgs'\?"),
         (
-            {"method": "random", "update": "mgs"},
-            "update = mgs: method 'random' trains no supernet: choose another method",
+            {"method": "random", "arch_optimizer": "mgs"},
+            "arch_optimizer = mgs: method 'random' trains no supernet: choose another method",
         ),
         (
-            {"method": "rsps", "update": "mgs"},
-            r"update = mgs: method 'rsps' has no alpha to move \(relaxation = none\)",
+            {"method": "rsps", "arch_optimizer": "mgs"},
+            r"arch_optimizer = mgs: method 'rsps' has no alpha",
         ),
         ({"method": "rsps", "weight_relaxation": "same"}, "relaxation = none: .* take --weight-relaxation uniform"),
-        ({"method": "rsps", "select": "argmax"}, "select = argmax with update = none: alpha does not move"),
+        ({"method": "rsps", "select": "argmax"}, "select = argmax with arch_optimizer = none"),
         ({"method": "rsps", "select": "perturbation"}, "method 'rsps' has no mixture to take operations from"),
         ({"method": "gdas", "select": "perturbation"}, r"no mixture .* \(relaxation = gumbel\)"),
-        ({"method": "darts", "update": "reinforce"}, "update = reinforce with relaxation = softmax: whole cells"),
-        ({"method": "enas", "update": "mgs"}, "update = mgs with relaxation = cell: whole cells"),
+        (
+            {"method": "darts", "arch_optimizer": "reinforce"},
+            "arch_optimizer = reinforce with relaxation = softmax",
+        ),
+        ({"method": "enas", "arch_optimizer": "mgs"}, "arch_optimizer = mgs with relaxation = cell"),
         ({"method": "enas", "weight_relaxation": "noisy"}, "weight_relaxation = noisy: .* take same or uniform"),
         ({"method": "darts", "select": "random"}, "select = random: that is method 'random'"),
-        ({"update": "gld", "sigma": 0.1}, r"sigma \(options\) is not used by method 'zarts-mgs' with update = gld"),
+        (
+            {"arch_optimizer": "gld", "sigma": 0.1},
+            r"sigma \(options\) is not used by method 'zarts-mgs' with arch_optimizer = gld",
+        ),
         ({"temperature": 3.0}, "temperature .* is not used by method 'zarts-mgs': leave it out, .* gumbel"),
         ({"method": "darts-pt", "select_tune_steps": 3}, "select_tune_steps .* with select_order = progressive only"),
     ],
@@ -361,22 +370,24 @@ def test_axes_that_do_not_go_together(options, message):
 
 
 def test_an_axis_brings_its_own_defaults_right_below_where_it_is_set(tmp_path):
-    settings = search_settings({"method": "darts", "update": "mgs"})
-    assert (settings.alpha_lr, settings.alpha_every, settings.warmup_epochs) == (1.0, 10, 10)
-    assert search_settings({"update": "gradient"}, preset="quick").alpha_every == 1
-    config = written(tmp_path, {"method": "darts", "alpha_every": 5, "alpha_lr": 0.2, "alpha_beta1": 0.1})
+    settings = search_settings({"method": "darts", "arch_optimizer": "mgs"})
+    assert (settings.arch_learning_rate, settings.arch_update_interval, settings.warmup_epochs) == (1.0, 10, 10)
+    assert search_settings({"arch_optimizer": "gradient"}, preset="quick").arch_update_interval == 1
+    config = written(
+        tmp_path, {"method": "darts", "arch_update_interval": 5, "arch_learning_rate": 0.2, "arch_beta1": 0.1}
+    )
     settings = search_settings({"select": "best-of"}, config=config)
-    assert (settings.alpha_every, settings.select_judge, settings.select_images) == (5, "accuracy", 512)
-    settings = search_settings({"update": "gld"}, config=config)
-    assert (settings.alpha_every, settings.alpha_beta1) == (5, 0.5), "Adam's moment is dropped"
-    assert "alpha_lr" not in dump(settings)
+    assert (settings.arch_update_interval, settings.select_metric, settings.select_images) == (5, "accuracy", 512)
+    settings = search_settings({"arch_optimizer": "gld"}, config=config)
+    assert (settings.arch_update_interval, settings.arch_beta1) == (5, 0.5), "Adam's moment is dropped"
+    assert "arch_learning_rate" not in dump(settings)
 
 
 def test_a_methods_defaults_for_a_member_of_an_axis_go_with_it():
-    assert search_settings({"method": "p-darts"}).alpha_lr == 6e-4
-    assert search_settings({"method": "p-darts", "update": "unrolled"}).alpha_lr == 6e-4
-    other = search_settings({"method": "p-darts", "update": "mgs"})
-    assert (other.alpha_lr, other.max_skips, other.learning_rate_min) == (1.0, 2, 0.0)
+    assert search_settings({"method": "p-darts"}).arch_learning_rate == 6e-4
+    assert search_settings({"method": "p-darts", "arch_optimizer": "unrolled"}).arch_learning_rate == 6e-4
+    other = search_settings({"method": "p-darts", "arch_optimizer": "mgs"})
+    assert (other.arch_learning_rate, other.max_skips, other.learning_rate_min) == (1.0, 2, 0.0)
 
 
 def test_methods_are_their_axes():
@@ -406,5 +417,5 @@ def test_a_preset_has_the_last_word_over_its_base_and_over_the_methods_defaults(
     """quick < the defaults of the method < digits/gdas."""
     settings = search_settings({}, preset="digits/gdas")
     assert settings.channels == search_settings({}, preset="quick").channels
-    assert settings.alpha_every == 1
-    assert settings.alpha_lr == 0.01
+    assert settings.arch_update_interval == 1
+    assert settings.arch_learning_rate == 0.01

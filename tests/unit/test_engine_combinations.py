@@ -15,29 +15,29 @@ pytestmark = pytest.mark.usefixtures("no_pictures")
 @pytest.mark.parametrize(
     ("method", "more"),
     [
-        ("pc-darts", {"update": "gld"}),
-        pytest.param("pc-darts", {"update": "rs", "select": "perturbation"}, marks=pytest.mark.long),
+        ("pc-darts", {"arch_optimizer": "gld"}),
+        pytest.param("pc-darts", {"arch_optimizer": "rs", "select": "perturbation"}, marks=pytest.mark.long),
         ("pc-darts", {"relaxation": "gumbel", "drop_path": 0.3, "skip_dropout": "0.5"}),
         pytest.param("pc-darts", {"weight_relaxation": "adversarial"}, marks=pytest.mark.long),
-        ("sdarts-rs", {"update": "mgs"}),
+        ("sdarts-rs", {"arch_optimizer": "mgs"}),
         pytest.param("mergenas", {"select": "perturbation"}, marks=pytest.mark.long),
-        ("merge-zarts", {"update": "rs", "drop_path": 0.3}),
-        pytest.param("p-darts", {"supernet": "partial", "edges": "normalized", **PARTIAL}, marks=pytest.mark.long),
+        ("merge-zarts", {"arch_optimizer": "rs", "drop_path": 0.3}),
+        pytest.param("p-darts", {"supernet": "partial", "edge_normalization": True, **PARTIAL}, marks=pytest.mark.long),
         pytest.param(
             "p-zarts",
-            {"update": "gld", "supernet": "partial", "edges": "normalized", **PARTIAL},
+            {"arch_optimizer": "gld", "supernet": "partial", "edge_normalization": True, **PARTIAL},
             marks=pytest.mark.long,
         ),
-        ("p-zarts", {"update": "rs", "relaxation": "gumbel"}),
+        ("p-zarts", {"arch_optimizer": "rs", "relaxation": "gumbel"}),
         ("r-darts", {"supernet": "merged", "epochs": 3}),
-        ("gzas", {"update": "gld", "max_skips": 1}),
+        ("gzas", {"arch_optimizer": "gld", "max_skips": 1}),
     ],
     ids=lambda value: value if isinstance(value, str) else "-".join(map(str, value.values())),
 )
 def test_runs_and_goes_on(tmp_path, monkeypatch, method, more):
     settings = small(method, **more)
     straight = zarts.search(out=tmp_path / "straight", **settings)
-    stages = {"p-darts": "renew", "p-zarts": "prune"}.get(method)
+    stages = {"p-darts": "restart", "p-zarts": "prune"}.get(method)
     steps = 2 * (STAGES[stages]["epochs"] if stages else settings["epochs"])
     with monkeypatch.context() as patch:
         patch.setattr("zarts.training.trainer.stop_request", stop_at(steps))
@@ -57,15 +57,18 @@ def test_runs_and_goes_on(tmp_path, monkeypatch, method, more):
     [
         (
             {"method": "p-darts", "supernet": "merged"},
-            "supernet = merged with stages = renew: the convolutions of an edge",
+            "supernet = merged with phases = restart: the convolutions of an edge",
         ),
-        ({"method": "merge-zarts", "stages": "prune"}, "supernet = merged with stages = prune: the convolutions of an"),
+        ({"method": "merge-zarts", "phases": "prune"}, "supernet = merged with phases = prune: the convolutions of an"),
         (
-            {"method": "mergenas", "edges": "normalized"},
-            "edges = normalized with supernet = merged: the batch norm behi",
+            {"method": "mergenas", "edge_normalization": True},
+            "edge_normalization = True with supernet = merged: the batch norm behi",
         ),
-        ({"method": "gdas", "supernet": "merged"}, "supernet = merged with relaxation = gumbel and update = gradient"),
-        ({"method": "pc-darts", "select": "best-of"}, "edges = normalized with select = best-of"),
+        (
+            {"method": "gdas", "supernet": "merged"},
+            "supernet = merged with relaxation = gumbel and arch_optimizer = gradient",
+        ),
+        ({"method": "pc-darts", "select": "best-of"}, "edge_normalization = True with select = best-of"),
     ],
 )
 def test_is_refused(given, message):

@@ -18,7 +18,7 @@ from zarts.spaces import get_space
 pytestmark = pytest.mark.usefixtures("unchecked")
 
 FINAL = {"final_cells": 4, "final_channels": 4}
-LOW, LOW_MACS = 12_000, 120_000  # of 4,686 to 20,798 parameters, of 52,608 to 185,728 multiply-adds
+LOW, LOW_MACS = 12_000, 120_000  # of 4,686 to 20,798 parameters, of 52,608 to 185,728 MACs
 
 
 def network(genotype):
@@ -68,7 +68,7 @@ def test_every_method_keeps_the_limits(tmp_path, method):
 def test_the_expected_cost_falls_towards_the_limit(tmp_path, method):
     """A penalty beside which the loss is nothing: every kind of update moves alpha to where it is smaller."""
     row = METHODS[method]
-    more = {"alpha_lr": 0.1} if row.update in ("gradient", "unrolled", "amended") else {"warmup_epochs": 0}
+    more = {"arch_learning_rate": 0.1} if row.update in ("gradient", "unrolled", "amended") else {"warmup_epochs": 0}
     more |= {"epochs": 3, "limit_penalty": 1e4}
     if row.update in ("mgs", "rs"):
         more |= {"samples": 8}

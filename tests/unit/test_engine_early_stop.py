@@ -132,7 +132,7 @@ def test_refused(options, message):
 def test_r_darts_beside_other_axes():
     for more in ({"relaxation": "gumbel"}, {"select": "best-of"}, {"compile": True}):
         assert search_settings({"method": "r-darts", "eigenvalue_every": 0, **more}).drop_path == 0.2
-    assert search_settings({"method": "r-darts", "update": "mgs"}).eigenvalue_growth == 1.3
+    assert search_settings({"method": "r-darts", "arch_optimizer": "mgs"}).eigenvalue_growth == 1.3
 
 
 def test_drop_path_without_any_is_the_plain_search(tmp_path):

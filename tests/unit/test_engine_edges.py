@@ -20,9 +20,9 @@ DARTS = {key: value for key, value in small("darts").items() if key != "method"}
 
 def test_one_part_and_plain_edges_are_darts(tmp_path):
     """To the bit, whatever the settings of DARTS are."""
-    darts = zarts.search(out=tmp_path / "darts", method="darts", **DARTS, alpha_lr=0.01)
-    rates = {"learning_rate": 0.025, "learning_rate_min": 0.001, "alpha_lr": 0.01}
-    part = {"partial_channels": 1, "edges": "plain"}
+    darts = zarts.search(out=tmp_path / "darts", method="darts", **DARTS, arch_learning_rate=0.01)
+    rates = {"learning_rate": 0.025, "learning_rate_min": 0.001, "arch_learning_rate": 0.01}
+    part = {"partial_channels": 1, "edge_normalization": False}
     found = zarts.search(out=tmp_path / "part", method="pc-darts", **DARTS, **rates, **part)
     ours, theirs = outcome(found.run), outcome(darts.run)
     assert (ours["result"].pop("method"), theirs["result"].pop("method")) == ("pc-darts", "darts")
@@ -31,7 +31,7 @@ def test_one_part_and_plain_edges_are_darts(tmp_path):
 
 
 def test_weights_of_edges_are_moved_and_kept(tmp_path):
-    result = zarts.search(out=tmp_path / "run", **small("pc-darts", alpha_lr=0.1))
+    result = zarts.search(out=tmp_path / "run", **small("pc-darts", arch_learning_rate=0.1))
     parameterization = Parameterization(get_space("s2"), normalized=True)
     start = parameterization.edges(parameterization.draw(zarts.runtime.seed.keyed_generator(0, "alpha")))
     assert {kind: tuple(row.shape) for kind, row in result.betas.items()} == {"normal": (14,), "reduce": (14,)}
@@ -49,7 +49,7 @@ def test_weights_of_edges_are_moved_and_kept(tmp_path):
 
 def test_the_derived_cell_is_that_of_the_product(tmp_path):
     """Edges of large weight are kept, whatever their operations' shares."""
-    result = zarts.search(out=tmp_path / "run", **small("pc-darts", alpha_lr=0.1))
+    result = zarts.search(out=tmp_path / "run", **small("pc-darts", arch_learning_rate=0.1))
     parameterization = Parameterization(get_space("s2"), normalized=True)
     flat = torch.cat([parameterization.space.flatten(result.alphas), *result.betas.values()])
     assert result.genotype == parameterization.space.derive(parameterization.strengths(flat))
@@ -58,13 +58,13 @@ def test_the_derived_cell_is_that_of_the_product(tmp_path):
 @pytest.mark.parametrize(
     "axes",
     [
-        {"update": "gld"},
-        {"update": "mgs", "relaxation": "gumbel"},
-        {"update": "unrolled"},
-        pytest.param({"update": "none", "select": "perturbation"}, marks=pytest.mark.long),
+        {"arch_optimizer": "gld"},
+        {"arch_optimizer": "mgs", "relaxation": "gumbel"},
+        {"arch_optimizer": "unrolled"},
+        pytest.param({"arch_optimizer": "none", "select": "perturbation"}, marks=pytest.mark.long),
         {"weight_relaxation": "adversarial"},
-        {"weight_relaxation": "noisy", "edges": "plain"},
-        {"edges": "plain", "select": "best-of"},
+        {"weight_relaxation": "noisy", "edge_normalization": False},
+        {"edge_normalization": False, "select": "best-of"},
         {"supernet": "mixed"},
     ],
 )
@@ -80,14 +80,17 @@ def test_any_update_goes_with_them(tmp_path, axes):
     [
         (
             {"method": "pc-darts", "select": "best-of"},
-            "edges = normalized with select = best-of: method 'pc-darts' then judges cells, .*: take --edges plain",
+            "edge_normalization = True with select = best-of: method 'pc-darts' .*: take --no-edge-norm",
         ),
         (
             {"method": "pc-darts", "weight_relaxation": "uniform"},
             "weight_relaxation = uniform: .* trains weights at cell",
         ),
-        ({"method": "rsps", "edges": "normalized"}, "relaxation = none: method 'rsps' then has no alpha"),
-        ({"method": "enas", "edges": "normalized"}, "relaxation = cell: method 'enas' then has cells and no alpha"),
+        ({"method": "rsps", "edge_normalization": True}, "relaxation = none: method 'rsps' then has no alpha"),
+        (
+            {"method": "enas", "edge_normalization": True},
+            "relaxation = cell: method 'enas' then has cells and no alpha",
+        ),
         ({"method": "darts", "supernet": "none"}, "supernet = none: that is method 'random'"),
         ({"method": "random", "supernet": "partial"}, "supernet = partial: method 'random' trains no supernet"),
         ({"method": "darts", "partial_channels": 2}, r"partial_channels .* is not used by method 'darts'.* partial"),
@@ -100,19 +103,19 @@ def test_what_makes_no_sense_is_refused(options, message):
 
 
 def test_edges_that_are_all_kept_have_no_weights(tmp_path):
-    text = "edges = normalized: the nodes of space 'nasbench201' keep all their edges, .*: take --edges plain"
+    text = "edge_normalization = True: the nodes of space 'nasbench201' keep all their edges, .*: take --edges plain"
     with pytest.raises(SettingsError, match=text):
-        zarts.search(out=tmp_path / "run", **small("darts", space="nasbench201", edges="normalized"))
+        zarts.search(out=tmp_path / "run", **small("darts", space="nasbench201", edge_normalization=True))
     assert not (tmp_path / "run").exists()
 
 
 def test_pc_darts_has_the_settings_of_its_paper():
     settings = search_settings({"method": "pc-darts"})
     assert (settings.partial_channels, settings.batch_size, settings.warmup_epochs) == (4, 256, 15)
-    assert (settings.learning_rate, settings.learning_rate_min, settings.alpha_lr) == (0.1, 0.0, 6e-4)
-    zero_order = search_settings({"method": "pc-darts", "update": "mgs"})
-    assert zero_order.alpha_lr == 1.0, "Adam's rate is no factor of a move"
-    assert (zero_order.learning_rate, zero_order.alpha_every) == (0.1, 10)
+    assert (settings.learning_rate, settings.learning_rate_min, settings.arch_learning_rate) == (0.1, 0.0, 6e-4)
+    zero_order = search_settings({"method": "pc-darts", "arch_optimizer": "mgs"})
+    assert zero_order.arch_learning_rate == 1.0, "Adam's rate is no factor of a move"
+    assert (zero_order.learning_rate, zero_order.arch_update_interval) == (0.1, 10)
     shorter = [search_settings({"method": "pc-darts", "epochs": epochs}).warmup_epochs for epochs in (100, 6, 2)]
     assert shorter == [30, 1, 0], "the same share of other numbers of epochs"
     assert search_settings({"method": "pc-darts", "warmup_epochs": 5, "epochs": 6}).warmup_epochs == 5

@@ -18,8 +18,8 @@ pytestmark = pytest.mark.usefixtures("no_pictures", "unchecked")
         ("mergenas", {"select": "perturbation"}),
         ("mergenas", {"relaxation": "gumbel-soft", "weight_relaxation": "path"}),
         ("mergenas", {"weight_relaxation": "adversarial"}),
-        ("merge-zarts", {"update": "rs"}),
-        ("merge-zarts", {"update": "gld", "relaxation": "gumbel"}),
+        ("merge-zarts", {"arch_optimizer": "rs"}),
+        ("merge-zarts", {"arch_optimizer": "gld", "relaxation": "gumbel"}),
         ("rsps", {"supernet": "merged"}),
     ],
 )
@@ -32,12 +32,18 @@ def test_what_goes_with_them(tmp_path, method, axes):
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"method": "mergenas", "edges": "normalized"}, "edges = normalized with supernet = merged: .* --edges plain"),
+        (
+            {"method": "mergenas", "edge_normalization": True},
+            "edge_normalization = True with supernet = merged: .* --edges plain",
+        ),
         (
             {"method": "mergenas", "relaxation": "gumbel"},
-            "supernet = merged with relaxation = gumbel and update = grad",
+            "supernet = merged with relaxation = gumbel and arch_optimizer = grad",
         ),
-        ({"method": "merge-zarts", "relaxation": "path"}, "relaxation = path and update = mgs: .* has no bounds"),
+        (
+            {"method": "merge-zarts", "relaxation": "path"},
+            "relaxation = path and arch_optimizer = mgs: .* has no bounds",
+        ),
         ({"method": "mergenas", "space": "nasbench201"}, "supernet = merged: is made of cells of DARTS' kind"),
     ],
 )

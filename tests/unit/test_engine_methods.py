@@ -62,7 +62,7 @@ def test_zarts_differentiates_nothing_but_the_weights_and_these_at_the_uniform_m
     result, seen = passes(monkeypatch, tmp_path, "zarts", space="s2", select="perturbation")
     assert not any(in_alpha for _, in_alpha, _ in seen)
     assert all((rows == 0.5).all() for weights in trained_at(seen) for rows in weights.values())
-    other = small("darts-pt", space="s2", update="none")
+    other = small("darts-pt", space="s2", arch_optimizer="none")
     assert zarts.search(out=tmp_path / "other", **other).genotype == result.genotype
 
 
@@ -90,7 +90,7 @@ def test_gdas_draws_anew_for_each_step_of_weights_and_of_alpha(monkeypatch, tmp_
     ("update", "small_moves", "candidates"),
     [
         ("mgs", {"sigma": 1e-6, "mixture_lambda": 1.0, "samples": 3, "antithetic": False}, 3),
-        ("rs", {"smoothing": 1e-6, "samples": 2, "alpha_lr": 1e-12}, 4),
+        ("rs", {"smoothing": 1e-6, "samples": 2, "arch_learning_rate": 1e-12}, 4),
         ("gld", {"radius_max": 4e-6, "radius_min": 1e-6}, 4),
     ],
 )
@@ -115,7 +115,7 @@ def test_moves_of_gzas_that_are_larger_than_the_noise_change_the_paths(monkeypat
 
 
 def test_an_alpha_that_nobody_moves_is_0(tmp_path):
-    result = zarts.search(out=tmp_path / "run", **small("darts-pt", update="none"))
+    result = zarts.search(out=tmp_path / "run", **small("darts-pt", arch_optimizer="none"))
     assert all((alpha == 0).all() for alpha in result.alphas.values())
     assert not [event for event in result.history if event["event"] == "alpha_step"]
 
@@ -161,7 +161,9 @@ def test_all_is_judged_on_the_same_images_as_they_are(monkeypatch, tmp_path):
     zarts.search(out=tmp_path / "run", **small("rsps", select_samples=3, select_images=20))
     assert modes == {True}, "by the statistics of the batch"
     modes.clear()
-    zarts.search(out=tmp_path / "pt", **small("darts-pt", space="nasbench201", update="none", select_recalibration=0))
+    zarts.search(
+        out=tmp_path / "pt", **small("darts-pt", space="nasbench201", arch_optimizer="none", select_recalibration=0)
+    )
     assert modes == {False}, "by running ones"
     del seen[3:]
     assert [len(images) for images in seen] == [20, 20, 20], "three cells"

@@ -57,7 +57,7 @@ ARCH_OPTIMIZERS = ["cmaes", "nevergrad:TwoPointsDE"]
     ("method", "axes"),
     [
         *((method, {}) for method in TRAINED),
-        *(("zarts-mgs", {"update": u, "samples": 4}) for u in ARCH_OPTIMIZERS),
+        *(("zarts-mgs", {"arch_optimizer": u, "samples": 4}) for u in ARCH_OPTIMIZERS),
     ],
 )
 def test_search(tmp_path, monkeypatch, method, axes):

@@ -72,8 +72,11 @@ def test_every_method(tmp_path, method):
     kinds = [e["event"] for e in result.history]
     epoch = ["weight_epoch", "genotype", *(["cost"] if row.defaults.get("cost_weight") else [])]
     watched = ["eigenvalue"] if row.defaults.get("eigenvalue_every") == 2 else []
-    later = {"renew": ["stage", *epoch, *moves, *epoch] * 2, "prune": ["stage", *moves, *epoch] * 2 + ["stage", *epoch]}
-    assert kinds == [*epoch, *moves, *epoch, *watched, *judged, *later.get(row.stages, [])]
+    later = {
+        "restart": ["stage", *epoch, *moves, *epoch] * 2,
+        "prune": ["stage", *moves, *epoch] * 2 + ["stage", *epoch],
+    }
+    assert kinds == [*epoch, *moves, *epoch, *watched, *judged, *later.get(row.phases, [])]
     for step in alpha_steps(result):
         assert step["seconds"] > 0
         assert step["move_norm"] > 0
@@ -131,7 +134,7 @@ def test_inner_steps_are_taken(tmp_path, searched, inner_steps):
 
 @pytest.mark.slow
 def test_ten_inner_steps_move_the_mean_loss(tmp_path):
-    settings = {**SMALL, "epochs": 1, "warmup_epochs": 0, "alpha_every": 5}
+    settings = {**SMALL, "epochs": 1, "warmup_epochs": 0, "arch_update_interval": 5}
     means = [
         np.mean(alpha_steps(zarts.search(out=tmp_path / str(m), **{**settings, "inner_steps": m}))[0]["losses"])
         for m in (0, 10)

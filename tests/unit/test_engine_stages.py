@@ -56,7 +56,7 @@ def test_the_papers_stages():
         (30, 2, 8),
         (40, 1, 8),
     ]
-    assert [s.cells for s in plan_phases(search_settings({"method": "p-darts", "stage_cells": "3, 4,5"}))] == [3, 4, 5]
+    assert [s.cells for s in plan_phases(search_settings({"method": "p-darts", "phase_cells": "3, 4,5"}))] == [3, 4, 5]
     assert [s.cells for s in plan_phases(search_settings({"method": "p-darts", "cells": 3}))] == [3, 4, 6]
 
 
@@ -139,7 +139,7 @@ def test_operations_that_are_kept(generator, name, p_darts, p_zarts):
 
 def test_none_is_never_the_only_one_that_is_left():
     space = get_space("s3")  # none, skip_connect, sep_conv_3x3
-    stages = Phases(search_settings({"method": "p-zarts", "stage_operations": (1,), "stage_starts": (0.5,)}), space)
+    stages = Phases(search_settings({"method": "p-zarts", "phase_operations": (1,), "phase_starts": (0.5,)}), space)
     alpha = {kind: torch.tensor([[9.0, 1, 2]]).repeat(14, 1) for kind in space.shapes}
     stages.advance(space.flatten(alpha), Within(space).derive)
     assert all((rows == 2).all() for rows in stages.part.kept.values())
@@ -152,20 +152,22 @@ def test_none_is_never_the_only_one_that_is_left():
 def test_p_darts_in_one_stage_without_dropout_is_darts(tmp_path):
     settings = small("darts")
     plain = zarts.search(out=tmp_path / "plain", **settings)
-    settings |= {"method": "p-darts", "stages": "one", "skip_dropout": 0.0, "max_skips": 8}
-    settings |= {"alpha_lr": 3e-4, "learning_rate_min": 0.001}
+    settings |= {"method": "p-darts", "phases": "one", "skip_dropout": 0.0, "max_skips": 8}
+    settings |= {"arch_learning_rate": 3e-4, "learning_rate_min": 0.001}
     assert without(zarts.search(out=tmp_path / "other", **settings).run) == without(plain.run)
 
 
 def test_its_first_stage_is_a_search_of_its_own(tmp_path):
     plain = zarts.search(out=tmp_path / "plain", **small("darts"))
-    settings = small("p-darts", alpha_lr=3e-4, learning_rate_min=0.001, stage_operations=2, stage_cells=(3, 3))
+    settings = small(
+        "p-darts", arch_learning_rate=3e-4, learning_rate_min=0.001, phase_operations=2, phase_cells=(3, 3)
+    )
     settings |= {"epochs": 4, "skip_dropout": 0.0, "max_skips": 8}
     found = zarts.search(out=tmp_path / "other", **settings)
     ours, theirs = without(found.run), without(plain.run)
     count = len(theirs["metrics"])
     assert ours["metrics"][:count] == theirs["metrics"]
-    assert found.history[count]["event"] == "stage"
+    assert found.history[count]["event"] == "phase"
     assert [event["learning_rate"] for event in events(found, "weight_epoch")[2:]] == [
         event["learning_rate"] for event in events(plain, "weight_epoch")
     ]
@@ -176,10 +178,10 @@ def test_its_first_stage_is_a_search_of_its_own(tmp_path):
 @pytest.mark.parametrize("method", ["zarts-rs", "darts"])
 def test_pruning_with_nothing_to_drop_changes_nothing(tmp_path, method):
     plain = zarts.search(out=tmp_path / "plain", **small(method, epochs=4))
-    more = {"stages": "prune", "stage_operations": (2, 2), "stage_starts": (0.5, 0.75), "epochs": 4}
+    more = {"phases": "prune", "phase_operations": (2, 2), "phase_starts": (0.5, 0.75), "epochs": 4}
     pruned = zarts.search(out=tmp_path / "pruned", **small(method, **more))
-    assert len(events(pruned, "stage")) == 2
-    assert without(pruned.run, "stage") == without(plain.run)
+    assert len(events(pruned, "phase")) == 2
+    assert without(pruned.run, "phase") == without(plain.run)
 
 
 @pytest.mark.parametrize("renews", often([True, False], False))
@@ -196,15 +198,15 @@ def test_what_starts_anew(tmp_path, renews):
             )
             if step == 0:
                 job.begin_epoch(epoch)
-                if job.stages.number != len(seen):
-                    seen.append((job.stages.number, before, job.stages.part))
+                if job.phases.number != len(seen):
+                    seen.append((job.phases.number, before, job.phases.part))
                     momenta = [s["momentum_buffer"].abs().sum() for s in job.network.optimizer.state.values()]
                     assert (job.model is before[0]) == (not renews)
-                    assert len(job.model.cells) == job.stages.present.cells
+                    assert len(job.model.cells) == job.phases.present.cells
                     same = [torch.equal(v, before[1][k]) for k, v in job.model.state_dict().items() if k in before[1]]
                     assert all(same) == (not renews)
                     assert (sum(momenta) == 0) == renews
-                    assert len(job.arch_optimizer.alpha) == 28 * settings.stage_operations[job.stages.number - 1]
+                    assert len(job.arch_optimizer.alpha) == 28 * settings.phase_operations[job.phases.number - 1]
                     if renews:
                         assert job.arch_optimizer.alpha.std() == pytest.approx(1e-3, rel=0.3)
                     else:
@@ -224,7 +226,7 @@ def test_what_is_written_down_is_of_the_whole_space(tmp_path):
         space = get_space("darts")
         space.check(result.genotype)
         assert {kind: tuple(alpha.shape) for kind, alpha in result.alphas.items()} == space.shapes
-        stages = events(result, "stage")
+        stages = events(result, "phase")
         left = stages[-1]["operations"]
         for kind, rows in result.alphas.items():
             kept = [[op for op, a in zip(ops, row, strict=True) if a != DROPPED]
@@ -239,13 +241,13 @@ def test_what_is_written_down_is_of_the_whole_space(tmp_path):
 
 
 MIXED = [
-    ("p-zarts", {"update": "rs", "relaxation": "gumbel"}),
-    ("p-zarts", {"update": "gld", "weight_relaxation": "noisy"}),
-    ("p-zarts", {"update": "gradient", "relaxation": "path", "cost_weight": 0.1}),
-    ("p-darts", {"update": "unrolled", "weight_relaxation": "perturbed"}),
-    ("p-darts", {"update": "amended", "weight_relaxation": "adversarial"}),
+    ("p-zarts", {"arch_optimizer": "rs", "relaxation": "gumbel"}),
+    ("p-zarts", {"arch_optimizer": "gld", "weight_relaxation": "noisy"}),
+    ("p-zarts", {"arch_optimizer": "gradient", "relaxation": "path", "cost_weight": 0.1}),
+    ("p-darts", {"arch_optimizer": "unrolled", "weight_relaxation": "perturbed"}),
+    ("p-darts", {"arch_optimizer": "amended", "weight_relaxation": "adversarial"}),
     ("p-zarts", {"weight_relaxation": "uniform", "select": "best-of", "drop_path": 0.3}),
-    ("p-darts", {"update": "mgs", "relaxation": "gumbel-soft", "alpha_lr": 1.0}),
+    ("p-darts", {"arch_optimizer": "mgs", "relaxation": "gumbel-soft", "arch_learning_rate": 1.0}),
 ]
 
 
@@ -257,25 +259,25 @@ def test_other_axes_and_what_is_dropped_never_runs(tmp_path, monkeypatch, method
     forward = module.Searcher._forward
 
     def watched(self, weights, batch):
-        if self.stages.number:
-            for kind, mask in self.stages.part.mask().items():
+        if self.phases.number:
+            for kind, mask in self.phases.part.mask().items():
                 assert (weights[kind][~mask] == 0).all()
-            seen.append((self.stages.number, self.model._left))
+            seen.append((self.phases.number, self.model._left))
         return forward(self, weights, batch)
 
     monkeypatch.setattr(module.Searcher, "_forward", watched)
-    more = {"stage_cells": (3, 3, 3)} if method == "p-darts" else {}
+    more = {"phase_cells": (3, 3, 3)} if method == "p-darts" else {}
     result = zarts.search(out=tmp_path / "run", **small(method, space="s3", **axes, **more))
     get_space("s3").check(result.genotype)
-    assert {number for number, _ in seen} == set(range(1, 1 + len(events(result, "stage"))))
+    assert {number for number, _ in seen} == set(range(1, 1 + len(events(result, "phase"))))
     assert all(left for _, left in seen)
 
 
 @pytest.mark.parametrize("method", often(METHODS, "p-darts"))
 def test_resumed_in_every_stage(tmp_path, monkeypatch, method):
     trainer = sys.modules["zarts.training.trainer"]
-    settings = small(method, space="s3", **({"stage_cells": (3, 3, 3)} if method == "p-darts" else {}))
-    settings |= {"stage_operations": (2, 1)} if method == "p-darts" else {}
+    settings = small(method, space="s3", **({"phase_cells": (3, 3, 3)} if method == "p-darts" else {}))
+    settings |= {"phase_operations": (2, 1)} if method == "p-darts" else {}
     counting = stop_at(0)
     monkeypatch.setattr(trainer, "stop_request", counting)
     straight = zarts.search(out=tmp_path / "straight", **settings)
@@ -291,7 +293,7 @@ def test_resumed_in_every_stage(tmp_path, monkeypatch, method):
         resumed = resume_search(run)
         assert outcome(run) == outcome(straight.run)
         assert all(torch.equal(straight.alphas[kind], resumed.alphas[kind]) for kind in straight.alphas)
-    assert len(stages) == len(events(straight, "stage")) + 1
+    assert len(stages) == len(events(straight, "phase")) + 1
 
 
 @pytest.mark.parametrize("method", METHODS)
@@ -313,59 +315,62 @@ def test_killed_between_two_stages(tmp_path, monkeypatch, method):
     ("options", "message"),
     [
         (
-            {"method": "p-darts", "stage_warmup": 0.98},
+            {"method": "p-darts", "phase_warmup": 0.98},
             r"stage 1 of 3 has 17 of 50 epochs, .* \(warm-up: 17\): take more",
         ),
-        ({"method": "p-darts", "warmup_epochs": 2}, "warmup_epochs .* is used with stages = one or prune only: leave"),
+        ({"method": "p-darts", "warmup_epochs": 2}, "warmup_epochs .* is used with phases = one or prune only: leave"),
         (
             {"method": "p-zarts", "warmup_epochs": 20},
             "stage 1 of 4 has 20 of 50 epochs, and alpha moves in none of them",
         ),
         ({"method": "p-zarts", "epochs": 3, "warmup_epochs": 0}, "stage 2 of 4 has 0 of 3 epochs"),
-        ({"method": "p-darts", "stages": "one"}, "skip_dropout has 3 values for a search of 1 stages: give one, or 1"),
+        ({"method": "p-darts", "phases": "one"}, "skip_dropout has 3 values for a search of 1 stages: give one, or 1"),
         (
-            {"method": "p-darts", "stage_operations": "3,5"},
-            r"stage_operations = \[3, 5\]: needs one number for each stage",
+            {"method": "p-darts", "phase_operations": "3,5"},
+            r"phase_operations = \[3, 5\]: needs one number for each stage",
         ),
         (
-            {"method": "p-darts", "stage_operations": "3,x"},
-            r"stage_operations = '3,x' \(options\): should be a valid int",
+            {"method": "p-darts", "phase_operations": "3,x"},
+            r"phase_operations = '3,x' \(options\): should be a valid int",
         ),
         (
-            {"method": "p-darts", "stage_operations": 0},
-            r"stage_operations = 0 \(options\): should be greater than or eq",
+            {"method": "p-darts", "phase_operations": 0},
+            r"phase_operations = 0 \(options\): should be greater than or eq",
         ),
         (
-            {"method": "p-darts", "stage_cells": 4},
-            r"stage_cells = \[4\]: needs 3 numbers, one for each stage, of which",
+            {"method": "p-darts", "phase_cells": 4},
+            r"phase_cells = \[4\]: needs 3 numbers, one for each stage, of which",
         ),
         (
-            {"method": "p-zarts", "stage_starts": "0.5,0.4,0.6"},
-            r"stage_starts = \[0\.5, 0\.4, 0\.6\]: needs 3 rising shares",
+            {"method": "p-zarts", "phase_starts": "0.5,0.4,0.6"},
+            r"phase_starts = \[0\.5, 0\.4, 0\.6\]: needs 3 rising shares",
         ),
         (
-            {"method": "p-zarts", "stage_operations": 2},
-            r"stage_starts = .*: needs 1 rising shares above 0, one for each",
+            {"method": "p-zarts", "phase_operations": 2},
+            r"phase_starts = .*: needs 1 rising shares above 0, one for each",
         ),
-        ({"method": "p-zarts", "stage_cells": "3,4,5,6"}, "stage_cells .* is not used by method 'p-zarts'.* renew"),
+        ({"method": "p-zarts", "phase_cells": "3,4,5,6"}, "phase_cells .* is not used by method 'p-zarts'.* renew"),
         (
-            {"method": "darts", "stage_operations": 2},
-            "stage_operations .* is not used by method 'darts'.* prune or renew",
+            {"method": "darts", "phase_operations": 2},
+            "phase_operations .* is not used by method 'darts'.* prune or renew",
         ),
         (
-            {"method": "darts-pt", "stages": "prune"},
-            "select = perturbation with stages = prune: it judges operations that",
+            {"method": "darts-pt", "phases": "prune"},
+            "select = perturbation with phases = prune: it judges operations that",
         ),
-        ({"method": "p-darts", "select": "evolution"}, "select = evolution with stages = renew: it judges operations"),
         (
-            {"method": "rsps", "stages": "prune"},
-            "stages = prune: method 'rsps' has no alpha by which operations could be",
+            {"method": "p-darts", "select": "evolution"},
+            "select = evolution with phases = restart: it judges operations",
         ),
-        ({"method": "enas", "stages": "prune"}, "stages = prune: the controller of method 'enas' draws from the whole"),
-        ({"method": "p-zarts", "compile": True}, "compile = True: stages = prune runs fewer operations from stage to"),
+        (
+            {"method": "rsps", "phases": "prune"},
+            "phases = prune: method 'rsps' has no alpha by which operations could be",
+        ),
+        ({"method": "enas", "phases": "prune"}, "phases = prune: the controller of method 'enas' draws from the whole"),
+        ({"method": "p-zarts", "compile": True}, "compile = True: phases = prune runs fewer operations from stage to"),
         (
             {"method": "p-zarts", "eigenvalue_every": 2},
-            "eigenvalue_every = 2: with stages = prune the Hessian is of anoth",
+            "eigenvalue_every = 2: with phases = prune the Hessian is of anoth",
         ),
         ({"method": "p-darts", "skip_dropout": "0,1,0"}, r"skip_dropout = '0,1,0' \(options\): should be less than 1"),
         ({"stages": "grow"}, r"stages \(options\): unknown member 'grow'"),

@@ -216,7 +216,7 @@ def test_an_export_has_a_card_that_says_what_is_known(tmp_path, searched, retrai
     text = (tmp_path / "out" / "README.md").read_text()
     assert f"{retrained.test_accuracy:.2f} %, of the last epoch, on the test images of `digits`" in text
     assert f"| parameters | {retrained.parameters:,} |" in text
-    assert f"| multiply-adds an image | {retrained.macs:,}" in text
+    assert f"| MACs an image | {retrained.macs:,}" in text
     assert "By `zarts-mgs` in space `s2`, seed 0, 2 epochs with a network of 3 cells and 2 channels." in text
     assert re.search(r"\d+\.\d\d ms for 1 image, the median of 20 passes in torch, 1 thread, ", text)
     assert str(retrained.run) not in text

@@ -76,7 +76,7 @@ def test_statistics_of_what_does_not_run_stay(generator):
 
 
 def test_they_take_no_time(generator):
-    """Fewer multiply-adds run, though weights require a gradient."""
+    """Fewer MACs run, though weights require a gradient."""
     from torch.utils.flop_counter import FlopCounterMode
 
     images, flops = torch.randn(2, 3, 8, 8, generator=generator), []

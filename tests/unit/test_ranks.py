@@ -69,7 +69,7 @@ def test_another_rank_is_gone():
         (8, {"channels": 16, "batch_size": 64}, 1),  # a large network
         (8, {"method": "darts"}, 1),
         (8, {"method": "setn"}, 1),
-        (8, {"control": "uniform"}, 1),
+        (8, {"ablation": "uniform"}, 1),
         (8, {"method": "enas"}, 7),  # 20 cells in three rounds
         (8, {"method": "random"}, 1),
         (1, {"devices": 3}, 3),
@@ -86,7 +86,7 @@ def test_more_ranks_than_candidates():
         SettingsError, match=r"^9 ranks are too many: .* 'zarts-mgs' judges 8 candidates; start at most 8"
     ):
         ranks_here(SearchSettings(devices=9))
-    assert ranks_here(SearchSettings(update="rs", samples=4, devices=8)) == 8  # both ends of four directions
+    assert ranks_here(SearchSettings(arch_optimizer="rs", samples=4, devices=8)) == 8  # both ends of four directions
 
 
 @pytest.mark.parametrize(

@@ -98,7 +98,7 @@ def test_page_of_a_retrain_gives_the_last_epoch_as_the_result(tmp_path, genotype
     assert words[words.index("test accuracy") + 2] == "after the last epoch: the result"
     assert words[words.index("best epoch, chosen on the test images: not a result") + 1] == "97.61 %"
     assert "3\u202f349\u202f342" in words
-    assert "multiply-adds" in words
+    assert "MACs" in words
     assert page.tags.count("svg") == 2 + 2
 
 

@@ -142,7 +142,7 @@ def test_the_control_draws_evenly_among_the_same_candidates():
     worth = torch.rand(30, generator=torch.Generator().manual_seed(5))
     start = perturbation(trained(space, additive(worth), nothing)).genotype
     drawn = [
-        local_search(trained(space, additive(worth), nothing, seed=seed), control="uniform").genotype
+        local_search(trained(space, additive(worth), nothing, seed=seed), ablation="uniform").genotype
         for seed in range(400)
     ]
     assert set(drawn) == {start, *neighbours(space, start)}
@@ -193,11 +193,11 @@ def test_candidates_share_batches_and_first_weights_and_nothing_else(monkeypatch
 
 
 def test_the_control_of_a_search_judges_no_candidate(tmp_path):
-    result = zarts.search(out=tmp_path / "run", **{**_without_steps(small("zarts")), "control": "uniform"})
+    result = zarts.search(out=tmp_path / "run", **{**_without_steps(small("zarts")), "ablation": "uniform"})
     (event,) = [event for event in result.history if event["event"] == "selection"]
     assert event["candidates"] > 1
-    written = dump(search_settings({"method": "zarts", "control": "uniform"}))
-    assert written["control"] == "uniform"
+    written = dump(search_settings({"method": "zarts", "ablation": "uniform"}))
+    assert written["ablation"] == "uniform"
     assert not {"select_cells", *FEW} & set(written)
     assert dump(search_settings(written)) == written
 
@@ -210,8 +210,8 @@ def _without_steps(settings):
     ("options", "message"),
     [
         ({"method": "rsps", "select": "local-search"}, "select = local-search: method 'rsps' has no mixture"),
-        ({"method": "zarts", "control": "uniform", "select_cells": 3}, "select_cells .* with control = none only"),
-        ({"method": "darts-pt", "control": "uniform"}, "choose one of mgs, .*, or --select local-search"),
+        ({"method": "zarts", "ablation": "uniform", "select_cells": 3}, "select_cells .* with ablation = none only"),
+        ({"method": "darts-pt", "ablation": "uniform"}, "choose one of mgs, .*, or --select local-search"),
         ({"method": "darts-pt", "select_rounds": 2}, "select_rounds .* is not used by method 'darts-pt'"),
     ],
 )

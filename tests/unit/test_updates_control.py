@@ -41,23 +41,23 @@ def test_nothing_is_judged_and_what_is_left_is_the_proposal(name, unjudged):
 
 def test_a_search(tmp_path, unjudged):
     settings = {k: v for k, v in small("zarts-mgs").items() if k not in ("inner_steps", "esr_target")}
-    result = zarts.search(out=tmp_path / "run", **settings, control="uniform")
+    result = zarts.search(out=tmp_path / "run", **settings, ablation="uniform")
     steps = [e for e in result.history if e["event"] == "alpha_step"]
     assert [step["weights"] for step in steps] == [[0.5, 0.5]] * 2
     assert all(step["move_norm"] > 0 for step in steps)
 
 
 def test_settings():
-    settings = search_settings({"control": "uniform"})
+    settings = search_settings({"ablation": "uniform"})
     assert not {"inner_steps", "inner_learning_rate", "tau", "esr_target"} & set(dump(settings))
     assert search_settings(dump(settings)) == settings
     assert candidates(settings) == 0
     for method in ("darts", "gdas", "rsps", "enas"):
-        with pytest.raises(SettingsError, match=r"control = uniform: update = \w+ judges no candidates whose losses"):
-            search_settings({"method": method, "control": "uniform"})
+        with pytest.raises(SettingsError, match=r"ablation = uniform: update = \w+ judges no candidates whose losses"):
+            search_settings({"method": method, "ablation": "uniform"})
     with pytest.raises(SettingsError, match=r"nevergrad:DE goes by the order of the losses.*: choose mgs, rs or gld"):
-        search_settings({"update": "nevergrad:DE", "control": "uniform"})
+        search_settings({"arch_optimizer": "nevergrad:DE", "ablation": "uniform"})
     with pytest.raises(SettingsError, match="weights = exact weighs by more than the losses: take softmax"):
-        search_settings({"control": "uniform", "weights": "exact"})
-    with pytest.raises(SettingsError, match=r"inner_steps \(options\) is used with control = none only"):
-        search_settings({"control": "uniform", "inner_steps": 3})
+        search_settings({"ablation": "uniform", "weights": "exact"})
+    with pytest.raises(SettingsError, match=r"inner_steps \(options\) is used with ablation = none only"):
+        search_settings({"ablation": "uniform", "inner_steps": 3})

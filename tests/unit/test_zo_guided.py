@@ -123,7 +123,9 @@ def test_exact_weights_give_the_mean_of_p_whatever_the_proposal(generator, propo
 def test_move_is_the_weighted_mean_of_the_samples_times_alpha_lr(weights):
     steps = []
     for rate in (1.0, 0.3):
-        optimizer = search(torch.Generator().manual_seed(3), weights=weights, alpha_lr=rate, mixture_lambda=0.2)
+        optimizer = search(
+            torch.Generator().manual_seed(3), weights=weights, arch_learning_rate=rate, mixture_lambda=0.2
+        )
         u = optimizer.ask(G3)
         steps.append(optimizer.tell(u.square().sum(1)))
     torch.testing.assert_close(steps[0].move, (steps[0].weights[:, None] * u).sum(0))

@@ -14,7 +14,7 @@ DIRECTIONS = ["sphere", "gaussian"]
 
 
 def search(x, generator, **settings):
-    return RandomSearch(x, generator, **{"samples": N, "alpha_lr": 1.0, "smoothing": 0.3, **settings})
+    return RandomSearch(x, generator, **{"samples": N, "arch_learning_rate": 1.0, "smoothing": 0.3, **settings})
 
 
 def terms_of(x, points, losses, phi, delta, estimator):
@@ -107,7 +107,9 @@ def test_mean_squared_norm_of_the_move_with_few_directions(generator, directions
     """E|ghat|^2 = (d + N - 1) |g|^2 / N on the sphere, (d + N + 1) |g|^2 / N for Gaussian directions: about d / N."""
     d, n = 40, 4
     g = torch.ones(d, dtype=torch.float64)
-    optimizer = RandomSearch(torch.zeros(d).double(), generator, samples=n, directions=directions, alpha_lr=1.0)
+    optimizer = RandomSearch(
+        torch.zeros(d).double(), generator, samples=n, directions=directions, arch_learning_rate=1.0
+    )
     squares = torch.tensor([float(optimizer.tell(optimizer.ask() @ g).move.square().sum()) for _ in range(800)])
     expected = (d + n + (-1 if directions == "sphere" else 1)) / n * d
     assert abs(squares.mean() - expected) < 4.5 * squares.std() / math.sqrt(800)
@@ -124,7 +126,7 @@ def test_default_move_is_as_long_as_the_docstring_says_so(generator):
 def test_default_rate_is_stable_up_to_the_curvature_that_the_docstring_gives(generator, rate, curvature, shrinks):
     """E|x'|^2 / |x|^2 = 1 - 2 xi h + (xi h)^2 (d + N - 1) / N on h |x|^2 / 2."""
     d, n = 200, 4
-    optimizer = RandomSearch(torch.ones(d, dtype=torch.float64), generator, alpha_lr=rate)
+    optimizer = RandomSearch(torch.ones(d, dtype=torch.float64), generator, arch_learning_rate=rate)
     for _ in range(200):
         optimizer.tell(curvature / 2 * optimizer.ask().square().sum(1))
     measured = optimizer.x.square().mean().log().item() / 200
@@ -136,7 +138,7 @@ def test_default_rate_is_stable_up_to_the_curvature_that_the_docstring_gives(gen
 def test_alpha_lr_multiplies_the_move():
     moves = []
     for rate in (1.0, 2.0):
-        optimizer = RandomSearch(torch.zeros(4), torch.Generator().manual_seed(1), alpha_lr=rate)
+        optimizer = RandomSearch(torch.zeros(4), torch.Generator().manual_seed(1), arch_learning_rate=rate)
         moves.append(optimizer.tell(optimizer.ask().sum(1)).move)
     torch.testing.assert_close(moves[1], 2 * moves[0])
 
@@ -159,7 +161,9 @@ def test_flat_losses_give_no_move_and_equal_weights(generator):
 
 def test_dropped_pairs_do_not_count():
     """With losses of one pair gone the estimate is the mean over the pairs that are left."""
-    optimizer = RandomSearch(torch.zeros(3), torch.Generator().manual_seed(0), samples=4, alpha_lr=1.0, smoothing=0.5)
+    optimizer = RandomSearch(
+        torch.zeros(3), torch.Generator().manual_seed(0), samples=4, arch_learning_rate=1.0, smoothing=0.5
+    )
     points = optimizer.ask()
     losses = points.sum(1)
     expected = terms_of(torch.zeros(3), points, losses, 3, 0.5, "antithetic")[[0, 2, 3]].mean(0)

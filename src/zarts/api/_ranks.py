@@ -26,11 +26,11 @@ __all__ = ["candidates", "check_ranks", "joined", "launch", "ranks_here"]
 
 def candidates(settings: SearchSettings) -> int:
     """How many architectures one update of alpha judges; 0 for a method that judges none."""
-    if settings.update == "reinforce":
+    if settings.arch_optimizer == "reinforce":
         return settings.samples
-    if member(settings.update) not in OPTIMIZERS or settings.control != "none":
+    if member(settings.arch_optimizer) not in OPTIMIZERS or settings.ablation != "none":
         return 0
-    alpha = torch.zeros(Parameterization(get_space(settings.space), settings.edges == "normalized").dimension)
+    alpha = torch.zeros(Parameterization(get_space(settings.space), settings.edge_normalization).dimension)
     return len(zero_order_optimizer(settings, alpha, torch.Generator()).ask(alpha))
 
 

@@ -167,21 +167,21 @@ def _copy_user_files(searched: Run, settings: RetrainSettings, run: Run) -> None
 def resume_retrain(
     path: Path | str,
     callback: Callback | None = None,
-    **untied: Any,
+    **resumable: Any,
 ) -> RetrainResult:
     """Go on with an interrupted retraining; a finished one only gives its result.
 
     Args:
         path: the run folder.
         callback: called with every event.
-        untied: settings that no result depends on, with other values than it was begun with: see `setting` in
+        resumable: settings that no result depends on, with other values than it was begun with: see `setting` in
             `zarts.config.base`; of a run with operations of its own their file `operations` again: its code is run.
 
     Raises:
         RunError: the folder or its checkpoint cannot be used.
         SettingsError: the operations are not named, or others.
     """
-    settings = retrained_settings(path, **untied)
+    settings = retrained_settings(path, **resumable)
     with joined(settings) as ranks:
         run = Run(Path(path), writes=ranks.lead)
         use_operations(run, settings.operations, told(callback if ranks.lead else None))
@@ -189,8 +189,8 @@ def resume_retrain(
         return _retrained(settings, genotype, run, callback, ranks, resume=True)
 
 
-def retrained_settings(path: Path | str, **untied: Any) -> RetrainSettings:
-    """The settings of a retraining that was begun; with what of the untied ones is given.
+def retrained_settings(path: Path | str, **resumable: Any) -> RetrainSettings:
+    """The settings of a retraining that was begun; with what of the resumable ones is given.
 
     Raises:
         RunError: it is no folder of one.
@@ -198,4 +198,4 @@ def retrained_settings(path: Path | str, **untied: Any) -> RetrainSettings:
     run = Run.open(Path(path), "retrain")
     use_space(run)
     begun = {key: value for key, value in run.settings("retrain").items() if key not in UNKEPT}
-    return retrain_settings({**begun, **untied}, where=str(run.path / "config.yaml"))
+    return retrain_settings({**begun, **resumable}, where=str(run.path / "config.yaml"))

@@ -167,7 +167,7 @@ def resume_search(
     *,
     loaded: Table | None = None,
     trust: bool = False,
-    **untied: Any,
+    **resumable: Any,
 ) -> SearchResult:
     """Go on with an interrupted search; a finished one only gives its result.
 
@@ -176,14 +176,14 @@ def resume_search(
         callback: called with every event.
         loaded: a table that has been read already, in the place of the setting's.
         trust: see `search`.
-        untied: settings that no result depends on, with other values than it was begun with: see `setting` in
+        resumable: settings that no result depends on, with other values than it was begun with: see `setting` in
             `zarts.config.base`; of a run with operations of its own their file `operations` again.
 
     Raises:
         RunError: the folder or its checkpoint cannot be used.
         DataError: its table cannot be read.
     """
-    settings = searched_settings(path, **untied)
+    settings = searched_settings(path, **resumable)
     with joined(settings) as ranks:
         use_operations(Run(Path(path)), settings.operations, told(callback if ranks.lead else None))
         table = loaded or (_table_of(settings, trust) if ranks.lead else None)
@@ -217,13 +217,13 @@ def _table_of(settings: SearchSettings, trust: bool) -> Table | None:
     Raises:
         DataError: it is not there, or cannot be read.
     """
-    if settings.table is None:
+    if settings.benchmark_table is None:
         return None
-    return read_table(find_table(None if settings.table == "auto" else settings.table), trust=trust)
+    return read_table(find_table(None if settings.benchmark_table == "auto" else settings.benchmark_table), trust=trust)
 
 
-def searched_settings(path: Path | str, **untied: Any) -> SearchSettings:
-    """The settings of a search that was begun; with what of the untied ones is given.
+def searched_settings(path: Path | str, **resumable: Any) -> SearchSettings:
+    """The settings of a search that was begun; with what of the resumable ones is given.
 
     Raises:
         RunError: it is no folder of one.
@@ -231,7 +231,7 @@ def searched_settings(path: Path | str, **untied: Any) -> SearchSettings:
     run = Run.open(Path(path), "search")
     use_space(run)
     begun = {key: value for key, value in run.settings("search").items() if key not in UNKEPT}
-    return search_settings({**begun, **untied}, where=str(run.path / "config.yaml"))
+    return search_settings({**begun, **resumable}, where=str(run.path / "config.yaml"))
 
 
 def launch_ranks(

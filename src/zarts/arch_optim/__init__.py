@@ -37,7 +37,7 @@ def zero_order_optimizer(settings: SearchSettings, alpha: Tensor, generator: tor
         alpha: the start, shape (d,).
         generator: what it draws from.
     """
-    kind, _, name = settings.update.partition(":")
+    kind, _, name = settings.arch_optimizer.partition(":")
     optimizer = OPTIMIZERS[kind]
     return optimizer(alpha, generator, *([name] if name else []), **keywords(optimizer, settings))
 
@@ -49,7 +49,7 @@ def _zero_order(settings: SearchSettings, alpha: Tensor, generator: torch.Genera
         learning_rate=settings.inner_learning_rate,
         momentum=settings.inner_momentum,
         batch_norm=settings.batch_norm,
-        judges=settings.control == "none",
+        judges=settings.ablation == "none",
     )
 
 
@@ -59,9 +59,9 @@ def _gradient(
     named = keywords(rule, settings)
     return GradientArchOptimizer(
         alpha,
-        lr=settings.alpha_lr,
-        weight_decay=settings.alpha_weight_decay,
-        betas=(settings.alpha_beta1, settings.alpha_beta2),
+        lr=settings.arch_learning_rate,
+        weight_decay=settings.arch_weight_decay,
+        betas=(settings.arch_beta1, settings.arch_beta2),
         rule=partial(rule, **named) if named else rule,
     )
 
@@ -72,9 +72,9 @@ def _reinforce(settings: SearchSettings, alpha: Tensor, generator: torch.Generat
         alpha,
         keyed_generator(settings.seed, "controller"),
         samples=settings.samples,
-        lr=settings.alpha_lr,
-        weight_decay=settings.alpha_weight_decay,
-        betas=(settings.alpha_beta1, settings.alpha_beta2),
+        lr=settings.arch_learning_rate,
+        weight_decay=settings.arch_weight_decay,
+        betas=(settings.arch_beta1, settings.arch_beta2),
         entropy_weight=settings.entropy_weight,
         baseline_decay=settings.baseline_decay,
         batch_norm=settings.batch_norm,

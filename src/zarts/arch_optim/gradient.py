@@ -45,10 +45,10 @@ def amended(
     train_batches: Sequence[Batch],
     val_batches: Sequence[Batch],
     *,
-    amending: float = 0.1,
+    amend_strength: float = 0.1,
 ) -> tuple[float, Tensor]:
     """`zarts.bilevel.amended_gradient` on the first training batch."""
-    return amended_gradient(problem, alpha, train_batches[0], val_batches, strength=amending)
+    return amended_gradient(problem, alpha, train_batches[0], val_batches, strength=amend_strength)
 
 
 class GradientArchOptimizer(ArchOptimizer):

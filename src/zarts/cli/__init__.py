@@ -39,7 +39,7 @@ def _run(words: list[str], *, debug: bool) -> int:
             traceback.print_exc()
         return _fail(str(error), error.exit_code)
     except TyperException as error:
-        message = error.format_message() if hasattr(error, "format_message") else str(error)
+        message = _renamed_option(error) or (error.format_message() if hasattr(error, "format_message") else str(error))
         return _fail(message, 2) if message else 2  # no message: no command was given, and the help has been shown
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
@@ -51,6 +51,16 @@ def _run(words: list[str], *, debug: bool) -> int:
     if code == 130:  # typer's word for a KeyboardInterrupt
         return _fail("interrupted", 130)
     return int(code or 0)
+
+
+def _renamed_option(error: Exception) -> str:
+    """The message for an option of 0.1.0; nothing for any other error."""
+    from zarts.config.renamed import RENAMED
+
+    name = getattr(error, "option_name", "").lstrip("-").replace("-", "_")
+    if name not in RENAMED:
+        return ""
+    return f"option --{name} of zarts 0.1.0 is called --{RENAMED[name]} now".replace("_", "-")
 
 
 def _fail(message: str, code: int) -> int:

@@ -22,7 +22,7 @@ from zarts.cli.ls import Kind, listing
 from zarts.cli.options import Config, Preset, Set, Trust, parse_set, with_settings
 from zarts.cli.progress import progress
 from zarts.cli.query import DataSet, show
-from zarts.config import CommonSettings, RetrainSettings, SearchSettings, dump, search_settings, untied
+from zarts.config import CommonSettings, RetrainSettings, SearchSettings, dump, resumable, search_settings
 from zarts.errors import SettingsError
 
 __all__ = ["app"]
@@ -76,7 +76,7 @@ def search(
     """Search an architecture for the images of --data."""
     given = {**options, **parse_set(set_ or [])}
     if resume is not None:
-        other = {key: given.pop(key) for key in untied(SearchSettings) if key in given}
+        other = {key: given.pop(key) for key in resumable(SearchSettings) if key in given}
         _alone(resume, preset, config, out, print_config, dry_run, given)
         from zarts import api
 
@@ -131,7 +131,7 @@ def retrain(
     if from_ is not None:
         given["weights_from"] = from_
     if resume is not None:
-        other = {key: given.pop(key) for key in untied(RetrainSettings) if key in given}
+        other = {key: given.pop(key) for key in resumable(RetrainSettings) if key in given}
         _alone(resume, source, preset, config, out, print_config, dry_run, given)
         from zarts import api
 
@@ -154,7 +154,7 @@ def retrain(
     if not first():
         return None
     print(f"test accuracy: {result.test_accuracy:.2f} % (last epoch)")
-    print(f"parameters: {result.parameters:,}   mult-adds: {result.macs:,}   time: {result.seconds:.0f} s")
+    print(f"parameters: {result.parameters:,}   MACs: {result.macs:,}   time: {result.seconds:.0f} s")
     print(f"model: {result.run / 'model.safetensors'}; report: {result.run / 'report.html'}")
     return None
 

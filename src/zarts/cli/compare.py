@@ -10,8 +10,8 @@ import typer
 
 from zarts.cli.options import Config, Preset, Set, Trust, parse_grid, parse_set, with_settings
 from zarts.cli.progress import progress
-from zarts.config import SearchSettings
-from zarts.errors import RunError, SettingsError, did_you_mean
+from zarts.config import SearchSettings, unknown_setting
+from zarts.errors import RunError, SettingsError
 
 __all__ = ["compare"]
 
@@ -22,7 +22,8 @@ def compare(
     methods: Annotated[
         str,
         typer.Option(
-            help="the rows: methods, each with settings of its own: 'darts,darts alpha_lr=0.01'", metavar="ROW,ROW"
+            help="the rows: methods, each with settings of its own: 'darts,darts arch_learning_rate=0.01'",
+            metavar="ROW,ROW",
         ),
     ],
     seeds: Annotated[str, typer.Option(help="their number, or a range like 100-119", metavar="K|A-B")],
@@ -68,7 +69,7 @@ def compare(
     if no_retrain and retrain:
         raise SettingsError(f"--retrain {retrain[0]} and --no-retrain: leave one of them out")
     for key in given.keys() - SearchSettings.model_fields.keys():
-        raise SettingsError(f"options: {did_you_mean('setting', key, SearchSettings.model_fields)}")
+        raise SettingsError(f"options: {unknown_setting(key, SearchSettings.model_fields)}")
     from zarts import comparison
 
     with progress() as callback:

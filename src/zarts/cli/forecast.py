@@ -24,7 +24,7 @@ def print_forecast(forecast: Forecast) -> None:
     if forecast.fit is not None:
         print(_memory(forecast.fit))
     if forecast.parameters:
-        print(f"parameters: {forecast.parameters:,}   mult-adds an image: {forecast.macs:,}")
+        print(f"parameters: {forecast.parameters:,}   MACs an image: {forecast.macs:,}")
 
 
 def _duration(seconds: float) -> str:

@@ -20,7 +20,7 @@ class Kind(StrEnum):
 def _methods() -> Iterable[tuple[str, ...]]:
     from zarts.methods import METHODS
 
-    axes = ("relaxation", "weight_relaxation", "supernet", "edges", "update", "select", "stages")
+    axes = ("relaxation", "weight_relaxation", "supernet", "edge_normalization", "arch_optimizer", "select", "phases")
     yield "method", "what", *(axis.replace("_", " ") for axis in axes), "paper"
     for m in METHODS.values():
         yield m.name, m.summary, *(str(getattr(m, axis)) for axis in axes), m.paper

@@ -13,15 +13,15 @@ from typing import Any, NamedTuple
 
 import yaml
 
-from zarts.config import SearchSettings, row_settings, takes_part
+from zarts.config import SearchSettings, row_settings, takes_part, unknown_setting
 from zarts.data import DATA_SETS
-from zarts.errors import SettingsError, did_you_mean
+from zarts.errors import SettingsError
 from zarts.methods import get_method
 from zarts.spaces import get_space, is_file
 
 __all__ = ["Group", "Row", "parse_row", "rows_of", "slug"]
 
-_ELSEWHERE = {"method": "--methods", "seed": "--seeds", "table": "--table"}
+_ELSEWHERE = {"method": "--methods", "seed": "--seeds", "benchmark_table": "--table"}
 """What is not a setting of a row or of all rows, and what says it."""
 
 _LONGEST = 40
@@ -47,7 +47,7 @@ class Row:
     """A method with settings, in one group.
 
     Args:
-        name: what it is called there: `darts alpha_lr=0.01`.
+        name: what it is called there: `darts arch_learning_rate=0.01`.
         group: where it is compared.
         settings: its settings, resolved, without a seed.
         folder: the name of its folder, which no other row has.
@@ -89,7 +89,7 @@ class _Point:
 
 
 def parse_row(text: str) -> dict[str, Any]:
-    """`darts alpha_lr=0.01` as settings: a method, and what the row has of its own; values are read as YAML.
+    """`darts arch_learning_rate=0.01` as settings: a method, and what the row has of its own; values are read as YAML.
 
     Raises:
         SettingsError: there is no such method, a word has no equals sign, or a setting is not a row's.
@@ -123,7 +123,7 @@ def rows_of(
     A row that does not use a setting of the grid, or has it of its own, is not multiplied by it.
 
     Args:
-        methods: the rows, `darts,darts alpha_lr=0.01`, or a list of them.
+        methods: the rows, `darts,darts arch_learning_rate=0.01`, or a list of them.
         shared: settings of all rows; a row that does not use one goes without it.
         grid: for each of these settings the values that it has in turn.
         preset: name of a preset.
@@ -159,7 +159,7 @@ def _check_grid(grid: Mapping[str, Sequence[Any]], shared: Mapping[str, Any]) ->
         if key in _ELSEWHERE:
             raise SettingsError(f"grid: {key} is no setting of a row: it is said by {_ELSEWHERE[key]}")
         if key not in SearchSettings.model_fields:
-            raise SettingsError(f"grid: {did_you_mean('setting', key, SearchSettings.model_fields)}")
+            raise SettingsError(f"grid: {unknown_setting(key, SearchSettings.model_fields)}")
         if key in shared:
             raise SettingsError(f"grid: {key} is also an option, {key} = {shared[key]}: leave one of them out")
         texts = [_resolved(text) if key == "data" else text for text in map(_text, values)]

@@ -16,7 +16,7 @@ from zarts.comparison.grid import Group, Row
 from zarts.comparison.results import Summary, TrialResult, trial_result
 from zarts.comparison.scorer import Picture, Scorer, collapse
 from zarts.comparison.trials import Trial, check_begun
-from zarts.config import RetrainSettings, dump, retrain_settings, untied
+from zarts.config import RetrainSettings, dump, resumable, retrain_settings
 from zarts.errors import RunError
 from zarts.runs.new_run import anchored
 from zarts.runtime.io import read_mapping, remove_empty
@@ -80,7 +80,7 @@ class RetrainedScorer(Scorer):
         folder = cell.trained
         if (folder / "config.yaml").exists():
             settings = self._of(cell)
-            resume_retrain(folder, **{key: getattr(settings, key) for key in untied(RetrainSettings)})
+            resume_retrain(folder, **{key: getattr(settings, key) for key in resumable(RetrainSettings)})
             return
         remove_empty(folder)
         start_retrain(cell.folder, self._of(cell), folder, None)

@@ -96,8 +96,8 @@ def compare(
     their own: a script that calls this has its work under `if __name__ == "__main__":`.
 
     Args:
-        methods: the rows: `"zarts-mgs,darts,darts alpha_lr=0.01"`, or a list of such texts: a method, and settings
-            that the row has of its own.
+        methods: the rows: `"zarts-mgs,darts,darts arch_learning_rate=0.01"`, or a list of such texts: a method, and
+            settings that the row has of its own.
         seeds: their number, or a range like `"100-119"`.
         grid: settings with the values that each has in turn, `{"samples": [2, 4, 8], "space": ["s1", "s2"]}`: every
             row is multiplied by those that it uses and has not of its own.

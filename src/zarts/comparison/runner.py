@@ -13,7 +13,7 @@ from zarts.bench import Table
 from zarts.comparison.engines import Engine, Room
 from zarts.comparison.scorer import Scorer
 from zarts.comparison.trials import Trial
-from zarts.config import SearchSettings, takes_part, untied
+from zarts.config import SearchSettings, resumable, takes_part
 from zarts.errors import Interrupted, RunError, ZartsError
 from zarts.runtime.io import locked, remove_empty
 from zarts.training.trainer import Callback
@@ -38,7 +38,7 @@ def search_cell(cell: Trial, scorer: Scorer, base: Path) -> None:
 
 def _search(cell: Trial, table: Table | None) -> None:
     if (cell.folder / "config.yaml").exists():
-        free = [key for key in untied(SearchSettings) if takes_part(key, cell.settings)]
+        free = [key for key in resumable(SearchSettings) if takes_part(key, cell.settings)]
         resume_search(cell.folder, loaded=table, **{key: getattr(cell.settings, key) for key in free})
         return
     remove_empty(cell.folder)

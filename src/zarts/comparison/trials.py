@@ -9,7 +9,7 @@ from pathlib import Path
 
 from zarts.api import searched_settings
 from zarts.comparison.grid import Group, Row
-from zarts.config import CommonSettings, SearchSettings, dump, takes_part, untied
+from zarts.config import CommonSettings, SearchSettings, dump, resumable, takes_part
 from zarts.errors import SettingsError
 from zarts.runs.new_run import anchored
 from zarts.spaces import is_file
@@ -22,7 +22,7 @@ class Trial:
     """One search of a comparison.
 
     Args:
-        row: the row that it belongs to, `darts alpha_lr=0.01`.
+        row: the row that it belongs to, `darts arch_learning_rate=0.01`.
         seed: its seed.
         settings: its settings, resolved.
         folder: its run folder.
@@ -37,7 +37,7 @@ class Trial:
 
     @property
     def title(self) -> str:
-        """`s1, digits: darts alpha_lr=0.01, seed 0`."""
+        """`s1, digits: darts arch_learning_rate=0.01, seed 0`."""
         return f"{f'{self.group.title}: ' * bool(self.group.title)}{self.row}, seed {self.seed}"
 
     @property
@@ -73,7 +73,7 @@ def plan(rows: Sequence[Row], seeds: str | int, *, out: Path, table: Path | None
         rows: see `zarts.comparison.grid.rows_of`.
         seeds: see `parse_seeds`.
         out: the folder of the comparison.
-        table: what each search has its setting `table` from.
+        table: what each search has its setting `benchmark_table` from.
 
     Raises:
         SettingsError: seeds that cannot be; a folder that holds a search with other settings.
@@ -84,7 +84,9 @@ def plan(rows: Sequence[Row], seeds: str | int, *, out: Path, table: Path | None
     for row in rows:
         settings = row.settings
         threads = (settings.threads or 1) if takes_part("threads", settings) else None
-        fixed = anchored(settings).model_copy(update={"threads": threads, "table": table, "space": _space(settings)})
+        fixed = anchored(settings).model_copy(
+            update={"threads": threads, "benchmark_table": table, "space": _space(settings)}
+        )
         cells += [
             Trial(row.name, seed, fixed.model_copy(update={"seed": seed}), out / row.folder / f"seed{seed}", row.group)
             for seed in parse_seeds(seeds)
@@ -108,7 +110,7 @@ def check_begun(folder: Path, then: CommonSettings, now: CommonSettings) -> None
         SettingsError: with the first that differs.
     """
     before, after = dump(then), dump(now)
-    other = {key for key in {*before, *after} - set(untied(type(now))) if before.get(key) != after.get(key)}
+    other = {key for key in {*before, *after} - set(resumable(type(now))) if before.get(key) != after.get(key)}
     if other:
         key = min(other)
         raise SettingsError(

@@ -9,13 +9,13 @@ from pydantic import BaseModel, ByteSize, ConfigDict, Field
 
 from zarts.config.types import Jitter
 
-__all__ = ["SUPERNET", "CommonSettings", "setting", "untied"]
+__all__ = ["SUPERNET", "CommonSettings", "resumable", "setting"]
 
 SUPERNET = ("mixed", "partial", "merged")
 
 
 def setting(
-    default: Any, help: str, *, panel: str, used_by: tuple[str, ...] = (), untied: bool = False, **bounds: Any
+    default: Any, help: str, *, panel: str, used_by: tuple[str, ...] = (), resumable: bool = False, **bounds: Any
 ) -> Any:
     """A field with its help text, the group that the help page shows it in, and the axes' members that use it.
 
@@ -24,10 +24,10 @@ def setting(
         help: one line; says where the default comes from when that is not the paper.
         panel: heading on the help page.
         used_by: members of a method's axes (see `zarts.methods`); empty: all use it.
-        untied: no result depends on it: a run may go on with another value.
+        resumable: no result depends on it: a run may go on with another value.
         bounds: pydantic's `ge`, `gt`, `le`, `lt`, `multiple_of`.
     """
-    extra: dict[str, Any] = {"panel": panel, "used_by": list(used_by), "untied": untied}
+    extra: dict[str, Any] = {"panel": panel, "used_by": list(used_by), "resumable": resumable}
     return Field(default, description=help, json_schema_extra=extra, **bounds)
 
 
@@ -50,7 +50,7 @@ class CommonSettings(BaseModel):
         ge=8,
         multiple_of=4,
     )
-    images: Literal["auto", "memory", "streamed"] = setting(
+    image_cache: Literal["auto", "memory", "streamed"] = setting(
         "auto",
         "where the images of a folder are kept: all in memory, or streamed, decoded when a batch needs them; auto: "
         "streamed if they would take more than a quarter of the free memory",
@@ -62,7 +62,7 @@ class CommonSettings(BaseModel):
         "threads that decode streamed images and change images one by one (default: one a processor, 8 at most)",
         panel="Data",
         used_by=SUPERNET,
-        untied=True,
+        resumable=True,
         ge=1,
     )
     subset: Annotated[int, Field(ge=2)] | Annotated[float, Field(gt=0, lt=1)] | None = setting(
@@ -123,7 +123,7 @@ class CommonSettings(BaseModel):
         None,
         "a Python file with operations of your own, for a space of your own: its code is run",
         panel="Network",
-        untied=True,
+        resumable=True,
     )
 
     seed: int = setting(0, "of everything that is drawn", panel="Run", ge=0, lt=2**63)
@@ -147,7 +147,7 @@ class CommonSettings(BaseModel):
         "same numbers",
         panel="Run",
         used_by=SUPERNET,
-        untied=True,
+        resumable=True,
     )
     memory_limit: Annotated[ByteSize, Field(gt=0)] | Literal["auto", "none"] = setting(
         "auto",
@@ -155,14 +155,14 @@ class CommonSettings(BaseModel):
         "are not looked at. What needs more is refused before the first step",
         panel="Run",
         used_by=SUPERNET,
-        untied=True,
+        resumable=True,
     )
     logger: Literal["none", "tensorboard"] = setting(
-        "none", "live curves beside the run's own files: in its folder tensorboard", panel="Run", untied=True
+        "none", "live curves beside the run's own files: in its folder tensorboard", panel="Run", resumable=True
     )
 
 
-def untied(kind: type[CommonSettings]) -> list[str]:
+def resumable(kind: type[CommonSettings]) -> list[str]:
     """Settings that no result depends on: a run may go on with others than it was begun with."""
     extras = {key: field.json_schema_extra for key, field in kind.model_fields.items()}
-    return [key for key, extra in extras.items() if isinstance(extra, dict) and extra["untied"]]
+    return [key for key, extra in extras.items() if isinstance(extra, dict) and extra["resumable"]]

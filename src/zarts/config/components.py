@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from zarts.config.preset_files import Layer
 from zarts.config.settings import SearchSettings
@@ -77,7 +78,7 @@ def resolve_axes(layers: Sequence[Layer]) -> Axes:
     for i, layer in enumerate(layers):
         for axis in AXES:
             if i >= named and axis in layer.values:
-                value = str(layer.values[axis])
+                value = _written(layer.values[axis])
                 if member(value) not in AXES[axis]:
                     raise SettingsError(f"{axis} ({layer.where}): {did_you_mean('member', value, AXES[axis])}")
                 if value != values[axis]:
@@ -86,31 +87,37 @@ def resolve_axes(layers: Sequence[Layer]) -> Axes:
     return Axes(method, named, values, changed)
 
 
+def _written(value: Any) -> str:
+    """A member as `AXES` has it: `true` of a YAML file or the command line is `True`."""
+    return str(value).capitalize() if str(value).lower() in ("true", "false") else str(value)
+
+
 def _check(method: Method, axes: dict[str, str]) -> None:
     """Refuse axes that do not go together.
 
     Raises:
         SettingsError: with the reason.
     """
-    update, relaxation, select = axes["update"], axes["relaxation"], axes["select"]
+    arch_optimizer, relaxation, select = axes["arch_optimizer"], axes["relaxation"], axes["select"]
     name = f"method {method.name!r}"
     if method.supernet == "none":
         for axis, value in axes.items():
-            if value != getattr(method, axis):
+            if value != str(getattr(method, axis)):
                 raise SettingsError(f"{axis} = {value}: {name} trains no supernet: choose another method")
         return
-    if relaxation == "none" and update != "none":
+    if relaxation == "none" and arch_optimizer != "none":
         raise SettingsError(
-            f"update = {update}: {name} has no alpha to move (relaxation = none): take a relaxation too, or method setn"
+            f"arch_optimizer = {arch_optimizer}: {name} has no alpha to update (relaxation = none): take "
+            "a relaxation too, or method setn"
         )
     if relaxation == "none" and axes["weight_relaxation"] == "same":
         raise SettingsError(
             f"relaxation = none: {name} then has no weights to train at: take --weight-relaxation uniform"
         )
-    if (update == "reinforce") != (relaxation == "cell"):
+    if (arch_optimizer == "reinforce") != (relaxation == "cell"):
         raise SettingsError(
-            f"update = {update} with relaxation = {relaxation}: whole cells (relaxation = cell) are what reinforce "
-            "draws, and nothing else does: take both, or neither"
+            f"arch_optimizer = {arch_optimizer} with relaxation = {relaxation}: only reinforce "
+            "draws whole cells (relaxation = cell): take both, or neither"
         )
     if relaxation == "cell" and axes["weight_relaxation"] not in ("same", "uniform"):
         raise SettingsError(
@@ -118,7 +125,7 @@ def _check(method: Method, axes: dict[str, str]) -> None:
         )
     if axes["supernet"] == "none":
         raise SettingsError("supernet = none: that is method 'random', which trains no supernet")
-    if axes["edges"] == "normalized":
+    if axes["edge_normalization"] == "True":
         _check_edges(name, axes)
     if axes["supernet"] == "merged":
         _check_merged(name, axes)
@@ -129,9 +136,10 @@ def _check(method: Method, axes: dict[str, str]) -> None:
             f"select = {select}: {name} has no mixture to take operations from (relaxation = {relaxation})"
         )
     _check_phases(name, axes)
-    if update == "none" and select == "argmax":
+    if arch_optimizer == "none" and select == "argmax":
         raise SettingsError(
-            "select = argmax with update = none: alpha does not move and prefers nothing: take another selection"
+            "select = argmax with arch_optimizer = none: alpha stays uniform and prefers nothing: take another "
+            "selection"
         )
 
 
@@ -150,7 +158,9 @@ def _check_edges(name: str, axes: dict[str, str]) -> None:
     }
     for (axis, value), reason in reasons.items():
         if axes[axis] == value:
-            raise SettingsError(f"edges = normalized with {axis} = {value}: {name} then {reason}: take --edges plain")
+            raise SettingsError(
+                f"edge_normalization = True with {axis} = {value}: {name} then {reason}: take --no-edge-normalization"
+            )
 
 
 def _check_merged(name: str, axes: dict[str, str]) -> None:
@@ -159,16 +169,16 @@ def _check_merged(name: str, axes: dict[str, str]) -> None:
     Raises:
         SettingsError: with the reason.
     """
-    if axes["edges"] == "normalized":
+    if axes["edge_normalization"] == "True":
         raise SettingsError(
-            "edges = normalized with supernet = merged: the batch norm behind merged convolutions takes the weight of "
-            "their edge out again: take --edges plain"
+            "edge_normalization = True with supernet = merged: the batch norm behind merged convolutions takes the "
+            "weight of their edge out again: take --no-edge-normalization"
         )
-    if axes["relaxation"] in ("gumbel", "path") and axes["update"] in ("mgs", *GRADIENT):
+    if axes["relaxation"] in ("gumbel", "path") and axes["arch_optimizer"] in ("mgs", *GRADIENT):
         raise SettingsError(
-            f"supernet = merged with relaxation = {axes['relaxation']} and update = {axes['update']}: where the drawn "
-            f"operation is no convolution the merged kernel is 0, and the gradient behind its batch norm, which {name} "
-            "then goes by, has no bounds: take softmax or gumbel-soft, or update rs or gld"
+            f"supernet = merged with relaxation = {axes['relaxation']} and arch_optimizer = {axes['arch_optimizer']}: "
+            "where the drawn operation is no convolution the merged kernel is 0, and the gradient behind its batch "
+            f"norm, which {name} then follows, has no bounds: take softmax or gumbel-soft, or arch_optimizer rs or gld"
         )
 
 
@@ -178,21 +188,21 @@ def _check_phases(name: str, axes: dict[str, str]) -> None:
     Raises:
         SettingsError: with the reason.
     """
-    phases, select = axes["stages"], axes["select"]
+    phases, select = axes["phases"], axes["select"]
     if phases == "one":
         return
-    if axes["update"] == "none":
-        raise SettingsError(f"stages = {phases}: {name} has no alpha by which operations could be dropped: take one")
-    if axes["update"] == "reinforce":
-        raise SettingsError(f"stages = {phases}: the controller of {name} draws from the whole space: take one")
+    if axes["arch_optimizer"] == "none":
+        raise SettingsError(f"phases = {phases}: {name} has no alpha by which operations could be dropped: take one")
+    if axes["arch_optimizer"] == "reinforce":
+        raise SettingsError(f"phases = {phases}: the controller of {name} draws from the whole space: take one")
     if axes["supernet"] == "merged":
         raise SettingsError(
-            f"supernet = merged with stages = {phases}: the convolutions of an edge are one, of which none can be "
-            "dropped by itself: take --supernet mixed, or --stages one"
+            f"supernet = merged with phases = {phases}: the convolutions of an edge are one, of which none can be "
+            "dropped by itself: take --supernet mixed, or --phases one"
         )
     if select in ("evolution", "perturbation", "local-search"):
         raise SettingsError(
-            f"select = {select} with stages = {phases}: it judges operations that have been dropped, whose weights "
+            f"select = {select} with phases = {phases}: it judges operations that have been dropped, whose weights "
             "are not trained: take argmax or best-of"
         )
 

@@ -22,9 +22,7 @@ class MovingSettings(SearchingSettings):
         panel="Cost",
         ge=1,
     )
-    max_macs: int | None = setting(
-        None, "the final network has at most so many multiply-adds an image", panel="Cost", ge=1
-    )
+    max_macs: int | None = setting(None, "the final network has at most so many MACs an image", panel="Cost", ge=1)
     limit_penalty: float = setting(
         0.1,
         "added to the loss of alpha where the cost that it lets expect is twice a limit, and in proportion (1 made "
@@ -56,7 +54,7 @@ class MovingSettings(SearchingSettings):
         ge=2,
     )
 
-    control: Literal["none", "uniform"] = setting(
+    ablation: Literal["none", "uniform"] = setting(
         "none",
         "uniform: no candidate is judged and all weigh alike: a zero-order recipe, or a local search, without its "
         "losses, for comparison",
@@ -93,7 +91,7 @@ class MovingSettings(SearchingSettings):
         used_by=DRAWING,
     )
 
-    alpha_lr: float = setting(
+    arch_learning_rate: float = setting(
         1.0,
         "step size of alpha: factor of the MGS move, xi of RS, Adam's rate of the others",
         panel="Architecture",
@@ -137,7 +135,7 @@ class MovingSettings(SearchingSettings):
     proposal: Literal["mixture", "sum"] = setting(
         "mixture", "mixture (eq. 8) or sum of the two Gaussians (as released)", panel="Architecture", used_by=("mgs",)
     )
-    weights: Literal["exact", "released", "softmax"] = setting(
+    importance_weights: Literal["exact", "released", "softmax"] = setting(
         "softmax",
         "exact (eq. 7; degenerates in many dimensions), released or softmax",
         panel="Architecture",
@@ -158,12 +156,12 @@ class MovingSettings(SearchingSettings):
     radius_decay: Literal["cosine", "constant"] = setting(
         "cosine", "schedule of GLD's R after the warm-up", panel="Architecture", used_by=("gld",)
     )
-    alpha_weight_decay: float = setting(
+    arch_weight_decay: float = setting(
         1e-3, "of alpha, or of the controller (Adam)", panel="Architecture", used_by=ADAM, ge=0
     )
-    alpha_beta1: float = setting(0.5, "first moment of alpha's Adam", panel="Architecture", used_by=ADAM, ge=0, lt=1)
-    alpha_beta2: float = setting(0.999, "second moment of alpha's Adam", panel="Architecture", used_by=ADAM, ge=0, lt=1)
-    amending: float = setting(
+    arch_beta1: float = setting(0.5, "first moment of alpha's Adam", panel="Architecture", used_by=ADAM, ge=0, lt=1)
+    arch_beta2: float = setting(0.999, "second moment of alpha's Adam", panel="Architecture", used_by=ADAM, ge=0, lt=1)
+    amend_strength: float = setting(
         0.1, "eta: factor of the amending term of the gradient", panel="Architecture", used_by=("amended",), gt=0
     )
     hessian: Literal["central", "exact"] = setting(

@@ -42,7 +42,7 @@ def plan_phases(settings: SearchSettings) -> list[Phase]:
     Raises:
         SettingsError: lists that do not fit together, or stages too short for alpha to move in.
     """
-    operations = (None, *(settings.stage_operations if settings.phases != "one" else ()))
+    operations = (None, *(settings.phase_operations if settings.phases != "one" else ()))
     count = len(operations)
     cells = _cells(settings, count)
     starts = [0, *_starts(settings, count), settings.epochs]
@@ -65,8 +65,8 @@ def plan_phases(settings: SearchSettings) -> list[Phase]:
 
 
 def _warmup(settings: SearchSettings, first: int, end: int) -> int:
-    if settings.phases == "renew":
-        return round(settings.stage_warmup * (end - first))
+    if settings.phases == "restart":
+        return round(settings.phase_warmup * (end - first))
     return settings.warmup_epochs if first == 0 else 0
 
 
@@ -74,33 +74,33 @@ def _starts(settings: SearchSettings, count: int) -> list[int]:
     """First epochs of the stages after the first."""
     if settings.phases == "one":
         return []
-    kept = settings.stage_operations
+    kept = settings.phase_operations
     if not kept or any(after > before for before, after in pairwise(kept)):
         raise SettingsError(
-            f"stage_operations = {list(kept)}: needs one number for each stage after the first, none larger than the "
+            f"phase_operations = {list(kept)}: needs one number for each stage after the first, none larger than the "
             "one before it"
         )
-    shares = settings.stage_starts or tuple(number / count for number in range(1, count))
+    shares = settings.phase_starts or tuple(number / count for number in range(1, count))
     if len(shares) != count - 1 or any(after <= before for before, after in pairwise((0.0, *shares))):
         raise SettingsError(
-            f"stage_starts = {list(shares)}: needs {count - 1} rising shares above 0, one for each stage after the "
-            "first, of which stage_operations has the operations"
+            f"phase_starts = {list(shares)}: needs {count - 1} rising shares above 0, one for each stage after the "
+            "first, of which phase_operations has the operations"
         )
     return [math.ceil(share * settings.epochs - _ROUNDING) for share in shares]
 
 
 def _cells(settings: SearchSettings, count: int) -> list[int]:
-    if settings.phases != "renew":
+    if settings.phases != "restart":
         return [settings.cells] * count
-    if settings.stage_cells is None:
+    if settings.phase_cells is None:
         start, step = _DEPTH
         return [max(round(settings.cells * (start + step * i)), min(settings.cells, _LEAST)) for i in range(count)]
-    if len(settings.stage_cells) != count:
+    if len(settings.phase_cells) != count:
         raise SettingsError(
-            f"stage_cells = {list(settings.stage_cells)}: needs {count} numbers, one for each stage, of which "
-            "stage_operations has the operations"
+            f"phase_cells = {list(settings.phase_cells)}: needs {count} numbers, one for each stage, of which "
+            "phase_operations has the operations"
         )
-    return list(settings.stage_cells)
+    return list(settings.phase_cells)
 
 
 def check_schedule(settings: SearchSettings) -> None:
@@ -113,7 +113,7 @@ def check_schedule(settings: SearchSettings) -> None:
     plan_phases(settings)
     if settings.phases != "one" and settings.compile:
         raise SettingsError(
-            f"compile = True: stages = {settings.phases} runs fewer operations from stage to stage, and a compiled "
+            f"compile = True: phases = {settings.phases} runs fewer operations from stage to stage, and a compiled "
             "network runs all: leave --compile out"
         )
 
@@ -128,8 +128,8 @@ def _check_eigenvalues(settings: SearchSettings) -> None:
         )
     if settings.phases != "one":
         raise SettingsError(
-            f"eigenvalue_every = {settings.eigenvalue_every}: with stages = {settings.phases} the Hessian is of "
-            "another space from stage to stage: take --stages one, or --eigenvalue-every 0"
+            f"eigenvalue_every = {settings.eigenvalue_every}: with phases = {settings.phases} the Hessian is of "
+            "another space from stage to stage: take --phases one, or --eigenvalue-every 0"
         )
     if settings.compile:
         raise SettingsError(

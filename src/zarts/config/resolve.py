@@ -13,10 +13,11 @@ from pydantic import ValidationError
 from zarts.config.base import CommonSettings
 from zarts.config.components import resolve_axes, used, used_by
 from zarts.config.preset_files import Layer, config_layer, moves, preset_layers
+from zarts.config.renamed import unknown_setting
 from zarts.config.retrain import RetrainSettings, check_recipe
 from zarts.config.settings import SearchSettings
 from zarts.config.validate import check_search, idle_because, takes_part
-from zarts.errors import SettingsError, did_you_mean
+from zarts.errors import SettingsError
 
 __all__ = ["dump", "keywords", "resolve_search", "retrain_settings", "row_settings", "search_settings"]
 
@@ -159,7 +160,7 @@ def _build(kind: type[_S], layers: list[Layer]) -> _S:
     for layer in layers:
         for key, value in layer.values.items():
             if key not in kind.model_fields:
-                raise SettingsError(f"{layer.where}: {did_you_mean('setting', key, kind.model_fields)}")
+                raise SettingsError(f"{layer.where}: {unknown_setting(key, kind.model_fields)}")
             values[key], origin[key] = value, layer.where
     try:
         return _checked(kind(**values))

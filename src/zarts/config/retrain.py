@@ -76,7 +76,7 @@ class RetrainSettings(CommonSettings):
         "auto",
         "processes (on GPUs: one each) that share every batch; auto: those that torchrun has started, else 1",
         panel="Run",
-        untied=True,
+        resumable=True,
     )
     sync_batch_norm: bool = setting(
         True, "batch norm over the images of all processes, so that any number of them trains as one", panel="Run"

@@ -17,7 +17,7 @@ __all__ = ["ADAM", "DRAWING", "MOVING", "SearchingSettings"]
 DRAWING = (*ZERO_ORDER, "reinforce")
 MOVING = (*DRAWING, *GRADIENT)
 ADAM = (*GRADIENT, "reinforce")
-STAGES = ("prune", "renew")
+STAGES = ("prune", "restart")
 
 
 def _no_float16(value: Any) -> Any:
@@ -39,7 +39,7 @@ class SearchingSettings(CommonSettings):
         panel="Search",
     )
     method: str = setting("zarts-mgs", "a row of `zarts list methods`", panel="Search")
-    update: str = setting(
+    arch_optimizer: str = setting(
         "mgs",
         "who moves alpha, instead of the method's own: mgs, rs, gld, cmaes, nevergrad:NAME (packages of their own), "
         "gradient, unrolled, amended, reinforce or none",
@@ -62,10 +62,9 @@ class SearchingSettings(CommonSettings):
         "channels) or merged (the convolutions of an edge are one)",
         panel="Search",
     )
-    edges: str = setting(
-        "plain",
-        "normalized: edges have weights of their own, a softmax over those that enter a node, instead of the method's "
-        "own choice; plain: they have none",
+    edge_normalization: bool = setting(
+        False,
+        "edges have weights of their own, a softmax over those that enter a node, instead of the method's own choice",
         panel="Search",
     )
     select: str = setting(
@@ -76,33 +75,33 @@ class SearchingSettings(CommonSettings):
     )
     phases: str = setting(
         "one",
-        "instead of the method's own: one; prune: weak operations are dropped along the search; renew: the same, and "
+        "instead of the method's own: one; prune: weak operations are dropped along the search; restart: the same, and "
         "weights and alpha start anew in each stage",
         panel="Phases",
     )
-    stage_operations: Counts = setting(
+    phase_operations: Counts = setting(
         (),
         "operations kept on an edge in each stage after the first, by softmax(alpha); an edge with fewer keeps all",
         panel="Phases",
         used_by=STAGES,
     )
-    stage_starts: Shares | None = setting(
+    phase_starts: Shares | None = setting(
         None,
         "where each stage after the first starts, as a share of all epochs (default: stages of equal length)",
         panel="Phases",
         used_by=STAGES,
     )
-    stage_cells: Counts | None = setting(
+    phase_cells: Counts | None = setting(
         None,
         "cells of the network in each stage (default: 5/8, 11/8, 17/8 … of `cells`; P-DARTS: 5, 11, 17)",
         panel="Phases",
-        used_by=("renew",),
+        used_by=("restart",),
     )
-    stage_warmup: float = setting(
+    phase_warmup: float = setting(
         0.4,
         "share of each stage's epochs before alpha moves, in the place of warmup_epochs (P-DARTS: 10 of 25)",
         panel="Phases",
-        used_by=("renew",),
+        used_by=("restart",),
         ge=0,
         lt=1,
     )
@@ -129,7 +128,7 @@ class SearchingSettings(CommonSettings):
         used_by=SUPERNET,
     )
     warmup_epochs: int = setting(10, "epochs before alpha moves", panel="Search", used_by=MOVING, ge=0)
-    alpha_every: int = setting(
+    arch_update_interval: int = setting(
         10, "weight steps from one alpha update to the next", panel="Search", used_by=MOVING, ge=1
     )
     learning_rate_min: float = setting(0.001, "end of the cosine", panel="Weights", used_by=SUPERNET, ge=0)
@@ -151,14 +150,14 @@ class SearchingSettings(CommonSettings):
         "processes (on GPUs: one each) that share the candidates; auto: for small networks, one a processor; else 1",
         panel="Run",
         used_by=DRAWING,
-        untied=True,
+        resumable=True,
     )
-    table: Path | Literal["auto"] | None = setting(
+    benchmark_table: Path | Literal["auto"] | None = setting(
         None,
         "NAS-Bench-201's true accuracies, logged beside a search in its space: their file or its directory, or auto: "
         "the directory ZARTS_DATA",
         panel="Run",
-        untied=True,
+        resumable=True,
     )
 
     kernels: Literal["auto", "native", "torch"] = setting(

@@ -25,7 +25,7 @@ class SearchSettings(MovingSettings):
         used_by=("argmax",),
         ge=0,
     )
-    select_judge: Literal["loss", "accuracy"] = setting(
+    select_metric: Literal["loss", "accuracy"] = setting(
         "loss", "what cells and operations are judged by at the end", panel="Selection", used_by=JUDGING
     )
     select_images: int = setting(

@@ -19,40 +19,41 @@ def check_search(settings: SearchSettings) -> None:
     Raises:
         SettingsError: with the reason.
     """
-    if settings.warmup_epochs >= settings.epochs and settings.phases == "one" and settings.update != "none":
+    if settings.warmup_epochs >= settings.epochs and settings.phases == "one" and settings.arch_optimizer != "none":
         raise SettingsError(
             f"warmup_epochs = {settings.warmup_epochs} leaves no epoch of {settings.epochs} in which alpha moves: "
             f"take --warmup-epochs below {settings.epochs}"
         )
-    if settings.control != "none" and not _tries(settings):
+    if settings.ablation != "none" and not _tries(settings):
         raise SettingsError(
-            f"control = {settings.control}: update = {settings.update} judges no candidates whose losses could be left "
-            f"out: choose one of {', '.join(ZERO_ORDER)}, or --select local-search"
+            f"ablation = {settings.ablation}: arch_optimizer = {settings.arch_optimizer} evaluates no candidates "
+            f"whose losses could be left out: choose one of {', '.join(ZERO_ORDER)}, or --select local-search"
         )
-    if settings.control != "none" and member(settings.update) in LIBRARIES:
+    if settings.ablation != "none" and member(settings.arch_optimizer) in LIBRARIES:
         raise SettingsError(
-            f"control = {settings.control}: update = {settings.update} goes by the order of the losses, and without "
-            "them by the order of its points: choose mgs, rs or gld"
+            f"ablation = {settings.ablation}: arch_optimizer = {settings.arch_optimizer} goes by the order of "
+            "the losses, and without them by the order of its points: choose mgs, rs or gld"
         )
-    if settings.control != "none" and settings.update == "mgs" and settings.weights != "softmax":
+    if settings.ablation != "none" and settings.arch_optimizer == "mgs" and settings.importance_weights != "softmax":
         raise SettingsError(
-            f"control = {settings.control}: weights = {settings.weights} weighs by more than the losses: take softmax"
+            f"ablation = {settings.ablation}: importance_weights = {settings.importance_weights} weighs by "
+            "more than the losses: take softmax"
         )
     if settings.learning_rate_min > settings.learning_rate:
         raise SettingsError(
             f"learning_rate_min = {settings.learning_rate_min:g} is above learning_rate = {settings.learning_rate:g}"
         )
-    if settings.table is not None and settings.space != "nasbench201":
+    if settings.benchmark_table is not None and settings.space != "nasbench201":
         raise SettingsError(
-            f"table = {settings.table}: holds cells of space 'nasbench201', this search is in {settings.space!r}: "
-            "leave --table out, or take --space nasbench201"
+            f"benchmark_table = {settings.benchmark_table}: holds cells of space 'nasbench201', this search is "
+            f"in {settings.space!r}: leave --benchmark-table out, or take --space nasbench201"
         )
     if settings.space == "nasbench201" and settings.supernet not in ("mixed", "none"):
         raise SettingsError(
             f"supernet = {settings.supernet}: is made of cells of DARTS' kind, not of those of space 'nasbench201': "
-            "take another space, or --supernet mixed --edges plain"
+            "take another space, or --supernet mixed --no-edge-normalization"
         )
-    if settings.compile and settings.update == "unrolled" and settings.hessian == "exact":
+    if settings.compile and settings.arch_optimizer == "unrolled" and settings.hessian == "exact":
         raise SettingsError(
             "compile = True: compiled networks have no second derivatives, which hessian = exact needs: "
             "take --hessian central, or leave --compile out"
@@ -66,15 +67,15 @@ def check_search(settings: SearchSettings) -> None:
 
 
 def _fine_tunes(settings: SearchSettings) -> bool:
-    return settings.inner_steps > 0 and settings.control == "none"
+    return settings.inner_steps > 0 and settings.ablation == "none"
 
 
 def _tries(settings: SearchSettings) -> bool:
-    return member(settings.update) in ZERO_ORDER or settings.select == "local-search"
+    return member(settings.arch_optimizer) in ZERO_ORDER or settings.select == "local-search"
 
 
 def _judged(settings: SearchSettings) -> bool:
-    return settings.control == "none"
+    return settings.ablation == "none"
 
 
 def _limited(settings: SearchSettings) -> bool:
@@ -87,13 +88,13 @@ def _counted(settings: SearchSettings) -> bool:
 
 _CONDITIONS: dict[str, tuple[str, Callable[[SearchSettings], bool]]] = {
     "crop_padding": ("crop = pad", lambda settings: settings.crop == "pad"),
-    "control": ("a zero-order update or select = local-search", _tries),
-    "tau": ("control = none", _judged),
-    "esr_target": ("tau = auto", lambda settings: settings.tau == "auto" and settings.control == "none"),
-    "inner_steps": ("control = none", _judged),
+    "ablation": ("a zero-order update or select = local-search", _tries),
+    "tau": ("ablation = none", _judged),
+    "esr_target": ("tau = auto", lambda settings: settings.tau == "auto" and settings.ablation == "none"),
+    "inner_steps": ("ablation = none", _judged),
     "inner_learning_rate": ("inner_steps above 0", _fine_tunes),
     "inner_momentum": ("inner_steps above 0", _fine_tunes),
-    "warmup_epochs": ("stages = one or prune", lambda settings: settings.phases != "renew"),
+    "warmup_epochs": ("phases = one or prune", lambda settings: settings.phases != "restart"),
     "reduction": ("space = nasbench201", lambda settings: settings.space == "nasbench201"),
     "limit_penalty": ("max_params or max_macs", _limited),
     "cost": ("cost_weight above 0", lambda settings: settings.cost_weight > 0),
@@ -104,7 +105,7 @@ _CONDITIONS: dict[str, tuple[str, Callable[[SearchSettings], bool]]] = {
     "select_tune_steps": ("select_order = progressive", lambda settings: settings.select_order == "progressive"),
     **dict.fromkeys(
         ("select_rounds", "select_cells", "select_screen_steps", "select_finalists", "select_early_steps"),
-        ("control = none", _judged),
+        ("ablation = none", _judged),
     ),
 }
 """Settings that mean something only beside a certain value of another one."""

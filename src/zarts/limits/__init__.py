@@ -1,4 +1,4 @@
-"""What a network costs, and the networks within limits: parameters and multiply-adds (MACs).
+"""What a network costs, and the networks within limits: parameters and MACs (multiply-adds).
 
 Outside, use the names below.
 """

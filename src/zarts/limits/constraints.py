@@ -222,7 +222,7 @@ class Costs:
         the expected cost, in units of that of a mixture of equal weights.
 
         Source: Cai et al., ProxylessNAS (ICLR 2019), eq. 6 and 7; Wu et al., FBNet (CVPR 2019), eq. 2.
-        Differs: parameters or multiply-adds in the place of measured latencies; FBNet multiplies the loss by a power of
+        Differs: parameters or MACs in the place of measured latencies; FBNet multiplies the loss by a power of
             the latency of its draw, here softmax(alpha) is what is expected, whatever is drawn.
         """
         total = torch.zeros((), dtype=torch.float64)

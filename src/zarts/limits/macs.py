@@ -27,7 +27,7 @@ def count_parameters(model: nn.Module, *, auxiliary: bool = False) -> int:
 
 
 def count_macs(model: nn.Module, input_shape: Sequence[int]) -> int:
-    """Multiply-adds of the convolutions and linear layers for one image; the papers count no other layers.
+    """MACs of the convolutions and linear layers for one image; the papers count no other layers.
 
     Nothing is computed and the model is left alone: a copy of it runs on torch's meta device.
 

@@ -85,7 +85,7 @@ class _Place:
 def count_costs(
     space: Space, *, channels: int, cells: int, num_classes: int, in_channels: int, image_size: int, stem: str
 ) -> dict[str, Cost]:
-    """Parameters and multiply-adds, as `count_parameters` and `count_macs` count them, of all networks of a space.
+    """Parameters and MACs, as `count_parameters` and `count_macs` count them, of all networks of a space.
 
     Args:
         space: the cells.
@@ -148,7 +148,7 @@ def _half(side: int) -> int:
 
 
 def _tables(space: Space, places: list[_Place]) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
-    """Parameters and multiply-adds of every operation on every edge, over all cells of a type."""
+    """Parameters and MACs of every operation on every edge, over all cells of a type."""
 
     @cache
     def count(op: str, channels: int, stride: int, side: int) -> tuple[int, int]:

@@ -11,7 +11,7 @@ from zarts.reports.series import Band, Series, alpha_steps, bands, by_epoch, per
 
 __all__ = ["Chart", "Line", "charts_of"]
 
-_COSTS = {"parameters": "Parameters", "macs": "Multiply-adds"}
+_COSTS = {"parameters": "Parameters", "macs": "MACs"}
 _NONE: Mapping[str, float] = MappingProxyType({})
 
 

@@ -23,7 +23,7 @@ __all__ = ["Fact", "Kept", "RunFiles", "duration", "facts", "kept", "read_run", 
 _FILES = ("config.yaml", "env.json", "metrics.jsonl", "result.json", "genotype.json")
 _TOLD = {"command", "genotype", "parameterless", "test_accuracy", "best_epoch", "best_test_accuracy_selected_on_test"}
 _TOLD |= {"method", "space"}  # in the title
-_WORDS = {"macs": "multiply-adds", "seconds": "time"}
+_WORDS = {"macs": "MACs", "seconds": "time"}
 
 
 class Fact(NamedTuple):

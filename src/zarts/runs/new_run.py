@@ -30,8 +30,8 @@ def anchored(settings: _S) -> _S:
         paths["data"] = str(Path(settings.data).expanduser().resolve())
     if settings.data_dir.parts[:1] != ("~",):  # a home directory moves with its user
         paths["data_dir"] = settings.data_dir.expanduser().resolve()
-    if isinstance(settings, SearchSettings) and isinstance(settings.table, Path):
-        paths["table"] = settings.table.expanduser().resolve()
+    if isinstance(settings, SearchSettings) and isinstance(settings.benchmark_table, Path):
+        paths["benchmark_table"] = settings.benchmark_table.expanduser().resolve()
     if settings.operations is not None:
         paths["operations"] = settings.operations.expanduser().resolve()
     if isinstance(settings, SearchSettings):

@@ -16,13 +16,14 @@ import torch
 import yaml
 
 from zarts.runs.checkpoint import load_checkpoint, save_checkpoint
+from zarts.config import renamed_mapping, renamed_settings
 from zarts.errors import RunError, SettingsError
 from zarts.runtime.environment import environment
 from zarts.runtime.io import locked, read_events, remove_parts, write_atomically
 
 __all__ = ["Run", "genotype_file"]
 
-_FORMAT = 1
+_FORMAT = 2
 
 _BEFORE_START = (
     *("config.yaml", "env.json", "genotype.json", "operations.py", "searched.yaml", "space.yaml", "split.json"),
@@ -112,7 +113,7 @@ class Run:
         return run
 
     def settings(self, command: str) -> dict[str, Any]:
-        """The settings of the run, which must be one of `command`.
+        """The settings of the run, which must be one of `command`, under today's names.
 
         Raises:
             RunError: there are none, or they are of another command.
@@ -124,7 +125,7 @@ class Run:
             raise RunError(f"{self.path}: not a run folder (config.yaml cannot be read)") from error
         if not isinstance(data, dict) or not isinstance(data.get(command), dict):
             raise RunError(f"{self.path}: not the folder of a {command} run")
-        return dict(data[command])
+        return renamed_settings(data[command])
 
     def write(self, name: str, content: str | bytes) -> None:
         """Write a file of the folder, whole or not at all.
@@ -144,15 +145,16 @@ class Run:
         self.write(name, json.dumps(_json(data), indent=2, ensure_ascii=False, allow_nan=False) + "\n")
 
     def read_json(self, name: str) -> Any:
-        """Read plain data.
+        """Read plain data; what 0.1.0 wrote comes under today's names.
 
         Raises:
             RunError: the file is missing or no JSON.
         """
         try:
-            return json.loads((self.path / name).read_text(encoding="utf-8"))
+            data = json.loads((self.path / name).read_text(encoding="utf-8"))
         except (OSError, ValueError) as error:
             raise RunError(f"{self.path / name}: cannot be read ({error})") from error
+        return renamed_mapping(data) if isinstance(data, dict) else data
 
     def remove(self, name: str) -> None:
         """Take a file of the folder away, if it is there."""
@@ -260,6 +262,8 @@ class Run:
         """
         path = self.path / "checkpoint.pt"
         state = load_checkpoint(path, device)
+        if state.get("format") == 1:
+            raise RunError(f"{path}: is of zarts 0.1.0, whose unfinished runs cannot go on here: start a new run")
         if state.get("format") != _FORMAT or not isinstance(state.get("settings"), dict):
             raise RunError(f"{path}: not a checkpoint of this version of zarts")
         other = {k for k in {*settings, *state["settings"]} if settings.get(k) != state["settings"].get(k)}

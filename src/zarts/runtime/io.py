@@ -15,6 +15,7 @@ from typing import Any
 
 import yaml
 
+from zarts.config.renamed import renamed_event, renamed_mapping
 from zarts.errors import RunError
 
 if sys.platform != "win32":
@@ -121,7 +122,7 @@ def read_events(path: str | Path) -> list[dict[str, Any]]:
             ) from error
         if not isinstance(event, dict):
             raise RunError(f"{path}, line {number}: expected a JSON object, got {type(event).__name__}")
-        events.append(event)
+        events.append(renamed_event(event))
     return events
 
 
@@ -143,7 +144,7 @@ def read_mapping(path: Path) -> dict[str, Any]:
         return {}
     if not isinstance(data, dict):
         raise RunError(f"{path}: expected a mapping, got {type(data).__name__}")
-    return {str(key): value for key, value in data.items()}
+    return renamed_mapping({str(key): value for key, value in data.items()})
 
 
 def _read_text(path: Path) -> str:

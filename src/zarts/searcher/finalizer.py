@@ -56,7 +56,7 @@ class Finalizer:
         A selection that judges takes too long to be made after each: its place is taken by what alpha alone says or,
         where nothing moves alpha, by a cell drawn uniformly.
         """
-        interim = "random" if self._settings.update == "none" else "argmax"
+        interim = "random" if self._settings.arch_optimizer == "none" else "argmax"
         return self._select(interim if self.judges else self._settings.select, epochs).genotype
 
     def final(self) -> Selected:
@@ -104,5 +104,5 @@ class Finalizer:
             batches,
             recalibration=[self._train[first + i] for i in range(settings.select_recalibration)],
             batch_norm=settings.select_batch_norm,
-            judge=settings.select_judge,
+            judge=settings.select_metric,
         )

@@ -51,7 +51,7 @@ class Pace(NamedTuple):
 class Phases:
     """Drops the weakest operations of each edge from stage to stage.
 
-    Phases that `renew` are searches of their own: weights and alpha start anew, and all schedules and the warm-up with
+    Phases that `restart` are searches of their own: weights and alpha start anew, all schedules and the warm-up with
     them. Where stages only `prune`, both go on, and schedules are of the whole search.
 
     What is set is how many operations are kept, and an edge that has no more keeps all. P-DARTS' published 8, 5, 3 are
@@ -62,7 +62,7 @@ class Phases:
         settings: the stages.
         space: the whole space.
 
-    Source: `renew`: Chen et al., P-DARTS (ICCV 2019); `prune`: P-ZARTS (ZARTS, NeurIPS 2022, supplementary 2.6).
+    Source: `restart`: Chen et al., P-DARTS (ICCV 2019); `prune`: P-ZARTS (ZARTS, NeurIPS 2022, supplementary 2.6).
     Differs: P-DARTS' code clips the gradient in alpha, on whose size Adam's steps hardly depend. Where stages prune, an
         update that remembers earlier steps (Adam's moments, CMA-ES) starts anew with the alpha that is left.
     """
@@ -70,7 +70,7 @@ class Phases:
     def __init__(self, settings: SearchSettings, space: Space) -> None:
         self._settings, self._plan = settings, plan_phases(settings)
         self._most = max(ops for _, ops in space.shapes.values())
-        self.renew = settings.phases == "renew"
+        self.restart = settings.phases == "renew"
         self.number = 0
         """The present stage, counted from 0."""
         self.part = Subspace.all_of(space)
@@ -80,7 +80,7 @@ class Phases:
     @property
     def parameterization(self) -> Parameterization:
         """What the entries of the present stage's alpha are."""
-        return Parameterization(self.part.space, self._settings.edges == "normalized")
+        return Parameterization(self.part.space, self._settings.edge_normalization)
 
     @property
     def count(self) -> int:
@@ -105,7 +105,7 @@ class Phases:
     def record(self) -> dict[str, Any]:
         """For the log: the present stage, its depth, and the operations that are left on each edge."""
         left = {kind: [list(ops) for ops in edges] for kind, edges in self.part.space.candidates.items()}
-        return {"stage": self.number + 1, "stages": self.count, "cells": self.present.cells, "operations": left}
+        return {"phase": self.number + 1, "phases": self.count, "cells": self.present.cells, "operations": left}
 
     def number_of(self, epoch: int) -> int:
         """The stage of an epoch."""
@@ -156,15 +156,15 @@ class Phases:
     def pace(self, epoch: int) -> Pace:
         """What this epoch decides, whichever stage is the present one."""
         settings, phase = self._settings, self._plan[self.number_of(epoch)]
-        first, epochs = (phase.first, phase.epochs) if self.renew else (0, settings.epochs)
-        done, warmup = epoch - first, phase.warmup if self.renew else settings.warmup_epochs
+        first, epochs = (phase.first, phase.epochs) if self.restart else (0, settings.epochs)
+        done, warmup = epoch - first, phase.warmup if self.restart else settings.warmup_epochs
         left = self._most if phase.operations is None else min(phase.operations, self._most)
         decides = self.count == 1 or left > 1
         return Pace(
             cosine(settings.learning_rate, settings.learning_rate_min, done / epochs),
             done / max(1, epochs - 1),
             max(0, done - warmup) / max(1, epochs - warmup),
-            settings.update != "none" and done >= warmup and decides,
+            settings.arch_optimizer != "none" and done >= warmup and decides,
             settings.drop_path * done / epochs,
             _dropout(phase, epoch - phase.first),
         )
@@ -207,4 +207,4 @@ def start_arch_optimizer(
         draws = keyed_generator(settings.seed, "alpha", *phase)
         alpha = phases.parameterization.draw(draws)
     generator = keyed_generator(settings.seed, "update", *phase, device=device)
-    return ARCH_OPTIMIZERS[member(settings.update)](settings, alpha.to(device), generator)
+    return ARCH_OPTIMIZERS[member(settings.arch_optimizer)](settings, alpha.to(device), generator)

@@ -30,8 +30,8 @@ class SearchResult:
         history: all logged events, in order.
         run: the run folder.
         seconds: wall time of all steps, over all resumptions.
-        betas: cell type to the final entries of the edges `(edges,)`, see `relax.Parameterization`; empty where edges have
-            no weights of their own.
+        betas: cell type to the final entries of the edges `(edges,)`, see `relax.Parameterization`; empty where edges
+            have no weights of their own.
     """
 
     genotype: Genotype

@@ -16,7 +16,7 @@ from torch.nn import functional as F
 from typing_extensions import override
 
 from zarts.bilevel import Batch, BatchLoss, Bilevel, first_order_gradient
-from zarts.config import SearchSettings, dump, untied
+from zarts.config import SearchSettings, dump, resumable
 from zarts.limits import Costs
 from zarts.relax import Matrices
 from zarts.runs import Run, genotype_file
@@ -62,7 +62,7 @@ class Searcher(Job):
         self.trainer = Trainer(
             run,
             "search",
-            {key: value for key, value in dump(settings).items() if key not in untied(SearchSettings)},
+            {key: value for key, value in dump(settings).items() if key not in resumable(SearchSettings)},
             epochs=settings.epochs,
             steps=len(self.train),
             device=device,
@@ -140,16 +140,16 @@ class Searcher(Job):
             self.arch_optimizer.alpha,
             self.phases.advance(self.arch_optimizer.alpha, self.costs.constraints.derive),
         )
-        if self.phases.renew:
+        if self.phases.restart:
             self.arch_optimizer = start_arch_optimizer(self.settings, self.phases, self.device)
             self._start_weights(self.problem.ranks)
         elif len(alpha) < len(before):
             self.arch_optimizer = start_arch_optimizer(self.settings, self.phases, self.device, alpha)
         self._choose()
-        self.trainer.log({"event": "stage", "epoch": epoch + 1, **self.phases.record()})
+        self.trainer.log({"event": "phase", "epoch": epoch + 1, **self.phases.record()})
 
     def _moves_alpha(self, epoch: int, step: int) -> bool:
-        return step % self.settings.alpha_every == 0 and self.phases.pace(epoch).moves_alpha
+        return step % self.settings.arch_update_interval == 0 and self.phases.pace(epoch).moves_alpha
 
     @override
     def step_kind(self, epoch: int, step: int) -> str:
@@ -218,7 +218,7 @@ class Searcher(Job):
 
     def _alphas(self) -> dict[str, dict[str, Any]]:
         """Alpha, and the entries of edges that have some, as plain numbers; nothing where nothing moves alpha."""
-        if self.settings.update == "none" or self.settings.relaxation == "cell":
+        if self.settings.arch_optimizer == "none" or self.settings.relaxation == "cell":
             return {}
         alpha = self.arch_optimizer.alpha
         found = {"alphas": self.phases.whole(alpha), "betas": self.phases.parameterization.edges(alpha)}
@@ -241,7 +241,7 @@ class Searcher(Job):
     def state_dict(self) -> dict[str, Any]:
         return {
             "updates": self.updates,
-            "stages": self.phases.state_dict(),
+            "phases": self.phases.state_dict(),
             "model": self.model.state_dict(),
             "optimizer": self.problem.optimizer.state_dict(),
             "arch_optimizer": self.arch_optimizer.state_dict(),
@@ -254,7 +254,7 @@ class Searcher(Job):
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         self.updates = state["updates"]
         before = self.phases.number
-        self.phases.load_state_dict(state["stages"])
+        self.phases.load_state_dict(state["phases"])
         if self.phases.number != before:
             self.arch_optimizer = start_arch_optimizer(self.settings, self.phases, self.device)
             self._start_weights(self.problem.ranks)

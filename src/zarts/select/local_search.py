@@ -17,7 +17,7 @@ __all__ = ["local_search", "neighbours"]
 def local_search(
     context: SelectionContext,
     *,
-    control: Literal["none", "uniform"] = "none",
+    ablation: Literal["none", "uniform"] = "none",
     select_rounds: int = 1,
     select_samples: int = 100,
     select_screen_steps: int = 50,
@@ -33,7 +33,7 @@ def local_search(
 
     Args:
         context: the search.
-        control: `uniform` judges nothing and draws one of the candidates of the first round, the present cell included.
+        ablation: `uniform` evaluates nothing and draws one of the candidates of the first round, or the present cell.
         select_rounds: moves at most; a round that finds nothing better is the last.
         select_samples: candidates a round; if more are within the limits, so many of them are drawn.
         select_screen_steps: weight steps of each candidate in the first judgement.
@@ -47,7 +47,7 @@ def local_search(
     rounds = []
     for _ in range(select_rounds):
         around = _draw(context, cell, select_samples)
-        if control == "uniform":
+        if ablation == "uniform":
             place = int(torch.randint(1 + len(around), (1,), generator=context.generator))
             return Selected([cell, *around][place], {"candidates": 1 + len(around)})
         screened = _losses(context, around, select_screen_steps) if around else []

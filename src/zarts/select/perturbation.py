@@ -47,7 +47,7 @@ def perturbation(
         select_tune_steps: weight steps after each of these decisions.
 
     Source: Wang et al., DARTS-PT (ICLR 2021), algorithm 1, which is `progressive`.
-    Differs: one pass, and the loss as the judge (`select_judge`), unless others are asked for; the paper trains for
+    Differs: one pass, and the loss as the judge (`select_metric`), unless others are asked for; the paper trains for
         several epochs between decisions. Running statistics (`select_batch_norm`) are what its code judges by.
     """
     space = context.space

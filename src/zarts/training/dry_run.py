@@ -55,7 +55,7 @@ class Forecast:
         parts: its parts, in order.
         peak_bytes: largest memory: of the process, or on CUDA of torch on the device; of all ranks together.
         parameters: of the network that is trained, without an auxiliary head; 0 if none is.
-        macs: multiply-adds of its convolutions and matrix products, for one image.
+        macs: MACs of its convolutions and matrix products, for one image.
         fit: what the steps need in memory beside what there is; None: it was not asked, or nobody knows.
     """
 

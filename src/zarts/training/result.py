@@ -23,7 +23,7 @@ class RetrainResult:
         genotype: its cells.
         test_accuracy: of the last epoch, in percent.
         parameters: number of parameters, without the auxiliary head.
-        macs: multiply-adds for one image.
+        macs: MACs for one image.
         history: all logged events, in order.
         run: the run folder; the network is its `model.safetensors`.
         seconds: wall time of training and testing, over all resumptions.

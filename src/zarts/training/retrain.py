@@ -17,7 +17,7 @@ from torch import Tensor
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 from typing_extensions import override
 
-from zarts.config import RetrainSettings, dump, untied
+from zarts.config import RetrainSettings, dump, resumable
 from zarts.data import Batches
 from zarts.errors import SettingsError
 from zarts.limits import count_macs, count_parameters
@@ -44,7 +44,7 @@ from zarts.training.warm_start import START, Start, begin
 __all__ = ["TrainingJob", "retrain"]
 
 
-_UNTIED = {key: RetrainSettings.model_fields[key].default for key in (*untied(RetrainSettings), "weights_from")}
+_RESUMABLE = {key: RetrainSettings.model_fields[key].default for key in (*resumable(RetrainSettings), "weights_from")}
 """Settings that the steps of a training that was begun do not depend on, and what stands for them."""
 
 
@@ -109,7 +109,7 @@ class TrainingJob(Job):
         self.trainer = Trainer(
             run,
             "retrain",
-            {**dump(settings), **_UNTIED, "genotype": genotype.to_dict()},
+            {**dump(settings), **_RESUMABLE, "genotype": genotype.to_dict()},
             epochs=settings.epochs,
             steps=len(self.train),
             device=self.device,

@@ -44,7 +44,7 @@ def load_images(
         crop=settings.crop,
     )
     first = load(images=_kept(settings, run, manifest)) if ranks.lead else None
-    kept: ImageCache = ranks.broadcast(settings.images if first is None else first.kept)
+    kept: ImageCache = ranks.broadcast(settings.image_cache if first is None else first.kept)
     with ranks.rank_zero_first():  # the first one of a machine may have to download them
         data = first or load(images=kept)
     for note in data.notes:
@@ -58,7 +58,7 @@ def load_images(
 def _kept(settings: CommonSettings, run: Run, manifest: Mapping[str, Any] | None) -> ImageCache:
     """Where images are kept: as when the run began, whatever memory is free now, so that it goes on to the bit."""
     if manifest is None or not (run.path / "env.json").exists():
-        return settings.images
+        return settings.image_cache
     kept: ImageCache = manifest.get("images", "memory")
     return kept
 

@@ -97,7 +97,7 @@ class StubForward:
         return outputs if len(outputs) > 1 else outputs[0]
 
     def macs(self) -> int:
-        """Multiply-adds of convolutions and matrix products for one image, counted on torch's meta device."""
+        """MACs of convolutions and matrix products for one image, counted on torch's meta device."""
         if self.network is None:
             return 0
         shadow = copy.deepcopy(self.network).to("meta").eval()

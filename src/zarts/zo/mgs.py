@@ -22,8 +22,8 @@ class GuidedSearch(ZeroOrderOptimizer):
     u_i ~ q(u) = (1 - lambda) N(-g, sigma^2) + lambda N(0, sigma^2)   (eq. 8)
     move = sum_i c_i u_i,  c_i ~ exp(-L(x + u_i) / tau) / q(u_i),  sum_i c_i = 1   (eq. 7)
 
-    With weights `softmax` the mean move is -g - (sigma^2 / tau) grad L on a linear loss: sigma^2 / tau against 1
-    is the say of the losses against that of the gradient.
+    With importance weights `softmax` the mean move is -g - (sigma^2 / tau) grad L on a linear loss: the losses weigh
+    sigma^2 / tau where the gradient weighs 1.
 
     Args:
         x: the start, shape (d,).
@@ -36,16 +36,17 @@ class GuidedSearch(ZeroOrderOptimizer):
             Released scripts 0.01, which fits one spread of the losses only; `auto` fits each.
         esr_target: for tau `auto`. 0.5 from our runs; the paper's curves end near 0.7. The losses
             that are not finite do not count in N; where N_e would be 1
-            or less, the best takes all. With weights `exact`, 1 / q lowers N_e further.
+            or less, the best takes all. With importance weights `exact`, 1 / q lowers N_e further.
         mixture_lambda: part of the samples drawn without the gradient, in [0, 1]; at 1 none is needed. 1e-3 as
             released.
         proposal: `mixture` (eq. 8), or `sum` of two Gaussian variables (released code).
-        weights: `exact` (eq. 7); `released`, see `released_weights`; `softmax`, c_i ~ exp(-L_i / tau). Default
+        importance_weights: `exact` (eq. 7); `released`, see `released_weights`; `softmax`, c_i ~ exp(-L_i / tau).
+            Default
             `softmax`: at 196 dimensions `exact` picks the longest sample whatever its loss (N_e 1.2 of 4),
             and `released` is `softmax` but for rounding.
         antithetic: draw pairs with opposite noise around the same centre; of an odd number the last is alone. Not in
             the paper; from our runs.
-        alpha_lr: factor on the move; 1 in the paper.
+        arch_learning_rate: factor on the move; 1 in the paper.
 
     `Step.info` has sigma, tau, and ess_exact (N_e of the `exact` weights) where others are used.
 
@@ -68,9 +69,9 @@ class GuidedSearch(ZeroOrderOptimizer):
         esr_target: float = 0.5,
         mixture_lambda: float = 1e-3,
         proposal: str = "mixture",
-        weights: str = "softmax",
+        importance_weights: str = "softmax",
         antithetic: bool = True,
-        alpha_lr: float = 1.0,
+        arch_learning_rate: float = 1.0,
     ) -> None:
         super().__init__(x, generator)
         check(samples >= 1, "samples", "a whole number >= 1", samples, "the paper has 4")
@@ -85,12 +86,18 @@ class GuidedSearch(ZeroOrderOptimizer):
             check(0 < tau < math.inf, "tau", "a number > 0 or 'auto'", tau, "'auto' fits it to the losses")
         check(0 <= mixture_lambda <= 1, "mixture_lambda", "a number in [0, 1]", mixture_lambda, "1 uses no gradient")
         check_choice("proposal", proposal, ("mixture", "sum"))
-        check_choice("weights", weights, ("exact", "released", "softmax"))
-        check(0 < alpha_lr < math.inf, "alpha_lr", "a number > 0", alpha_lr, "the paper has 1")
-        self.samples, self.antithetic, self.alpha_lr = samples, antithetic, alpha_lr
+        check_choice("importance_weights", importance_weights, ("exact", "released", "softmax"))
+        check(
+            0 < arch_learning_rate < math.inf,
+            "arch_learning_rate",
+            "a number > 0",
+            arch_learning_rate,
+            "the paper has 1",
+        )
+        self.samples, self.antithetic, self.arch_learning_rate = samples, antithetic, arch_learning_rate
         self.sigma, self.sigma_decay = sigma, sigma_decay
         self.tau, self.esr_target = tau, esr_target
-        self.mixture_lambda, self.proposal, self.weights = mixture_lambda, proposal, weights
+        self.mixture_lambda, self.proposal, self.importance_weights = mixture_lambda, proposal, importance_weights
 
     @property
     def uses_gradient(self) -> bool:
@@ -123,11 +130,11 @@ class GuidedSearch(ZeroOrderOptimizer):
         scores = -(losses - losses.min()) / tau
         exact = torch.softmax(scores - log_density(moves, gradient, sigma, mix, self.proposal), 0)  # (eq. 7)
         info = {"sigma": sigma, "tau": tau}
-        if self.weights == "exact":
+        if self.importance_weights == "exact":
             weights = exact
         else:
             info["ess_exact"] = effective_samples(exact)
-            released = self.weights == "released"
+            released = self.importance_weights == "released"
             weights = released_weights(losses, tau, moves, gradient, sigma, mix) if released else scores.softmax(0)
         weights = weights.to(self.x)
-        return Step(self.alpha_lr * (weights @ pending.moves), weights, info)
+        return Step(self.arch_learning_rate * (weights @ pending.moves), weights, info)

@@ -28,7 +28,7 @@ class RandomSearch(ZeroOrderOptimizer):
 
     All three estimate the gradient of the smoothed loss; on a quadratic that is the gradient itself. Their
     variance is least for `antithetic`, where even terms cancel, and much the largest for `one-point`, which
-    multiplies the loss itself: it needs a far smaller `alpha_lr`.
+    multiplies the loss itself: it needs a far smaller `arch_learning_rate`.
 
     Args:
         x: the start, shape (d,).
@@ -40,7 +40,7 @@ class RandomSearch(ZeroOrderOptimizer):
         smoothing: delta. Released plot code 0.1, search value unpublished. With a gradient of norm 0.05 and
             d = 200 a pair differs by 2 delta 0.05 / sqrt(d) = 0.007 delta; common-batch noise of a loss is 0.002
             to 0.005, so 1.
-        alpha_lr: xi. Released plot code 1e-4, search value unpublished. The estimate has norm
+        arch_learning_rate: xi. Released plot code 1e-4, search value unpublished. The estimate has norm
             sqrt(d / N) |g| = 7 x 0.05 = 0.35 (d = 200, N = 4, sphere or Gaussian): at 1 a move is 0.025 in each
             coordinate, of which 0.05 in all go down. On a bowl of curvature h the mean of |x|^2 shrinks while
             xi h < 2 N / (d + N - 1): at 1 up to h = 0.04; measured is
@@ -67,16 +67,22 @@ class RandomSearch(ZeroOrderOptimizer):
         estimator: str = "antithetic",
         directions: str = "sphere",
         smoothing: float = 1.0,
-        alpha_lr: float = 1.0,
+        arch_learning_rate: float = 1.0,
     ) -> None:
         super().__init__(x, generator)
         check(samples >= 1, "samples", "a whole number >= 1", samples, "4 antithetic pairs cost 8 evaluations")
         check_choice("estimator", estimator, _ESTIMATORS)
         check_choice("directions", directions, _DIRECTIONS)
         check(0 < smoothing < math.inf, "smoothing", "a number > 0", smoothing, "1 suits alphas of order 1")
-        check(0 < alpha_lr < math.inf, "alpha_lr", "a number > 0", alpha_lr, "1 suits alphas of order 1")
+        check(
+            0 < arch_learning_rate < math.inf,
+            "arch_learning_rate",
+            "a number > 0",
+            arch_learning_rate,
+            "1 suits alphas of order 1",
+        )
         self.samples, self.estimator, self.directions = samples, estimator, directions
-        self.smoothing, self.alpha_lr = smoothing, alpha_lr
+        self.smoothing, self.arch_learning_rate = smoothing, arch_learning_rate
 
     @property
     def uses_gradient(self) -> bool:
@@ -114,4 +120,4 @@ class RandomSearch(ZeroOrderOptimizer):
         estimate = coefficients.to(self.x) @ moves
         sizes = differences.abs() if differences.any() else kept.double()
         info = {"smoothing": pending.scale, "gradient_norm": float(estimate.norm())}
-        return Step(-self.alpha_lr * estimate, (sizes / sizes.sum()).to(self.x), info)
+        return Step(-self.arch_learning_rate * estimate, (sizes / sizes.sum()).to(self.x), info)
