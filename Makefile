@@ -35,10 +35,10 @@ types: $(VENV)/.dev ## check types
 	$(BIN)/mypy
 
 test: lint types ## install the development extra, check style and types, run the tests
-	OMP_NUM_THREADS=1 $(BIN)/pytest -n auto -m "not long"
+	OMP_NUM_THREADS=1 $(BIN)/pytest -n auto --dist worksteal -m "not long"
 
 test-all: lint types ## the same with the tests that take long: kills of whole comparisons, compiled passes, a forecast
-	OMP_NUM_THREADS=1 $(BIN)/pytest -n auto
+	OMP_NUM_THREADS=1 $(BIN)/pytest -n auto --dist worksteal
 
 bench: $(VENV)/.dev ## time the weight step beside the textbook's, about ten minutes (ARGS=--quick: five)
 	$(BIN)/python -m benchmarks.supernet $(ARGS)

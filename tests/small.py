@@ -82,7 +82,7 @@ def small(method: str, **other: object) -> dict:
     return {"method": method, **given, **other}
 
 
-def often(names: Iterable[str], *chosen: str) -> list:
+def often(names: Iterable[str | int], *chosen: str | int) -> list:
     """All names as parameters of a test, of which those that are not `chosen` take part in `make test-all` only."""
     unknown = set(chosen) - set(names)
     assert not unknown, unknown

@@ -107,7 +107,7 @@ def test_a_search_that_is_killed_takes_no_other_with_it(every, tmp_path):
     code, table, err = finish(process, LONG)
     assert code == 1
     assert "seed" in err.splitlines()[0]
-    assert "its process was killed, for want of memory perhaps" in err
+    assert "killed" in err
     assert err.splitlines()[-1].startswith("zarts: 1 of 4 searches failed: the same command tries them again")
     assert "1 of 4 searches failed and are not in the table." in table
     assert len(list(out.glob("*/*/result.json"))) == 3

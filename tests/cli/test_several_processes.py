@@ -48,16 +48,15 @@ def test_a_rehearsal_on_two_ranks_counts_the_memory_of_both(tmp_path):
     assert 1.5 < memory[1] / memory[0] < 2.5
 
 
+@pytest.mark.long  # below, a retraining is stopped, and a search goes on with one
 def test_stopped_on_two_ranks_and_resumed_on_one(tmp_path, command, straight):
     run = tmp_path / "run"
     process = start("search", *options(LONG), "--devices", 2, "--out", run)
     wait_for_lines(process, run / "metrics.jsonl", 3)
     process.send_signal(signal.SIGINT)
-    assert finish(process) == (
-        130,
-        "",
-        f"zarts: interrupted: saved in {run}; go on with `zarts search --resume {run}`\n",
-    )
+    code, out, err = finish(process)
+    assert (code, out, err.count("\n")) == (130, "", 1)
+    assert f"zarts search --resume {run}" in err
     assert command("search", "--resume", run, "--devices", 1)[0] == 0
     assert outcome(run) == outcome(straight.run)
 
@@ -70,9 +69,7 @@ def test_a_rank_is_killed_and_the_run_goes_on_with_another_number(tmp_path, comm
     os.kill(ranks_of(process)[1], signal.SIGKILL)
     code, out, err = finish(process)
     assert (code, out) == (1, "")
-    assert err.splitlines()[-1].startswith(
-        "zarts: rank 1 was killed by SIGKILL: the run has ended; its last checkpoint"
-    )
+    assert "rank 1 was killed by SIGKILL" in err.splitlines()[-1]
     assert len(err.splitlines()) <= 2
     assert command("search", "--resume", run)[0] == 0
     assert outcome(run) == outcome(straight.run)
@@ -122,7 +119,7 @@ def test_two_ranks_retrain_as_one(tmp_path, command):
     wait_for_lines(process, two / "metrics.jsonl", 1)
     process.send_signal(signal.SIGINT)
     code, _, err = finish(process)
-    assert (code, err.count("go on with `zarts retrain --resume")) == (130, 1)
+    assert (code, err.count("zarts retrain --resume")) == (130, 1)
     assert command("retrain", "--resume", two, "--devices", 1)[0] == 0
     losses = [[e["train_loss"] for e in read_events(run / "metrics.jsonl")] for run in (one.run, two)]
     assert losses[1] == pytest.approx(losses[0], rel=1e-4)

@@ -32,6 +32,7 @@ def test_equals_the_closed_form_over_the_same_directions(steps):
     assert torch.equal(toy.model.omega.detach(), toy.omega)
 
 
+@pytest.mark.usefixtures("unchecked")
 def test_many_directions_approach_the_condition_number_of_the_gradient_from_below():
     toy = Quadratic()
     alpha = torch.ones(4, dtype=torch.float64)
@@ -41,7 +42,7 @@ def test_many_directions_approach_the_condition_number_of_the_gradient_from_belo
         condition_number(
             toy.problem, alpha, [TRAIN] * 3, [VAL], torch.Generator().manual_seed(0), directions=k, epsilon=1e-6
         )
-        for k in (5, 3000)
+        for k in (5, 500)
     )
     assert few < many < limit * (1 + 1e-4)
     assert many > 0.97 * limit

@@ -1,3 +1,4 @@
+import pickle
 import statistics
 from functools import partial
 
@@ -8,7 +9,7 @@ from torch import nn
 from benchmarks import breakdown, forecast, memory, methods, overhead, passes, scaling, supernet, tables
 from benchmarks.beyond import SEARCHES
 from benchmarks.cases import CASES, Size, case, fast_step, forward_flops, mixture, plain_net, plain_step
-from benchmarks.measure import Seconds, in_turn, peak_memory
+from benchmarks.measure import Seconds, in_turn, matrix_peak, peak_memory
 from benchmarks.report import Report
 from benchmarks.roofline import LAYERS, Pass, count
 from small import TRAIN, small
@@ -31,7 +32,10 @@ def tiny(monkeypatch, tmp_path):
     return ["tiny", "--threads", "1", "--json", str(file)], file
 
 
-def test_the_harness_on_a_tiny_case(tiny, capsys):
+def test_the_harness_on_a_tiny_case(tiny, capsys, monkeypatch):
+    """Its memory and the peak of the machine have tests of their own: here the steps are only sent away."""
+    monkeypatch.setattr(supernet, "peak_memory", lambda build, threads: len(pickle.dumps(build)))
+    monkeypatch.setattr(supernet, "matrix_peak", partial(matrix_peak, size=64))
     options, file = tiny
     supernet.main(["--quick", "--only", *options])
     report = Report.load(file)
@@ -200,7 +204,7 @@ def test_the_cost_of_an_epoch_beside_darts():
 
 @pytest.mark.parametrize(
     ("words", "message"),
-    [(["--threads", "0"], "needs a whole number from 1, got '0'"), (["--only", "papre"], "invalid choice: 'papre'")],
+    [(["--threads", "0"], "'0'"), (["--only", "papre"], "'papre'")],
 )
 def test_wrong_options(words, message, capsys):
     with pytest.raises(SystemExit):

@@ -123,7 +123,7 @@ def test_grad_clip_does_not_apply_to_the_unrolled_step():
 def test_a_loss_that_does_not_depend_on_alpha_has_no_gradient():
     toy = Quadratic()
     toy.problem.forward = lambda alpha, batch: BatchLoss(toy.model.omega.square().sum(), torch.tensor(0))
-    with pytest.raises(RuntimeError, match="does not require grad"):
+    with pytest.raises(RuntimeError, match="require grad"):
         first_order_gradient(toy.problem, torch.zeros(4, dtype=torch.float64), [VAL])
     assert torch.equal(toy.model.omega.detach(), toy.omega)
 
@@ -155,14 +155,12 @@ def test_a_gradient_update_that_diverges_leaves_alpha(rule):
     alpha = torch.arange(4, dtype=torch.float64)
     toy.problem.forward = lambda a, batch: BatchLoss((toy.model.omega.sum() * a.sum()) * float("nan"), torch.tensor(0))
     update = GradientArchOptimizer(alpha, lr=0.1, weight_decay=0.0, betas=(0.5, 0.999), rule=rule)
-    with pytest.raises(DivergedError, match=r"gradient in alpha is not finite \(validation loss nan\)"):
+    with pytest.raises(DivergedError, match="loss nan"):
         update.step(toy.problem, [TRAIN], [VAL])
     assert torch.equal(update.alpha, alpha)
 
 
-@pytest.mark.parametrize(
-    ("mixture_lambda", "message"), [(1.0, "none of 8 losses can be used"), (0.5, "the gradient is not finite")]
-)
+@pytest.mark.parametrize(("mixture_lambda", "message"), [(1.0, "8 losses"), (0.5, "gradient")])
 def test_a_zero_order_update_that_diverges_leaves_alpha(mixture_lambda, message, generator):
     toy = Quadratic()
     alpha = torch.arange(4, dtype=torch.float64)
@@ -374,8 +372,7 @@ def weights(problem):
 def test_the_weights_step_refuses_a_loss_that_is_not_finite():
     problem, batches = small_problem()
     before = weights(problem)
-    message = r"training loss is nan: take a smaller --learning-rate \(now 0.1\) or --grad-clip"
-    with pytest.raises(DivergedError, match=message):
+    with pytest.raises(DivergedError, match="--learning-rate"):
         problem.weight_step(torch.full((4,), float("nan")), batches[0])
     assert_same(before, weights(problem))
 
@@ -386,7 +383,7 @@ def test_the_weights_step_refuses_a_gradient_that_is_not_finite():
     before = weights(problem)
     last = problem.model.last.bias
     problem.forward = lambda alpha, batch: BatchLoss((last * 0).sum().sqrt(), torch.tensor(0))
-    with pytest.raises(DivergedError, match="norm of the gradient is nan: take a smaller --learning-rate"):
+    with pytest.raises(DivergedError, match="--learning-rate"):
         problem.weight_step(torch.zeros(4), batches[0])
     assert_same(before, weights(problem))
 

@@ -13,13 +13,13 @@ pytestmark = pytest.mark.usefixtures("unchecked")
 
 def test_engines():
     assert {name: get_engine(name) for name in ENGINES} == ENGINES
-    with pytest.raises(SettingsError, match=r"unknown engine 'rai': did you mean 'ray'\? known are processes, ray"):
+    with pytest.raises(SettingsError, match="'ray'"):
         zarts.compare("random", 1, engine="rai", space="s1")
 
 
 def test_without_the_extra(monkeypatch):
     monkeypatch.setattr("zarts.comparison.engines.find_spec", lambda name: None)
-    with pytest.raises(SettingsError, match=r"engine ray needs the package ray: pip install 'zarts\[ray\]'"):
+    with pytest.raises(SettingsError, match=r"zarts\[ray\]"):
         get_engine("ray")
 
 
@@ -32,7 +32,7 @@ def test_room(monkeypatch):
 def test_nobody_listens(monkeypatch):
     """Said at once; Ray itself would wait for minutes."""
     monkeypatch.setenv("RAY_ADDRESS", "127.0.0.1:1")
-    with pytest.raises(RunError, match=r"RAY_ADDRESS = 127\.0\.0\.1:1: no connection \(.*refused"):
+    with pytest.raises(RunError, match="RAY_ADDRESS"):
         get_engine("ray")(print, ["a"], Room(), lambda task, error: None)
 
 

@@ -80,7 +80,7 @@ class TestNames:
         assert [row.name for row in found] == [
             "zarts-mgs esr_target=0.3", "zarts-mgs esr_target=0.5", "zarts-mgs tau=0.01",
         ]  # fmt: skip
-        with pytest.raises(SettingsError, match=r"grid: esr_target changes none of zarts-mgs tau=0\.01"):
+        with pytest.raises(SettingsError, match="esr_target"):
             rows("zarts-mgs tau=0.01", {"esr_target": [0.3, 0.5]})
 
     def test_an_axis_as_a_grid_goes_with_what_its_members_use(self):
@@ -115,9 +115,7 @@ class TestFolders:
     def test_rows_that_would_share_a_folder(self, images):
         for name in ("a", "a_x"):
             (images / f"{name}.yaml").write_text("")
-        with pytest.raises(
-            SettingsError, match="'random data=a/small' and 'random data=a_small' would have one folder"
-        ):
+        with pytest.raises(SettingsError, match="a_small"):
             rows("random data=a/small,random data=a_small", {})
 
     def test_cells(self, images):
@@ -145,23 +143,23 @@ class TestFolders:
             "random",
             {"samples": [2]},
             {},
-            "grid: samples changes none of random, which do not use it or have it of their own: leave",
+            "samples",
         ),
         (
             "darts arch_learning_rate=1",
             {"arch_learning_rate": [2]},
             {},
-            "grid: arch_learning_rate changes none of darts arch_learning_rate=1, which do not use it or",
+            "arch_learning_rate",
         ),
-        ("darts", {"epoch": [2]}, {}, r"grid: unknown setting 'epoch': did you mean 'epochs'\?"),
-        ("darts", {"seed": [2]}, {}, "grid: seed is no setting of a row: it is said by --seeds"),
-        ("darts", {"method": ["random"]}, {}, "grid: method is no setting of a row: it is said by --methods"),
-        ("darts", {"epochs": []}, {}, r"grid: epochs = \[\]; expected one or more values"),
-        ("darts", {"epochs": "23"}, {}, "grid: epochs = '23'; expected one or more values"),
-        ("darts", {"epochs": [2, 3, 2]}, {}, "grid: epochs = 2, 3, 2: a value is there twice"),
-        ("darts", {"data": ["x", "./x"]}, {}, r"grid: data = x, \./x: a value is there twice"),
-        ("darts", {"epochs": [0]}, {}, "epochs = 0 .*should be greater than or equal to 1"),
-        ("darts,darts space=s1", {"space": ["s1", "s2"]}, {}, "methods: a row is there twice in s1, 'darts'"),
+        ("darts", {"epoch": [2]}, {}, "'epochs'"),
+        ("darts", {"seed": [2]}, {}, "--seeds"),
+        ("darts", {"method": ["random"]}, {}, "--methods"),
+        ("darts", {"epochs": []}, {}, r"epochs = \[\]"),
+        ("darts", {"epochs": "23"}, {}, "epochs = '23'"),
+        ("darts", {"epochs": [2, 3, 2]}, {}, "twice"),
+        ("darts", {"data": ["x", "./x"]}, {}, "twice"),
+        ("darts", {"epochs": [0]}, {}, "epochs = 0"),
+        ("darts,darts space=s1", {"space": ["s1", "s2"]}, {}, "twice"),
     ],
 )
 def test_grids_that_cannot_be(methods, grid, shared, message):
@@ -170,7 +168,7 @@ def test_grids_that_cannot_be(methods, grid, shared, message):
 
 
 def test_a_setting_of_the_grid_is_no_option():
-    with pytest.raises(SettingsError, match="grid: epochs is also an option, epochs = 3: leave one of them out"):
+    with pytest.raises(SettingsError, match="epochs"):
         rows_of("darts", {"epochs": 3}, grid={"epochs": [2, 3]})
 
 
@@ -185,9 +183,9 @@ class TestCommandLine:
     @pytest.mark.parametrize(
         ("words", "message"),
         [
-            (["samples"], "--grid samples: expected key=value,value, for example --grid samples=2,4,8"),
-            (["a=1", "a=2"], "--grid a=2: a is there twice: give all its values at once"),
-            (["a=["], r"--grid a=\[: the values cannot be read as YAML"),
+            (["samples"], "--grid"),
+            (["a=1", "a=2"], "twice"),
+            (["a=["], "YAML"),
         ],
     )
     def test_what_cannot_be_read(self, words, message):

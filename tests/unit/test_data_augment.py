@@ -74,8 +74,8 @@ def test_scaled_is_the_papers_at_32():
 @pytest.mark.parametrize(
     ("augment", "message"),
     [
-        (Augment(cutout=16), r"cutout is 16, but images have 8 pixels a side; take cutout from 0 to 7, for example 4"),
-        (Augment(crop_padding=8), r"crop_padding is 8, but images have 8 pixels a side; .* for example 1"),
+        (Augment(cutout=16), "cutout is 16"),
+        (Augment(crop_padding=8), "crop_padding is 8"),
         (Augment(cutout=-1), r"cutout is -1"),
     ],
 )

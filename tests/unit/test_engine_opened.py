@@ -45,11 +45,11 @@ def test_spread_is_the_size_of_the_moves_and_draws_nothing(run):
 
 def test_what_cannot_be_opened(run, tmp_path):
     drawn = search(method="random", data="digits", out=tmp_path / "random").run
-    with pytest.raises(RunError, match="method 'random' has no supernet"), opened(drawn):
+    with pytest.raises(RunError, match="'random'"), opened(drawn):
         pass
     other = search(**{**small("darts"), "epochs": 1, "warmup_epochs": 0}, out=tmp_path / "darts").run
     with opened(other) as found:
         assert found.spread is None
     (other / "checkpoint.pt").unlink()
-    with pytest.raises(RunError, match="there is no checkpoint"), opened(other):
+    with pytest.raises(RunError, match="checkpoint"), opened(other):
         pass

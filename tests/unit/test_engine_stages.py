@@ -175,7 +175,7 @@ def test_its_first_stage_is_a_search_of_its_own(tmp_path):
     assert first != second, "other initial weights"
 
 
-@pytest.mark.parametrize("method", ["zarts-rs", "darts"])
+@pytest.mark.parametrize("method", often(["zarts-rs", "darts"], "zarts-rs"))
 def test_pruning_with_nothing_to_drop_changes_nothing(tmp_path, method):
     plain = zarts.search(out=tmp_path / "plain", **small(method, epochs=4))
     more = {"phases": "prune", "phase_operations": (2, 2), "phase_starts": (0.5, 0.75), "epochs": 4}
@@ -241,13 +241,17 @@ def test_what_is_written_down_is_of_the_whole_space(tmp_path):
 
 
 MIXED = [
-    ("p-zarts", {"arch_optimizer": "rs", "relaxation": "gumbel"}),
+    pytest.param("p-zarts", {"arch_optimizer": "rs", "relaxation": "gumbel"}, marks=pytest.mark.long),
     ("p-zarts", {"arch_optimizer": "gld", "weight_relaxation": "noisy"}),
     ("p-zarts", {"arch_optimizer": "gradient", "relaxation": "path", "cost_weight": 0.1}),
-    ("p-darts", {"arch_optimizer": "unrolled", "weight_relaxation": "perturbed"}),
+    pytest.param("p-darts", {"arch_optimizer": "unrolled", "weight_relaxation": "perturbed"}, marks=pytest.mark.long),
     ("p-darts", {"arch_optimizer": "amended", "weight_relaxation": "adversarial"}),
     ("p-zarts", {"weight_relaxation": "uniform", "select": "best-of", "drop_path": 0.3}),
-    ("p-darts", {"arch_optimizer": "mgs", "relaxation": "gumbel-soft", "arch_learning_rate": 1.0}),
+    pytest.param(
+        "p-darts",
+        {"arch_optimizer": "mgs", "relaxation": "gumbel-soft", "arch_learning_rate": 1.0},
+        marks=pytest.mark.long,
+    ),
 ]
 
 
@@ -296,7 +300,7 @@ def test_resumed_in_every_stage(tmp_path, monkeypatch, method):
     assert len(stages) == len(events(straight, "phase")) + 1
 
 
-@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize("method", often(METHODS, "p-zarts"))
 def test_killed_between_two_stages(tmp_path, monkeypatch, method):
     """The last checkpoint is of before operations were dropped."""
     settings = small(method, space="s3")
@@ -316,64 +320,61 @@ def test_killed_between_two_stages(tmp_path, monkeypatch, method):
     [
         (
             {"method": "p-darts", "phase_warmup": 0.98},
-            r"stage 1 of 3 has 17 of 50 epochs, .* \(warm-up: 17\): take more",
+            "stage 1 of 3",
         ),
-        ({"method": "p-darts", "warmup_epochs": 2}, "warmup_epochs .* is used with phases = one or prune only: leave"),
+        ({"method": "p-darts", "warmup_epochs": 2}, "warmup_epochs"),
         (
             {"method": "p-zarts", "warmup_epochs": 20},
-            "stage 1 of 4 has 20 of 50 epochs, and alpha moves in none of them",
+            "stage 1 of 4",
         ),
-        ({"method": "p-zarts", "epochs": 3, "warmup_epochs": 0}, "stage 2 of 4 has 0 of 3 epochs"),
-        ({"method": "p-darts", "phases": "one"}, "skip_dropout has 3 values for a search of 1 stages: give one, or 1"),
+        ({"method": "p-zarts", "epochs": 3, "warmup_epochs": 0}, "stage 2 of 4"),
+        ({"method": "p-darts", "phases": "one"}, "skip_dropout"),
         (
             {"method": "p-darts", "phase_operations": "3,5"},
-            r"phase_operations = \[3, 5\]: needs one number for each stage",
+            r"phase_operations = \[3, 5\]",
         ),
         (
             {"method": "p-darts", "phase_operations": "3,x"},
-            r"phase_operations = '3,x' \(options\): should be a valid int",
+            "phase_operations = '3,x'",
         ),
         (
             {"method": "p-darts", "phase_operations": 0},
-            r"phase_operations = 0 \(options\): should be greater than or eq",
+            "phase_operations = 0",
         ),
         (
             {"method": "p-darts", "phase_cells": 4},
-            r"phase_cells = \[4\]: needs 3 numbers, one for each stage, of which",
+            r"phase_cells = \[4\]",
         ),
         (
             {"method": "p-zarts", "phase_starts": "0.5,0.4,0.6"},
-            r"phase_starts = \[0\.5, 0\.4, 0\.6\]: needs 3 rising shares",
+            r"phase_starts = \[0\.5, 0\.4, 0\.6\]",
         ),
         (
             {"method": "p-zarts", "phase_operations": 2},
-            r"phase_starts = .*: needs 1 rising shares above 0, one for each",
+            "phase_starts",
         ),
-        ({"method": "p-zarts", "phase_cells": "3,4,5,6"}, "phase_cells .* is not used by method 'p-zarts'.* renew"),
+        ({"method": "p-zarts", "phase_cells": "3,4,5,6"}, "phase_cells"),
         (
             {"method": "darts", "phase_operations": 2},
-            "phase_operations .* is not used by method 'darts'.* prune or renew",
+            "phase_operations",
         ),
         (
             {"method": "darts-pt", "phases": "prune"},
-            "select = perturbation with phases = prune: it judges operations that",
+            "select = perturbation",
         ),
-        (
-            {"method": "p-darts", "select": "evolution"},
-            "select = evolution with phases = restart: it judges operations",
-        ),
+        ({"method": "p-darts", "select": "evolution"}, "select = evolution"),
         (
             {"method": "rsps", "phases": "prune"},
-            "phases = prune: method 'rsps' has no alpha by which operations could be",
+            "phases = prune",
         ),
-        ({"method": "enas", "phases": "prune"}, "phases = prune: the controller of method 'enas' draws from the whole"),
-        ({"method": "p-zarts", "compile": True}, "compile = True: phases = prune runs fewer operations from stage to"),
+        ({"method": "enas", "phases": "prune"}, "phases = prune"),
+        ({"method": "p-zarts", "compile": True}, "compile = True"),
         (
             {"method": "p-zarts", "eigenvalue_every": 2},
-            "eigenvalue_every = 2: with phases = prune the Hessian is of anoth",
+            "eigenvalue_every = 2",
         ),
-        ({"method": "p-darts", "skip_dropout": "0,1,0"}, r"skip_dropout = '0,1,0' \(options\): should be less than 1"),
-        ({"stages": "grow"}, r"stages \(options\): unknown member 'grow'"),
+        ({"method": "p-darts", "skip_dropout": "0,1,0"}, "skip_dropout = '0,1,0'"),
+        ({"stages": "grow"}, "stages"),
     ],
 )
 def test_refused(options, message):

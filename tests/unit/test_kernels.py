@@ -70,7 +70,7 @@ def test_channels_that_are_no_multiple_of_four_are_left_to_torch(counted, genera
 def test_threads_change_the_last_bits_at_most(generator, monkeypatch):
     monkeypatch.setattr("zarts.kernels.bindings._WORTH", 0)
     images = torch.randn(5, 3, 12, 12, generator=generator, dtype=torch.float64)
-    for one, three in zip(results(True, images=images, channels=8), results(True, 3, images, channels=8), strict=True):
+    for one, three in zip(results(True, images=images, channels=4), results(True, 3, images, channels=4), strict=True):
         torch.testing.assert_close(three, one)
 
 
@@ -85,12 +85,12 @@ def test_no_compiler_is_said(monkeypatch):
     monkeypatch.setattr(build.shutil, "which", lambda name: None)
     build._compiler.cache_clear()
     try:
-        with pytest.raises(KernelError, match=r"no C\+\+ compiler: install"):
+        with pytest.raises(KernelError, match=r"C\+\+ compiler"):
             prepare(torch.float32, [4])
         notes = []
         assert not native_kernels("auto", CPU, "darts", [4], notes.append)
         assert "several times slower" in notes[0]
-        with pytest.raises(SettingsError, match=r"kernels: there is no C\+\+ compiler.* --kernels torch"):
+        with pytest.raises(SettingsError, match="--kernels torch"):
             native_kernels("native", CPU, "darts", [4], notes.append)
     finally:
         build._compiler.cache_clear()
@@ -99,13 +99,13 @@ def test_no_compiler_is_said(monkeypatch):
 def test_a_compiler_that_cannot_is_said(monkeypatch, tmp_path):
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     monkeypatch.setattr(build, "_compiler", lambda: ("false", b""))
-    with pytest.raises(KernelError, match="cannot compile the native kernels"):
+    with pytest.raises(KernelError, match="compile"):
         compiled.__wrapped__(torch.float32, 4)
     assert not list((tmp_path / "zarts" / "kernels").iterdir())
 
 
 def test_channels_must_be_multiples_of_four():
-    with pytest.raises(SettingsError, match="multiples of 4 channels, not 6"):
+    with pytest.raises(SettingsError, match="multiples of 4"):
         native_kernels("native", CPU, "darts", [6, 12, 24], print)
 
 

@@ -4,7 +4,7 @@ import torch
 import zarts.kernels.build as build
 import zarts.kernels.cell as cell
 import zarts.supernet.nasbench201_cell as module
-from small import needs_compiler
+from small import needs_compiler, often
 from zarts.networks import seeded
 from zarts.spaces.nasbench201 import NASBENCH201
 from zarts.supernet import NasBench201SuperNet
@@ -52,7 +52,7 @@ def test_native_and_torch_agree_and_each_is_used(counted, images):
 
 
 @needs_compiler
-@pytest.mark.parametrize("channels", [8, 16])
+@pytest.mark.parametrize("channels", often([8, 16], 8))
 def test_single_precision_is_near_double(channels, images):
     """Tiles of 4×4 pixels cost a digit at most."""
     single = results(True, images.float(), channels=channels)

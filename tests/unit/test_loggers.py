@@ -83,8 +83,6 @@ def test_a_run_goes_on_without_the_logger_it_began_with(tmp_path):
 
 def test_tensorboard_that_is_not_installed(tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "torch.utils.tensorboard", None)
-    with pytest.raises(
-        SettingsError, match=r"logger = tensorboard: the package is not installed; pip install 'zarts\[t"
-    ):
+    with pytest.raises(SettingsError, match="logger = tensorboard"):
         search(**BRIEF, logger="tensorboard", out=tmp_path / "run")
     assert not (tmp_path / "run").exists()

@@ -146,7 +146,7 @@ def test_with_fixed_parameters_the_weights_have_the_same_gradient(channels, gene
 
 def test_what_cannot_be_merged_is_refused():
     space = Space("pools", dict.fromkeys(("normal", "reduce"), (("skip_connect", "max_pool_3x3"),) * 14), "nowhere")
-    with pytest.raises(SettingsError, match="space 'pools' has none of the convolutions that can be merged: sep_conv"):
+    with pytest.raises(SettingsError, match="sep_conv"):
         SuperNet(space, channels=2, cells=3, num_classes=2, merged=True)
-    with pytest.raises(SettingsError, match="supernet = 'merged': the cells of space 'nasbench201' are mixed"):
+    with pytest.raises(SettingsError, match="supernet = 'merged'"):
         build_supernet(get_space("nasbench201"), channels=8, cells=1, num_classes=2, supernet="merged")

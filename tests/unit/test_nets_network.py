@@ -149,12 +149,12 @@ class TestAuxiliary:
         assert torch.equal(head(x), expected)
 
     def test_network_without_a_head(self, images):
-        with pytest.raises(SettingsError, match="has no auxiliary head; build it with auxiliary=True"):
+        with pytest.raises(SettingsError, match="auxiliary=True"):
             build().forward_with_auxiliary(images)
 
     def test_batch_of_one(self, images):
         net = build(auxiliary=True)
-        with pytest.raises(SettingsError, match="auxiliary head got a batch of 1 image; needs at least 2"):
+        with pytest.raises(SettingsError, match="1 image"):
             net.forward_with_auxiliary(images[:1])
         assert net.eval().forward_with_auxiliary(images[:1])[1].shape == (1, 10)
 
@@ -213,27 +213,23 @@ class TestDropPath:
 
     @pytest.mark.parametrize("probability", [-0.1, 1.0, float("nan")])
     def test_refuses_other_probabilities(self, probability):
-        with pytest.raises(SettingsError, match=rf"drop-path probability is {probability}; needs to be in \[0, 1\)"):
+        with pytest.raises(SettingsError, match=f"drop-path probability is {probability}"):
             build(drop_path=probability)
 
 
 class TestRefused:
     def test_other_cells(self):
-        with pytest.raises(
-            RunError, match=r"genotype has cells \['normal'\]; the network needs \['normal', 'reduce'\]"
-        ):
+        with pytest.raises(RunError, match=r"\['normal'\]"):
             build(Genotype("s2", {"normal": ALL_SKIP.cells["normal"]}))
 
     def test_cells_of_different_size(self):
         cells = {**ALL_SKIP.cells, "reduce": ALL_SKIP.cells["reduce"][:3]}
-        with pytest.raises(
-            RunError, match=r"genotype has \{'normal': 4, 'reduce': 3\} nodes; both cells need the same"
-        ):
+        with pytest.raises(RunError, match="'reduce': 3"):
             build(Genotype("s2", cells))
 
     def test_input_that_does_not_exist_yet(self):
         nodes = ((Choice("skip_connect", 0), Choice("skip_connect", 2)),) * 4
-        with pytest.raises(RunError, match=r"node 2 of cell 'reduce': inputs \[0, 2\]; needs some of 0 to 1"):
+        with pytest.raises(RunError, match=r"\[0, 2\]"):
             build(Genotype("s2", {**ALL_SKIP.cells, "reduce": nodes}))
 
     def test_unknown_operation(self):
@@ -242,9 +238,9 @@ class TestRefused:
             build(Genotype("s2", {**ALL_SKIP.cells, "normal": nodes}))
 
     def test_unknown_stem(self):
-        with pytest.raises(SettingsError, match=r"unknown stem 'cifr': did you mean 'cifar'\?"):
+        with pytest.raises(SettingsError, match="'cifar'"):
             build(stem="cifr")
 
     def test_too_few_cells(self):
-        with pytest.raises(SettingsError, match="cells is 2; needs at least 3"):
+        with pytest.raises(SettingsError, match="cells is 2"):
             build(cells=2)

@@ -64,7 +64,7 @@ def test_parameters_are_those_of_the_formula(name, stride, count):
 
 
 def test_unknown_operation():
-    with pytest.raises(SettingsError, match=r"unknown operation 'sep_conv_3': did you mean 'sep_conv_3x3'\?"):
+    with pytest.raises(SettingsError, match="'sep_conv_3x3'"):
         build_operation("sep_conv_3", 4, 1, affine=True)
 
 

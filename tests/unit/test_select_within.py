@@ -89,8 +89,7 @@ def test_the_smallest_limit_leaves_the_cheapest():
 def test_a_limit_below_all_networks_is_refused():
     space = get_space("s2")
     limit = limited(space, "parameters", 0.0)
-    text = rf"max_parameters = {limit.most - 1}: the cheapest network of space 's2' has {limit.most}: raise the limit"
-    with pytest.raises(SettingsError, match=text):
+    with pytest.raises(SettingsError, match=f"max_parameters = {limit.most - 1}: .* {limit.most}"):
         Constraints(space, [Limit(limit.name, limit.cost, limit.most - 1)])
 
 
@@ -105,9 +104,7 @@ def test_limits_that_only_hold_alone_are_refused():
             matrix[:, column] = 10
         costs.append(Cost(space, 0, table))
     limits = [Limit("max_params", costs[0], 70), Limit("max_macs", costs[1], 80)]
-    with pytest.raises(
-        SettingsError, match=r"max_params = 70 and max_macs = 80: no network .* \(the cheapest have 0 and"
-    ):
+    with pytest.raises(SettingsError, match="max_params = 70"):
         Constraints(space, limits)
     Constraints(space, [limits[0], Limit("max_macs", costs[1], 90)])
 

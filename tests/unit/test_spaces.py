@@ -46,15 +46,15 @@ class TestSpace:
         assert flat[1] == -1
 
     def test_split_refuses_another_length(self):
-        with pytest.raises(SettingsError, match=r"alpha has shape \(195,\); space 'darts' needs \(196,\)"):
+        with pytest.raises(SettingsError, match=r"\(195,\)"):
             DARTS.split(torch.zeros(195))
 
     def test_unequal_candidates_are_refused(self):
-        with pytest.raises(SettingsError, match=r"space 'x', cell 'normal': needs 14 edges with the same number"):
+        with pytest.raises(SettingsError, match="14 edges"):
             Space("x", {"normal": (("none",),) * 13 + (("none", "noise"),)}, "nowhere")
 
     def test_unknown_space_names_the_nearest(self):
-        with pytest.raises(SettingsError, match=r"unknown space 'dart': did you mean 'darts'\?"):
+        with pytest.raises(SettingsError, match="'darts'"):
             get_space("dart")
 
     @pytest.mark.parametrize(
@@ -135,31 +135,31 @@ class TestCheck:
     space = SPACES["darts-zero"]
 
     def test_other_space(self):
-        with pytest.raises(RunError, match="genotype: belongs to space 'darts-zero', not to 'darts'"):
+        with pytest.raises(RunError, match="'darts-zero'"):
             DARTS.check(self.genotype)
 
     def test_other_cells(self):
         other = Genotype("darts-zero", {"normal": self.genotype.cells["normal"]})
-        with pytest.raises(RunError, match=r"has cells \['normal'\]; space 'darts-zero' has \['normal', 'reduce'\]"):
+        with pytest.raises(RunError, match=r"\['normal'\]"):
             self.space.check(other)
 
     def test_other_number_of_nodes(self):
         cells = {kind: nodes[:3] for kind, nodes in self.genotype.cells.items()}
-        with pytest.raises(RunError, match="file: cell 'normal' has 3 nodes; space 'darts-zero' has 4"):
+        with pytest.raises(RunError, match="3 nodes"):
             self.space.check(Genotype("darts-zero", cells), where="file")
 
     @pytest.mark.parametrize("choices", [[("skip_connect", 0)] * 2, [("skip_connect", 0)]])
     def test_inputs_must_be_two_different(self, choices):
-        with pytest.raises(RunError, match=r"node 3 of cell 'reduce' has inputs \[0.*\]; expected 2 different"):
+        with pytest.raises(RunError, match=r"inputs \[0"):
             self.space.check(changed(self.genotype, "reduce", 1, choices))
 
     @pytest.mark.parametrize("op", ["none", "conv_7x7"])
     def test_operation_that_is_not_in_the_space(self, op):
-        with pytest.raises(RunError, match=rf"cell 'normal' has '{op}' on edge 2<-1; .* allows \['max_pool_3x3', 'avg"):
+        with pytest.raises(RunError, match=f"'{op}' on edge 2<-1"):
             self.space.check(changed(self.genotype, "normal", 0, [("skip_connect", 0), (op, 1)]))
 
     def test_edge_that_is_not_in_the_space(self):
-        with pytest.raises(RunError, match="on edge 2<-2; space 'darts-zero' allows no such edge"):
+        with pytest.raises(RunError, match="2<-2"):
             self.space.check(changed(self.genotype, "normal", 0, [("skip_connect", 0), ("skip_connect", 2)]))
 
 
@@ -192,7 +192,7 @@ class TestGenotype:
         assert self.genotype.count("reduce", frozenset({"skip_connect"})) == 0
 
     def test_other_format(self):
-        with pytest.raises(RunError, match="here: format 7 is not 1: written by another version of zarts"):
+        with pytest.raises(RunError, match="format 7"):
             Genotype.from_dict({"format": 7}, where="here")
 
     @pytest.mark.parametrize(
@@ -207,7 +207,7 @@ class TestGenotype:
         ],
     )
     def test_other_form(self, data):
-        with pytest.raises(RunError, match=r"genotype: not a genotype \((.|\n)*expected the keys format, space, cells"):
+        with pytest.raises(RunError, match="expected the keys"):
             Genotype.from_dict(data)
 
     def test_no_json(self):
@@ -215,12 +215,12 @@ class TestGenotype:
             Genotype.from_json("{")
 
     def test_no_file(self, tmp_path):
-        with pytest.raises(RunError, match=r"absent\.json: cannot read a genotype"):
+        with pytest.raises(RunError, match=r"absent\.json"):
             Genotype.load(tmp_path / "absent.json")
 
     def test_no_text(self, tmp_path):
         (tmp_path / "image.json").write_bytes(b"\xff\xfe\xff")
-        with pytest.raises(RunError, match=r"image\.json: cannot read a genotype"):
+        with pytest.raises(RunError, match=r"image\.json"):
             Genotype.load(str(tmp_path / "image.json"))
 
 
@@ -257,11 +257,11 @@ class TestNasBench201:
     @pytest.mark.parametrize(
         ("text", "message"),
         [
-            ("", r"architecture '': expected the form \|op~0\|\+\|op~0\|op~1\|\+\|op~0\|op~1\|op~2\|"),
+            ("", "architecture ''"),
             ("|none~0|+none~0|none~1|", "expected the form"),
-            ("|none~0|", "cell 'normal' has 1 nodes; space 'nasbench201' has 3"),
-            (text.replace("nor_conv_3x3", "sep_conv_3x3"), r"has 'sep_conv_3x3' on edge 1<-0; .* allows \['none'"),
-            (text.replace("none~0", "none~1"), r"node 2 of cell 'normal' has inputs \[1, 1\]; .*nodes, \[0, 1\]"),
+            ("|none~0|", "1 nodes"),
+            (text.replace("nor_conv_3x3", "sep_conv_3x3"), "'sep_conv_3x3'"),
+            (text.replace("none~0", "none~1"), r"\[1, 1\]"),
         ],
     )
     def test_strings_that_cannot_be(self, text, message):
@@ -269,7 +269,7 @@ class TestNasBench201:
             from_string(text)
 
     def test_other_genotypes_have_no_string(self):
-        with pytest.raises(RunError, match="belongs to space 'darts-zero', not to 'nasbench201'"):
+        with pytest.raises(RunError, match="'darts-zero'"):
             to_string(published("DARTS_V2"))
 
 
@@ -290,7 +290,7 @@ class TestPublished:
             assert "github.com/" in source
 
     def test_unknown_name(self):
-        with pytest.raises(SettingsError, match=r"'PDART': did you mean 'PDARTS'\? `zarts list genotypes` lists them"):
+        with pytest.raises(SettingsError, match="'PDARTS'"):
             published("PDART")
 
     def test_cells_are_those_of_the_shared_file(self):

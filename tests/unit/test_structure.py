@@ -127,7 +127,7 @@ def test_public_names_are_there_and_explained(name):
 
 
 def test_a_name_that_is_not_there():
-    with pytest.raises(AttributeError, match="module 'zarts' has no attribute 'serch'"):
+    with pytest.raises(AttributeError, match="'serch'"):
         zarts.serch  # noqa: B018
 
 

