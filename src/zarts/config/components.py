@@ -57,7 +57,9 @@ class Axes:
         if index == self.named:
             idle = {key for key in self.method.defaults if not used(key, self.members)}
             for axis in self.changed:  # a rate of Adam, say, is none for what has taken its place
-                before, now = (DEFAULTS.get(member(v), {}) for v in (getattr(self.method, axis), self.values[axis]))
+                before, now = (
+                    DEFAULTS.get(member(v), {}) for v in (str(getattr(self.method, axis)), self.values[axis])
+                )
                 idle |= before.keys() - now.keys()
             values = {key: value for key, value in self.method.defaults.items() if key not in idle}
             layers.append(Layer(self.own, values))
