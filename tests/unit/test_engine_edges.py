@@ -72,7 +72,7 @@ def test_any_update_goes_with_them(tmp_path, axes):
     result = zarts.search(out=tmp_path / "run", **small("pc-darts", **axes))
     get_space("s2").check(result.genotype)
     moves = [event for event in result.history if event["event"] == "alpha_step"]
-    assert len(moves) == (0 if axes.get("update") == "none" else 2)
+    assert len(moves) == (0 if axes.get("arch_optimizer") == "none" else 2)
 
 
 @pytest.mark.parametrize(

@@ -96,7 +96,7 @@ def test_gdas_draws_anew_for_each_step_of_weights_and_of_alpha(monkeypatch, tmp_
 
 
 @pytest.mark.parametrize(
-    ("update", "small_moves", "candidates"),
+    ("arch_optimizer", "small_moves", "candidates"),
     [
         ("mgs", {"sigma": 1e-6, "mixture_lambda": 1.0, "samples": 3, "antithetic": False}, 3),
         ("rs", {"smoothing": 1e-6, "samples": 2, "arch_learning_rate": 1e-12}, 4),

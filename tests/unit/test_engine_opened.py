@@ -27,7 +27,7 @@ def test_the_state_is_that_of_the_checkpoint_and_the_run_is_left_alone(run):
     before = files(run)
     saved = torch.load(run / "checkpoint.pt", weights_only=True)["job"]
     with opened(run) as found:
-        assert torch.equal(found.alpha, saved["update"]["x"])
+        assert torch.equal(found.alpha, saved["arch_optimizer"]["x"])
         for name, value in found.problem.model.state_dict().items():
             assert torch.equal(value, saved["model"][name])
         assert found.problem.optimizer.param_groups[0]["lr"] == saved["optimizer"]["param_groups"][0]["lr"]

@@ -292,7 +292,7 @@ def test_resumed_in_every_stage(tmp_path, monkeypatch, method):
         monkeypatch.setattr(trainer, "stop_request", stop_at(number))
         with pytest.raises(Interrupted):
             zarts.search(out=run, **settings)
-        stages.add(torch.load(run / "checkpoint.pt", weights_only=True)["job"]["stages"]["number"])
+        stages.add(torch.load(run / "checkpoint.pt", weights_only=True)["job"]["phases"]["number"])
         monkeypatch.setattr(trainer, "stop_request", stop_at(0))
         resumed = resume_search(run)
         assert outcome(run) == outcome(straight.run)
@@ -310,7 +310,7 @@ def test_killed_between_two_stages(tmp_path, monkeypatch, method):
         patch.setattr(Phases, "record", lambda self: record(self) if self.number == 1 else 1 / 0)
         with pytest.raises(ZeroDivisionError):
             zarts.search(out=tmp_path / "run", **settings)
-    assert torch.load(tmp_path / "run/checkpoint.pt", weights_only=True)["job"]["stages"]["number"] == 1
+    assert torch.load(tmp_path / "run/checkpoint.pt", weights_only=True)["job"]["phases"]["number"] == 1
     resume_search(tmp_path / "run")
     assert outcome(tmp_path / "run") == outcome(straight.run)
 

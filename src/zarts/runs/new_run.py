@@ -9,8 +9,8 @@ from typing import Any, TypeVar
 
 from zarts.config import CommonSettings, RetrainSettings, SearchSettings, dump
 from zarts.data import DATA_SETS, check_data
-from zarts.runs.run_dir import Run
 from zarts.errors import SettingsError, ZartsError
+from zarts.runs.run_dir import Run
 from zarts.spaces import get_space
 
 __all__ = ["anchored", "discarded_unless_begun", "new_run", "same_images"]

@@ -15,9 +15,9 @@ from typing import Any
 import torch
 import yaml
 
-from zarts.runs.checkpoint import load_checkpoint, save_checkpoint
 from zarts.config import renamed_mapping, renamed_settings
 from zarts.errors import RunError, SettingsError
+from zarts.runs.checkpoint import load_checkpoint, save_checkpoint
 from zarts.runtime.environment import environment
 from zarts.runtime.io import locked, read_events, remove_parts, write_atomically
 

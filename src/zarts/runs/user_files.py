@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from zarts.config import SearchSettings
-from zarts.runs.run_dir import Run
 from zarts.errors import RunError, SettingsError
 from zarts.networks import load_operations
+from zarts.runs.run_dir import Run
 from zarts.spaces import get_space, is_file
 
 __all__ = ["UserFiles", "copy_user_files", "use_operations", "use_space"]
