@@ -96,7 +96,7 @@ def test_gdas_draws_anew_for_each_step_of_weights_and_of_alpha(monkeypatch, tmp_
 
 
 @pytest.mark.parametrize(
-    ("arch_optimizer", "small_moves", "candidates"),
+    ("update", "small_moves", "candidates"),
     [
         ("mgs", {"sigma": 1e-6, "mixture_lambda": 1.0, "samples": 3, "antithetic": False}, 3),
         ("rs", {"smoothing": 1e-6, "samples": 2, "arch_learning_rate": 1e-12}, 4),
@@ -105,7 +105,7 @@ def test_gdas_draws_anew_for_each_step_of_weights_and_of_alpha(monkeypatch, tmp_
 )
 def test_the_candidates_of_gzas_share_their_noise(monkeypatch, tmp_path, update, small_moves, candidates):
     """With moves far smaller than the noise all candidates of a step train and are judged at the same paths."""
-    _, seen = passes(monkeypatch, tmp_path, "gzas", update=update, inner_steps=1, **small_moves)
+    _, seen = passes(monkeypatch, tmp_path, "gzas", arch_optimizer=update, inner_steps=1, **small_moves)
     flat = [get_space("s2").flatten(weights) for _, _, weights in seen]
     judged = [number for number, (gradient, _, _) in enumerate(seen) if not gradient]
     assert len(judged) == 2 * candidates
