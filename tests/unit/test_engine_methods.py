@@ -250,7 +250,7 @@ def test_light_reductions(tmp_path):
 def test_the_strongest_mixture_of_another_update_can_be_taken_apart(tmp_path):
     """Perturbation beside each update that has a mixture."""
     for update in ("mgs", "rs", "gld", "gradient", "unrolled"):
-        settings = small("darts-pt", update=update, space="nasbench201")
+        settings = small("darts-pt", arch_optimizer=update, space="nasbench201")
         result = zarts.search(out=tmp_path / update, **settings)
         (event,) = [event for event in result.history if event["event"] == "selection"]
         assert len(event["operations"]["normal"]) == 6
