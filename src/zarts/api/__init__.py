@@ -1,4 +1,8 @@
-"""The jobs of the command line, from Python: the same settings, the same run folders."""
+"""Public functions: search, retrain, evaluate, export, analyze, query.
+
+They take the same settings and write the same run folders as the commands. Use the names of `__all__`; the modules are
+private, except `callbacks`.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The landscape and the diagnosis of a search that is there."""
+"""Landscape and diagnosis of a search, from its run folder."""
 
 from __future__ import annotations
 
@@ -6,9 +6,9 @@ from pathlib import Path
 from typing import Any
 
 from zarts.analysis import Diagnosis, Landscape, make_landscape
-from zarts.analysis import diagnose as analyse
+from zarts.analysis import diagnose as compute_diagnosis
 from zarts.api._ranks import joined
-from zarts.api._search import launch_ranks, searched_settings, told
+from zarts.api._search import launch_ranks, note_writer, searched_settings
 from zarts.reports import draw_landscape, write_report
 from zarts.runs import Run
 from zarts.runs.user_files import use_operations
@@ -18,7 +18,7 @@ from zarts.training.trainer import Callback
 __all__ = ["diagnose", "landscape", "launch_landscape_ranks"]
 
 
-_RESUME_HINT = "what was known some seconds before is kept; go on with the same command"
+_RESUME_HINT = "all but the last seconds of its work is kept: go on with the same command"
 
 
 def landscape(
@@ -29,16 +29,16 @@ def landscape(
     callback: Callback | None = None,
     **options: Any,
 ) -> Landscape:
-    """The validation loss around a search's alpha, over a plane, for several numbers of weight steps.
+    """Compute the validation loss over a plane through a search's alpha, for several numbers of weight steps.
 
-    Kept as `landscape.json`, drawn as `landscape.svg` and `landscape.png` in the run's folder; one that was interrupted
-    or killed goes on where it was, with the same options, and one that is there is only drawn again. A call starts no
-    processes: it is one rank, or one of those that torchrun has started.
+    The run folder gets the losses as `landscape.json` and the pictures `landscape.svg` and `landscape.png`. With the
+    same options, an interrupted landscape is continued and a finished one is only drawn again. A call starts no
+    processes: it is a single rank, or one of the ranks that torchrun has started.
 
     Args:
         run: the folder of the search, finished or interrupted.
-        grid: points a side, an odd number.
-        operations: of a run with operations of its own their file again.
+        grid: number of points on each side, odd.
+        operations: the file of user-defined operations, if the run has such.
         callback: called with every event.
         options: see `zarts.analysis.make_landscape`; for example `inner_steps=[0, 10], radius=2.0`.
 
@@ -47,11 +47,11 @@ def landscape(
     """
     settings = searched_settings(run)
     with joined(settings, _pieces(grid)) as ranks:
-        heard = callback if callback is not None and ranks.lead else lambda event: None
+        on_event = callback if callback is not None and ranks.lead else lambda event: None
         folder = Run(Path(run), writes=ranks.lead)
-        use_operations(folder, None if operations is None else Path(operations), told(heard))
-        with folder.lock(), restore_search(settings, folder, heard, ranks) as found:
-            made = make_landscape(found, folder, heard, grid=grid, **options)
+        use_operations(folder, None if operations is None else Path(operations), note_writer(on_event))
+        with folder.lock(), restore_search(settings, folder, on_event, ranks) as restored:
+            made = make_landscape(restored, folder, on_event, grid=grid, **options)
         if ranks.lead:
             draw_landscape(folder.path)
             write_report(folder.path)
@@ -59,24 +59,26 @@ def landscape(
 
 
 def launch_landscape_ranks(run: Path | str, argv: list[str], *, grid: int, devices: int | None) -> int | None:
-    """Run `zarts ARGV` as so many ranks as are asked for, or as suit this machine; see `launch_ranks`."""
+    """Start `devices` ranks for a landscape, or as many as suit this machine; see `launch_ranks`."""
     settings = searched_settings(run).model_copy(update={"devices": devices or "auto"})
     return launch_ranks(settings, argv, _pieces(grid), _RESUME_HINT)
 
 
 def _pieces(grid: int) -> int:
-    """Points of a surface: what ranks share."""
+    """Number of points of a surface, which the ranks share."""
     return max(1, grid) ** 2
 
 
 def diagnose(
     run: Path | str, *, operations: Path | str | None = None, callback: Callback | None = None, **options: Any
 ) -> Diagnosis:
-    """Whether a search listens to signal or to noise where its checkpoint left it; written into `diagnosis.json`.
+    """Measure how much of the candidates' losses is signal and how much noise, at the checkpoint of a search.
+
+    The run folder gets the numbers as `diagnosis.json`, and a section in its report.
 
     Args:
         run: the folder of the search, finished or interrupted.
-        operations: of a run with operations of its own their file again.
+        operations: the file of user-defined operations, if the run has such.
         callback: called with every event.
         options: see `zarts.analysis.diagnose`; for example `sigmas=[0.2, 1.0], draws=16`.
 
@@ -85,9 +87,9 @@ def diagnose(
     """
     callback = callback or (lambda event: None)
     settings, folder = searched_settings(run), Run(Path(run))
-    use_operations(folder, None if operations is None else Path(operations), told(callback))
-    with restore_search(settings, folder, callback) as found:
-        diagnosis = analyse(found, callback, **options)
+    use_operations(folder, None if operations is None else Path(operations), note_writer(callback))
+    with restore_search(settings, folder, callback) as restored:
+        diagnosis = compute_diagnosis(restored, callback, **options)
     folder.write_json("diagnosis.json", {"run": folder.path.resolve().name, **diagnosis.to_dict()})
     write_report(folder.path)
     return diagnosis

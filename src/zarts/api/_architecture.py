@@ -1,4 +1,4 @@
-"""What may be named where an architecture is wanted: a search, a genotype, its file or text, or a published one."""
+"""Sources of an architecture: a search, a genotype, its file or text, or the name of a published one."""
 
 from __future__ import annotations
 
@@ -25,8 +25,8 @@ from zarts.spaces import (
 __all__ = ["Source", "genotype_of", "inherited", "model_file", "run_of", "string_of"]
 
 Source = SearchResult | Genotype | Path | str
-"""What can be retrained: a search (its result or its folder), a genotype, its file, a published one's name, or the text
-of one in a notation of `zarts.spaces.parse_genotype`."""
+"""A search (its result or its folder), a genotype, its file, its text in a notation of `zarts.spaces.parse_genotype`,
+or the name of a published one."""
 
 _INHERITED = ("data", "data_dir", "image_size", "split_seed", "flip", "stem")
 
@@ -35,7 +35,7 @@ def genotype_of(source: Source) -> tuple[Genotype, str]:
     """The genotype of a source, and a name for it.
 
     Raises:
-        RunError: it cannot be read, or there is none of that name.
+        RunError: the source cannot be read, or nothing has that name.
         SettingsError: a string `|op~0|+...` that names no architecture.
     """
     if isinstance(source, SearchResult):
@@ -66,11 +66,11 @@ def genotype_of(source: Source) -> tuple[Genotype, str]:
 
 
 def string_of(source: Source) -> str:
-    """NAS-Bench-201's string of a source, in canonical order.
+    """The NAS-Bench-201 string of a source, in canonical order.
 
     Raises:
-        RunError, SettingsError: see `genotype_of`.
-        SettingsError: an architecture of another space.
+        RunError: see `genotype_of`.
+        SettingsError: see `genotype_of`; or the architecture is of another space.
     """
     genotype, name = genotype_of(source)
     if genotype.space != nasbench201.NASBENCH201.name:
@@ -81,7 +81,7 @@ def string_of(source: Source) -> str:
 
 
 def run_of(source: Source) -> Run | None:
-    """The search run that the source is, or belongs to."""
+    """The run of the search that the source is; None for another source."""
     if isinstance(source, SearchResult):
         return Run(source.run)
     if isinstance(source, str | Path) and not _is_text(source) and Path(source).is_dir():
@@ -90,7 +90,7 @@ def run_of(source: Source) -> Run | None:
 
 
 def inherited(source: Source) -> Mapping[str, Any]:
-    """The settings that a search hands down to the retraining of its result.
+    """The settings that a search hands down to the retraining of its genotype; empty for another source.
 
     Raises:
         RunError: the source is a folder, but not of a search.
@@ -100,10 +100,10 @@ def inherited(source: Source) -> Mapping[str, Any]:
 
 
 def model_file(path: Path) -> Path:
-    """The file of a trained network that is named by it or by its run.
+    """The model file that `path` is, or that is in the run folder `path`.
 
     Raises:
-        RunError: there is none.
+        RunError: the folder is not that of a finished retraining.
     """
     if not path.is_dir():
         return path
@@ -113,12 +113,12 @@ def model_file(path: Path) -> Path:
 
 
 def _is_text(source: Source) -> bool:
-    """Whether an architecture is written out: it has a mark of the notations, and is not what some path is called."""
+    """Whether the source is the text of an architecture: it has a bracket or bar, and no file has that name."""
     return isinstance(source, str) and bool({"(", "|"} & set(source)) and not os.path.lexists(source)
 
 
 def _checked(genotype: Genotype, where: str) -> Genotype:
-    """The genotype, if it is one of the space that it names."""
+    """The genotype, checked against the space that it names."""
     if genotype.space not in SPACES:
         raise RunError(f"{where}: {did_you_mean('space', str(genotype.space), SPACES)}")
     get_space(genotype.space).check(genotype, where)

@@ -1,4 +1,4 @@
-"""Testing trained networks, and naming what is on images."""
+"""Tests of trained networks, and their predictions for images."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from zarts.training import ModelCard, answers, error_details, load_model, test_b
 __all__ = ["Prediction", "evaluate", "examine", "predict"]
 
 _BATCH = 64
-_OF_A_RUN = "operations belong to a run: name its folder, or leave --operations out"
+_RUN_ONLY = "--operations belongs to a run: name the folder of the run, or leave it out"
 
 
 def examine(
@@ -37,13 +37,13 @@ def examine(
     operations: Path | str | None = None,
     trust: bool = False,
 ) -> dict[str, Any]:
-    """How good a trained network is, and where it errs: the data of `zarts.training.error_details`.
+    """Test a trained network: its accuracy and its errors, as `zarts.training.error_details` returns them.
 
     Args:
-        path: folder of a `retrain` run, its `model.safetensors`, or what `export` wrote: the folder, or in it the
-            `.onnx`, `.safetensors` or TorchScript `.pt`.
-        data: the images; None takes those that a run was trained for.
-        run: of a file that has left its run: that run, whose test images it is tested on.
+        path: folder of a `retrain` run, its `model.safetensors`, a folder that `export` wrote, or its file `.onnx`,
+            `.safetensors` or TorchScript `.pt`.
+        data: the images; None: those of the run.
+        run: for an exported file, the run that it comes from, whose test images are used.
         device: see the setting of that name.
         operations: see `resume_retrain`.
         trust: whether an exported Python file may be run.
@@ -60,50 +60,50 @@ def examine(
     if written is None:
         if run is not None:
             raise SettingsError(f"{path} is a run itself: leave --run out")
-        return _of_run(path, data, where, operations)
+        return _examine_run(path, data, where, operations)
     if operations is not None:
-        raise SettingsError(_OF_A_RUN)
+        raise SettingsError(_RUN_ONLY)
     if data is not None and run is not None:
-        raise SettingsError(f"the run {run} says on which images to test: leave --data or --run out")
+        raise SettingsError("--data and --run both name the test images: leave one of them out")
     if data is None and run is None:
         raise SettingsError(
-            f"{path} does not say on which images to test it: name them, --data, or the run that it comes from, --run"
+            f"{path}: its test images are not known: name them with --data, or the run that it comes from with --run"
         )
     model = open_model(written, trust=trust)
     if run is not None:
         images = _images_of(Path(run), model.card, None)
     else:
         images = load_data(str(data), image_size=model.card.image_size, crop=model.card.crop)
-    _check(images, model.card)
+    _check_fit(images, model.card)
     module = model.module.to(where) if model.movable else model.module
     test = images.test()
-    batches = test_batches(test, _unnormalised(model.card), where if model.movable else torch.device("cpu"))
+    batches = test_batches(test, _unnormalized(model.card), where if model.movable else torch.device("cpu"))
     return error_details(answers(module, batches), model.card.classes, test.names)
 
 
 def evaluate(path: Path | str, **options: Any) -> float:
     """Test accuracy, in percent, of a trained network; see `examine` for the options and errors."""
-    found: float = examine(path, **options)["accuracy"]
-    return found
+    accuracy: float = examine(path, **options)["accuracy"]
+    return accuracy
 
 
-def _of_run(path: Path, data: str | None, where: torch.device, operations: Path | str | None) -> dict[str, Any]:
+def _examine_run(path: Path, data: str | None, where: torch.device, operations: Path | str | None) -> dict[str, Any]:
     retrained_settings(path)
-    use_operations(Run(path), _named(operations), lambda text: None)
+    use_operations(Run(path), _path_or_none(operations), lambda text: None)
     network, card = load_model(model_file(path))
     images = _images_of(path, card, data)
-    _check(images, card)
+    _check_fit(images, card)
     network = network.to(where).to(memory_format=torch.channels_last)
     test = images.test()
     return error_details(answers(network, test_batches(test, card, where)), card.classes, test.names)
 
 
-def _named(operations: Path | str | None) -> Path | None:
-    return None if operations is None else Path(operations)
+def _path_or_none(path: Path | str | None) -> Path | None:
+    return None if path is None else Path(path)
 
 
 def _images_of(path: Path, card: ModelCard, data: str | None) -> DataSet:
-    """The images that a run was trained for, in the two parts that it had them in, or others."""
+    """The images of a run, with its split into training and test images; or those of `data`."""
     settings, run = retrained_settings(path), Run(path)
     own, split = data is None or same_images(data, settings.data), run.split() or {}
     return load_data(
@@ -119,7 +119,7 @@ def _images_of(path: Path, card: ModelCard, data: str | None) -> DataSet:
     )
 
 
-def _check(images: DataSet, card: ModelCard) -> None:
+def _check_fit(images: DataSet, card: ModelCard) -> None:
     if images.classes != card.classes:
         raise SettingsError(
             f"{images.name} has classes {list(images.classes)}; the network was trained for {list(card.classes)}"
@@ -130,20 +130,20 @@ def _check(images: DataSet, card: ModelCard) -> None:
         )
 
 
-def _unnormalised(card: ModelCard) -> ModelCard:
-    """Whose images are scaled to [0, 1] only."""
+def _unnormalized(card: ModelCard) -> ModelCard:
+    """The card, for images that are scaled to [0, 1] but not normalized."""
     channels = len(card.mean)
     return replace(card, mean=(0.0,) * channels, std=(1.0,) * channels)
 
 
 @dataclass(frozen=True)
 class Prediction:
-    """What a network says of an image.
+    """The prediction of a network for one image.
 
     Args:
         image: the file.
-        classes: the likeliest classes, the first one first, with their probabilities; empty where it failed.
-        error: why it could not be read.
+        classes: the likeliest classes in descending order, with their probabilities; empty where the image failed.
+        error: why the image could not be read; None where it could.
     """
 
     image: Path
@@ -160,18 +160,18 @@ def predict(
     operations: Path | str | None = None,
     trust: bool = False,
 ) -> Iterator[Prediction]:
-    """What is on images.
+    """Predict the classes of images.
 
     Args:
         model: see `evaluate`.
         images: files, or folders of files at any depth.
-        top: how many classes to name.
+        top: number of classes in each prediction.
         device: see the setting of that name.
         operations: see `resume_retrain`.
         trust: whether an exported Python file may be run.
 
     Yields:
-        One prediction an image, in the order of `images`, of folders by name; those that cannot be read say why.
+        One prediction for each image, in the order of `images`, and of the names in a folder.
 
     Raises:
         RunError, SettingsError: the model cannot be used.
@@ -180,17 +180,17 @@ def predict(
     path, where = Path(model), choose_device(device)
     written = model_in(path) if path.is_dir() else path
     if written is None:
-        use_operations(Run.open(path, "retrain"), _named(operations), lambda text: None)
+        use_operations(Run.open(path, "retrain"), _path_or_none(operations), lambda text: None)
     elif operations is not None:
-        raise SettingsError(_OF_A_RUN)
+        raise SettingsError(_RUN_ONLY)
     opened = open_model(written or model_file(path), trust=trust)
-    files = [file for image in images for file in _files(Path(image))]
+    files = [file for image in images for file in _image_files(Path(image))]
     module = opened.module.to(where) if opened.movable else opened.module
     for start in range(0, len(files), _BATCH):
-        yield from _predicted(opened, module, files[start : start + _BATCH], top)
+        yield from _predict_batch(opened, module, files[start : start + _BATCH], top)
 
 
-def _files(path: Path) -> list[Path]:
+def _image_files(path: Path) -> list[Path]:
     if not path.is_dir():
         return [path]
     found = sorted(file for file in path.rglob("*") if file.suffix.lower() in SUFFIXES and file.is_file())
@@ -200,11 +200,11 @@ def _files(path: Path) -> list[Path]:
 
 
 @torch.no_grad()
-def _predicted(opened: OpenedModel, module: torch.nn.Module, files: list[Path], top: int) -> Iterator[Prediction]:
+def _predict_batch(opened: OpenedModel, module: torch.nn.Module, files: list[Path], top: int) -> Iterator[Prediction]:
     card, pixels, errors = opened.card, [], {}
     for file in files:
         try:
-            pixels.append(_scaled(file, card))
+            pixels.append(_read_scaled(file, card))
         except DataError as error:
             errors[file] = str(error)
     device = next((tensor.device for tensor in module.buffers()), torch.device("cpu"))
@@ -218,8 +218,8 @@ def _predicted(opened: OpenedModel, module: torch.nn.Module, files: list[Path], 
             yield Prediction(file, [(card.classes[index], chance) for index, chance in named])
 
 
-def _scaled(file: Path, card: ModelCard) -> Tensor:
-    """An image as the network was trained on it, scaled to [0, 1]."""
+def _read_scaled(file: Path, card: ModelCard) -> Tensor:
+    """Read an image in the size and colours that the network was trained on, scaled to [0, 1]."""
     mode: Literal["L", "RGB"] = "L" if len(card.mean) == 1 else "RGB"
     fit = centre_of_larger if card.crop == "resized" else central_square
     image = torch.from_numpy(read_image(file, card.image_size, mode, fit).copy())

@@ -1,4 +1,4 @@
-"""Networks that leave: files for other tools, with a model card."""
+"""Export of trained networks: files for other tools, with a model card."""
 
 from __future__ import annotations
 
@@ -18,20 +18,20 @@ __all__ = ["export"]
 def export(
     source: Path | str, form: str, *, out: Path | str | None = None, operations: Path | str | None = None
 ) -> list[Path]:
-    """Write a trained network into a folder of files that other tools read, with a model card.
+    """Export a trained network: a folder of files for other tools, with a model card.
 
     Args:
         source: the folder of a retraining, or its `model.safetensors`.
         form: `onnx`, `torchscript`, `safetensors` or `python`.
         out: the folder, new or empty; None: `export/FORM` beside the model.
-        operations: of a run with operations of its own their file again: its code is run.
+        operations: the file of user-defined operations, if the run has such; its code is run.
 
     Returns:
-        The files, the model card `README.md` last.
+        The files; the last one is the model card `README.md`.
 
     Raises:
         RunError: there is no such model.
-        SettingsError: there is no such format, the network cannot be written in it, or the folder has files already.
+        SettingsError: the format is unknown or cannot hold the network, or the folder has files already.
     """
     if form not in FORMATS:
         raise SettingsError(did_you_mean("format", form, FORMATS))
@@ -41,17 +41,17 @@ def export(
         use_space(run)
         use_operations(run, None if operations is None else Path(operations), lambda text: None)
     elif operations is not None:
-        raise SettingsError("operations belong to a run: name its folder, or leave --operations out")
+        raise SettingsError("--operations belongs to a run: name the folder of the run, or leave it out")
     file = model_file(path)
     network, card = load_model(file)
     folder = file.parent / "export" / form if out is None else Path(out)
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
-        raise SettingsError(f"{folder} has files already: nothing is overwritten; choose another --out")
+        raise SettingsError(f"{folder}: has files already, and nothing is overwritten: choose another --out")
     folder.mkdir(parents=True, exist_ok=True)
     try:
         files = write_model(network, card, form, folder)
-        written = open_model(folder if form == "python" else files[0], trust=True)  # ours, written just now
-        exact = form == "safetensors"  # the same network, which may draw noise
+        written = open_model(folder if form == "python" else files[0], trust=True)  # written by us just now
+        exact = form == "safetensors"  # the network itself; its noise operations would give other logits each time
         difference = 0.0 if exact else compare_logits(network, written, files[0])
     except BaseException:
         for left in folder.iterdir():

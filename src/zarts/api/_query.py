@@ -1,4 +1,4 @@
-"""The true accuracies of an architecture, looked up."""
+"""Look-up of the true accuracies of an architecture."""
 
 from __future__ import annotations
 
@@ -11,18 +11,18 @@ __all__ = ["lookup"]
 
 
 def lookup(architecture: Source | int, *, table: Table | Path | str | None = None, trust: bool = False) -> Lookup:
-    """The true accuracies of an architecture of the space `nasbench201`, its ranks and its regrets.
+    """Look up the true accuracies, ranks and regrets of an architecture of the space `nasbench201`.
 
     Args:
-        architecture: the benchmark's string or index, or a search in that space, a genotype or its file.
-        table: a table, its file, or a directory with a file of a known name; None: the one in the directory that
-            the environment variable ZARTS_DATA names.
-        trust: whether a file may be unpickled, which runs whatever code is in it; the official ones need it.
+        architecture: the string or index of the benchmark, or a search in that space, a genotype or its file.
+        table: a benchmark table, its file, or a folder with a file of a known name; None: the folder that the
+            environment variable ZARTS_DATA names.
+        trust: whether a file may be unpickled, which runs the code in it; the official files need it.
 
     Raises:
-        SettingsError: an architecture of another space, or a string that names none.
-        DataError: there is no such table, it cannot be read, or it lacks the architecture.
-        RunError: a source that cannot be read.
+        SettingsError: the architecture is of another space, or the string names none.
+        DataError: the table does not exist, cannot be read, or lacks the architecture.
+        RunError: the source cannot be read.
     """
     if isinstance(architecture, str) and architecture.strip().isdecimal():
         architecture = int(architecture)

@@ -1,4 +1,4 @@
-"""How many ranks a command takes, starting them, and joining those that torchrun has started."""
+"""The ranks of a command: their number, their start, and joining those that torchrun has started."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ __all__ = ["candidates", "check_ranks", "joined", "launch", "ranks_here"]
 
 
 def candidates(settings: SearchSettings) -> int:
-    """How many architectures one update of alpha judges; 0 for a method that judges none."""
+    """Number of candidates that one update of alpha evaluates; 0 for a method that evaluates none."""
     if settings.arch_optimizer == "reinforce":
         return settings.samples
     if member(settings.arch_optimizer) not in OPTIMIZERS or settings.ablation != "none":
@@ -39,11 +39,12 @@ def check_ranks(settings: SearchSettings | RetrainSettings, count: int, pieces: 
 
     Args:
         settings: of a search or of a retraining.
-        count: ranks.
-        pieces: of work that they share; None: the candidates of an update or, of a retraining, its images two by two.
+        count: number of ranks.
+        pieces: number of pieces of work that the ranks share; None: the candidates of an update or, for a retraining,
+            half the images of a micro-batch.
 
     Raises:
-        SettingsError: there are more ranks than candidates, or pieces.
+        SettingsError: there are more ranks than pieces of work.
     """
     most, why = _most(settings, pieces)
     if count > most:
@@ -51,28 +52,28 @@ def check_ranks(settings: SearchSettings | RetrainSettings, count: int, pieces: 
 
 
 def _most(settings: SearchSettings | RetrainSettings, pieces: int | None) -> tuple[int, str]:
-    """The most ranks that have something to do, and why."""
+    """The largest number of ranks that all have work, and the reason."""
     if isinstance(settings, RetrainSettings):
         most = settings.batch_size // (2 * settings.micro_batches)
         batches = f"batch_size = {settings.batch_size} in micro_batches = {settings.micro_batches}"
-        return most, f"{batches} has two images each for {most}"
+        return most, f"{batches} has two images each for {most} ranks"
     if pieces is not None:
         return pieces, f"there are {pieces} pieces of work"
     most = max(1, candidates(settings))
-    judged = f"{most} candidates" if most > 1 else "no candidates that they could share"
-    return most, f"an update of method {settings.method!r} judges {judged}"
+    evaluated = f"{most} candidates" if most > 1 else "no candidates that they could share"
+    return most, f"an update of method {settings.method!r} evaluates {evaluated}"
 
 
 @contextmanager
 def joined(settings: SearchSettings | RetrainSettings, pieces: int | None = None) -> Iterator[Ranks]:
-    """The ranks of this search or retraining, which are all that torchrun has started: one, alone, without it.
+    """The ranks of this search or retraining: all those that torchrun has started, or a single one without torchrun.
 
     Args:
         settings: of the search or retraining.
         pieces: see `check_ranks`.
 
     Raises:
-        SettingsError: the settings do not go together with so many ranks.
+        SettingsError: the settings do not fit this number of ranks.
     """
     count = started()
     if count == 1:
@@ -83,7 +84,7 @@ def joined(settings: SearchSettings | RetrainSettings, pieces: int | None = None
     if here * machines != count:
         raise SettingsError(f"{count} ranks on {machines} machines: start the same number on each")
     accelerator = _accelerator(settings.device, here)
-    from lightning_fabric import Fabric  # takes two seconds, which one rank alone need not wait
+    from lightning_fabric import Fabric  # takes two seconds, which a single rank does not need
 
     logging.getLogger("lightning_fabric").setLevel(logging.WARNING)
     fabric = Fabric(accelerator=accelerator, devices=here, num_nodes=machines, strategy="ddp")
@@ -95,44 +96,44 @@ def joined(settings: SearchSettings | RetrainSettings, pieces: int | None = None
 
 
 def _accelerator(device: str, here: int) -> str:
-    """CPU, whose ranks talk through gloo, or CUDA: one GPU a rank, through NCCL.
+    """The accelerator of the ranks: `cpu` (gloo), or `cuda` with one GPU for each rank (NCCL).
 
     Raises:
-        SettingsError: the device is a single one, or there are too few.
+        SettingsError: the setting names a single device, or there are too few GPUs.
     """
     if device in ("auto", "cuda") and torch.cuda.is_available():
         if torch.cuda.device_count() < here:
             raise SettingsError(
                 f"{here} ranks need {here} GPUs, there are {torch.cuda.device_count()}: "
-                "start fewer, or take --device cpu"
+                "start fewer ranks, or use --device cpu"
             )
         return "cuda"
     if choose_device(device) != torch.device("cpu"):
-        raise SettingsError(f"device {device!r} is one for {here} ranks: take --device cpu or cuda")
+        raise SettingsError(f"device = {device!r} is a single device for {here} ranks: use --device cpu or cuda")
     return "cpu"
 
 
 _SMALL = 2**18
-"""Pixels times channels of one layer and batch up to which a network counts as small."""
+"""Largest number of activations of one layer, batch included, of a network that counts as small."""
 
 _PATIENCE_SECONDS = 60
-"""How long ranks may take to save when they are asked to stop."""
+"""Time that ranks have to save their checkpoint when they are asked to stop."""
 
 
 def ranks_here(settings: SearchSettings | RetrainSettings, pieces: int | None = None) -> int:
-    """How many ranks the setting `devices` means on this machine.
+    """Number of ranks that the setting `devices` means on this machine.
 
-    `auto` spends the threads that torch would take on ranks of one thread each (of `threads` each, where that is
-    set), as few as judge the candidates in the same number of rounds; but only on a CPU, where a small network
-    leaves a second thread next to nothing to do, and only for small networks: each rank has its own copy of
-    everything. A retraining is one rank then.
+    `auto` turns the threads that torch would use into ranks of one thread each, or of `threads` threads where that is
+    set. It starts only as many as shorten the evaluation of the candidates. It does so only on a CPU and only for a
+    small network, for which a second thread has next to nothing to do: each rank has its own copy of everything.
+    For a retraining, `auto` is a single rank.
 
     Args:
         settings: of the search or retraining.
         pieces: see `check_ranks`.
 
     Raises:
-        SettingsError: a number of ranks that the method cannot use.
+        SettingsError: the method cannot use that many ranks.
     """
     if settings.devices != "auto":
         check_ranks(settings, settings.devices, pieces)
@@ -148,15 +149,15 @@ def ranks_here(settings: SearchSettings | RetrainSettings, pieces: int | None = 
 
 
 def launch(count: int, argv: Sequence[str], resume_hint: str) -> int:
-    """`zarts ARGV` as `count` ranks on this machine, started as `torchrun --standalone` would; its exit code.
+    """Start `count` ranks of `zarts ARGV` on this machine, as `torchrun --standalone` would; the exit code.
 
-    Fabric has launchers too. One starts the script of this process again, whatever that is, and does not say
+    The launchers of Fabric do not fit: one restarts the script of this process, whatever that is, and does not report
     which rank died; the other one imports it.
 
     Args:
-        count: ranks.
-        argv: of the command.
-        resume_hint: what to do when a rank was killed, for the message.
+        count: number of ranks.
+        argv: the arguments of the command.
+        resume_hint: the way out in the message when a rank was killed.
 
     Raises:
         RankError: a rank was killed.
@@ -165,7 +166,7 @@ def launch(count: int, argv: Sequence[str], resume_hint: str) -> int:
     from torch.distributed.elastic.multiprocessing.errors import ChildFailedError
     from torch.distributed.launcher.api import LaunchConfig, elastic_launch
 
-    for part in ("multiprocessing.api", "agent.server.api"):  # what they log is said here in a line
+    for part in ("multiprocessing.api", "agent.server.api"):  # RankError says in one line what they log
         logging.getLogger(f"torch.distributed.elastic.{part}").setLevel(logging.CRITICAL)
     os.environ["OMP_NUM_THREADS"] = str(max(1, torch.get_num_threads() // count))  # of each rank
     config = LaunchConfig(

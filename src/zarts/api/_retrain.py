@@ -1,4 +1,4 @@
-"""Retraining a found architecture from scratch, and testing what came of it."""
+"""The retraining of a derived network, from settings to a tested model in its run folder."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from yaml import safe_dump
 from zarts.api._architecture import Source, genotype_of, run_of
 from zarts.api._ranks import joined
 from zarts.api._retrain_source import begin_from, owner_of, retraining_of
-from zarts.api._search import UNKEPT, drawn, dry_running, notes, told
+from zarts.api._search import NOT_RESTORED, draw_result, dry_run_in, note_writer, notes_only
 from zarts.api.callbacks import logged
 from zarts.config import RetrainSettings, retrain_settings
 from zarts.errors import SettingsError
@@ -37,16 +37,16 @@ def retrain(
     callback: Callback | None = None,
     **options: Any,
 ) -> RetrainResult:
-    """Train the network of an architecture, from scratch or from weights that there are, and test it.
+    """Train a derived network, from scratch or from given weights, and test it.
 
-    A call starts no processes: it is one rank, or one of those that torchrun has started, each of which makes the
-    same call.
+    A call starts no processes. It is a single rank, or one of the ranks that torchrun has started, each of which
+    makes the same call.
 
     Args:
-        source: a search (its result or its folder), a genotype, its file or text, or a published one's name.
-            A search hands down its data, split, image size, flip and stem. None: the architecture of the trained
+        source: a search (its result or its folder), a genotype, its file or text, or the name of a published one.
+            A search hands down its data, split, image size, flip and stem. None: the genotype of the trained
             network that the setting `weights_from` names.
-        out: the run folder; None makes a new one in `runs/retrain`.
+        out: the run folder; None: a new one in `runs/retrain`.
         preset: name of a preset, for example `cifar10`.
         config: a YAML file with settings.
         callback: called with every event.
@@ -58,7 +58,7 @@ def retrain(
     source, settings = retraining_of(source, options, preset=preset, config=None if config is None else Path(config))
     if settings.devices not in ("auto", started()):
         raise SettingsError(
-            f"devices = {settings.devices}: a call from Python starts no processes; run "
+            f"devices = {settings.devices}: a call from Python starts no processes: run "
             f"`torchrun --standalone --nproc-per-node {settings.devices} SCRIPT`, or `zarts retrain`"
         )
     return start_retrain(source, settings, out, callback)
@@ -67,35 +67,35 @@ def retrain(
 def start_retrain(
     source: Source, settings: RetrainSettings, out: Path | str | None, callback: Callback | None
 ) -> RetrainResult:
-    """Retrain with settings that are resolved already; see `retrain`."""
+    """Retrain with resolved settings; see `retrain`."""
     settings = anchored(settings)
     with joined(settings) as ranks:
-        _use(source, settings, callback if ranks.lead else None)
+        _use_operations_of(source, settings, callback if ranks.lead else None)
         genotype, name = genotype_of(source)
         path = Path("runs/retrain") / f"{name}-retrained-seed{settings.seed}" if out is None else Path(out)
         made = new_run(path, settings, "retrain", numbered=out is None).path if ranks.lead else path
         run = Run(ranks.broadcast(made), writes=ranks.lead)
         with discarded_unless_begun(run):
             start = _prepare_retrain(source, genotype, settings, run, callback, ranks)
-            return _retrained(settings, genotype, run, callback, ranks, start=start)
+            return _retrain_and_draw(settings, genotype, run, callback, ranks, start=start)
 
 
 def dry_run_retrain(
     source: Source, settings: RetrainSettings, callback: Callback | None = None, *, before_seconds: float = 0.0
 ) -> Forecast:
-    """What a retraining with these settings will cost; see `dry_run_search`."""
+    """Predict the time and memory of a retraining with these settings; see `dry_run_search`."""
     settings = anchored(settings)
     with joined(settings) as ranks:
-        _use(source, settings, callback if ranks.lead else None)
+        _use_operations_of(source, settings, callback if ranks.lead else None)
         genotype, _ = genotype_of(source)
         before_seconds *= min(2, ranks.count)  # the process that starts the ranks takes as long
-        with dry_running(settings, "retrain", before_seconds, ranks) as (run, dry_run):
+        with dry_run_in(settings, "retrain", before_seconds, ranks) as (run, dry_run):
             start = _prepare_retrain(source, genotype, settings, run, callback, ranks)
-            _retrained(settings, genotype, run, notes(callback), ranks, start=start, drive=dry_run.run)
+            _retrain_and_draw(settings, genotype, run, notes_only(callback), ranks, start=start, drive=dry_run.run)
             return dry_run.forecast()
 
 
-def _retrained(
+def _retrain_and_draw(
     settings: RetrainSettings,
     genotype: Genotype,
     run: Run,
@@ -106,20 +106,22 @@ def _retrained(
     resume: bool = False,
     drive: Driver | None = None,
 ) -> RetrainResult:
-    """Retrain; what is heard and drawn is so on the first rank only."""
+    """Retrain. Only the first rank calls the callback and draws."""
     if not ranks.lead:
         return run_retrain(settings, genotype, run, start=start, resume=resume, drive=drive, ranks=ranks)
-    with logged(settings, run, callback) as heard:
-        return drawn(
-            run_retrain(settings, genotype, run, start=start, resume=resume, callback=heard, drive=drive, ranks=ranks)
+    with logged(settings, run, callback) as callback:
+        return draw_result(
+            run_retrain(
+                settings, genotype, run, start=start, resume=resume, callback=callback, drive=drive, ranks=ranks
+            )
         )
 
 
-def _use(source: Source, settings: RetrainSettings, callback: Callback | None) -> None:
-    """Make known the operations that the source, or the network whose weights are started from, has of its own."""
+def _use_operations_of(source: Source, settings: RetrainSettings, callback: Callback | None) -> None:
+    """Register the user-defined operations of the source, or of the network that `weights_from` names."""
     owner = owner_of(source, settings.weights_from)
     if owner is not None:
-        use_operations(owner, settings.operations, told(callback))
+        use_operations(owner, settings.operations, note_writer(callback))
     elif settings.operations is not None:
         raise SettingsError("operations belong to a search: name its run folder, or leave --operations out")
 
@@ -132,9 +134,12 @@ def _prepare_retrain(
     callback: Callback | None,
     ranks: Ranks,
 ) -> Start | None:
-    """Write what a retraining has from its source into its folder; the weights to start from, on the first rank."""
+    """Write the files that come from the source into the run folder; the weights to start from.
+
+    Only the first rank does so; the others get None, and the weights from the first checkpoint.
+    """
     if not ranks.lead:
-        return None  # the first checkpoint brings them
+        return None
     run.write("genotype.json", genotype.to_json())
     owner, searched = owner_of(source, settings.weights_from), run_of(source)
     if owner is not None:
@@ -143,15 +148,15 @@ def _prepare_retrain(
         command = read_mapping(searched.path / "env.json").get("command")
         run.write("searched.yaml", safe_dump({**read_mapping(searched.path / "config.yaml"), "command": command}))
     if searched is not None and same_images(settings.data, searched.settings("search")["data"]):
-        _copy_user_files(searched, settings, run)
+        _copy_split(searched, settings, run)
     return begin_from(source, genotype, settings, run, callback)
 
 
-def _copy_user_files(searched: Run, settings: RetrainSettings, run: Run) -> None:
-    """Give a retraining the test images that its search has never seen.
+def _copy_split(searched: Run, settings: RetrainSettings, run: Run) -> None:
+    """Copy the split of a search, whose test images the search has never seen, into the folder of its retraining.
 
     Raises:
-        SettingsError: another draw of them is asked for.
+        SettingsError: `split_seed` asks for another split.
     """
     split = searched.split()
     if split is None or "test" not in split:
@@ -169,33 +174,33 @@ def resume_retrain(
     callback: Callback | None = None,
     **resumable: Any,
 ) -> RetrainResult:
-    """Go on with an interrupted retraining; a finished one only gives its result.
+    """Go on with an interrupted retraining; a finished one only returns its result.
 
     Args:
         path: the run folder.
         callback: called with every event.
-        resumable: settings that no result depends on, with other values than it was begun with: see `setting` in
-            `zarts.config.base`; of a run with operations of its own their file `operations` again: its code is run.
+        resumable: new values of resumable settings, see `setting` in `zarts.config.base`. A run with user-defined
+            operations needs `operations`, their file, again, whose code is run.
 
     Raises:
         RunError: the folder or its checkpoint cannot be used.
-        SettingsError: the operations are not named, or others.
+        SettingsError: the file of operations is not named, or is another one.
     """
     settings = retrained_settings(path, **resumable)
     with joined(settings) as ranks:
         run = Run(Path(path), writes=ranks.lead)
-        use_operations(run, settings.operations, told(callback if ranks.lead else None))
+        use_operations(run, settings.operations, note_writer(callback if ranks.lead else None))
         genotype = Genotype.load(run.path / "genotype.json")
-        return _retrained(settings, genotype, run, callback, ranks, resume=True)
+        return _retrain_and_draw(settings, genotype, run, callback, ranks, resume=True)
 
 
 def retrained_settings(path: Path | str, **resumable: Any) -> RetrainSettings:
-    """The settings of a retraining that was begun; with what of the resumable ones is given.
+    """The settings of a retraining that has begun, with the resumable ones that are given.
 
     Raises:
-        RunError: it is no folder of one.
+        RunError: the folder is not that of a retraining.
     """
     run = Run.open(Path(path), "retrain")
     use_space(run)
-    begun = {key: value for key, value in run.settings("retrain").items() if key not in UNKEPT}
+    begun = {key: value for key, value in run.settings("retrain").items() if key not in NOT_RESTORED}
     return retrain_settings({**begun, **resumable}, where=str(run.path / "config.yaml"))

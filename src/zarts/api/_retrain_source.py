@@ -1,4 +1,4 @@
-"""What a retraining is of and starts from: its settings, genotype and first weights."""
+"""The source of a retraining: its genotype, settings and initial weights."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from zarts.api._architecture import Source, genotype_of, inherited, model_file, run_of
-from zarts.api._search import notes, searched_settings
+from zarts.api._search import notes_only, searched_settings
 from zarts.config import RetrainSettings, retrain_settings
 from zarts.errors import SettingsError
 from zarts.limits import FINAL_NETWORKS
@@ -26,7 +26,7 @@ __all__ = ["begin_from", "owner_of", "retraining_of"]
 _SUPERNET = "supernet"
 _CELLS, _CHANNELS = FINAL_NETWORKS[NASBENCH201.skeleton]
 _BENCHMARK = {"channels": _CHANNELS, "cells": _CELLS, "auxiliary_weight": 0.0, "drop_path": 0.0, "cutout": 0}
-"""Of the networks of space nasbench201, and what they do not have; see preset `nb201`."""
+"""Size of the networks of space nasbench201, with the regularization that they lack set to 0; see preset `nb201`."""
 
 
 def retraining_of(
@@ -36,26 +36,26 @@ def retraining_of(
     preset: str | None = None,
     config: Path | None = None,
 ) -> tuple[Source, RetrainSettings]:
-    """What is retrained, and its settings: see `zarts.config.retrain_settings`.
+    """The source of a retraining and its resolved settings; see `zarts.config.retrain_settings`.
 
-    A search hands down its data, split, image size, flip and stem. Weights that are started from say width and depth
-    or, of a trained network, genotype, width, depth, stem and image size.
+    A search hands down its data, split, image size, flip and stem. `weights_from` determines more: a supernet channels
+    and cells, a trained network also the stem and image size and, without a source, the genotype.
 
     Args:
-        source: see `zarts.retrain`; None: the architecture of the network that `weights_from` names.
+        source: see `zarts.retrain`; None: the genotype of the network that `weights_from` names.
         options: settings by name.
         preset: name of a preset.
         config: a YAML file with settings.
 
     Raises:
-        SettingsError: settings that cannot be, or there is no source.
-        RunError: a source or a network that cannot be read.
+        SettingsError: invalid settings, or no source.
+        RunError: the source or the network cannot be read.
     """
     handed = {} if source is None else dict(inherited(source))
     asked = retrain_settings(options, preset=preset, config=config, inherited=handed)
     weights, form = asked.weights_from, dict[str, Any]()
     if weights == _SUPERNET:
-        form = {key: _searched(source).settings("search")[key] for key in ("channels", "cells")}
+        form = {key: _search_run(source).settings("search")[key] for key in ("channels", "cells")}
     elif weights is not None:
         owner = owner_of(source, weights)
         assert owner is not None
@@ -72,12 +72,12 @@ def retraining_of(
 
 
 def owner_of(source: Source | None, weights_from: str | None) -> Run | None:
-    """The run that has what its architecture needs of one's own.
+    """The run that keeps the user-defined space and operations of an architecture.
 
-    It is the search that the source is, else the training of the network whose weights are started from.
+    It is the search that the source is, else the retraining of the network that `weights_from` names.
 
     Raises:
-        RunError: it is not finished, or a folder of another kind.
+        RunError: the run has not finished, or is of another command.
     """
     searched = None if source is None else run_of(source)
     if searched is not None or weights_from in (None, _SUPERNET):
@@ -88,38 +88,44 @@ def owner_of(source: Source | None, weights_from: str | None) -> Run | None:
 def begin_from(
     source: Source, genotype: Genotype, settings: RetrainSettings, run: Run, callback: Callback | None
 ) -> Start | None:
-    """The weights that a retraining starts from, None for random ones; its folder keeps what else belongs to them.
+    """The weights that a retraining starts from; None: random ones.
+
+    The run folder keeps where they come from, and the normalization that belongs to them.
 
     Raises:
-        SettingsError: weights of another network, or none of that kind.
-        RunError: they cannot be read.
+        SettingsError: the weights are of another genotype, or the space has no supernet to take them from.
+        RunError: the weights cannot be read.
     """
     if settings.weights_from is None:
         return None
     if settings.weights_from == _SUPERNET:
-        return _of_supernet(_searched(source), genotype, settings, callback)
+        return _start_from_supernet(_search_run(source), genotype, settings, callback)
     network, card = load_model(model_file(Path(settings.weights_from).expanduser()))
     if card.genotype.cells != genotype.cells:
         raise SettingsError(
-            f"weights_from = {settings.weights_from}: is a network of another genotype: name no source, or that one's"
+            f"weights_from = {settings.weights_from}: the network has another genotype: name its genotype, or no source"
         )
     run.write_json(START, {"from": settings.weights_from, "mean": card.mean, "std": card.std})
     return Start(network.state_dict(), card.classes)
 
 
-def _searched(source: Source | None) -> Run:
+def _search_run(source: Source | None) -> Run:
     run = None if source is None else run_of(source)
     if run is None:
-        raise SettingsError("weights_from = supernet: name the folder of a search, whose supernet it is")
+        raise SettingsError(
+            "weights_from = supernet: the source is no search: name the folder of the search whose supernet it is"
+        )
     return run
 
 
-def _of_supernet(searched: Run, genotype: Genotype, settings: RetrainSettings, callback: Callback | None) -> Start:
-    with restore_search(searched_settings(searched.path), searched, notes(callback)) as opened:
-        supernet = opened.problem.model
+def _start_from_supernet(
+    searched: Run, genotype: Genotype, settings: RetrainSettings, callback: Callback | None
+) -> Start:
+    with restore_search(searched_settings(searched.path), searched, notes_only(callback)) as restored:
+        supernet = restored.problem.model
         if not isinstance(supernet, SuperNet):
             raise SettingsError(
-                f"weights_from = supernet: networks of space {genotype.space!r} do not start from one: leave it out"
+                f"weights_from = supernet: space {genotype.space!r} has no supernet to start from: leave it out"
             )
         network = build_network(
             genotype,

@@ -1,4 +1,4 @@
-"""Live curves: the numbers of a run's events as scalars, in TensorBoard or in a logger of wandb's shape."""
+"""Callbacks that log the numbers of events, to TensorBoard or to a logger with the interface of wandb."""
 
 from __future__ import annotations
 
@@ -26,19 +26,19 @@ _GROUPS = {
     "eigenvalue": "sharpness",
     "truth": "truth",
 }
-"""Events whose numbers are shown, and the first word of their names."""
+"""Events whose numbers are logged, and the first part of the names of these numbers."""
 
-_PLACES = ("epoch", "update", "step")
+_COUNTERS = ("epoch", "update", "step")
 
 
 def scalars(event: Mapping[str, Any]) -> dict[str, float]:
-    """The finite numbers of an event, by names like `cell/parameterless/normal`; of candidates' losses the mean."""
+    """The finite numbers of an event under names like `cell/parameterless/normal`; candidates' losses as their mean."""
     group = _GROUPS.get(event["event"])
     if group is None:
         return {}
-    found = dict(_numbers(group, {k: v for k, v in event.items() if k not in _PLACES}))
+    numbers = dict(_numbers(group, {k: v for k, v in event.items() if k not in _COUNTERS}))
     losses = [loss for loss in event.get("losses") or () if loss is not None and math.isfinite(loss)]
-    return {**found, f"{group}/loss": fmean(losses)} if losses else found
+    return {**numbers, f"{group}/loss": fmean(losses)} if losses else numbers
 
 
 def _numbers(name: str, value: Any) -> Iterator[tuple[str, float]]:
@@ -51,31 +51,31 @@ def _numbers(name: str, value: Any) -> Iterator[tuple[str, float]]:
 
 @runtime_checkable
 class MetricsLogger(Protocol):
-    """Whatever takes numbers by name as `wandb.init()` does; MLflow's and Comet's clients need a line around them."""
+    """A logger that takes numbers by name as `wandb.init()` does; the clients of MLflow and Comet need a wrapper."""
 
     def log(self, data: dict[str, Any], /) -> Any:
-        """Take a row of numbers."""
+        """Log numbers that belong together."""
 
 
 def to_logger(logger: MetricsLogger) -> Callback:
-    """A callback that hands numbers on: `zarts.search(..., callback=zarts.to_logger(wandb.init(project="mine")))`.
+    """A callback that logs events: `zarts.search(..., callback=zarts.to_logger(wandb.init(project="mine")))`.
 
-    Each row has `epoch` beside its numbers, and `update` where it is of a move of alpha, to be drawn against: no step
-    is named, for updates and epochs count apart. Closing the logger is left to its owner.
+    Each call of `logger.log` has `epoch` beside its numbers, and `update` where it is about an update of alpha, as the
+    x axis. It passes no step, because updates and epochs are counted apart. The caller closes the logger.
     """
 
-    def listen(event: Mapping[str, Any]) -> None:
+    def log(event: Mapping[str, Any]) -> None:
         if numbers := scalars(event):
             logger.log({key: event[key] for key in ("epoch", "update") if key in event} | numbers)
 
-    return listen
+    return log
 
 
 @contextmanager
 def logged(settings: CommonSettings, run: Run, callback: Callback | None) -> Iterator[Callback]:
-    """The callback, and with `logger: tensorboard` the run's folder `tensorboard` as well.
+    """The callback; with `logger: tensorboard` one that also logs into the folder `tensorboard` of the run.
 
-    That folder is written anew from the run's events when a run goes on, which may have lost some that it had shown.
+    A resumed run writes this folder anew from its events: it may have lost some that the folder shows.
 
     Raises:
         SettingsError: TensorBoard is not installed.
@@ -94,19 +94,19 @@ def logged(settings: CommonSettings, run: Run, callback: Callback | None) -> Ite
     shutil.rmtree(folder, ignore_errors=True)
     writer = SummaryWriter(str(folder))
 
-    def show(event: Mapping[str, Any]) -> None:
+    def write(event: Mapping[str, Any]) -> None:
         for name, value in scalars(event).items():
             writer.add_scalar(name, value, event.get("update", event.get("epoch")))
 
-    def listen(event: Mapping[str, Any]) -> None:
-        show(event)
+    def write_and_pass_on(event: Mapping[str, Any]) -> None:
+        write(event)
         if event["event"] in ("weight_epoch", "train_epoch"):
             writer.flush()
         callback(event)
 
     try:
         for event in run.events():
-            show(event)
-        yield listen
+            write(event)
+        yield write_and_pass_on
     finally:
         writer.close()
