@@ -127,9 +127,7 @@ def test_asked_to_stop(every, tmp_path, number):
     os.killpg(process.pid, number) if number == signal.SIGINT else process.send_signal(number)
     code, table, err = finish(process, LONG)
     assert (code, table) == (130, "")
-    message = (
-        r"zarts: interrupted: [12] of 4 searches are finished, those that ran are saved; the same command goes on\n"
-    )
+    message = r"zarts: interrupted: [12] of 4 searches are finished .*\n"
     assert re.fullmatch(message, err)
     assert gone(workers)
     run = out / "darts" / "seed0"

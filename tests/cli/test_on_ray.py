@@ -84,9 +84,7 @@ def test_a_worker_is_killed(every, tmp_path):
 def test_asked_to_stop_and_killed(every, tmp_path):
     """Ctrl-C of a terminal, then SIGTERM, then kill -9: what ran has been saved, and is gone on with."""
     out = tmp_path / "out"
-    message = (
-        r"zarts: interrupted: [12] of 4 searches are finished, those that ran are saved; the same command goes on\n"
-    )
+    message = r"zarts: interrupted: [12] of 4 searches are finished .*\n"
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGKILL):
         before = slow(out).read_bytes().count(b"\n") if slow(out).exists() else 0
         process = compare(every, out, epochs=4000)

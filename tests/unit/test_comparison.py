@@ -1,4 +1,4 @@
-"""Comparisons: what is searched, judged, tested and written; the searches one after the other in this process."""
+"""Comparisons: trials, scores, tests and files; the searches run one after the other in this process."""
 
 import csv
 import json
@@ -90,31 +90,31 @@ class TestPlan:
             ("darts arch_learning_rate", "arch_learning_rate"),
             ("darts arch_learning_rate=[", "YAML"),
             ("darts seed=3", "--seeds"),
-            ("darts table=x", "--table"),
+            ("darts benchmark_table=x", "--table"),
         ],
     )
     def test_rows_that_cannot_be(self, text, message):
         with pytest.raises(SettingsError, match=message):
             parse_row(text)
 
-    def cells(self, methods, seeds=1, preset=None, config=None, out=Path("out"), **shared):
+    def trials(self, methods, seeds=1, preset=None, config=None, out=Path("out"), **shared):
         return plan(rows_of(methods, shared, preset=preset, config=config), seeds, table=Path("/t.csv"), out=out)
 
     def test_rows_times_seeds(self):
-        cells = self.cells("darts arch_learning_rate=0.1,random", "4-5", **SEARCH)
-        assert [(c.row, c.seed) for c in cells] == list(product(("darts arch_learning_rate=0.1", "random"), (4, 5)))
-        assert [str(c.folder) for c in cells[1:3]] == ["out/darts,arch_learning_rate=0.1/seed5", "out/random/seed4"]
-        assert [c.settings.seed for c in cells] == [4, 5, 4, 5]
-        assert cells[0].settings.arch_learning_rate == 0.1
-        assert {c.settings.table for c in cells} == {Path("/t.csv")}
-        assert [c.settings.threads for c in cells[::2]] == [1, None], "one thread a search, where it has use for any"
+        trials = self.trials("darts arch_learning_rate=0.1,random", "4-5", **SEARCH)
+        assert [(t.row, t.seed) for t in trials] == list(product(("darts arch_learning_rate=0.1", "random"), (4, 5)))
+        assert [str(t.folder) for t in trials[1:3]] == ["out/darts,arch_learning_rate=0.1/seed5", "out/random/seed4"]
+        assert [t.settings.seed for t in trials] == [4, 5, 4, 5]
+        assert trials[0].settings.arch_learning_rate == 0.1
+        assert {t.settings.benchmark_table for t in trials} == {Path("/t.csv")}
+        assert [t.settings.threads for t in trials[::2]] == [1, None], "one thread a search, where it has use for any"
 
     def test_whose_word_counts(self, tmp_path):
         """Preset < file < the method's defaults < shared options < the row's own."""
         config = tmp_path / "c.yaml"
         config.write_text(yaml.safe_dump({"batch_size": 32, "channels": 6, "val_batches": 3}))
         more = {"preset": "nb201-small", "config": config, "epochs": 5, "threads": 2, "channels": 4}
-        mgs, darts, wide = self.cells("zarts-mgs,darts,darts channels=10", data="digits", **more)
+        mgs, darts, wide = self.trials("zarts-mgs,darts,darts channels=10", data="digits", **more)
         assert (mgs.settings.cells, mgs.settings.batch_size, mgs.settings.epochs) == (1, 32, 5)
         assert (mgs.settings.val_batches, darts.settings.val_batches) == (3, 1)
         assert (darts.settings.arch_update_interval, darts.settings.warmup_epochs) == (1, 0)
@@ -122,7 +122,7 @@ class TestPlan:
         assert mgs.settings.threads == 2
 
     def test_shared_settings_go_to_the_rows_that_use_them(self):
-        mgs, darts = self.cells("zarts-mgs,darts", space="nasbench201", samples=6, warmup_epochs=1)
+        mgs, darts = self.trials("zarts-mgs,darts", space="nasbench201", samples=6, warmup_epochs=1)
         assert mgs.settings.samples == 6
         assert (mgs.settings.warmup_epochs, darts.settings.warmup_epochs) == (1, 1)
 
@@ -143,7 +143,7 @@ class TestPlan:
     def test_comparisons_that_cannot_be(self, methods, more, message):
         more = {"space": "nasbench201", **more}
         with pytest.raises(SettingsError, match=message):
-            self.cells(methods, **more)
+            self.trials(methods, **more)
 
 
 class TestComparison:
@@ -195,7 +195,7 @@ class TestComparison:
 
     def test_p_is_paired_over_seeds(self, compared):
         accuracies = {
-            name: [f.accuracies[TEST] for c, f in compared.found.items() if c.row == name] for name in ROWS.split(",")
+            name: [f.accuracies[TEST] for t, f in compared.found.items() if t.row == name] for name in ROWS.split(",")
         }
         ours, theirs = accuracies.values()
         rows = {row.name: row for row in compared.rows}
@@ -240,7 +240,7 @@ class TestComparison:
         assert [(event["row"], event["seed"]) for event in heard] == [
             ("darts", 2), ("darts arch_learning_rate=1.0", 3), ("random", 3), ("darts", 3),
         ]  # fmt: skip
-        assert [(event["over"], event["cells"]) for event in heard] == [(3, 6), (4, 6), (5, 6), (6, 6)]
+        assert [(event["over"], event["trials"]) for event in heard] == [(3, 6), (4, 6), (5, 6), (6, 6)]
         assert [row.n for row in grown.rows[:3]] == [2, 2, 2]
         assert grown.rows[4].name == "best of 4 random cells"
         assert "random cells: 50 draws, the best of several is chosen by cifar10_valid_12" in grown.markdown
@@ -392,7 +392,7 @@ class TestFormats:
 
     def test_markdown(self, summaries):
         assert to_markdown(self.section(summaries), ["note"]).splitlines() == [
-            "|  | n | CIFAR-10 | ImageNet16-120 | worst | time | parameter-free | p |",
+            "|  | n | CIFAR-10 | ImageNet16-120 | worst | time | parameterless | p |",
             "| --- | ---: | ---: | ---: | ---: | ---: | ---: | ---: |",
             "| a arch_learning_rate=1 | 10 | 93.46 ± 0.50 | 93.46 ± 0.50 | 92.10 | 2 min | 1.2 | 0.012 |",
             "| b | 3 | 54.30 ± 0.00 | 54.30 ± 0.00 | 54.30 | 2.0 s | 6.0 | – |",
@@ -404,12 +404,12 @@ class TestFormats:
 
     def test_without_a_test_there_is_no_column_for_it(self, summaries):
         head = to_markdown(self.section(summaries[1:]), []).splitlines()[0]
-        assert head.endswith("| parameter-free |")
+        assert head.endswith("| parameterless |")
 
     def test_latex(self, summaries):
         text = to_latex(self.section(summaries), ["note"])
         assert text.startswith("% note\n\\begin{tabular}{lrrrrrrr}\n")
-        assert r"a alpha\_lr=1 & 10 & 93.46 $\pm$ 0.50" in text
+        assert r"a arch\_learning\_rate=1 & 10 & 93.46 $\pm$ 0.50" in text
         assert r"all 3$\times$3 & -- &" in text
 
     def test_csv_has_numbers_in_full_and_gaps(self, summaries):

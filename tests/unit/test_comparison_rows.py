@@ -86,7 +86,8 @@ class TestNames:
     def test_an_axis_as_a_grid_goes_with_what_its_members_use(self):
         found = rows("zarts-mgs", {"arch_optimizer": ["mgs", "gradient"], "samples": [2, 4]})
         assert [row.name for row in found] == [
-            "zarts-mgs update=mgs samples=2", "zarts-mgs update=mgs samples=4", "zarts-mgs update=gradient",
+            "zarts-mgs arch_optimizer=mgs samples=2", "zarts-mgs arch_optimizer=mgs samples=4",
+            "zarts-mgs arch_optimizer=gradient",
         ]  # fmt: skip
 
     def test_values_that_are_no_single_words(self):
@@ -118,9 +119,9 @@ class TestFolders:
         with pytest.raises(SettingsError, match="a_small"):
             rows("random data=a/small,random data=a_small", {})
 
-    def test_cells(self, images):
-        cells = plan(rows("random", {"space": ["s1", "s2"]}), 2, out=Path("out"))
-        assert [(cell.title, str(cell.folder)) for cell in cells] == [
+    def test_trials(self, images):
+        trials = plan(rows("random", {"space": ["s1", "s2"]}), 2, out=Path("out"))
+        assert [(trial.title, str(trial.folder)) for trial in trials] == [
             ("s1: random, seed 0", "out/random,space=s1/seed0"), ("s1: random, seed 1", "out/random,space=s1/seed1"),
             ("s2: random, seed 0", "out/random,space=s2/seed0"), ("s2: random, seed 1", "out/random,space=s2/seed1"),
         ]  # fmt: skip
@@ -130,10 +131,10 @@ class TestFolders:
         """Another process has to read it."""
         file = tmp_path / "mine.yaml"
         file.write_text("name: mine\nnormal: [skip_connect, sep_conv_3x3]\nreduce: [max_pool_3x3, skip_connect]\n")
-        cells = plan(rows("random", {"space": [str(file), "s1"]}), 1, out=tmp_path / "out")
-        assert cells[0].settings.space == str(file)
-        assert cells[0].group == ("mine", "digits", "mine")
-        assert re.fullmatch(r"random,space=mine\.yaml~[0-9a-f]{6}", cells[0].folder.parent.name)
+        trials = plan(rows("random", {"space": [str(file), "s1"]}), 1, out=tmp_path / "out")
+        assert trials[0].settings.space == str(file)
+        assert trials[0].group == ("mine", "digits", "mine")
+        assert re.fullmatch(r"random,space=mine\.yaml~[0-9a-f]{6}", trials[0].folder.parent.name)
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,7 @@
-"""Comparisons: methods times seeds, searched in parallel, judged by what a table has of their cells."""
+"""Comparisons: methods x settings x seeds as trials that run in parallel, get a score and fill tables.
+
+From outside, use `compare` and the classes of its result; the modules here are private.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The rows that every table of this space needs and that no search has to be made for."""
+"""Baselines of NAS-Bench-201: rows of a comparison that need no search."""
 
 from __future__ import annotations
 
@@ -16,21 +16,21 @@ __all__ = ["affordable", "baselines", "cost_note"]
 
 
 def baselines(table: Table, *, best_of: int | None, draws: int | None) -> list[Summary]:
-    """A random cell, the best of several, a random one of convolutions, the one of 3×3 convolutions, the best.
+    """A random cell, the best of several, a random one of convolutions, the one of 3×3 convolutions, the optimum.
 
-    The two of convolutions are left out where the table lacks such a cell.
+    The two rows of convolutions are left out if the table lacks such a cell.
 
     Args:
-        table: where the accuracies are from.
-        best_of: how many cells the best one is of, chosen by `zarts.bench.SELECT`; None leaves that row out.
-        draws: moments of so many draws; None: exact ones.
+        table: the accuracies.
+        best_of: K of the row "best of K random cells", chosen by `zarts.bench.SELECT`; None leaves that row out.
+        draws: moments of so many draws; None: exact moments.
 
     Raises:
-        SettingsError: numbers that cannot be.
+        SettingsError: `best_of` or `draws` is out of range.
         DataError: the table has no column to choose by.
     """
     if best_of is not None and best_of < 2:
-        raise SettingsError(f"best_of = {best_of}; expected at least 2: of one it is the random cell of every table")
+        raise SettingsError(f"best_of = {best_of}; expected at least 2: every table has the row of one random cell")
     cost = _training_seconds(table)
 
     def drawn(number: int) -> Row:
@@ -41,18 +41,18 @@ def baselines(table: Table, *, best_of: int | None, draws: int | None) -> list[S
     rows = [_summary(drawn(1))]
     if best_of is not None:
         rows.append(_summary(drawn(best_of), seconds=None if cost is None else best_of * cost))
-    rows += _where_there_are(table, convolutions, largest)
+    rows += _if_in_table(table, convolutions, largest)
     return [*rows, _summary(optimum(table))]
 
 
 def affordable(table: Table, seconds: float) -> int | None:
-    """How many cells can be trained for 12 epochs in the time that a search takes; None if not two, or not known."""
+    """How many cells can be trained for 12 epochs in the time of a search; None if fewer than two, or unknown."""
     cost = _training_seconds(table)
     return int(seconds / cost) if cost is not None and seconds >= 2 * cost else None
 
 
 def cost_note(table: Table, seconds: float) -> str:
-    """Why there is a row for the best of several cells, or none, where nobody has said of how many."""
+    """The note on the row "best of K random cells" where K was not given: what K is, or why there is no row."""
     cost = _training_seconds(table)
     if cost is None:
         return f"No best of several random cells at equal cost: the table has no {SECONDS}; --best-of K adds one of K."
@@ -67,7 +67,7 @@ def _training_seconds(table: Table) -> float | None:
     return None if table.seconds is None else float(np.nanmean(table.seconds))
 
 
-def _where_there_are(table: Table, *kinds: Callable[[Table], Row]) -> Iterator[Summary]:
+def _if_in_table(table: Table, *kinds: Callable[[Table], Row]) -> Iterator[Summary]:
     for kind in kinds:
         try:
             row = kind(table)

@@ -1,4 +1,4 @@
-"""What is drawn against epochs, in the pictures of a comparison and in its report."""
+"""Curves over epochs in the pictures of a comparison and in its report."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ __all__ = ["Curve", "curves_of"]
 
 @dataclass(frozen=True)
 class Curve:
-    """One number of an epoch.
+    """A number for every epoch.
 
     Args:
-        key: where it is in `TrialResult`: `history`, or a name in `TrialResult.curves`.
-        title: what it is.
-        picture: the name of the picture that it is in.
-        levels: what lies at the same height everywhere.
-        from_zero: whether its axis starts at 0.
+        key: where `TrialResult` has it: `history`, or a name in `TrialResult.curves`.
+        title: what the number is.
+        picture: name of the picture that shows the curve.
+        levels: horizontal lines by name.
+        from_zero: whether the axis starts at 0.
     """
 
     key: str
@@ -31,13 +31,13 @@ class Curve:
     from_zero: bool = True
 
     def of(self, found: TrialResult) -> list[float]:
-        """The numbers of a search, nan where there is none; empty where there are none at all."""
+        """The numbers of a trial, nan for an epoch without one; empty if no epoch has one."""
         numbers = found.history if self.key == "history" else found.curves.get(self.key, ())
         return [math.nan if number is None else number for number in numbers]
 
 
 def curves_of(picture: Picture) -> list[Curve]:
-    """All that may be drawn; `picture` says what `TrialResult.history` is."""
+    """All curves; `picture` describes `TrialResult.history`."""
     return [
         Curve("history", picture.title, "curves", picture.levels, from_zero=False),
         Curve("identities", "Identities in the derived normal cell", "curves"),

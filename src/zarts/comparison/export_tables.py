@@ -18,17 +18,17 @@ __all__ = ["to_csv", "to_latex", "to_markdown"]
 
 _DASH = "–"
 _Lines = list[list[str]]
-"""The texts of a table, a list for each of its lines, the head first."""
+"""The texts of a table, a list for each line, the head first."""
 
 
 def to_markdown(sections: Sequence[Section], notes: Sequence[str]) -> str:
-    """The table, and below it what its columns mean; of several groups first what all have, then a table for each."""
+    """The table and the notes below it; of several groups an overview, then a table for each."""
     tables = [_in_markdown(table, name) for name, table in _tables(sections)]
     return "\n\n".join(tables) + "\n\n" + "\n".join(notes) + "\n"
 
 
 def to_csv(sections: Sequence[Section]) -> str:
-    """A line a row, every number in full; what there is not is empty. The groups, if there are several, come first."""
+    """A line a row, every number in full, a missing one empty. Of several groups, the first columns name the group."""
     columns = list(dict.fromkeys(column for section in sections for column in section.columns))
     names = [f"{column.name}_{part}" for column in columns for part in MeanStd._fields]
     grouped = len(sections) > 1
@@ -45,7 +45,7 @@ def to_csv(sections: Sequence[Section]) -> str:
 
 
 def to_latex(sections: Sequence[Section], notes: Sequence[str]) -> str:
-    r"""A `tabular` that needs no package, the notes as comments; of several groups one for all, and one for each."""
+    r"""A `tabular` that needs no package, the notes as comments; of several groups an overview and one for each."""
     tables = [_in_latex(table, name) for name, table in _tables(sections)]
     return "\n".join([*(f"% {note}" for note in notes), *tables, ""])
 

@@ -1,4 +1,4 @@
-"""What stands below a table: what its test is, and what is not in it."""
+"""Notes below a table: what its test is, and which trials are not in it."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from zarts.reports.comparison import data_title
 __all__ = ["many_seeds", "notes_of", "title_of"]
 
 _LISTED = 20
-"""Failed searches that are named below a table; `table.json` has them all."""
+"""Failed trials that are named below a table; `table.json` names all."""
 
 
 def title_of(column: Column) -> str:
@@ -19,25 +19,25 @@ def title_of(column: Column) -> str:
     return data_title(column.data)
 
 
-def many_seeds(cells: Sequence[Trial]) -> str:
+def many_seeds(trials: Sequence[Trial]) -> str:
     """`seeds 0 to 9`."""
-    seeds = sorted({cell.seed for cell in cells})
+    seeds = sorted({trial.seed for trial in trials})
     return f"seeds {seeds[0]} to {seeds[-1]}" if len(seeds) > 1 else f"seed {seeds[0]}"
 
 
 def notes_of(
-    cells: Sequence[Trial], failed: Mapping[Trial, str], first: Column | None, against: str | None
+    trials: Sequence[Trial], failed: Mapping[Trial, str], first: Column | None, against: str | None
 ) -> list[str]:
-    """What stands below every table.
+    """The notes that stand below every table.
 
     Args:
-        cells: all searches of the comparison.
-        failed: those that failed, each with the line that says why.
-        first: what rows are tested by, if by anything; of one of the groups, if there are several.
-        against: the row that they are tested against.
+        trials: all trials of the comparison.
+        failed: the trials that failed, each with its error in one line.
+        first: the column that the test uses, if there is one; of several groups that of one group.
+        against: the row that all others are tested against.
     """
     notes = []
-    if grouped := len({cell.group for cell in cells}) > 1:
+    if grouped := len({trial.group for trial in trials}) > 1:
         notes.append(
             "Accuracies of different spaces or data sets are not compared: each has a table of its own. In the table "
             "of all, (n) is the number of seeds where it is less than planned."
@@ -50,10 +50,10 @@ def notes_of(
         )
     if failed:
         notes.append(
-            f"{len(failed)} of {len(cells)} searches failed and are not in the table. "
+            f"{len(failed)} of {len(trials)} searches failed and are not in the table. "
             "The same command tries them again:"
         )
-        notes += [f"- {cell.title}: {' '.join(line.split())}" for cell, line in list(failed.items())[:_LISTED]]
+        notes += [f"- {trial.title}: {' '.join(line.split())}" for trial, line in list(failed.items())[:_LISTED]]
         if len(failed) > _LISTED:
             notes.append(f"- … and {len(failed) - _LISTED} more, see table.json")
     return notes

@@ -1,4 +1,4 @@
-"""The rows of a comparison: methods with settings of their own, times a grid of any settings; and their groups."""
+"""Rows of a comparison: methods with their settings, repeated over a grid of settings; and the groups of rows."""
 
 from __future__ import annotations
 
@@ -22,19 +22,19 @@ from zarts.spaces import get_space, is_file
 __all__ = ["Group", "Row", "parse_row", "rows_of", "slug"]
 
 _ELSEWHERE = {"method": "--methods", "seed": "--seeds", "benchmark_table": "--table"}
-"""What is not a setting of a row or of all rows, and what says it."""
+"""Settings that neither a row nor the grid may set, and the option that sets each."""
 
 _LONGEST = 40
-"""Letters of a value in the name of a folder."""
+"""The most characters of a value in the name of a folder."""
 
 
 class Group(NamedTuple):
-    """What accuracies can be compared within: one space, and one data set.
+    """One space and one data set; accuracies are only compared within a group.
 
     Args:
-        space: its name.
-        data: the data set; of a folder as much of its path as tells it from those of the other groups.
-        title: what of the two varies between the groups; empty where there is a single one.
+        space: name of the space.
+        data: the data set; of a folder as much of its path as tells it from the data sets of the other groups.
+        title: the one of the two that varies between groups, or both; empty if there is a single group.
     """
 
     space: str
@@ -47,10 +47,10 @@ class Row:
     """A method with settings, in one group.
 
     Args:
-        name: what it is called there: `darts arch_learning_rate=0.01`.
-        group: where it is compared.
-        settings: its settings, resolved, without a seed.
-        folder: the name of its folder, which no other row has.
+        name: its name in the table: `darts arch_learning_rate=0.01`.
+        group: the group in which it is compared.
+        settings: its resolved settings, without a seed.
+        folder: the name of its folder, unique among all rows.
     """
 
     name: str
@@ -61,11 +61,11 @@ class Row:
 
 @dataclass(frozen=True)
 class _Point:
-    """A row before it is known what makes groups.
+    """A row before the groups are known.
 
     Args:
-        words: of its name.
-        keys: the settings that it has from the grid.
+        words: words of its name.
+        keys: names of the settings from the grid.
         settings: all its settings.
         folder: see `Row`.
     """
@@ -89,7 +89,7 @@ class _Point:
 
 
 def parse_row(text: str) -> dict[str, Any]:
-    """`darts arch_learning_rate=0.01` as settings: a method, and what the row has of its own; values are read as YAML.
+    """`darts arch_learning_rate=0.01` as settings: a method and the row's own settings; values are YAML.
 
     Raises:
         SettingsError: there is no such method, a word has no equals sign, or a setting is not a row's.
@@ -100,9 +100,9 @@ def parse_row(text: str) -> dict[str, Any]:
         key, sign, value = word.partition("=")
         key = key.replace("-", "_")
         if not sign:
-            raise SettingsError(f"row {text!r}: {word!r} has not the form key=value; rows are divided by commas")
+            raise SettingsError(f"row {text!r}: {word!r} is not key=value; commas separate rows")
         if key in _ELSEWHERE:
-            raise SettingsError(f"row {text!r}: {key} is no setting of a row: it is said by {_ELSEWHERE[key]}")
+            raise SettingsError(f"row {text!r}: {key} is no setting of a row: use {_ELSEWHERE[key]}")
         try:
             values[key] = yaml.safe_load(value)
         except yaml.YAMLError as error:
@@ -120,24 +120,24 @@ def rows_of(
 ) -> list[Row]:
     """The rows, method by method, each at every point of the grid.
 
-    A row that does not use a setting of the grid, or has it of its own, is not multiplied by it.
+    A setting of the grid does not multiply a row that does not use it or sets it itself.
 
     Args:
         methods: the rows, `darts,darts arch_learning_rate=0.01`, or a list of them.
-        shared: settings of all rows; a row that does not use one goes without it.
-        grid: for each of these settings the values that it has in turn.
+        shared: settings of all rows; a row ignores a setting that it does not use.
+        grid: settings and the values of each.
         preset: name of a preset.
         config: a YAML file with settings.
 
     Raises:
-        SettingsError: rows or settings that cannot be.
+        SettingsError: invalid rows or settings.
     """
     texts = [" ".join(text.split()) for text in (methods.split(",") if isinstance(methods, str) else methods)]
     if len(set(texts)) < len(texts):
-        raise SettingsError(f"methods = {', '.join(texts)}: a row is there twice")
+        raise SettingsError(f"methods = {', '.join(texts)}: a row appears twice")
     for key in ("method", "seed"):
         if key in shared:
-            raise SettingsError(f"{key} is no setting of a comparison: take {_ELSEWHERE[key]}")
+            raise SettingsError(f"{key} is no setting of a comparison: use {_ELSEWHERE[key]}")
     _check_grid(grid, shared)
     points = [
         point for text in texts for point in _points(text, shared, grid, preset=preset, config=config)
@@ -148,7 +148,7 @@ def rows_of(
     for key in grid:
         if not any(key in point.keys for point in points):
             raise SettingsError(
-                f"grid: {key} changes none of {', '.join(texts)}, which do not use it or have it of their own: "
+                f"grid: {key} changes none of {', '.join(texts)}, which do not use it or set it themselves: "
                 "leave it out"
             )
     return _grouped(points)
@@ -157,7 +157,7 @@ def rows_of(
 def _check_grid(grid: Mapping[str, Sequence[Any]], shared: Mapping[str, Any]) -> None:
     for key, values in grid.items():
         if key in _ELSEWHERE:
-            raise SettingsError(f"grid: {key} is no setting of a row: it is said by {_ELSEWHERE[key]}")
+            raise SettingsError(f"grid: {key} is no setting of a row: use {_ELSEWHERE[key]}")
         if key not in SearchSettings.model_fields:
             raise SettingsError(f"grid: {unknown_setting(key, SearchSettings.model_fields)}")
         if key in shared:
@@ -166,7 +166,7 @@ def _check_grid(grid: Mapping[str, Sequence[Any]], shared: Mapping[str, Any]) ->
         if not texts or isinstance(values, str):
             raise SettingsError(f"grid: {key} = {values!r}; expected one or more values")
         if len(set(texts)) < len(texts):
-            raise SettingsError(f"grid: {key} = {', '.join(map(_text, values))}: a value is there twice")
+            raise SettingsError(f"grid: {key} = {', '.join(map(_text, values))}: a value appears twice")
 
 
 def _points(
@@ -190,7 +190,7 @@ def _points(
 
 
 def _grouped(points: Sequence[_Point]) -> list[Row]:
-    """The rows with their groups; what makes the groups is not in the names."""
+    """The rows with their groups; the names leave out what the title of the group says."""
     groups = {(point.space, point.data): Group("", "") for point in points}
     varies = {"space": len({space for space, _ in groups}) > 1, "data": len({data for _, data in groups}) > 1}
     shown = _told_apart({data for _, data in groups})
@@ -204,11 +204,11 @@ def _grouped(points: Sequence[_Point]) -> list[Row]:
         name = " ".join(word for word in point.words if not varies.get(word.partition("=")[0], False))
         if (group, name) in rows:
             where = f" in {group.title}" if group.title else ""
-            raise SettingsError(f"methods: a row is there twice{where}, {name!r}: leave one of them out")
+            raise SettingsError(f"methods: row {name!r} appears twice{where}: leave one of them out")
         other = folders.setdefault(point.folder, point.name)
         if other != point.name:
             raise SettingsError(
-                f"rows {other!r} and {point.name!r} would have one folder, {point.folder}: spell a value otherwise"
+                f"rows {other!r} and {point.name!r} would share the folder {point.folder}: spell a value differently"
             )
         rows[group, name] = Row(name, group, point.settings, point.folder)
     return list(rows.values())
@@ -230,17 +230,17 @@ def _resolved(data: str) -> str:
 
 
 def _text(value: Any) -> str:
-    """A value as it is given on the command line."""
+    """A value as the command line spells it."""
     return str(value).lower() if isinstance(value, bool) else str(value).replace(", ", ",")
 
 
 def slug(name: str) -> str:
-    """A name as one of a file: with commas for spaces, and nothing that a file system does not like."""
+    """A name for a file: commas for spaces, and only characters that file systems accept."""
     return re.sub(r"[^\w.,=+-]", "_", name.replace(" ", ","))
 
 
 def _short(key: str, value: str) -> str:
-    """A value in the name of a folder: what is a path, or long, by its end and a mark of the whole."""
+    """A value in the name of a folder; a path or a long value is cut to its end and a hash of the whole."""
     whole = value
     if (key == "data" and value not in DATA_SETS) or (key == "space" and is_file(value)):
         whole = str(Path(value).expanduser().resolve())

@@ -1,4 +1,4 @@
-"""What a search was like at the end of each epoch, from the files of its run."""
+"""Numbers of a search at the end of each epoch, from the files of its run."""
 
 from __future__ import annotations
 
@@ -16,24 +16,24 @@ _IDENTITY = frozenset({"skip_connect"})
 
 
 def cells_of(run: Path) -> list[Genotype]:
-    """What would have been derived after each epoch."""
+    """The genotypes that would be derived after each epoch."""
     return [Genotype.load(file) for file in epoch_files(run / "genotypes").values()]
 
 
 def parameterless(cells: Sequence[Genotype]) -> list[float]:
-    """Operations without parameters in the normal cell."""
+    """Number of parameterless operations in the normal cell."""
     return [float(cell.count("normal", PARAMETERLESS)) for cell in cells]
 
 
 def identities(cells: Sequence[Genotype]) -> list[float]:
-    """Identities among them."""
+    """Number of identities in the normal cell."""
     return [float(cell.count("normal", _IDENTITY)) for cell in cells]
 
 
 def sampling(run: Path) -> dict[str, list[float | None]]:
-    """`ess` and `esr`: mean over an epoch's updates of N_e = 1 / sum c_i^2 and R_e = N_e / N (eq. 9); None: none moved.
+    """`ess` and `esr`: means over an epoch of N_e = 1 / sum c_i^2 and R_e = N_e / N (eq. 9); None without an update.
 
-    Empty for a search that weighs no candidates.
+    Empty for a search that does not weight candidates.
 
     Raises:
         RunError: the events cannot be read.

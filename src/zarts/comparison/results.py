@@ -1,4 +1,4 @@
-"""What came of the searches, and what comes of them together: rows of a table."""
+"""Trial results and their summaries, which are the rows of a table."""
 
 from __future__ import annotations
 
@@ -21,17 +21,17 @@ __all__ = ["Summary", "TrialResult", "signed_rank", "summarise", "tested", "tria
 
 @dataclass(frozen=True)
 class TrialResult:
-    """What a search found.
+    """What the search of a trial found.
 
     Args:
-        architecture: the cell: the benchmark's string, or what `zarts genotype` prints.
+        architecture: the derived cell as the benchmark's string, or as `zarts genotype` prints it.
         accuracies: its test accuracies, in percent.
         history: one number for the cell of each epoch, see `Scorer.picture`; empty for a method without epochs.
-        parameterless: number of operations without parameters, in the normal cell.
+        parameterless: number of parameterless operations in the normal cell.
         seconds: wall time of the search.
-        index: of a cell that is looked up: its index in the table.
-        parameters: of a network that was trained.
-        retrain_seconds: wall time of its training.
+        index: index of the cell in the table; None: it was not looked up.
+        parameters: of the retrained network; None: nothing was retrained.
+        retrain_seconds: wall time of the retraining.
         curves: other numbers of each epoch, see `zarts.comparison.history`.
     """
 
@@ -51,16 +51,16 @@ class Summary:
     """A row of the table; None is shown as a dash.
 
     Args:
-        name: what is in it.
+        name: name of the row.
         mean_stds: mean and standard deviation of each column's accuracies.
         n: number of seeds.
-        worst: lowest accuracy of the first column, where anything is judged.
+        worst: lowest accuracy of the first column, if there is one.
         seconds: mean wall time of a search.
-        parameterless: mean number of operations without parameters.
-        p: of the paired test against the reference.
-        parameters: mean number of parameters of the trained networks.
-        retrain_seconds: mean wall time of their training.
-        best: highest accuracy of the first column, of n seeds; there is none of one.
+        parameterless: mean number of parameterless operations.
+        p: p-value of the paired test against the reference row.
+        parameters: mean number of parameters of the retrained networks.
+        retrain_seconds: mean wall time of a retraining.
+        best: highest accuracy of the first column; None for a single seed.
     """
 
     name: str
@@ -76,7 +76,7 @@ class Summary:
 
 
 def summarise(name: str, found: Sequence[TrialResult]) -> Summary:
-    """The row of one or more searches."""
+    """The row of one or more trials."""
     columns = list(found[0].accuracies)
     values = {column: [one.accuracies[column] for one in found] for column in columns}
     first = values[columns[0]] if columns else []
@@ -99,27 +99,27 @@ def _mean(numbers: Iterable[float | None]) -> float | None:
 
 
 def tested(row: Summary, found: Mapping[Trial, TrialResult], column: Column | None, against: str | None) -> Summary:
-    """The row with its p: paired over the seeds that both have, or against a baseline that is a single cell."""
+    """The row with its p: paired over the seeds of both rows; a baseline of a single cell is paired with every seed."""
     if against is None or column is None or row.name == against:
         return row
-    theirs = {cell.seed: one.accuracies[column] for cell, one in found.items() if cell.row == against}
+    theirs = {trial.seed: one.accuracies[column] for trial, one in found.items() if trial.row == against}
     if row.n is None:
         mean, std = row.mean_stds[column]
         ours = dict.fromkeys(theirs, mean) if std == 0 else {}
     else:
-        ours = {cell.seed: one.accuracies[column] for cell, one in found.items() if cell.row == row.name}
+        ours = {trial.seed: one.accuracies[column] for trial, one in found.items() if trial.row == row.name}
     both = sorted(ours.keys() & theirs.keys())
     return replace(row, p=signed_rank([ours[seed] for seed in both], [theirs[seed] for seed in both]))
 
 
 def signed_rank(ours: Sequence[float], theirs: Sequence[float]) -> float | None:
-    """P of Wilcoxon's signed-rank test of pairs, two-sided; exact for up to 50 pairs without ties.
+    """The p-value of Wilcoxon's signed-rank test of pairs, two-sided; exact for up to 50 pairs without ties.
 
-    The test asks for no normal distribution, which accuracies with a few collapsed cells among them are far from.
+    The test assumes no normal distribution: accuracies with a few collapsed cells among them are far from one.
     Five pairs or fewer never reach p = 0.05.
 
     Returns:
-        None where no pair differs.
+        The p-value; None if no pair differs.
     """
     differences = [a - b for a, b in zip(ours, theirs, strict=True)]
     if not any(differences):
@@ -127,21 +127,21 @@ def signed_rank(ours: Sequence[float], theirs: Sequence[float]) -> float | None:
     return float(wilcoxon(differences).pvalue)
 
 
-def trial_result(cell: Trial) -> TrialResult:
-    """The architecture, its operations without parameters, and the time; without any accuracy.
+def trial_result(trial: Trial) -> TrialResult:
+    """The derived cell, its parameterless operations, and the time of the search; without any accuracy.
 
     Raises:
         RunError: a file of the run cannot be read.
     """
-    genotype, cells = Genotype.load(cell.folder / "genotype.json"), cells_of(cell.folder)
-    seconds = read_mapping(cell.folder / "result.json").get("seconds")
+    genotype, cells = Genotype.load(trial.folder / "genotype.json"), cells_of(trial.folder)
+    seconds = read_mapping(trial.folder / "result.json").get("seconds")
     if not isinstance(seconds, int | float):
-        raise RunError(f"{cell.folder / 'result.json'}: not the result of a search (it has no seconds)")
+        raise RunError(f"{trial.folder / 'result.json'}: not the result of a search (no number of seconds)")
     return TrialResult(
         architecture=genotype_string(genotype),
         accuracies={},
         history=parameterless(cells),
         parameterless=genotype.count("normal", PARAMETERLESS),
         seconds=float(seconds),
-        curves={"identities": identities(cells), **sampling(cell.folder)},
+        curves={"identities": identities(cells), **sampling(trial.folder)},
     )

@@ -1,4 +1,4 @@
-"""Searches in a space whose networks have to be trained to be judged."""
+"""Scorer for spaces without a table: it retrains every derived network from scratch."""
 
 from __future__ import annotations
 
@@ -25,16 +25,16 @@ __all__ = ["RetrainedScorer"]
 
 
 class RetrainedScorer(Scorer):
-    """Trains what a search found from scratch, in the folder `seedK-retrained` beside it.
+    """Trains the derived network of a trial from scratch, in the folder `seedK-retrained` beside the search.
 
     Args:
-        options: settings of all retrainings; a seed that is not among them is that of the search, threads likewise.
+        options: settings of all retrainings; seed and threads are by default those of the search.
         rows: the rows of the comparison.
         preset: name of a preset.
         config: a YAML file with settings.
 
     Raises:
-        SettingsError: settings that cannot be.
+        SettingsError: invalid settings.
     """
 
     def __init__(
@@ -55,7 +55,7 @@ class RetrainedScorer(Scorer):
         return [self._columns[group]]
 
     def _tested_on(self, row: Row) -> str:
-        """The images of its retrainings: those of the search, if no other ones are asked for."""
+        """The images of its retrainings: those of the search, unless the settings name others."""
         searched = row.settings.data
         data = retrain_settings(
             self._options, preset=self._preset, config=self._config, inherited={"data": searched}
@@ -63,55 +63,55 @@ class RetrainedScorer(Scorer):
         return row.group.data if data == searched else Path(data).name
 
     @override
-    def check(self, cells: Sequence[Trial]) -> None:
+    def check(self, trials: Sequence[Trial]) -> None:
         """Refuse retrainings that were begun with other settings.
 
         Raises:
-            SettingsError: one was.
+            SettingsError: a retraining was.
         """
-        for cell in cells:
-            folder = cell.trained
-            if cell.searched and (folder / "config.yaml").exists():
-                check_begun(folder, retrained_settings(folder), self._of(cell))
+        for trial in trials:
+            folder = trial.trained
+            if trial.searched and (folder / "config.yaml").exists():
+                check_begun(folder, retrained_settings(folder), self._of(trial))
 
     @override
-    def prepare(self, cell: Trial) -> None:
-        """Train, or go on with it."""
-        folder = cell.trained
+    def prepare(self, trial: Trial) -> None:
+        """Train the derived network, or resume its training."""
+        folder = trial.trained
         if (folder / "config.yaml").exists():
-            settings = self._of(cell)
+            settings = self._of(trial)
             resume_retrain(folder, **{key: getattr(settings, key) for key in resumable(RetrainSettings)})
             return
         remove_empty(folder)
-        start_retrain(cell.folder, self._of(cell), folder, None)
+        start_retrain(trial.folder, self._of(trial), folder, None)
 
     @override
-    def ready(self, cell: Trial) -> bool:
-        return (cell.trained / "result.json").exists()
+    def ready(self, trial: Trial) -> bool:
+        return (trial.trained / "result.json").exists()
 
-    def _of(self, cell: Trial) -> RetrainSettings:
+    def _of(self, trial: Trial) -> RetrainSettings:
         """The settings of one retraining."""
-        searched = cell.settings
-        own = {"seed": cell.seed, "threads": searched.threads or 1, **self._options}
+        searched = trial.settings
+        own = {"seed": trial.seed, "threads": searched.threads or 1, **self._options}
         if searched.operations is not None:
             own["operations"] = searched.operations
-        _, settings = retraining_of(cell.folder, own, preset=self._preset, config=self._config)
+        _, settings = retraining_of(trial.folder, own, preset=self._preset, config=self._config)
         return anchored(settings)
 
     @override
-    def score(self, cell: Trial) -> TrialResult:
-        """What the search found, and the test accuracy after the last epoch of its training.
+    def score(self, trial: Trial) -> TrialResult:
+        """What the search found, and the test accuracy of its network after the last epoch of training.
 
         Raises:
             RunError: a file of one of the runs cannot be read.
         """
-        found = trial_result(cell)
-        file = cell.trained / "result.json"
+        found = trial_result(trial)
+        file = trial.trained / "result.json"
         trained = read_mapping(file)
         try:
             return replace(
                 found,
-                accuracies={self.columns(cell.group)[0]: float(trained["test_accuracy"])},
+                accuracies={self.columns(trial.group)[0]: float(trained["test_accuracy"])},
                 parameters=int(trained["parameters"]),
                 retrain_seconds=float(trained["seconds"]),
             )
@@ -119,18 +119,18 @@ class RetrainedScorer(Scorer):
             raise RunError(f"{file}: not the result of a retraining ({type(error).__name__}: {error})") from error
 
     @override
-    def notes(self, cells: Sequence[Trial], longest: float) -> list[str]:
+    def notes(self, trials: Sequence[Trial], longest: float) -> list[str]:
         s = self._settings
         notes = [
             f"Test accuracy in %, last epoch, of networks of {s.cells} cells and {s.channels} channels trained for "
-            f"{s.epochs} epochs: mean ± standard deviation, n of {many_seeds(cells)}"
+            f"{s.epochs} epochs: mean ± standard deviation, n of {many_seeds(trials)}"
             f"{'' if 'seed' in self._options else ', each retrained with the seed of its search'}. worst, best of n: "
             "the lowest and the highest of the n, by the test accuracy itself; the more seeds, the higher a best. "
-            "time: of a search; retraining: of its network. parameter-free: pools and skips in the normal "
+            "time: of a search; retraining: of its network. parameterless: pools and skips in the normal "
             "cell."
         ]
-        drawn = {cell.group for cell in cells if cell.settings.method == "random"}
-        without = dict.fromkeys(cell.group for cell in cells if cell.group not in drawn)
+        drawn = {trial.group for trial in trials if trial.settings.method == "random"}
+        without = dict.fromkeys(trial.group for trial in trials if trial.group not in drawn)
         if without:
             of = f" of {'; '.join(group.title for group in without)}" if drawn else ""
             notes.append(f"There is no random baseline among the rows{of}: `--methods random,...` adds it.")

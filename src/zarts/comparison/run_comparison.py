@@ -1,4 +1,4 @@
-"""The comparison: what is left of it is searched, all is judged, and tables and a picture are written."""
+"""`compare`: run the unfinished trials, score all of them, and write tables, pictures and the report."""
 
 from __future__ import annotations
 
@@ -39,15 +39,15 @@ __all__ = ["Comparison", "compare"]
 
 @dataclass(frozen=True)
 class Comparison:
-    """What a comparison found.
+    """The result of a comparison.
 
     Args:
-        sections: its table, one for each space and data set: rows, and what they were judged by.
-        found: what each search found.
-        failed: why others did not, in a line.
-        markdown: the table.
-        out: the folder, with `table.md`, `.csv`, `.tex`, `.json` and the pictures `curves.svg`, `.png` and, where
-            candidates are weighed, `sampling.svg`, `.png` (of several groups `curves-GROUP.svg` and so on), and
+        sections: a table for each space and data set: rows, and the columns of their accuracies.
+        found: the result of each trial.
+        failed: the trials that failed, each with its error in one line.
+        markdown: the tables.
+        out: the folder, with `table.md`, `.csv`, `.tex`, `.json`, the pictures `curves.svg`, `.png` and, for methods
+            that weight candidates, `sampling.svg`, `.png` (of several groups `curves-GROUP.svg` and so on), and
             `report.html`.
     """
 
@@ -59,12 +59,12 @@ class Comparison:
 
     @property
     def rows(self) -> list[Summary]:
-        """The rows of all its tables: in each those of the searches, then the baselines."""
+        """The rows of all tables; in each table the rows of trials come before the baselines."""
         return [row for section in self.sections for row in section.rows]
 
     @property
     def columns(self) -> list[Column]:
-        """What they were judged by."""
+        """The columns of all tables."""
         return list(dict.fromkeys(column for section in self.sections for column in section.columns))
 
 
@@ -87,40 +87,40 @@ def compare(
     callback: Callback | None = None,
     **options: Any,
 ) -> Comparison:
-    """Search by several methods, over a grid of settings, with several seeds, and put what they find into tables.
+    """Search with several methods, settings and seeds, and put the results into tables.
 
-    Rows in several spaces or on several data sets are in groups: what is compared is compared within a group.
-    Every search is an ordinary run in `out/ROW/seedK`. In space `nasbench201` what it found is looked up; in other
-    spaces its network is trained from scratch, an ordinary run in `out/ROW/seedK-retrained`. What is finished is not
-    done again, what was interrupted or killed goes on, what failed is tried again. The searches run in processes of
-    their own: a script that calls this has its work under `if __name__ == "__main__":`.
+    Rows of one space and one data set form a group, and are only compared within it. Every search is an ordinary run
+    in `out/ROW/seedK`. In space `nasbench201` the derived cell is looked up in a table; in other spaces the derived
+    network is trained from scratch, an ordinary run in `out/ROW/seedK-retrained`. The same call again skips what is
+    finished, resumes what was interrupted or killed, and tries again what failed. Searches run in processes of their
+    own, so a script calls this under `if __name__ == "__main__":`.
 
     Args:
         methods: the rows: `"zarts-mgs,darts,darts arch_learning_rate=0.01"`, or a list of such texts: a method, and
-            settings that the row has of its own.
-        seeds: their number, or a range like `"100-119"`.
-        grid: settings with the values that each has in turn, `{"samples": [2, 4, 8], "space": ["s1", "s2"]}`: every
-            row is multiplied by those that it uses and has not of its own.
-        table: what cells are looked up in, a file or a directory; `auto`: the directory ZARTS_DATA.
-        retrain: settings of the retrainings, beside those of the preset and the file; None: nothing is retrained, and
-            the table has no accuracies.
+            the settings of this row alone.
+        seeds: how many, from 0 on, or a range like `"100-119"`.
+        grid: settings and the values of each, `{"samples": [2, 4, 8], "space": ["s1", "s2"]}`: every row is repeated
+            for all combinations of those settings that it uses and does not name itself.
+        table: the table of NAS-Bench-201, a file or a directory; `auto`: the directory ZARTS_DATA.
+        retrain: settings of the retrainings, on top of the preset and the file; None: nothing is retrained, and the
+            table has no accuracies.
         out: the folder; None: one in `runs/compare`, the same for the same data and preset.
         preset: name of a preset.
         config: a YAML file with settings.
-        jobs: searches at a time; None: as many as the processors have room for, at `threads` (1 by default) each.
+        jobs: searches at a time; None: as many as the processors allow, at `threads` (1 by default) each.
         engine: where searches run: `processes` of this machine, or `ray`: tasks of a Ray cluster, which is that of
-            `ray.init` in this process, or of RAY_ADDRESS, or started here; all its machines have to see `out` and
+            `ray.init` in this process, or of RAY_ADDRESS, or one started here; all its machines must see `out` and
             the images under the same paths.
-        against: a row; the others are tested against it, paired over seeds.
-        best_of: a row for the best of so many random cells; None: of as many as can be trained in the time of the
-            slowest method, where the table has times of training.
-        draws: random cells are the mean of so many draws; None: the exact expectation.
+        against: a row; all other rows are tested against it, paired over seeds.
+        best_of: K of the row "best of K random cells"; None: as many as can be trained in the time of the slowest
+            method, if the table has training times.
+        draws: the rows of random cells are means of so many draws; None: exact expectations.
         trust: whether the table may be unpickled.
-        callback: hears an event `cell` as each search ends.
-        options: settings of all rows; those that do not use one go without it.
+        callback: called with an event `trial` at the end of each trial.
+        options: settings of all rows; a row ignores a setting that its method does not use.
 
     Raises:
-        Interrupted: Ctrl-C or SIGTERM; all searches have been saved.
+        Interrupted: Ctrl-C or SIGTERM; running searches have saved a checkpoint.
         ZartsError: see the subclasses in `zarts.errors`. A search that fails raises nothing: see `failed`.
     """
     check_alone("a comparison")
@@ -134,59 +134,61 @@ def compare(
         raise SettingsError(f"against: {did_you_mean('row', against, names)}")
     if jobs is not None and jobs < 1:
         raise SettingsError(f"jobs = {jobs}; expected 1 or more")
-    looked_up = any(row.group.space == NASBENCH201.name for row in rows)
-    if looked_up:
-        _check_looked_up(rows, retrain)
+    tabular = any(row.group.space == NASBENCH201.name for row in rows)
+    if tabular:
+        _check_tabular(rows, retrain)
         file = find_table(None if table == "auto" else Path(table)).resolve()
-        cells = plan(rows, seeds, out=folder, table=file)
+        trials = plan(rows, seeds, out=folder, table=file)
         scorer: Scorer = TabularScorer(read_table(file, trust=trust), best_of=best_of, draws=draws)
     else:
         if against is not None and retrain is None:
-            raise SettingsError(f"against = {against}: nothing is judged where nothing is retrained: leave it out")
-        _check_trained(rows, {"table": table != "auto", "best_of": best_of, "draws": draws, "trust": trust})
-        cells = plan(rows, seeds, out=folder)
+            raise SettingsError(
+                f"against = {against}: no row has an accuracy to test, because nothing is retrained: leave it out"
+            )
+        _check_no_table(rows, {"table": table != "auto", "best_of": best_of, "draws": draws, "trust": trust})
+        trials = plan(rows, seeds, out=folder)
         scorer = (
             SearchOnlyScorer(rows) if retrain is None else RetrainedScorer(retrain, rows, preset=preset, config=config)
         )
-    scorer.check(cells)
+    scorer.check(trials)
     with alone_in(folder):
-        failed = search_all(cells, scorer, run_tasks, jobs, callback or (lambda event: None))
-        return _put_together(cells, scorer, failed, against, folder)
+        failed = search_all(trials, scorer, run_tasks, jobs, callback or (lambda event: None))
+        return _assemble(trials, scorer, failed, against, folder)
 
 
-def _check_looked_up(rows: Sequence[Row], retrain: Mapping[str, Any] | None) -> None:
+def _check_tabular(rows: Sequence[Row], retrain: Mapping[str, Any] | None) -> None:
     for row in rows:
         if row.group.space != NASBENCH201.name:
             raise SettingsError(
-                f"row {row.name!r} searches in space {row.group.space!r}, whose cells no table has, and others in "
-                f"space {NASBENCH201.name!r}, whose cells are looked up: compare them one after the other"
+                f"row {row.name!r} searches in space {row.group.space!r}, which has no table, and others in space "
+                f"{NASBENCH201.name!r}, which has one: make two comparisons"
             )
     if retrain is None or retrain:
         given = min(retrain) if retrain else "--no-retrain (retrain=None)"
         raise SettingsError(
-            f"retrain: cells of space {NASBENCH201.name!r} are looked up, not retrained: leave {given} out"
+            f"retrain: cells of space {NASBENCH201.name!r} are looked up, never retrained: leave {given} out"
         )
 
 
-def _check_trained(rows: Sequence[Row], given: Mapping[str, Any]) -> None:
+def _check_no_table(rows: Sequence[Row], given: Mapping[str, Any]) -> None:
     for option, value in given.items():
         if value:
             raise SettingsError(
-                f"{option}: row {rows[0].name!r} searches in space {rows[0].group.space!r}, whose cells no table has: "
-                f"leave it out, or take --space {NASBENCH201.name}"
+                f"{option}: row {rows[0].name!r} searches in space {rows[0].group.space!r}, which has no table: "
+                f"leave it out, or use --space {NASBENCH201.name}"
             )
 
 
-def _put_together(
-    cells: Sequence[Trial], scorer: Scorer, failed: dict[Trial, str], against: str | None, folder: Path
+def _assemble(
+    trials: Sequence[Trial], scorer: Scorer, failed: dict[Trial, str], against: str | None, folder: Path
 ) -> Comparison:
-    found = _judge(cells, scorer, failed)
+    found = _score(trials, scorer, failed)
     longest = longest_of(found)
-    below = scorer.baselines(longest)
-    sections = sections_of(cells, found, below, scorer, against)
-    notes = [*scorer.notes(cells, longest), *notes_of(cells, failed, next(iter(sections[0].columns), None), against)]
+    baselines = scorer.baselines(longest)
+    sections = sections_of(trials, found, baselines, scorer, against)
+    notes = [*scorer.notes(trials, longest), *notes_of(trials, failed, next(iter(sections[0].columns), None), against)]
     comparison = Comparison(sections, found, failed, to_markdown(sections, notes), folder)
-    curves = curves_of(scorer.picture(below))
+    curves = curves_of(scorer.picture(baselines))
     _write(comparison, notes, {**scorer.facts(), "curves": [asdict(curve) for curve in curves]})
     for section in sections:
         _draw(section, found, curves, folder)
@@ -194,14 +196,14 @@ def _put_together(
     return comparison
 
 
-def _judge(cells: Sequence[Trial], scorer: Scorer, failed: dict[Trial, str]) -> dict[Trial, TrialResult]:
+def _score(trials: Sequence[Trial], scorer: Scorer, failed: dict[Trial, str]) -> dict[Trial, TrialResult]:
     found = {}
-    for cell in cells:
-        if scorer.done(cell):
+    for trial in trials:
+        if scorer.done(trial):
             try:
-                found[cell] = scorer.score(cell)
+                found[trial] = scorer.score(trial)
             except ZartsError as error:
-                failed[cell] = str(error)
+                failed[trial] = str(error)
     return found
 
 
@@ -223,14 +225,14 @@ def _write(comparison: Comparison, notes: Sequence[str], facts: Mapping[str, Any
 
 
 def _draw(section: Section, found: Mapping[Trial, TrialResult], curves: Sequence[Curve], folder: Path) -> None:
-    """The pictures of a group, of each what there is something for."""
-    inside = {cell: one for cell, one in found.items() if cell.group == section.group}
+    """Draw the pictures of a group; a chart without numbers is left out."""
+    inside = {trial: one for trial, one in found.items() if trial.group == section.group}
     pictures: dict[str, list[Panel]] = {}
     for curve in curves:
         lines: dict[str, list[list[float]]] = {}
-        for cell, one in inside.items():
+        for trial, one in inside.items():
             if numbers := curve.of(one):
-                lines.setdefault(cell.row, []).append(numbers)
+                lines.setdefault(trial.row, []).append(numbers)
         if lines:
             panel = Panel(curve.title, lines, curve.levels, curve.from_zero)
             pictures.setdefault(curve.picture, []).append(panel)

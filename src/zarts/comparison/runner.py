@@ -1,4 +1,4 @@
-"""Doing the searches of a comparison that are left, in parallel and one comparison at a time."""
+"""Runner of the unfinished trials of a comparison: in parallel, and one comparison a folder at a time."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from pathlib import Path
 
 from zarts.api import resume_search, start_search
 from zarts.bench import Table
-from zarts.comparison.engines import Engine, Room
+from zarts.comparison.engines import Engine, Resources
 from zarts.comparison.scorer import Scorer
 from zarts.comparison.trials import Trial
 from zarts.config import SearchSettings, resumable, takes_part
@@ -18,89 +18,89 @@ from zarts.errors import Interrupted, RunError, ZartsError
 from zarts.runtime.io import locked, remove_empty
 from zarts.training.trainer import Callback
 
-__all__ = ["alone_in", "search_all", "search_cell"]
+__all__ = ["alone_in", "search_all", "search_trial"]
 
 
-def search_cell(cell: Trial, scorer: Scorer, base: Path) -> None:
-    """Do one search, or the rest of it, and what it is judged by; in a process of its own.
+def search_trial(trial: Trial, scorer: Scorer, base: Path) -> None:
+    """Run or resume one search and prepare its score. Runs in a process of its own.
 
     Args:
-        cell: which.
-        scorer: what it is judged by.
-        base: what a relative folder of it is in.
+        trial: the trial.
+        scorer: what scores it.
+        base: the directory that a relative run folder is in.
     """
-    cell = replace(cell, folder=base / cell.folder)
-    if not cell.searched:
-        _search(cell, scorer.table)
-    if not scorer.ready(cell):
-        scorer.prepare(cell)
+    trial = replace(trial, folder=base / trial.folder)
+    if not trial.searched:
+        _search(trial, scorer.table)
+    if not scorer.ready(trial):
+        scorer.prepare(trial)
 
 
-def _search(cell: Trial, table: Table | None) -> None:
-    if (cell.folder / "config.yaml").exists():
-        free = [key for key in resumable(SearchSettings) if takes_part(key, cell.settings)]
-        resume_search(cell.folder, loaded=table, **{key: getattr(cell.settings, key) for key in free})
+def _search(trial: Trial, table: Table | None) -> None:
+    if (trial.folder / "config.yaml").exists():
+        free = [key for key in resumable(SearchSettings) if takes_part(key, trial.settings)]
+        resume_search(trial.folder, loaded=table, **{key: getattr(trial.settings, key) for key in free})
         return
-    remove_empty(cell.folder)
-    start_search(cell.settings, cell.folder, None, loaded=table)
+    remove_empty(trial.folder)
+    start_search(trial.settings, trial.folder, None, loaded=table)
 
 
 def search_all(
-    cells: Sequence[Trial], scorer: Scorer, run_tasks: Engine, jobs: int | None, callback: Callback
+    trials: Sequence[Trial], scorer: Scorer, run_tasks: Engine, jobs: int | None, callback: Callback
 ) -> dict[Trial, str]:
-    """Do all searches that are left, seed by seed, so that there is early something of every row.
+    """Run all unfinished trials, seed by seed, so that every row has a first result early.
 
     Args:
-        cells: all searches of the comparison.
-        scorer: what each is judged by.
-        run_tasks: what does them.
-        jobs: how many at a time; None: as many as there are processors for.
-        callback: hears an event `cell` as each ends.
+        trials: all trials of the comparison.
+        scorer: what scores them.
+        run_tasks: the engine that runs them.
+        jobs: trials at a time; None: as many as the processors allow.
+        callback: called with an event `trial` at the end of each trial.
 
     Returns:
-        Those that failed, each with the line that says why.
+        The trials that failed, each with its error in one line.
 
     Raises:
-        Interrupted: Ctrl-C or SIGTERM; what ran has been saved.
+        Interrupted: Ctrl-C or SIGTERM; running searches have saved a checkpoint.
     """
 
     def finished() -> int:
-        return sum(map(scorer.done, cells))
+        return sum(map(scorer.done, trials))
 
-    left = sorted((cell for cell in cells if not scorer.done(cell)), key=lambda cell: cell.seed)
+    left = sorted((trial for trial in trials if not scorer.done(trial)), key=lambda trial: trial.seed)
     failed: dict[Trial, str] = {}
 
-    def done(cell: Trial, error: BaseException | None) -> None:
+    def done(trial: Trial, error: BaseException | None) -> None:
         if error is not None:
-            failed[cell] = str(error) if isinstance(error, ZartsError) else f"{type(error).__name__}: {error}"
+            failed[trial] = str(error) if isinstance(error, ZartsError) else f"{type(error).__name__}: {error}"
         over = finished() + len(failed)
-        which = {"row": cell.row, "group": cell.group.title, "seed": cell.seed}
-        callback({"event": "cell", **which, "over": over, "cells": len(cells)})
+        which = {"row": trial.row, "group": trial.group.title, "seed": trial.seed}
+        callback({"event": "trial", **which, "over": over, "trials": len(trials)})
 
     try:
-        run_tasks(partial(search_cell, scorer=scorer, base=Path.cwd()), left, _room(cells, jobs), done)
+        run_tasks(partial(search_trial, scorer=scorer, base=Path.cwd()), left, _resources(trials, jobs), done)
     except KeyboardInterrupt:
         raise Interrupted(
-            f"interrupted: {finished()} of {len(cells)} searches are finished, those that ran are saved; "
-            "the same command goes on"
+            f"interrupted: {finished()} of {len(trials)} searches are finished and the running ones are saved; "
+            "the same command resumes them"
         ) from None
-    for cell in left:
-        if cell not in failed and not scorer.done(cell):
-            failed[cell] = f"{cell.folder}: was done elsewhere, and is not here: all machines have to share this folder"
+    for trial in left:
+        if trial not in failed and not scorer.done(trial):
+            failed[trial] = f"{trial.folder}: a task ended without a result here: let all machines share this folder"
     return failed
 
 
-def _room(cells: Sequence[Trial], jobs: int | None) -> Room:
-    threads = max(cell.settings.threads or 1 for cell in cells)
-    return Room(jobs, threads, gpus=any(cell.settings.device in ("auto", "cuda") for cell in cells))
+def _resources(trials: Sequence[Trial], jobs: int | None) -> Resources:
+    threads = max(trial.settings.threads or 1 for trial in trials)
+    return Resources(jobs, threads, gpus=any(trial.settings.device in ("auto", "cuda") for trial in trials))
 
 
 @contextmanager
 def alone_in(folder: Path) -> Iterator[None]:
-    """No two comparisons work in a folder at the same time.
+    """Lock the folder, so that only one comparison works in it.
 
     Raises:
-        RunError: another one does, or the folder cannot be made.
+        RunError: another comparison holds the lock, or the folder cannot be made.
     """
     lock = folder / ".lock"
     try:
@@ -108,5 +108,5 @@ def alone_in(folder: Path) -> Iterator[None]:
         lock.touch()
     except OSError as error:
         raise RunError(f"{folder}: cannot be written ({error.strerror})") from error
-    with locked(lock, f"{folder}: another comparison is at work there: wait for it, or choose another --out"):
+    with locked(lock, f"{folder}: another comparison works in it: wait for its end, or choose another --out"):
         yield

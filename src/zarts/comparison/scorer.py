@@ -1,4 +1,4 @@
-"""What the searches of a comparison are judged by: the interface."""
+"""Interface of scorers, which give every trial its score."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ __all__ = ["Picture", "Scorer", "collapse"]
 
 @dataclass(frozen=True)
 class Picture:
-    """What the numbers of `TrialResult.history` are.
+    """Title and reference lines of the chart of `TrialResult.history`.
 
     Args:
-        title: in words.
-        levels: what lies at the same height everywhere; the highest there can be among it.
+        title: what the numbers are.
+        levels: horizontal lines by name, the highest possible value among them.
     """
 
     title: str
@@ -31,65 +31,65 @@ class Picture:
 
 
 def collapse(rows: Sequence[Row]) -> Picture:
-    """How near the cells of the epochs are to a collapse."""
+    """The chart of parameterless operations by epoch, with the level above which a cell has collapsed."""
     spaces = [get_space(row.settings.space) for row in rows]
     most = max(space.nodes * (space.keep or 1) for space in spaces)
     levels = {"more: a collapse": float(COLLAPSE), "all operations": float(most)}
-    return Picture("Operations without parameters in the derived normal cell", levels)
+    return Picture("Parameterless operations in the derived normal cell", levels)
 
 
 class Scorer(ABC):
-    """Says how good the cells are that searches end with; plain data, for it goes to other processes."""
+    """Scores the cell that a trial ends with. A scorer is plain data, because it is sent to other processes."""
 
     @abstractmethod
     def columns(self, group: Group) -> list[Column]:
-        """What the cells of a group are judged by; rows are tested by the first."""
+        """The accuracies that score the trials of a group; the test of significance uses the first one."""
 
     @property
     def table(self) -> Table | None:
-        """What is looked up beside a search, if anything is."""
+        """The table whose accuracies are logged during a search, if there is one."""
         return None
 
     @abstractmethod
-    def check(self, cells: Sequence[Trial]) -> None:
-        """Refuse what could not be judged, before anything is searched.
+    def check(self, trials: Sequence[Trial]) -> None:
+        """Refuse trials that could not get a score, before any search begins.
 
         Raises:
-            ZartsError: see the judges.
+            ZartsError: see the scorers.
         """
 
     @abstractmethod
-    def prepare(self, cell: Trial) -> None:
-        """Do what a finished search needs before it can be judged, if anything; in a process of its own."""
+    def prepare(self, trial: Trial) -> None:
+        """Do what a finished search needs before it can get a score, if anything. Runs in a process of its own."""
 
-    def ready(self, cell: Trial) -> bool:
-        """Whether that is done."""
+    def ready(self, trial: Trial) -> bool:
+        """Whether `prepare` is done."""
         return True
 
-    def done(self, cell: Trial) -> bool:
-        """Whether the search is finished and can be judged."""
-        return cell.searched and self.ready(cell)
+    def done(self, trial: Trial) -> bool:
+        """Whether the search is finished and can get a score."""
+        return trial.searched and self.ready(trial)
 
     @abstractmethod
-    def score(self, cell: Trial) -> TrialResult:
-        """What the search found, and how good it is.
+    def score(self, trial: Trial) -> TrialResult:
+        """What the search found, with its accuracies.
 
         Raises:
-            ZartsError: a file of a run cannot be read, or does not say.
+            ZartsError: a file of a run cannot be read, or lacks a number.
         """
 
     def baselines(self, longest: float) -> list[Summary]:
-        """The rows that need no search, if any; `longest` is the mean seconds of the slowest row's searches."""
+        """The rows that need no search, if any; `longest` is the mean seconds of a search of the slowest row."""
         return []
 
     @abstractmethod
-    def notes(self, cells: Sequence[Trial], longest: float) -> list[str]:
-        """What stands below the table: what its numbers are."""
+    def notes(self, trials: Sequence[Trial], longest: float) -> list[str]:
+        """The notes below the table, which say what its numbers are."""
 
     @abstractmethod
     def picture(self, baselines: Sequence[Summary]) -> Picture:
-        """What `TrialResult.history` is."""
+        """Title and reference lines of the chart of `TrialResult.history`."""
 
     @abstractmethod
     def facts(self) -> dict[str, Any]:
-        """What of the scorer belongs into `table.json`."""
+        """What the scorer writes into `table.json`."""

@@ -1,4 +1,4 @@
-"""Searches alone: what they find is counted, not trained; for a look at how searches go."""
+"""Scorer without accuracies, for comparisons of searches alone."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ __all__ = ["SearchOnlyScorer"]
 
 
 class SearchOnlyScorer(Scorer):
-    """Judges nothing.
+    """Reports what a search found and gives it no accuracy: nothing is looked up or retrained.
 
     Args:
         rows: the rows of the comparison.
@@ -32,22 +32,22 @@ class SearchOnlyScorer(Scorer):
         return []
 
     @override
-    def check(self, cells: Sequence[Trial]) -> None:
+    def check(self, trials: Sequence[Trial]) -> None:
         """Nothing is refused."""
 
     @override
-    def prepare(self, cell: Trial) -> None:
-        """Nothing is needed."""
+    def prepare(self, trial: Trial) -> None:
+        """Nothing to do."""
 
     @override
-    def score(self, cell: Trial) -> TrialResult:
+    def score(self, trial: Trial) -> TrialResult:
         """What the search found, see `trial_result`."""
-        return trial_result(cell)
+        return trial_result(trial)
 
     @override
-    def notes(self, cells: Sequence[Trial], longest: float) -> list[str]:
+    def notes(self, trials: Sequence[Trial], longest: float) -> list[str]:
         return [
-            f"Searches alone, n of {many_seeds(cells)}: nothing was retrained. time: of a search. parameter-free: "
+            f"Searches alone, n of {many_seeds(trials)}: nothing was retrained. time: of a search. parameterless: "
             "pools and skips in the normal cell."
         ]
 

@@ -1,4 +1,4 @@
-"""Rows that can be compared with each other: a table for each group, and what all groups have in one."""
+"""Tables of a comparison, one for each group, and their content as plain data."""
 
 from __future__ import annotations
 
@@ -24,10 +24,10 @@ class Section:
     """The table of a group.
 
     Args:
-        group: which.
-        columns: what its rows are judged by.
-        rows: those of the searches, then the baselines.
-        seeds: the number of them that each row was to have.
+        group: the group.
+        columns: the accuracies of its rows.
+        rows: the rows of trials, then the baselines.
+        seeds: the number of seeds that each row was planned with.
     """
 
     group: Group
@@ -41,27 +41,27 @@ class Section:
 
 
 def sections_of(
-    cells: Sequence[Trial],
+    trials: Sequence[Trial],
     found: Mapping[Trial, TrialResult],
-    below: Sequence[Summary],
+    baselines: Sequence[Summary],
     scorer: Scorer,
     against: str | None,
 ) -> list[Section]:
-    """A table for each group, in the order of the searches; a row of which nothing was found is not there.
+    """A table for each group, in the order of the trials; a row without any result is left out.
 
     Args:
-        cells: all searches of the comparison.
-        found: what they found.
-        below: the baselines, which stand below each table.
-        scorer: what they are judged by.
+        trials: all trials of the comparison.
+        found: their results.
+        baselines: the rows at the end of each table.
+        scorer: what scores the trials.
         against: a row; the others of its group are tested against it.
     """
     sections = []
-    for group in dict.fromkeys(cell.group for cell in cells):
+    for group in dict.fromkeys(trial.group for trial in trials):
         columns = scorer.columns(group)
-        inside = {cell: one for cell, one in found.items() if cell.group == group}
-        rows = [*_summaries(inside), *below]
-        seeds = len({cell.seed for cell in cells})
+        inside = {trial: one for trial, one in found.items() if trial.group == group}
+        rows = [*_summaries(inside), *baselines]
+        seeds = len({trial.seed for trial in trials})
         sections.append(
             Section(group, columns, [tested(row, inside, next(iter(columns), None), against) for row in rows], seeds)
         )
@@ -69,35 +69,35 @@ def sections_of(
 
 
 def longest_of(found: Mapping[Trial, TrialResult]) -> float:
-    """Mean wall time of the searches of the slowest row, in seconds; 0 if nothing was found."""
-    groups = {cell.group for cell in found}
-    every = (row for group in groups for row in _summaries({c: one for c, one in found.items() if c.group == group}))
+    """Mean wall time of a search of the slowest row, in seconds; 0 without any result."""
+    groups = {trial.group for trial in found}
+    every = (row for group in groups for row in _summaries({t: one for t, one in found.items() if t.group == group}))
     return max((row.seconds or 0.0 for row in every), default=0.0)
 
 
 def _summaries(found: Mapping[Trial, TrialResult]) -> list[Summary]:
-    names = dict.fromkeys(cell.row for cell in found)
-    return [summarise(name, [one for cell, one in found.items() if cell.row == name]) for name in names]
+    names = dict.fromkeys(trial.row for trial in found)
+    return [summarise(name, [one for trial, one in found.items() if trial.row == name]) for name in names]
 
 
 def plain_data(
     sections: Sequence[Section], found: Mapping[Trial, TrialResult], failed: Mapping[Trial, str], out: Path
 ) -> dict[str, Any]:
-    """All numbers for JSON: the rows, and of each search what it found and the command that repeats it."""
+    """All numbers for JSON: the rows, and each trial's result with the command that repeats it."""
     groups = [{**section.group._asdict(), "columns": [c.name for c in section.columns]} for section in sections]
     return {
         "columns": list(dict.fromkeys(column.name for section in sections for column in section.columns)),
         "groups": groups,
         "rows": [_row_data(row, section, found, out) for section in sections for row in section.rows],
         "failed": [
-            {"row": cell.row, "group": cell.group.title, "seed": cell.seed, "error": line}
-            for cell, line in failed.items()
+            {"row": trial.row, "group": trial.group.title, "seed": trial.seed, "error": line}
+            for trial, line in failed.items()
         ],
     }
 
 
 def _row_data(row: Summary, section: Section, found: Mapping[Trial, TrialResult], out: Path) -> dict[str, Any]:
-    searches = {cell: one for cell, one in found.items() if (cell.group, cell.row) == (section.group, row.name)}
+    searches = {trial: one for trial, one in found.items() if (trial.group, trial.row) == (section.group, row.name)}
     mean_stds = {
         column.name: {"mean": mean, "std": None if math.isnan(std) else std}
         for column, (mean, std) in row.mean_stds.items()
@@ -106,18 +106,18 @@ def _row_data(row: Summary, section: Section, found: Mapping[Trial, TrialResult]
     if not searches:
         return data
     settings = dump(next(iter(searches)).settings)
-    seeds = {str(cell.seed): _search_data(cell, one, out) for cell, one in searches.items()}
+    seeds = {str(trial.seed): _trial_data(trial, one, out) for trial, one in searches.items()}
     return {**data, "settings": {key: value for key, value in settings.items() if key != "seed"}, "seeds": seeds}
 
 
-def _search_data(cell: Trial, found: TrialResult, out: Path) -> dict[str, Any]:
+def _trial_data(trial: Trial, found: TrialResult, out: Path) -> dict[str, Any]:
     data = {
         **{key: value for key, value in asdict(found).items() if value is not None},
         "accuracies": {column.name: accuracy for column, accuracy in found.accuracies.items()},
-        "run": cell.folder.relative_to(out).as_posix(),
-        "command": f"zarts search --config {shlex.quote(str(cell.folder / 'config.yaml'))}",
+        "run": trial.folder.relative_to(out).as_posix(),
+        "command": f"zarts search --config {shlex.quote(str(trial.folder / 'config.yaml'))}",
     }
     if found.parameters is not None:
-        config = shlex.quote(str(cell.trained / "config.yaml"))
-        data["retraining"] = f"zarts retrain {shlex.quote(str(cell.folder))} --config {config}"
+        config = shlex.quote(str(trial.trained / "config.yaml"))
+        data["retraining"] = f"zarts retrain {shlex.quote(str(trial.folder))} --config {config}"
     return data

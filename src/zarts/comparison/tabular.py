@@ -1,4 +1,4 @@
-"""Searches in the space `nasbench201`, whose cells a table has."""
+"""Scorer for the space `nasbench201`: true accuracies from a table."""
 
 from __future__ import annotations
 
@@ -25,17 +25,17 @@ __all__ = ["TabularScorer"]
 
 
 class TabularScorer(Scorer):
-    """Looks cells up.
+    """Looks up the derived cell of a trial.
 
     Args:
-        table: where.
-        best_of: a row for the best of so many random cells; None: of as many as can be trained in the time of the
-            slowest method.
-        draws: random cells are the mean of so many draws; None: the exact expectation.
+        table: the accuracies.
+        best_of: K of the row "best of K random cells"; None: as many as can be trained in the time of the slowest
+            method.
+        draws: the rows of random cells are means of so many draws; None: exact expectations.
 
     Raises:
-        DataError: the table has none of the columns that searches are judged by.
-        SettingsError: numbers that cannot be.
+        DataError: the table has none of the columns that score a trial.
+        SettingsError: `best_of` or `draws` is out of range.
     """
 
     def __init__(self, table: Table, *, best_of: int | None, draws: int | None) -> None:
@@ -43,8 +43,8 @@ class TabularScorer(Scorer):
         self._columns = [column for column in Column.tests() if column in table.accuracies]
         if not self._columns:
             names = ", ".join(column.name for column in Column.tests())
-            raise DataError(f"{table.where}: has none of the columns {names}, which searches are judged by")
-        baselines(table, best_of=best_of, draws=draws)  # what is wrong there is said now, not after the searches
+            raise DataError(f"{table.where}: has none of the columns {names}, one of which scores a trial")
+        baselines(table, best_of=best_of, draws=draws)  # raises errors now, not after the searches
 
     @override
     def columns(self, group: Group) -> list[Column]:
@@ -56,39 +56,39 @@ class TabularScorer(Scorer):
         return self._table
 
     @override
-    def check(self, cells: Sequence[Trial]) -> None:
-        """All is known already."""
+    def check(self, trials: Sequence[Trial]) -> None:
+        """Nothing is refused: `__init__` has checked the table."""
 
     @override
-    def prepare(self, cell: Trial) -> None:
-        """Nothing is needed."""
+    def prepare(self, trial: Trial) -> None:
+        """Nothing to do."""
 
     @override
-    def score(self, cell: Trial) -> TrialResult:
-        """Look up what a finished search found, at its end and after each epoch.
+    def score(self, trial: Trial) -> TrialResult:
+        """Look up the cells that a finished search derived, at its end and after each epoch.
 
         Raises:
-            DataError: the table lacks it.
+            DataError: the table lacks a cell.
             RunError: a file of the run cannot be read.
         """
-        files = epoch_files(cell.folder / "genotypes").values()
-        at_end = self._looked_up(cell.folder / "genotype.json")
-        result = read_mapping(cell.folder / "result.json")
+        files = epoch_files(trial.folder / "genotypes").values()
+        at_end = self._look_up(trial.folder / "genotype.json")
+        result = read_mapping(trial.folder / "result.json")
         try:
             return TrialResult(
                 architecture=at_end.architecture,
                 accuracies={column: at_end.entries[column].accuracy for column in self._columns},
-                history=[self._looked_up(file).entries[self._columns[0]].accuracy for file in files],
+                history=[self._look_up(file).entries[self._columns[0]].accuracy for file in files],
                 parameterless=sum(result["parameterless"].values()),
                 seconds=float(result["seconds"]),
                 index=at_end.index,
-                curves=sampling(cell.folder),
+                curves=sampling(trial.folder),
             )
         except (KeyError, TypeError, ValueError, AttributeError) as error:
-            where = cell.folder / "result.json"
+            where = trial.folder / "result.json"
             raise RunError(f"{where}: not the result of a search ({type(error).__name__}: {error})") from error
 
-    def _looked_up(self, file: Path) -> Lookup:
+    def _look_up(self, file: Path) -> Lookup:
         found = look_up(self._table, to_string(Genotype.load(file)))
         missing = [column.name for column in self._columns if column not in found.entries]
         if missing:
@@ -101,13 +101,13 @@ class TabularScorer(Scorer):
         return baselines(self._table, best_of=best_of, draws=self._draws)
 
     @override
-    def notes(self, cells: Sequence[Trial], longest: float) -> list[str]:
+    def notes(self, trials: Sequence[Trial], longest: float) -> list[str]:
         exact = "exact" if self._draws is None else f"{self._draws:,} draws"
         return [
             "Test accuracy of the cells found, in %, after 200 epochs of training: mean ± standard deviation, "
-            f"n of {many_seeds(cells)}. worst, best of n: the lowest and the highest of the n on "
+            f"n of {many_seeds(trials)}. worst, best of n: the lowest and the highest of the n on "
             f"{title_of(self._columns[0])}; the more seeds, the higher a best. time: of a search. "
-            "parameter-free: of a cell's six operations.",
+            "parameterless: of a cell's six operations.",
             f"Rows without n come from the table alone; random cells: {exact}, "
             f"the best of several is chosen by {SELECT.name}.",
             *([cost_note(self._table, longest)] if self._best_of is None else []),

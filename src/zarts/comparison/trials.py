@@ -1,4 +1,4 @@
-"""What is searched: the rows of a comparison times seeds, each of them a run of its own."""
+"""Trials: the searches of a comparison, every row with every seed, each in a run folder of its own."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ __all__ = ["Trial", "check_begun", "parse_seeds", "plan"]
 
 @dataclass(frozen=True)
 class Trial:
-    """One search of a comparison.
+    """One search of a comparison, with its seed.
 
     Args:
-        row: the row that it belongs to, `darts arch_learning_rate=0.01`.
+        row: name of its row, `darts arch_learning_rate=0.01`.
         seed: its seed.
-        settings: its settings, resolved.
+        settings: its resolved settings.
         folder: its run folder.
-        group: where its row is compared.
+        group: the group of its row.
     """
 
     row: str
@@ -42,20 +42,20 @@ class Trial:
 
     @property
     def trained(self) -> Path:
-        """The run folder of its network's training, where that is needed."""
+        """The run folder in which the derived network is retrained, if the scorer does so."""
         return self.folder.with_name(f"{self.folder.name}-retrained")
 
     @property
     def searched(self) -> bool:
-        """Whether the search has a result."""
+        """Whether the search is finished."""
         return (self.folder / "result.json").exists()
 
 
 def parse_seeds(text: str | int) -> range:
-    """`10` as the seeds 0 to 9, `100-119` as those from the first to the last.
+    """`10` as the seeds 0 to 9, `100-119` as the seeds from 100 to 119.
 
     Raises:
-        SettingsError: no number or range, or an empty one.
+        SettingsError: neither a number nor a range, or no seed in it.
     """
     match = re.fullmatch(r"(?:(\d+)-)?(\d+)", str(text).strip())
     seeds = range(0)
@@ -67,38 +67,38 @@ def parse_seeds(text: str | int) -> range:
 
 
 def plan(rows: Sequence[Row], seeds: str | int, *, out: Path, table: Path | None = None) -> list[Trial]:
-    """All searches, row by row; each seed of a row in the folder `out/ROW/seedK`.
+    """All trials, row by row; each in the folder `out/ROW/seedK`.
 
     Args:
         rows: see `zarts.comparison.grid.rows_of`.
         seeds: see `parse_seeds`.
         out: the folder of the comparison.
-        table: what each search has its setting `benchmark_table` from.
+        table: the setting `benchmark_table` of every trial.
 
     Raises:
-        SettingsError: seeds that cannot be; a folder that holds a search with other settings.
-        DataError: there are no such images.
-        RunError: a folder that cannot be read.
+        SettingsError: invalid seeds, or a folder that holds a search with other settings.
+        DataError: the images do not exist.
+        RunError: a folder cannot be read.
     """
-    cells: list[Trial] = []
+    trials: list[Trial] = []
     for row in rows:
         settings = row.settings
         threads = (settings.threads or 1) if takes_part("threads", settings) else None
         fixed = anchored(settings).model_copy(
             update={"threads": threads, "benchmark_table": table, "space": _space(settings)}
         )
-        cells += [
+        trials += [
             Trial(row.name, seed, fixed.model_copy(update={"seed": seed}), out / row.folder / f"seed{seed}", row.group)
             for seed in parse_seeds(seeds)
         ]
-    for cell in cells:
-        if (cell.folder / "config.yaml").exists():
-            check_begun(cell.folder, searched_settings(cell.folder), anchored(cell.settings))
-    return cells
+    for trial in trials:
+        if (trial.folder / "config.yaml").exists():
+            check_begun(trial.folder, searched_settings(trial.folder), anchored(trial.settings))
+    return trials
 
 
 def _space(settings: SearchSettings) -> str:
-    """The name of its space, or the whole path of its file, which another process can read."""
+    """The name of the space; of a space file its absolute path, so that another process can read it."""
     space = settings.space
     return str(Path(space).expanduser().resolve()) if is_file(space) else space
 
@@ -107,7 +107,7 @@ def check_begun(folder: Path, then: CommonSettings, now: CommonSettings) -> None
     """Refuse a folder that was begun with other settings.
 
     Raises:
-        SettingsError: with the first that differs.
+        SettingsError: settings differ; the message names the first of them.
     """
     before, after = dump(then), dump(now)
     other = {key for key in {*before, *after} - set(resumable(type(now))) if before.get(key) != after.get(key)}

@@ -31,7 +31,7 @@ MORE: dict[str, tuple[str, Callable[[Any], str]]] = {
     "parameters": ("parameters", lambda number: f"{number / 1e3:,.0f} k"),
     "seconds": ("time", duration),
     "retrain_seconds": ("retraining", duration),
-    "parameterless": ("parameter-free", "{:.1f}".format),
+    "parameterless": ("parameterless", "{:.1f}".format),
     "p": ("p", "{:.2g}".format),
 }
 """Numbers of a row, beside its accuracies: their titles, and how they are written; for a table in which some row has

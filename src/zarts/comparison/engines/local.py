@@ -1,4 +1,4 @@
-"""Tasks in processes of their own on this machine: one that is killed takes no other one with it."""
+"""Engine `processes`: tasks in processes of this machine; one that is killed takes no other one with it."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from contextlib import ExitStack
 from functools import partial
 from typing import Any, TypeVar
 
-from zarts.comparison.engines.resources import Room
+from zarts.comparison.engines.resources import Resources
 from zarts.errors import RunError
 from zarts.runtime.system_memory import keep_freed_memory
 
@@ -23,22 +23,25 @@ _T = TypeVar("_T")
 
 
 def run_tasks(
-    work: Callable[[_T], object], tasks: Sequence[_T], room: Room, done: Callable[[_T, BaseException | None], None]
+    work: Callable[[_T], object],
+    tasks: Sequence[_T],
+    resources: Resources,
+    done: Callable[[_T, BaseException | None], None],
 ) -> None:
-    """Do all tasks, several at a time. Each thread has a pool of one process, which serves it for many tasks.
+    """Run all tasks, several at a time. Each thread has a pool of one process, which runs many tasks.
 
-    When this process is interrupted, or `done` raises, those of the others are asked to stop (SIGTERM), and have
-    ended when the exception leaves; when it is killed, they end as well.
+    If this process is interrupted, or `done` raises, the other processes get SIGTERM and have ended before the
+    exception is raised further. If this process is killed, they end as well.
 
     Args:
-        work: does a task; a function that can be found by name, for it is called in another process.
+        work: runs a task; importable by name, because another process calls it.
         tasks: plain data.
-        room: how many processes; by default as many as the processors of this machine have room for.
-        done: is told of each task that has ended, and what was raised there, or None.
+        resources: number of processes; by default as many as the processors of this machine allow.
+        done: called with each task that has ended, and the exception that it raised, or None.
     """
     before = set(multiprocessing.active_children())
     local = threading.local()
-    with ExitStack() as pools, ThreadPoolExecutor(room.here(), initializer=_block_interrupts) as threads:
+    with ExitStack() as pools, ThreadPoolExecutor(resources.here(), initializer=_block_interrupts) as threads:
 
         def do(task: _T) -> None:
             if not hasattr(local, "pool"):
@@ -48,7 +51,7 @@ def run_tasks(
                 local.pool.submit(work, task).result()
             except BrokenProcessPool:
                 del local.pool
-                raise RunError("its process was killed, for want of memory perhaps") from None
+                raise RunError("its process was killed, perhaps for lack of memory") from None
 
         futures = {threads.submit(do, task): task for task in tasks}
         try:
@@ -70,12 +73,12 @@ def _stop(futures: Iterable[Future[None]], before: set[Any]) -> None:
 
 
 def _block_interrupts() -> None:
-    """The Ctrl-C of a terminal goes to all its processes: those that this thread starts leave it to their parent."""
+    """Block SIGINT in this thread: a terminal sends it to all processes, and the thread's leave it to their parent."""
     signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGINT])
 
 
 def _start() -> None:
-    """What a process does first: it arranges to end with its parent, were that killed."""
+    """Prepare a new process: it ends when its parent is killed."""
     parent = multiprocessing.parent_process()
     assert parent is not None
     threading.Thread(target=partial(_end_with, parent), daemon=True).start()

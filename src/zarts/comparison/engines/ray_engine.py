@@ -1,4 +1,4 @@
-"""Tasks on a Ray cluster: that of RAY_ADDRESS or of `ray.init`, or a small one of this machine's own."""
+"""Engine `ray`: tasks on the Ray cluster of `ray.init` or RAY_ADDRESS, or on one that it starts on this machine."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, redirect_stdout
 from typing import Any, TypeVar
 
-from zarts.comparison.engines.resources import Room
+from zarts.comparison.engines.resources import Resources
 from zarts.errors import RunError
 from zarts.runtime.system_memory import keep_freed_memory
 
@@ -19,39 +19,45 @@ __all__ = ["run_tasks"]
 
 _T = TypeVar("_T")
 _OURS = {"RAY_USAGE_STATS_ENABLED": "0", "RAY_task_oom_retries": "1"}
-"""Of a cluster that is started here: it tells nobody, and what finds no memory twice does not try for ever."""
+"""Environment of a cluster that is started here: no usage reports, and one retry of a task that ran out of memory."""
 
 
 def run_tasks(
-    work: Callable[[_T], object], tasks: Sequence[_T], room: Room, done: Callable[[_T, BaseException | None], None]
+    work: Callable[[_T], object],
+    tasks: Sequence[_T],
+    resources: Resources,
+    done: Callable[[_T, BaseException | None], None],
 ) -> None:
-    """Do all tasks. One whose process is killed, or whose machine is lost, begins again as often as Ray lets it.
+    """Run all tasks. If its process is killed or its machine is lost, Ray starts a task again, as often as it allows.
 
-    When this process is interrupted, or `done` raises, tasks that run are asked to stop, as by Ctrl-C, and have ended
-    when the exception leaves; when it is killed, Ray ends them as well. Meanwhile standard output is standard error.
+    If this process is interrupted, or `done` raises, running tasks are stopped as by Ctrl-C and have ended before the
+    exception is raised further. If this process is killed, Ray ends them as well. Until then, what is written to
+    standard output goes to standard error.
 
     Args:
-        work: does a task; a function that can be imported on every machine of the cluster.
+        work: runs a task; importable on every machine of the cluster.
         tasks: plain data.
-        room: how many at a time; by default as many as the cluster has room for.
-        done: is told of each task that has ended, and what was raised there, or None.
+        resources: tasks at a time; by default as many as the cluster allows.
+        done: called with each task that has ended, and the exception that it raised, or None.
 
     Raises:
-        RunError: there is no such cluster.
+        RunError: the cluster cannot be reached.
     """
     if not tasks:
         return
     import ray
 
-    with redirect_stdout(sys.stderr), _cluster(room):  # Ray says there when a process has died
-        resources: Any = ray.cluster_resources()  # type: ignore[no-untyped-call]
-        remote: Any = ray.remote(num_cpus=room.threads, num_gpus=int(room.gpus and resources.get("GPU", 0) >= 1))(_do)
+    with redirect_stdout(sys.stderr), _cluster(resources):  # Ray prints there that a process has died
+        available: Any = ray.cluster_resources()  # type: ignore[no-untyped-call]
+        remote: Any = ray.remote(
+            num_cpus=resources.threads, num_gpus=int(resources.gpus and available.get("GPU", 0) >= 1)
+        )(_do)
         shipped, left, running = ray.put(work), iter(tasks), {}
         try:
             while True:
                 for task in left:
                     running[remote.remote(shipped, task)] = task
-                    if len(running) == room.jobs:
+                    if len(running) == resources.jobs:
                         break
                 if not running:
                     return
@@ -63,13 +69,13 @@ def run_tasks(
 
 
 def _do(work: Callable[[_T], object], task: _T) -> None:
-    """A task, in a process of the cluster."""
+    """Run a task in a process of the cluster."""
     keep_freed_memory()
     work(task)
 
 
 def _raised(reference: Any) -> BaseException | None:
-    """What a task that has ended raised."""
+    """The exception of a task that has ended, or None."""
     import ray
 
     try:
@@ -77,14 +83,14 @@ def _raised(reference: Any) -> BaseException | None:
     except ray.exceptions.RayTaskError as error:
         return error.cause if isinstance(error.cause, BaseException) else error
     except (ray.exceptions.WorkerCrashedError, ray.exceptions.OutOfMemoryError):
-        return RunError("its process was killed again and again, for want of memory perhaps")
+        return RunError("its process was killed again and again, perhaps for lack of memory")
     except ray.exceptions.RayError as error:
-        return RunError(f"Ray could not do it: {str(error).splitlines()[0]}")
+        return RunError(f"Ray could not run the task: {str(error).splitlines()[0]}")
     return None
 
 
 def _stop(running: Mapping[Any, object]) -> None:
-    """Interrupt what runs, and wait for its end: it saves."""
+    """Interrupt the running tasks, and wait until they have saved and ended."""
     import ray
 
     for reference in running:
@@ -94,11 +100,11 @@ def _stop(running: Mapping[Any, object]) -> None:
 
 
 @contextmanager
-def _cluster(room: Room) -> Iterator[None]:
-    """The cluster to work on: one that this process is connected to already, or one for the time of the block.
+def _cluster(resources: Resources) -> Iterator[None]:
+    """Connect to the cluster for the time of the block, unless this process is connected already.
 
     Raises:
-        RunError: it cannot be reached.
+        RunError: the cluster cannot be reached.
     """
     import ray
 
@@ -109,7 +115,7 @@ def _cluster(room: Room) -> Iterator[None]:
     address = os.environ.get("RAY_ADDRESS", "local")
     try:
         if address == "local":
-            _start(room)
+            _start(resources)
         else:
             _knock(address)
             ray.init(logging_level=logging.ERROR, log_to_driver=False)
@@ -125,13 +131,13 @@ def _cluster(room: Room) -> Iterator[None]:
 
 
 def _knock(address: str) -> None:
-    """Raise an OSError where nobody listens, which Ray would wait for, for minutes."""
+    """Raise an OSError if no server answers at the address; Ray itself would wait for minutes."""
     host, _, port = address.rpartition("://")[2].rpartition(":")
     if port.isdigit():
         socket.create_connection((host.strip("[]"), int(port)), timeout=10).close()
 
 
-def _start(room: Room) -> None:
+def _start(resources: Resources) -> None:
     """Start a cluster of this machine alone."""
     import ray
 
@@ -140,7 +146,7 @@ def _start(room: Room) -> None:
     try:
         ray.init(
             address="local",
-            num_cpus=room.here() * room.threads,
+            num_cpus=resources.here() * resources.threads,
             include_dashboard=False,
             logging_level=logging.ERROR,
             log_to_driver=False,

@@ -1,21 +1,21 @@
-"""What tasks take of the machines that they run on."""
+"""Processors and GPUs that tasks take."""
 
 from __future__ import annotations
 
 import os
 from dataclasses import dataclass
 
-__all__ = ["Room"]
+__all__ = ["Resources"]
 
 
 @dataclass(frozen=True)
-class Room:
-    """What tasks take.
+class Resources:
+    """Processors and GPUs that tasks take.
 
     Args:
-        jobs: how many run at a time; None: as many as there are processors for.
-        threads: how many processors each of them uses.
-        gpus: whether each uses a GPU, where there are any.
+        jobs: tasks at a time; None: as many as the processors allow.
+        threads: processors of a task.
+        gpus: whether a task takes a GPU, if there are any.
     """
 
     jobs: int | None = None
@@ -23,5 +23,5 @@ class Room:
     gpus: bool = False
 
     def here(self) -> int:
-        """How many run at a time on this machine."""
+        """Tasks at a time on this machine."""
         return self.jobs or max(1, (os.cpu_count() or 1) // self.threads)
