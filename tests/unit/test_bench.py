@@ -1,3 +1,5 @@
+"""Tables of NAS-Bench-201: files, look-up and baselines."""
+
 import bz2
 import gzip
 import json
@@ -26,7 +28,7 @@ from zarts.bench import (
     random_cells,
     read_table,
 )
-from zarts.cli.query import DataSet
+from zarts.cli.lookup import DataSet
 from zarts.errors import DataError, SettingsError
 from zarts.spaces import Genotype, published
 from zarts.spaces.nasbench201 import NASBENCH201, from_string, to_string

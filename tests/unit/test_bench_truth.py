@@ -1,4 +1,4 @@
-"""The truth beside a search: logged each epoch, and never seen by the search."""
+"""The log of true accuracies: written each epoch, and never seen by the search."""
 
 import json
 
@@ -30,35 +30,35 @@ def untold(run):
 
 
 @pytest.fixture(scope="session")
-def judged(every, tmp_path_factory):
-    return zarts.search(out=tmp_path_factory.mktemp("judged") / "run", table=every, **CELLS)
+def searched(every, tmp_path_factory):
+    return zarts.search(out=tmp_path_factory.mktemp("searched") / "run", table=every, **CELLS)
 
 
-def test_each_epoch_and_the_result_have_their_truth(judged, every):
-    table, events = read_table(every), judged.history
+def test_each_epoch_and_the_result_have_their_truth(searched, every):
+    table, events = read_table(every), searched.history
     truths = [event for event in events if event["event"] == "truth"]
     assert [event["epoch"] for event in truths] == [1, 2, 3]
     for truth in truths:
-        derived = json.loads((judged.run / "genotypes" / f"epoch_{truth['epoch']:03d}.json").read_text())
+        derived = json.loads((searched.run / "genotypes" / f"epoch_{truth['epoch']:03d}.json").read_text())
         entry = look_up(table, truth["architecture"]).entries[TEST]
         assert from_string(truth["architecture"]).to_dict() == derived
         assert truth["cifar10_test_200"] == vars(entry)
         assert truth["cifar100_test_200"]["accuracy"] > 0
         assert "cifar10_valid_12" not in truth
-    result = json.loads((judged.run / "result.json").read_text())
-    assert result["truth"]["architecture"] == to_string(judged.genotype) == truths[-1]["architecture"]
+    result = json.loads((searched.run / "result.json").read_text())
+    assert result["truth"]["architecture"] == to_string(searched.genotype) == truths[-1]["architecture"]
     assert len({truth["index"] for truth in truths}) > 1, "the test would not notice a late look-up"
 
 
-def test_the_search_never_sees_it(judged, tmp_path):
+def test_the_search_never_sees_it(searched, tmp_path):
     """The same bits with and without a table."""
     alone = zarts.search(out=tmp_path / "alone", **CELLS)
-    assert untold(alone.run) == untold(judged.run)
+    assert untold(alone.run) == untold(searched.run)
     assert "truth" not in (alone.run / "metrics.jsonl").read_text()
 
 
 @pytest.mark.long
-def test_goes_on_with_another_table_or_none(judged, every, tmp_path, monkeypatch):
+def test_goes_on_with_another_table_or_none(searched, every, tmp_path, monkeypatch):
     moved = every.rename(every.with_name("moved.csv"))
     for number, other in enumerate((moved, None)):
         run = tmp_path / str(number)
@@ -71,7 +71,7 @@ def test_goes_on_with_another_table_or_none(judged, every, tmp_path, monkeypatch
         with pytest.raises(DataError, match=r"every\.csv"):
             zarts.resume_search(run)
         zarts.resume_search(run, table=other)
-        assert untold(run) == untold(judged.run)
+        assert untold(run) == untold(searched.run)
     moved.rename(every)
 
 
@@ -90,11 +90,11 @@ def test_a_cell_that_is_not_in_the_table_is_told_and_stops_nothing(tmp_path):
     assert "truth" not in json.loads((found.run / "result.json").read_text())
 
 
-def test_the_report_shows_it(judged):
-    curve = draw_curves(judged.history)[0]
+def test_the_report_shows_it(searched):
+    curve = draw_curves(searched.history)[0]
     assert curve.name == "truth"
     assert {"line-cifar10", "line-cifar100"} <= set(curve.svg.replace('"', " ").split())
-    page = write_report(judged.run).read_text()
+    page = write_report(searched.run).read_text()
     assert "true accuracy, CIFAR-10" in page
     assert "True test accuracy of the derived cell" in page
 
@@ -113,5 +113,5 @@ def test_no_such_table(tmp_path, monkeypatch):
     assert list(tmp_path.iterdir()) == []
 
 
-def test_the_path_is_kept_whole(judged, every):
-    assert yaml.safe_load((judged.run / "config.yaml").read_text())["search"]["table"] == str(every)
+def test_the_path_is_kept_whole(searched, every):
+    assert yaml.safe_load((searched.run / "config.yaml").read_text())["search"]["benchmark_table"] == str(every)

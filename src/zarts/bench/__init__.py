@@ -1,4 +1,7 @@
-"""NAS-Bench-201: the true accuracy of every cell of the space `nasbench201`, looked up in a table."""
+"""NAS-Bench-201: tables of the true accuracy of every cell of the space `nasbench201`.
+
+From outside, use the names in `__all__`: they read a table, look a cell up and make baselines.
+"""
 
 from __future__ import annotations
 

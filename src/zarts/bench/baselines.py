@@ -1,4 +1,4 @@
-"""Rows of a result table that come from look-ups alone: the best there is, cells drawn at random, plain choices."""
+"""Baselines that need no search: the optimum, random cells, cells of convolutions."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ from zarts.spaces.nasbench201 import NASBENCH201, to_string
 __all__ = ["SELECT", "MeanStd", "Row", "convolutions", "expected_cells", "largest", "optimum", "random_cells"]
 
 SELECT = Column("cifar10", "valid", 12)
-"""What the best of several cells is chosen by: searches see CIFAR-10 and no test images."""
+"""The column that the best of several cells is chosen by: like a search, it uses CIFAR-10 and no test images."""
 
 
 class MeanStd(NamedTuple):
-    """Mean and standard deviation, in percent: of a sample (n - 1), or of a distribution that is known as a whole."""
+    """Mean and standard deviation, in percent: of a sample (n - 1), or of a distribution that is known exactly."""
 
     mean: float
     std: float
@@ -43,7 +43,7 @@ class Row:
 
 
 def optimum(table: Table) -> Row:
-    """The best accuracy of each column, each of an architecture of its own."""
+    """The best accuracy of each column; the columns may have different best architectures."""
     return Row("optimum", {column: MeanStd(float(np.nanmax(a)), 0.0) for column, a in table.accuracies.items()})
 
 
@@ -55,12 +55,12 @@ def random_cells(
     Args:
         table: the table.
         generator: the source of randomness, on the CPU.
-        draws: how many cells the mean is over, at least 2.
-        best_of: each of them is the best of so many; 1 is plain random search's expectation.
-        select: what that best one is chosen by.
+        draws: number of cells that the mean is over, at least 2.
+        best_of: each of them is the best of so many random cells; 1: a random cell.
+        select: the column that the best one is chosen by.
 
     Raises:
-        SettingsError: numbers that cannot be.
+        SettingsError: `draws` or `best_of` is out of range.
         DataError: the table lacks the column `select`.
     """
     if draws < 2 or best_of < 1:
@@ -70,20 +70,20 @@ def random_cells(
         best = _chosen_by(table, select, best_of)[picks].argmax(axis=1)
         picks = np.take_along_axis(picks, best[:, None], axis=1)
     chosen = picks[:, 0]
-    mean_stds = {column: _spread(values[chosen]) for column, values in table.accuracies.items()}
+    mean_stds = {column: _sample_moments(values[chosen]) for column, values in table.accuracies.items()}
     return Row(_named(best_of), mean_stds)
 
 
 def expected_cells(table: Table, *, best_of: int = 1, select: Column = SELECT) -> Row:
-    """What `random_cells` tends to with ever more draws: the exact moments of its distribution.
+    """The exact moments of the distribution that `random_cells` draws from.
 
-    Of k cells drawn with replacement, one of those whose value ranks r-th from below among n is the best with
+    Of k cells drawn with replacement from n, the best one ranks r-th from below with
     probability (r / n)^k - ((r - 1) / n)^k; cells of equal value share theirs.
 
     Args:
         table: the table.
-        best_of: k; 1 is plain random search.
-        select: what the best of them is chosen by.
+        best_of: k; 1: a random cell.
+        select: the column that the best one is chosen by.
 
     Raises:
         SettingsError: k is below 1.
@@ -100,13 +100,13 @@ def expected_cells(table: Table, *, best_of: int = 1, select: Column = SELECT) -
 
 
 def convolutions(table: Table) -> Row:
-    """Moments over the cells in which every edge is a 1×1 or a 3×3 convolution: random, but never parameter-free."""
+    """Moments over all cells of 1×1 and 3×3 convolutions: random cells without parameterless operations."""
     cells = product(("nor_conv_1x1", "nor_conv_3x3"), repeat=len(NASBENCH201.edges))
     return _over(table, "random cell of convolutions", [_cell(ops) for ops in cells])
 
 
 def largest(table: Table) -> Row:
-    """The cell of 3×3 convolutions alone, which is the one with the most parameters."""
+    """The cell of 3×3 convolutions alone, which has the most parameters of all cells."""
     return _over(table, "all 3×3, the most parameters", [_cell(("nor_conv_3x3",) * len(NASBENCH201.edges))])
 
 
@@ -135,12 +135,12 @@ def _named(best_of: int) -> str:
 
 
 def _moments(values: Float64[np.ndarray, " rows"], chance: Float64[np.ndarray, " rows"]) -> MeanStd:
-    """Mean and standard deviation of a distribution; accuracies that there are not are left out."""
+    """Mean and standard deviation of a distribution; missing accuracies are left out."""
     known = ~np.isnan(values)
     values, weights = values[known], chance[known] / chance[known].sum()
     mean = float(weights @ values)
     return MeanStd(mean, float(np.sqrt(weights @ (values - mean) ** 2)))
 
 
-def _spread(values: np.ndarray) -> MeanStd:
+def _sample_moments(values: np.ndarray) -> MeanStd:
     return MeanStd(float(np.nanmean(values)), float(np.nanstd(values, ddof=1)))

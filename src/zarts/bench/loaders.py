@@ -1,4 +1,4 @@
-"""From a file to a table: CSV, parquet, and the official files of NATS-Bench and NAS-Bench-201."""
+"""Loaders of tables: CSV, parquet, and the official files of NATS-Bench and NAS-Bench-201."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def find_table(path: Path | None = None) -> Path:
     """The file of the table: `path`, or the first known name in the directory that ZARTS_DATA names.
 
     Raises:
-        DataError: there is none; the message says what to get, and where it goes.
+        DataError: there is no file; the message says which one to get, and where to put it.
     """
     given = path is not None
     if path is None:
@@ -42,7 +42,7 @@ def find_table(path: Path | None = None) -> Path:
         path = Path(directory)
     path = path.expanduser()
     if not path.exists():
-        raise DataError(f"{path}: {'--table' if given else _VARIABLE} names it, but it is not there; {_GET}")
+        raise DataError(f"{path}: named by {'--table' if given else _VARIABLE}, but not found; {_GET}")
     if not path.is_dir() or _is_archive(path):
         return path
     for name in _KNOWN:
@@ -55,13 +55,13 @@ def read_table(path: Path, *, trust: bool = False) -> Table:
     """The table of a file.
 
     Args:
-        path: a `.csv`, `.csv.gz` or `.parquet` file with the column `architecture`, if need be `index`, and columns
-            like `cifar10_valid_12`, perhaps `cifar10_seconds_12`; the official topology file or directory of
+        path: a `.csv`, `.csv.gz` or `.parquet` file with the column `architecture`, columns like `cifar10_valid_12`,
+            and optionally `index` and `cifar10_seconds_12`; the official topology file or directory of
             NATS-Bench; or the official `.pth` file of NAS-Bench-201.
-        trust: whether a file may be unpickled, which runs whatever code is in it.
+        trust: whether a file may be unpickled, which can run any code that it contains.
 
     Raises:
-        DataError: the file cannot be read, or has to be unpickled and is not trusted.
+        DataError: the file cannot be read, or needs unpickling and is not trusted.
     """
     if _is_archive(path):
         return read_natsbench(path, trust)
@@ -101,7 +101,7 @@ def _read_parquet(path: Path, trust: bool) -> Table:
 
 
 def _from_columns(columns: Mapping[str, Sequence[Any]], where: str) -> Table:
-    """A table of the known columns; others are left alone."""
+    """A table of the known columns; other columns are ignored."""
     architectures = list(columns.get("architecture", ()))
     indices = columns.get("index", range(len(architectures)))
     known = {column: columns[column.name] for column in Column.every() if column.name in columns}
@@ -114,7 +114,7 @@ def _from_columns(columns: Mapping[str, Sequence[Any]], where: str) -> Table:
             [_number(value) for value in columns[SECONDS]] if SECONDS in columns else None,
         )
     except ValueError as error:
-        raise DataError(f"{where}: a number that cannot be read ({error})") from error
+        raise DataError(f"{where}: a number cannot be read ({error})") from error
 
 
 def _number(value: Any) -> float:

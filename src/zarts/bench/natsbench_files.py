@@ -1,4 +1,4 @@
-"""The official files of NATS-Bench and NAS-Bench-201, which hold pickled Python objects."""
+"""Readers of the official files of NATS-Bench and NAS-Bench-201, which are pickled Python objects."""
 
 from __future__ import annotations
 
@@ -28,12 +28,12 @@ _SETS = {
 }
 _LENGTHS = {12: "less", 200: "full"}
 _TIMED = Column("cifar10", "valid", 12)
-_ADVICE = "has to be unpickled, which runs whatever code is in it: add --trust if you trust where it comes from"
+_ADVICE = "needs to be unpickled, which can run any code that it contains: add --trust if you trust its source"
 _BROKEN = (OSError, EOFError, KeyError, IndexError, TypeError, ValueError, AttributeError, pickle.UnpicklingError)
 
 
 class _Found(NamedTuple):
-    """What there is of an architecture; `seconds` of training as for `_TIMED`."""
+    """The accuracies of an architecture, and the seconds of the training of `_TIMED`."""
 
     accuracies: dict[Column, float]
     seconds: float | None
@@ -42,11 +42,11 @@ class _Found(NamedTuple):
 def read_natsbench(path: Path, trust: bool) -> Table:
     """The topology space of NATS-Bench: the directory `…-simple`, or the file `….pickle.pbz2`.
 
-    Accuracies are means over the benchmark's seeds. The package `nats-bench` reads the files, every one of the
+    Accuracies are means over the benchmark's seeds. The package `nats-bench` reads all files of the
     directory, which takes minutes.
 
     Raises:
-        DataError: not trusted, the package is not installed, or the files are not what they should be.
+        DataError: not trusted, the package is not installed, or the files are not those of NATS-Bench.
     """
     if not trust:
         raise DataError(f"{path} {_ADVICE}")
@@ -74,17 +74,17 @@ def _of_natsbench(api: Any, index: int) -> _Found:
             continue
         if Column(data, split, epochs) == _TIMED:
             seconds = info["train-all-time"]
-    api.arch2infos_dict.pop(index, None)  # read once; kept, all of them fill the memory
+    api.arch2infos_dict.pop(index, None)  # read once; all of them together would fill the memory
     return _Found(found, seconds)
 
 
 def read_nasbench201(path: Path, trust: bool) -> Table:
     """The `.pth` file of NAS-Bench-201 (v1.0 or v1.1); accuracies are means over its seeds.
 
-    Read here, because the package `nas-bench-201` is given up and cannot open its file with today's torch.
+    Read here, because the package `nas-bench-201` is no longer maintained and cannot open its file with today's torch.
 
     Raises:
-        DataError: not trusted, or the file is not what it should be.
+        DataError: not trusted, or not the file of NAS-Bench-201.
     """
     try:
         data = torch.load(path, map_location="cpu", weights_only=not trust)

@@ -1,4 +1,4 @@
-"""What a table says of one architecture, and where that stands among all of them."""
+"""Look-up of an architecture: its accuracies, and their ranks among all architectures of the table."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ class Lookup:
         index: its index in the benchmark.
         cells: number of architectures in the table.
         table: the file.
-        entries: what the table has of it.
+        entries: its accuracies.
     """
 
     architecture: str
@@ -62,7 +62,7 @@ def look_up(table: Table, architecture: str | int) -> Lookup:
         architecture: its string, or its index in the benchmark.
 
     Raises:
-        DataError: it is not in the table.
+        DataError: the architecture is not in the table.
     """
     row = table.row_of(architecture)
     entries = {}

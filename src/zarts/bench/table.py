@@ -1,4 +1,4 @@
-"""A table of accuracies in memory, whatever file it came from."""
+"""Table of accuracies in memory, independent of the format of its file."""
 
 from __future__ import annotations
 
@@ -37,14 +37,14 @@ class Column(NamedTuple):
 
     @staticmethod
     def every() -> Iterator[Column]:
-        """All that there may be, by data set, then from 12 to 200 epochs."""
+        """All possible columns, by data set, then from 12 to 200 epochs."""
         return (
             Column(data, split, epochs) for data in DATA_SETS for epochs in (12, 200) for split in ("valid", "test")
         )
 
     @staticmethod
     def tests() -> tuple[Column, ...]:
-        """What searches are judged by: the test accuracies after 200 epochs, CIFAR-10's first."""
+        """The columns that score a search: test accuracies after 200 epochs, CIFAR-10's first."""
         return tuple(Column(data, "test", 200) for data in DATA_SETS)
 
 
@@ -53,11 +53,11 @@ class Table:
     """Accuracies of architectures; made by `Table.build`, which checks.
 
     Args:
-        where: the file, for messages.
+        where: name of the file, for messages.
         indices: the benchmark's index of each row.
         architectures: the string of each row.
-        accuracies: for each column that the file has, the accuracies in percent; nan where there is none.
-        seconds: of training each for 12 epochs on CIFAR-10, nan where not known; None if the file does not say.
+        accuracies: for each column of the file the accuracies in percent; nan where one is missing.
+        seconds: training time of each for 12 epochs on CIFAR-10, nan where unknown; None if the file has no times.
     """
 
     where: str
@@ -77,7 +77,7 @@ class Table:
         """A checked table, its strings in canonical order.
 
         Raises:
-            DataError: no rows or columns, rows that are there twice, strings or numbers that cannot be.
+            DataError: no rows or columns, a row that appears twice, an invalid string or number.
         """
         if not architectures or not accuracies:
             expected = "architecture and some of " + ", ".join(column.name for column in Column.every())
@@ -89,7 +89,7 @@ class Table:
         for what, keys in (("architecture", Counter(names)), ("index", Counter(map(str, indices)))):
             twice, count = keys.most_common(1)[0]
             if count > 1:
-                raise DataError(f"{where}: {what} {twice} is there {count} times")
+                raise DataError(f"{where}: {what} {twice} appears {count} times")
         arrays = {column: np.asarray(values, dtype=np.float64) for column, values in accuracies.items()}
         for column, values in arrays.items():
             wrong = values[(values < 0) | (values > 100)]
@@ -101,10 +101,10 @@ class Table:
         return Table(where, tuple(indices), names, arrays, times)
 
     def row_of(self, architecture: str | int) -> int:
-        """The row of a string (in canonical order) or of a benchmark's index.
+        """The row of a string in canonical order, or of a benchmark's index.
 
         Raises:
-            DataError: it is not in the table.
+            DataError: the architecture is not in the table.
         """
         row = self._rows.get(architecture)
         if row is None:

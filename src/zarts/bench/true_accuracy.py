@@ -1,4 +1,4 @@
-"""The true accuracy of what a search derives, logged beside the search, which knows nothing of it."""
+"""Log of the true accuracies of the derived cells of a search; the search itself never sees them."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ __all__ = ["Truth", "truth_of"]
 
 
 def truth_of(table: Table, genotype: Genotype) -> dict[str, Any]:
-    """What a table says of a cell: its string, its index, and the `Entry` of each of `Column.tests` by name.
+    """The entries of a cell in a table: its string, its index, and the `Entry` of each of `Column.tests` by name.
 
     Raises:
         DataError: the cell is not in the table.
-        RunError: a genotype of another space.
+        RunError: the genotype is of another space.
     """
     found = look_up(table, to_string(genotype))
     entries = {column.name: asdict(found.entries[column]) for column in Column.tests() if column in found.entries}
@@ -30,19 +30,19 @@ def truth_of(table: Table, genotype: Genotype) -> dict[str, Any]:
 
 
 class Truth:
-    """Hears a search in the place of its callback, and logs an event `truth` after each `genotype`.
+    """Callback of a search that logs an event `truth` after each event `genotype`.
 
     Args:
-        table: what is looked up. A cell that it lacks is told as a note: no search ends for want of its truth.
+        table: the accuracies. A cell that it lacks causes a note and does not stop the search.
         run: the folder of the search.
-        callback: hears all that this one hears, and the events `truth`.
+        callback: called with every event of the search, and with the events `truth`.
     """
 
     def __init__(self, table: Table, run: Run, callback: Callback | None = None) -> None:
         self._table, self._run, self._callback = table, run, callback or (lambda event: None)
 
     def __call__(self, event: Mapping[str, Any]) -> None:
-        """Pass an event on; and look the cell up that it speaks of."""
+        """Pass an event on, and look up the cell of an event `genotype`."""
         self._callback(event)
         if event["event"] == "genotype":
             found = self._look_up(Genotype.load(self._run.path / genotype_file(event["epoch"])))
@@ -52,10 +52,10 @@ class Truth:
                 self._callback(truth)
 
     def finish(self, genotype: Genotype) -> None:
-        """Write the truth of the result, as `truth`, into `result.json`.
+        """Write the true accuracies of the result into `result.json`, under the key `truth`.
 
         Raises:
-            RunError: that file cannot be read or written.
+            RunError: the file cannot be read or written.
         """
         found = self._look_up(genotype)
         if found:
