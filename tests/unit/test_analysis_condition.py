@@ -24,10 +24,10 @@ def test_equals_the_closed_form_over_the_same_directions(steps):
     found = condition_number(
         toy.problem, alpha, [TRAIN] * steps, [VAL], torch.Generator().manual_seed(1), directions=20, epsilon=0.1
     )
-    moves = torch.randn(20, 4, generator=torch.Generator().manual_seed(1), dtype=torch.float64)
-    moves = 0.1 * moves / moves.norm(dim=1, keepdim=True)
+    perturbations = torch.randn(20, 4, generator=torch.Generator().manual_seed(1), dtype=torch.float64)
+    perturbations = 0.1 * perturbations / perturbations.norm(dim=1, keepdim=True)
     loss, gradient, hessian = closed_form(toy, alpha, steps)
-    changes = moves @ gradient + ((moves @ hessian) * moves).sum(1) / 2
+    changes = perturbations @ gradient + ((perturbations @ hessian) * perturbations).sum(1) / 2
     assert found == pytest.approx(float((changes / 0.1 * alpha.norm() / loss).abs().max()), rel=1e-9)
     assert torch.equal(toy.model.omega.detach(), toy.omega)
 

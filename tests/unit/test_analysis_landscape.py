@@ -1,4 +1,4 @@
-"""Landscapes on a quadratic bilevel problem against closed forms; that of a search, stopped, killed and refused."""
+"""Landscapes of a quadratic bilevel problem, against closed forms, and of a search: resumed and refused."""
 
 import json
 import math
@@ -187,8 +187,8 @@ def test_stopped_and_gone_on_with_it_ends_with_the_same_numbers(run, monkeypatch
     with pytest.raises(Interrupted, match=r"part\.json"):
         landscape(run, **QUICK)
     assert not (run / "landscape.json").exists()
-    kept = json.loads((run / "landscape.part.json").read_text())["losses"]
-    assert 0 <= len(kept["0"]) < 9 or len(kept["1"]) < 9
+    saved = json.loads((run / "landscape.part.json").read_text())["losses"]
+    assert 0 <= len(saved["0"]) < 9 or len(saved["1"]) < 9
     monkeypatch.setattr("zarts.searcher.restore.stop_request", stop_at(0))
     landscape(run, **QUICK)
     assert untimed(run) == straight
@@ -208,10 +208,10 @@ def test_what_is_known_is_written_now_and_then(run, monkeypatch):
     assert seen == [4, 8, 9, 13, 17, 18]
 
 
-TIES = {"place": 8, "state": "ab"}, {"grid": 3, "inner_steps": [0, 10], "seed": 0}
+TIES = {"global_step": 8, "state": "ab"}, {"grid": 3, "inner_steps": [0, 10], "seed": 0}
 
 
-def kept(folder, identity=TIES[0], options=TIES[1], *, again=False):
+def cache(folder, identity=TIES[0], options=TIES[1], *, again=False):
     return LandscapeCache(Run(folder), identity, options, again=again)
 
 
@@ -223,7 +223,7 @@ def kept(folder, identity=TIES[0], options=TIES[1], *, again=False):
             TIES[1],
             "another state",
         ),
-        ({**TIES[0], "place": 9}, TIES[1], "another state"),
+        ({**TIES[0], "global_step": 9}, TIES[1], "another state"),
         (
             TIES[0],
             {**TIES[1], "inner_steps": [0]},
@@ -236,16 +236,16 @@ def kept(folder, identity=TIES[0], options=TIES[1], *, again=False):
 def test_files_of_another_run_state_or_options_are_refused_and_replaced_when_asked(
     tmp_path, name, identity, options, message
 ):
-    theirs = kept(tmp_path)
+    theirs = cache(tmp_path)
     theirs.finish({"surfaces": []}) if name == "landscape.json" else theirs.write()
     before = files(tmp_path)
     with pytest.raises(RunError, match=f"{name}: .*{message}"):
-        kept(tmp_path, identity, options)
-    mine = kept(tmp_path, identity, options, again=True)
+        cache(tmp_path, identity, options)
+    mine = cache(tmp_path, identity, options, again=True)
     assert (mine.whole, set(map(len, mine.losses.values()))) == (None, {0})
     assert files(tmp_path) == before, "left alone until the new one is whole"
     mine.finish({"surfaces": []})
-    assert kept(tmp_path, identity, options).whole["options"] == options
+    assert cache(tmp_path, identity, options).whole["options"] == options
     assert not mine.part.exists()
 
 
@@ -262,18 +262,18 @@ def test_damaged_files_are_refused_and_replaced_when_asked(tmp_path, name, text,
     ties = json.dumps({"identity": TIES[0], "options": TIES[1]})
     (tmp_path / name).write_text(text.replace("TIES", ties))
     with pytest.raises(RunError, match=f"{name}: .*{message}"):
-        kept(tmp_path)
-    assert kept(tmp_path, again=True).losses == {0: [], 10: []}
+        cache(tmp_path)
+    assert cache(tmp_path, again=True).losses == {0: [], 10: []}
 
 
 def test_a_part_is_gone_on_with_also_beside_a_whole_one_that_it_will_replace(tmp_path):
-    kept(tmp_path, options={**TIES[1], "seed": 1}).finish({"surfaces": []})
-    begun = kept(tmp_path, again=True)
+    cache(tmp_path, options={**TIES[1], "seed": 1}).finish({"surfaces": []})
+    begun = cache(tmp_path, again=True)
     begun.losses[0] += [1.5, math.nan]
     begun.write()
     assert json.loads((tmp_path / "landscape.part.json").read_text())["losses"] == {"0": [1.5, None], "10": []}
     for again in (False, True):
-        on = kept(tmp_path, again=again)
+        on = cache(tmp_path, again=again)
         assert on.losses[0][0] == 1.5
         assert math.isnan(on.losses[0][1])
         assert on.seconds > begun._before

@@ -1,4 +1,7 @@
-"""What can be learnt from a search where it stands: numbers and arrays, no pictures."""
+"""Analysis of a search at its last checkpoint: losses around alpha, as numbers and arrays without pictures.
+
+From outside, use the names in `__all__`; all of them leave the search as it is.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the losses of moves of alpha consist of: the same moves, judged again and again."""
+"""Signal and noise in candidate losses, from perturbations of alpha that are evaluated on several draws of batches."""
 
 from __future__ import annotations
 
@@ -24,12 +24,12 @@ _STREAM = "diagnose"
 
 
 class Needed(NamedTuple):
-    """What would bring the signal-to-noise ratio to 1, all else as it is; None: that cannot.
+    """The settings that would each bring the signal-to-noise ratio to 1, all else unchanged; None: no value does.
 
     Args:
-        samples: N at which the part of the move that follows the losses is as long as the part that follows their
-            noise, whatever the ratio: d / snr, see `needed`.
-        val_batches: validation batches in one loss.
+        samples: N at which signal and noise contribute equally to the length of the update of alpha: d / snr, see
+            `needed`.
+        val_batches: validation batches of a loss.
     """
 
     samples: int | None
@@ -38,15 +38,15 @@ class Needed(NamedTuple):
 
 @dataclass(frozen=True)
 class Measurement:
-    """What the losses of moves of one size consist of, after one number of inner steps.
+    """Variance components of the losses of perturbations of one size, after one number of inner steps.
 
     Args:
-        sigma: standard deviation of the moves in each coordinate.
+        sigma: standard deviation of the perturbations in each coordinate.
         inner_steps: M.
-        parts: the variance of their losses.
-        correlation: of a move's mean loss and the first-order prediction g u, of other validation batches than those
-            of the losses: 1 where the losses say what the gradient says. (Of the improvement and -g u it is the same.)
-        needed: see there.
+        parts: the components of the variance of their losses.
+        correlation: between the mean loss of a perturbation and its first-order prediction g u, where g is computed on
+            other validation batches than the losses: 1 if losses and gradient agree.
+        needed: see `Needed`.
     """
 
     sigma: float
@@ -66,31 +66,31 @@ def measure(
     val_batches: int,
     seed: int = 0,
     confidence: float = 0.95,
-    heard: Callable[[int], None] = lambda done: None,
+    progress: Callable[[int], None] = lambda done: None,
 ) -> Measurement:
-    """Judge the same moves u ~ N(0, sigma^2 I) of alpha on several draws of batches.
+    """Evaluate the same perturbations u ~ N(0, sigma^2 I) of alpha on several draws of batches.
 
-    A draw is M training batches and the validation batches of one loss, all of them different from those of the other
-    draws, and common to all candidates, as in the search; also relaxations that draw noise have the same one for all.
+    A draw is M training batches and the validation batches of one loss. No batch is in two draws. All candidates of a
+    draw share its batches, as in the search, and the noise of a relaxation that draws noise.
 
     Args:
-        found: the search, where it stands; it is left as it is.
+        found: the search at its last checkpoint; it is left as it is.
         sigma: standard deviation in each coordinate; the directions are the same for every sigma.
         inner_steps: M.
-        candidates: moves, three or more.
-        draws: of batches, two or more.
-        val_batches: in one loss.
-        seed: of the moves.
+        candidates: number of perturbations, 3 or more.
+        draws: number of draws of batches, 2 or more.
+        val_batches: validation batches of a loss.
+        seed: of the perturbations.
         confidence: of the intervals.
-        heard: told how many draws are done.
+        progress: called after each draw with the number of draws that are done.
 
     Raises:
-        DivergedError: fewer than three moves have finite losses.
+        DivergedError: fewer than three perturbations have finite losses.
         Interrupted: asked to stop.
     """
     problem, settings = found.problem, found.settings
     noise = torch.randn(candidates, len(found.alpha), generator=keyed_generator(seed, _STREAM, "moves"))
-    moves = sigma * noise.to(found.alpha)
+    perturbations = sigma * noise.to(found.alpha)
     tables, gradients = [], []
     with problem.preserved() as snapshot:
         for draw in range(draws):
@@ -98,12 +98,12 @@ def measure(
                 generator.set_state(keyed_generator(seed, _STREAM, draw, device=generator.device).get_state())
             train = [found.train[found.global_step + draw * inner_steps + i] for i in range(inner_steps)]
             val, other = (
-                [found.val[first + i] for i in range(val_batches)] for first in _places(draw, draws, val_batches)
+                [found.val[first + i] for i in range(val_batches)] for first in _first_batches(draw, draws, val_batches)
             )
             gradients.append(first_order_gradient(problem, found.alpha, other)[1])
             _, table = evaluate_images(
                 problem,
-                found.alpha + moves,
+                found.alpha + perturbations,
                 train,
                 val,
                 learning_rate=settings.inner_learning_rate,
@@ -111,16 +111,18 @@ def measure(
                 batch_norm=settings.batch_norm,
             )
             tables.append(table)
-            heard(draw + 1)
+            progress(draw + 1)
         snapshot.restore()
     least = min(table.shape[1] for table in tables)
     losses = torch.stack([table[:, :least] for table in tables], 1).double().cpu()
     finite = losses.isfinite().all(2).all(1)
     if int(finite.sum()) < 3:
-        raise DivergedError(f"sigma {sigma:g}: {int(finite.sum())} of {candidates} moves have finite losses: too large")
+        raise DivergedError(
+            f"sigma {sigma:g}: {int(finite.sum())} of {candidates} perturbations have finite losses: take a smaller one"
+        )
     losses = losses[finite]
     parts = components(losses, confidence)
-    predicted = (moves @ torch.stack(gradients).mean(0)).double().cpu()[finite]
+    predicted = (perturbations @ torch.stack(gradients).mean(0)).double().cpu()[finite]
     return Measurement(
         sigma,
         inner_steps,
@@ -130,23 +132,23 @@ def measure(
     )
 
 
-def _places(draw: int, draws: int, val_batches: int) -> tuple[int, int]:
-    """Numbers of the first validation batches of a draw: of its losses, and of its gradient."""
+def _first_batches(draw: int, draws: int, val_batches: int) -> tuple[int, int]:
+    """Indices of the first validation batch of a draw: for its losses, and for its gradient."""
     return draw * val_batches, (draws + draw) * val_batches
 
 
 def needed(parts: Components, dimensions: int, val_batches: int) -> Needed:
-    """What would bring the ratio to 1, by the estimates as they are.
+    """The settings that would each bring the ratio to 1, by the point estimates.
 
-    N: with weights that are linear in the losses (of softmax(-L / tau) the first order) the move is the mean of
-    -(L_i - mean L) u_i / tau. For a loss that is linear in the moves, var(a) = sigma^2 |g|^2, it has the length
-    sigma var(a)^(1/2) / tau along -g, and noise of the losses, var(e), adds d sigma^2 var(e) / (N tau^2) to its square:
-    both are equal at N = d var(e) / var(a).
+    N: with weights that are linear in the losses (the first order of softmax(-L / tau)), the update of alpha is the
+    mean of -(L_i - mean L) u_i / tau. If the loss is linear in u, var(a) = sigma^2 |g|^2, the update has the length
+    sigma var(a)^(1/2) / tau along -g, and the noise of the losses, var(e), adds d sigma^2 var(e) / (N tau^2) to its
+    square: both are equal at N = d var(e) / var(a).
 
-    Validation batches: the noise that comes from validation images falls as one over their number; that of the
+    Validation batches: the noise of the validation images falls as one over the number of batches; the noise of the
     training batches stays.
     """
-    signal = parts.move.value
+    signal = parts.perturbation.value
     if signal <= 0:
         return Needed(None, None)
     training = max(0.0, parts.interaction.value - parts.images)
@@ -155,7 +157,7 @@ def needed(parts: Components, dimensions: int, val_batches: int) -> Needed:
 
 
 def _correlation(losses: Float[Tensor, " n"], predicted: Float[Tensor, " n"], confidence: float) -> Interval:
-    """Pearson's, with Fisher's interval; 0 where either does not vary, and from -1 to 1 of fewer than four."""
+    """Pearson's correlation with Fisher's interval: -1 to 1 for fewer than four values; 0 if either does not vary."""
     if losses.std() == 0 or predicted.std() == 0:
         return Interval(0.0, -1.0, 1.0)
     value = float(pearsonr(losses.numpy(), predicted.numpy()).statistic)

@@ -1,4 +1,4 @@
-"""How far a small move of alpha changes the loss, relative to both: the condition number."""
+"""Condition number: the relative change of the loss by a small change of alpha."""
 
 from __future__ import annotations
 
@@ -30,14 +30,14 @@ def condition_number(
 ) -> float:
     """Kappa = max_k |(L(alpha + d_k) - L(alpha)) / epsilon * |alpha| / L(alpha)|, |d_k| = epsilon.
 
-    L is that of `evaluate`: alpha and each move of it start from the same weights, take the same M weight steps and
-    see the same validation images. From below it approaches |grad L| |alpha| / L, the condition number of L in the
-    Euclidean norm, as the directions become many; in high dimensions it stays far below, by about sqrt(2 log(k) / d)
-    for k directions.
+    L is the loss of `evaluate`: alpha and each alpha + d_k start from the same weights, take the same M weight steps
+    and see the same validation images. With many directions, kappa approaches |grad L| |alpha| / L from below, the
+    condition number of L in the Euclidean norm; in high dimensions it stays far below, by about sqrt(2 log(k) / d) for
+    k directions.
 
     Args:
         problem: the weights, which are left as they are.
-        alpha: where.
+        alpha: where kappa is measured.
         train_batches: M batches of the training half; empty for the first order.
         val_batches: batches of the validation half.
         generator: draws the directions, uniform over the sphere, on the CPU.
@@ -55,16 +55,17 @@ def condition_number(
 
     Source: the released code of ZARTS, `cnn/loss_landscape/compute_condition_number.py`, with its numbers of
         directions and epsilon.
-    Differs: there L(alpha) is had without the M weight steps that all L(alpha + d_k) have, so that most of the
-        difference is what the steps alone bring; its steps are 11, at learning rate 0.001 with momentum 0.9 from zero.
+    Differs: the released code computes L(alpha) without the M weight steps that all L(alpha + d_k) have, so that most
+        of the difference comes from the steps alone; it takes 11 steps, at learning rate 0.001, with momentum 0.9 from
+        zero.
     """
     drawn = torch.randn(directions, len(alpha), generator=generator, dtype=torch.float64)
-    moves = epsilon * drawn / drawn.norm(dim=1, keepdim=True)
+    perturbations = epsilon * drawn / drawn.norm(dim=1, keepdim=True)
     start = alpha.detach().cpu().double()
-    points = torch.cat([start[None], start + moves]).to(alpha)
+    alphas = torch.cat([start[None], start + perturbations]).to(alpha)
     losses = evaluate(
         problem,
-        points,
+        alphas,
         train_batches,
         val_batches,
         learning_rate=learning_rate,

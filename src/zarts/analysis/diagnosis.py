@@ -1,4 +1,4 @@
-"""Whether a search listens to signal or to noise, and what would let it hear more."""
+"""Diagnosis of a search: signal and noise of its candidate losses, and which settings would raise their ratio."""
 
 from __future__ import annotations
 
@@ -23,20 +23,20 @@ _FACTORS = (1.0, 4.0, 16.0)
 
 @dataclass(frozen=True)
 class Diagnosis:
-    """What was measured where a search stands.
+    """Measurements of a search at its last checkpoint.
 
     Args:
-        measurements: for each sigma and each M; the first one is of the search's own.
-        own: whether the search draws moves of that first sigma itself.
-        candidates: moves that were judged.
-        draws: of batches, on each of which they were.
-        val_batches: validation batches in one loss.
+        measurements: for each sigma and each M; by default the first one has the search's own.
+        own: whether the first sigma is the one of the search's own perturbations.
+        candidates: number of perturbations.
+        draws: number of draws of batches, on each of which all perturbations were evaluated.
+        val_batches: validation batches of a loss.
         dimensions: of alpha.
         condition_number: see `zarts.analysis.condition_number`; None: it was left out.
-        eigenvalue: the largest one of the Hessian in alpha of the validation loss, at the present weights; None where
-            there is none, see `RestoredSearch.eigenvalue`.
-        epoch: epochs that were done.
-        seconds: it took.
+        eigenvalue: the largest eigenvalue of the Hessian in alpha of the validation loss, at the present weights; None
+            if it does not exist, see `RestoredSearch.eigenvalue`.
+        epoch: number of finished epochs of the search.
+        seconds: wall time of the diagnosis.
     """
 
     measurements: list[Measurement]
@@ -51,7 +51,7 @@ class Diagnosis:
     seconds: float
 
     def reaching(self, measurement: Measurement) -> dict[str, float | int | None]:
-        """What would bring the ratio to 1: `Needed`, and the smallest sigma and M measured at which it is there."""
+        """Settings with a ratio of 1 or more: those of `Needed`, and the smallest sigma and M measured to have it."""
         there = [other for other in self.measurements if other.parts.snr.value >= 1]
         sigmas = [other.sigma for other in there if other.inner_steps == measurement.inner_steps]
         steps = [other.inner_steps for other in there if other.sigma == measurement.sigma]
@@ -64,7 +64,7 @@ class Diagnosis:
 
     @property
     def advice(self) -> list[str]:
-        """In words, what the first measurement says, and what would help."""
+        """The first measurement in words, and what would raise its ratio."""
         first = self.measurements[0]
         nearest = max(self.measurements, key=lambda one: one.parts.snr.value)
         return [
@@ -87,7 +87,8 @@ class Diagnosis:
                 {
                     "sigma": one.sigma,
                     "inner_steps": one.inner_steps,
-                    **{name: getattr(one.parts, name)._asdict() for name in ("move", "batches", "interaction", "snr")},
+                    "move": one.parts.perturbation._asdict(),
+                    **{name: getattr(one.parts, name)._asdict() for name in ("batches", "interaction", "snr")},
                     "images": one.parts.images,
                     "correlation": one.correlation._asdict(),
                     "needed": self.reaching(one),
@@ -113,29 +114,29 @@ def diagnose(
     directions: int = 50,
     seed: int = 0,
 ) -> Diagnosis:
-    """Measure what candidate losses consist of where a search stands.
+    """Measure signal and noise of the candidate losses of a search at its last checkpoint.
 
     Args:
         found: the search.
-        callback: hears `part` events: how much is done.
-        sigmas: standard deviations of the moves in each coordinate; by default the search's present one, and 4 and 16
-            times as much. A search that draws no moves has 0.2 in its place.
-        inner_steps: M; by default the search's.
-        candidates: moves, three or more.
-        draws: of batches, two or more.
-        val_batches: in one loss; by default the search's.
+        callback: called with `part` events, which say how much is done.
+        sigmas: standard deviations of the perturbations in each coordinate; by default that of the search now, and 4
+            and 16 times as much; 0.2 takes its place for a search without perturbations.
+        inner_steps: values of M; by default that of the search.
+        candidates: number of perturbations, 3 or more.
+        draws: number of draws of batches, 2 or more.
+        val_batches: validation batches of a loss; by default those of the search.
         directions: of the condition number, 50 in the released code; 0 leaves it out.
-        seed: of moves and directions.
+        seed: of perturbations and directions.
 
     Raises:
-        SettingsError: a number out of its range, or a method whose alpha is no point between architectures.
+        SettingsError: a number is out of range, or the method evaluates drawn cells instead of perturbations of alpha.
         DivergedError: the losses are not finite.
         Interrupted: asked to stop.
     """
     start, settings = time.perf_counter(), found.settings
     if settings.relaxation in ("none", "cell"):
         raise SettingsError(
-            f"method {settings.method!r} judges cells that it draws, not moves of alpha: nothing can be diagnosed"
+            f"method {settings.method!r} evaluates drawn cells, not perturbations of alpha: it cannot be diagnosed"
         )
     sizes = list(sigmas) or [factor * (found.perturbation_size or _SIGMA) for factor in _FACTORS]
     steps = list(inner_steps) or [settings.inner_steps]
@@ -146,11 +147,13 @@ def diagnose(
     of = len(pairs) * draws + 1
     for number, (sigma, m) in enumerate(pairs):
 
-        def heard(done: int, before: int = number * draws) -> None:
-            callback({"event": "part", "text": "judging moves", "done": before + done, "of": of})
+        def progress(done: int, before: int = number * draws) -> None:
+            callback({"event": "part", "text": "evaluating perturbations", "done": before + done, "of": of})
 
         measurements.append(
-            measure(found, sigma, m, candidates=candidates, draws=draws, val_batches=count, seed=seed, heard=heard)
+            measure(
+                found, sigma, m, candidates=candidates, draws=draws, val_batches=count, seed=seed, progress=progress
+            )
         )
     train = [found.train[found.global_step + i] for i in range(steps[0])]
     val = [found.val[i] for i in range(count)]
@@ -170,7 +173,7 @@ def diagnose(
         )
     )
     eigenvalue = found.eigenvalue(val, keyed_generator(seed, "eigenvalue"))
-    callback({"event": "part", "text": "judging moves", "done": of, "of": of})
+    callback({"event": "part", "text": "evaluating perturbations", "done": of, "of": of})
     own = found.perturbation_size is not None and not sigmas
     return Diagnosis(
         measurements,
@@ -202,47 +205,49 @@ def _check(
 
 
 def _verdict(one: Measurement, val_batches: int) -> str:
-    """What the ratio and its interval say."""
+    """The ratio and its interval in words."""
     ratio = one.parts.snr
     where = (
         f"sigma {one.sigma:.3g}, M = {one.inner_steps}, {val_batches} validation batch{'es'[: 2 * (val_batches > 1)]}"
     )
     between = f"ratio {ratio.value:.2g}, {max(0.0, ratio.low):.2g} to {ratio.high:.2g}"
     if ratio.low <= 0:
-        return f"Noise: differences between moves cannot be told from noise at {where} ({between})."
+        return f"Noise: differences between perturbations cannot be told from noise at {where} ({between})."
     if ratio.high < 1:
-        return f"Mostly noise: moves differ, by less than the noise of their losses, at {where} ({between})."
+        return f"Mostly noise: perturbations differ by less than the noise of their losses at {where} ({between})."
     if ratio.low >= 1:
-        return f"Signal: moves differ by more than the noise of their losses at {where} ({between})."
-    return f"Signal and noise are of one size, or there were too few draws to tell, at {where} ({between})."
+        return f"Signal: perturbations differ by more than the noise of their losses at {where} ({between})."
+    return f"Signal and noise are of one size, or the draws are too few to tell, at {where} ({between})."
 
 
 def _nearest(one: Measurement) -> str:
-    """The largest ratio of all, where it is told from none."""
+    """The measurement with the largest ratio in words."""
     ratio = one.parts.snr.value
-    found = f"Of what was measured, sigma {one.sigma:.3g} and M = {one.inner_steps} hear most: ratio {ratio:.2g}"
+    found = f"The largest ratio of all measurements is {ratio:.2g}, at sigma {one.sigma:.3g} and M = {one.inner_steps}"
     if ratio < 1 and one.needed.val_batches is not None:
         found += f"; about {one.needed.val_batches} validation batches a loss would make it 1"
     return f"{found}."
 
 
 def _help(one: Measurement, reach: dict[str, float | int | None], val_batches: int) -> list[str]:
-    """What would bring the ratio to 1."""
+    """The settings that would bring the ratio to 1, in words."""
     if one.parts.snr.value >= 1:
         return []
     found = []
-    if one.parts.move.value <= 0:
-        found.append("No share of the variance belongs to the moves: nothing can be predicted from these losses.")
+    if one.parts.perturbation.value <= 0:
+        found.append("The perturbations explain none of the variance: these losses predict nothing.")
     elif reach["val_batches"] is None:
         found.append(
-            "No number of validation batches would do: the noise of the training batches alone is more than the signal."
+            "No number of validation batches is enough: the noise of the training batches alone exceeds the signal."
         )
     else:
         found.append(f"Ratio 1 takes about {reach['val_batches']} validation batches a loss (now {val_batches}).")
     if reach["sigma"] is not None:
-        found.append(f"Moves of sigma {reach['sigma']:.3g} have it.")
+        found.append(f"Sigma {reach['sigma']:.3g} has it.")
     if reach["inner_steps"] is not None:
         found.append(f"M = {reach['inner_steps']} has it.")
     if reach["samples"] is not None:
-        found.append(f"At this ratio N = {reach['samples']} candidates make a move of which half the length is noise.")
+        found.append(
+            f"At this ratio N = {reach['samples']} candidates make an update of which half the length is noise."
+        )
     return found

@@ -1,4 +1,4 @@
-"""The landscape of the validation loss around a search's alpha, made in pieces that are kept."""
+"""Landscape of the validation loss around the alpha of a search; an interrupted one is resumed."""
 
 from __future__ import annotations
 
@@ -27,14 +27,14 @@ class Landscape:
     """Surfaces over a plane through alpha, in which alpha is at (0, 0).
 
     Args:
-        run: name of the folder of the search.
-        epoch: epochs that it had done.
-        x: places along the first direction, in `unit`.
-        y: likewise along the second one.
+        run: name of the run folder of the search.
+        epoch: number of finished epochs of the search.
+        x: coordinates along the first direction, in `unit`.
+        y: coordinates along the second direction, in `unit`.
         unit: Euclidean distance in alpha that 1 in x or y stands for.
         surfaces: one for each number of inner steps.
-        eigenvalue: the dominant one of the whole Hessian in alpha of the first-order loss; None where that is not
-            among the surfaces, or alpha's relaxation is not twice differentiable.
+        eigenvalue: the dominant eigenvalue of the whole Hessian in alpha of the first-order loss; None if that loss is
+            not among the surfaces, or the relaxation is not twice differentiable.
         learning_rate: of the inner steps.
         momentum: of the inner steps.
         seconds: wall time.
@@ -62,7 +62,9 @@ class Landscape:
         return Landscape(**{**own, "surfaces": [Surface.from_dict(surface) for surface in data["surfaces"]]})
 
 
-class _Tuning(NamedTuple):
+class _InnerStep(NamedTuple):
+    """Options of the inner steps and of batch norm."""
+
     learning_rate: float
     momentum: float
     batch_norm: Literal["train", "eval"]
@@ -83,28 +85,29 @@ def make_landscape(
     seed: int = 0,
     again: bool = False,
 ) -> Landscape:
-    """Judge the points of a plane through a search's alpha, or go on with that; kept in the run's folder.
+    """Evaluate the points of a plane through the alpha of a search; what the run folder already has is not repeated.
 
     Args:
-        found: the search, where it stands; it is left as it is.
-        run: its folder, into which `landscape.json` goes, and `landscape.part.json` until it is whole.
-        callback: hears how far it is.
-        inner_steps: M of each surface; 0 is the first order, 1 the second; none: 0, 1 and the search's M, or 10.
+        found: the search at its last checkpoint; it is left as it is.
+        run: its run folder, which gets `landscape.json`, and until that is complete `landscape.part.json`.
+        callback: called with `part` events, which say how much is done.
+        inner_steps: M of each surface; 0 is the first order, 1 the second; empty: 0, 1 and the M of the search, or 10
+            if that is 0.
         grid: see `draw_plane`.
         radius: see `draw_plane`.
         scale: see `draw_plane`.
-        val_batches: validation batches that judge a point, the same for all: the first ones of the half that moves
-            alpha, in the search's order; None: as many as a loss of the search has.
-        learning_rate: of the inner steps; None: what the search's inner steps have now. Late in a search that is next
-            to nothing, and the surfaces hardly differ.
-        momentum: of the inner steps; None: what the search's have.
+        val_batches: validation batches of a loss, the same for all points: the first ones of the validation half, in
+            the order of the search; None: as many as a loss of the search has.
+        learning_rate: of the inner steps; None: that of the search's inner steps now. Late in a search it is almost 0,
+            and the surfaces hardly differ.
+        momentum: of the inner steps; None: that of the search's inner steps.
         seed: of the directions.
-        again: whether to replace a landscape that is there, or a part of one that is of another state or options.
+        again: whether to replace an existing landscape, or a part of one with another state or other options.
 
     Raises:
-        SettingsError: a number that cannot be.
-        RunError: a method that has no alpha; a file of another run, state or options.
-        Interrupted: Ctrl-C or SIGTERM; what is known is kept.
+        SettingsError: a number is out of range.
+        RunError: the method has no alpha, or a file is of another run, state or options.
+        Interrupted: Ctrl-C or SIGTERM; the evaluated points are saved.
 
     Source: ZARTS, section 3 and supplementary 1.2 (figure 1).
     """
@@ -112,7 +115,7 @@ def make_landscape(
     settings, ranks = found.settings, found.problem.ranks
     steps = sorted(set(inner_steps)) or sorted({0, 1, settings.inner_steps or _INNER_STEPS})
     images = val_batches or settings.val_batches
-    tuning = _tuning(found, learning_rate, momentum)
+    inner = _inner_step(found, learning_rate, momentum)
     plane = draw_plane(found.alpha, grid=grid, radius=radius, scale=scale, seed=seed)
     options = {
         "grid": grid,
@@ -122,59 +125,59 @@ def make_landscape(
         "val_batches": images,
         "seed": seed,
     }
-    kept = LandscapeCache(run, _identity(found), {**options, **tuning._asdict()}, again=again)
-    if (whole := ranks.broadcast(kept.whole)) is not None:
+    cache = LandscapeCache(run, _identity(found), {**options, **inner._asdict()}, again=again)
+    if (whole := ranks.broadcast(cache.whole)) is not None:
         return Landscape.from_dict(whole)
-    kept.losses = ranks.broadcast(kept.losses)
+    cache.losses = ranks.broadcast(cache.losses)
     val = [found.val[i] for i in range(images)]
-    surfaces, eigenvalue = _measured(found, plane, kept, val, tuning, callback, seed)
+    surfaces, eigenvalue = _measured(found, plane, cache, val, inner, callback, seed)
     name, places = run.path.resolve().name, plane.places.tolist()
-    rates = tuning.learning_rate, tuning.momentum
+    rates = inner.learning_rate, inner.momentum
     made = Landscape(
-        name, found.epoch, places, places, plane.unit, surfaces, eigenvalue, *rates, round(kept.seconds, 3)
+        name, found.epoch, places, places, plane.unit, surfaces, eigenvalue, *rates, round(cache.seconds, 3)
     )
-    kept.finish(made.to_dict())
+    cache.finish(made.to_dict())
     return made
 
 
 def _measured(
     found: RestoredSearch,
     plane: Plane,
-    kept: LandscapeCache,
+    cache: LandscapeCache,
     val: list[Batch],
-    tuning: _Tuning,
+    inner: _InnerStep,
     callback: Callback,
     seed: int,
 ) -> tuple[list[Surface], float | None]:
-    """All surfaces and the eigenvalue; what is known is kept on the way, and when it is interrupted."""
-    points = len(plane.places) ** 2 * len(kept.losses)
+    """All surfaces and the eigenvalue; the cache saves the evaluated points from time to time and on interruption."""
+    points = len(plane.places) ** 2 * len(cache.losses)
     ranks = found.problem.ranks
 
-    def heard() -> None:
-        kept.write_now_and_then()
-        callback({"event": "part", "text": _doing(kept, plane), "done": _known(kept), "of": points})
+    def progress() -> None:
+        cache.write_now_and_then()
+        callback({"event": "part", "text": _doing(cache, plane), "done": _known(cache), "of": points})
 
     try:
-        train = [found.train[found.global_step + i] for i in range(max(kept.losses))]
-        surfaces = survey(found.problem, plane, kept.losses, train, val, **tuning._asdict(), heard=heard)
-        kept.write()
+        train = [found.train[found.global_step + i] for i in range(max(cache.losses))]
+        surfaces = survey(found.problem, plane, cache.losses, train, val, **inner._asdict(), progress=progress)
+        cache.write()
         with ranks.together():
             start = keyed_generator(seed, "landscape", "eigenvalue")
-            eigenvalue = found.eigenvalue(val, start) if 0 in kept.losses else None
+            eigenvalue = found.eigenvalue(val, start) if 0 in cache.losses else None
     except Interrupted:
-        kept.write()
-        done = f"{_known(kept)} of {points} points are kept in {kept.part}"
-        raise Interrupted(f"interrupted: {done}; go on with the same command") from None
+        cache.write()
+        done = f"{_known(cache)} of {points} points are saved in {cache.part}"
+        raise Interrupted(f"interrupted: {done}; the same command resumes") from None
     return surfaces, ranks.broadcast(eigenvalue)
 
 
-def _known(kept: LandscapeCache) -> int:
-    return sum(map(len, kept.losses.values()))
+def _known(cache: LandscapeCache) -> int:
+    return sum(map(len, cache.losses.values()))
 
 
-def _doing(kept: LandscapeCache, plane: Plane) -> str:
+def _doing(cache: LandscapeCache, plane: Plane) -> str:
     points = len(plane.places) ** 2
-    return next((surface_name(steps) for steps, losses in kept.losses.items() if len(losses) < points), "eigenvalue")
+    return next((surface_name(steps) for steps, losses in cache.losses.items() if len(losses) < points), "eigenvalue")
 
 
 def _check(
@@ -186,28 +189,30 @@ def _check(
     momentum: float | None,
 ) -> None:
     if found.settings.relaxation in ("none", "cell"):
-        raise RunError(f"{run.path}: method {found.settings.method!r} has no alpha, and so no landscape over it")
+        raise RunError(f"{run.path}: method {found.settings.method!r} has no alpha, and so no landscape")
     for steps in inner_steps:
         if steps < 0:
-            raise SettingsError(f"inner_steps = {steps}: needs to be 0 (first order) or more")
+            raise SettingsError(f"inner_steps = {steps}: expected 0 (first order) or more")
     if val_batches is not None and not 1 <= val_batches <= len(found.val):
-        raise SettingsError(f"val_batches = {val_batches}: the half that moves alpha has 1 to {len(found.val)}")
+        raise SettingsError(
+            f"val_batches = {val_batches}: expected 1 to {len(found.val)}, the batches of the validation half"
+        )
     if learning_rate is not None and not learning_rate > 0:
-        raise SettingsError(f"learning_rate = {learning_rate:g}: needs to be above 0")
+        raise SettingsError(f"learning_rate = {learning_rate:g}: expected more than 0")
     if momentum is not None and not 0 <= momentum < 1:
-        raise SettingsError(f"momentum = {momentum:g}: needs to be from 0, below 1")
+        raise SettingsError(f"momentum = {momentum:g}: expected from 0, below 1")
 
 
-def _tuning(found: RestoredSearch, learning_rate: float | None, momentum: float | None) -> _Tuning:
-    """What inner steps go by: what is given, what the search's inner steps have, what its weights have now."""
+def _inner_step(found: RestoredSearch, learning_rate: float | None, momentum: float | None) -> _InnerStep:
+    """The options of the inner steps: as given, else of the search's inner steps, else of its weights now."""
     settings, now = found.settings, found.problem.optimizer.param_groups[0]
     rate = next(r for r in (learning_rate, settings.inner_learning_rate, now["lr"]) if r is not None)
     mass = next(m for m in (momentum, settings.inner_momentum, now["momentum"]) if m is not None)
-    return _Tuning(float(rate), float(mass), settings.batch_norm)
+    return _InnerStep(float(rate), float(mass), settings.batch_norm)
 
 
 def _identity(found: RestoredSearch) -> dict[str, Any]:
-    """The state of the search, alpha and weights to the bit."""
+    """The identity of the search, with a hash of alpha and all weights."""
     state = hashlib.blake2b(digest_size=16)
     for tensor in (found.alpha, *found.problem.model.state_dict().values()):
         state.update(tensor.detach().cpu().numpy().tobytes())

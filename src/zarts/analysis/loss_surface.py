@@ -1,4 +1,4 @@
-"""The landscape of the validation loss over a plane through alpha, for several approximations of omega*(alpha)."""
+"""Surfaces of the validation loss over a plane through alpha, one for each approximation of omega*(alpha)."""
 
 from __future__ import annotations
 
@@ -16,16 +16,16 @@ from zarts.bilevel import Batch, Bilevel, evaluate
 __all__ = ["Surface", "number_of", "surface_name", "survey"]
 
 _BLOCK = 4
-"""Points that a rank judges between two chances to write down what is known."""
+"""Points that a rank evaluates between two calls of `progress`."""
 
 
 @dataclass(frozen=True)
 class Surface:
-    """Losses over a plane, and what they say.
+    """Losses over a plane, and the numbers that describe them.
 
     Args:
         inner_steps: M, the weight steps that approximate omega*(alpha).
-        losses: rows are y, columns x; nan where a loss is not finite.
+        losses: rows are y, columns are x; nan where a loss is not finite.
         sharpness: see `Plane.sharpness`.
         minimum: see `Plane.minimum`.
         rise: see `Plane.rise`.
@@ -44,7 +44,7 @@ class Surface:
 
     @staticmethod
     def of(plane: Plane, inner_steps: int, losses: Sequence[float]) -> Surface:
-        """From the losses of all points of the grid, row after row."""
+        """The surface of the losses of all grid points, row after row."""
         table = torch.tensor(losses, dtype=torch.float64).view(len(plane.places), -1)
         return Surface(inner_steps, table, plane.sharpness(table), plane.minimum(table), plane.rise(table))
 
@@ -56,7 +56,7 @@ class Surface:
 
     @staticmethod
     def from_dict(data: Mapping[str, Any]) -> Surface:
-        """From what `to_dict` gave and JSON kept, where a number that is not finite is null."""
+        """The surface of a JSON file, which has null for a number that is not finite."""
         rows = [[number_of(loss) for loss in row] for row in data["losses"]]
         minimum = None if data["minimum"] is None else Minimum(**data["minimum"])
         numbers = number_of(data["sharpness"]), minimum, number_of(data["rise"])
@@ -64,7 +64,7 @@ class Surface:
 
 
 def surface_name(inner_steps: int) -> str:
-    """What the paper calls omega*(alpha) after so many weight steps."""
+    """The paper's name for the approximation of omega*(alpha) by so many weight steps."""
     return {0: "first order", 1: "second order"}.get(inner_steps, f"M = {inner_steps}")
 
 
@@ -78,28 +78,28 @@ def survey(
     learning_rate: float | None = None,
     momentum: float | None = None,
     batch_norm: Literal["train", "eval"] = "train",
-    heard: Callable[[], None] = lambda: None,
+    progress: Callable[[], None] = lambda: None,
 ) -> list[Surface]:
-    """Judge every point of the plane after each number of weight steps, by `evaluate`.
+    """Evaluate every point of the plane with each number of weight steps.
 
-    All points start from the same weights and momentum, take their steps on the same training batches, and are judged
-    on the same validation batches.
+    All points start from the same weights and momentum, take their steps on the same training batches, and compute
+    their losses on the same validation batches.
 
     Args:
         problem: the weights, which are left as they are.
         plane: the points.
-        known: numbers of inner steps, each with the losses of the points that have been judged before, row after row;
-            those judged here are added, block by block, so that nothing is lost when this is interrupted.
-        train_batches: as many as the most inner steps.
+        known: for each number of inner steps the losses that are already known, row after row; new losses are appended
+            block by block, so that an interruption loses no finished block.
+        train_batches: as many as the largest number of inner steps.
         val_batches: batches of the validation half.
         learning_rate: see `evaluate`.
         momentum: see `evaluate`.
         batch_norm: see `evaluate`.
-        heard: called after each block.
+        progress: called after each block of points.
 
     Raises:
         Interrupted: `problem.check` asks to stop.
-        RankError: another rank is gone.
+        RankError: another rank has ended.
 
     Source: ZARTS, supplementary 1.2.
     Differs: second order is one weight step as the search itself takes it, with momentum and weight decay as in DARTS'
@@ -119,10 +119,10 @@ def survey(
                 batch_norm=batch_norm,
             )
             losses += found.tolist()
-            heard()
+            progress()
     return [Surface.of(plane, inner_steps, losses) for inner_steps, losses in known.items()]
 
 
 def number_of(value: float | None) -> float:
-    """A number of a JSON file, which has null for one that is not finite."""
+    """A number of a JSON file; null becomes nan."""
     return float("nan") if value is None else float(value)

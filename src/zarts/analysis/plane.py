@@ -1,4 +1,4 @@
-"""A plane through alpha, and what the losses on a grid in it say: how sharp, where the minimum is, how high the rim."""
+"""Plane through alpha with a grid, and numbers of the losses on it: sharpness, minimum and rise of the rim."""
 
 from __future__ import annotations
 
@@ -30,13 +30,13 @@ class Minimum:
 
 @dataclass(frozen=True)
 class Plane:
-    """The points alpha + unit (x d1 + y d2), for x and y in `places`; rows of a grid are y, from the least up.
+    """The points alpha + unit (x d1 + y d2), for x and y in `places`; rows of a grid are y, in ascending order.
 
     Args:
         alpha: the centre.
         directions: d1 and d2, orthonormal.
         unit: Euclidean distance in alpha that 1 in x or y stands for.
-        places: x and y of the grid; their middle one is 0.
+        places: coordinates x and y of the grid; the middle one is 0.
     """
 
     alpha: Float[Tensor, " d"]
@@ -45,7 +45,7 @@ class Plane:
     places: Float[Tensor, " n"]
 
     def points(self, numbers: Sequence[int]) -> Float[Tensor, "k d"]:
-        """Points of the grid, counted row after row; the one in the middle is alpha, to the bit."""
+        """Points of the grid, counted row after row; the middle one is exactly alpha."""
         rows, columns = torch.tensor(numbers).div(len(self.places), rounding_mode="floor"), torch.tensor(numbers)
         at = torch.stack([self.places[columns % len(self.places)], self.places[rows]], 1)
         return (self.alpha.cpu().double() + self.unit * at @ self.directions).to(self.alpha)
@@ -53,11 +53,11 @@ class Plane:
     def sharpness(self, losses: Float[Tensor, "n n"]) -> float:
         """The larger eigenvalue of the Hessian in the plane, at the centre, in loss a squared distance in alpha.
 
-        It is that of the quadratic which fits the losses within a quarter of the radius best (least squares); at most
-        the dominant eigenvalue of the whole Hessian, and much below where few of many directions are sharp.
+        It is the eigenvalue of the least-squares quadratic of the losses within a quarter of the radius. It is at most
+        the dominant eigenvalue of the whole Hessian, and far below that if few of many directions are sharp.
 
         Returns:
-            The eigenvalue; nan where a loss there is not finite.
+            The eigenvalue; nan if one of these losses is not finite.
         """
         near = self.places.abs() <= max(_WINDOW * float(self.places[-1]), self._step) * (1 + 1e-9)
         window = losses[near][:, near].double().flatten()
@@ -70,7 +70,7 @@ class Plane:
         return float(torch.linalg.eigvalsh(hessian)[-1])
 
     def minimum(self, losses: Float[Tensor, "n n"]) -> Minimum | None:
-        """The lowest loss of the grid, and where it is; None where none is finite."""
+        """The lowest loss of the grid and its position; None if no loss is finite."""
         known = torch.where(losses.isfinite(), losses, math.inf)
         row, column = divmod(int(known.argmin()), len(self.places))
         if not known[row, column].isfinite():
@@ -78,7 +78,7 @@ class Plane:
         return Minimum(float(self.places[column]), float(self.places[row]), float(losses[row, column]))
 
     def rise(self, losses: Float[Tensor, "n n"]) -> float:
-        """How far the mean loss of the grid's rim lies above that of its centre; nan where one is not finite."""
+        """Mean loss of the grid's rim minus the loss of its centre; nan if one of them is not finite."""
         rim = torch.cat([losses[0], losses[-1], losses[1:-1, 0], losses[1:-1, -1]])
         middle = len(self.places) // 2
         return float(rim.double().mean() - losses[middle, middle])
@@ -94,32 +94,32 @@ def draw_plane(alpha: Float[Tensor, " d"], *, grid: int, radius: float, scale: s
     Args:
         alpha: the centre.
         grid: points a side; odd, so that the centre is one of them.
-        radius: x and y go from minus this to this.
-        scale: what 1 in x or y stands for: `unit`, distance 1 in alpha, as in the paper; `coordinate`, distance
-            sqrt(d), by which a coordinate of alpha moves by 1 in root mean square; `alpha`, the length of alpha.
+        radius: x and y range from -radius to radius.
+        scale: distance in alpha of 1 in x or y: `unit`, 1, as in the paper; `coordinate`, sqrt(d), a root mean square
+            change of 1 in a coordinate of alpha; `alpha`, the length of alpha.
         seed: of the directions.
 
     Raises:
-        SettingsError: a grid that is even or below 3, a radius that is not positive, alpha without length to scale by,
-            or of one coordinate.
+        SettingsError: the grid is even or below 3, the radius is not positive, alpha has one coordinate, or its length
+            is 0 with `scale="alpha"`.
 
     Source: ZARTS, supplementary 1.2: x and y from -1 to 1 in steps of 0.02, that is `grid` 101.
-    Differs: the released code makes the directions orthogonal by dividing by |d1| instead of |d1|^2, and scales each
-        cell type's part of them to the length of alpha's; here both cells are one vector, as in the paper.
+    Differs: the released code makes the directions orthogonal by dividing by |d1| instead of |d1|^2, and scales the
+        part of each cell type to the length of that part of alpha; here both are one vector, as in the paper.
     """
     if grid < 3 or grid % 2 == 0:
         raise SettingsError(
-            f"grid = {grid}: alpha is its middle, so that it needs an odd number from 3: take {max(3, grid | 1)}"
+            f"grid = {grid}: expected an odd number from 3, because alpha is the middle: take {max(3, grid | 1)}"
         )
     if not 0 < radius < math.inf:
-        raise SettingsError(f"radius = {radius:g}: needs to be above 0")
+        raise SettingsError(f"radius = {radius:g}: expected more than 0")
     if len(alpha) < 2:
-        raise SettingsError(f"alpha has {len(alpha)} coordinate: there is no plane through it")
+        raise SettingsError(f"alpha has {len(alpha)} coordinate: a plane needs at least 2")
     lengths = {"unit": 1.0, "coordinate": math.sqrt(len(alpha)), "alpha": float(alpha.double().norm())}
     if scale not in lengths:
         raise SettingsError(did_you_mean("scale", scale, lengths))
     if lengths[scale] == 0:
-        raise SettingsError("scale = alpha: alpha is 0 here and has no length: take unit or coordinate")
+        raise SettingsError("scale = alpha: alpha is 0 and has no length: take unit or coordinate")
     drawn = torch.randn(len(alpha), 2, generator=keyed_generator(seed, "landscape"), dtype=torch.float64)
     half = grid // 2
     places = torch.arange(-half, half + 1, dtype=torch.float64) * radius / half

@@ -1,4 +1,4 @@
-"""Variance components of candidate losses, with intervals of confidence."""
+"""Variance components of candidate losses, with confidence intervals."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ __all__ = ["Components", "Interval", "components"]
 
 
 class Interval(NamedTuple):
-    """An estimate, and the ends of its interval of confidence."""
+    """An estimate and the ends of its confidence interval."""
 
     value: float
     low: float
@@ -24,17 +24,17 @@ class Interval(NamedTuple):
 
 @dataclass(frozen=True)
 class Components:
-    """What the variance of one candidate's loss consists of.
+    """Components of the variance of a candidate's loss.
 
     Args:
-        move: of the candidate: what a search can follow.
-        batches: of the draw of batches, the same for all candidates: it does no harm where batches are common.
+        perturbation: of the perturbation: the signal that a search can follow.
+        batches: of the draw of batches, equal for all candidates: harmless if the candidates share their batches.
         interaction: of both together: the noise of a difference between candidates is twice this.
-        images: the part of `interaction` that comes from the validation images; the rest comes from the training ones.
-        snr: move / interaction.
+        images: the part of `interaction` that the validation images cause; the training images cause the rest.
+        snr: perturbation / interaction.
     """
 
-    move: Interval
+    perturbation: Interval
     batches: Interval
     interaction: Interval
     images: float
@@ -45,11 +45,12 @@ def components(losses: Float[Tensor, "candidates draws images"], confidence: flo
     """The components of y_ijl = mu + a_i + b_j + (ab)_ij + c_jl + e_ijl, all random.
 
     Args:
-        losses: of candidate i in draw j on image l of that draw; two of each at least, and finite.
+        losses: of candidate i in draw j on image l of that draw; at least two of each, and finite.
         confidence: of the intervals.
 
-    Intervals: of interaction by its chi-squared distribution, of the ratio by its F distribution, both exact for normal
-    effects; of move and batches by the modified large-sample method. Estimates of variances are not cut off at 0.
+    The interval of interaction follows from its chi-squared distribution, that of the ratio from its F distribution;
+    both are exact for normal effects. Those of perturbation and batches follow from the modified large-sample method.
+    Estimates of variances are not cut off at 0.
 
     Source: Searle, Casella and McCulloch, Variance Components (1992), 4.5; Graybill and Wang (JASA 1980), for the
         modified large-sample interval; Burdick and Graybill (1992), 3.3 and 5.3.
@@ -60,7 +61,7 @@ def components(losses: Float[Tensor, "candidates draws images"], confidence: flo
     rest = (candidates - 1) * (draws - 1)
     alpha = 1 - confidence
     return Components(
-        move=_difference(table.candidates, candidates - 1, table.interaction, rest, draws, alpha),
+        perturbation=_difference(table.candidates, candidates - 1, table.interaction, rest, draws, alpha),
         batches=_difference(table.conditions, draws - 1, table.interaction, rest, candidates, alpha),
         interaction=Interval(
             table.interaction,
