@@ -1,1 +1,4 @@
-"""How fast the supernet is beside the textbook one: `make bench`, and `benchmarks/README.md`."""
+"""Benchmarks of time and memory, each a script; see `make bench` and `benchmarks/README.md`.
+
+Nothing in `src/` imports them; the tests use the textbook supernets as oracles.
+"""

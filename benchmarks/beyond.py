@@ -1,8 +1,8 @@
-"""What whole searches of the papers would cost: the measured step here, and the least that GPUs could need.
+"""Cost of whole searches of the papers: from the measured step here, and as a lower bound on GPUs.
 
-CALCULATED: nobody ran these searches for this table. A search is its weight steps, and moves of alpha that each cost
-as much as N (M + 1/3) + 1 of them. On R GPUs the batch of a weight step is split R ways and the N candidates of a move
-are spread; what they send each other is left out. The bound of a step on a GPU is that of `benchmarks.roofline`.
+CALCULATED: nobody ran these searches for this table. A search is its weight steps and its alpha steps; an alpha step
+costs as much as N (M + 1/3) + 1 weight steps. R GPUs split the batch of a weight step and share the N candidates of an
+alpha step; communication is left out. The bound of a step on a GPU is that of `benchmarks.roofline`.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ GPU, GPU_FLOPS, GPU_BANDWIDTH = "A100 (data sheet: 19.5 TFLOP/s, 1,555 GB/s)", 1
 COLUMNS = [
     "search",
     "weight steps",
-    "moves of alpha",
+    "alpha steps",
     "all, in weight steps",
     "a step here, s",
     "days here",
@@ -36,13 +36,13 @@ COLUMNS = [
 
 @dataclass(frozen=True)
 class Search:
-    """A published search: N = 4 candidates of M = 10 steps, a move of alpha every M steps after the warm-up.
+    """A published search: N = 4 candidates of M = 10 steps, an alpha step every M weight steps after the warm-up.
 
     Args:
         size: the supernet and its batch.
         images: images of the half that trains the weights.
         epochs: all epochs.
-        warmup: epochs before alpha moves.
+        warmup: epochs before the first alpha step.
     """
 
     size: Size
@@ -56,13 +56,13 @@ class Search:
         return self.epochs * math.ceil(self.images / self.size.batch)
 
     @property
-    def moves(self) -> int:
-        """Moves of alpha."""
+    def alpha_steps(self) -> int:
+        """Updates of alpha."""
         return (self.epochs - self.warmup) * math.ceil(self.images / self.size.batch / 10)
 
     def steps(self, ranks: int = 1) -> float:
-        """The time of all in units of a weight step on one rank."""
-        return self.weight_steps / ranks + self.moves * (math.ceil(4 / ranks) * (10 + 1 / 3) + 1 / ranks)
+        """The time of the search in units of a weight step on one rank."""
+        return self.weight_steps / ranks + self.alpha_steps * (math.ceil(4 / ranks) * (10 + 1 / 3) + 1 / ranks)
 
 
 SEARCHES = {
@@ -74,9 +74,9 @@ SEARCHES = {
 
 
 def row(name: str, search: Search, seconds: float) -> list[str]:
-    """A row of the table, of a search whose weight step takes so long here."""
+    """The table row of a search whose weight step takes `seconds` here."""
     bound = max(blocks(search.size).seconds(GPU_FLOPS, GPU_BANDWIDTH))
-    counts = (search.weight_steps, search.moves, search.steps())
+    counts = (search.weight_steps, search.alpha_steps, search.steps())
     hours = (f"{search.steps(ranks) * bound / 3600:.2g}" for ranks in (1, 8))
     return [
         f"{name}: {search.size}",

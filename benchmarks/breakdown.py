@@ -1,4 +1,4 @@
-"""Where the time of a weight step goes, by kind of torch's operations or by kind of module, for plain and fast."""
+"""Breakdown of the time of a weight step by kind of torch operation or of module, for plain and fast supernet."""
 
 from __future__ import annotations
 
@@ -37,14 +37,14 @@ _KINDS = {  # the first whose words are in the name of the operation
 
 
 def ancestors(event: Any) -> Iterator[Any]:
-    """The event, what called it, what called that."""
+    """The event, its caller, the caller of that, and so on."""
     while event is not None:
         yield event
         event = event.cpu_parent
 
 
 def by_operation(events: Iterable[Any]) -> Times:
-    """Self time by kind of operation; operations of the product by their own names."""
+    """Self time by kind of operation; operations of zarts by their own names."""
     times = Times()
     for event in events:
         times[_kind(event), _is_backward(event)] += event.self_cpu_time_total / 1e6
@@ -64,7 +64,7 @@ def _kind(event: Any) -> str:
 
 
 def _form(event: Any) -> str:
-    """Of a convolution: its kernel, and whether it is depthwise."""
+    """Kernel size of a convolution, and whether it is depthwise."""
     weights = [shape for shape in event.input_shapes[1:3] if len(shape) == 4 and max(shape[2:]) <= 5]
     if not weights:
         return ""
@@ -132,7 +132,7 @@ def spent(step: Step, by: str) -> Times:
     """
     step()
     named = named_modules() if by == "module" else nullcontext()
-    os.environ.setdefault("KINETO_LOG_LEVEL", "9")  # of the profiler's own messages: none
+    os.environ.setdefault("KINETO_LOG_LEVEL", "9")  # silences the profiler
     with named, profile(activities=[ProfilerActivity.CPU], record_shapes=True) as recorded:
         step()
     return KEYS[by](recorded.events())

@@ -1,6 +1,6 @@
-"""What is timed: a table of cases, each a weight step of a textbook supernet and the same step of the product's one.
+"""Table of cases: a weight step of the textbook supernet, and the same step of the supernet of zarts.
 
-A new row is one more entry of `CASES`. All its members can be pickled, for memory is measured in other processes.
+A new case is one more entry of `CASES`. All its members can be pickled, because memory is measured in other processes.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ class Size:
     Args:
         space: name of the space.
         channels: channels of a node in the first cells.
-        cells: number of cells; of cells a stage where the skeleton is `nasbench201`.
+        cells: number of cells; with skeleton `nasbench201` cells a stage.
         batch: number of images.
         side: side of an image in pixels.
         stem: name of the stem.
@@ -54,7 +54,7 @@ class Size:
 
     @property
     def net(self) -> dict[str, Any]:
-        """What a supernet is built with, beside its space and its stem."""
+        """Arguments of a supernet, beside space and stem."""
         return {"channels": self.channels, "cells": self.cells, "num_classes": CLASSES}
 
     def __str__(self) -> str:
@@ -68,11 +68,11 @@ class Case:
     """A row of the benchmark.
 
     Args:
-        what: for the reader.
-        plain: builds the textbook's step.
-        fast: builds the product's step.
-        flops: floating-point operations of a forward pass: of the textbook's convolutions, and of those among them
-            that the product must run.
+        what: description for the reader.
+        plain: builds the step of the textbook supernet.
+        fast: builds the step of the zarts supernet.
+        flops: floating-point operations of a forward pass: of the convolutions of the textbook supernet, and of those
+            among them that the zarts supernet must run.
     """
 
     what: str
@@ -82,7 +82,7 @@ class Case:
 
 
 def data(size: Size) -> Batch:
-    """A batch of random images and labels, always the same."""
+    """A fixed batch of random images and labels."""
     generator = torch.Generator().manual_seed(0)
     images = torch.randn(size.batch, 3, size.side, size.side, generator=generator)
     return images, torch.randint(CLASSES, (size.batch,), generator=generator)
@@ -93,13 +93,13 @@ def architecture(space: str) -> Tensor:
     return 1e-3 * torch.randn(get_space(space).dimension, generator=torch.Generator().manual_seed(0))
 
 
-def mixture(space: str) -> Weights:
+def mixed_weights(space: str) -> Weights:
     """The weights of all operations at the start of a search."""
     return softmax(get_space(space).split(architecture(space)))
 
 
 def single_path(space: str) -> Weights:
-    """One operation an edge, each of them on its share of the edges, in turn."""
+    """One operation an edge, the candidates in turn."""
     return {kind: torch.eye(ops)[torch.arange(edges) % ops] for kind, (edges, ops) in get_space(space).shapes.items()}
 
 
@@ -113,9 +113,9 @@ def plain_net(size: Size) -> PlainSuperNet | PlainNasBench201:
 
 
 def plain_step(size: Size, *, one_path: bool = False) -> Step:
-    """The textbook's weight step, as one would write it; with `one_path` it runs `single_path`."""
+    """The weight step of the textbook supernet, written plainly; with `one_path` it runs `single_path`."""
     net, (images, labels) = plain_net(size), data(size)
-    weights = single_path(size.space) if one_path else mixture(size.space)
+    weights = single_path(size.space) if one_path else mixed_weights(size.space)
     optimizer = torch.optim.SGD(net.parameters(), lr=0.025, momentum=0.9, weight_decay=3e-4)
 
     def step() -> None:
@@ -143,12 +143,12 @@ def fast_problem(size: Size, *, one_path: bool = False) -> Bilevel:
 
 
 def fast_step(size: Size, *, one_path: bool = False) -> Step:
-    """The product's weight step."""
+    """The weight step of the zarts supernet."""
     return partial(fast_problem(size, one_path=one_path).weight_step, architecture(size.space), data(size))
 
 
 def forward_flops(size: Size, *, one_path: bool = False) -> tuple[int, int]:
-    """Of the convolutions and the classifier: of the mixture, and of what must run."""
+    """Floating-point operations of convolutions and classifier: with all operations, and with those that must run."""
     few = replace(size, batch=2)
     net, (images, _) = plain_net(few), data(few)
 
@@ -157,12 +157,12 @@ def forward_flops(size: Size, *, one_path: bool = False) -> tuple[int, int]:
             net(images, weights)
         return counter.get_total_flops() * size.batch // few.batch
 
-    mixed = count(mixture(size.space))
+    mixed = count(mixed_weights(size.space))
     return mixed, count(single_path(size.space)) if one_path else mixed
 
 
 def case(size: Size, *, one_path: bool = False, plain_one_path: bool = False) -> Case:
-    """The textbook's mixture of all operations against the product's, or single paths of either."""
+    """All operations in the textbook supernet against all in that of zarts, or single paths of either."""
     paths = "; one operation an edge" if one_path else ""
     return Case(
         f"{size}{paths}{' against all' if one_path and not plain_one_path else ''}",

@@ -1,4 +1,4 @@
-"""What `--dry-run` predicts beside what then happens: time and memory of whole searches, on the ranks of `auto`."""
+"""Forecast of `--dry-run` against the search itself: time and memory of whole searches, on the ranks of `auto`."""
 
 from __future__ import annotations
 
@@ -30,17 +30,17 @@ import resource, subprocess, sys
 subprocess.run(sys.argv[1:], check=True, stdout=subprocess.DEVNULL)
 print(resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss)
 """
-"""A small process in between, for the system counts a process's memory from what the one that started it had."""
+"""A small process in between, because the system counts the memory of a process from that of its parent."""
 
 COLUMNS = ["search", "ranks", "predicted, s", "taken, s", "predicted / taken", "predicted, MB", "used, MB", "ratio"]
 
 
 def compare(settings: dict[str, object]) -> dict[str, float]:
-    """Seconds and megabytes of a search, predicted and then seen."""
+    """Seconds and megabytes of a search, predicted and measured."""
     command = search_command(settings)
-    said = subprocess.run([*command, "--dry-run"], check=True, capture_output=True, text=True).stdout
-    predicted = re.search(r"\(([\d,]+) s\) +memory: ([\d,]+) MB", said)
-    assert predicted is not None, said
+    output = subprocess.run([*command, "--dry-run"], check=True, capture_output=True, text=True).stdout
+    predicted = re.search(r"\(([\d,]+) s\) +memory: ([\d,]+) MB", output)
+    assert predicted is not None, output
     with tempfile.TemporaryDirectory() as folder:
         run = Path(folder) / "run"
         start = time.perf_counter()
@@ -71,7 +71,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--only", action="append", choices=SEARCHES, metavar="SEARCH", help=f"of {', '.join(SEARCHES)}")
     args = parser.parse_args(arguments)
     seen = {name: compare({**_COMMON, **SEARCHES[name]}) for name in args.only or SEARCHES}
-    note = "Digits; MGS, N = 4, one move of alpha every ten weight steps after a first epoch without."
+    note = "Digits; MGS, N = 4, one alpha step every ten weight steps after a first epoch without."
     Report(COLUMNS, [_row(*item) for item in seen.items()], note, environment(), seen).publish(args.json)
 
 

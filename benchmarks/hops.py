@@ -1,18 +1,19 @@
-"""How far a reader walks through the code who follows a candidate's loss, a move of alpha or a batch.
+"""Functions and files that a reader passes who follows a candidate's loss, an alpha step or a batch.
 
-`zarts search --preset quick --method zarts-mgs --devices 1` runs in this process until alpha has moved once. Counted
-are the named functions and lambdas of the package that it calls in the main thread, each once however often it is
-called. Not counted are comprehensions and generator expressions, whatever runs while a module is imported, and code
-that libraries make (the `__init__` of a dataclass).
+`zarts search --preset quick --method zarts-mgs --devices 1` runs in this process until the first alpha step is done.
+Counted are the named functions and lambdas of the package that it calls in the main thread, each once. Not counted are
+comprehensions and generator expressions, code that runs while a module is imported, and code that libraries generate
+(the `__init__` of a dataclass).
 
 *The first candidate loss* is the first cross entropy without gradient after `ask` gave the candidates: on validation
-images, after the candidate's weight steps. *The stack* is what is under way there, from `zarts.cli.main` on; here a
-function twice is two frames. *The search* is entered by the outermost call on that stack that is not of the command
+images, after the candidate's weight steps. *The stack* is that of this call, from `zarts.cli.main` on; here a
+function twice is two frames. *The search* begins with the outermost call on that stack that is not of the command
 line. From there to the loss, and from the call of `ask` to the return of `tell`, functions of `data/` and those named
-`forward`, which are the layers, do not count; what they call does. *A batch* is that of the first weight step, from the
-call that fetches it until the network's `forward` is called: what loads it counts, what was under way before does not.
+`forward`, which are the layers, do not count; the functions that they call do. *A batch* is that of the first weight
+step, from the call that fetches it to the call of the network's `forward`: functions that load it count, functions that
+began before do not.
 
-It needs no other script, and so measures another checkout too: `PYTHONPATH=OTHER/src python benchmarks/hops.py`.
+The script needs no other one, and so measures another checkout too: `PYTHONPATH=OTHER/src python benchmarks/hops.py`.
 """
 
 from __future__ import annotations
@@ -43,40 +44,40 @@ __all__ = ["Walk", "main", "measure"]
 
 WORDS = ["search", "--preset", "quick", "--method", "zarts-mgs", "--devices", "1"]
 
-# Where ways begin and end: in which folder of the package, or file beside them, and by a call of which function.
+# Where each count begins and ends: folder of the package (or file beside the folders), and function called.
 COMMAND_LINE = {"__main__", "cli", "config", "errors"}
 ASK, TELL, FETCH = ("zo", "ask"), ("zo", "tell"), ("data", "__getitem__")
 LOADING, LAYER = "data", "forward"
 
 STACK = "on the stack at the first candidate loss"
 SEARCH = "run from the entry into the search to that loss"
-MOVE = "run from `ask` to `tell`"
+UPDATE = "run from `ask` to `tell`"
 BATCH = "run from the fetch of a batch to the network"
 
 _PACKAGE = Path(zarts.__file__).parent
 _WITHIN_FUNCTIONS = {"<listcomp>", "<setcomp>", "<dictcomp>", "<genexpr>"}
 
 
-class TrialResult(BaseException):
-    """All is measured; no `except Exception` on the way out of the command holds it up."""
+class _DoneError(BaseException):
+    """All is measured; no `except Exception` of the command catches it."""
 
 
 class Walk:
-    """Hears every call of the main thread, and ends the command when alpha has moved."""
+    """Profiler of all calls of the main thread; it ends the command after the first alpha step."""
 
     def __init__(self) -> None:
         self.ways: dict[str, list[CodeType]] = {}
-        """What is counted, in the order of calls."""
+        """The counted functions by name of the count, in the order of calls."""
         self._calls: list[CodeType] = []
-        self._places: dict[int, int] = {}
-        """Identity of a frame to where its call is in `_calls`; right as long as the frame is on the stack."""
+        self._call_index: dict[int, int] = {}
+        """Identity of a frame to the index of its call in `_calls`; valid as long as the frame is on the stack."""
         self._importing, self._fetched, self._asked = 0, -1, -1
 
-    def hear(self, frame: FrameType, event: str, _: object) -> None:
-        """What `sys.setprofile` calls; raises `TrialResult` once alpha has moved."""
+    def profile(self, frame: FrameType, event: str, _: object) -> None:
+        """The function for `sys.setprofile`; raises `_DoneError` after the first alpha step."""
         code = frame.f_code
         if event == "call" and code is nn.functional.cross_entropy.__code__:
-            self._judge(frame)
+            self._loss(frame)
         elif event in ("call", "return") and _file(code.co_filename):
             if code.co_name == "<module>":
                 self._importing += 1 if event == "call" else -1
@@ -87,37 +88,37 @@ class Walk:
         here = len(self._calls)
         if _enters(frame, FETCH):
             self._fetched = here
-        elif _enters(frame, ASK):  # again: what was asked before, perhaps only to count candidates, is forgotten
+        elif _enters(frame, ASK):  # again: forget an earlier `ask`, perhaps only to count candidates
             self._asked = here
             self.ways.pop(STACK, None)
         elif BATCH not in self.ways and self._fetched >= 0 and _trains(frame):
             self.ways[BATCH] = _distinct(self._calls[self._fetched :])
         self._calls.append(frame.f_code)
-        self._places[id(frame)] = here
+        self._call_index[id(frame)] = here
 
     def _return(self, frame: FrameType) -> None:
         if STACK in self.ways and _enters(frame, TELL):
-            self.ways[MOVE] = self._work(self._asked)
-            raise TrialResult
+            self.ways[UPDATE] = self._work(self._asked)
+            raise _DoneError
 
-    def _judge(self, loss: FrameType) -> None:
-        """A loss is calculated; the first one of a candidate is kept."""
+    def _loss(self, loss: FrameType) -> None:
+        """Keep the stack of the first candidate loss."""
         if self._asked < 0 or STACK in self.ways or torch.is_grad_enabled():
             return
         stack = [f for f, _ in walk_stack(loss) if _file(f.f_code.co_filename) and _is_function(f.f_code)][::-1]
         entry = next(f for f in stack if _folder(f.f_code) not in COMMAND_LINE)
         self.ways[STACK] = [f.f_code for f in stack]
-        self.ways[SEARCH] = self._work(self._places[id(entry)])
+        self.ways[SEARCH] = self._work(self._call_index[id(entry)])
 
     def _work(self, start: int) -> list[CodeType]:
-        """The functions called since then, without loading and layers."""
+        """The functions called since that index, without loading and layers."""
         codes = _distinct(self._calls[start:])
         return [code for code in codes if code.co_name != LAYER and _folder(code) != LOADING]
 
 
 @cache
 def _file(name: str) -> str:
-    """Path within the package; empty where it is not of the package."""
+    """Path within the package; empty for files of other packages."""
     return Path(name).relative_to(_PACKAGE).as_posix() if Path(name).is_relative_to(_PACKAGE) else ""
 
 
@@ -126,48 +127,48 @@ def _folder(code: CodeType) -> str:
 
 
 def _is_function(code: CodeType) -> bool:
-    """Not the body of a class or module, nor a comprehension."""
+    """Whether it is a function, not the body of a class or module, nor a comprehension."""
     return bool(code.co_flags & inspect.CO_OPTIMIZED) and code.co_name not in _WITHIN_FUNCTIONS
 
 
-def _enters(frame: FrameType, place: tuple[str, str]) -> bool:
-    """Whether it runs the function of that folder and name, called from outside of the folder."""
-    found = (_folder(frame.f_code), frame.f_code.co_name) == place
-    return found and (frame.f_back is None or _folder(frame.f_back.f_code) != place[0])
+def _enters(frame: FrameType, target: tuple[str, str]) -> bool:
+    """Whether the frame runs the function of that folder and name, called from outside of the folder."""
+    found = (_folder(frame.f_code), frame.f_code.co_name) == target
+    return found and (frame.f_back is None or _folder(frame.f_back.f_code) != target[0])
 
 
 def _trains(frame: FrameType) -> bool:
-    """Whether it begins a pass through a network that weights learn from."""
+    """Whether the frame begins a forward pass that trains weights."""
     module = frame.f_locals.get("self") if frame.f_code.co_name == LAYER else None
     return isinstance(module, nn.Module) and module.training and torch.is_grad_enabled()
 
 
 def _distinct(codes: Iterable[CodeType]) -> list[CodeType]:
-    return list({id(code): code for code in codes}.values())  # not by equality, which overlooks files
+    return list({id(code): code for code in codes}.values())  # by identity: equality ignores the file
 
 
 def measure() -> dict[str, list[tuple[str, str]]]:
-    """File and name of every function counted, in the order of calls; of frames from the outermost on."""
-    walk, said, handler = Walk(), io.StringIO(), signal.getsignal(signal.SIGTERM)
-    with tempfile.TemporaryDirectory() as folder, redirect_stdout(said), redirect_stderr(said):
+    """File and name of every counted function, in the order of calls; frames from the outermost to the innermost."""
+    walk, output, handler = Walk(), io.StringIO(), signal.getsignal(signal.SIGTERM)
+    with tempfile.TemporaryDirectory() as folder, redirect_stdout(output), redirect_stderr(output):
         argv = ["zarts", *WORDS, "--out", str(Path(folder) / "run")]
         try:
             with mock.patch.object(sys, "argv", argv):
-                sys.setprofile(walk.hear)
+                sys.setprofile(walk.profile)
                 zarts.cli.main()
-        except (TrialResult, SystemExit):
+        except (_DoneError, SystemExit):
             pass
         finally:
             sys.setprofile(None)
             signal.signal(signal.SIGTERM, handler)  # the command sets its own
-    names = (STACK, SEARCH, MOVE, BATCH)
+    names = (STACK, SEARCH, UPDATE, BATCH)
     if missing := [name for name in names if name not in walk.ways]:
-        raise SystemExit(f"not seen, are the names at the top still right? {missing}: {said.getvalue()}")
+        raise SystemExit(f"never called: {missing}; check the names at the top of this file: {output.getvalue()}")
     return {name: [(_file(code.co_filename), code.co_qualname) for code in walk.ways[name]] for name in names}
 
 
 def origin() -> str:
-    """Where the figures come from; the commit is that of the package."""
+    """The command, date and commit of the package."""
     words = ["git", "describe", "--always", "--exclude=*", "--dirty=-changed"]
     commit = subprocess.run(words, cwd=_PACKAGE, capture_output=True, text=True, check=False).stdout.strip()
     command = " ".join(["python -m benchmarks.hops", *sys.argv[1:]])

@@ -1,4 +1,4 @@
-"""What a step costs: seconds, memory, and the limits of the machine to hold it against."""
+"""Measurement of steps in seconds and bytes, and of the peak rates of the machine."""
 
 from __future__ import annotations
 
@@ -17,41 +17,41 @@ __all__ = ["Seconds", "bandwidth", "in_turn", "matrix_peak", "peak_memory", "sea
 
 
 class Seconds(NamedTuple):
-    """Seconds by the clock and by the processors."""
+    """Seconds of wall time and of processor time."""
 
     wall: float
     cpu: float
 
 
 def timed(step: Callable[[], object]) -> Seconds:
-    """What one call costs."""
+    """The time of one call."""
     wall, cpu = time.perf_counter(), time.process_time()
     step()
     return Seconds(time.perf_counter() - wall, time.process_time() - cpu)
 
 
 def in_turn(plain: Callable[[], object], fast: Callable[[], object], pairs: int) -> list[tuple[Seconds, Seconds]]:
-    """Pairs of plain and fast, in turn, after one call of each that does not count."""
+    """Times of plain and fast, called in turn, after one call of each that does not count."""
     plain(), fast()
     return [(timed(plain), timed(fast)) for _ in range(pairs)]
 
 
 def matrix_peak(size: int = 2048, repeats: int = 10) -> float:
-    """Floating-point operations a second of the best of some products of square matrices in single precision."""
+    """Floating-point operations a second: the best of some products of square matrices in single precision."""
     a, b, c = torch.rand(size, size), torch.rand(size, size), torch.empty(size, size)
     return 2 * size**3 / min(timed(lambda: torch.mm(a, b, out=c)).wall for _ in range(repeats))
 
 
 def bandwidth(megabytes: int = 256, repeats: int = 10) -> float:
-    """Bytes a second between memory and processor: of the best of some sums of two arrays into a third."""
+    """Bytes a second between memory and processor: the best of some sums of two arrays into a third."""
     a, b, c = torch.rand(3, megabytes * 2**18)
     return 3 * 4 * a.numel() / min(timed(lambda: torch.add(a, b, out=c)).wall for _ in range(repeats))
 
 
 def peak_memory(build: Callable[[], Callable[[], object]], threads: int) -> int:
-    """Bytes that a step needs at most beyond what is there when it is built.
+    """Peak bytes of a step, beyond those in use once it is built.
 
-    Measured in a process of its own, for one that has run the other side keeps its peak.
+    Measured in a process of its own, because a process keeps its peak.
 
     Args:
         build: builds the step; can be pickled.

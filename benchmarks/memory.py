@@ -1,4 +1,4 @@
-"""What steps need in memory, said before them from a few images and then seen; and what checkpointing changes."""
+"""Memory of steps, forecast from a few images and then measured, with and without activation checkpointing."""
 
 from __future__ import annotations
 
@@ -51,28 +51,28 @@ CASES: dict[str, tuple[str, dict[str, Any]]] = {
         {**_TRAIN, "batch_size": 4, "image_size": 224, "stem": "imagenet", "channels": 48, "cells": 14},
     ),
 }
-"""Name to what it is, and its settings: of a search where they name a method, else of a retraining."""
+"""Description and settings of each case: a search if they name a method, else a retraining."""
 
-COLUMNS = ["step", "said, MB", "used, MB", "said / used", "checkpointed: said, MB", "used, MB", "said / used"]
+COLUMNS = ["step", "forecast, MB", "used, MB", "ratio", "checkpointed: forecast, MB", "used, MB", "ratio"]
 COLUMNS += ["memory, checkpointed / not", "time, checkpointed / not"]
 
 
 class _EnoughError(Exception):
-    """The job has been looked at, and goes no further."""
+    """Ends a job after `look`."""
 
 
 def measured(settings: Mapping[str, Any], threads: int, pairs: int) -> dict[str, Any]:
-    """Bytes said and used, without and with checkpointing, and pairs of seconds; each in a process of its own."""
+    """Bytes forecast and used, without and with checkpointing, and pairs of seconds; each in a process of its own."""
 
     def apart(look: Callable[[Job], Any], on: bool) -> Any:
         return _apart({**settings, "checkpoint_activations": on}, look, threads)
 
-    said, used = ([apart(look, on) for on in (False, True)] for look in (_said, _used))
-    return {"said": said, "used": used, "seconds": apart(partial(_timed, pairs=pairs), False)}
+    forecast, used = ([apart(look, on) for on in (False, True)] for look in (_forecast, _used))
+    return {"said": forecast, "used": used, "seconds": apart(partial(_timed, pairs=pairs), False)}
 
 
 def _with_job(settings: Mapping[str, Any], look: Callable[[Job], Any], threads: int) -> Any:
-    """What `look` finds in the job of a search or of a retraining."""
+    """The result of `look` for the job of a search or of a retraining."""
     keep_freed_memory()
     torch.set_num_threads(threads)
     found = []
@@ -94,18 +94,19 @@ def _with_job(settings: Mapping[str, Any], look: Callable[[Job], Any], threads: 
 
 
 def _apart(settings: Mapping[str, Any], look: Callable[[Job], Any], threads: int) -> Any:
-    """The same in a process of its own, which has no memory that was freed before."""
+    """`_with_job` in a process of its own, which has no freed memory."""
     with ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn")) as pool:
         return pool.submit(_with_job, settings, look, threads).result()
 
 
-def _said(job: Any) -> float:
+def _forecast(job: Any) -> float:
+    """Bytes that the memory check predicts for the steps."""
     settings = job.settings
     return max(line.whole for line in needs(job, settings.batch_size, checkpointing=settings.checkpoint_activations))
 
 
 def _used(job: Job) -> int:
-    """Of the first step of the last epoch."""
+    """Peak bytes of the first step of the last epoch."""
     Path("/proc/self/clear_refs").write_text("5")  # the high-water mark starts anew
     before = peak_bytes(job.device)
     job.begin_epoch(1)
@@ -114,7 +115,7 @@ def _used(job: Job) -> int:
 
 
 def _timed(job: Any, pairs: int) -> list[tuple[float, float]]:
-    """Seconds of processors of a step as it is and checkpointed, in turn."""
+    """Processor seconds of a step without and with checkpointing, in turn."""
     network = job.model if hasattr(job, "model") else job.network
     job.begin_epoch(0)
 
@@ -126,25 +127,25 @@ def _timed(job: Any, pairs: int) -> list[tuple[float, float]]:
 
 
 def _row(name: str, seen: Mapping[str, Any]) -> list[str]:
-    cells = [CASES[name][0]]
-    for said, used in zip(seen["said"], seen["used"], strict=True):
-        cells += [f"{said / 1e6:.0f}", f"{used / 1e6:.0f}", f"{said / used:.2f}"]
+    texts = [CASES[name][0]]
+    for forecast, used in zip(seen["said"], seen["used"], strict=True):
+        texts += [f"{forecast / 1e6:.0f}", f"{used / 1e6:.0f}", f"{forecast / used:.2f}"]
     ratios = [other / plain for plain, other in seen["seconds"]]
     time = f"{statistics.median(ratios):.2f} ({min(ratios):.2f}–{max(ratios):.2f})"
-    return [*cells, f"{seen['used'][1] / seen['used'][0]:.2f}", time]
+    return [*texts, f"{seen['used'][1] / seen['used'][0]:.2f}", time]
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """The command."""
     parser = options(__doc__ or "")
     parser.add_argument("--only", action="append", choices=CASES, metavar="CASE", help=f"of {', '.join(CASES)}")
-    parser.add_argument("--pairs", type=int, default=3, help="of steps that are timed (default: %(default)s)")
+    parser.add_argument("--pairs", type=int, default=3, help="pairs of timed steps (default: %(default)s)")
     args = parser.parse_args(arguments)
     torch.set_num_threads(args.threads)
     seen = {name: measured(CASES[name][1], args.threads, args.pairs) for name in args.only or CASES}
     note = (
-        "Beyond what there is before the first step; used: the high-water mark of a process of its own. Searches: "
-        f"`darts`, a move of alpha and a weight step. Time: of processors, median of {args.pairs} pairs in turn."
+        "Beyond the memory in use before the first step; used: the peak of a process of its own. Searches: "
+        f"`darts`, an alpha step and a weight step. Time: of processors, median of {args.pairs} pairs in turn."
     )
     Report(COLUMNS, [_row(*item) for item in seen.items()], note, environment(), seen).publish(args.json)
 

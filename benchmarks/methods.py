@@ -1,7 +1,7 @@
-"""What an epoch of each method costs beside one of `darts`, measured in turn in one run; with the table of methods.
+"""Cost of an epoch of each method relative to `darts`, measured in turn in one run, in the table of methods.
 
-Searches of the digits, enlarged, with every method's own defaults, but alpha moving from the first epoch on. What
-a selection judges once at the end is not in it.
+The searches use enlarged digits and the defaults of each method, but update alpha from the first epoch on. What a
+selection evaluates once at the end is not included.
 """
 
 from __future__ import annotations
@@ -39,8 +39,8 @@ SIZE = {
     "threads": 1,
 }
 NOTE = (
-    "Preset: `zarts search --preset NAME` shows the method at work on the digits. An epoch: processor time of the "
-    "search's epochs beside those of `darts` in the same round, median (least to most) of the rounds; 10 weight steps "
+    "Preset: `zarts search --preset NAME` shows the method on the digits. An epoch: processor time of an epoch "
+    "relative to `darts` in the same round, median (smallest to largest) of the rounds; 10 weight steps "
     "of 16 images of 16×16 pixels an epoch, 8 channels, 5 cells, space darts."
 )
 
@@ -49,7 +49,7 @@ def epoch_seconds(method: str, size: Mapping[str, Any]) -> float:
     """Processor seconds of an epoch: the mean of all but the first, which warms up."""
     ends: list[float] = []
 
-    def hear(event: Mapping[str, Any]) -> None:
+    def callback(event: Mapping[str, Any]) -> None:
         if event["event"] == "weight_epoch":
             ends.append(time.process_time())
 
@@ -61,12 +61,12 @@ def epoch_seconds(method: str, size: Mapping[str, Any]) -> float:
     gc.collect()
     with tempfile.TemporaryDirectory() as folder:
         run = Run.create(Path(folder) / "run", dump(settings), "search")
-        search(settings, run, callback=hear)
+        search(settings, run, callback=callback)
     return (ends[-1] - ends[0]) / (len(ends) - 1)
 
 
 def table(size: Mapping[str, Any], rounds: int, methods: Sequence[str] = tuple(METHODS)) -> Report:
-    """Measure the methods in turn, round after round."""
+    """Measure the methods in turn, in several rounds."""
     trained = [name for name in methods if METHODS[name].supernet != "none"]
     raw = [{name: epoch_seconds(name, size) for name in dict.fromkeys(("darts", *trained))} for _ in range(rounds)]
     ratios = {name: sorted(one[name] / one["darts"] for one in raw) for name in trained}
@@ -95,7 +95,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     """The command."""
     parser = options(__doc__ or "")
     parser.set_defaults(threads=1)
-    parser.add_argument("--rounds", type=int, default=1, help="(default: %(default)s)")
+    parser.add_argument("--rounds", type=int, default=1, help="rounds over all methods (default: %(default)s)")
     args = parser.parse_args(arguments)
     keep_freed_memory()  # as the command line does
     torch.set_num_threads(args.threads)

@@ -1,7 +1,7 @@
-"""How much of a search is neither a pass through the network nor an optimizer's step, at the smallest size.
+"""Overhead of a search at the smallest size: time that is neither forward or backward pass nor optimizer step.
 
-Crop, flip, cutout, normalisation, clipping, copies of the weights for every candidate, logging: all that is not
-forward, backward or SGD. Real steps of a search run, on the digits or on a folder of images.
+Overhead is crop, flip, cutout, normalisation, clipping, copies of the weights for every candidate, and logging. The
+script runs real steps of a search, on the digits or on a folder of images.
 """
 
 from __future__ import annotations
@@ -28,25 +28,25 @@ __all__ = ["SIZE", "Overhead", "main"]
 
 SIZE = {"space": "darts", "channels": 4, "cells": 5, "batch_size": 32, "image_size": 16, "crop_padding": 2, "cutout": 8}
 ALPHA = {"samples": 4, "inner_steps": 4, "val_batches": 2, "epochs": 2, "warmup_epochs": 1, "arch_update_interval": 1}
-STEPS = {"weight steps": (0, 100), "moves of alpha": (1, 10)}
+STEPS = {"weight steps": (0, 100), "alpha steps": (1, 10)}
 COLUMNS = ["what", "weight step, ms", "neither pass nor optimizer, ms", "share"]
 
 
 class Overhead:
-    """Runs in the place of a job's loop; times passes, gradients and optimizer, and so the rest.
+    """Replaces the loop of a job, and times passes, gradients and optimizer, and with them the rest.
 
     Args:
-        steps: name of a row to the epoch that has such steps, and how many.
+        steps: for each row an epoch that has such steps, and their number.
     """
 
     def __init__(self, steps: dict[str, tuple[int, int]]) -> None:
         self.steps = steps
         self.seconds: dict[str, tuple[int, float, float]] = {}
-        """Name of a row to weight steps, with those of candidates; all processor seconds; those of the rest."""
+        """For each row the weight steps (including candidates'), all processor seconds, and those of the rest."""
         self._inside, self._weight_steps = 0.0, 0
 
     def run(self, job: Any) -> None:
-        """Do the steps."""
+        """Run and time the steps."""
         optimizer = job.problem.optimizer
         job.passes, optimizer.step = self._timed(job.passes), self._counted(self._timed(optimizer.step))
         with self._timed_gradients():
@@ -57,7 +57,7 @@ class Overhead:
         job.finish()
 
     def _measure(self, job: Job, epoch: int, count: int) -> tuple[int, float, float]:
-        gc.collect()  # what was imported, once
+        gc.collect()  # garbage of imports, once
         self._inside, self._weight_steps = 0.0, 0
         start = time.process_time()
         job.loop.move_to(epoch, 0)
@@ -100,7 +100,7 @@ def table(settings: dict[str, Any], steps: dict[str, tuple[int, int]]) -> Report
         [name, f"{1e3 * whole / count:.1f}", f"{1e3 * rest / count:.2f}", f"{rest / whole:.1%}"]
         for name, (count, whole, rest) in overhead.seconds.items()
     ]
-    note = "Processor time a weight step, those of candidates among them; of a move of alpha with all else in it."
+    note = "Processor time a weight step, including those of candidates; for alpha steps with everything else in them."
     return Report(COLUMNS, rows, note, environment(), overhead.seconds)
 
 

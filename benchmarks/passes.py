@@ -1,6 +1,6 @@
-"""What the settings `precision` and `compile` do to a weight step of the product, timed in turn in one process.
+"""Weight step with the settings `precision` and `compile` against the step without them, timed in turn in one process.
 
-The base is the step as it is without them, on the CPU with the native kernels. Compiling takes minutes to half an hour.
+The base is the step in float32 on the CPU with the native kernels. Compiling takes minutes to half an hour.
 """
 
 from __future__ import annotations
@@ -32,11 +32,11 @@ FORMS: dict[str, dict[str, Any]] = {
     "bf16-mixed": {"precision": "bf16-mixed"},
     "compiled": {"compile": True},
 }
-COLUMNS = ["passes", "first step, s", "step, s", "step / step as it is"]
+COLUMNS = ["passes", "first step, s", "step, s", "step / base step"]
 
 
 def step(size: Size, settings: dict[str, Any]) -> Step:
-    """The product's weight step with these settings."""
+    """The weight step of the zarts supernet with these settings."""
     space = get_space(size.space)
     passes = Passes(SearchSettings(**settings), torch.device("cpu"), draws=False)
     problem = fast_problem(size)
@@ -50,7 +50,7 @@ def step(size: Size, settings: dict[str, Any]) -> Step:
 
 
 def table(size: Size, forms: dict[str, dict[str, Any]], pairs: int) -> Report:
-    """Each form beside the step as it is."""
+    """Each form against the base step."""
     rows, raw = [], {}
     for name, settings in forms.items():
         form = step(size, settings)

@@ -1,6 +1,7 @@
-"""How much sooner is alpha moved by as many ranks as processors than by one rank with as many threads?
+"""Time of an alpha step with as many ranks as processors, against one rank with as many threads.
 
-Whole searches, as a user would start them, in turn; timed is each move of alpha but the first, by the search's own log.
+The script runs whole searches in turn, as a user starts them. The times are those of the searches' own logs, without
+the first alpha step.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ from zarts.runtime.io import read_events
 
 __all__ = ["main"]
 
-N, M, MOVES = 4, 10, 4
+N, M, ALPHA_STEPS = 4, 10, 4
 SIZES = {
     "small": {"channels": 4, "cells": 5, "batch-size": 32, "image-size": 16},
     "medium": {"channels": 8, "cells": 5, "batch-size": 32, "image-size": 32},
@@ -26,13 +27,13 @@ SIZES = {
 COLUMNS = ["size", "one rank of all threads, s", "a rank a thread, s", "ratio", "smallest", "largest"]
 
 
-def move_seconds(size: dict[str, int], ranks: int, threads: int) -> float:
-    """Median seconds of a move of alpha in a search of one epoch."""
+def alpha_step_seconds(size: dict[str, int], ranks: int, threads: int) -> float:
+    """Median seconds of an alpha step in a search of one epoch."""
     settings = {
         **size,
         "samples": N,
         "inner-steps": M,
-        "subset": 2 * MOVES * size["batch-size"],  # one half trains the weights
+        "subset": 2 * ALPHA_STEPS * size["batch-size"],  # one half trains the weights
         "arch-update-interval": 1,
         "epochs": 1,
         "warmup-epochs": 0,
@@ -58,13 +59,15 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--size", choices=SIZES, default="small", help="of the supernet (default: %(default)s)")
     args = parser.parse_args(arguments)
     size, threads = SIZES[args.size], args.threads
-    pairs = [(move_seconds(size, 1, threads), move_seconds(size, threads, 1)) for _ in range(args.pairs)]
+    pairs = [(alpha_step_seconds(size, 1, threads), alpha_step_seconds(size, threads, 1)) for _ in range(args.pairs)]
     one, two = (statistics.median(side) for side in zip(*pairs, strict=True))
     ratios = [one / two for one, two in pairs]
-    cells = [one, two, statistics.median(ratios), min(ratios), max(ratios)]
+    numbers = [one, two, statistics.median(ratios), min(ratios), max(ratios)]
     network = ", ".join(f"{key.replace('-', ' ')} {value}" for key, value in size.items())
     note = f"Median of {args.pairs} pairs; digits, space darts, MGS, N = {N}, M = {M}, {network}; {threads} processors."
-    Report(COLUMNS, [[args.size, *(f"{cell:.3g}" for cell in cells)]], note, environment(), pairs).publish(args.json)
+    Report(COLUMNS, [[args.size, *(f"{number:.3g}" for number in numbers)]], note, environment(), pairs).publish(
+        args.json
+    )
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""A measured table with where it came from: printed as Markdown, kept as JSON."""
+"""Report: a measured table with its command, commit and machine, printed as Markdown and saved as JSON."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def _count(text: str) -> int:
 
 
 def environment() -> dict[str, Any]:
-    """What the figures depend on beside the code, and the commit of the code."""
+    """The command, date, commit and machine of the measurement."""
     return {
         "command": " ".join(["python -m", f"benchmarks.{Path(sys.argv[0]).stem}", *sys.argv[1:]]),
         "date": datetime.now(UTC).date().isoformat(),
@@ -51,7 +51,7 @@ def environment() -> dict[str, Any]:
 
 
 def _commit() -> str:
-    """The commit of the code; results may have been written since."""
+    """The commit of the code; files in `results/` may be newer."""
 
     def git(*words: str) -> subprocess.CompletedProcess[str]:
         return subprocess.run(["git", *words], cwd=Path(__file__).parents[1], capture_output=True, text=True)
@@ -71,9 +71,9 @@ class Report:
     """A table.
 
     Args:
-        columns: its head.
-        rows: its cells, as text.
-        note: what the reader must know of the figures, one sentence or more.
+        columns: titles of the columns.
+        rows: texts of the rows.
+        note: explanation of the figures, one sentence or more.
         environment: see `environment`.
         raw: every number behind the table.
     """
@@ -88,7 +88,7 @@ class Report:
         assert all(len(row) == len(self.columns) for row in self.rows)
 
     def markdown(self) -> str:
-        """The table under a line that says where it came from."""
+        """The table under a line with command, commit and machine."""
         e = self.environment
         origin = (
             f"`{e['command']}`, {e['date']}, commit {e['commit']}: {e['processor']}, {e['cores']} cores, "
@@ -98,7 +98,7 @@ class Report:
         return "\n".join([origin, "", *(f"| {' | '.join(line)} |" for line in lines)])
 
     def publish(self, file: Path | None) -> None:
-        """Print the table, and write everything to `file` if there is one."""
+        """Print the table; write everything to `file` unless it is None."""
         print(self.markdown())
         if file:
             file.parent.mkdir(parents=True, exist_ok=True)
@@ -106,5 +106,5 @@ class Report:
 
     @staticmethod
     def load(file: Path) -> Report:
-        """What `publish` wrote."""
+        """The report that `publish` wrote."""
         return Report(**json.loads(file.read_text()))

@@ -1,9 +1,9 @@
-"""The least time that a weight step can take on this machine, from its arithmetic and its traffic with memory.
+"""Roofline of a weight step: its least time on this machine, from its arithmetic and its memory traffic.
 
-Counted over the textbook supernet, in single precision. A kind of work takes the longer of its operations at the
-machine's matrix peak and of its bytes at the machine's bandwidth. Two ways to count bytes: with every layer a pass
-of its own, and with every block (ReLU, convolutions, norm, weighted sum) one pass. Caches make either smaller where a
-tensor fits.
+Counted over the textbook supernet, in single precision. A kind of work takes the longer of two times: its operations
+at the machine's matrix peak, and its bytes at the machine's bandwidth. Bytes are counted in two ways: every layer reads
+and writes memory once, or every block (ReLU, convolutions, norm, weighted sum) does. Caches make both smaller for
+tensors that fit.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from benchmarks.cases import PAPER, Size, data, mixture, plain_net
+from benchmarks.cases import PAPER, Size, data, mixed_weights, plain_net
 from benchmarks.measure import bandwidth, matrix_peak
 from benchmarks.report import Report, environment, options
 from benchmarks.textbook import DepthwiseBlock, FactorizedReduce, MixedEdge, PointwiseBlock
@@ -32,9 +32,9 @@ class Pass:
     """Passes over memory of a layer, forward and backward together.
 
     Args:
-        inputs: how often as many numbers as go in are read or written.
-        outputs: the same for those that come out.
-        flops: operations for each number that comes out, beside those of convolutions.
+        inputs: number of reads and writes of tensors of the size of the input.
+        outputs: number of reads and writes of tensors of the size of the output.
+        flops: operations for each number of the output, without those of convolutions.
     """
 
     inputs: int
@@ -71,7 +71,7 @@ class Work:
     bytes: float = 0
 
     def seconds(self, peak: float, width: float) -> tuple[float, float]:
-        """At the peak, and at the bandwidth."""
+        """Seconds of the operations at `peak`, and of the bytes at bandwidth `width`."""
         return self.flops / peak, self.bytes / width
 
 
@@ -80,7 +80,7 @@ def count(size: Size, passes: Mapping[type[nn.Module], Pass]) -> dict[str, Work]
 
     Args:
         size: the supernet and its batch.
-        passes: the layers that count, and how.
+        passes: the counted layers, each with its passes over memory.
     """
     few = replace(size, batch=2)
     scale = size.batch / few.batch
@@ -97,7 +97,7 @@ def count(size: Size, passes: Mapping[type[nn.Module], Pass]) -> dict[str, Work]
 
     hooks = [layer.register_forward_hook(note) for layer in net.modules() if type(layer) in passes]
     with torch.no_grad():
-        net(images, mixture(size.space))
+        net(images, mixed_weights(size.space))
     for hook in hooks:
         hook.remove()
     return found
@@ -115,13 +115,13 @@ def _name(layer: nn.Module) -> str:
 
 
 def blocks(size: Size) -> Work:
-    """All work of one step, where every block is a pass over memory."""
+    """All work of one step, with every block as one pass over memory."""
     flops = sum(work.flops for work in count(size, LAYERS).values())
     return Work(flops, sum(work.bytes for work in count(size, BLOCKS).values()))
 
 
 def table(size: Size) -> Report:
-    """Every kind of layer, all of them, and all of them in blocks."""
+    """A row for each kind of layer, for all layers, and for all blocks."""
     peak, width = matrix_peak(), bandwidth()
     layers, least_traffic = count(size, LAYERS), blocks(size)
     total = Work(least_traffic.flops, sum(work.bytes for work in layers.values()))

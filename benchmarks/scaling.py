@@ -1,7 +1,7 @@
-"""How the cost of a weight step and of a move of alpha grows with N, M, channels and batch.
+"""Scaling of the cost of a weight step and of an alpha step with N, M, channels and batch.
 
-One of them is varied at a time, the others stay small. A move of alpha judges N candidates, each by M weight steps
-and one forward pass (a third of a step), after one gradient: N (M + 1/3) + 1 weight steps, were nothing else to do.
+One of them varies at a time, the others stay small. An alpha step computes one gradient and evaluates N candidates,
+each by M weight steps and one forward pass (a third of a step): N (M + 1/3) + 1 weight steps, without any overhead.
 """
 
 from __future__ import annotations
@@ -30,11 +30,11 @@ GROWTH: dict[str, Sequence[int]] = {
     "channels": (4, 8, 16, 32),
     "batch": (16, 32, 64, 128),
 }
-COLUMNS = ["what grows", "weight step, s", "move of alpha, s", "move / step", "N (M + 1/3) + 1"]
+COLUMNS = ["what grows", "weight step, s", "alpha step, s", "alpha step / weight step", "N (M + 1/3) + 1"]
 
 
 def points(growth: dict[str, Sequence[int]]) -> Iterator[tuple[str, Size, int, int]]:
-    """What is varied, the supernet, N and M."""
+    """The varied quantity, the supernet, N and M of each point."""
     for name, values in growth.items():
         for value in values:
             size = dataclasses.replace(BASE, **{name: value}) if name in ("channels", "batch") else BASE
@@ -42,12 +42,12 @@ def points(growth: dict[str, Sequence[int]]) -> Iterator[tuple[str, Size, int, i
 
 
 def measure(size: Size, samples: int, inner_steps: int, repeats: int) -> list[Any]:
-    """Pairs of a weight step and a move of alpha, in seconds."""
+    """Pairs of a weight step and an alpha step, in seconds."""
     problem, alpha, batch = fast_problem(size), architecture(size.space), data(size)
     settings = SearchSettings(samples=samples, inner_steps=inner_steps)
-    update = ARCH_OPTIMIZERS["mgs"](settings, alpha, torch.Generator().manual_seed(0))
-    move = partial(update.step, problem, [batch] * inner_steps, [batch])
-    return in_turn(partial(problem.weight_step, alpha, batch), move, repeats)
+    arch_optimizer = ARCH_OPTIMIZERS["mgs"](settings, alpha, torch.Generator().manual_seed(0))
+    alpha_step = partial(arch_optimizer.step, problem, [batch] * inner_steps, [batch])
+    return in_turn(partial(problem.weight_step, alpha, batch), alpha_step, repeats)
 
 
 def table(growth: dict[str, Sequence[int]], repeats: int) -> Report:
@@ -55,11 +55,13 @@ def table(growth: dict[str, Sequence[int]], repeats: int) -> Report:
     rows, raw = [], {}
     for name, size, samples, inner_steps in points(growth):
         raw[name] = measure(size, samples, inner_steps, repeats)
-        step, move = (statistics.median(seconds.wall for seconds in side) for side in zip(*raw[name], strict=True))
-        ratio = statistics.median(m.wall / s.wall for s, m in raw[name])
+        step, alpha_step = (
+            statistics.median(seconds.wall for seconds in side) for side in zip(*raw[name], strict=True)
+        )
+        ratio = statistics.median(alpha.wall / weight.wall for weight, alpha in raw[name])
         expected = samples * (inner_steps + 1 / 3) + 1
-        rows.append([name, f"{step:.3g}", f"{move:.3g}", f"{ratio:.1f}", f"{expected:.1f}"])
-    note = f"Median of {repeats}. Where nothing else is said: {BASE}, N = {N}, M = {M}, optimiser MGS."
+        rows.append([name, f"{step:.3g}", f"{alpha_step:.3g}", f"{ratio:.1f}", f"{expected:.1f}"])
+    note = f"Median of {repeats}. Unless the row says otherwise: {BASE}, N = {N}, M = {M}, optimiser MGS."
     return Report(COLUMNS, rows, note, environment(), raw)
 
 

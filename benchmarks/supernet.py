@@ -1,7 +1,7 @@
-"""The weight step of the product's supernet beside that of the textbook one, timed in turn in one process.
+"""Weight step of the zarts supernet against that of the textbook supernet, timed in turn in one process.
 
-A step is forward pass, loss, backward pass, clipping of the gradient and SGD, on the same batch. Needs about ten
-minutes and 8 GB of memory.
+A step is forward pass, loss, backward pass, clipping of the gradient and SGD, on the same batch. The script needs about
+ten minutes and 8 GB of memory.
 """
 
 from __future__ import annotations
@@ -37,8 +37,8 @@ def measure(case: Case, *, pairs: int, memory: Mapping[str, int]) -> dict[str, A
 
     Args:
         case: the case.
-        pairs: how many pairs of steps.
-        memory: what `peak_memory` found, measured before.
+        pairs: number of pairs of steps.
+        memory: results of `peak_memory`.
     """
     flops = dict(zip(("plain", "fast"), (_PASSES * forward for forward in case.flops()), strict=True))
     times = in_turn(case.plain(), case.fast(), pairs)
@@ -71,7 +71,7 @@ def row(numbers: Mapping[str, Any], peak: float) -> list[str]:
 
 
 def benchmark(cases: Mapping[str, Case], *, pairs: int, threads: int) -> Report:
-    """Measure some cases: all memory first, in processes of their own, then the times."""
+    """Measure the cases: first the memory of all, in processes of their own, then the times."""
     torch.set_num_threads(threads)
     memory = {
         name: {side: peak_memory(getattr(case, side), threads) for side in ("plain", "fast")}

@@ -1,4 +1,4 @@
-"""Puts the tables of `benchmarks/results/*.json` into the pages of `docs/`, each under its marker."""
+"""Script that puts the tables of `benchmarks/results/*.json` into the pages of `docs/`, each under its marker."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _BLOCK = re.compile(r"(<!-- table: (\S+) -->\n).*?(<!-- end -->)", re.DOTALL)
 
 
 def filled(page: str, results: Path) -> str:
-    """The page with the tables that are in `results` now; a table that is not there is said to be missing."""
+    """The page with the present tables of `results`; for a missing file it says so."""
 
     def table(match: re.Match[str]) -> str:
         file = results / f"{match[2]}.json"

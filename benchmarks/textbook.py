@@ -1,7 +1,7 @@
-"""The textbook supernet: every operation on every edge a stock module of torch, in torch's own memory layout.
+"""Textbook supernet: every operation on every edge is a stock module of torch, in torch's own memory layout.
 
-It knows nothing of `zarts.nets`: it is the oracle that the tests hold the product's supernet to, and the baseline of
-the benchmarks. Source: Liu et al., DARTS (ICLR 2019), sections 2.1 and 3.1; the layers are those of its appendix.
+It uses nothing of `zarts.networks` and `zarts.supernet`: it is the oracle of their tests, and the baseline of the
+benchmarks. Source: Liu et al., DARTS (ICLR 2019), sections 2.1 and 3.1; the layers are those of its appendix.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
-"""The textbook supernet of NAS-Bench-201, a stock module of torch for every operation on every edge.
+"""Textbook supernet of NAS-Bench-201: every operation on every edge is a stock module of torch.
 
-It knows nothing of `zarts.nets`, as `benchmarks.textbook`. Source: Dong and Yang, NAS-Bench-201 (ICLR 2020), section
-2.1 and its released code.
+Like `benchmarks.textbook` it uses nothing of `zarts.networks` and `zarts.supernet`. Source: Dong and Yang,
+NAS-Bench-201 (ICLR 2020), section 2.1 and its released code.
 """
 
 from __future__ import annotations

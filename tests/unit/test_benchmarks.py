@@ -1,3 +1,5 @@
+"""Benchmarks: the harness, the counters behind the tables, and the tables in the docs."""
+
 import pickle
 import statistics
 from functools import partial
@@ -8,7 +10,7 @@ from torch import nn
 
 from benchmarks import breakdown, forecast, memory, methods, overhead, passes, scaling, supernet, tables
 from benchmarks.beyond import SEARCHES
-from benchmarks.cases import CASES, Size, case, fast_step, forward_flops, mixture, plain_net, plain_step
+from benchmarks.cases import CASES, Size, case, fast_step, forward_flops, mixed_weights, plain_net, plain_step
 from benchmarks.measure import Seconds, in_turn, matrix_peak, peak_memory
 from benchmarks.report import Report
 from benchmarks.roofline import LAYERS, Pass, count
@@ -83,13 +85,13 @@ def test_peak_memory_is_what_a_step_allocates():
 def test_flops_are_those_of_the_other_counter(size):
     net = plain_net(size)
     net.forward = partial(
-        net.forward, weights={k: w.to("meta").requires_grad_() for k, w in mixture(size.space).items()}
+        net.forward, weights={k: w.to("meta").requires_grad_() for k, w in mixed_weights(size.space).items()}
     )
     expected = 2 * size.batch * count_macs(net, (3, size.side, size.side))
     assert forward_flops(size) == (expected, expected)
 
 
-def test_a_single_path_runs_a_part_of_the_mixture():
+def test_a_single_path_runs_a_part_of_all_operations():
     mixed, path = forward_flops(DARTS, one_path=True)
     assert mixed / 7 < path < mixed / 2  # a seventh of the operations, and all that is not on edges
 
@@ -138,15 +140,15 @@ def test_the_roofline_counts_the_same_arithmetic_as_the_benchmark():
     assert work["Linear"].bytes == DARTS.batch * 10 * 4
 
 
-def test_a_move_of_alpha_beside_its_weight_steps(monkeypatch):
+def test_an_alpha_step_beside_its_weight_steps(monkeypatch):
     monkeypatch.setattr(scaling, "BASE", TINY)
     report = scaling.table({"M": (3,), "batch": (2,)}, repeats=1)
     assert [(line[0], line[-1]) for line in report.rows] == [("M = 3", "7.7"), ("batch = 2", "5.7")]
-    assert all(move.wall > step.wall for pairs in report.raw.values() for step, move in pairs)
+    assert all(alpha.wall > weight.wall for pairs in report.raw.values() for weight, alpha in pairs)
 
 
 def test_what_is_neither_pass_nor_optimizer():
-    steps = {"weight steps": (0, 3), "moves of alpha": (1, 2)}
+    steps = {"weight steps": (0, 3), "alpha steps": (1, 2)}
     report = overhead.table({**small("zarts-mgs", samples=2, inner_steps=3), "batch_size": 8}, steps)
     counts = [count for count, _, _ in report.raw.values()]
     assert counts == [3, 2 * (1 + 2 * 3)]
@@ -162,7 +164,7 @@ def test_forms_of_a_step_beside_the_step_as_it_is():
 
 def test_the_cost_of_a_whole_search_in_weight_steps():
     search = SEARCHES["CIFAR-10, ZARTS"]
-    assert (search.weight_steps, search.moves) == (19_550, 1_600)
+    assert (search.weight_steps, search.alpha_steps) == (19_550, 1_600)
     assert search.steps() == pytest.approx(19_550 + 1_600 * (4 * 10 + 4 / 3 + 1))
     assert search.steps(ranks=8) == pytest.approx(19_550 / 8 + 1_600 * (10 + 1 / 3 + 1 / 8))
 
@@ -212,7 +214,7 @@ def test_wrong_options(words, message, capsys):
     assert message in capsys.readouterr().err
 
 
-def test_memory_said_beside_memory_used(monkeypatch, tmp_path):
+def test_forecast_memory_beside_used_memory(monkeypatch, tmp_path):
     seen = {"said": [110e6, 60e6], "used": [100_000_000, 50_000_000], "seconds": [(1.0, 1.2), (2.0, 3.0), (1.0, 1.3)]}
     asked = []
     monkeypatch.setattr(memory, "measured", lambda *given: asked.append(given) or seen)
@@ -242,8 +244,8 @@ def test_what_steps_use_is_seen_in_a_job():
 def test_a_forecast_beside_the_search_itself():
     """Two ranks: the first one's time, the memory of both."""
     tiny = {"data": "digits", "space": "s2", "channels": 4, "cells": 3, "subset": 64, "batch-size": 16, "image-size": 8}
-    move = {"epochs": 2, "warmup-epochs": 1, "samples": 2, "inner-steps": 1, "devices": 2}
-    seen = forecast.compare(tiny | move)
+    two_epochs = {"epochs": 2, "warmup-epochs": 1, "samples": 2, "inner-steps": 1, "devices": 2}
+    seen = forecast.compare(tiny | two_epochs)
     assert seen["ranks"] == 2
     assert 1 / 3 < seen["predicted_seconds"] / seen["seconds"] < 3
     assert 2 / 3 < seen["predicted_megabytes"] / seen["megabytes"] < 3 / 2
