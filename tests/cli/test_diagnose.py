@@ -21,10 +21,8 @@ def test_a_table_and_advice_and_a_file_in_the_run(command, run):
     code, out, err = command("diagnose", run, *FEW)
     assert (code, err) == (0, "")
     lines = out.splitlines()
-    assert lines[0].startswith(
-        "Variance of the loss of a move of alpha, by what it belongs to (3 moves, each on 2 draws"
-    )
-    assert lines[1].split() == ["sigma", "M", "move", "batches", "both", "move", "/", "both", "with", "g", "u"]
+    assert "(3 candidates, each on 2 draws" in lines[0]
+    assert " ".join(lines[1].split()) == "sigma M candidate batches both candidate / both with g u"
     assert [line.split()[1] for line in lines[2:5]] == ["1"] * 3
     assert lines[5].startswith("condition number ")
     assert lines[6].startswith(("Noise: ", "Mostly noise: ", "Signal: ", "Signal and noise "))

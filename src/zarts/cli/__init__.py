@@ -1,4 +1,7 @@
-"""The command line: the only code that prints or exits."""
+"""The command line `zarts`: one thin file a command; only here lines are printed and the process exits.
+
+Outside, use `main` alone; the rest is reached through the commands.
+"""
 
 from __future__ import annotations
 
@@ -7,24 +10,24 @@ import signal
 import sys
 import traceback
 
-from zarts.cli.distributed import first_here
+from zarts.cli.distributed import is_local_rank_zero
 
 __all__ = ["main"]
 
 
 def main() -> None:
     """Run `zarts` with the process's arguments and exit: 0 done, 1 failed, 2 usage, 3 data, 130 interrupted."""
-    words = [word for word in sys.argv[1:] if word != "--debug"]
-    signal.signal(signal.SIGTERM, signal.default_int_handler)  # as Ctrl-C; loops that can save first take both over
+    argv = [word for word in sys.argv[1:] if word != "--debug"]
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # as Ctrl-C; loops that can save first handle both
     try:
-        code = _run(words, debug="--debug" in sys.argv)
-        signal.signal(signal.SIGTERM, signal.SIG_IGN)  # on the way out there is nothing left to stop
-    except KeyboardInterrupt:  # asked for while the last words were said
+        code = _run(argv, debug="--debug" in sys.argv)
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)  # nothing is left to stop
+    except KeyboardInterrupt:  # while the last lines were printed
         code = 130
     sys.exit(code)
 
 
-def _run(words: list[str], *, debug: bool) -> int:
+def _run(argv: list[str], *, debug: bool) -> int:
     from typer import TyperException
 
     from zarts.cli.commands import app
@@ -33,14 +36,14 @@ def _run(words: list[str], *, debug: bool) -> int:
 
     keep_freed_memory()
     try:
-        code = app(words, standalone_mode=False)
+        code = app(argv, standalone_mode=False)
     except ZartsError as error:
         if debug:
             traceback.print_exc()
         return _fail(str(error), error.exit_code)
     except TyperException as error:
         message = _renamed_option(error) or (error.format_message() if hasattr(error, "format_message") else str(error))
-        return _fail(message, 2) if message else 2  # no message: no command was given, and the help has been shown
+        return _fail(message, 2) if message else 2  # without a command there is no message: the help has been shown
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
@@ -48,13 +51,13 @@ def _run(words: list[str], *, debug: bool) -> int:
         if "RANK" in os.environ:
             error.add_note(f"on rank {os.environ['RANK']}")
         raise
-    if code == 130:  # typer's word for a KeyboardInterrupt
+    if code == 130:  # typer returns this for a KeyboardInterrupt
         return _fail("interrupted", 130)
     return int(code or 0)
 
 
 def _renamed_option(error: Exception) -> str:
-    """The message for an option of 0.1.0; nothing for any other error."""
+    """The message for an option of 0.1.0; empty for any other error."""
     from zarts.config.renamed import RENAMED
 
     name = getattr(error, "option_name", "").lstrip("-").replace("-", "_")
@@ -64,6 +67,6 @@ def _renamed_option(error: Exception) -> str:
 
 
 def _fail(message: str, code: int) -> int:
-    if first_here():
+    if is_local_rank_zero():
         print(f"zarts: {' '.join(message.split())}", file=sys.stderr)
     return code

@@ -22,7 +22,7 @@ def compare(
     methods: Annotated[
         str,
         typer.Option(
-            help="the rows: methods, each with settings of its own: 'darts,darts arch_learning_rate=0.01'",
+            help="methods, one a row, each with its own settings: 'darts,darts arch_learning_rate=0.01'",
             metavar="ROW,ROW",
         ),
     ],

@@ -1,19 +1,19 @@
-"""Which of the ranks that torchrun has started says what."""
+"""The ranks that print: rank 0 shows progress and results, local rank 0 of every machine shows errors."""
 
 from __future__ import annotations
 
 import os
 
-__all__ = ["first", "first_here"]
+__all__ = ["is_local_rank_zero", "is_rank_zero"]
 
 
-def first() -> bool:
-    """Whether this process is the one to show progress and results: rank 0, or the only process."""
+def is_rank_zero() -> bool:
+    """Whether this process shows progress and results: it is rank 0, or torchrun has not started it."""
     return _rank("RANK") == 0
 
 
-def first_here() -> bool:
-    """Whether this process is the one of its machine to show errors."""
+def is_local_rank_zero() -> bool:
+    """Whether this process shows errors: it is local rank 0 of its machine, or torchrun has not started it."""
     return _rank("LOCAL_RANK") == 0
 
 

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from zarts.cli.distributed import first
-from zarts.cli.options import parse_counts
+from zarts.cli.distributed import is_rank_zero
+from zarts.cli.options import Operations, parse_counts
 from zarts.cli.progress import progress
 
 if TYPE_CHECKING:
@@ -37,22 +37,20 @@ def landscape(
         ),
     ] = "unit",
     val_batches: Annotated[
-        int | None, typer.Option(help="validation batches that judge a point (default: the search's)")
+        int | None, typer.Option(help="validation batches in the loss of a point (default: the search's)")
     ] = None,
     learning_rate: Annotated[
-        float | None, typer.Option(help="of the inner steps (default: what it is where the search stands)")
+        float | None, typer.Option(help="of the inner steps (default: that at the search's last checkpoint)")
     ] = None,
     momentum: Annotated[float | None, typer.Option(help="of the inner steps (default: the search's)")] = None,
     seed: Annotated[int, typer.Option(help="of the two directions")] = 0,
-    again: Annotated[bool, typer.Option("--again", help="replace a landscape that is there")] = False,
+    again: Annotated[bool, typer.Option("--again", help="replace an existing landscape")] = False,
     devices: Annotated[
         int | None, typer.Option(help="processes that share the points (default: as suits the machine)", min=1)
     ] = None,
-    operations: Annotated[
-        Path | None, typer.Option(help="the run's own operations.py: its code is run", metavar="FILE")
-    ] = None,
+    operations: Operations = None,
 ) -> None:
-    """Map the validation loss around a search's alpha, over a plane; goes on where it was stopped or killed."""
+    """Map the validation loss over a plane around a search's alpha; goes on where it was interrupted."""
     steps = parse_counts(inner_steps, "--inner-steps")
     from zarts import api
 
@@ -74,13 +72,13 @@ def landscape(
             operations=operations,
             callback=callback,
         )
-    if first():
+    if is_rank_zero():
         _print(found)
         print(f"drawn: {run / 'landscape.svg'}, {run / 'landscape.png'}")
 
 
 def _print(found: Landscape) -> None:
-    """Print a line a surface, and what the numbers mean."""
+    """Print a line for each surface, and what the numbers mean."""
     width = max(len(surface.name) for surface in found.surfaces)
     for surface in found.surfaces:
         lowest = surface.minimum

@@ -1,11 +1,14 @@
-"""`zarts list`: what there is to choose from."""
+"""The command `list`."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
 from enum import StrEnum
+from typing import Annotated
 
-__all__ = ["Kind", "listing"]
+import typer
+
+__all__ = ["Kind", "list_"]
 
 
 class Kind(StrEnum):
@@ -54,8 +57,8 @@ def _genotypes() -> Iterable[tuple[str, ...]]:
 _ROWS = {Kind.METHODS: _methods, Kind.SPACES: _spaces, Kind.PRESETS: _presets, Kind.GENOTYPES: _genotypes}
 
 
-def listing(kind: Kind) -> None:
-    """Print a table."""
+def list_(kind: Annotated[Kind, typer.Argument(help="what to list")]) -> None:
+    """List the methods, spaces, presets or published genotypes."""
     from rich.console import Console
     from rich.table import Table
 

@@ -1,8 +1,9 @@
-"""Options of several commands, and those made from the settings: each field is one, with its help text and group."""
+"""What several commands share: options, those made from the settings among them, and how their values are read."""
 
 from __future__ import annotations
 
 import inspect
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated, Any, get_args, get_origin
@@ -10,17 +11,49 @@ from typing import Annotated, Any, get_args, get_origin
 import typer
 import yaml
 
-from zarts.config import CommonSettings
+from zarts.config import CommonSettings, RetrainSettings, SearchSettings, dump
 from zarts.errors import SettingsError
 
-__all__ = ["Config", "Preset", "Set", "Trust", "parse_counts", "parse_grid", "parse_set", "with_settings"]
+__all__ = [
+    "SOURCE",
+    "Config",
+    "Device",
+    "DryRun",
+    "Model",
+    "Operations",
+    "Out",
+    "Preset",
+    "Print",
+    "Resume",
+    "Set",
+    "Trust",
+    "TrustModel",
+    "check_alone",
+    "launch_ranks",
+    "parse_counts",
+    "parse_grid",
+    "parse_set",
+    "print_config",
+    "with_settings",
+]
 
 Command = Callable[..., None]
 
 Preset = Annotated[str | None, typer.Option(help="a published setting: see `zarts list presets`", metavar="NAME")]
 Config = Annotated[Path | None, typer.Option(help="a YAML file with settings", metavar="FILE")]
-Set = Annotated[list[str] | None, typer.Option("--set", help="any setting; has the last word", metavar="KEY=VALUE")]
+Set = Annotated[list[str] | None, typer.Option("--set", help="any setting; overrides all else", metavar="KEY=VALUE")]
 Trust = Annotated[bool, typer.Option("--trust", help="unpickle the table, which runs any code in it")]
+Out = Annotated[Path | None, typer.Option(help="the run folder (default: a new one in runs/)", metavar="DIR")]
+Resume = Annotated[Path | None, typer.Option(help="resume this interrupted run", metavar="RUN")]
+Print = Annotated[bool, typer.Option("--print-config", help="print all settings, and stop")]
+DryRun = Annotated[bool, typer.Option("--dry-run", help="predict time and memory from a few real steps, and stop")]
+Device = Annotated[str, typer.Option(help="auto, cpu, cuda, mps")]
+Operations = Annotated[Path | None, typer.Option(help="the run's own operations.py: its code is run", metavar="FILE")]
+
+SOURCE = "a run, a genotype file, a published genotype's name, or a genotype written out: 'Genotype(...)'"
+_MODEL = "a retraining's folder, an exported one, or a model.safetensors, .onnx or TorchScript .pt"
+Model = Annotated[Path, typer.Argument(help=_MODEL)]
+TrustModel = Annotated[bool, typer.Option("--trust", help="run an exported model.py, which is Python code")]
 
 
 def _metavar(annotation: Any) -> str:
@@ -58,11 +91,11 @@ def _parameter(name: str, field: Any) -> inspect.Parameter:
 
 
 def with_settings(kind: type[CommonSettings], *, without: tuple[str, ...] = ()) -> Callable[[Command], Command]:
-    """Give a command one option for each field of `kind`; it receives those given as the mapping `options`.
+    """Give a command one option for each field of `kind`; the command receives the given ones as mapping `options`.
 
     Args:
         kind: the settings.
-        without: fields that are no option of this command.
+        without: fields that are not options of this command.
     """
 
     def decorate(command: Command) -> Command:
@@ -86,7 +119,7 @@ def parse_set(items: list[str], option: str = "--set") -> dict[str, Any]:
     """`--set key=value` as a mapping; values are read as YAML.
 
     Raises:
-        SettingsError: an item has no equals sign, or its value is no YAML.
+        SettingsError: an item has no equals sign, or its value is not YAML.
     """
     values = {}
     for item in items:
@@ -101,10 +134,10 @@ def parse_set(items: list[str], option: str = "--set") -> dict[str, Any]:
 
 
 def parse_grid(items: list[str]) -> dict[str, list[Any]]:
-    """`--grid key=value,value` as a mapping; values are read as YAML, so that one may be a list: `key=[4,2,1],[2,1,1]`.
+    """`--grid key=value,value` as a mapping; values are read as YAML, so each may be a list: `key=[4,2,1],[2,1,1]`.
 
     Raises:
-        SettingsError: an item has no equals sign, its values are no YAML, or a key is there twice.
+        SettingsError: an item has no equals sign, its values are not YAML, or a key is given twice.
     """
     grid: dict[str, list[Any]] = {}
     for item in items:
@@ -113,7 +146,7 @@ def parse_grid(items: list[str]) -> dict[str, list[Any]]:
         if not sign:
             raise SettingsError(f"--grid {item}: expected key=value,value, for example --grid samples=2,4,8")
         if key in grid:
-            raise SettingsError(f"--grid {item}: {key} is there twice: give all its values at once")
+            raise SettingsError(f"--grid {item}: {key} is given twice: give all its values at once")
         try:
             grid[key] = yaml.safe_load(f"[{values}]")
         except yaml.YAMLError as error:
@@ -122,13 +155,37 @@ def parse_grid(items: list[str]) -> dict[str, list[Any]]:
 
 
 def parse_counts(text: str | None, option: str) -> list[int]:
-    """`0,1,10` as numbers; none for None.
+    """`0,1,10` as numbers; an empty list for None.
 
     Raises:
-        SettingsError: a part is no whole number from 0.
+        SettingsError: a part is not a whole number from 0.
     """
     parts = [] if text is None else [part.strip() for part in text.split(",")]
     for part in parts:
         if not part.isdecimal():
-            raise SettingsError(f"{option} {text}: {part!r} is no whole number from 0, expected for example 0,1,10")
+            raise SettingsError(f"{option} {text}: {part!r} is not a whole number from 0; expected for example 0,1,10")
     return [int(part) for part in parts]
+
+
+def check_alone(resume: Path, *others: Any) -> None:
+    """Refuse other options beside `--resume`.
+
+    Raises:
+        SettingsError: one of `others` is given.
+    """
+    if any(others):
+        raise SettingsError(f"--resume {resume} uses the settings of that run: leave everything else out")
+
+
+def launch_ranks(settings: SearchSettings | RetrainSettings) -> None:
+    """Run the command on several ranks if the settings ask for them, and exit with their exit code."""
+    from zarts import api
+
+    code = api.launch_ranks(settings, sys.argv[1:])
+    if code is not None:
+        raise SystemExit(code)
+
+
+def print_config(command: str, settings: CommonSettings) -> None:
+    """Print the settings of a command as YAML that `--config` reads."""
+    print(yaml.safe_dump({command: dump(settings)}, sort_keys=False), end="")

@@ -1,4 +1,4 @@
-"""The progress bar: hears the events of a run; silent when standard error is not a terminal."""
+"""The progress bar: a callback for the events of a run, silent when standard error is not a terminal."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ from typing import Any
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
-from zarts.cli.distributed import first
+from zarts.cli.distributed import is_rank_zero
 from zarts.reports.collapse import COLLAPSE, GROWTH
 
 __all__ = ["progress"]
 
 
 class _Bar:
-    """Turns events into one line: epoch, loss, accuracy, N_e of the last update, and the signs of a collapse."""
+    """Callback that shows events as one line: epoch, loss, accuracy, N_e of the last update, signs of a collapse."""
 
     def __init__(self, bar: Progress) -> None:
         self._bar = bar
@@ -35,10 +35,10 @@ class _Bar:
             self._extra["eigenvalue"] = self._sharpness(event["eigenvalue"])
         elif kind == "train_epoch" and "test_accuracy" in event:
             self._extra["test"] = f"test {event['test_accuracy']:.1f} %"
-        elif kind == "cell":
+        elif kind == "trial":
             where = f"{event['group']}: " if event["group"] else ""
-            text = f"{where}{event['row']}, seed {event['seed']}: {event['over']} of {event['cells']} searches"
-            self._bar.update(self._task, completed=event["over"], total=event["cells"], description=text)
+            text = f"{where}{event['row']}, seed {event['seed']}: {event['over']} of {event['trials']} searches"
+            self._bar.update(self._task, completed=event["over"], total=event["trials"], description=text)
         elif kind == "part":
             self._bar.update(self._task, completed=event["done"], total=event["of"], description=event["text"])
         elif kind in ("note", "warning"):
@@ -50,7 +50,7 @@ class _Bar:
             self._bar.update(self._task, completed=done, total=event["epochs"] * event["steps"], description=text)
 
     def _sharpness(self, value: float) -> str:
-        """The dominant eigenvalue, and how many times the lowest before it is, where it has grown."""
+        """The dominant eigenvalue and, if it has grown, its ratio to the lowest one before."""
         least = self._least = min(value, self._least)
         grown = f" (x {value / least:.1f}: sharper)" if least > 0 and value >= GROWTH * least else ""
         return f"eigenvalue {value:.2g}{grown}"
@@ -60,7 +60,7 @@ class _Bar:
 def progress() -> Iterator[_Bar]:
     """A callback that draws a bar on standard error while the block lasts."""
     console = Console(stderr=True)
-    shown = console.is_terminal and first()
+    shown = console.is_terminal and is_rank_zero()
     columns = (
         TextColumn("{task.description}"),
         BarColumn(bar_width=20),

@@ -1,4 +1,4 @@
-"""What a command will cost, for people to read."""
+"""The printed forecast of a dry run: time, memory and size."""
 
 from __future__ import annotations
 
@@ -32,9 +32,9 @@ def _duration(seconds: float) -> str:
 
 
 def _memory(fit: Fit) -> str:
-    """What steps need and what there is."""
+    """The memory that steps need, and the free memory."""
     from zarts.training.memory_check import readable
 
     if fit.free is None:
-        return f"steps need {readable(fit.needed)}; how much is free is not known here"
+        return f"steps need {readable(fit.needed)}; the free memory of this device is not known"
     return f"steps need {readable(fit.needed)}   free: {readable(fit.free)}   largest batch that fits: {fit.largest:,}"

@@ -1,17 +1,22 @@
-"""`zarts lookup`: the accuracies of an architecture as a table or as JSON."""
+"""The command `lookup`: the accuracies of an architecture as a table or as JSON."""
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from dataclasses import replace
 from enum import StrEnum
-from typing import TYPE_CHECKING
+from json import dumps
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from zarts.cli.options import Trust
 
 if TYPE_CHECKING:
     from zarts.bench import Lookup
 
-__all__ = ["DataSet", "show"]
+__all__ = ["DataSet", "lookup"]
 
 
 class DataSet(StrEnum):
@@ -22,18 +27,35 @@ class DataSet(StrEnum):
     IMAGENET16 = "imagenet16-120"
 
 
-def show(found: Lookup, data_sets: Sequence[DataSet] | None, as_json: bool) -> None:
-    """Print what was found.
+def lookup(
+    architecture: Annotated[
+        str, typer.Argument(help="a string |op~0|+..., an index, a genotype file or a search run", metavar="ARCH")
+    ],
+    table: Annotated[
+        Path | None, typer.Option(help="its file (default: the one in the directory ZARTS_DATA)", metavar="FILE")
+    ] = None,
+    trust: Trust = False,
+    data_set: Annotated[list[DataSet] | None, typer.Option(help="show this one only; may be repeated")] = None,
+    json: Annotated[bool, typer.Option("--json", help="print JSON")] = False,
+) -> None:
+    """Look up the true accuracies of an architecture of NAS-Bench-201."""
+    from zarts import api
+
+    _print(api.lookup(architecture, table=table, trust=trust), data_set, json)
+
+
+def _print(found: Lookup, data_sets: Sequence[DataSet] | None, as_json: bool) -> None:
+    """Print the entries of a look-up.
 
     Args:
         found: the look-up.
-        data_sets: only these; None are all.
+        data_sets: print only these; None: all.
         as_json: JSON instead of a table.
     """
     if data_sets:
         found = replace(found, entries={c: entry for c, entry in found.entries.items() if c.data in data_sets})
     if as_json:
-        print(json.dumps(found.to_dict(), indent=2))
+        print(dumps(found.to_dict(), indent=2))
     else:
         _print_table(found)
 

@@ -1,0 +1,41 @@
+"""The command `evaluate`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from zarts.cli.options import Device, Model, Operations, TrustModel
+
+__all__ = ["evaluate"]
+
+
+def evaluate(
+    model: Model,
+    data: Annotated[str | None, typer.Option(help="other images with the same classes")] = None,
+    run: Annotated[
+        Path | None, typer.Option(help="of a file outside its run: test it on that run's images", metavar="RUN")
+    ] = None,
+    device: Device = "auto",
+    operations: Operations = None,
+    trust: TrustModel = False,
+    details: Annotated[
+        bool, typer.Option("--details", help="print the accuracy of each class and the most frequent confusions, too")
+    ] = False,
+) -> None:
+    """Test a trained network again, from its files alone."""
+    from zarts import api
+
+    found = api.examine(model, data=data, run=run, device=device, operations=operations, trust=trust)
+    print(f"test accuracy: {found['accuracy']:.2f} %")
+    if not details:
+        return
+    print("\nclass: accuracy, images")
+    for row in found["per_class"]:
+        right = "–" if row["accuracy"] is None else f"{row['accuracy']:.2f} %"
+        print(f"{row['class']}: {right}, {row['images']}")
+    print("\nconfused classes: images")
+    for row in found["confused"]:
+        print(f"{row['true']} for {row['predicted']}: {row['images']}")

@@ -1,0 +1,30 @@
+"""The command `export`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+import typer
+
+from zarts.cli.options import Operations
+
+__all__ = ["export"]
+
+
+def export(
+    source: Annotated[Path, typer.Argument(help="folder of a retraining, or its model.safetensors", metavar="RUN")],
+    form: Annotated[
+        Literal["onnx", "torchscript", "safetensors", "python"],
+        typer.Option("--format", help="what other tools are to read"),
+    ],
+    out: Annotated[
+        Path | None, typer.Option(help="a new folder (default: export/FORMAT beside the model)", metavar="DIR")
+    ] = None,
+    operations: Operations = None,
+) -> None:
+    """Write a trained network for other tools, with a model card."""
+    from zarts import api
+
+    for path in api.export(source, form, out=out, operations=operations):
+        print(path)

@@ -1,0 +1,17 @@
+"""The command `report`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+__all__ = ["report"]
+
+
+def report(run: Annotated[Path, typer.Argument(help="folder of a search, a retraining or a comparison")]) -> None:
+    """Write the report of a run or of a comparison again."""
+    from zarts.reports import write_report
+
+    print(write_report(run))

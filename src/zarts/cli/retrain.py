@@ -1,0 +1,85 @@
+"""The command `retrain`."""
+
+from __future__ import annotations
+
+import time
+from typing import Annotated, Any
+
+import typer
+
+from zarts.cli.distributed import is_rank_zero
+from zarts.cli.dry_run import print_forecast
+from zarts.cli.options import (
+    SOURCE,
+    Config,
+    DryRun,
+    Out,
+    Preset,
+    Print,
+    Resume,
+    Set,
+    check_alone,
+    launch_ranks,
+    parse_set,
+    print_config,
+    with_settings,
+)
+from zarts.cli.progress import progress
+from zarts.config import RetrainSettings, resumable
+
+__all__ = ["retrain"]
+
+
+@with_settings(RetrainSettings)
+def retrain(
+    source: Annotated[str | None, typer.Argument(help=SOURCE, show_default=False)] = None,
+    *,
+    from_: Annotated[
+        str | None,
+        typer.Option(
+            "--from",
+            help="fine-tune this trained network (its run or model.safetensors), like --weights-from; SOURCE may be "
+            "left out",
+            metavar="MODEL",
+        ),
+    ] = None,
+    preset: Preset = None,
+    config: Config = None,
+    set_: Set = None,
+    out: Out = None,
+    resume: Resume = None,
+    print_config_: Print = False,
+    dry_run: DryRun = False,
+    options: dict[str, Any],
+) -> None:
+    """Train a derived network, from scratch or from existing weights, and test it."""
+    given = {**options, **parse_set(set_ or [])}
+    if from_ is not None:
+        given["weights_from"] = from_
+    if resume is not None:
+        other = {key: given.pop(key) for key in resumable(RetrainSettings) if key in given}
+        check_alone(resume, source, preset, config, out, print_config_, dry_run, given)
+        from zarts import api
+
+        launch_ranks(api.retrained_settings(resume, **other))
+        with progress() as callback:
+            result = api.resume_retrain(resume, callback, **other)
+    else:
+        from zarts import api
+
+        found, settings = api.retraining_of(source, given, preset=preset, config=config)
+        if print_config_:
+            return print_config("retrain", settings)
+        launch_ranks(settings)
+        with progress() as callback:
+            if dry_run:
+                before = time.process_time()
+                forecast = api.dry_run_retrain(found, settings, callback, before_seconds=before)
+                return print_forecast(forecast) if is_rank_zero() else None
+            result = api.start_retrain(found, settings, out, callback)
+    if not is_rank_zero():
+        return None
+    print(f"test accuracy: {result.test_accuracy:.2f} % (last epoch)")
+    print(f"parameters: {result.parameters:,}   MACs: {result.macs:,}   time: {result.seconds:.0f} s")
+    print(f"model: {result.run / 'model.safetensors'}; report: {result.run / 'report.html'}")
+    return None

@@ -1,0 +1,82 @@
+"""The command `search`."""
+
+from __future__ import annotations
+
+import shlex
+import time
+from typing import TYPE_CHECKING, Any
+
+from zarts.cli.distributed import is_rank_zero
+from zarts.cli.dry_run import print_forecast
+from zarts.cli.options import (
+    Config,
+    DryRun,
+    Out,
+    Preset,
+    Print,
+    Resume,
+    Set,
+    Trust,
+    check_alone,
+    launch_ranks,
+    parse_set,
+    print_config,
+    with_settings,
+)
+from zarts.cli.progress import progress
+from zarts.config import SearchSettings, resumable, search_settings
+
+if TYPE_CHECKING:
+    from zarts.searcher import SearchResult
+
+__all__ = ["search"]
+
+
+@with_settings(SearchSettings)
+def search(
+    *,
+    preset: Preset = None,
+    config: Config = None,
+    set_: Set = None,
+    out: Out = None,
+    resume: Resume = None,
+    print_config_: Print = False,
+    dry_run: DryRun = False,
+    trust: Trust = False,
+    options: dict[str, Any],
+) -> None:
+    """Search an architecture for the images of --data."""
+    given = {**options, **parse_set(set_ or [])}
+    if resume is not None:
+        other = {key: given.pop(key) for key in resumable(SearchSettings) if key in given}
+        check_alone(resume, preset, config, out, print_config_, dry_run, given)
+        from zarts import api
+
+        launch_ranks(api.searched_settings(resume, **other))
+        with progress() as callback:
+            result = api.resume_search(resume, callback, trust=trust, **other)
+    else:
+        settings = search_settings(given, preset=preset, config=config)
+        if print_config_:
+            return print_config("search", settings)
+        from zarts import api
+
+        launch_ranks(settings)
+        with progress() as callback:
+            if dry_run:
+                before = time.process_time()
+                forecast = api.dry_run_search(settings, callback, trust=trust, before_seconds=before)
+                return print_forecast(forecast) if is_rank_zero() else None
+            result = api.start_search(settings, out, callback, trust=trust)
+    return _print(result) if is_rank_zero() else None
+
+
+def _print(result: SearchResult) -> None:
+    """Print the cells, the report, and the commands that can follow."""
+    for kind in result.genotype.cells:
+        print(f"{kind}: {result.genotype.describe(kind)}")
+    print(f"found in {result.seconds:.0f} s; report: {result.run / 'report.html'}")
+    run = shlex.quote(str(result.run))
+    if result.genotype.space == "nasbench201":
+        print(f"look it up: zarts lookup {run}")
+    print(f"train it: zarts retrain {run}")
