@@ -1,5 +1,7 @@
 """zarts: neural architectures for your own images, found by zero-order optimisation.
 
+Use the names in `__all__`; subpackages are rooms with names of their own.
+
 import zarts
 result = zarts.search(data="path/to/images", method="zarts-mgs")
 trained = zarts.retrain(result)
@@ -13,12 +15,43 @@ from typing import TYPE_CHECKING, Any
 __all__ = [
     "Genotype",
     "ZartsError",
+    "compare",
+    "create_model",
+    "diagnose",
+    "evaluate",
+    "export",
+    "landscape",
+    "load_model",
+    "lookup",
+    "predict",
+    "register_operation",
+    "resume_retrain",
+    "resume_search",
+    "retrain",
+    "search",
+    "to_logger",
 ]
 
 from zarts.errors import ZartsError
 
 if TYPE_CHECKING:
+    from zarts.api import (
+        diagnose,
+        evaluate,
+        export,
+        landscape,
+        lookup,
+        predict,
+        resume_retrain,
+        resume_search,
+        retrain,
+        search,
+    )
+    from zarts.api.callbacks import to_logger
+    from zarts.comparison import compare
+    from zarts.networks import create_model, register_operation
     from zarts.spaces import Genotype
+    from zarts.training import load_model
 
 _HOMES = {
     "Genotype": "zarts.spaces",

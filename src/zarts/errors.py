@@ -1,4 +1,4 @@
-"""Expected failures: each is one line that says what was wrong, where, and the way out."""
+"""Expected failures with their exit codes; a message is one line: what was wrong, where, the way out."""
 
 from __future__ import annotations
 
@@ -41,15 +41,15 @@ class RunError(ZartsError):
 
 
 class KernelError(ZartsError):
-    """The native kernels cannot be had on this machine."""
+    """The native kernels cannot be compiled or loaded on this machine."""
 
 
 class DivergedError(ZartsError):
-    """No finite loss is left to go on with."""
+    """No loss is finite any more."""
 
 
 class RankError(ZartsError):
-    """A process of the search has died; the others cannot go on without it."""
+    """A rank has died; the others cannot go on without it."""
 
 
 class Interrupted(ZartsError):
@@ -59,13 +59,13 @@ class Interrupted(ZartsError):
 
 
 def did_you_mean(kind: str, got: str, known: Iterable[str], listed: str | None = None) -> str:
-    """The sentence for an unknown name, with the nearest known one.
+    """The message for an unknown name, with the nearest known one.
 
     Args:
         kind: what the name should have been, for example `space`.
-        got: what was given.
-        known: all names there are.
-        listed: the command that lists them, if they are too many for a sentence.
+        got: the unknown name.
+        known: all known names.
+        listed: the command that lists them, if they are too many for a message.
     """
     names = sorted(known)
     near = difflib.get_close_matches(got, names, n=1, cutoff=0.5)

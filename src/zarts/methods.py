@@ -1,4 +1,4 @@
-"""The methods: one row each, a combination of axes with the defaults of its paper.
+"""The table of methods: one row each, a combination of axes with the defaults of its paper.
 
 A method is a row of this table, not a class. This module holds names only and imports no torch, so that
 the command line can list and check methods at once.
@@ -14,8 +14,8 @@ from zarts.errors import SettingsError, did_you_mean
 __all__ = [
     "AXES",
     "DEFAULTS",
+    "EVALUATING",
     "GRADIENT",
-    "JUDGING",
     "LIBRARIES",
     "METHODS",
     "ZERO_ORDER",
@@ -25,41 +25,33 @@ __all__ = [
 ]
 
 LIBRARIES = ("cmaes", "nevergrad")
-"""Zero-order updates that other packages make."""
+"""Arch optimizers of other packages."""
 
 ZERO_ORDER = ("mgs", "rs", "gld", *LIBRARIES)
-"""Updates that move alpha by the losses of candidates."""
+"""Arch optimizers that update alpha by the losses of candidates."""
 
 GRADIENT = ("gradient", "unrolled", "amended")
-"""Updates that move alpha along a gradient of the validation loss."""
+"""Arch optimizers that follow a gradient of the validation loss in alpha."""
 
-JUDGING = ("best-of", "evolution", "perturbation", "local-search")
-"""Selections that judge cells or operations on validation images: done once, when all weights are trained."""
+EVALUATING = ("best-of", "evolution", "perturbation", "local-search")
+"""Selections that evaluate cells or operations on validation images, once, when all weights are trained."""
+
+_OF_ALPHA = ("softmax", "gumbel", "gumbel-soft", "path")
 
 AXES: dict[str, tuple[str, ...]] = {
     "arch_optimizer": (*ZERO_ORDER, *GRADIENT, "reinforce", "none"),
-    "relaxation": ("softmax", "gumbel", "gumbel-soft", "path", "cell", "none"),
-    "weight_relaxation": (
-        "same",
-        "softmax",
-        "gumbel",
-        "gumbel-soft",
-        "path",
-        "uniform",
-        "noisy",
-        "perturbed",
-        "adversarial",
-    ),
+    "relaxation": (*_OF_ALPHA, "cell", "none"),
+    "weight_relaxation": ("same", *_OF_ALPHA, "uniform", "noisy", "perturbed", "adversarial"),
     "supernet": ("mixed", "partial", "merged", "none"),
     "edge_normalization": ("False", "True"),
-    "select": ("argmax", *JUDGING, "random"),
+    "select": ("argmax", *EVALUATING, "random"),
     "phases": ("one", "prune", "restart"),
 }
-"""The axes that can be set one by one, and their members; no two of all these names mean different things."""
+"""The axes that can be set one by one, and their members. A name means the same on every axis."""
 
 
 def member(value: str) -> str:
-    """The member that a value of an axis names: `nevergrad:CMA`, an optimiser of that library, is `nevergrad`."""
+    """The member that a value of an axis names: `nevergrad` for `nevergrad:CMA`, an optimiser of that library."""
     return "nevergrad" if value.startswith("nevergrad:") else value
 
 
@@ -73,12 +65,12 @@ class Method:
         arch_optimizer: what updates alpha: a key of `zarts.arch_optim.ARCH_OPTIMIZERS`.
         paper: where it was published.
         relaxation: alpha to operation weights: a key of `zarts.relax.RELAXATIONS`, or `none`.
-        weight_relaxation: operation weights that the weights are trained at: such a key, or `same`: the relaxation.
+        weight_relaxation: the relaxation while weights train: such a key, or `same` as `relaxation`.
         supernet: the network that shares weights between architectures, see `zarts.supernet.build_supernet`, or `none`.
         edge_normalization: whether edges have weights of their own, see `zarts.relax.Parameterization`.
         select: from the trained supernet to one genotype: a key of `zarts.select.SELECTIONS`.
-        phases: `one`; `prune`: operations are dropped along the search; `restart`: and all else starts anew then.
-        defaults: settings in which it differs from the defaults of its axes, see `DEFAULTS`, and of
+        phases: `one`; `prune`: every phase drops operations; `restart`: weights and alpha start anew, too.
+        defaults: settings that differ from the defaults of its axes, see `DEFAULTS`, and of
             `zarts.config.SearchSettings`.
     """
 
@@ -114,17 +106,12 @@ DEFAULTS: dict[str, Mapping[str, object]] = {
     },
     "gumbel-soft": {"temperature": 5.0, "temperature_min": 0.09},  # FBNet: 0.956 an epoch, 90 epochs
     "best-of": {"select_metric": "accuracy", "select_images": 512, "select_batch_norm": "train"},
-    "evolution": {
-        "select_metric": "accuracy",
-        "select_images": 512,
-        "select_samples": 50,
-        "select_recalibration": 20,
-    },
+    "evolution": {"select_metric": "accuracy", "select_images": 512, "select_samples": 50, "select_recalibration": 20},
     "prune": {"phase_operations": (4, 2, 1), "phase_starts": (0.4, 0.6, 0.8)},
     "restart": {"phase_operations": (5, 3)},
-    "local-search": {"select_samples": 24},  # all that differ in one choice, in space nasbench201
+    "local-search": {"select_samples": 24},  # every neighbour of a cell in space nasbench201
 }
-"""Settings in which a member of an axis differs from the defaults of `zarts.config.SearchSettings`."""
+"""Settings of a member of an axis that differ from the defaults of `zarts.config.SearchSettings`."""
 
 _ZARTS = "Wang et al., ZARTS (NeurIPS 2022)"
 _DARTS = "Liu et al., DARTS (ICLR 2019)"
@@ -138,25 +125,25 @@ METHODS: dict[str, Method] = {
         Method("zarts-gld", "zero-order, gradientless descent", "gld", _ZARTS),
         Method(
             "zarts",
-            "zero-order, weights at the uniform mixture; of the cell that perturbation chooses and those near it the "
-            "one that learns fastest",
+            "zero-order; alpha stays uniform; perturbation proposes a cell, a local search keeps the neighbour that "
+            "learns fastest",
             "none",
-            "this project; it starts from DARTS-PT's choice (ICLR 2021) in one pass",
+            "this project; it starts from the one-pass selection of DARTS-PT (ICLR 2021)",
             select="local-search",
-            defaults={"select_images": 1280},  # the less noise the better: all that preset nb201-small has
+            defaults={"select_images": 1280},  # all that preset nb201-small has: more images, less noise
         ),
         Method("darts", "first-order gradient", "gradient", _DARTS),
         Method("darts-2nd", "gradient through one unrolled weight step", "unrolled", _DARTS),
         Method(
             "darts-pt",
-            "the operations whose removal from the trained mixture hurts most",
+            "gradient; keeps the operations whose removal from the trained supernet hurts most",
             "gradient",
             "Wang et al., DARTS-PT (ICLR 2021)",
             select="perturbation",
         ),
         Method(
             "amended-darts",
-            "gradient with an amending term in the place of the inverse Hessian",
+            "gradient with an amending term instead of the inverse Hessian",
             "amended",
             "Bi et al., Amended-DARTS (2019)",
         ),
@@ -177,41 +164,41 @@ METHODS: dict[str, Method] = {
         ),
         Method(
             "mergenas",
-            "gradient; the convolutions of an edge share one kernel and are one",
+            "gradient; the convolutions of an edge are merged into one kernel",
             "gradient",
             "Wang et al., MergeNAS (IJCAI 2020)",
             supernet="merged",
             defaults={"warmup_epochs": 10},
         ),
-        Method("merge-zarts", "zero-order, MGS; the convolutions of an edge are one", "mgs", _ZARTS, supernet="merged"),
+        Method("merge-zarts", "zero-order, MGS; convolutions of an edge are merged", "mgs", _ZARTS, supernet="merged"),
         Method(
             "r-darts",
-            "darts-2nd with drop-path, ended before the loss becomes sharp in alpha",
+            "darts-2nd with drop-path; stops before the loss becomes sharp in alpha",
             "unrolled",
             "Zela et al., RobustDARTS (ICLR 2020)",
             defaults={"drop_path": 0.2, "eigenvalue_every": 2, "eigenvalue_growth": 1.3},
         ),
         Method(
             "sdarts-rs",
-            "gradient; weights trained at mixtures drawn near alpha's",
+            "gradient; weights trained at operation weights drawn near alpha's",
             "gradient",
             _SDARTS,
             weight_relaxation="perturbed",
         ),
         Method(
             "sdarts-adv",
-            "gradient; weights trained at the worst mixture near alpha's",
+            "gradient; weights trained at the worst operation weights near alpha's",
             "gradient",
             _SDARTS,
             weight_relaxation="adversarial",
         ),
         Method(
             "p-darts",
-            "gradient; three stages, each with fewer operations and a deeper network; two skips",
+            "gradient; three phases, each with fewer operations and a deeper network; two skips",
             "gradient",
             "Chen et al., P-DARTS (ICCV 2019)",
             phases="restart",
-            defaults={  # and published with 75 epochs, batches of 96
+            defaults={  # published with 75 epochs and batches of 96
                 "arch_learning_rate": 6e-4,
                 "learning_rate_min": 0.0,
                 "skip_dropout": (0.0, 0.4, 0.7),
@@ -272,7 +259,7 @@ METHODS: dict[str, Method] = {
         ),
         Method(
             "setn",
-            "weights trained on random cells, alpha along the mixture's gradient; the best of cells drawn by it",
+            "weights trained on random cells, alpha updated by gradient; the best of cells drawn by alpha",
             "gradient",
             "Dong and Yang, SETN (ICCV 2019)",
             weight_relaxation="uniform",
@@ -280,7 +267,7 @@ METHODS: dict[str, Method] = {
         ),
         Method(
             "enas",
-            "an LSTM draws the cells that weights are trained on and learns from their accuracy; the best of its cells",
+            "weights trained on cells that an LSTM draws, which learns from their accuracy; the best of its cells",
             "reinforce",
             "Pham et al., ENAS (ICML 2018)",
             relaxation="cell",
@@ -300,7 +287,7 @@ METHODS: dict[str, Method] = {
 
 
 def get_method(name: str) -> Method:
-    """The row of that name.
+    """The method of that name.
 
     Raises:
         SettingsError: there is none.

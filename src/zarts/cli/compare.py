@@ -91,8 +91,8 @@ def compare(
             callback=callback,
         )
     print(found.markdown, end="")
-    for cell, line in found.failed.items():
-        print(f"zarts: {cell.title}: {line}", file=sys.stderr)
+    for trial, line in found.failed.items():
+        print(f"zarts: {trial.title}: {line}", file=sys.stderr)
     if found.failed:
         several = f"{len(found.failed)} of {len(found.failed) + len(found.found)} searches"
         raise RunError(f"{several} failed: the same command tries them again ({found.out})")
