@@ -3,7 +3,7 @@
     zarts export RUN --format onnx --out exported
     python examples/serve_onnx.py exported path/to/images/test
 
-The folder has one sub-folder a class. Images are cut as for networks trained with `--crop pad`, the default.
+The folder has one sub-folder a class. Images are cropped as for networks trained with `--crop pad`, the default.
 """
 
 import json

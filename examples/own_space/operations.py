@@ -1,4 +1,4 @@
-"""An operation of our own: a 3x3 convolution whose channels are scaled by what the whole image shows."""
+"""A user-defined operation: a 3x3 convolution whose channels are scaled by a gate that sees the whole image."""
 
 import torch
 from torch import nn
