@@ -12,8 +12,17 @@ from zarts.zo import OPTIMIZERS
 DEVICES = ["cpu", *(["cuda"] if torch.cuda.is_available() else [])]
 CASES = [  # every way through the code, by method
     ("mgs", {}),
-    ("mgs", {"mixture_lambda": 1.0, "tau": 0.05, "weights": "exact", "antithetic": False, "sigma_decay": "constant"}),
-    ("mgs", {"proposal": "sum", "weights": "released", "mixture_lambda": 0.1}),
+    (
+        "mgs",
+        {
+            "mixture_lambda": 1.0,
+            "tau": 0.05,
+            "importance_weights": "exact",
+            "antithetic": False,
+            "sigma_decay": "constant",
+        },
+    ),
+    ("mgs", {"proposal": "sum", "importance_weights": "released", "mixture_lambda": 0.1}),
     ("rs", {}),
     ("rs", {"estimator": "forward", "directions": "gaussian"}),
     ("rs", {"estimator": "one-point", "arch_learning_rate": 0.05}),
@@ -265,7 +274,7 @@ WRONG = [
     ("mgs", {"esr_target": 1.0}, r"esr_target .*1\.0"),
     ("mgs", {"mixture_lambda": 1.5}, r"mixture_lambda .*1\.5"),
     ("mgs", {"proposal": "mix"}, "'mixture'"),
-    ("mgs", {"weights": "soft-max"}, "'softmax'"),
+    ("mgs", {"importance_weights": "soft-max"}, "'softmax'"),
     ("mgs", {"arch_learning_rate": float("nan")}, "arch_learning_rate .*nan"),
     ("rs", {"samples": 0}, "samples .*0"),
     ("rs", {"estimator": "two-point"}, "'one-point'"),

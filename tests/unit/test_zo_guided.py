@@ -110,7 +110,7 @@ def test_exact_weights_give_the_mean_of_p_whatever_the_proposal(generator, propo
     """p = exp(-L / tau) / Z with L = g.u + |u|^2 / 2 is N(-g, tau I): the move is -g for each q (eq. 7)."""
     slope = torch.tensor([0.2, -0.4, 0.1], dtype=torch.float64)
     optimizer = search(
-        generator, samples=N, sigma=0.8, tau=0.3, mixture_lambda=0.3, proposal=proposal, weights="exact",
+        generator, samples=N, sigma=0.8, tau=0.3, mixture_lambda=0.3, proposal=proposal, importance_weights="exact",
         antithetic=antithetic,
     )  # fmt: skip
     u = optimizer.ask(G3)
@@ -120,11 +120,11 @@ def test_exact_weights_give_the_mean_of_p_whatever_the_proposal(generator, propo
 
 
 @pytest.mark.parametrize("weights", ["softmax", "released", "exact"])
-def test_move_is_the_weighted_mean_of_the_samples_times_alpha_lr(weights):
+def test_move_is_the_weighted_mean_of_the_samples_times_the_rate(weights):
     steps = []
     for rate in (1.0, 0.3):
         optimizer = search(
-            torch.Generator().manual_seed(3), weights=weights, arch_learning_rate=rate, mixture_lambda=0.2
+            torch.Generator().manual_seed(3), importance_weights=weights, arch_learning_rate=rate, mixture_lambda=0.2
         )
         u = optimizer.ask(G3)
         steps.append(optimizer.tell(u.square().sum(1)))
@@ -156,7 +156,7 @@ def test_softmax_weights():
 def test_exact_weights_are_boltzmann_over_density(mix, proposal):
     """Against the densities of torch.distributions, normalised, without the log domain."""
     given = {"tau": 0.4, "sigma": 0.6, "mixture_lambda": mix, "proposal": proposal}
-    u, step = told(LOSSES, gradient=G3, weights="exact", **given)
+    u, step = told(LOSSES, gradient=G3, importance_weights="exact", **given)
     centre = torch.zeros(3, dtype=torch.float64) if mix == 1 else G3
 
     def density(mean, sigma):
@@ -170,7 +170,7 @@ def test_exact_weights_are_boltzmann_over_density(mix, proposal):
     torch.testing.assert_close(step.weights, expected / expected.sum())
     assert "ess_exact" not in step.info
     for weights in ("softmax", "released"):
-        _, other = told(LOSSES, gradient=G3, weights=weights, **given)
+        _, other = told(LOSSES, gradient=G3, importance_weights=weights, **given)
         assert other.info["ess_exact"] == pytest.approx(step.ess)
         assert other.ess != pytest.approx(step.ess, rel=1e-3)
 
@@ -180,15 +180,15 @@ def test_released_weights_are_the_released_lines():
     std, tau, mix = 0.6, 0.4, 0.2
     losses, gradient = LOSSES.float(), G3.float()
     given = {"tau": tau, "sigma": std, "mixture_lambda": mix, "dtype": torch.float32}
-    u, step = told(losses, gradient=gradient, weights="released", **given)
+    u, step = told(losses, gradient=gradient, importance_weights="released", **given)
     var = std * std
     gauss_prob = (1 - mix) * torch.exp(-((u + gradient) ** 2).sum(1) / (2 * var)) + mix * torch.exp(
         -(u**2).sum(1) / 2.0 * var
     )
     weight = torch.exp(-(losses - 0.8) / tau) / (gauss_prob + 1e-4)
     torch.testing.assert_close(step.weights, weight / weight.sum())
-    _, right = told(losses, gradient=gradient, weights="exact", **given)
-    _, soft = told(losses, gradient=gradient, weights="softmax", **given)
+    _, right = told(losses, gradient=gradient, importance_weights="exact", **given)
+    _, soft = told(losses, gradient=gradient, importance_weights="softmax", **given)
     assert (step.weights - right.weights).abs().max() > 0.01
     assert (step.weights - soft.weights).abs().max() > 0.01
 
@@ -196,14 +196,16 @@ def test_released_weights_are_the_released_lines():
 def test_released_weights_are_softmax_at_196_dimensions():
     """In 196 dimensions the density underflows to a constant; at sigma 0.025 the weights agree to 1 %."""
     given = {"d": 196, "sigma": 0.025, "tau": 0.2, "dtype": torch.float32, "mixture_lambda": 1e-3}
-    _, released = told(LOSSES.float(), weights="released", **given)
-    _, soft = told(LOSSES.float(), weights="softmax", **given)
+    _, released = told(LOSSES.float(), importance_weights="released", **given)
+    _, soft = told(LOSSES.float(), importance_weights="softmax", **given)
     torch.testing.assert_close(released.weights, soft.weights, atol=0, rtol=0.01)
 
 
 def test_exact_weights_degenerate_at_196_dimensions(generator):
     """Of N = 4, N_e is 1.18 on average, though the loss is flat; softmax keeps 4."""
-    optimizer = search(generator, d=196, samples=4, sigma=0.2, tau=0.01, mixture_lambda=1e-3, weights="exact")
+    optimizer = search(
+        generator, d=196, samples=4, sigma=0.2, tau=0.01, mixture_lambda=1e-3, importance_weights="exact"
+    )
     gradient = torch.full((196,), 0.003, dtype=torch.float64)
     sizes = []
     for _ in range(700):
@@ -216,7 +218,7 @@ def test_exact_weights_degenerate_at_196_dimensions(generator):
 
 @pytest.mark.parametrize("weights", ["softmax", "released", "exact"])
 def test_small_tau_takes_the_best_and_large_tau_forgets_the_losses(weights):
-    given = {"weights": weights, "gradient": G3, "sigma": 0.3, "mixture_lambda": 0.5}
+    given = {"importance_weights": weights, "gradient": G3, "sigma": 0.3, "mixture_lambda": 0.5}
     u, best = told(LOSSES, tau=1e-4, **given)
     torch.testing.assert_close(best.move, u[2])
     _, flat = told(torch.ones(6), tau=1.0, **given)
@@ -229,7 +231,7 @@ def test_small_tau_takes_the_best_and_large_tau_forgets_the_losses(weights):
 @pytest.mark.parametrize("tau", [0.05, "auto"])
 @pytest.mark.parametrize("weights", ["softmax", "released", "exact"])
 def test_a_constant_added_to_all_losses_changes_nothing(weights, tau):
-    given = {"weights": weights, "gradient": G3, "tau": tau}
+    given = {"importance_weights": weights, "gradient": G3, "tau": tau}
     _, step = told(LOSSES, **given)
     _, shifted = told(LOSSES + 64.0, **given)
     torch.testing.assert_close(shifted.weights, step.weights, atol=1e-6, rtol=1e-5)
@@ -241,7 +243,7 @@ def test_weights_are_a_distribution_and_ess_counts_them(values, tau, mix):
     """c_i >= 0 with sum 1, so the move is in the convex hull; 1 <= N_e = N / (1 + CV^2) <= N."""
     losses = torch.tensor(values, dtype=torch.float64)
     for weights in ("softmax", "released", "exact"):
-        _, step = told(losses, gradient=G3, tau=tau, weights=weights, mixture_lambda=mix)
+        _, step = told(losses, gradient=G3, tau=tau, importance_weights=weights, mixture_lambda=mix)
         assert step.weights.min() >= 0
         assert step.weights.sum().item() == pytest.approx(1, abs=1e-6)
         n, c = len(values), step.weights
@@ -277,7 +279,7 @@ def test_auto_tau_scales_with_the_losses():
 @pytest.mark.parametrize("target", [0.3, 0.5, 0.9])
 @pytest.mark.parametrize("weights", ["softmax", "released", "exact"])
 def test_auto_tau_at_a_step(weights, target):
-    _, step = told(LOSSES, tau="auto", esr_target=target, weights=weights, gradient=G3)
+    _, step = told(LOSSES, tau="auto", esr_target=target, importance_weights=weights, gradient=G3)
     assert effective_samples(torch.softmax(-LOSSES / step.info["tau"], 0)) == pytest.approx(6 * target)
     if weights == "softmax":
         assert step.esr == pytest.approx(target)

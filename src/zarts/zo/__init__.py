@@ -1,5 +1,7 @@
 """Zero-order optimisers over one flat vector, by ask and tell; they know no network.
 
+Make one through `OPTIMIZERS`, then use only `anneal`, `ask`, `tell` and the state.
+
 ```python
 optimizer = OPTIMIZERS["mgs"](torch.zeros(196), torch.Generator().manual_seed(0), mixture_lambda=1.0)
 for step in range(steps):

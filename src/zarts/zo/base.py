@@ -1,4 +1,4 @@
-"""The interface of all zero-order optimisers, and what one step reports."""
+"""The interface of all zero-order optimisers, and the record of one step."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ __all__ = ["Pending", "Step", "ZeroOrderOptimizer", "diverged"]
 
 @dataclass(frozen=True)
 class Step:
-    """One move and how it came about.
+    """One move of x, and the weights that it came from.
 
     Args:
         move: what was added to x.
-        weights: the say of each sample (MGS, GLD: of each point; RS: of each direction), sum 1.
+        weights: one a point (MGS, GLD) or a direction (RS), with sum 1.
         info: numbers for the log, such as sigma, tau or radius.
     """
 
@@ -45,26 +45,26 @@ class Step:
 
 @dataclass(frozen=True)
 class Pending:
-    """What was asked and not yet told: `moves` from x, the `scale` and the `gradient` they were drawn with."""
+    """Perturbations of x that were asked for and not yet told, and the `scale` and `gradient` they were drawn with."""
 
-    moves: Float[Tensor, "n d"]
+    perturbations: Float[Tensor, "n d"]
     scale: float
     gradient: Float[Tensor, " d"]
 
 
 def diverged(count: int) -> DivergedError:
-    """The error for `count` losses of which none can be used."""
+    """The error to raise when none of `count` losses is finite."""
     return DivergedError(
-        f"none of {count} losses can be used (nan or inf): lower the learning rate of the weights, "
-        "or the size of the moves (sigma of MGS, smoothing of RS, radius_max of GLD)"
+        f"none of {count} losses is finite: lower the learning rate of the weights, "
+        "or the size of the perturbations (sigma of MGS, smoothing of RS, radius_max of GLD)"
     )
 
 
 class ZeroOrderOptimizer(ABC):
     """Minimises f over R^d from values of f; owns its point `x`.
 
-    `ask` gives points, `tell` takes their losses and moves x. A method says how it samples (`_sample`) and
-    how it weighs (`_weigh`); checks, annealing and state are here.
+    `ask` gives points, `tell` takes their losses and moves x. A subclass draws perturbations (`_sample`) and turns
+    losses into a move (`_weigh`); checks, annealing and state are here.
 
     Args:
         x: the start, shape (d,); it is copied.
@@ -96,75 +96,73 @@ class ZeroOrderOptimizer(ABC):
     @property
     @abstractmethod
     def scale(self) -> float:
-        """The size of the moves to be drawn next: sigma of MGS, smoothing of RS, largest radius of GLD."""
+        """Size of the next perturbations: sigma of MGS, smoothing of RS, largest radius of GLD."""
 
     @abstractmethod
     def _sample(self, scale: float, gradient: Float[Tensor, " d"]) -> Float[Tensor, "n d"]:
-        """Moves from x that are to be judged; `gradient` is 0 where the method uses none."""
+        """Perturbations of x to evaluate; `gradient` is 0 where the method uses none."""
 
     @abstractmethod
     def _weigh(self, losses: Float[Tensor, " n"], pending: Pending) -> Step:
-        """The move for these losses: float64 on the CPU, +inf for those that are not finite, at least one finite."""
+        """The step for these losses: float64 on the CPU, +inf for those that are not finite, at least one finite."""
 
     def anneal(self, progress: float) -> None:
-        """Say which part of the search is done; sizes with a decay follow from the next `ask` on.
+        """Set the part of the search that is done; sizes with a decay follow from the next `ask` on.
 
         Args:
             progress: in [0, 1].
 
         Raises:
-            SettingsError: it is outside.
+            SettingsError: `progress` is outside.
         """
         check(0 <= progress <= 1, "progress", "a number in [0, 1]", progress, "give steps done / steps in all")
         self.progress = float(progress)
 
     def ask(self, gradient: Tensor | None = None) -> Float[Tensor, "n d"]:
-        """Points to be judged, the incumbent first where the method needs its loss.
+        """Points to evaluate, the incumbent first where the method needs its loss.
 
-        Asking again before `tell` draws anew and forgets the points of before.
+        A second call before `tell` draws new points and forgets the earlier ones.
 
         Args:
             gradient: gradient of the loss at x, shape (d,); ignored unless `uses_gradient`.
 
         Raises:
-            SettingsError: the gradient is missing or has not the shape of x.
+            SettingsError: the gradient is missing or has another shape than x.
             DivergedError: the gradient is not finite.
         """
         if gradient is None and self.uses_gradient:
             raise SettingsError(
                 f"{type(self).__name__}.ask needs a gradient of shape ({len(self.x)},), got None: "
-                "pass it, or set mixture_lambda to 1 to do without"
+                "pass it, or set mixture_lambda to 1, which needs none"
             )
         if gradient is None or not self.uses_gradient:
             gradient = torch.zeros_like(self.x)
         if gradient.shape != self.x.shape:
             raise SettingsError(f"gradient has shape {tuple(gradient.shape)}; x needs ({len(self.x)},): flatten it")
         if not gradient.isfinite().all():
-            raise DivergedError("the gradient is not finite (nan or inf): lower the learning rate of the weights")
+            raise DivergedError("the gradient is not finite: lower the learning rate of the weights")
         gradient, scale = gradient.detach().to(self.x, copy=True), self.scale
         self._pending = Pending(self._sample(scale, gradient), scale, gradient)
-        return self.x + self._pending.moves
+        return self.x + self._pending.perturbations
 
     def tell(self, losses: Tensor) -> Step:
-        """Move x by what the losses of the asked points say.
+        """Move x according to the losses of the asked points.
 
-        A loss that is not finite has no say. After an error x and the asked points are as before.
+        A loss that is not finite does not count. After an error, x and the asked points are as before.
 
         Args:
             losses: one loss a point, shape (n,), in the order of the points.
 
         Raises:
             SettingsError: nothing was asked, or the number of losses is wrong.
-            DivergedError: no loss can be used.
+            DivergedError: no loss is finite.
         """
         if self._pending is None:
-            raise SettingsError(
-                "tell needs points that were asked, got none: call ask first, and tell once for each ask"
-            )
-        if losses.shape != (len(self._pending.moves),):
+            raise SettingsError("tell has no asked points: call ask first, and tell once for each ask")
+        if losses.shape != (len(self._pending.perturbations),):
             raise SettingsError(
                 f"losses have shape {tuple(losses.shape)}; {type(self).__name__} asked for "
-                f"({len(self._pending.moves)},): give one loss for each point"
+                f"({len(self._pending.perturbations)},): give one loss for each point"
             )
         losses = losses.detach().cpu().double()
         losses = torch.where(losses.isfinite(), losses, torch.inf)
@@ -176,12 +174,15 @@ class ZeroOrderOptimizer(ABC):
 
     def state_dict(self) -> dict[str, Any]:
         """All that changes while running, also between `ask` and `tell`; readable with `weights_only=True`."""
+        asked = self._pending
         return {
             "method": type(self).__name__,
             "x": self.x.clone(),
             "generator": self.generator.get_state(),
             "progress": self.progress,
-            "pending": vars(self._pending).copy() if self._pending else {},
+            "pending": {"moves": asked.perturbations, "scale": asked.scale, "gradient": asked.gradient}
+            if asked
+            else {},
         }
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:

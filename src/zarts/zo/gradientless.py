@@ -1,4 +1,4 @@
-"""GLD: gradientless descent, the best of a few steps of halving length."""
+"""GLD: gradientless descent, the best of a few perturbations of halving length."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _DIRECTIONS = {"sphere": sample_sphere, "ball": sample_ball}
 
 
 class GradientlessDescent(ZeroOrderOptimizer):
-    """Moves to the best of K + 1 random steps if it is strictly better than staying.
+    """Moves to the best of K + 1 perturbed points if it is strictly better than x.
 
     u_k = R / 2^k v_k, k = 0..K, K = floor(log2(R / r)), v_k uniform on the sphere or in the ball.
     Asks for K + 2 points, the incumbent first. Only the order of the losses counts: x moves alike for f and for
@@ -28,12 +28,12 @@ class GradientlessDescent(ZeroOrderOptimizer):
         x: the start, shape (d,).
         generator: the source of randomness, on the device of x.
         radius_max: R. Released plot code 0.13 a cell type, search value unpublished. 2.8 is 0.2 in each of 196
-            coordinates, the length of a sample of our MGS; shorter steps drown in the noise of a loss.
+            coordinates, the length of a sample of our MGS; shorter ones drown in the noise of a loss.
         radius_min: r. Released plot code R / 2^14.8, 15 candidates. 0.04 gives K = 6: 7 candidates and
             the incumbent are the 8 evaluations of our MGS.
         directions: `sphere` (as released) or `ball` (Golovin et al.); alike in many dimensions.
         radius_decay: `cosine` or `constant`, of all radii. The paper of GLD has none; `cosine` as for sigma of
-            MGS, because on noisy losses the best of few is often only lucky, and long steps would never end.
+            MGS, because on noisy losses the best of few is often only lucky, and long moves would never end.
 
     `Step.weights` is 1 for the chosen point and 0 for the others. `Step.info` has radius, the largest, and taken,
     the length of the move (0: stayed).
@@ -43,7 +43,7 @@ class GradientlessDescent(ZeroOrderOptimizer):
 
     Source: Golovin et al., Gradientless Descent (ICLR 2020), algorithm 1; released code of ZARTS,
         `cnn/loss_landscape/vis_optimzation.py`, lines 460-564.
-    Differs: the decay; the released code takes its directions for each cell type apart.
+    Differs: the decay; the released code draws directions for each cell type separately.
     """
 
     def __init__(
@@ -82,7 +82,7 @@ class GradientlessDescent(ZeroOrderOptimizer):
 
     def _weigh(self, losses: Float[Tensor, " n"], pending: Pending) -> Step:
         best = int(losses.argmin())  # the first of equals: a tie with the incumbent stays
-        move = pending.moves[best]
+        move = pending.perturbations[best]
         weights = torch.zeros(len(losses)).to(self.x)
         weights[best] = 1
         return Step(move, weights, {"radius": pending.scale, "taken": float(move.norm())})

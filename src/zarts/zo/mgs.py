@@ -28,24 +28,23 @@ class GuidedSearch(ZeroOrderOptimizer):
     Args:
         x: the start, shape (d,).
         generator: the source of randomness, on the device of x.
-        samples: N. Paper 4; 8 from our runs, where 4 antithetic pairs made the losses steer.
+        samples: N. Paper 4; 8 from our runs, where the move follows the losses with 4 antithetic pairs.
         sigma: standard deviation of a sample in each coordinate. Released scripts 0.025 (DARTS space) and 0.2
             (S1-S4); at 0.025 the losses have about 6 % of the move, most of it noise, so 0.2.
         sigma_decay: `cosine` (released scripts) or `constant`.
         tau: temperature, or `auto`: solved at every `tell` so that softmax(-L / tau) has N_e / N = `esr_target`.
             Released scripts 0.01, which fits one spread of the losses only; `auto` fits each.
-        esr_target: for tau `auto`. 0.5 from our runs; the paper's curves end near 0.7. The losses
-            that are not finite do not count in N; where N_e would be 1
-            or less, the best takes all. With importance weights `exact`, 1 / q lowers N_e further.
+        esr_target: for tau `auto`. 0.5 from our runs; the paper's curves end near 0.7. Losses that are not finite do
+            not count in N; where N_e would be 1 or less, the best sample has all weight. With importance weights
+            `exact`, 1 / q lowers N_e further.
         mixture_lambda: part of the samples drawn without the gradient, in [0, 1]; at 1 none is needed. 1e-3 as
             released.
         proposal: `mixture` (eq. 8), or `sum` of two Gaussian variables (released code).
         importance_weights: `exact` (eq. 7); `released`, see `released_weights`; `softmax`, c_i ~ exp(-L_i / tau).
-            Default
-            `softmax`: at 196 dimensions `exact` picks the longest sample whatever its loss (N_e 1.2 of 4),
+            Default `softmax`: at 196 dimensions `exact` picks the longest sample whatever its loss (N_e 1.2 of 4),
             and `released` is `softmax` but for rounding.
-        antithetic: draw pairs with opposite noise around the same centre; of an odd number the last is alone. Not in
-            the paper; from our runs.
+        antithetic: draw pairs with opposite noise around the same centre; with an odd number the last has no partner.
+            Not in the paper; from our runs.
         arch_learning_rate: factor on the move; 1 in the paper.
 
     `Step.info` has sigma, tau, and ess_exact (N_e of the `exact` weights) where others are used.
@@ -124,17 +123,20 @@ class GuidedSearch(ZeroOrderOptimizer):
         return centre + scale * noise
 
     def _weigh(self, losses: Float[Tensor, " n"], pending: Pending) -> Step:
-        moves, gradient = (t.cpu().double() for t in (pending.moves, pending.gradient))
+        perturbations, gradient = (t.cpu().double() for t in (pending.perturbations, pending.gradient))
         sigma, mix = pending.scale, self.mixture_lambda
         tau = solve_tau(losses[losses.isfinite()], self.esr_target) if isinstance(self.tau, str) else self.tau
         scores = -(losses - losses.min()) / tau
-        exact = torch.softmax(scores - log_density(moves, gradient, sigma, mix, self.proposal), 0)  # (eq. 7)
+        density = log_density(perturbations, gradient, sigma, mix, self.proposal)
+        exact = torch.softmax(scores - density, 0)  # (eq. 7)
         info = {"sigma": sigma, "tau": tau}
         if self.importance_weights == "exact":
             weights = exact
         else:
             info["ess_exact"] = effective_samples(exact)
             released = self.importance_weights == "released"
-            weights = released_weights(losses, tau, moves, gradient, sigma, mix) if released else scores.softmax(0)
+            weights = (
+                released_weights(losses, tau, perturbations, gradient, sigma, mix) if released else scores.softmax(0)
+            )
         weights = weights.to(self.x)
-        return Step(self.arch_learning_rate * (weights @ pending.moves), weights, info)
+        return Step(self.arch_learning_rate * (weights @ pending.perturbations), weights, info)

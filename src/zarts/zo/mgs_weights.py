@@ -1,4 +1,4 @@
-"""Weights of MGS: from losses and proposal density to the say of each sample."""
+"""Weights of the samples of MGS, from losses and proposal density."""
 
 from __future__ import annotations
 
@@ -12,14 +12,18 @@ __all__ = ["effective_samples", "log_density", "released_weights", "solve_tau"]
 
 
 def effective_samples(weights: Float[Tensor, " n"]) -> float:
-    """N_e = 1 / sum c_i^2 of weights with sum 1: N if all are equal, 1 if one has all."""
+    """N_e = 1 / sum c_i^2 of weights with sum 1: N if all are equal, 1 if one sample has all weight."""
     return float(1 / weights.square().sum())
 
 
 def log_density(
-    moves: Float[Tensor, "n d"], gradient: Float[Tensor, " d"], sigma: float, mixture_lambda: float, proposal: str
+    perturbations: Float[Tensor, "n d"],
+    gradient: Float[Tensor, " d"],
+    sigma: float,
+    mixture_lambda: float,
+    proposal: str,
 ) -> Float[Tensor, " n"]:
-    """Logarithm of the density that the moves were drawn from, without the common normaliser.
+    """Logarithm of the density that the perturbations were drawn from, without the common normaliser.
 
     mixture: (1 - lambda) N(-g, sigma^2) + lambda N(0, sigma^2) (eq. 8).
     sum: N(-(1 - lambda) g, ((1 - lambda)^2 + lambda^2) sigma^2), what the released code draws from.
@@ -27,16 +31,16 @@ def log_density(
     guided, unguided = 1 - mixture_lambda, mixture_lambda
     if proposal == "sum":
         variance = (guided**2 + unguided**2) * sigma**2
-        return -(moves + guided * gradient).square().sum(1) / (2 * variance)
-    squares = torch.stack([(moves + gradient).square().sum(1), moves.square().sum(1)])
-    priors = moves.new_tensor([[guided], [unguided]]).log()
+        return -(perturbations + guided * gradient).square().sum(1) / (2 * variance)
+    squares = torch.stack([(perturbations + gradient).square().sum(1), perturbations.square().sum(1)])
+    priors = perturbations.new_tensor([[guided], [unguided]]).log()
     return torch.logsumexp(priors - squares / (2 * sigma**2), 0)  # (eq. 8)
 
 
 def released_weights(
     losses: Float[Tensor, " n"],
     tau: float,
-    moves: Float[Tensor, "n d"],
+    perturbations: Float[Tensor, "n d"],
     gradient: Float[Tensor, " d"],
     sigma: float,
     mixture_lambda: float,
@@ -50,9 +54,9 @@ def released_weights(
     Source: released code of ZARTS, `cnn/train_search.py`, lines 390-397.
     Differs: the losses are taken relative to the best sample, not to L(alpha), so that no exponential overflows.
     """
-    gaps, moves, gradient = (losses - losses.min()).float(), moves.float(), gradient.float()
-    near = torch.exp(-(moves + gradient).square().sum(1) / (2 * sigma**2))
-    prior = torch.exp(-moves.square().sum(1) / 2.0 * sigma**2)
+    gaps, perturbations, gradient = (losses - losses.min()).float(), perturbations.float(), gradient.float()
+    near = torch.exp(-(perturbations + gradient).square().sum(1) / (2 * sigma**2))
+    prior = torch.exp(-perturbations.square().sum(1) / 2.0 * sigma**2)
     density = (1 - mixture_lambda) * near + mixture_lambda * prior
     weights = torch.exp(-gaps / tau) / (density + 1e-4)
     return weights / weights.sum()

@@ -43,8 +43,8 @@ class RandomSearch(ZeroOrderOptimizer):
         arch_learning_rate: xi. Released plot code 1e-4, search value unpublished. The estimate has norm
             sqrt(d / N) |g| = 7 x 0.05 = 0.35 (d = 200, N = 4, sphere or Gaussian): at 1 a move is 0.025 in each
             coordinate, of which 0.05 in all go down. On a bowl of curvature h the mean of |x|^2 shrinks while
-            xi h < 2 N / (d + N - 1): at 1 up to h = 0.04; measured is
-            about 0.01 (a rise of 0.02 at distance 2), where 4 would diverge.
+            xi h < 2 N / (d + N - 1): at 1 up to h = 0.04; measured is about 0.01 (a rise of 0.02 at distance 2),
+            where 4 would diverge.
 
     `Step.weights` are the absolute coefficients of the directions, normalised to sum 1 (uniform if all are 0); a
     direction with a loss that is not finite has weight 0, and N counts the rest. `Step.info` has smoothing and
@@ -95,20 +95,20 @@ class RandomSearch(ZeroOrderOptimizer):
         return self.smoothing
 
     def _sample(self, scale: float, gradient: Float[Tensor, " d"]) -> Float[Tensor, "n d"]:
-        moves = scale * _DIRECTIONS[self.directions](self.samples, self.x, self.generator)
+        perturbations = scale * _DIRECTIONS[self.directions](self.samples, self.x, self.generator)
         if self.estimator == "antithetic":
-            return torch.cat([moves, -moves])
+            return torch.cat([perturbations, -perturbations])
         if self.estimator == "forward":
-            return torch.cat([torch.zeros_like(moves[:1]), moves])
-        return moves
+            return torch.cat([torch.zeros_like(perturbations[:1]), perturbations])
+        return perturbations
 
     def _weigh(self, losses: Float[Tensor, " n"], pending: Pending) -> Step:
-        moves = pending.moves  # delta v_i
+        perturbations = pending.perturbations  # delta v_i
         if self.estimator == "antithetic":
-            moves = moves[: self.samples]
+            perturbations = perturbations[: self.samples]
             differences = (losses[: self.samples] - losses[self.samples :]) / 2
         elif self.estimator == "forward":
-            moves, differences = moves[1:], losses[1:] - losses[0]
+            perturbations, differences = perturbations[1:], losses[1:] - losses[0]
         else:
             differences = losses
         kept = differences.isfinite()
@@ -117,7 +117,7 @@ class RandomSearch(ZeroOrderOptimizer):
         differences = torch.where(kept, differences, 0.0)
         phi = len(self.x) if self.directions == "sphere" else 1
         coefficients = differences * phi / (pending.scale**2 * int(kept.sum()))
-        estimate = coefficients.to(self.x) @ moves
+        estimate = coefficients.to(self.x) @ perturbations
         sizes = differences.abs() if differences.any() else kept.double()
         info = {"smoothing": pending.scale, "gradient_norm": float(estimate.norm())}
         return Step(-self.arch_learning_rate * estimate, (sizes / sizes.sum()).to(self.x), info)

@@ -1,4 +1,4 @@
-"""Random directions in R^d."""
+"""Random directions in R^d: Gaussian, on the sphere, in the ball."""
 
 from __future__ import annotations
 

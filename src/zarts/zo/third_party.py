@@ -23,15 +23,15 @@ __all__ = ["Cmaes", "ExternalOptimizer", "Nevergrad"]
 
 
 class ExternalOptimizer(ZeroOrderOptimizer):
-    """Lets an optimiser of another library ask and tell; x is the point that it recommends.
+    """Wraps an optimiser of another library; x is the point that it recommends.
 
-    Its state is its seed and the losses that it was told: on loading it starts again and is asked and told the same,
-    which takes its own time but no one else's, runs no code from the file, and ends with the same bits.
+    The state is the library's seed and the losses that it was told. Loading starts the library again and repeats all
+    asks and tells: this evaluates nothing, runs no code from the file, and ends with the same bits.
 
     Args:
         x: the start, shape (d,).
         generator: draws the library's seed.
-        samples: N points an update.
+        samples: N, the points of one ask.
         sigma: standard deviation of the first points in each coordinate; the library adapts it.
 
     A loss that is not finite counts as much as the worst of the others. `Step.info` has spread, the standard deviation
@@ -43,7 +43,7 @@ class ExternalOptimizer(ZeroOrderOptimizer):
 
     def __init__(self, x: Tensor, generator: torch.Generator, *, samples: int = 8, sigma: float = 0.2) -> None:
         super().__init__(x, generator)
-        check(samples >= 2, "samples", "a whole number >= 2", samples, "8 are as many candidates as our MGS has")
+        check(samples >= 2, "samples", "a whole number >= 2", samples, "our MGS has 8")
         check(0 < sigma < math.inf, "sigma", "a number > 0", sigma, "0.2 suits alphas of order 1")
         self.samples, self.sigma = samples, sigma
         seed = int(torch.randint(2**31, (1,), generator=generator, device=generator.device))
@@ -51,7 +51,7 @@ class ExternalOptimizer(ZeroOrderOptimizer):
 
     @abstractmethod
     def _start(self, point: Float[np.ndarray, " d"], seed: int) -> None:
-        """Make the library's optimiser anew."""
+        """Make a new optimiser of the library."""
 
     @abstractmethod
     def _ask(self) -> Float[np.ndarray, "n d"]:
@@ -59,11 +59,11 @@ class ExternalOptimizer(ZeroOrderOptimizer):
 
     @abstractmethod
     def _tell(self, losses: Sequence[float]) -> Float[np.ndarray, " d"]:
-        """Tell it the losses of the points that it was last asked for; the point that it recommends now."""
+        """Tell it the losses of its last points; returns the point that it recommends now."""
 
     @abstractmethod
-    def _say(self, losses: Float[Tensor, " n"]) -> Float[Tensor, " n"]:
-        """The say of each point, not normalised."""
+    def _weights(self, losses: Float[Tensor, " n"]) -> Float[Tensor, " n"]:
+        """The weight of each point, not normalised."""
 
     @property
     def uses_gradient(self) -> bool:
@@ -86,8 +86,8 @@ class ExternalOptimizer(ZeroOrderOptimizer):
 
     def _weigh(self, losses: Float[Tensor, " n"], pending: Pending) -> Step:
         point = torch.from_numpy(self._learn(losses)).to(self.x)
-        weights = torch.where(losses.isfinite(), self._say(losses), 0.0)
-        spread = float(pending.moves.double().square().mean().sqrt())
+        weights = torch.where(losses.isfinite(), self._weights(losses), 0.0)
+        spread = float(pending.perturbations.double().square().mean().sqrt())
         return Step(point - self.x, (weights / weights.sum()).to(self.x), {"spread": spread})
 
     def _learn(self, losses: Float[Tensor, " n"]) -> Float[np.ndarray, " d"]:
@@ -97,7 +97,7 @@ class ExternalOptimizer(ZeroOrderOptimizer):
         return self._tell(torch.where(losses.isfinite(), losses, worst).tolist())
 
     def state_dict(self) -> dict[str, Any]:
-        """As of every optimiser, and what it takes to ask and tell the library the same again."""
+        """The state of every optimiser, and the asks and tells of the library so far."""
         record = {"origin": self._origin, "seed": self._seed, "asked": [*self._asked], "told": [*self._told]}
         return {**super().state_dict(), **record}
 
@@ -144,8 +144,8 @@ class Cmaes(ExternalOptimizer):
         self._engine.tell(list(zip(self._points, losses, strict=True)))
         return np.asarray(self._engine.mean)
 
-    def _say(self, losses: Float[Tensor, " n"]) -> Float[Tensor, " n"]:
-        """log((N + 1) / 2) - log(rank) of the better half: those of the mean (eq. 49)."""
+    def _weights(self, losses: Float[Tensor, " n"]) -> Float[Tensor, " n"]:
+        """log((N + 1) / 2) - log(rank) of the better half: the weights of the mean (eq. 49)."""
         ranks = losses.argsort(stable=True).argsort() + 1.0
         return (math.log((len(losses) + 1) / 2) - ranks.log()).clamp_min(0.0)
 
@@ -153,7 +153,7 @@ class Cmaes(ExternalOptimizer):
 class Nevergrad(ExternalOptimizer):
     """An optimiser of the package `nevergrad`, by its name there; x is what it recommends.
 
-    It says nothing of the say of its points: `Step.weights` are uniform.
+    Nevergrad does not tell how it weighs points: `Step.weights` are uniform.
 
     Args:
         x: see `ExternalOptimizer`.
@@ -163,7 +163,7 @@ class Nevergrad(ExternalOptimizer):
         sigma: see there.
 
     Raises:
-        SettingsError: there is none of that name, or it cannot give `samples` points at a time without a budget.
+        SettingsError: nevergrad has no such optimiser, or it cannot give `samples` points at a time without a budget.
 
     Source: Bennet, Doerr, Moreau, Rapin, Teytaud and Teytaud, Nevergrad (SIGEVOlution 2021).
     """
@@ -185,15 +185,15 @@ class Nevergrad(ExternalOptimizer):
             return library.optimizers.registry[self.name](space, budget=None, num_workers=self.samples)
 
         try:
-            trial = make()
+            probe = make()
             with _quiet():
                 for _ in range(self.samples):
-                    trial.ask()
+                    probe.ask()
         except Exception as error:
             reason = " ".join(f"{type(error).__name__}: {error}".split())
             raise SettingsError(
-                f"nevergrad's {self.name} cannot give {self.samples} points at a time, of a search without a budget "
-                f"({reason}): take another, such as nevergrad:CMA"
+                f"nevergrad's {self.name} cannot give {self.samples} points at a time without a budget ({reason}): "
+                "take another, such as nevergrad:CMA"
             ) from None
         self._engine = make()
 
@@ -208,13 +208,13 @@ class Nevergrad(ExternalOptimizer):
                 self._engine.tell(candidate, loss)
             return np.asarray(self._engine.provide_recommendation().value)
 
-    def _say(self, losses: Float[Tensor, " n"]) -> Float[Tensor, " n"]:
+    def _weights(self, losses: Float[Tensor, " n"]) -> Float[Tensor, " n"]:
         return torch.ones_like(losses)
 
 
 @contextmanager
 def _quiet() -> Iterator[None]:
-    """A library's warnings, of few points or large losses, would not say which library they are of."""
+    """Silences a library's warnings of few points or large losses, which do not name the library."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         yield
@@ -225,4 +225,4 @@ def _library(name: str) -> Any:
         with _quiet():
             return importlib.import_module(name)
     except ImportError:
-        raise SettingsError(f"update {name} needs the package {name}: pip install 'zarts[zo]'") from None
+        raise SettingsError(f"arch_optimizer = {name} needs the package {name}: pip install 'zarts[zo]'") from None

@@ -1,4 +1,4 @@
-"""Checks of settings, and the decay that MGS and GLD share."""
+"""Validation of settings, and the decay that MGS and GLD share."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ __all__ = ["DECAYS", "DECAY_FLOOR", "check", "check_choice", "decay"]
 DECAYS = ("cosine", "constant")
 
 DECAY_FLOOR = 0.005
-"""What is left of a decayed size at the end. At 0 all candidates would be one point and N(., 0) has no density.
+"""The part of a decayed size that is left at the end. At 0 all points would be one and N(., 0) has no density.
 The released schedule of ZARTS ends at 0.00616 of its start, so the floor changes none of its steps. The search loop is
 one epoch ahead of it (see `decay`): of its 40 epochs only the last one, which would have 0.00154, is at the floor."""
 
 
 def check(holds: bool, name: str, needs: str, got: object, way_out: str) -> None:
-    """Refuse a setting.
+    """Refuse the setting `name` unless `holds`.
 
     Raises:
         SettingsError: `holds` is false.
@@ -31,7 +31,7 @@ def check_choice(name: str, got: str, known: Iterable[str]) -> None:
     """Refuse a name that is not one of `known`.
 
     Raises:
-        SettingsError: it is not.
+        SettingsError: `got` is not one of them.
     """
     known = tuple(known)
     if got not in known:
@@ -47,7 +47,7 @@ def decay(kind: str, progress: float) -> float:
 
     Source: released code of ZARTS, `cnn/utils.py`: (1 + cos(pi progress)) / 2.
     Differs: the floor; and the released loop steps its schedule after an epoch, so that its first two epochs after the
-        warm-up have factor 1: what it has in one epoch, our loop has in the epoch before.
+        warm-up have factor 1: our loop is one epoch ahead.
     """
     if kind == "constant":
         return 1.0
