@@ -1,6 +1,6 @@
-"""From alpha to the weight of every operation on every edge.
+"""Relaxations: from alpha to the weight of every operation on every edge.
 
-The settings of a relaxation are its keyword parameters, by name.
+Outside, use `RELAXATIONS` and `Parameterization`; the settings of a relaxation are its keyword parameters, by name.
 """
 
 from __future__ import annotations

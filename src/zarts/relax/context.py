@@ -1,4 +1,4 @@
-"""When and where alpha is relaxed."""
+"""The context of a relaxation: what it may depend on beside alpha."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from zarts.spaces import Space
 __all__ = ["LossGradient", "RelaxationContext"]
 
 LossGradient = Callable[[Mapping[str, Tensor]], tuple[float, Mapping[str, Tensor]]]
-"""Operation weights to a loss and its gradient in them."""
+"""From operation weights to a loss and its gradient in them."""
 
 
 def _flat(weights: Mapping[str, Tensor]) -> tuple[float, Mapping[str, Tensor]]:
@@ -27,8 +27,8 @@ class RelaxationContext(NamedTuple):
         space: the space that alpha belongs to.
         generator: what it draws from, on the CPU, so that every device draws the same.
         progress: part of the search's epochs that are done: 0 in the first one, 1 in the last one.
-        loss_gradient: operation weights to the loss of the coming training batch, by running statistics, and its
-            gradient in them; where no weights are about to be trained, everything has the same loss.
+        loss_gradient: from operation weights to the loss of the coming training batch, by running statistics, and its
+            gradient in them; constant where no weights are about to be trained.
     """
 
     space: Space

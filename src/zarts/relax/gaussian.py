@@ -1,4 +1,4 @@
-"""The mixture around alpha."""
+"""The softmax of alpha with Gaussian noise."""
 
 from __future__ import annotations
 
@@ -22,8 +22,8 @@ def noisy(
     Args:
         alpha: cell type to a matrix `(edges, ops)`.
         context: epsilon is drawn from its generator.
-        weight_noise: standard deviation of epsilon. 1 from our runs, with MGS' sigma of 1: candidates are then judged
-            where the weights have been trained.
+        weight_noise: standard deviation of epsilon. 1 from our runs, with MGS' sigma of 1: candidates are then
+            evaluated where the weights have been trained.
     """
     draws = {kind: torch.randn(m.shape, generator=context.generator, dtype=m.dtype) for kind, m in alpha.items()}
     return softmax({kind: matrix + weight_noise * draws[kind].to(matrix) for kind, matrix in alpha.items()})

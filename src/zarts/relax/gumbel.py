@@ -39,7 +39,7 @@ def gumbel(
         temperature_min: tau in the last one.
 
     Source: Dong and Yang, GDAS (CVPR 2019), section 3.2; temperatures: its released code.
-    Differs: where a gradient in alpha is asked for, all operations run, and each has its exact gradient; the released
+    Differs: where a gradient in alpha is needed, all operations run, and each has its exact gradient; the released
         code runs the drawn one alone and puts the plain sum of the other weights in the place of their operations.
     """
     tau = temperature + (temperature_min - temperature) * context.progress

@@ -1,4 +1,4 @@
-"""What the entries of the flat vector alpha are, and what becomes of them."""
+"""The layout of the flat vector alpha: entries of operations, and of edges where these have weights."""
 
 from __future__ import annotations
 
@@ -22,18 +22,18 @@ Weights = dict[str, Float[Tensor, "_ _"]]
 
 @dataclass(frozen=True)
 class Parameterization:
-    """One entry for each operation on each edge and, where edges have weights of their own, behind these one an edge.
+    """One entry for each operation on each edge, then one for each edge if edges have weights of their own.
 
-    With them, operation o on edge e has the weight beta_e relaxation(alpha)_eo, where beta is the softmax of the
-    edges' entries over those that enter the same node. All that looks at weights sees this product: the supernet, the
-    selection, which so ranks edges by it, and the expected cost, in which beta_e is how much of an edge to expect.
+    If they have, operation o on edge e has the weight beta_e relaxation(alpha)_eo, where beta is the softmax of the
+    edges' entries over those that enter the same node. The supernet, the selection, which so ranks edges, and the
+    expected cost all use this product.
 
     Args:
         space: the space.
         normalized: whether edges have weights.
 
     Raises:
-        SettingsError: they are to have them where a node keeps all its edges.
+        SettingsError: edges are normalized in a space whose nodes keep all their edges.
 
     Source: Xu et al., PC-DARTS (ICLR 2020), section 3.3, for the edges' weights.
     """
@@ -44,8 +44,8 @@ class Parameterization:
     def __post_init__(self) -> None:
         if self.normalized and self.space.keep is None:
             raise SettingsError(
-                f"edges = normalized: the nodes of space {self.space.name!r} keep all their edges, so that there is "
-                "nothing to choose by their weights: take --edges plain"
+                f"edge_normalization = True: the nodes of space {self.space.name!r} keep all their edges, so their "
+                "weights choose nothing: take --no-edge-normalization"
             )
 
     @property
@@ -54,7 +54,7 @@ class Parameterization:
         return self.space.dimension + (len(self.space.edges) * len(self.space.candidates) if self.normalized else 0)
 
     def draw(self, generator: torch.Generator) -> Float[Tensor, " d"]:
-        """Where alpha starts: near 0, so that all weights are about the same."""
+        """The initial alpha: near 0, so that all weights are about the same."""
         parts = (self.space.dimension, self.dimension - self.space.dimension)
         return 1e-3 * torch.cat([torch.randn(part, generator=generator) for part in parts])
 
@@ -63,17 +63,16 @@ class Parameterization:
         return self.space.split(alpha[: self.space.dimension] if self.normalized else alpha)
 
     def edges(self, alpha: Float[Tensor, " d"]) -> dict[str, Float[Tensor, " edges"]]:
-        """The entries of the edges by cell type; nothing where there are none."""
+        """The entries of the edges by cell type; empty where edges have none."""
         if not self.normalized:
             return {}
         parts = alpha[self.space.dimension :].reshape(len(self.space.candidates), -1)
         return dict(zip(self.space.candidates, parts.unbind(), strict=True))
 
     def betas(self, alpha: Float[Tensor, " d"]) -> dict[str, Float[Tensor, " edges"]]:
-        """The weights of the edges by cell type, of which those into a node have the sum 1; nothing without them."""
-        into = list(
-            range(self.space.inputs, self.space.inputs + self.space.nodes)
-        )  # a node has an edge from each before
+        """The weights of the edges by cell type, with sum 1 over the edges into a node; empty where edges have none."""
+        first = self.space.inputs
+        into = list(range(first, first + self.space.nodes))  # a node has an edge from each one before it
         return {
             kind: torch.cat([part.softmax(0) for part in torch.split(entries, into)])
             for kind, entries in self.edges(alpha).items()
@@ -88,12 +87,12 @@ class Parameterization:
         """The weights of operations under a relaxation, times those of their edges.
 
         Args:
-            relaxation: of `zarts.relax.RELAXATIONS`, with its settings.
+            relaxation: one of `zarts.relax.RELAXATIONS`, with its settings.
             alpha: the flat vector.
-            context: when and where.
+            context: what the relaxation depends on beside alpha.
         """
         betas = self.betas(alpha)
-        loss_gradient = partial(_slope_within, betas, context.loss_gradient)
+        loss_gradient = partial(_gradient_within, betas, context.loss_gradient)
         return _times(betas, relaxation(self.operations(alpha), context._replace(loss_gradient=loss_gradient)))
 
     def strengths(self, alpha: Float[Tensor, " d"]) -> Mapping[str, Float[Tensor, "_ _"]]:
@@ -101,7 +100,7 @@ class Parameterization:
         return _times(self.betas(alpha), softmax(self.operations(alpha)))
 
 
-def _slope_within(
+def _gradient_within(
     betas: Mapping[str, Tensor], loss_gradient: LossGradient, weights: Mapping[str, Tensor]
 ) -> tuple[float, Mapping[str, Tensor]]:
     """`loss_gradient` where the weights of operations are multiplied by those of their edges."""

@@ -24,8 +24,8 @@ def path(alpha: Mapping[str, Float[Tensor, "_ _"]], context: RelaxationContext) 
         context: g is drawn from its generator.
 
     Source: Cai, Zhu and Han, ProxylessNAS (ICLR 2019), section 3.2.
-    Differs: where a gradient in alpha is asked for, all gates have theirs; the paper takes two operations at a time,
-        to hold fewer in memory, and rescales.
+    Differs: where a gradient in alpha is needed, all gates have theirs; the paper takes two operations at a time, to
+        hold fewer in memory, and rescales.
     """
     gates = {}
     for kind, matrix in alpha.items():

@@ -1,4 +1,4 @@
-"""Cells drawn at random, as operation weights."""
+"""Random cells, as operation weights and as genotypes."""
 
 from __future__ import annotations
 
@@ -27,9 +27,9 @@ def uniform(alpha: Mapping[str, Float[Tensor, "_ _"]], context: RelaxationContex
 def sample_cell(space: Space, alpha: Float[Tensor, " d"], generator: torch.Generator) -> Genotype:
     """A cell whose operations are drawn by softmax(alpha).
 
-    Where a node keeps some of its edges only, `none` left aside, an edge is kept in proportion to the probability of
-    its other operations; with alpha 0 this is `Space.random`. Both follow from the strongest of log softmax(alpha)
-    plus Gumbel noise.
+    Where a node keeps only some of its edges, an edge is kept in proportion to the probability of its operations
+    other than `none`; with alpha 0 this is `Space.random`. Both follow from deriving the strongest operations of
+    log softmax(alpha) plus Gumbel noise.
     """
     logits = {kind: matrix.log_softmax(-1) for kind, matrix in space.split(alpha.detach().cpu()).items()}
     return space.derive({kind: matrix + gumbel_noise(matrix, generator) for kind, matrix in logits.items()})

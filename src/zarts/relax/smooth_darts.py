@@ -1,4 +1,4 @@
-"""The mixture within a box around softmax(alpha), drawn or worst: SDARTS."""
+"""Operation weights in a box around softmax(alpha), random or worst: SDARTS."""
 
 from __future__ import annotations
 
@@ -48,18 +48,18 @@ def adversarial(
 ) -> dict[str, Float[Tensor, "_ _"]]:
     """The mixture in that box under which the coming training batch has the largest loss: SDARTS-ADV.
 
-    It is sought by projected gradient ascent with the signs of the gradient, from a drawn start; where the loss is not
-    larger than at softmax(alpha), that stays.
+    Projected gradient ascent with the signs of the gradient seeks it from a random start; where the loss is not larger
+    than at softmax(alpha), that is the result.
 
     Args:
         alpha: cell type to a matrix `(edges, ops)`.
-        context: knows the loss of the coming batch.
+        context: gives the loss of the coming batch.
         perturbation_start: radius of the box in the first epoch.
         perturbation: radius in the last one.
 
     Source: Chen and Hsieh, SDARTS (ICML 2020), eq. 6; steps and radii: its released code.
-    Differs: rows get their sum of 1 where the network sees them, not within the ascent, which would pull operations
-        back that it has just moved.
+    Differs: rows are normalized to sum 1 only for the network, not within the ascent, where this would undo part of
+        each step.
     """
     centre, radius = softmax(alpha), _radius(context, perturbation_start, perturbation)
     point = {kind: _drawn(matrix, radius, context) for kind, matrix in centre.items()}
@@ -85,7 +85,7 @@ def _within(point: Tensor, centre: Tensor, radius: float) -> Tensor:
 
 
 def _mixtures(weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """Cut to [0, 1], and each row by its sum; of a row that is all 0 then, the largest entry of before is 1."""
+    """Cut to [0, 1], then divide each row by its sum; a row of zeros becomes 1 at its largest entry before the cut."""
     return {kind: _mixture(matrix) for kind, matrix in weights.items()}
 
 

@@ -1,4 +1,4 @@
-"""The continuous relaxation of DARTS."""
+"""The continuous relaxation of DARTS: softmax."""
 
 from __future__ import annotations
 
