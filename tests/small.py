@@ -42,7 +42,7 @@ SELECTION = {
     "select_finalists": 2,
     "select_early_steps": 3,
 }
-STAGES = {"restart": {"epochs": 6, "phase_warmup": 0.5, "phase_cells": (3, 3, 4)}, "prune": {"epochs": 5}}
+PHASES = {"restart": {"epochs": 6, "phase_warmup": 0.5, "phase_cells": (3, 3, 4)}, "prune": {"epochs": 5}}
 SMALL = {**EVERY, **ZERO_ORDER}
 PARTIAL = {"partial_channels": 2, "channels": 8}
 LONG = {**SMALL, "subset": 120, "epochs": 3, "batch_size": 20, "arch_update_interval": 2}
@@ -72,12 +72,12 @@ ZARTS = [str(Path(sys.executable).parent / "zarts")]
 
 
 def small(method: str, **other: object) -> dict:
-    """The settings of `SMALL` and `SELECTION` that the method uses, long enough for its stages, and `other`."""
+    """The settings of `SMALL` and `SELECTION` that the method uses, long enough for its phases, and `other`."""
     axes = {axis: value for axis, value in other.items() if axis in AXES}
     defaults = search_settings({"method": method, **axes})
     names, idle = members(defaults), {"select_recalibration"} if defaults.select_batch_norm == "train" else set()
     idle |= {"warmup_epochs"} if defaults.phases == "restart" else set()
-    more = {**SMALL, **SELECTION, **STAGES.get(defaults.phases, {}), **(PARTIAL if "partial" in names else {})}
+    more = {**SMALL, **SELECTION, **PHASES.get(defaults.phases, {}), **(PARTIAL if "partial" in names else {})}
     given = {k: v for k, v in more.items() if used(k, names) and k not in idle}
     return {"method": method, **given, **other}
 

@@ -389,7 +389,7 @@ def test_the_weights_step_refuses_a_gradient_that_is_not_finite():
 
 
 def test_recalibration_moves_running_statistics_and_nothing_else():
-    """Two batches of mean 4 move a running mean of 0 to 4 (1 - 0.9^2); a candidate is then judged by it."""
+    """Two batches of mean 4 move a running mean of 0 to 4 (1 - 0.9^2); a candidate is then evaluated by it."""
     model = nn.BatchNorm1d(1, affine=False)
     inputs = torch.tensor([[3.0], [5.0]])
 
@@ -408,7 +408,7 @@ def test_the_training_loss_is_the_mean_of_the_losses_before_each_step():
     """Gradient descent on a quadratic: omega goes (1 - eta)^m of the way from its minimiser, whatever validates."""
     toy = Quadratic()
     points = torch.randn(5, 4, generator=torch.Generator().manual_seed(3), dtype=torch.float64)
-    losses = evaluate(toy.problem, points, [TRAIN] * 7, (), judge="training")
+    losses = evaluate(toy.problem, points, [TRAIN] * 7, (), metric="training")
     distance = (points @ toy.a.T - toy.omega).square().sum(1) / 2
     shares = torch.tensor([(1 - ETA) ** (2 * m) for m in range(7)], dtype=torch.float64)
     torch.testing.assert_close(losses, distance * shares.mean(), rtol=1e-12, atol=1e-12)

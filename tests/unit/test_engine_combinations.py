@@ -4,7 +4,7 @@ import pytest
 import torch
 
 import zarts
-from small import PARTIAL, STAGES, outcome, small, stop_at
+from small import PARTIAL, PHASES, outcome, small, stop_at
 from zarts import api
 from zarts.config import search_settings
 from zarts.errors import Interrupted, SettingsError
@@ -37,8 +37,8 @@ pytestmark = pytest.mark.usefixtures("no_pictures", "unchecked")
 def test_runs_and_goes_on(tmp_path, monkeypatch, method, more):
     settings = small(method, **more)
     straight = zarts.search(out=tmp_path / "straight", **settings)
-    stages = {"p-darts": "restart", "p-zarts": "prune"}.get(method)
-    steps = 2 * (STAGES[stages]["epochs"] if stages else settings["epochs"])
+    phases = {"p-darts": "restart", "p-zarts": "prune"}.get(method)
+    steps = 2 * (PHASES[phases]["epochs"] if phases else settings["epochs"])
     with monkeypatch.context() as patch:
         patch.setattr("zarts.training.trainer.stop_request", stop_at(steps))
         with pytest.raises(Interrupted):

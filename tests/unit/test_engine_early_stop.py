@@ -159,7 +159,7 @@ def test_drop_path_grows_along_the_search(tmp_path, monkeypatch):
     trained = [p for p in seen if p is not None]
     assert sorted(set(trained)) == pytest.approx([0.1, 0.2, 0.3])
     assert seen[:2] == [None, None], "the first epoch drops nothing"
-    assert None in seen[3:], "and what is only judged never does"
+    assert None in seen[3:], "and what is only evaluated never does"
 
 
 def test_few_skips_of_any_method(tmp_path):

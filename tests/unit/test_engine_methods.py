@@ -10,7 +10,7 @@ import zarts
 from small import often, small
 from zarts.config import search_settings
 from zarts.errors import DataError, SettingsError
-from zarts.methods import JUDGING, METHODS
+from zarts.methods import EVALUATING, METHODS
 from zarts.relax import softmax
 from zarts.runs import Run
 from zarts.searcher import search as run_search
@@ -96,41 +96,41 @@ def test_gdas_draws_anew_for_each_step_of_weights_and_of_alpha(monkeypatch, tmp_
 
 
 @pytest.mark.parametrize(
-    ("update", "small_moves", "candidates"),
+    ("update", "small_perturbations", "candidates"),
     [
         ("mgs", {"sigma": 1e-6, "mixture_lambda": 1.0, "samples": 3, "antithetic": False}, 3),
         ("rs", {"smoothing": 1e-6, "samples": 2, "arch_learning_rate": 1e-12}, 4),
         ("gld", {"radius_max": 4e-6, "radius_min": 1e-6}, 4),
     ],
 )
-def test_the_candidates_of_gzas_share_their_noise(monkeypatch, tmp_path, update, small_moves, candidates):
-    """With moves far smaller than the noise all candidates of a step train and are judged at the same paths."""
-    _, seen = passes(monkeypatch, tmp_path, "gzas", arch_optimizer=update, inner_steps=1, **small_moves)
+def test_the_candidates_of_gzas_share_their_noise(monkeypatch, tmp_path, update, small_perturbations, candidates):
+    """With perturbations far below the noise all candidates of a step train and are evaluated at the same paths."""
+    _, seen = passes(monkeypatch, tmp_path, "gzas", arch_optimizer=update, inner_steps=1, **small_perturbations)
     flat = [get_space("s2").flatten(weights) for _, _, weights in seen]
-    judged = [number for number, (gradient, _, _) in enumerate(seen) if not gradient]
-    assert len(judged) == 2 * candidates
-    for step in (judged[:candidates], judged[candidates:]):
+    evaluated = [number for number, (gradient, _, _) in enumerate(seen) if not gradient]
+    assert len(evaluated) == 2 * candidates
+    for step in (evaluated[:candidates], evaluated[candidates:]):
         for number in step:
             assert seen[number - 1][0], "a weight step of its own before it"
             assert torch.equal(flat[number], flat[step[0]])
             assert torch.equal(flat[number - 1], flat[step[0] - 1])
-    assert not torch.equal(flat[judged[0]], flat[judged[-1]])
+    assert not torch.equal(flat[evaluated[0]], flat[evaluated[-1]])
 
 
-def test_moves_of_gzas_that_are_larger_than_the_noise_change_the_paths(monkeypatch, tmp_path):
+def test_perturbations_of_gzas_that_are_larger_than_the_noise_change_the_paths(monkeypatch, tmp_path):
     _, seen = passes(monkeypatch, tmp_path, "gzas", sigma=100.0, mixture_lambda=1.0, samples=3, antithetic=False)
-    judged = [get_space("s2").flatten(weights) for gradient, _, weights in seen if not gradient]
-    assert len({path.numpy().tobytes() for path in judged}) == 6
+    evaluated = [get_space("s2").flatten(weights) for gradient, _, weights in seen if not gradient]
+    assert len({path.numpy().tobytes() for path in evaluated}) == 6
 
 
 @pytest.mark.usefixtures("unchecked")
-def test_an_alpha_that_nobody_moves_is_0(tmp_path):
+def test_an_alpha_without_updates_is_0(tmp_path):
     result = zarts.search(out=tmp_path / "run", **small("darts-pt", arch_optimizer="none"))
     assert all((alpha == 0).all() for alpha in result.alphas.values())
     assert not [event for event in result.history if event["event"] == "alpha_step"]
 
 
-@pytest.mark.parametrize("select", often([*JUDGING, "progressive"], "best-of", "evolution"))
+@pytest.mark.parametrize("select", often([*EVALUATING, "progressive"], "best-of", "evolution"))
 def test_selections_leave_the_search_as_it_was_and_find_the_same_again(tmp_path, select):
     order = {"select_order": "progressive", "select_tune_steps": 2} if select == "progressive" else {}
     select = "perturbation" if order else select
@@ -154,8 +154,8 @@ def test_selections_leave_the_search_as_it_was_and_find_the_same_again(tmp_path,
     run_search(settings, run, drive=drive)
 
 
-def test_all_is_judged_on_the_same_images_as_they_are(monkeypatch, tmp_path):
-    """Of the half that moves alpha, not augmented; at most all of them."""
+def test_all_is_evaluated_on_the_same_images_as_they_are(monkeypatch, tmp_path):
+    """Of the half for alpha, not augmented; at most all of them."""
     import sys
 
     module, seen, modes = sys.modules["zarts.searcher.searcher"], [], set()
@@ -182,7 +182,7 @@ def test_all_is_judged_on_the_same_images_as_they_are(monkeypatch, tmp_path):
     zarts.search(out=tmp_path / "all", **small("rsps", select_samples=1, select_images=10_000))
     assert [len(images) for images in seen] == [32]
     seen.clear()
-    monkeypatch.setattr("zarts.searcher.halves._JUDGED", 7)
+    monkeypatch.setattr("zarts.searcher.halves._SELECTION_BATCH", 7)
     zarts.search(out=tmp_path / "parts", **small("rsps", select_samples=1, select_images=21, batch_size=6))
     assert [len(images) for images in seen] == [7, 7, 7]
 

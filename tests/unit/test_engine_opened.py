@@ -37,10 +37,10 @@ def test_the_state_is_that_of_the_checkpoint_and_the_run_is_left_alone(run):
     assert files(run) == before
 
 
-def test_spread_is_the_size_of_the_moves_and_draws_nothing(run):
+def test_the_size_of_perturbations_and_no_draw(run):
     with opened(run) as found, opened(run) as again:
-        assert found.spread == again.spread
-        assert 0.1 < found.spread < 0.3  # sigma is 0.2, and the cosine has only begun to fall
+        assert found.perturbation_size == again.perturbation_size
+        assert 0.1 < found.perturbation_size < 0.3  # sigma is 0.2, and the cosine has only begun to fall
 
 
 def test_what_cannot_be_opened(run, tmp_path):
@@ -49,7 +49,7 @@ def test_what_cannot_be_opened(run, tmp_path):
         pass
     other = search(**{**small("darts"), "epochs": 1, "warmup_epochs": 0}, out=tmp_path / "darts").run
     with opened(other) as found:
-        assert found.spread is None
+        assert found.perturbation_size is None
     (other / "checkpoint.pt").unlink()
     with pytest.raises(RunError, match="checkpoint"), opened(other):
         pass

@@ -11,7 +11,7 @@ import zarts
 from small import SMALL, leftovers, often, small
 from zarts.data import DataSet
 from zarts.errors import DataError, DivergedError, SettingsError
-from zarts.methods import JUDGING, METHODS, ZERO_ORDER
+from zarts.methods import EVALUATING, METHODS, ZERO_ORDER
 from zarts.spaces import PARAMETERLESS, SPACES, Genotype, get_space
 
 pytestmark = pytest.mark.usefixtures("no_pictures")
@@ -67,26 +67,26 @@ def test_every_method(tmp_path, method):
         assert (result.alphas, result.history) == ({}, [])
         return
     row = METHODS[method]
-    moves = ["alpha_step", "alpha_step"] if row.update != "none" else []
-    judged = ["selection"] if row.select in JUDGING else []
+    updates = ["alpha_step", "alpha_step"] if row.arch_optimizer != "none" else []
+    selection = ["selection"] if row.select in EVALUATING else []
     kinds = [e["event"] for e in result.history]
     epoch = ["weight_epoch", "genotype", *(["cost"] if row.defaults.get("cost_weight") else [])]
     watched = ["eigenvalue"] if row.defaults.get("eigenvalue_every") == 2 else []
     later = {
-        "restart": ["stage", *epoch, *moves, *epoch] * 2,
-        "prune": ["stage", *moves, *epoch] * 2 + ["stage", *epoch],
+        "restart": ["phase", *epoch, *updates, *epoch] * 2,
+        "prune": ["phase", *updates, *epoch] * 2 + ["phase", *epoch],
     }
-    assert kinds == [*epoch, *moves, *epoch, *watched, *judged, *later.get(row.phases, [])]
+    assert kinds == [*epoch, *updates, *epoch, *watched, *selection, *later.get(row.phases, [])]
     for step in alpha_steps(result):
         assert step["seconds"] > 0
         assert step["move_norm"] > 0
         assert all(np.isfinite(step["losses"]))
-        if row.update in ZERO_ORDER:
+        if row.arch_optimizer in ZERO_ORDER:
             assert 0 < step["esr"] <= 1
             assert step["esr"] == pytest.approx(step["ess"] / len(step["weights"]))
     files = sorted((result.run / "genotypes").iterdir())
     assert [file.name for file in files] == [f"epoch_{1 + i:03d}.json" for i in range(settings["epochs"])]
-    assert judged or Genotype.load(files[-1]) == result.genotype
+    assert selection or Genotype.load(files[-1]) == result.genotype
 
 
 def test_one_candidate(tmp_path):
@@ -162,7 +162,7 @@ def test_global_random_state_is_untouched(tmp_path):
     assert state() == before
 
 
-def test_global_random_state_has_no_say(tmp_path, searched):
+def test_global_random_state_has_no_effect(tmp_path, searched):
     torch.manual_seed(12345)
     again = zarts.search(out=tmp_path / "run", **{**SMALL})
     assert torch.equal(again.alphas["normal"], searched.alphas["normal"])

@@ -1,4 +1,4 @@
-"""The signal-to-noise ratio that a search logs, and its one word of warning."""
+"""The signal-to-noise ratio that a search logs, and its one warning."""
 
 import json
 
@@ -32,7 +32,7 @@ def batches():
     return [(torch.randn(n, 4, generator=generator), torch.zeros(n)) for n in (8, 8, 5)]
 
 
-def test_images_are_judged_in_the_passes_of_their_candidates(batches):
+def test_images_are_evaluated_in_the_passes_of_their_candidates(batches):
     problem, points = images_problem(), torch.randn(3, 4, generator=torch.Generator().manual_seed(1))
     losses, images = evaluate_images(problem, points, batches[:1], batches)
     assert torch.equal(losses, evaluate(problem, points, batches[:1], batches))
@@ -66,9 +66,8 @@ def test_the_warning_comes_once_and_not_early():
     watch = NoiseMonitor()
     assert [watch.add({"snr": 0.1}) for _ in range(19)] == [None] * 19
     warning = watch.add({"snr": 0.1})
-    assert warning.startswith(
-        "alpha follows noise: in the last 20 updates the signal-to-noise ratio of candidates' losses was 0.10"
-    )
+    assert warning.startswith("alpha follows noise")
+    assert "0.10" in warning
     assert [watch.add({"snr": 0.0}) for _ in range(40)] == [None] * 40
 
 

@@ -1,4 +1,4 @@
-"""Searches in stages: what is dropped, what starts anew, and that a stopped one ends with the same bits."""
+"""Searches in phases: what is dropped, what starts anew, and that a stopped one ends with the same bits."""
 
 import math
 import sys
@@ -12,7 +12,7 @@ from small import small as smallest
 from zarts.api import resume_search
 from zarts.config import plan_phases, search_settings
 from zarts.errors import Interrupted, SettingsError
-from zarts.limits import Within
+from zarts.limits import Constraints
 from zarts.relax import softmax
 from zarts.runs import Run
 from zarts.searcher import search as run_search
@@ -41,7 +41,7 @@ def without(run, *names):
     return found
 
 
-def test_the_papers_stages():
+def test_the_papers_phases():
     p_darts, p_zarts = (
         search_settings({"method": name, **more}) for name, more in zip(METHODS, PUBLISHED, strict=True)
     )
@@ -61,11 +61,11 @@ def test_the_papers_stages():
 
 
 def test_the_pace_of_p_darts():
-    """Every stage has schedules of its own, and 10 epochs in which alpha rests."""
-    stages = Phases(search_settings({"method": "p-darts", "epochs": 75}), get_space("darts-zero"))
+    """Every phase has schedules of its own, and 10 epochs in which alpha rests."""
+    phases = Phases(search_settings({"method": "p-darts", "epochs": 75}), get_space("darts-zero"))
     for first, start in ((0, 0.0), (25, 0.4), (50, 0.7)):
-        pace = [stages.pace(first + epoch) for epoch in range(25)]
-        assert [p.moves_alpha for p in pace] == [False] * 10 + [True] * 15
+        pace = [phases.pace(first + epoch) for epoch in range(25)]
+        assert [p.updates_alpha for p in pace] == [False] * 10 + [True] * 15
         assert pace[0].learning_rate == 0.025
         assert pace[24].learning_rate == pytest.approx(0.0125 * (1 + math.cos(math.pi * 24 / 25)))
         assert pace[0].skip_dropout == pytest.approx(start * 24 / 25)
@@ -76,43 +76,43 @@ def test_the_pace_of_p_darts():
 
 
 def test_the_pace_of_p_zarts():
-    """Schedules are of the whole search, and nothing is left to decide in the last stage."""
+    """Schedules are of the whole search, and nothing is left to decide in the last phase."""
     plain = Phases(search_settings({}), get_space("darts"))
-    stages = Phases(search_settings({"method": "p-zarts"}), get_space("darts"))
+    phases = Phases(search_settings({"method": "p-zarts"}), get_space("darts"))
     for epoch in range(50):
-        ours, theirs = stages.pace(epoch), plain.pace(epoch)
-        assert ours == theirs._replace(moves_alpha=theirs.moves_alpha and epoch < 40)
-        assert stages.number_of(epoch) == sum(epoch >= first for first in (20, 30, 40))
+        ours, theirs = phases.pace(epoch), plain.pace(epoch)
+        assert ours == theirs._replace(updates_alpha=theirs.updates_alpha and epoch < 40)
+        assert phases.number_of(epoch) == sum(epoch >= first for first in (20, 30, 40))
 
 
 def test_what_is_dropped_and_how_edges_are_ranked_by_hand():
     space = get_space("darts")
-    stages = Phases(search_settings({"method": "p-zarts"}), space)
-    within = Within(space)
+    phases = Phases(search_settings({"method": "p-zarts"}), space)
+    constraints = Constraints(space)
     alpha = {kind: torch.arange(7.0).repeat(14, 1) for kind in space.shapes}
     alpha["normal"][3] = torch.tensor([6.0, 0, 5, 1, 4, 2, 3])
-    first = stages.advance(space.flatten(alpha), within.derive)
-    assert stages.part.kept["normal"][:4].tolist() == [[3, 4, 5, 6]] * 3 + [[0, 2, 4, 6]]
-    assert stages.part.space.split(first)["normal"][3].tolist() == [6, 5, 4, 3]
-    assert [stages.due(epoch) for epoch in (29, 30)] == [False, True]
-    moved = stages.part.space.split(first.clone())
+    first = phases.advance(space.flatten(alpha), constraints.derive)
+    assert phases.part.kept["normal"][:4].tolist() == [[3, 4, 5, 6]] * 3 + [[0, 2, 4, 6]]
+    assert phases.part.space.split(first)["normal"][3].tolist() == [6, 5, 4, 3]
+    assert [phases.due(epoch) for epoch in (29, 30)] == [False, True]
+    moved = phases.part.space.split(first.clone())
     moved["normal"][3] = torch.tensor([0.0, 9, 8, 1])
-    second = stages.advance(stages.part.space.flatten(moved), within.derive)
-    assert stages.part.kept["normal"][3].tolist() == [2, 4]
-    strengths = stages.strengths(second)["normal"][3]
+    second = phases.advance(phases.part.space.flatten(moved), constraints.derive)
+    assert phases.part.kept["normal"][3].tolist() == [2, 4]
+    strengths = phases.strengths(second)["normal"][3]
     assert strengths[[2, 4]].tolist() == pytest.approx(torch.tensor([9.0, 8.0]).softmax(0).tolist())
     assert float(strengths[[0, 1, 3, 5, 6]].max()) < 1e-6
-    halves = stages.part.space.split(torch.zeros(len(second)))
+    halves = phases.part.space.split(torch.zeros(len(second)))
     for edge, gap in ((0, 1.0), (1, 3.0), (2, 2.0), (3, 4.0), (4, 0.5)):
         halves["normal"][edge, 1] = gap
-    last = stages.advance(stages.part.space.flatten(halves), within.derive)
-    assert {matrix.shape[1] for matrix in stages.part.kept.values()} == {1}
-    genotype = within.derive(stages.strengths(last))
+    last = phases.advance(phases.part.space.flatten(halves), constraints.derive)
+    assert {matrix.shape[1] for matrix in phases.part.kept.values()} == {1}
+    genotype = constraints.derive(phases.strengths(last))
     assert [choice.source for choice in genotype.cells["normal"][0]] == [1, 0]
     assert [choice.source for choice in genotype.cells["normal"][1]] == [1, 0], "4 and 2 are above 0.5"
     assert genotype.cells["normal"][1][0].op == space.candidates["normal"][3][4]
-    whole = stages.whole(last)
-    assert torch.equal(softmax(whole)["normal"] == 1, stages.part.mask()["normal"])
+    whole = phases.whole(last)
+    assert torch.equal(softmax(whole)["normal"] == 1, phases.part.mask()["normal"])
     assert (whole["normal"][3] == DROPPED).sum() == 6
 
 
@@ -130,26 +130,26 @@ def test_operations_that_are_kept(generator, name, p_darts, p_zarts):
     """As many as there are, where there are not so many."""
     space = get_space(name)
     for method, expected in (("p-darts", p_darts), ("p-zarts", p_zarts)):
-        stages, counts = Phases(search_settings({"method": method}), space), [space.shapes["normal"][1]]
-        while stages.number + 1 < stages.count:
-            stages.advance(torch.randn(stages.part.space.dimension, generator=generator), Within(space).derive)
-            counts.append(stages.part.shapes["normal"][1])
+        phases, counts = Phases(search_settings({"method": method}), space), [space.shapes["normal"][1]]
+        while phases.number + 1 < phases.count:
+            phases.advance(torch.randn(phases.part.space.dimension, generator=generator), Constraints(space).derive)
+            counts.append(phases.part.shapes["normal"][1])
         assert counts == expected
 
 
 def test_none_is_never_the_only_one_that_is_left():
     space = get_space("s3")  # none, skip_connect, sep_conv_3x3
-    stages = Phases(search_settings({"method": "p-zarts", "phase_operations": (1,), "phase_starts": (0.5,)}), space)
+    phases = Phases(search_settings({"method": "p-zarts", "phase_operations": (1,), "phase_starts": (0.5,)}), space)
     alpha = {kind: torch.tensor([[9.0, 1, 2]]).repeat(14, 1) for kind in space.shapes}
-    stages.advance(space.flatten(alpha), Within(space).derive)
-    assert all((rows == 2).all() for rows in stages.part.kept.values())
+    phases.advance(space.flatten(alpha), Constraints(space).derive)
+    assert all((rows == 2).all() for rows in phases.part.kept.values())
     p_darts = Phases(search_settings({"method": "p-darts"}), space)
     for _ in range(2):
-        p_darts.advance(torch.zeros(84), Within(space).derive)
+        p_darts.advance(torch.zeros(84), Constraints(space).derive)
         assert p_darts.part.shapes == space.shapes, "with three operations there is nothing to drop"
 
 
-def test_p_darts_in_one_stage_without_dropout_is_darts(tmp_path):
+def test_p_darts_in_one_phase_without_dropout_is_darts(tmp_path):
     settings = small("darts")
     plain = zarts.search(out=tmp_path / "plain", **settings)
     settings |= {"method": "p-darts", "phases": "one", "skip_dropout": 0.0, "max_skips": 8}
@@ -157,7 +157,7 @@ def test_p_darts_in_one_stage_without_dropout_is_darts(tmp_path):
     assert without(zarts.search(out=tmp_path / "other", **settings).run) == without(plain.run)
 
 
-def test_its_first_stage_is_a_search_of_its_own(tmp_path):
+def test_its_first_phase_is_a_search_of_its_own(tmp_path):
     plain = zarts.search(out=tmp_path / "plain", **small("darts"))
     settings = small(
         "p-darts", arch_learning_rate=3e-4, learning_rate_min=0.001, phase_operations=2, phase_cells=(3, 3)
@@ -184,13 +184,13 @@ def test_pruning_with_nothing_to_drop_changes_nothing(tmp_path, method):
     assert without(pruned.run, "phase") == without(plain.run)
 
 
-@pytest.mark.parametrize("renews", often([True, False], False))
-def test_what_starts_anew(tmp_path, renews):
-    settings = search_settings(small("p-darts" if renews else "p-zarts", space="darts", max_skips=8))
+@pytest.mark.parametrize("restarts", often([True, False], False))
+def test_what_starts_anew(tmp_path, restarts):
+    settings = search_settings(small("p-darts" if restarts else "p-zarts", space="darts", max_skips=8))
     seen = []
 
     def drive(job):
-        for epoch, step in job.trainer.places:
+        for epoch, step in job.trainer.all_steps:
             before = (
                 job.model,
                 {k: v.clone() for k, v in job.model.state_dict().items()},
@@ -201,13 +201,13 @@ def test_what_starts_anew(tmp_path, renews):
                 if job.phases.number != len(seen):
                     seen.append((job.phases.number, before, job.phases.part))
                     momenta = [s["momentum_buffer"].abs().sum() for s in job.network.optimizer.state.values()]
-                    assert (job.model is before[0]) == (not renews)
+                    assert (job.model is before[0]) == (not restarts)
                     assert len(job.model.cells) == job.phases.present.cells
                     same = [torch.equal(v, before[1][k]) for k, v in job.model.state_dict().items() if k in before[1]]
-                    assert all(same) == (not renews)
-                    assert (sum(momenta) == 0) == renews
+                    assert all(same) == (not restarts)
+                    assert (sum(momenta) == 0) == restarts
                     assert len(job.arch_optimizer.alpha) == 28 * settings.phase_operations[job.phases.number - 1]
-                    if renews:
+                    if restarts:
                         assert job.arch_optimizer.alpha.std() == pytest.approx(1e-3, rel=0.3)
                     else:
                         assert set(job.arch_optimizer.alpha.tolist()) <= set(before[2].tolist())
@@ -226,17 +226,17 @@ def test_what_is_written_down_is_of_the_whole_space(tmp_path):
         space = get_space("darts")
         space.check(result.genotype)
         assert {kind: tuple(alpha.shape) for kind, alpha in result.alphas.items()} == space.shapes
-        stages = events(result, "phase")
-        left = stages[-1]["operations"]
+        phases = events(result, "phase")
+        left = phases[-1]["operations"]
         for kind, rows in result.alphas.items():
             kept = [[op for op, a in zip(ops, row, strict=True) if a != DROPPED]
                     for ops, row in zip(space.candidates[kind], rows.tolist(), strict=True)]  # fmt: skip
             assert kept == left[kind]
-        counts = [len(event["operations"]["normal"][0]) for event in stages]
+        counts = [len(event["operations"]["normal"][0]) for event in phases]
         assert counts == ([5, 3] if method == "p-darts" else [4, 2, 1])
         for node, choices in enumerate(result.genotype.cells["normal"], start=2):
             for op, source in choices:
-                assert op in stages[0]["operations"]["normal"][space.edges.index((node, source))]
+                assert op in phases[0]["operations"]["normal"][space.edges.index((node, source))]
         assert resume_search(result.run).genotype == result.genotype
 
 
@@ -278,7 +278,7 @@ def test_other_axes_and_what_is_dropped_never_runs(tmp_path, monkeypatch, method
 
 
 @pytest.mark.parametrize("method", often(METHODS, "p-darts"))
-def test_resumed_in_every_stage(tmp_path, monkeypatch, method):
+def test_resumed_in_every_phase(tmp_path, monkeypatch, method):
     trainer = sys.modules["zarts.training.trainer"]
     settings = small(method, space="s3", **({"phase_cells": (3, 3, 3)} if method == "p-darts" else {}))
     settings |= {"phase_operations": (2, 1)} if method == "p-darts" else {}
@@ -286,22 +286,22 @@ def test_resumed_in_every_stage(tmp_path, monkeypatch, method):
     monkeypatch.setattr(trainer, "stop_request", counting)
     straight = zarts.search(out=tmp_path / "straight", **settings)
     total = counting.stop.calls
-    stages = set()
+    phases = set()
     for number in sorted({*range(2, total, max(1, total // 4)), total}):
         run = tmp_path / f"{number}"
         monkeypatch.setattr(trainer, "stop_request", stop_at(number))
         with pytest.raises(Interrupted):
             zarts.search(out=run, **settings)
-        stages.add(torch.load(run / "checkpoint.pt", weights_only=True)["job"]["phases"]["number"])
+        phases.add(torch.load(run / "checkpoint.pt", weights_only=True)["job"]["phases"]["number"])
         monkeypatch.setattr(trainer, "stop_request", stop_at(0))
         resumed = resume_search(run)
         assert outcome(run) == outcome(straight.run)
         assert all(torch.equal(straight.alphas[kind], resumed.alphas[kind]) for kind in straight.alphas)
-    assert len(stages) == len(events(straight, "phase")) + 1
+    assert len(phases) == len(events(straight, "phase")) + 1
 
 
 @pytest.mark.parametrize("method", often(METHODS, "p-zarts"))
-def test_killed_between_two_stages(tmp_path, monkeypatch, method):
+def test_killed_between_two_phases(tmp_path, monkeypatch, method):
     """The last checkpoint is of before operations were dropped."""
     settings = small(method, space="s3")
     straight = zarts.search(out=tmp_path / "straight", **settings)
@@ -320,14 +320,14 @@ def test_killed_between_two_stages(tmp_path, monkeypatch, method):
     [
         (
             {"method": "p-darts", "phase_warmup": 0.98},
-            "stage 1 of 3",
+            "1 of 3",
         ),
         ({"method": "p-darts", "warmup_epochs": 2}, "warmup_epochs"),
         (
             {"method": "p-zarts", "warmup_epochs": 20},
-            "stage 1 of 4",
+            "1 of 4",
         ),
-        ({"method": "p-zarts", "epochs": 3, "warmup_epochs": 0}, "stage 2 of 4"),
+        ({"method": "p-zarts", "epochs": 3, "warmup_epochs": 0}, "2 of 4"),
         ({"method": "p-darts", "phases": "one"}, "skip_dropout"),
         (
             {"method": "p-darts", "phase_operations": "3,5"},

@@ -13,8 +13,8 @@ from zarts.select.evolution import cross
 from zarts.spaces import Choice, get_space
 
 
-def trained(
-    space, judge, *, alpha=None, sample=None, tune=lambda weights, steps: None, early=None, seed=0, constraints=None
+def context(
+    space, evaluate, *, alpha=None, sample=None, tune=lambda weights, steps: None, early=None, seed=0, constraints=None
 ):
     space = get_space(space)
     alpha = torch.zeros(space.dimension) if alpha is None else alpha
@@ -25,20 +25,20 @@ def trained(
         softmax(space.split(alpha)),
         generator,
         draw,
-        judge,
+        evaluate,
         tune,
-        early or (lambda points, steps: judge(points)),
+        early or (lambda points, steps: evaluate(points)),
     )
 
 
 @pytest.mark.parametrize("name", SELECTIONS)
 @pytest.mark.parametrize("space", ["s1", "darts-zero", "nasbench201"])
 def test_a_cell_of_the_space_and_the_same_for_the_same_seed(name, space):
-    def judge(points):
+    def evaluate(points):
         return points @ torch.linspace(0, 1, points.shape[1])
 
     few = {"select_generations": 2, "select_samples": 9} if name == "evolution" else {}
-    first, again = (SELECTIONS[name](trained(space, judge), **few).genotype for _ in range(2))
+    first, again = (SELECTIONS[name](context(space, evaluate), **few).genotype for _ in range(2))
     get_space(space).check(first)
     assert first == again
 
@@ -49,11 +49,11 @@ def test_the_best_of_cells_is_the_one_with_the_lowest_loss():
     losses = torch.tensor([0.5, 0.4, float("nan"), 0.1, 0.3, 0.2])
     queue = iter(cells)
 
-    def judge(points):
+    def evaluate(points):
         assert torch.equal(points, torch.stack([space.flatten(space.one_hot(cell)) for cell in cells]))
         return losses
 
-    chosen = best_of(trained("nasbench201", judge, sample=lambda *_: next(queue)), select_samples=6)
+    chosen = best_of(context("nasbench201", evaluate, sample=lambda *_: next(queue)), select_samples=6)
     assert chosen.genotype == cells[3]
     assert chosen.info["best"] == 3
 
@@ -71,7 +71,7 @@ def test_operations_and_edges_whose_removal_hurts_most_stay(space, order):
     generator = torch.Generator().manual_seed(3)
     worth = torch.rand(space.dimension, generator=generator)
     worth[[op == "none" for edges in space.candidates.values() for ops in edges for op in ops]] = 0
-    genotype = perturbation(trained(space.name, additive(worth)), select_order=order).genotype
+    genotype = perturbation(context(space.name, additive(worth)), select_order=order).genotype
     for kind, rows in space.split(worth).items():
         edges = dict(zip(space.edges, zip(rows, space.candidates[kind], strict=True), strict=True))
         for target, chosen in enumerate(genotype.cells[kind], start=2):
@@ -86,7 +86,7 @@ def test_operations_and_edges_whose_removal_hurts_most_stay(space, order):
 
 def test_progressive_decisions_are_made_one_by_one_and_trained_on():
     space, seen = get_space("s3"), []
-    chosen = trained(
+    chosen = context(
         "s3", additive(torch.rand(space.dimension)), tune=lambda weights, steps: seen.append(weights.clone())
     )
     genotype = perturbation(chosen, select_order="progressive", select_tune_steps=7).genotype
@@ -102,7 +102,7 @@ def test_progressive_decisions_are_made_one_by_one_and_trained_on():
 def test_an_operation_that_is_left_alone_has_the_weight_of_its_edge():
     encoding, seen = Parameterization(get_space("s2"), normalized=True), []
     alpha = torch.randn(encoding.dimension, generator=torch.Generator().manual_seed(0))
-    chosen = trained(
+    chosen = context(
         "s2", additive(torch.rand(encoding.space.dimension)), tune=lambda weights, steps: seen.append(weights.clone())
     )
     chosen = replace(chosen, strengths=encoding.strengths(alpha), betas=encoding.betas(alpha))
@@ -144,52 +144,52 @@ def test_removed_operations_leave_the_rest_as_it_is():
     alpha = torch.randn(30, generator=torch.Generator().manual_seed(0))
     mixture = alpha.view(6, 5).softmax(-1).flatten()
 
-    def judge(points):
+    def evaluate(points):
         assert len(points) == 30
         for i, point in enumerate(points):
             assert torch.equal((point - mixture).nonzero().flatten(), torch.tensor([i]))
             assert point[i] == 0
         return points.sum(-1)
 
-    perturbation(trained(space.name, judge, alpha=alpha))
+    perturbation(context(space.name, evaluate, alpha=alpha))
 
 
 def test_a_removal_that_leaves_no_finite_loss_hurts_most():
     worth = torch.zeros(30)
 
-    def judge(points):
+    def evaluate(points):
         losses = additive(worth)(points)
         losses[points[:, 3] == 0] = float("nan")
         return losses
 
-    cell = perturbation(trained("nasbench201", judge)).genotype.cells["normal"]
+    cell = perturbation(context("nasbench201", evaluate)).genotype.cells["normal"]
     assert cell[0] == (Choice("nor_conv_3x3", 0),)
 
 
 def test_evolution_judges_each_cell_once_and_beats_as_many_random_ones():
     space = get_space("nasbench201")
     worth = torch.rand(space.dimension, generator=torch.Generator().manual_seed(3))
-    judged = []
+    evaluated = []
 
-    def judge(points):
-        judged.extend(points)
+    def evaluate(points):
+        evaluated.extend(points)
         return additive(worth)(points)
 
-    found = evolution(trained("nasbench201", judge), select_samples=20, select_generations=9, select_parents=5)
-    assert found.info["judged"] == len(judged) == 200
-    assert len({point.numpy().tobytes() for point in judged}) == 200
+    found = evolution(context("nasbench201", evaluate), select_samples=20, select_generations=9, select_parents=5)
+    assert found.info["judged"] == len(evaluated) == 200
+    assert len({point.numpy().tobytes() for point in evaluated}) == 200
     generations = found.info["best_of_generation"]
     assert generations == sorted(generations, reverse=True)
-    losses = additive(worth)(torch.stack(judged))
-    assert torch.equal(judged[int(losses.argmin())], space.flatten(space.one_hot(found.genotype)))
-    by_chance = best_of(trained("nasbench201", additive(worth)), select_samples=200).info["scores"]
+    losses = additive(worth)(torch.stack(evaluated))
+    assert torch.equal(evaluated[int(losses.argmin())], space.flatten(space.one_hot(found.genotype)))
+    by_chance = best_of(context("nasbench201", additive(worth)), select_samples=200).info["scores"]
     assert generations[-1] < min(by_chance) - 0.1
 
 
 def test_random_cells_make_up_for_children_that_were_there_before():
     """Without mutation a single parent has no other children than itself."""
     found = evolution(
-        trained("s2", lambda points: points.sum(1)),
+        context("s2", lambda points: points.sum(1)),
         select_samples=4,
         select_generations=3,
         select_parents=1,

@@ -20,11 +20,11 @@ pytestmark = pytest.mark.usefixtures("no_pictures", "unchecked")
 FEW = {"select_screen_steps": 2, "select_early_steps": 3, "select_finalists": 2}
 
 
-def trained(space, judge, early, *, constraints=None, seed=0):
+def context(space, evaluate, early, *, constraints=None, seed=0):
     generator = torch.Generator().manual_seed(seed)
     alpha = space.split(torch.zeros(space.dimension))
     return SelectionContext(
-        constraints or Constraints(space), softmax(alpha), generator, space.random, judge, lambda *_: None, early
+        constraints or Constraints(space), softmax(alpha), generator, space.random, evaluate, lambda *_: None, early
     )
 
 
@@ -63,7 +63,7 @@ def test_each_round_takes_the_best_neighbour_until_none_is_better(name):
     """The present cell is perturbation's at first; what comes after it is found by hand."""
     space = get_space(name)
     shared, alone = (torch.rand(space.dimension, generator=torch.Generator().manual_seed(s)) for s in (1, 2))
-    start = perturbation(trained(space, additive(shared), nothing)).genotype
+    start = perturbation(context(space, additive(shared), nothing)).genotype
 
     def losses(cells):
         return [float(additive(alone)(space.flatten(space.one_hot(c))[None])) for c in cells]
@@ -76,15 +76,15 @@ def test_each_round_takes_the_best_neighbour_until_none_is_better(name):
             break
         expected, moves = [expected, *around][values.index(min(values))], moves + 1
     many = {"select_samples": 1000, **FEW}
-    one = local_search(trained(space, additive(shared), additive(alone)), **many)
+    one = local_search(context(space, additive(shared), additive(alone)), **many)
     assert distance(start, one.genotype) == 1
     assert losses([one.genotype])[0] == min(losses(neighbours(space, start)))
-    found = local_search(trained(space, additive(shared), additive(alone)), select_rounds=60, **many)
+    found = local_search(context(space, additive(shared), additive(alone)), select_rounds=60, **many)
     assert losses([found.genotype]) == pytest.approx(losses([expected]))
     assert len(found.info["rounds"]) == moves + 1, "the last one finds nothing"
 
 
-def test_the_second_judgement_decides_among_the_finalists_and_the_present_cell():
+def test_the_second_evaluation_decides_among_the_finalists_and_the_present_cell():
     space, calls = get_space("nasbench201"), []
     worth = torch.rand(30, generator=torch.Generator().manual_seed(5))
 
@@ -92,15 +92,15 @@ def test_the_second_judgement_decides_among_the_finalists_and_the_present_cell()
         calls.append((len(points), steps))
         return additive(worth)(points) * (1 if steps == 50 else -1)  # the second contradicts the first
 
-    def judge(points):
+    def evaluate(points):
         return additive(worth)(points)
 
-    found = local_search(trained(space, judge, early))
+    found = local_search(context(space, evaluate, early))
     assert calls == [(24, 50), (4, 150)]
     losses = found.info["rounds"][0]["losses"]
     assert losses.index(min(losses)) == 3, "of the three best the worst, and not the present cell, which is better"
-    planted = local_search(trained(space, judge, lambda points, steps: torch.arange(len(points)).float()))
-    assert planted.genotype == perturbation(trained(space, judge, nothing)).genotype
+    planted = local_search(context(space, evaluate, lambda points, steps: torch.arange(len(points)).float()))
+    assert planted.genotype == perturbation(context(space, evaluate, nothing)).genotype
 
 
 def test_a_candidate_without_a_finite_loss_is_never_chosen():
@@ -112,7 +112,7 @@ def test_a_candidate_without_a_finite_loss_is_never_chosen():
         losses[points[:, 3] == 0] = float("nan")  # all without a 3x3 convolution on the first edge
         return losses
 
-    chosen = local_search(trained(space, lambda points: points.sum(1), early)).genotype
+    chosen = local_search(context(space, lambda points: points.sum(1), early)).genotype
     assert chosen.cells["normal"][0][0].op == "nor_conv_3x3"
 
 
@@ -130,8 +130,8 @@ def test_no_candidate_is_beyond_the_limits(name):
         return -points @ table
 
     constraints = Constraints(space, [Limit("max_params", cost, most)])
-    free = local_search(trained(space, lambda points: points.sum(1), lambda points, _: -points @ table))
-    bound = local_search(trained(space, lambda points: points.sum(1), early, constraints=constraints), select_rounds=20)
+    free = local_search(context(space, lambda points: points.sum(1), lambda points, _: -points @ table))
+    bound = local_search(context(space, lambda points: points.sum(1), early, constraints=constraints), select_rounds=20)
     assert max(seen) <= most < cost.of(free.genotype) or constraints.holds(free.genotype)
     assert constraints.holds(bound.genotype)
     assert cost.of(bound.genotype) > cost.cheapest()
@@ -140,9 +140,9 @@ def test_no_candidate_is_beyond_the_limits(name):
 def test_the_control_draws_evenly_among_the_same_candidates():
     space = get_space("nasbench201")
     worth = torch.rand(30, generator=torch.Generator().manual_seed(5))
-    start = perturbation(trained(space, additive(worth), nothing)).genotype
+    start = perturbation(context(space, additive(worth), nothing)).genotype
     drawn = [
-        local_search(trained(space, additive(worth), nothing, seed=seed), ablation="uniform").genotype
+        local_search(context(space, additive(worth), nothing, seed=seed), ablation="uniform").genotype
         for seed in range(400)
     ]
     assert set(drawn) == {start, *neighbours(space, start)}
@@ -152,7 +152,7 @@ def test_the_control_draws_evenly_among_the_same_candidates():
 def early_passes(monkeypatch, tmp_path, name="run", **other):
     """Operation weights, images and first weights of each pass of a deep network."""
     module, seen = importlib.import_module("zarts.searcher.searcher"), []
-    fresh = module.Searcher._fresh
+    fresh = module.Searcher._new_network
 
     def watched(self, number):
         problem = fresh(self, number)
@@ -167,7 +167,7 @@ def early_passes(monkeypatch, tmp_path, name="run", **other):
         problem.forward = forward_
         return problem
 
-    monkeypatch.setattr(module.Searcher, "_fresh", watched)
+    monkeypatch.setattr(module.Searcher, "_new_network", watched)
     return zarts.search(out=tmp_path / name, **small("zarts", **{**FEW, **other})), seen
 
 
@@ -183,7 +183,7 @@ def test_candidates_share_batches_and_first_weights_and_nothing_else(monkeypatch
             assert torch.equal(weights.view(6, 5).sum(1), torch.ones(6)), "one operation an edge"
             assert torch.equal(images, passes[i % steps][2]), "the same batch at the same step"
             assert fresh == (i % steps == 0)
-    assert not torch.equal(seen[0][2], seen[-3][2]), "the second judgement has other batches"
+    assert not torch.equal(seen[0][2], seen[-3][2]), "the second evaluation has other batches"
     deeper, more = early_passes(monkeypatch, tmp_path, "deeper", space="nasbench201", select_samples=5, select_cells=1)
     assert more[0][4] < seen[0][4]
     (event,) = [event for event in result.history if event["event"] == "selection"]
@@ -192,7 +192,7 @@ def test_candidates_share_batches_and_first_weights_and_nothing_else(monkeypatch
     assert deeper.genotype.space == "nasbench201"
 
 
-def test_the_control_of_a_search_judges_no_candidate(tmp_path):
+def test_the_ablation_evaluates_no_candidate(tmp_path):
     result = zarts.search(out=tmp_path / "run", **{**_without_steps(small("zarts")), "ablation": "uniform"})
     (event,) = [event for event in result.history if event["event"] == "selection"]
     assert event["candidates"] > 1

@@ -1,4 +1,4 @@
-"""The control of a zero-order recipe: nothing is judged."""
+"""The ablation of a zero-order recipe: nothing is evaluated."""
 
 import pytest
 import torch
@@ -18,20 +18,20 @@ pytestmark = pytest.mark.usefixtures("no_pictures")
 
 
 @pytest.fixture
-def unjudged(monkeypatch):
+def unevaluated(monkeypatch):
     def refuse(*args, **options):
-        raise AssertionError("a candidate was judged")
+        raise AssertionError("a candidate was evaluated")
 
     monkeypatch.setattr(zero_order, "evaluate_images", refuse)
 
 
 @pytest.mark.parametrize("name", [name for name in OPTIMIZERS if name not in LIBRARIES])
-def test_nothing_is_judged_and_what_is_left_is_the_proposal(name, unjudged):
+def test_nothing_is_evaluated_and_what_is_left_is_the_proposal(name, unevaluated):
     """MGS: pairs of opposite noise cancel, and the move is minus the gradient. RS and GLD have nothing to go by."""
     toy, start = Quadratic(), torch.ones(4, dtype=torch.float64)
     options = {"mixture_lambda": 0.0} if name == "mgs" else {}
     optimizer = OPTIMIZERS[name](start, torch.Generator().manual_seed(0), **options)
-    update = ZeroOrderArchOptimizer(optimizer, inner_steps=3, judges=False)
+    update = ZeroOrderArchOptimizer(optimizer, inner_steps=3, uses_losses=False)
     assert update.train_batches == 0
     outcome = update.step(toy.problem, [TRAIN] * 3, [VAL])
     assert outcome["losses"] == []
@@ -39,7 +39,7 @@ def test_nothing_is_judged_and_what_is_left_is_the_proposal(name, unjudged):
     torch.testing.assert_close(update.alpha - start, expected.double())
 
 
-def test_a_search(tmp_path, unjudged):
+def test_a_search(tmp_path, unevaluated):
     settings = {k: v for k, v in small("zarts-mgs").items() if k not in ("inner_steps", "esr_target")}
     result = zarts.search(out=tmp_path / "run", **settings, ablation="uniform")
     steps = [e for e in result.history if e["event"] == "alpha_step"]
@@ -58,6 +58,6 @@ def test_settings():
     with pytest.raises(SettingsError, match="nevergrad:DE"):
         search_settings({"arch_optimizer": "nevergrad:DE", "ablation": "uniform"})
     with pytest.raises(SettingsError, match="weights = exact"):
-        search_settings({"ablation": "uniform", "weights": "exact"})
+        search_settings({"ablation": "uniform", "importance_weights": "exact"})
     with pytest.raises(SettingsError, match="inner_steps"):
         search_settings({"ablation": "uniform", "inner_steps": 3})

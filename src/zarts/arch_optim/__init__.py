@@ -1,4 +1,7 @@
-"""Who moves alpha, and by what."""
+"""Arch optimizers: each owns alpha and updates it.
+
+Outside, make one through `ARCH_OPTIMIZERS` and use only the methods of `ArchOptimizer`.
+"""
 
 from __future__ import annotations
 
@@ -33,9 +36,9 @@ def zero_order_optimizer(settings: SearchSettings, alpha: Tensor, generator: tor
     """The optimizer of a zero-order method; its keyword parameters are the settings of the same name.
 
     Args:
-        settings: of a method whose update is a key of `zarts.zo.OPTIMIZERS`, or `nevergrad:NAME`.
+        settings: their `arch_optimizer` is a key of `zarts.zo.OPTIMIZERS`, or `nevergrad:NAME`.
         alpha: the start, shape (d,).
-        generator: what it draws from.
+        generator: the source of randomness.
     """
     kind, _, name = settings.arch_optimizer.partition(":")
     optimizer = OPTIMIZERS[kind]
@@ -49,7 +52,7 @@ def _zero_order(settings: SearchSettings, alpha: Tensor, generator: torch.Genera
         learning_rate=settings.inner_learning_rate,
         momentum=settings.inner_momentum,
         batch_norm=settings.batch_norm,
-        judges=settings.ablation == "none",
+        uses_losses=settings.ablation == "none",
     )
 
 

@@ -1,4 +1,4 @@
-"""Who moves alpha: the interface."""
+"""The interface of all arch optimizers."""
 
 from __future__ import annotations
 
@@ -18,32 +18,32 @@ __all__ = ["ArchOptimizer"]
 
 
 class ArchOptimizer(ABC):
-    """Owns the flat vector alpha and moves it."""
+    """Owns the flat vector alpha and updates it."""
 
     @property
     @abstractmethod
     def alpha(self) -> Float[Tensor, " d"]:
-        """The architecture as it is now, without gradient."""
+        """The present architecture parameters, without gradient."""
 
     @property
     @abstractmethod
     def train_batches(self) -> int:
-        """How many of the coming training batches `step` looks at."""
+        """How many of the coming training batches `step` needs."""
 
     @abstractmethod
     def step(self, problem: Bilevel, train_batches: Sequence[Batch], val_batches: Sequence[Batch]) -> dict[str, Any]:
-        """Move alpha once; the weights of `problem` stay as they are.
+        """Update alpha once; the weights of `problem` stay as they are.
 
         Returns:
             What happened, as plain numbers and lists for the log: `losses`, `move_norm` and more.
 
         Raises:
-            DivergedError: no finite loss or gradient is left to move alpha by; alpha stays where it is.
+            DivergedError: no loss or gradient is finite; alpha is not changed.
             Interrupted: `problem.check` asks to stop.
         """
 
     def training_point(self, generator: torch.Generator) -> Float[Tensor, " d"]:
-        """The vector whose relaxation the weights are trained at next: alpha, unless the update draws one."""
+        """The vector whose relaxation the weights are trained at next: alpha, unless the arch optimizer draws one."""
         return self.alpha
 
     def sample(self, space: Space, generator: torch.Generator) -> Genotype:
@@ -51,15 +51,15 @@ class ArchOptimizer(ABC):
         return sample_cell(space, self.alpha, generator)
 
     def perturbation_size(self) -> float | None:
-        """Root of the mean square of the coordinates of the moves that would be asked for now, around their mean.
+        """Root mean square of the coordinates of the next perturbations, around their mean.
 
-        None: no moves are asked for. Nothing is changed.
+        None: this arch optimizer perturbs nothing. Nothing is changed.
         """
         return None
 
     @abstractmethod
     def anneal(self, progress: float) -> None:
-        """Set schedules to the place `progress` in [0, 1] between the end of the warm-up and the end."""
+        """Set schedules to `progress` in [0, 1], from the end of the warm-up to the end of the search."""
 
     @abstractmethod
     def state_dict(self) -> dict[str, Any]:

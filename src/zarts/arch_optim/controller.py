@@ -1,4 +1,4 @@
-"""The controller of ENAS: an LSTM that draws cells decision after decision."""
+"""The controller of ENAS: an LSTM that draws cells, one decision after the other."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _INIT = 0.1
 
 
 class Draw(NamedTuple):
-    """Cells that were drawn.
+    """Drawn cells.
 
     Args:
         weights: operation weights, 1 for the operations of a cell and 0 for all others, flat as alpha.
@@ -34,10 +34,10 @@ class Draw(NamedTuple):
 
 
 class Controller(nn.Module):
-    """Draws the operation of one edge after the other; where a node keeps some of its edges only, each edge before it.
+    """Draws the operation of one edge after the other; where a node keeps only some of its edges, the edge first.
 
-    Each decision is drawn from softmax(2.5 tanh(z / 5)), z a linear function of the LSTM's output, whose input is the
-    decision before.
+    Each decision is drawn from softmax(2.5 tanh(z / 5)), with z a linear function of the LSTM's output. The input of
+    the LSTM is the previous decision.
 
     Args:
         space: whose cells.
@@ -65,7 +65,7 @@ class Controller(nn.Module):
 
     @override
     def forward(self, n: int, generator: torch.Generator | None) -> Draw:
-        """Draw n cells; without a generator each decision is the most likely one."""
+        """Draw n cells; without a generator, take the most likely decisions."""
         matrices = {kind: torch.zeros(n, *shape) for kind, shape in self.space.shapes.items()}
         rollout = _Rollout(self, n, generator)
         for kind, matrix in matrices.items():
@@ -76,7 +76,7 @@ class Controller(nn.Module):
         return Draw(weights, rollout.log_probability, rollout.entropy)
 
     def _edges(self, rollout: _Rollout) -> Iterator[Int[Tensor, " n"]]:
-        """The edges of each cell, by their rows in alpha, one after the other."""
+        """One edge of each cell after the other, by their rows in alpha."""
         space, first = self.space, 0
         for node in range(space.inputs, space.inputs + space.nodes):
             free = torch.arange(space.inputs + space.nodes).expand(rollout.n, -1) < node

@@ -1,4 +1,4 @@
-"""alpha that nobody moves."""
+"""An alpha that stays as it is."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ __all__ = ["FixedArchOptimizer"]
 
 
 class FixedArchOptimizer(ArchOptimizer):
-    """Stays where it is: only the weights are trained.
+    """Never updates alpha: only the weights are trained.
 
     Args:
-        alpha: where.
+        alpha: the architecture parameters.
     """
 
     def __init__(self, alpha: Float[Tensor, " d"]) -> None:
@@ -37,7 +37,7 @@ class FixedArchOptimizer(ArchOptimizer):
 
     @override
     def step(self, problem: Bilevel, train_batches: Sequence[Batch], val_batches: Sequence[Batch]) -> dict[str, Any]:
-        """No move."""
+        """Update nothing."""
         return {"losses": [], "move_norm": 0.0}
 
     @override

@@ -1,4 +1,4 @@
-"""alpha moved by Adam along a gradient of the validation loss: DARTS, first and second order, and amended."""
+"""Adam on alpha along a gradient of the validation loss: DARTS, first and second order, and Amended-DARTS."""
 
 from __future__ import annotations
 
@@ -52,14 +52,14 @@ def amended(
 
 
 class GradientArchOptimizer(ArchOptimizer):
-    """One step of Adam on alpha.
+    """Updates alpha by steps of Adam.
 
     Args:
         alpha: the start.
         lr: Adam's rate.
         weight_decay: of alpha.
-        betas: Adam's moments.
-        rule: how the gradient is had.
+        betas: decay rates of Adam's moments.
+        rule: computes the gradient.
 
     Source: DARTS (ICLR 2019), eq. 5 to 8; Adam and its numbers: its section 3.1 and released code.
     """
@@ -89,15 +89,15 @@ class GradientArchOptimizer(ArchOptimizer):
 
     @override
     def step(self, problem: Bilevel, train_batches: Sequence[Batch], val_batches: Sequence[Batch]) -> dict[str, Any]:
-        """Move alpha one step of Adam along its gradient.
+        """Take one step of Adam along the gradient in alpha.
 
         Raises:
-            DivergedError: the gradient is not finite; alpha stays where it is.
+            DivergedError: the gradient is not finite; alpha is not changed.
         """
         loss, gradient = self._rule(problem, self.alpha, train_batches, val_batches)
         if not gradient.isfinite().all():
             raise DivergedError(
-                f"the gradient in alpha is not finite (validation loss {loss}): take a smaller learning rate"
+                f"the gradient in alpha is not finite (validation loss {loss}): take a smaller --learning-rate"
             )
         before = self.alpha.clone()
         self._alpha.grad = gradient

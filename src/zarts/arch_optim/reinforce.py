@@ -1,4 +1,4 @@
-"""A controller that draws cells, moved along the policy gradient of their accuracy: ENAS."""
+"""ENAS: a controller that draws cells, trained along the policy gradient of their accuracy."""
 
 from __future__ import annotations
 
@@ -23,26 +23,26 @@ _EPSILON = 1e-3
 
 
 class ReinforceArchOptimizer(ArchOptimizer):
-    """One step of Adam on the controller, along the mean over N drawn cells of (reward - baseline) grad log p(cell).
+    """Updates the controller by Adam, along the mean over N drawn cells of (reward - baseline) grad log p(cell).
 
     The reward of a cell is its accuracy on the validation batches plus `entropy_weight` times the entropy that it was
-    drawn with; the baseline is a moving mean of rewards. Points of the problem are operation weights, and `alpha` is
-    the most likely cell in that form; the weights train at cells that the controller draws.
+    drawn with; the baseline is a moving mean of rewards. The problem takes operation weights, and `alpha` is the most
+    likely cell in that form; the weights train at cells that the controller draws.
 
     Args:
         space: whose cells.
         like: a vector on the device of the search, shape (d,).
-        generator: what it draws from, on the CPU.
+        generator: the source of randomness, on the CPU.
         samples: N.
         lr: Adam's rate.
         weight_decay: of the controller.
-        betas: Adam's moments.
+        betas: decay rates of Adam's moments.
         entropy_weight: of the entropy in the reward.
         baseline_decay: share of the old baseline after each cell.
         batch_norm: see `zarts.bilevel.evaluate`.
 
     Source: Pham et al., ENAS (ICML 2018), section 2.2; numbers: the search of NAS-Bench-201 (ICLR 2020).
-    Differs: the N cells of a step are judged on the same batches; the baseline of a step is that of before it.
+    Differs: the N cells of a step are evaluated on the same batches; a step uses the baseline of before it.
     """
 
     def __init__(
@@ -60,7 +60,7 @@ class ReinforceArchOptimizer(ArchOptimizer):
         batch_norm: Literal["train", "eval"] = "train",
     ) -> None:
         self._like, self._generator, self._samples = like, generator, samples
-        with seeded(0):  # torch's own initial parameters are drawn, and drawn again
+        with seeded(0):  # torch draws initial parameters, which the controller then replaces
             self._controller = Controller(space, generator)
         parameters = self._controller.parameters()
         self._adam = torch.optim.Adam(parameters, lr=lr, betas=betas, eps=_EPSILON, weight_decay=weight_decay)
@@ -93,15 +93,15 @@ class ReinforceArchOptimizer(ArchOptimizer):
 
     @override
     def step(self, problem: Bilevel, train_batches: Sequence[Batch], val_batches: Sequence[Batch]) -> dict[str, Any]:
-        """Draw cells, judge them, move the controller; the `losses` of the log are shares of wrong answers.
+        """Draw cells, evaluate them, update the controller; the `losses` of the log are shares of wrong answers.
 
         Raises:
             Interrupted: `problem.check` asks to stop.
         """
         problem.align()
         drawn = self._controller(self._samples, self._generator)
-        points = drawn.weights.to(self._like)
-        errors = evaluate(problem, points, (), val_batches, batch_norm=self._batch_norm, judge="accuracy").cpu()
+        candidates = drawn.weights.to(self._like)
+        errors = evaluate(problem, candidates, (), val_batches, batch_norm=self._batch_norm, metric="accuracy").cpu()
         rewards = 1 - errors + self._entropy_weight * drawn.entropy.detach()
         baseline = rewards.mean().item() if self._baseline is None else self._baseline
         loss = -(drawn.log_probability * (rewards - baseline)).mean()

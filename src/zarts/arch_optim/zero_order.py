@@ -1,4 +1,4 @@
-"""alpha moved by a zero-order optimizer: from nothing but losses of candidates."""
+"""Zero-order updates of alpha, from the losses of candidates."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ __all__ = ["ZeroOrderArchOptimizer"]
 
 
 class ZeroOrderArchOptimizer(ArchOptimizer):
-    """Asks the optimizer for N candidates, judges them after M steps each, and tells it their losses.
+    """Asks the optimizer for N candidates, evaluates them after M steps each, and tells it their losses.
 
     Args:
         optimizer: owns alpha.
@@ -26,13 +26,12 @@ class ZeroOrderArchOptimizer(ArchOptimizer):
         learning_rate: of the inner steps; None: the weights' current one.
         momentum: of the inner steps; None: the weights'.
         batch_norm: see `zarts.bilevel.evaluate`.
-        judges: False is the control: no candidate is judged, and all have the same loss, 0, so that what is left is
-            the recipe without its losses. MGS then moves by the mean of its samples, RS and GLD not at all.
+        uses_losses: False is the ablation: no candidate is evaluated, and all have the loss 0, which leaves the recipe
+            without its losses. MGS then moves by the mean of its samples, RS and GLD not at all.
 
     Source: ZARTS, supplementary 2.3 (Algorithm 1).
-    Differs: the M inner batches are the next M that the weights themselves will be trained on, so that a
-        candidate is judged where the weights would be under it; the released code takes them from the
-        validation half.
+    Differs: the M inner batches are the next M that the weights themselves will be trained on, so that a candidate is
+        evaluated at the weights that it would lead to; the released code takes them from the validation half.
     """
 
     def __init__(
@@ -43,14 +42,14 @@ class ZeroOrderArchOptimizer(ArchOptimizer):
         learning_rate: float | None = None,
         momentum: float | None = None,
         batch_norm: Literal["train", "eval"] = "train",
-        judges: bool = True,
+        uses_losses: bool = True,
     ) -> None:
         self._optimizer = optimizer
         self._inner_steps = inner_steps
         self._learning_rate = learning_rate
         self._momentum = momentum
         self._batch_norm: Literal["train", "eval"] = batch_norm
-        self._judges = judges
+        self._uses_losses = uses_losses
 
     @property
     @override
@@ -60,32 +59,32 @@ class ZeroOrderArchOptimizer(ArchOptimizer):
     @property
     @override
     def train_batches(self) -> int:
-        return self._inner_steps if self._judges else 0
+        return self._inner_steps if self._uses_losses else 0
 
     @override
     def step(self, problem: Bilevel, train_batches: Sequence[Batch], val_batches: Sequence[Batch]) -> dict[str, Any]:
-        """Ask for candidates, judge them, tell their losses.
+        """Ask for candidates, evaluate them, tell their losses.
 
         Returns:
-            `losses`, `weights`, `ess`, `esr`, `move_norm`, what the optimizer adds, and `snr`: the signal-to-noise
-            ratio of the losses, by the analysis of variance of candidates and validation images. Noise of the training
-            batches, which are the same for all candidates of a step, is not in it: the true ratio is lower.
+            `losses`, `weights`, `ess`, `esr`, `move_norm`, the optimizer's `Step.info`, and `snr`: the signal-to-noise
+            ratio of the losses, by the analysis of variance of candidates and validation images. It leaves out the
+            noise of the training batches, which all candidates of a step share: the true ratio is lower.
 
         Raises:
             DivergedError: no candidate has a finite loss, or the gradient that the proposal is centred at is not
-                finite; alpha stays where it is.
+                finite; alpha is not changed.
             Interrupted: `problem.check` asks to stop.
         """
         problem.align()
         gradient = None
         if self._optimizer.uses_gradient:
             gradient = first_order_gradient(problem, self.alpha, val_batches)[1]
-        points = self._optimizer.ask(gradient)
-        losses, signal = points.new_zeros(len(points)), {}
-        if self._judges:
+        candidates = self._optimizer.ask(gradient)
+        losses, signal = candidates.new_zeros(len(candidates)), {}
+        if self._uses_losses:
             losses, images = evaluate_images(
                 problem,
-                points,
+                candidates,
                 train_batches,
                 val_batches,
                 learning_rate=self._learning_rate,
@@ -93,23 +92,25 @@ class ZeroOrderArchOptimizer(ArchOptimizer):
                 batch_norm=self._batch_norm,
             )
             signal = _signal(images)
-        move = self._optimizer.tell(losses)
+        step = self._optimizer.tell(losses)
         return {
-            "losses": losses.tolist() if self._judges else [],
-            "weights": move.weights.tolist(),
-            "ess": move.ess,
-            "esr": move.esr,
-            "move_norm": move.move.norm().item(),
+            "losses": losses.tolist() if self._uses_losses else [],
+            "weights": step.weights.tolist(),
+            "ess": step.ess,
+            "esr": step.esr,
+            "move_norm": step.move.norm().item(),
             **signal,
-            **move.info,
+            **step.info,
         }
 
     @override
     def perturbation_size(self) -> float:
         before = self._optimizer.state_dict()
-        points = self._optimizer.ask(torch.zeros_like(self.alpha)).double()
+        candidates = self._optimizer.ask(torch.zeros_like(self.alpha)).double()
         self._optimizer.load_state_dict(before)
-        return float((points - points.mean(0)).square().mean().sqrt()) if len(points) > 1 else self._optimizer.scale
+        if len(candidates) < 2:
+            return self._optimizer.scale
+        return float((candidates - candidates.mean(0)).square().mean().sqrt())
 
     @override
     def anneal(self, progress: float) -> None:
@@ -125,6 +126,6 @@ class ZeroOrderArchOptimizer(ArchOptimizer):
 
 
 def _signal(images: Float[Tensor, "n images"]) -> dict[str, float]:
-    """The signal-to-noise ratio, where there is enough to tell it from."""
+    """The signal-to-noise ratio, where two candidates and two images at least are finite."""
     finite = images[images.isfinite().all(1)]
     return {"snr": mean_squares(finite).signal_to_noise} if min(finite.shape) >= 2 else {}

@@ -1,4 +1,7 @@
-"""Weight steps, fine-tune-and-restore, candidate losses and gradients in alpha."""
+"""The bi-level problem: weight steps, losses of candidates and gradients in alpha.
+
+Outside, build a `Bilevel` and pass it to the functions; each of them restores what it changes.
+"""
 
 from __future__ import annotations
 

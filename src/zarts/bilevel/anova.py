@@ -1,4 +1,4 @@
-"""What of a table of losses belongs to the candidates, to what they were judged on, and to both together."""
+"""Analysis of variance of losses: candidates, conditions of evaluation, and the interaction of both."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ __all__ = ["MeanSquares", "mean_squares"]
 
 
 class MeanSquares(NamedTuple):
-    """Mean squares of a two-way analysis of variance with one loss a cell: y_ij = mu + a_i + b_j + e_ij.
+    """Mean squares of a two-way analysis of variance with one loss an entry: y_ij = mu + a_i + b_j + e_ij.
 
     Args:
         candidates: of the rows; its expectation is columns var(a) + var(e).
         conditions: of the columns (images, or draws of batches); rows var(b) + var(e).
-        interaction: of the rest, which common conditions do not take out of differences between candidates; var(e).
+        interaction: of the rest, which stays in differences between candidates under common conditions; var(e).
         rows: number of candidates.
         columns: number of conditions.
 
@@ -31,9 +31,9 @@ class MeanSquares(NamedTuple):
 
     @property
     def signal_to_noise(self) -> float:
-        """Estimate of var(a) / (var(e) / columns): of the mean losses of candidates, what is theirs against the rest.
+        """Estimate of var(a) / (var(e) / columns): signal over noise in the mean losses of candidates.
 
-        About 0, also below, where candidates do not differ; inf where nothing but them does.
+        About 0, also below, where candidates do not differ; inf where they differ without noise.
         """
         if self.interaction == 0:
             return float("inf") if self.candidates > 0 else 0.0
@@ -41,7 +41,7 @@ class MeanSquares(NamedTuple):
 
 
 def mean_squares(table: Float[Tensor, "rows columns"]) -> MeanSquares:
-    """The analysis of a table with two rows and columns at least: losses of candidates (rows), all finite."""
+    """The analysis of finite losses, one row a candidate; needs two rows and two columns at least."""
     table = table.double()
     rows, columns = table.shape
     mean = table.mean()

@@ -15,7 +15,7 @@ from zarts.bilevel.problem import Batch, Bilevel
 __all__ = ["amended_gradient", "first_order_gradient", "hessian_vector_product", "unrolled_gradient"]
 
 _RADIUS = 1e-2
-"""epsilon' of eq. 1: length of the finite difference of the weights (DARTS' released code has the same)."""
+"""epsilon' of eq. 1: length of the finite difference of the weights, as in DARTS' released code."""
 
 
 def first_order_gradient(
@@ -25,14 +25,14 @@ def first_order_gradient(
     *,
     batch_norm: Literal["train", "eval"] = "train",
 ) -> tuple[float, Float[Tensor, " d"]]:
-    """The loss under the present weights, and its gradient in alpha; everything else is left as it is.
+    """The loss under the present weights, and its gradient in alpha; nothing is changed.
 
     Each batch sees the same random numbers, so that the ranks of `problem.ranks` can share the batches; the mean is
     the same for any number of ranks.
 
     Args:
         problem: the weights.
-        alpha: the architecture, or whatever the points of `problem` are.
+        alpha: the architecture, in the form that `problem.forward` takes.
         batches: usually of the validation half.
         batch_norm: statistics of the batch (`train`) or running ones (`eval`).
 
@@ -56,7 +56,7 @@ def first_order_gradient(
 
 @contextmanager
 def frozen(model: nn.Module) -> Iterator[None]:
-    """Inside, the weights need no gradient, so that none is computed on the way to alpha's."""
+    """Inside, the weights need no gradient: only that in alpha is computed."""
     weights = [p for p in model.parameters() if p.requires_grad]
     for weight in weights:
         weight.requires_grad_(False)
@@ -84,7 +84,7 @@ def unrolled_gradient(
         alpha: the architecture.
         train_batch: the batch of the unrolled step.
         val_batches: batches of the validation half.
-        hessian: how the product with v is had: central difference (eq. 1) or exactly, by differentiating twice.
+        hessian: computes the product with v by a central difference (eq. 1) or exactly, by differentiating twice.
 
     Raises:
         RuntimeError: the training loss does not depend on alpha (torch's own); a loss that is not finite raises
@@ -109,7 +109,7 @@ def unrolled_gradient(
 
 
 def _unroll(problem: Bilevel, alpha: Tensor, batch: Batch, weights: Sequence[Tensor]) -> None:
-    """Move the weights to omega', in place."""
+    """Set the weights to omega', in place."""
     group = problem.optimizer.param_groups[0]
     loss = problem.forward(alpha.detach(), batch).loss
     gradients = torch.autograd.grad(loss, weights, allow_unused=True)

@@ -1,4 +1,4 @@
-"""The dominant eigenvalue of the Hessian of the validation loss in alpha: how sharp the place is where alpha is."""
+"""The dominant eigenvalue of the Hessian of the validation loss in alpha: the sharpness at alpha."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ __all__ = ["dominant_eigenvalue", "lanczos"]
 
 _STEPS = 20
 _TOLERANCE = 1e-3
-"""Products with the Hessian at most, and the share of the eigenvalue that is good enough."""
+"""Largest number of products with the Hessian, and the relative error of the eigenvalue that ends them."""
 
 
 def dominant_eigenvalue(
@@ -24,13 +24,13 @@ def dominant_eigenvalue(
     """The largest eigenvalue of the Hessian in alpha of the mean loss over `batches`, at the present weights.
 
     Products with the Hessian are exact, by differentiating twice; statistics of batch norms are those of the batches,
-    as where alpha moves. Everything is left as it is.
+    as in updates of alpha. Nothing is changed.
 
     Args:
         problem: the weights; its `regularizer` is left out.
         alpha: the architecture.
         batches: usually of the validation half.
-        generator: draws the first direction, on the CPU.
+        generator: on the CPU; draws the first direction.
 
     Returns:
         The eigenvalue; nan where the loss or its derivatives are not finite.
@@ -39,7 +39,7 @@ def dominant_eigenvalue(
         Interrupted: `problem.check` asks to stop.
 
     Source: Zela et al., RobustDARTS (ICLR 2020), section 4.
-    Differs: Lanczos' method in the place of the whole matrix.
+    Differs: Lanczos' method instead of the whole matrix.
     """
     with problem.preserved(), frozen(problem.model):
         problem.set_mode(training=True)
@@ -70,7 +70,7 @@ def lanczos(
         product: the matrix times a vector, in any precision.
         start: the first direction, in float64 on the CPU; not orthogonal to the eigenvector.
         steps: products at most; as many as there are dimensions are exact.
-        tolerance: the error, as a share of the eigenvalue, at which no further one is taken.
+        tolerance: the error, as a share of the eigenvalue, at which the method stops.
 
     Returns:
         The eigenvalue; nan where a product is not finite.

@@ -1,4 +1,4 @@
-"""The bi-level problem: weights omega trained under an architecture alpha, alpha judged under trained weights.
+"""The bi-level problem: weights omega trained under an architecture alpha, alpha evaluated under trained weights.
 
     min_alpha L_val(omega*(alpha), alpha)  subject to  omega*(alpha) = argmin_omega L_train(omega, alpha)
 
@@ -27,7 +27,7 @@ Batch = tuple[Tensor, Tensor]
 
 
 class BatchLoss(NamedTuple):
-    """Mean loss of a batch, and without gradient how many of its images are classified correctly, and their losses."""
+    """Mean loss of a batch; without gradient, the number of images that are classified correctly, and their losses."""
 
     loss: Tensor
     correct: Tensor
@@ -50,10 +50,10 @@ class Bilevel:
         model: holds the weights omega.
         optimizer: trains them.
         forward: the loss of `(alpha, batch)` under the model's present weights.
-        regularizer: added to the loss of alpha where alpha is judged, whatever the weights.
+        regularizer: a function of alpha alone, added to the loss wherever alpha is evaluated.
         grad_clip: largest norm of the weights' gradient.
         generators: sources of randomness that `forward` draws from.
-        check: called before each weight step of a candidate; may raise `Interrupted` to stop the work in hand.
+        check: called before each weight step of a candidate; may raise `Interrupted`.
         ranks: the processes that share the work on candidates; alone by default.
     """
 
@@ -86,7 +86,7 @@ class Bilevel:
         return BatchLoss(outcome.loss.detach(), outcome.correct)
 
     def _clip(self) -> None:
-        """As `torch.nn.utils.clip_grad_norm_`, in a third of its time: the norm of all gradients side by side."""
+        """`torch.nn.utils.clip_grad_norm_` in a third of its time, by the norm of all gradients in one vector."""
         gradients = [weight.grad for weight in self._weights if weight.grad is not None]
         norm = torch.linalg.vector_norm(torch.cat([gradient.reshape(-1) for gradient in gradients]))
         if not norm.isfinite():
@@ -96,7 +96,7 @@ class Bilevel:
                 gradient.mul_(self.grad_clip / norm)
 
     def set_mode(self, *, training: bool) -> None:
-        """The mode of the model; the walk over all its modules is left out where it has that mode."""
+        """Set the mode of the model; a model that has it is left alone, which saves the walk over all modules."""
         if self.model.training != training:
             self.model.train(training)
 
@@ -105,13 +105,13 @@ class Bilevel:
         return f"the {what} is {value.item()}: take a smaller --learning-rate (now {rate:g}) or --grad-clip"
 
     def mean_loss(self, alpha: Float[Tensor, " d"], batches: Sequence[Batch]) -> Float[Tensor, ""]:
-        """Mean over `batches` of the loss under the present weights and mode, and the term."""
+        """Mean over `batches` of the loss under the present weights and mode, plus the regularizer."""
         return self.losses(alpha, batches)[0]
 
     def losses(
         self, alpha: Float[Tensor, " d"], batches: Sequence[Batch]
     ) -> tuple[Float[Tensor, ""], Float[Tensor, " images"]]:
-        """`mean_loss`, and without gradient and term the loss of each image; its batch's where none is told."""
+        """`mean_loss`, and the loss of each image, without gradient and regularizer; its batch's if unknown."""
         outcomes = [self.forward(alpha, batch) for batch in batches]
         mean = torch.stack([outcome.loss for outcome in outcomes]).mean()
         images = [
@@ -121,19 +121,19 @@ class Bilevel:
         return mean + self.regularizer(alpha).to(mean), torch.cat(images)
 
     def mean_error(self, alpha: Float[Tensor, " d"], batches: Sequence[Batch]) -> Float[Tensor, ""]:
-        """Share of wrong answers on `batches` under the present weights and mode, and the term."""
+        """Share of wrong answers on `batches` under the present weights and mode, plus the regularizer."""
         correct = torch.stack([self.forward(alpha, batch).correct for batch in batches]).sum()
         wrong = 1 - correct / sum(len(labels) for _, labels in batches)
         return wrong + self.regularizer(alpha).to(wrong)
 
     def align(self) -> None:
-        """Give all ranks rank 0's weights, buffers and momentum: all train the same, but processors may round apart."""
+        """Give all ranks rank 0's weights, buffers and momentum: other processors may round differently."""
         momenta = [v for state in self.optimizer.state.values() for v in state.values() if isinstance(v, Tensor)]
         self.ranks.align([*self.model.parameters(), *self.model.buffers(), *momenta])
 
     @contextmanager
     def preserved(self) -> Iterator[Snapshot]:
-        """Whatever happens inside, everything is as before on the way out, also when it raises."""
+        """Restore everything on the way out, also when the block raises."""
         snapshot = Snapshot(self.model, self.optimizer, self.generators)
         try:
             yield snapshot

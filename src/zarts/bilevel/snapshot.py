@@ -1,4 +1,4 @@
-"""Everything that a weight step may change, so that it can be put back."""
+"""A copy of everything that a weight step may change, to restore it."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ class Snapshot:
     Args:
         model: its parameters, buffers and modes are kept.
         optimizer: its state (momentum) and the settings of its groups (learning rate) are kept.
-        generators: their states are kept, beside that of torch's own generator on the CPU.
+        generators: their states are kept, as is that of torch's own generator on the CPU.
     """
 
     @torch.no_grad()
@@ -39,7 +39,7 @@ class Snapshot:
         self._global_state = torch.get_rng_state()
 
     def afresh(self, items: Iterable[_T]) -> Iterator[_T]:
-        """Each item, with everything put back before all but the first, which comes right after the snapshot."""
+        """Each item; before all but the first, everything is restored."""
         for number, item in enumerate(items):
             if number:
                 self.restore()
@@ -47,7 +47,7 @@ class Snapshot:
 
     @torch.no_grad()
     def restore(self) -> None:
-        """Put everything back; gradients are dropped. May be called any number of times."""
+        """Restore everything; gradients are dropped. May be called any number of times."""
         _copy(self._tensors, self._values)
         for weight in self._weights:
             weight.grad = None
@@ -67,6 +67,6 @@ class Snapshot:
 
 
 def _copy(targets: list[Tensor], values: list[Tensor]) -> None:
-    """All at once: a network has hundreds, most of them so small that a call takes longer than the copy."""
+    """Copy all at once: a network has hundreds of tensors, and for most a call takes longer than the copy."""
     if targets:
         torch._foreach_copy_(targets, values)

@@ -6,7 +6,7 @@ from typing import Literal
 
 from zarts.config.base import setting
 from zarts.config.moving import MovingSettings
-from zarts.methods import JUDGING
+from zarts.methods import EVALUATING
 
 __all__ = ["SearchSettings"]
 
@@ -26,23 +26,23 @@ class SearchSettings(MovingSettings):
         ge=0,
     )
     select_metric: Literal["loss", "accuracy"] = setting(
-        "loss", "what cells and operations are judged by at the end", panel="Selection", used_by=JUDGING
+        "loss", "what cells and operations are judged by at the end", panel="Selection", used_by=EVALUATING
     )
     select_images: int = setting(
         640,
         "validation images, the same for all, that they are judged on; at most all there are",
         panel="Selection",
-        used_by=JUDGING,
+        used_by=EVALUATING,
         ge=1,
     )
     select_batch_norm: Literal["train", "eval"] = setting(
-        "eval", "statistics while they are judged: see batch_norm", panel="Selection", used_by=JUDGING
+        "eval", "statistics while they are judged: see batch_norm", panel="Selection", used_by=EVALUATING
     )
     select_recalibration: int = setting(
         0,
         "training batches whose statistics take the place of the running ones before each is judged",
         panel="Selection",
-        used_by=JUDGING,
+        used_by=EVALUATING,
         ge=0,
     )
     select_samples: int = setting(

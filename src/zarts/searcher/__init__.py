@@ -1,6 +1,6 @@
-"""The search: its steps, phases and early end, from settings to a result in a run folder.
+"""The search: its steps, phases and early stopping, from settings to a result in a run folder.
 
-Outside, use `search` to make one and `restore_search` to look into one that is there.
+Outside, use `search` to run one and `restore_search` to open a finished or interrupted one.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""The end of a search before its last epoch: when the loss has become sharp where alpha is."""
+"""Early stopping: the end of a search when the loss has become sharp at alpha."""
 
 from __future__ import annotations
 
@@ -18,21 +18,21 @@ __all__ = ["EarlyStopping"]
 
 _WINDOW = 5
 _BEFORE = 4
-"""Eigenvalues in a local mean, and how many of them lie between two local means that are compared."""
+"""Eigenvalues in a local mean, and the distance between the two local means that are compared."""
 
 
 class EarlyStopping:
-    """Keeps the dominant eigenvalues of a search, and says when it ends and with which genotype.
+    """Keeps the dominant eigenvalues of a search, and decides when it ends and with which genotype.
 
-    The local mean at an eigenvalue is that of the five around it, or of those of them that there are before the first;
-    when it is more than `eigenvalue_growth` times the local mean of four eigenvalues earlier, and that one is of epoch
-    10 or later, the search ends with the genotype of that earlier epoch.
+    The local mean at an eigenvalue is that of the five around it, of fewer near the first one. The search ends when a
+    local mean is more than `eigenvalue_growth` times that of four eigenvalues earlier, and the earlier one is of epoch
+    `eigenvalue_after` or later. The result is the genotype of the earlier epoch.
 
     Args:
-        settings: how often an eigenvalue is had, and by which factor it may grow.
+        settings: how often to compute an eigenvalue, and by which factor it may grow.
 
     Source: Zela et al., RobustDARTS (ICLR 2020), section 4.3 (DARTS-ES); numbers: its released code.
-    Differs: local means below zero never grow; the code divides by them.
+    Differs: a negative local mean never counts as grown; the code divides by it.
     """
 
     def __init__(self, settings: SearchSettings) -> None:
@@ -42,20 +42,20 @@ class EarlyStopping:
         self._values: dict[int, float] = {}
         self._genotypes: dict[int, dict[str, Any]] = {}
         self.chosen: int | None = None
-        """The epoch, counted from 1, whose genotype the search has ended with; None: it has not ended early."""
+        """The epoch, counted from 1, whose genotype is the result; None: the search has not ended early."""
 
     def measures(self, epoch: int, step: int, steps: int) -> bool:
-        """Whether an eigenvalue is had before this step; epochs and steps count from 0.
+        """Whether to compute an eigenvalue before this step; epochs and steps count from 0.
 
-        It is before an epoch's last step, while nothing has been changed, so that it can be interrupted.
+        This is before the last step of an epoch, when nothing has been changed, so that it can be interrupted.
         """
         return self._every > 0 and (epoch + 1) % self._every == 0 and step == steps - 1
 
     def measure(self, epoch: int, problem: Bilevel, alpha: Tensor, val: Batches) -> None:
-        """The dominant eigenvalue where alpha is, always on the same images.
+        """Compute the dominant eigenvalue at alpha, always on the same images.
 
         Raises:
-            Interrupted: `problem.check` asks to stop; it can be had again.
+            Interrupted: `problem.check` asks to stop; the computation can be repeated.
         """
         batches = [val[i] for i in range(self._batches)]
         start = keyed_generator(self._seed, "eigenvalue", epoch)
@@ -64,11 +64,11 @@ class EarlyStopping:
         self.add(epoch + 1, problem.ranks.broadcast(value))
 
     def add(self, epoch: int, value: float) -> None:
-        """The eigenvalue of an epoch, counted from 1."""
+        """Keep the eigenvalue of an epoch, counted from 1."""
         self._values[epoch] = value
 
     def end_epoch(self, epoch: int, genotype: Genotype) -> dict[str, Any]:
-        """What there is to be logged of an epoch, counted from 1: its eigenvalue, and whether the search ends."""
+        """The record of an epoch, counted from 1, for the log: its eigenvalue, and whether the search ends."""
         if epoch not in self._values:
             return {}
         self._genotypes[epoch] = genotype.to_dict()
@@ -78,12 +78,12 @@ class EarlyStopping:
 
     @property
     def genotype(self) -> Genotype:
-        """That of the epoch which has been chosen."""
+        """The genotype of the chosen epoch."""
         assert self.chosen is not None
         return Genotype.from_dict(self._genotypes[self.chosen])
 
     def _before_the_growth(self) -> int | None:
-        """The epoch to go back to; None: the search goes on."""
+        """The epoch whose genotype is the result; None: the search goes on."""
         epochs, half = list(self._values), _WINDOW // 2
         now = len(epochs) - 1 - half
         before = now - _BEFORE
@@ -94,7 +94,7 @@ class EarlyStopping:
         return epochs[before] if early > 0 and late > self._growth * early else None
 
     def state_dict(self) -> dict[str, Any]:
-        """All of it, as plain data."""
+        """The state, as plain data."""
         return {"values": dict(self._values), "genotypes": dict(self._genotypes), "chosen": self.chosen}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:

@@ -1,4 +1,4 @@
-"""The training images of a search in two disjoint halves: for the weights and for alpha."""
+"""Batches of the two disjoint halves of a search's training images: for the weights and for alpha."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ from zarts.training.setup import augmentation
 
 __all__ = ["Halves"]
 
-_JUDGED = 256
-"""So many images a batch, where nothing is differentiated: twice as fast as batches of 16."""
+_SELECTION_BATCH = 256
+"""Images of a batch that is only evaluated: twice as fast as batches of 16."""
 
 
 class Halves:
@@ -26,7 +26,7 @@ class Halves:
     Args:
         settings: the settings.
         data: the images.
-        device: where batches are wanted.
+        device: device of the batches.
     """
 
     def __init__(self, settings: SearchSettings, data: DataSet, device: torch.device) -> None:
@@ -35,27 +35,27 @@ class Halves:
         self._augment = augmentation(settings, data, settings.cutout)
 
     def train(self) -> Batches:
-        """What the weights are trained on."""
+        """Batches that the weights are trained on."""
         return self._batches("train", self._weights_half, self._augment)
 
     def val(self) -> Batches:
-        """What alpha is moved by.
+        """Batches that alpha is updated by.
 
         Raises:
-            DataError: fewer images than in one batch.
+            DataError: the half has fewer images than one batch.
         """
         settings, images = self._settings, len(self._alpha_half)
         size = settings.val_batch_size or settings.batch_size
         if size > images:
-            raise DataError(f"val_batch_size = {size}: {images} images move alpha: take {images} or less")
+            raise DataError(f"val_batch_size = {size}: the half for alpha has {images} images: take {images} or less")
         return self._batches("val", self._alpha_half, self._augment, batch_size=size)
 
-    def judged(self) -> Batches:
-        """Images, not augmented, that selections judge on: drawn from the half that moves alpha, in large batches."""
+    def selection(self) -> Batches:
+        """Batches that selections evaluate on: images of the half for alpha, not augmented, in large batches."""
         half, settings = self._alpha_half, self._settings
         order = torch.randperm(len(half), generator=keyed_generator(settings.seed, "judged"))
         drawn = half[order[: settings.select_images]]
-        parts = math.ceil(len(drawn) / max(settings.batch_size, _JUDGED))
+        parts = math.ceil(len(drawn) / max(settings.batch_size, _SELECTION_BATCH))
         return self._batches("judged", drawn, None, batch_size=math.ceil(len(drawn) / parts), shuffle=False)
 
     def _batches(self, name: str, indices: Tensor, augment: Augment | None, **order: Any) -> Batches:

@@ -1,4 +1,4 @@
-"""The stages of a search: which operations are left, and what the place in a stage decides."""
+"""The phases of a search: the operations that are left, and the schedules of an epoch."""
 
 from __future__ import annotations
 
@@ -22,103 +22,103 @@ __all__ = ["DROPPED", "Pace", "Phases", "start_arch_optimizer"]
 
 
 DROPPED = -1e3
-"""What is written down as the alpha of a dropped operation: a number whose softmax beside any other is 0."""
+"""Logged as the alpha of a dropped operation: its softmax beside any other operation is 0."""
 
 _FORGOTTEN = 1e-6
 _FALL = 3.0
 
 
 class Pace(NamedTuple):
-    """What an epoch alone decides.
+    """The schedules of an epoch.
 
     Args:
         learning_rate: of the weights.
         progress: part of the epochs that are done, 0 in the first and 1 in the last one.
         annealed: the same, from the end of the warm-up.
-        moves_alpha: whether alpha moves.
+        updates_alpha: whether alpha is updated.
         drop_path: probability that an operation's output is dropped.
-        skip_dropout: probability that an element of an identity's output is.
+        skip_dropout: probability that an element of an identity's output is dropped.
     """
 
     learning_rate: float
     progress: float
     annealed: float
-    moves_alpha: bool
+    updates_alpha: bool
     drop_path: float
     skip_dropout: float
 
 
 class Phases:
-    """Drops the weakest operations of each edge from stage to stage.
+    """Drops the weakest operations of each edge from phase to phase.
 
-    Phases that `restart` are searches of their own: weights and alpha start anew, all schedules and the warm-up with
-    them. Where stages only `prune`, both go on, and schedules are of the whole search.
+    With `restart`, each phase is a search of its own: weights, alpha, schedules and the warm-up start anew. With
+    `prune`, weights and alpha go on, and schedules span the whole search.
 
-    What is set is how many operations are kept, and an edge that has no more keeps all. P-DARTS' published 8, 5, 3 are
-    7, 5, 3 in `darts`, 5, 5, 3 in `nasbench201` and always 3 or 2 in `s1` to `s4`, where only the network grows; the
-    last drop, to one, is what is derived in the end. P-ZARTS' 7, 4, 2, 1 are 3, 3, 2, 1 or 2, 2, 2, 1.
+    The settings say how many operations an edge keeps; an edge that has fewer keeps all. P-DARTS' published 8, 5, 3 are
+    7, 5, 3 in `darts`, 5, 5, 3 in `nasbench201` and always 3 or 2 in `s1` to `s4`, where only the network grows; its
+    last drop, to one operation, is the derivation at the end. P-ZARTS' 7, 4, 2, 1 are 3, 3, 2, 1 or 2, 2, 2, 1.
 
     Args:
-        settings: the stages.
+        settings: name the phases.
         space: the whole space.
 
     Source: `restart`: Chen et al., P-DARTS (ICCV 2019); `prune`: P-ZARTS (ZARTS, NeurIPS 2022, supplementary 2.6).
-    Differs: P-DARTS' code clips the gradient in alpha, on whose size Adam's steps hardly depend. Where stages prune, an
-        update that remembers earlier steps (Adam's moments, CMA-ES) starts anew with the alpha that is left.
+    Differs: P-DARTS' code clips the gradient in alpha, on whose size Adam's steps hardly depend. With `prune`, an arch
+        optimizer with a memory of earlier steps (Adam's moments, CMA-ES) starts anew with the alpha that is left.
     """
 
     def __init__(self, settings: SearchSettings, space: Space) -> None:
         self._settings, self._plan = settings, plan_phases(settings)
         self._most = max(ops for _, ops in space.shapes.values())
-        self.restart = settings.phases == "renew"
+        self.restart = settings.phases == "restart"
         self.number = 0
-        """The present stage, counted from 0."""
+        """The present phase, counted from 0."""
         self.part = Subspace.all_of(space)
         """The operations that are left in it."""
         self._before: dict[str, Tensor] | None = None
 
     @property
     def parameterization(self) -> Parameterization:
-        """What the entries of the present stage's alpha are."""
+        """The layout of the present phase's alpha."""
         return Parameterization(self.part.space, self._settings.edge_normalization)
 
     @property
     def count(self) -> int:
-        """How many stages there are."""
+        """Number of phases."""
         return len(self._plan)
 
     @property
     def present(self) -> Phase:
-        """The present stage."""
+        """The present phase."""
         return self._plan[self.number]
 
     def due(self, epoch: int) -> bool:
-        """Whether the next stage has begun by this epoch."""
+        """Whether the next phase has begun by this epoch."""
         return self.number + 1 < self.count and epoch >= self._plan[self.number + 1].first
 
-    def words(self, epoch: int) -> str:
-        """What makes the steps of an epoch cost more or less than those of others: its stage, and whether it drops."""
+    def step_suffix(self, epoch: int) -> str:
+        """What sets the cost of an epoch's steps apart, as text: the phase, and whether outputs are dropped."""
         pace = self.pace(epoch)
         drop = " with outputs dropped" if pace.drop_path > 0 or pace.skip_dropout > 0 else ""
-        return drop + ("" if self.count == 1 else f", stage {self.number_of(epoch) + 1} of {self.count}")
+        return drop + ("" if self.count == 1 else f", phase {self.number_of(epoch) + 1} of {self.count}")
 
     def record(self) -> dict[str, Any]:
-        """For the log: the present stage, its depth, and the operations that are left on each edge."""
+        """For the log: the present phase, its depth, and the operations that are left on each edge."""
         left = {kind: [list(ops) for ops in edges] for kind, edges in self.part.space.candidates.items()}
         return {"phase": self.number + 1, "phases": self.count, "cells": self.present.cells, "operations": left}
 
     def number_of(self, epoch: int) -> int:
-        """The stage of an epoch."""
+        """The phase of an epoch, counted from 0."""
         return sum(phase.first <= epoch for phase in self._plan) - 1
 
     def advance(
         self, alpha: Float[Tensor, " d"], derive: Callable[[Matrices], Genotype]
     ) -> Float[Tensor, " smaller_d"]:
-        """Enter the next stage; the alpha of the operations that are left.
+        """Enter the next phase; returns the alpha of the operations that are left.
 
         Args:
-            alpha: of the present stage.
-            derive: what would be derived of strengths in the whole space.
+            alpha: of the present phase.
+            derive: derives a genotype from strengths in the whole space.
         """
         strengths, old, before = self.strengths(alpha), self.part, self.parameterization
         self.number += 1
@@ -130,11 +130,11 @@ class Phases:
         return torch.cat([kept, *before.edges(alpha).values()])
 
     def strengths(self, alpha: Float[Tensor, " d"]) -> Mapping[str, Float[Tensor, "_ _"]]:
-        """How strong every operation of the whole space is: `Parameterization.strengths` of those that are left.
+        """The strength of every operation of the whole space: `Parameterization.strengths` of those that are left.
 
-        Where one is left on each edge, all have the probabilities of before the last ones were dropped, by which edges
-        can still be ranked. Elsewhere dropped ones have a millionth of what they had then: they are only ever chosen
-        where nothing else is within a limit.
+        If one operation is left on each edge, all strengths are those of before the last drop, which still rank the
+        edges. Otherwise a dropped operation has a millionth of its strength before the drop: it is only chosen where
+        nothing else is within the limits.
         """
         now = self.parameterization.strengths(alpha)
         if self._before is None:
@@ -154,7 +154,7 @@ class Phases:
         return self.part.scatter(self.parameterization.operations(alpha), DROPPED)
 
     def pace(self, epoch: int) -> Pace:
-        """What this epoch decides, whichever stage is the present one."""
+        """The schedules of an epoch, of the present phase or another."""
         settings, phase = self._settings, self._plan[self.number_of(epoch)]
         first, epochs = (phase.first, phase.epochs) if self.restart else (0, settings.epochs)
         done, warmup = epoch - first, phase.warmup if self.restart else settings.warmup_epochs
@@ -181,10 +181,10 @@ class Phases:
 
 
 def _dropout(phase: Phase, done: int) -> float:
-    """Dropout on identities falls within a stage: p (E - e - 1) / E before alpha moves, then from p exponentially.
+    """Dropout on identities falls within a phase: p (E - e - 1) / E in the warm-up, then exponentially from p.
 
     Source: Chen et al., P-DARTS (ICCV 2019), released code: by exp(-0.2) an epoch, in 15 epochs.
-    Differs: by as much in all, exp(-3), in any number of epochs.
+    Differs: by exp(-3) in all, in any number of epochs.
     """
     if done < phase.warmup:
         return phase.skip_dropout * (phase.epochs - done - 1) / phase.epochs
@@ -194,12 +194,12 @@ def _dropout(phase: Phase, done: int) -> float:
 def start_arch_optimizer(
     settings: SearchSettings, phases: Phases, device: torch.device, alpha: Tensor | None = None
 ) -> ArchOptimizer:
-    """Who moves alpha in the present stage.
+    """The arch optimizer of the present phase.
 
     Args:
         settings: the settings.
-        phases: the present stage.
-        device: where alpha is.
+        phases: give the present phase.
+        device: device of alpha.
         alpha: the start; None: it is drawn.
     """
     phase = [phases.number] if phases.number else []

@@ -1,4 +1,4 @@
-"""Alpha to operation weights, where a search stands."""
+"""From alpha to operation weights, at the present step of a search."""
 
 from __future__ import annotations
 
@@ -17,32 +17,32 @@ __all__ = ["SearchRelaxation"]
 
 
 class SearchRelaxation:
-    """The relaxations of a search, in its present stage.
+    """The relaxations of a search, in its present phase.
 
     Args:
-        settings: theirs.
+        settings: name the relaxations and their settings.
         space: the whole space.
-        phases: say which operations are left.
+        phases: give the operations that are left.
     """
 
     def __init__(self, settings: SearchSettings, space: Space, phases: Phases) -> None:
         self._settings, self._space, self._phases = settings, space, phases
         self._relaxations = {name: partial(f, **keywords(f, settings)) for name, f in RELAXATIONS.items()}
         self.draws = torch.Generator()
-        """What relaxations draw from; see `draw_for`."""
+        """The source of randomness of relaxations; see `draw_for`."""
         self.progress = 0.0
         """Part of the epochs that are done."""
 
     def for_alpha(self, alpha: Tensor) -> Matrices:
-        """The weights that alpha is judged or differentiated at: of every operation, 0 of those that are dropped."""
+        """The operation weights that alpha is evaluated or differentiated at; 0 for dropped operations."""
         return self._relax(self._settings.relaxation, alpha)
 
     def for_weights(self, point: Tensor, loss_gradient: LossGradient) -> Matrices:
-        """Those that the network's weights are trained at.
+        """The operation weights that the network's weights are trained at.
 
         Args:
             point: usually alpha, see `ArchOptimizer.training_point`.
-            loss_gradient: the loss of the coming batch.
+            loss_gradient: loss and gradient of the coming batch.
         """
         same = self._settings.weight_relaxation == "same"
         return self._relax(
@@ -56,11 +56,11 @@ class SearchRelaxation:
         return self._phases.part.scatter(self._phases.parameterization.relax(self._relaxations[name], alpha, context))
 
     def probabilities(self, alpha: Tensor) -> Matrices:
-        """How much of each operation of the whole space alpha lets expect."""
+        """The probability of each operation of the whole space under alpha, times the weight of its edge."""
         if self._settings.relaxation == "cell":
             return self._space.split(alpha)
         return self._phases.part.scatter(self._phases.parameterization.strengths(alpha))
 
     def draw_for(self, purpose: str, global_step: int) -> None:
-        """Let relaxations draw what is a function of the seed, the purpose and the place alone."""
+        """Seed the draws of relaxations, by the settings' seed, the purpose and the global step alone."""
         self.draws.set_state(keyed_generator(self._settings.seed, "draws", purpose, global_step).get_state())

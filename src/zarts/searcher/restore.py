@@ -1,4 +1,4 @@
-"""A search as its checkpoint left it, to be looked into: nothing of the run is changed."""
+"""A search restored from its checkpoint for inspection; the run folder is not changed."""
 
 from __future__ import annotations
 
@@ -26,20 +26,19 @@ __all__ = ["RestoredSearch", "restore_search"]
 
 @dataclass(frozen=True)
 class RestoredSearch:
-    """The bi-level problem of a search, where the search stands.
+    """The bi-level problem of a search at its last checkpoint.
 
     Args:
         settings: its settings.
         problem: supernet, optimizer with its momentum and learning rate, and the loss of `(alpha, batch)`.
-        alpha: where the architecture is.
+        alpha: the architecture parameters.
         perturbation_size: size in each coordinate of the perturbations that the search asks for here; see the method
             of that name of `ArchOptimizer`.
         train: batches of the half that trains the weights.
-        val: batches of the half that moves alpha.
+        val: batches of the half that updates alpha.
         global_step: number of the next training batch.
         epoch: epochs that are done.
-        identity: what a file about this state has to agree in, beside the settings: the updates of alpha, and
-            `global_step`.
+        identity: what identifies this state, beside the settings: the number of updates of alpha, and `global_step`.
     """
 
     settings: SearchSettings
@@ -55,11 +54,11 @@ class RestoredSearch:
     def eigenvalue(self, val: Sequence[Batch], generator: torch.Generator) -> float | None:
         """The dominant eigenvalue of the Hessian in alpha of the loss of `val`, with nothing dropped.
 
-        None where there is no such Hessian: alpha's relaxation draws, or networks are compiled.
+        None where it cannot be computed: alpha's relaxation is random, or networks are compiled.
 
         Args:
             val: batches.
-            generator: draws where to begin.
+            generator: draws the first direction.
 
         Raises:
             Interrupted: asked to stop.
@@ -74,24 +73,26 @@ class RestoredSearch:
 def restore_search(
     settings: SearchSettings, run: Run, callback: Callback, ranks: Ranks | None = None
 ) -> Iterator[RestoredSearch]:
-    """Build a search again with its last checkpoint. Inside, Ctrl-C raises `Interrupted` before the next weight step.
+    """Restore a search from its last checkpoint. Inside, Ctrl-C raises `Interrupted` before the next weight step.
 
     Args:
-        settings: the settings that it was begun with.
+        settings: the settings that it was started with.
         run: its folder.
-        callback: hears notes.
-        ranks: the processes that look into it together; alone by default.
+        callback: called with notes.
+        ranks: the processes that restore it together; alone by default.
 
     Raises:
-        RunError: it has no supernet or no checkpoint, or one that cannot be used here.
-        DataError: the images are not there, or others than the search began with.
+        RunError: the search has no supernet or no checkpoint, or one that cannot be used here.
+        DataError: the images are missing, or others than those that the search started with.
     """
     if settings.supernet == "none":
-        raise RunError(f"{run.path}: method {settings.method!r} has no supernet: there is nothing to look into")
+        raise RunError(
+            f"{run.path}: method {settings.method!r} has no supernet to inspect: take a run of another method"
+        )
     ranks = ranks or Ranks()
     with torch_threads(settings.threads), stop_request(with_parent=ranks.count > 1) as stop:
         job = Searcher(settings, Run(run.path, writes=False), callback, ranks)
-        epoch, step = job.trainer.look(job)
+        epoch, step = job.trainer.load_last(job)
         job.trainer.stop = stop
         job.begin_epoch(epoch if step else max(0, epoch - 1))
         global_step = epoch * len(job.train) + step

@@ -1,4 +1,4 @@
-"""What a search ends with, in memory and in the run folder."""
+"""The result of a search, in memory and in the run folder."""
 
 from __future__ import annotations
 
@@ -21,11 +21,10 @@ __all__ = ["SearchResult", "counts", "read_result", "write_result"]
 
 @dataclass(frozen=True)
 class SearchResult:
-    """What a search found.
+    """The result of a search.
 
     Args:
-        genotype: what alpha says after the last epoch, what a selection that judges has chosen, or the cell of before
-            an early stop.
+        genotype: the genotype that the selection derived or, after early stopping, that of the chosen epoch.
         alphas: cell type to the final alpha `(edges, ops)`; empty for method `random`.
         history: all logged events, in order.
         run: the run folder.
@@ -43,7 +42,7 @@ class SearchResult:
 
 
 def counts(genotype: Genotype) -> dict[str, dict[str, int]]:
-    """Parameterless operations and identities of each cell: many of them are the sign of a collapse."""
+    """Number of parameterless operations and of identities in each cell: many are the sign of a collapse."""
     return {
         "parameterless": {kind: genotype.count(kind, PARAMETERLESS) for kind in genotype.cells},
         "skip": {kind: genotype.count(kind, frozenset({"skip_connect"})) for kind in genotype.cells},
@@ -59,7 +58,7 @@ def write_result(
     costs: Mapping[str, int] = MappingProxyType({}),
     betas: Mapping[str, Tensor] = MappingProxyType({}),
 ) -> SearchResult:
-    """Write `genotype.json` and `result.json`; with the second one the run counts as finished."""
+    """Write `genotype.json` and `result.json`; the latter marks the run as finished."""
     matrices, entries = ({kind: part.cpu() for kind, part in parts.items()} for parts in (alphas, betas))
     run.write("genotype.json", genotype.to_json())
     run.write_json(

@@ -1,4 +1,4 @@
-"""From settings to the results of a search, in its run folder."""
+"""One search, from settings to a result in its run folder."""
 
 from __future__ import annotations
 
@@ -39,15 +39,15 @@ def search(
         settings: the settings.
         run: the run folder.
         resume: go on from the run's checkpoint if it has one.
-        callback: hears every event.
-        drive: does the job's steps in the place of its loop, as `DryRun.run`.
+        callback: called with every event.
+        drive: runs the job's steps instead of the trainer's loop, as `DryRun.run`.
         ranks: the processes that share the candidates; alone by default.
 
     Raises:
         Interrupted: Ctrl-C or SIGTERM; the state is saved and the run can be resumed.
-        DivergedError: no finite loss is left; the last checkpoint is intact.
+        DivergedError: no loss is finite; the last checkpoint is intact.
         RankError: another rank is gone; the last checkpoint is intact.
-        DataError, RunError, SettingsError: see their texts.
+        DataError, RunError, SettingsError: the message names the cause.
     """
     ranks = ranks or Ranks()
     if ranks.broadcast(run.finished):
@@ -64,7 +64,7 @@ def search(
 
 
 def draw(settings: SearchSettings, run: Run, callback: Callback) -> SearchResult:
-    """Method `random`: no network; one draw, or where there are limits, which depend on the images, one within them."""
+    """Method `random`: one draw without a network; images are loaded only for limits, which depend on them."""
     start = time.perf_counter()
     space, generator = get_space(settings.space), keyed_generator(settings.seed, "random")
     genotype, costs = space.random(generator), {}

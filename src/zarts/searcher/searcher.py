@@ -1,4 +1,4 @@
-"""The state of a search, and its steps: weights and architecture in turn.
+"""The state of a search, and its steps: updates of alpha and weight steps in turn.
 
 Source: ZARTS (NeurIPS 2022), supplementary 2.2 and 2.3 (Algorithm 1); DARTS (ICLR 2019), section 3.1.
 """
@@ -52,7 +52,9 @@ class Searcher(Job):
         self.phases = Phases(settings, self.space)
         self.relaxing = SearchRelaxation(settings, self.space, self.phases)
         self.arch_optimizer = start_arch_optimizer(settings, self.phases, device)
-        self.data = load_images(settings, run, device, callback, ranks)  # after whatever may refuse the settings
+        self.data = load_images(
+            settings, run, device, callback, ranks
+        )  # last of what may refuse the settings: it takes long
         self.costs = Costs(settings, self.space, self.data)
         self.images = Halves(settings, self.data, device)
         self.train, self.val = self.images.train(), self.images.val()
@@ -72,7 +74,7 @@ class Searcher(Job):
         self._start_weights(ranks)
 
     def _start_weights(self, ranks: Ranks) -> None:
-        """The network of the present stage, and what is done with it."""
+        """Build the network of the present phase, and its problems."""
         settings = self.settings
         self.model = self.supernets.shared(self.phases.number, self.phases.present.cells)
         self.network = Bilevel(
@@ -84,37 +86,43 @@ class Searcher(Job):
             check=lambda: self.trainer.stop.check(),
             ranks=ranks,
         )
-        """Its points are operation weights."""
+        """A function of operation weights."""
         self.problem = replace(
             self.network,
             forward=lambda alpha, batch: self._forward(self.relaxing.for_alpha(alpha), batch),
             regularizer=lambda alpha: self.costs.regularizer(self.relaxing.probabilities(alpha)),
         )
-        """The same, but its points are alphas."""
+        """The same, as a function of alpha."""
         self._unchecked = replace(self.network, check=lambda: None)
-        """`network` where alpha has moved and the weights have not: a stop there could not be gone on from."""
-        self._choose()
+        """`network` without stops, for passes after an update of alpha: a stop there could not be resumed."""
+        self._restrict()
 
-    def _choose(self) -> None:
-        """What runs, and what is chosen from, in the present stage."""
+    def _restrict(self) -> None:
+        """Let the network run, and the finalizer choose from, the operations of the present phase."""
         self.model.restrict(self.phases.part.mask() if self.phases.number else {})
-        constraints, judged = self.costs.constraints, self.images.judged
         self.finalizer = Finalizer(
-            self.settings, constraints, self.arch_optimizer, self.phases, self.network, self.train, judged, self._fresh
+            self.settings,
+            self.costs.constraints,
+            self.arch_optimizer,
+            self.phases,
+            self.network,
+            self.train,
+            self.images.selection,
+            self._new_network,
         )
 
-    def _fresh(self, number: int) -> Bilevel:
-        """A deep network, with weights of its own that nothing has trained; its points are operation weights."""
+    def _new_network(self, number: int) -> Bilevel:
+        """A deep network with initial weights of its own, drawn from `number`, as a function of operation weights."""
         model = self.supernets.deep(keyed_generator(self.settings.seed, "fresh", number).initial_seed())
         return replace(
             self.network,
             model=model,
             optimizer=sgd(self.settings, model.parameters()),
-            forward=lambda weights, batch: _outcome(self.passes(model, batch[0], self.space.split(weights)), batch),
+            forward=lambda weights, batch: _batch_loss(self.passes(model, batch[0], self.space.split(weights)), batch),
         )
 
     def _forward(self, weights: Matrices, batch: Batch) -> BatchLoss:
-        return _outcome(self.passes(self.model, batch[0], weights), batch)
+        return _batch_loss(self.passes(self.model, batch[0], weights), batch)
 
     def _loss_gradient(self, batch: Batch, weights: Matrices) -> tuple[float, Matrices]:
         """The loss of a batch at operation weights, by running statistics, and its gradient in them."""
@@ -135,27 +143,25 @@ class Searcher(Job):
         self.model.drop.path, self.model.drop.skip = pace.drop_path, pace.skip_dropout
 
     def _next_phase(self, epoch: int) -> None:
-        """Drop operations; where all starts anew, alpha and the network too."""
-        before, alpha = (
-            self.arch_optimizer.alpha,
-            self.phases.advance(self.arch_optimizer.alpha, self.costs.constraints.derive),
-        )
+        """Drop operations; with `restart`, alpha and the network start anew."""
+        before = self.arch_optimizer.alpha
+        alpha = self.phases.advance(before, self.costs.constraints.derive)
         if self.phases.restart:
             self.arch_optimizer = start_arch_optimizer(self.settings, self.phases, self.device)
             self._start_weights(self.problem.ranks)
         elif len(alpha) < len(before):
             self.arch_optimizer = start_arch_optimizer(self.settings, self.phases, self.device, alpha)
-        self._choose()
+        self._restrict()
         self.trainer.log({"event": "phase", "epoch": epoch + 1, **self.phases.record()})
 
-    def _moves_alpha(self, epoch: int, step: int) -> bool:
-        return step % self.settings.arch_update_interval == 0 and self.phases.pace(epoch).moves_alpha
+    def _updates_alpha(self, epoch: int, step: int) -> bool:
+        return step % self.settings.arch_update_interval == 0 and self.phases.pace(epoch).updates_alpha
 
     @override
     def step_kind(self, epoch: int, step: int) -> str:
-        words = "alpha update and weight step" if self._moves_alpha(epoch, step) else "weight step"
+        kind = "alpha update and weight step" if self._updates_alpha(epoch, step) else "weight step"
         measured = ", eigenvalue" if self.early_stop.measures(epoch, step, len(self.train)) else ""
-        return words + self.phases.words(epoch) + measured
+        return kind + self.phases.step_suffix(epoch) + measured
 
     @override
     def step(self, epoch: int, step: int) -> tuple[Tensor, Tensor, int]:
@@ -163,9 +169,9 @@ class Searcher(Job):
         if self.early_stop.measures(epoch, step, len(self.train)):
             with self.model.drop.off():
                 self.early_stop.measure(epoch, self.problem, self.arch_optimizer.alpha, self.val)
-        if self._moves_alpha(epoch, step):
+        if self._updates_alpha(epoch, step):
             self.relaxing.draw_for("alpha", global_step)
-            self._move_alpha(epoch, step, global_step)
+            self._update_alpha(epoch, step, global_step)
         self.relaxing.draw_for("weights", global_step)
         batch = self.train[global_step]
         outcome = self.network.weight_step(self.space.flatten(self._train_at(batch)), batch)
@@ -176,8 +182,8 @@ class Searcher(Job):
         point = self.arch_optimizer.training_point(self.relaxing.draws)
         return self.relaxing.for_weights(point, partial(self._loss_gradient, batch))
 
-    def _move_alpha(self, epoch: int, step: int, global_step: int) -> None:
-        """One move of alpha; when it is interrupted or fails, alpha's state is as before."""
+    def _update_alpha(self, epoch: int, step: int, global_step: int) -> None:
+        """Update alpha once; if this is interrupted or fails, restore alpha's state."""
         start = time.perf_counter()
         before = self.arch_optimizer.state_dict()
         first = self.updates * self.settings.val_batches
@@ -191,8 +197,8 @@ class Searcher(Job):
             self.arch_optimizer.load_state_dict(before)
             raise
         self.updates += 1
-        moved = {"event": "alpha_step", "epoch": epoch + 1, "step": step, "update": self.updates}
-        self.trainer.log({**moved, **outcome, "seconds": time.perf_counter() - start})
+        event = {"event": "alpha_step", "epoch": epoch + 1, "step": step, "update": self.updates}
+        self.trainer.log({**event, **outcome, "seconds": time.perf_counter() - start})
         if warning := self.signal.add(outcome):
             self.trainer.log({"event": "warning", "epoch": epoch + 1, "text": warning})
 
@@ -217,7 +223,7 @@ class Searcher(Job):
         self.ended = self.early_stop.chosen is not None
 
     def _alphas(self) -> dict[str, dict[str, Any]]:
-        """Alpha, and the entries of edges that have some, as plain numbers; nothing where nothing moves alpha."""
+        """Alpha, with the entries of edges if there are some, as plain numbers; empty if nothing updates alpha."""
         if self.settings.arch_optimizer == "none" or self.settings.relaxation == "cell":
             return {}
         alpha = self.arch_optimizer.alpha
@@ -226,14 +232,14 @@ class Searcher(Job):
 
     @override
     def finish(self) -> None:
-        """The final genotype; it is that of the last epoch unless the selection judges."""
+        """Derive the final genotype; it is that of the last epoch unless the selection evaluates candidates."""
         start = time.perf_counter()
         if self.ended:
             self.genotype = self.early_stop.genotype
             return
         selected = self.finalizer.final()
         self.genotype = selected.genotype
-        if self.finalizer.judges:
+        if self.finalizer.evaluates:
             event = {"event": "selection", "select": self.settings.select, **counts(self.genotype)}
             self.trainer.log({**event, **selected.info, "seconds": time.perf_counter() - start})
 
@@ -267,8 +273,8 @@ class Searcher(Job):
         self.ended = self.early_stop.chosen is not None
 
 
-def _outcome(logits: Tensor, batch: Batch) -> BatchLoss:
+def _batch_loss(logits: Tensor, batch: Batch) -> BatchLoss:
     logits, labels = logits.float(), batch[1]
-    found = logits.detach()
-    images = F.cross_entropy(found, labels, reduction="none")
-    return BatchLoss(F.cross_entropy(logits, labels), (found.argmax(1) == labels).sum(), images)
+    detached = logits.detach()
+    images = F.cross_entropy(detached, labels, reduction="none")
+    return BatchLoss(F.cross_entropy(logits, labels), (detached.argmax(1) == labels).sum(), images)

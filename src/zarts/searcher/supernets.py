@@ -1,4 +1,4 @@
-"""The supernets of a search: all of one form, but for their depth and their first weights."""
+"""The supernets of a search: all of one form, with depth and initial weights of their own."""
 
 from __future__ import annotations
 
@@ -23,15 +23,15 @@ __all__ = ["Supernets", "native_kernels"]
 
 
 class Supernets:
-    """Builds them; all ranks have native kernels, or none has: what rounds alike.
+    """Builds supernets; either all ranks use native kernels or none does, so that all round alike.
 
     Args:
         settings: the form.
-        space: the candidates.
+        space: the search space.
         data: the images.
-        device: where they are wanted.
-        noise: source of the `noise` operation.
-        callback: hears why there are no native kernels.
+        device: device of the supernets.
+        noise: source of randomness of the `noise` operation.
+        callback: called with a note if there are no native kernels.
         ranks: the processes that search together.
     """
 
@@ -47,7 +47,7 @@ class Supernets:
     ) -> None:
         self._settings, self._device, self._deep = settings, device, _deep_cells(settings, space)
         self._noise = noise
-        with ranks.rank_zero_first():  # the first one may have to build them
+        with ranks.rank_zero_first():  # the first one may have to compile them
             native = native_kernels(
                 settings.kernels,
                 device,
@@ -69,16 +69,16 @@ class Supernets:
             native=bool(ranks.all_reduce(torch.tensor(float(native))) == ranks.count),
         )
         if settings.select == "local-search":
-            self.deep(0)  # a depth that cannot be is refused before anything has been trained
+            self.deep(0)  # refuses an impossible depth before anything is trained
 
     def shared(self, phase: int, cells: int) -> AnySuperNet:
-        """The one whose weights all architectures share in a stage, with first weights of its own."""
+        """The supernet whose weights all architectures share in a phase, with initial weights of its own."""
         seed = self._settings.seed
         with seeded(keyed_generator(seed, "weights", phase).initial_seed() if phase else seed):
             return self._network(cells)
 
     def deep(self, seed: int) -> AnySuperNet:
-        """One in which cells are trained by themselves, as deep as the network that they are for."""
+        """A supernet as deep as the derived network, in which one cell at a time is trained."""
         with seeded(seed):
             return self._network(self._deep)
 
@@ -89,42 +89,42 @@ class Supernets:
 
 
 def _channels(settings: SearchSettings) -> list[int]:
-    """Channels of nodes, and of what operations see of them."""
+    """Channels of nodes, and of the parts of them that operations see."""
     parts = {1, settings.partial_channels if settings.supernet == "partial" else 1}
     return [channels // part for part in parts for channels in cell_channels(settings.channels)]
 
 
 def _deep_cells(settings: SearchSettings, space: Space) -> int:
-    """`select_cells`, or, where that is open, the benchmark's number; in other spaces that of the search."""
+    """`select_cells`; if that is None, the benchmark's number, or in other spaces that of the search."""
     if settings.select_cells is not None:
         return settings.select_cells
     return FINAL_NETWORKS[space.skeleton][0] if space.skeleton == "nasbench201" else settings.cells
 
 
 def native_kernels(
-    finalizer: str, device: torch.device, skeleton: str, channels: Iterable[int], note: Callable[[str], None]
+    choice: str, device: torch.device, skeleton: str, channels: Iterable[int], note: Callable[[str], None]
 ) -> bool:
-    """Whether a supernet uses the native kernels, which are compiled here.
+    """Whether a supernet uses the native kernels; compiles them.
 
     Args:
-        finalizer: `auto`, `native` or `torch`.
-        device: where it computes.
-        skeleton: of its space.
+        choice: `auto`, `native` or `torch`.
+        device: device of the supernet.
+        skeleton: skeleton of its space.
         channels: numbers of channels of its nodes.
-        note: told why `auto` goes without them on a CPU.
+        note: called with the reason why `auto` does without them on a CPU.
 
     Raises:
-        SettingsError: `native`, and they cannot be had.
+        SettingsError: `native`, and they cannot be compiled or used.
     """
-    if finalizer == "torch" or (finalizer == "auto" and device.type != "cpu"):
+    if choice == "torch" or (choice == "auto" and device.type != "cpu"):
         return False
     try:
         if device.type != "cpu":
             raise KernelError(f"the native kernels are for the CPU, not for {device.type!r}")
-        prepare(torch.float32, [number for number in channels if finalizer == "native" or number % 4 == 0], skeleton)
+        prepare(torch.float32, [number for number in channels if choice == "native" or number % 4 == 0], skeleton)
     except KernelError as error:
-        if finalizer == "native":
+        if choice == "native":
             raise SettingsError(f"kernels: {error}; or take --kernels torch") from None
-        note(f"{error}; torch's own kernels do the work, several times slower")
+        note(f"{error}; torch's own kernels are used, several times slower")
         return False
     return True

@@ -1,6 +1,6 @@
-"""From what a search has learnt to one genotype.
+"""Selections: from a trained supernet to a genotype.
 
-The settings of a selection are its keyword parameters, by name.
+Outside, use `SELECTIONS` with a `SelectionContext`; the settings of a selection are its keyword parameters, by name.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ def argmax(context: SelectionContext, *, max_skips: int | None = None) -> Select
 
     Args:
         context: the search.
-        max_skips: the most that the normal cell may have, see `few_skips`; None: any number.
+        max_skips: largest number of skips in the normal cell, see `few_skips`; None: any number.
     """
     if max_skips is not None:
         return Selected(few_skips(context.constraints, context.strengths, max_skips))
@@ -41,7 +41,7 @@ def argmax(context: SelectionContext, *, max_skips: int | None = None) -> Select
 
 
 def random(context: SelectionContext) -> Selected:
-    """A genotype drawn uniformly, whatever has been learnt: `Space.random`."""
+    """A genotype drawn uniformly within the limits, whatever the search has learnt."""
     return Selected(context.draw_uniformly())
 
 

@@ -1,4 +1,4 @@
-"""The best cell whose output hangs on its input."""
+"""The best cell whose output depends on its input."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ from zarts.spaces import Genotype, Space
 __all__ = ["MOST", "best_connected"]
 
 MOST = 1e6
-"""In the place of a score that is infinite, so that sums and differences stay numbers."""
+"""Replaces an infinite score, so that sums and differences stay finite."""
 
 
 def best_connected(constraints: Constraints, scores: Float[Tensor, " d"]) -> Genotype:
-    """The cell with the largest sum of its operations' scores among those whose output hangs on their input.
+    """The cell with the largest sum of its operations' scores among those whose output depends on their input.
 
-    Where limits leave none of these, it may hang in the air.
+    Where no such cell is within the limits, the best of all cells within them.
 
     Args:
         constraints: genotypes of a space whose nodes keep all their edges; the output of a cell is its last node.
@@ -29,7 +29,7 @@ def best_connected(constraints: Constraints, scores: Float[Tensor, " d"]) -> Gen
     space = constraints.space
     scores = scores.clamp_max(MOST)
     matrices = space.split(scores)
-    forced = [dict(zip(matrices, ways, strict=True)) for ways in product(*(_ways(space, k) for k in matrices))]
+    forced = [dict(zip(matrices, paths, strict=True)) for paths in product(*(_paths(space, k) for k in matrices))]
     found = [
         genotype
         for masks in forced
@@ -41,13 +41,13 @@ def best_connected(constraints: Constraints, scores: Float[Tensor, " d"]) -> Gen
     return found[totals.index(max(totals))]
 
 
-def _ways(space: Space, kind: str) -> list[Bool[Tensor, "edges ops"]]:
-    """The `none` that each way from the input to the output does without."""
+def _paths(space: Space, kind: str) -> list[Bool[Tensor, "edges ops"]]:
+    """For each path from the input to the output, a mask of the `none` operations on its edges."""
     last = space.inputs + space.nodes - 1
     inner = range(space.inputs, last)
     masks = []
-    for way in ((0, *nodes, last) for size in range(len(inner) + 1) for nodes in combinations(inner, size)):
-        edges = [space.edges.index((target, source)) for source, target in pairwise(way)]
+    for path in ((0, *nodes, last) for size in range(len(inner) + 1) for nodes in combinations(inner, size)):
+        edges = [space.edges.index((target, source)) for source, target in pairwise(path)]
         none = torch.tensor([[op == "none" for op in ops] for ops in space.candidates[kind]])
         masks.append(none & torch.tensor([[edge in edges] for edge in range(len(none))]))
     return masks

@@ -1,4 +1,4 @@
-"""What a selection sees of a search, and what it hands back."""
+"""The input of a selection, `SelectionContext`, and its result, `Selected`."""
 
 from __future__ import annotations
 
@@ -21,15 +21,15 @@ class SelectionContext:
     """What a search has learnt.
 
     Args:
-        constraints: the genotypes of which one is to be chosen.
+        constraints: the genotypes to choose from.
         strengths: softmax(alpha), times the weights of the edges if they have some, by cell type.
-        generator: what a selection draws from, on the CPU.
-        sample: a cell drawn from what has been learnt.
-        judge: operation weights `(n, d)`, flat as alpha, to n losses, or shares of wrong answers, on the same
+        generator: the source of randomness of a selection, on the CPU.
+        sample: draws a cell from what the search has learnt.
+        evaluate: from operation weights `(n, d)`, flat as alpha, to n losses, or shares of wrong answers, on the same
             validation images for all.
-        tune: trains the shared weights further at such operation weights, for so many steps.
-        early: operation weights `(n, d)` to n mean training losses over so many steps, of networks that share
-            nothing: all begin with the same fresh weights and see the same batches, others at each call.
+        tune: trains the shared weights further at such operation weights, for a number of steps.
+        early: from operation weights `(n, d)` to n mean training losses over a number of steps, of networks that
+            share nothing: all begin with the same new weights and see the same batches, others at each call.
         betas: weights of the edges by cell type; empty where they have none.
     """
 
@@ -37,7 +37,7 @@ class SelectionContext:
     strengths: Matrices
     generator: torch.Generator
     sample: Callable[[torch.Generator], Genotype]
-    judge: Callable[[Tensor], Tensor]
+    evaluate: Callable[[Tensor], Tensor]
     tune: Callable[[Tensor, int], None]
     early: Callable[[Tensor, int], Tensor]
     betas: Mapping[str, Tensor] = field(default_factory=dict)
@@ -48,7 +48,7 @@ class SelectionContext:
         return self.constraints.space
 
     def draw(self) -> Genotype:
-        """A cell drawn from what has been learnt, brought within the limits."""
+        """A cell drawn from what the search has learnt, brought within the limits."""
         return self.constraints.nearest(self.sample(self.generator), self.generator)
 
     def draw_uniformly(self) -> Genotype:

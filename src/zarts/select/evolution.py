@@ -1,4 +1,4 @@
-"""The best of cells that evolve."""
+"""The best cell of an evolution."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from zarts.spaces import Genotype
 __all__ = ["cross", "evolution"]
 
 _TRIES = 10
-"""How often a child that has been judged before is drawn anew, and then a random cell in its place."""
+"""Draws of a child that has not been evaluated yet; after as many, a random cell is drawn instead, as often."""
 
 
 def evolution(
@@ -23,21 +23,21 @@ def evolution(
     select_parents: int = 10,
     select_mutation: float = 0.1,
 ) -> Selected:
-    """The best cell of an evolution, judged with the weights that all cells share.
+    """The best cell of an evolution, evaluated with the weights that all cells share.
 
     The first generation is drawn from what the search has learnt. Half of each further one are mutations of the best
-    cells so far, half are crossings of two of them; what is inherited is a node with its edges. Random cells make up
-    for children that were there before.
+    cells so far, half are crossings of two of them; the unit of inheritance is a node with its edges. Random cells
+    replace children that have been evaluated before.
 
     Args:
         context: the search.
-        select_samples: cells a generation, or fewer where no more new ones are found.
+        select_samples: cells a generation; fewer if no more new ones are found.
         select_generations: generations after the first.
         select_parents: how many of the best cells so far have children.
         select_mutation: probability that a node is drawn anew in a mutation.
 
     Source: Guo et al., SPOS (ECCV 2020), algorithm 1.
-    Differs: no cell is judged twice.
+    Differs: no cell is evaluated twice.
     """
     space, generator = context.space, context.generator
     losses: dict[Genotype, float] = {}
@@ -59,7 +59,7 @@ def evolution(
             new = next((cell for cell in tries if cell not in losses and cell not in cells), None)
             cells += [] if new is None else [new]
         if cells:
-            scores = context.judge(torch.stack([space.flatten(space.one_hot(cell)) for cell in cells]))
+            scores = context.evaluate(torch.stack([space.flatten(space.one_hot(cell)) for cell in cells]))
             losses.update(zip(cells, scores.nan_to_num(torch.inf).tolist(), strict=True))
         history.append(min(losses.values()))
     best = min(losses, key=losses.__getitem__)
@@ -67,7 +67,7 @@ def evolution(
 
 
 def cross(a: Genotype, b: Genotype, share: float, generator: torch.Generator) -> Genotype:
-    """The cells of `a`, in which each node is that of `b` with probability `share`."""
+    """The cells of `a`, with each node replaced by that of `b` with probability `share`."""
     cells = {}
     for kind, nodes in a.cells.items():
         other = (torch.rand(len(nodes), generator=generator) < share).tolist()

@@ -1,4 +1,4 @@
-"""What a trained mixture misses most: operations and edges are taken away, and those that hurt stay."""
+"""Perturbation-based selection: keeps the operations and edges whose removal from the supernet hurts most."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ __all__ = ["perturbation"]
 
 
 class _Decision(NamedTuple):
-    """Alternatives, each by its entries in the flat operation weights; the `keep` that are missed most stay.
+    """Alternatives, each by its entries in the flat operation weights; the `keep` whose removal hurts most stay.
 
     An operation that is alone on its edge has the weight `whole`.
     """
@@ -33,22 +33,22 @@ def perturbation(
     select_order: Literal["one-pass", "progressive"] = "one-pass",
     select_tune_steps: int = 100,
 ) -> Selected:
-    """On each edge the operation, and into each node the edges, whose removal from the mixture hurts most.
+    """On each edge the operation, and into each node the edges, whose removal from the supernet hurts most.
 
-    The mixture is softmax(alpha), times the weights of the edges if they have some; what is taken away gets weight 0,
-    and the rest stays as it is. Where all edges of a node are kept, the cell is the best one, by the sum of its
-    operations' losses, whose output hangs on its input.
+    Operation weights are softmax(alpha), times the weights of the edges if they have some; what is removed gets weight
+    0, and the other weights stay. Where nodes keep all their edges, the result is the cell with the largest sum of its
+    operations' losses among those whose output depends on their input.
 
     Args:
         context: the search.
-        select_order: `one-pass` judges everything on the whole mixture. `progressive` decides edge after edge, in
-            random order, then node after node; what is decided is alone, with weight 1 or that of its edge, from then
-            on, and the weights are trained further before the next decision.
+        select_order: `one-pass` evaluates every removal from the whole supernet. `progressive` decides edge after edge,
+            in random order, then node after node; from then on only the decided operation is left, with weight 1 or
+            that of its edge, and the weights are trained further before the next decision.
         select_tune_steps: weight steps after each of these decisions.
 
     Source: Wang et al., DARTS-PT (ICLR 2021), algorithm 1, which is `progressive`.
-    Differs: one pass, and the loss as the judge (`select_metric`), unless others are asked for; the paper trains for
-        several epochs between decisions. Running statistics (`select_batch_norm`) are what its code judges by.
+    Differs: the defaults are one pass and the loss (`select_metric`); the paper trains for several epochs between
+        decisions. Its code evaluates by running statistics, as the default of `select_batch_norm`.
     """
     space = context.space
     weights = space.flatten(context.strengths).detach().cpu()
@@ -75,7 +75,7 @@ def perturbation(
 def _strengths(
     space: Space, of_operations: Float[Tensor, " d"], of_edges: Float[Tensor, " all_edges"]
 ) -> dict[str, Float[Tensor, "edges ops"]]:
-    """What each operation on each edge is missed by: that of the edge, less what its best operation has before it."""
+    """The strength of each operation on each edge: the loss without its edge, less its distance to the edge's best."""
     of_operations, of_edges = (losses.double().clamp_max(MOST) for losses in (of_operations, of_edges))
     by_kind = torch.split(of_edges, [edges for edges, _ in space.shapes.values()])
     matrices = zip(space.split(of_operations).items(), by_kind, strict=True)
@@ -85,9 +85,9 @@ def _strengths(
 def _operations(context: SelectionContext) -> list[_Decision]:
     """For each edge of each cell type, its operations."""
     space = context.space
-    places = space.split(torch.arange(space.dimension).float())
+    entries = space.split(torch.arange(space.dimension).float())
     decisions = []
-    for kind, rows in places.items():
+    for kind, rows in entries.items():
         betas = context.betas[kind].tolist() if context.betas else [1.0] * len(rows)
         edges = zip(rows.long(), space.allowed(kind).values(), space.candidates[kind], betas, strict=True)
         for row, allowed, ops, beta in edges:
@@ -96,7 +96,7 @@ def _operations(context: SelectionContext) -> list[_Decision]:
 
 
 def _edges(space: Space) -> list[_Decision]:
-    """For each node of each cell type, the edges into it, if it does not keep them all."""
+    """For each node of each cell type, the edges into it, unless nodes keep all their edges."""
     if space.keep is None:
         return []
     decisions = []
@@ -110,11 +110,11 @@ def _edges(space: Space) -> list[_Decision]:
 def _without(
     context: SelectionContext, weights: Float[Tensor, " d"], alternatives: Sequence[Int[Tensor, " _"]]
 ) -> Float[Tensor, " n"]:
-    """The loss without each of these entries; inf if it is none."""
-    points = weights.repeat(len(alternatives), 1)
-    for point, entries in zip(points, alternatives, strict=True):
-        point[entries] = 0
-    losses = context.judge(points).cpu()
+    """The loss without each of these entries; inf where it is not finite."""
+    removed = weights.repeat(len(alternatives), 1)
+    for row, entries in zip(removed, alternatives, strict=True):
+        row[entries] = 0
+    losses = context.evaluate(removed).cpu()
     return torch.where(losses.isfinite(), losses, torch.inf)
 
 
@@ -125,7 +125,7 @@ def _progressive(
     edges: Sequence[_Decision],
     steps: int,
 ) -> list[Tensor]:
-    """The losses of each decision, taken after the weights were trained on at the decisions before it."""
+    """The losses of each decision, evaluated after the weights were tuned to the decisions before it."""
     decisions = [*operations, *edges]
     orders = [torch.randperm(len(group), generator=context.generator) for group in (operations, edges)]
     weights, losses = weights.clone(), [torch.empty(0) for _ in decisions]

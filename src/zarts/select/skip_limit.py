@@ -1,4 +1,4 @@
-"""Cells with few skips."""
+"""Genotypes with a limited number of skips."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ _KIND, _SKIP = "normal", "skip_connect"
 
 
 def few_skips(constraints: Constraints, strengths: Matrices, most: int) -> Genotype:
-    """The strongest genotype when the weakest skips of its normal cell are deleted until there are at most `most`.
+    """The strongest genotype after the weakest skips of its normal cell are deleted until there are at most `most`.
 
-    A deleted skip cannot be chosen any more; its edge has its next operation then, and is ranked by that.
+    A deleted skip cannot be chosen any more; its edge then has its next operation, and is ranked by that.
 
     Args:
-        constraints: the genotypes of which one is to be chosen.
+        constraints: the genotypes to choose from.
         strengths: cell type to the strength of every operation on every edge.
-        most: skips of the normal cell.
+        most: largest number of skips in the normal cell.
 
     Raises:
         SettingsError: no genotype of the space, or none within its limits, has so few.
@@ -36,15 +36,15 @@ def few_skips(constraints: Constraints, strengths: Matrices, most: int) -> Genot
                 if op == _SKIP:
                     edge = space.edges.index((target, source))
                     skips.append((edge, space.candidates[_KIND][edge].index(op)))
-        found, left = None, [place for place in skips if normal[place].isfinite()]
+        found, left = None, [skip for skip in skips if normal[skip].isfinite()]
         if left:
-            normal[min(left, key=lambda place: float(normal[place]))] = -float("inf")
+            normal[min(left, key=lambda skip: float(normal[skip]))] = -float("inf")
             found = constraints.strongest({**strengths, _KIND: normal})
         if found is None:
             limits = " within its limits" if constraints.limits else ""
             raise SettingsError(
-                f"max_skips = {most}: no cell of space {space.name!r}{limits} has so few skips by deleting the "
-                f"weakest ones: take --max-skips {genotype.count(_KIND, frozenset({_SKIP}))} or more"
+                f"max_skips = {most}: deleting the weakest skips leaves no cell of space {space.name!r}{limits}: "
+                f"take --max-skips {genotype.count(_KIND, frozenset({_SKIP}))} or more"
             )
         genotype = found
     return genotype
