@@ -324,5 +324,5 @@ def test_imagenet16_is_not_there_or_damaged(tmp_path):
 
 
 def test_arrays_are_not_streamed(cifar10):
-    with pytest.raises(SettingsError, match="images = streamed"):
-        load_data("cifar10", data_dir=cifar10[0], images="streamed")
+    with pytest.raises(SettingsError, match="image_cache"):
+        load_data("cifar10", data_dir=cifar10[0], image_cache="streamed")

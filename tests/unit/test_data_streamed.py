@@ -116,16 +116,16 @@ def test_nothing_but_the_sample_is_opened_before_it_is_needed(pets, monkeypatch)
     monkeypatch.setattr(folder_module, "decode", lambda paths, *rest: opened.extend(paths) or decode(paths, *rest))
     from zarts.data.image_io import decode
 
-    data = load_data(pets, image_size=SIZE, images="streamed", seed=4)
+    data = load_data(pets, image_size=SIZE, image_cache="streamed", seed=4)
     assert len(opened) == 3
     (note,) = data.notes
-    assert "14 images are streamed; that they are colour, their mean and their deviation are those of 3" in note
-    assert "drawn by split_seed = 4" in note
+    assert "14 images are streamed as colour images" in note
+    assert "sample of 3 (split_seed = 4)" in note
     rows = torch.tensor([data.train.names.index(path.relative_to(pets).as_posix()) for path in opened])
     sample = data.train.pixels(rows) / 255
     assert data.mean == pytest.approx(sample.mean((0, 2, 3)).tolist(), abs=1e-5)
     assert data.std == pytest.approx(sample.std((0, 2, 3), correction=0).tolist(), abs=1e-5)
-    assert load_data(pets, image_size=SIZE, images="streamed", seed=4).mean == data.mean
+    assert load_data(pets, image_size=SIZE, image_cache="streamed", seed=4).mean == data.mean
 
 
 @pytest.mark.parametrize(
@@ -140,7 +140,7 @@ def test_nothing_but_the_sample_is_opened_before_it_is_needed(pets, monkeypatch)
 def test_auto_streams_what_takes_more_than_a_quarter_of_the_free_memory(pets, monkeypatch, free, copies, kept):
     monkeypatch.setattr(request_module, "free_memory", lambda: free)
     assert load_data(pets, image_size=SIZE, copies=copies).kept == kept
-    assert load_data(pets, image_size=SIZE, copies=copies, images="memory").kept == "memory"
+    assert load_data(pets, image_size=SIZE, copies=copies, image_cache="memory").kept == "memory"
 
 
 def test_processes_share_the_processors(pets, monkeypatch):
@@ -151,7 +151,7 @@ def test_processes_share_the_processors(pets, monkeypatch):
 
 
 def test_a_damaged_image_is_named_when_it_is_needed_and_may_be_repaired(pets):
-    data = load_data(pets, image_size=SIZE, images="streamed")
+    data = load_data(pets, image_size=SIZE, image_cache="streamed")
     made, broken = batches(data, shuffle=False), pets / data.train.names[5]
     content = broken.read_bytes()
     broken.write_bytes(b"broken")
@@ -264,14 +264,14 @@ def imagenet(tmp_path):
 
 @pytest.mark.parametrize("images", ["memory", "streamed"])
 def test_imagenet_is_a_folder_in_the_data_directory(imagenet, images):
-    data = load_data("imagenet", data_dir=imagenet, image_size=32, images=images, subset=0.5)
+    data = load_data("imagenet", data_dir=imagenet, image_size=32, image_cache=images, subset=0.5)
     assert (data.name, data.classes, data.kept, data.flip) == ("imagenet", ("n01", "n02"), images, True)
     assert (data.mean, data.std) == ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
     assert torch.bincount(data.train.labels).tolist() == [3, 3]
     test = data.test()
     assert test.names == tuple(f"val/n0{c}/0{i}.png" for c in (1, 2) for i in (0, 1))
     assert test.labels.tolist() == [0, 0, 1, 1]
-    assert load_data("imagenet", data_dir=imagenet, images="streamed").image_size == 224
+    assert load_data("imagenet", data_dir=imagenet, image_cache="streamed").image_size == 224
 
 
 def test_imagenet_with_other_parts(imagenet):

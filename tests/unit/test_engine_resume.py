@@ -14,7 +14,7 @@ from small import SMALL, TRAIN, leftovers, often, outcome, small, stop_at
 from zarts.api import resume_retrain, resume_search
 from zarts.config import search_settings
 from zarts.errors import DataError, Interrupted, RunError, SettingsError
-from zarts.methods import GRADIENT, JUDGING, METHODS
+from zarts.methods import EVALUATING, GRADIENT, METHODS
 from zarts.runs import Run
 from zarts.runs.new_run import anchored
 from zarts.spaces import Genotype
@@ -83,7 +83,7 @@ def test_search(tmp_path, monkeypatch, method, axes):
 
 
 @pytest.mark.parametrize(
-    "method", often([name for name in TRAINED if METHODS[name].select in JUDGING], "rsps", "spos", "enas")
+    "method", often([name for name in TRAINED if METHODS[name].select in EVALUATING], "rsps", "spos", "enas")
 )
 def test_within_the_selection(tmp_path, monkeypatch, method):
     """All weights are trained, and some cells or operations are judged."""
@@ -251,7 +251,7 @@ def test_images_that_came_since_are_left_out(tmp_path, monkeypatch, photos):
     resume_search(tmp_path / "run", lambda e: notes.append(e["text"]) if e["event"] == "note" else None)
     assert outcome(tmp_path / "run")["metrics"] == outcome(straight.run)["metrics"]
     assert len(notes) == 1
-    assert "1 images came after the split" in notes[0]
+    assert "1 images were added after the split" in notes[0]
     split = json.loads((tmp_path / "run/split.json").read_text())
     (photos / split["train"][0]).unlink()
     (tmp_path / "run/result.json").unlink()

@@ -26,8 +26,8 @@ def test_a_streamed_search_and_its_retraining_end_with_the_bits_of_those_in_memo
     train = {**TRAIN, "data": str(photos), "subset": None, "epochs": 1, "color_jitter": (0.2, 0.2, 0.2, 0.1)}
     found = {}
     for images in ("memory", "streamed"):
-        search = zarts.search(out=tmp_path / images, images=images, workers=2, **settings)
-        trained = zarts.retrain(search, out=tmp_path / f"{images}-trained", images=images, **train)
+        search = zarts.search(out=tmp_path / images, image_cache=images, workers=2, **settings)
+        trained = zarts.retrain(search, out=tmp_path / f"{images}-trained", image_cache=images, **train)
         found[images] = outcome(search.run), outcome(trained.run)
         assert json.loads((trained.run / "split.json").read_text())["images"] == images
         assert zarts.evaluate(trained.run) == trained.test_accuracy

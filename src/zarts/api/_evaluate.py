@@ -113,7 +113,7 @@ def _images_of(path: Path, card: ModelCard, data: str | None) -> DataSet:
         seed=settings.split_seed,
         data_dir=settings.data_dir,
         manifest=split if own and "test" in split else None,
-        images="auto",
+        image_cache="auto",
         workers=settings.workers,
         crop=settings.crop,
     )

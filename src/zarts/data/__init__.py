@@ -1,4 +1,7 @@
-"""Data sets by name or by folder, their splits, and batches of them."""
+"""Data sets by name or by folder, their splits, and batches of images with their transforms.
+
+Outside, use the names in `__all__`: `load_data` returns a `DataSet`, and `Batches` yields its images.
+"""
 
 from __future__ import annotations
 
@@ -59,33 +62,33 @@ def load_data(
     seed: int = 0,
     data_dir: Path | str = DEFAULT_DATA_DIR,
     manifest: Mapping[str, Any] | None = None,
-    images: ImageCache = "auto",
+    image_cache: ImageCache = "auto",
     copies: int = 1,
     workers: int | None = None,
     crop: Literal["pad", "resized"] = "pad",
 ) -> DataSet:
-    """Load the training images of a data set; its test images wait for `DataSet.test()`.
+    """Load the training images of a data set; `DataSet.test()` loads its test images.
 
     Args:
         data: a name in `DATA_SETS`, or the path of a folder of images (see `load_folder`). A name wins
-            over a folder of the same name, which can be given as `./NAME`.
+            over a folder of the same name; give that folder as `./NAME`.
         image_size: height and width, a multiple of 4 and at least 8; None is the set's own size, 32 for a folder and
             224 for `imagenet`.
-        subset: how many of the training images, or as a float below 1 which share, stratified; None is all.
+        subset: number of training images to take, or, as a float below 1, their share; stratified. None is all.
         seed: of the subset and, for a folder without `train/` and `test/`, of the split.
         data_dir: where downloaded sets are kept.
-        manifest: `manifest` of an earlier load, to have the same split of a folder again, or to be told that the
-            training images have changed.
-        images: where the images of a folder are kept: all in `memory`, or `streamed` from their files, batch by batch;
-            `auto` streams what would take more than `MEMORY_SHARE`, a quarter, of the free memory.
-        copies: how many processes of this machine keep images in memory.
-        workers: threads of each of them that decode streamed images and change images one by one; None: one a
-            processor, 8 at most.
-        crop: how training images will be cropped: after `resized`, test images are the centre that is 224 / 256 of
-            the shorter side, not all of it.
+        manifest: `manifest` of an earlier load. It gives the same split of a folder again; training images that have
+            changed since are an error.
+        image_cache: where the images of a folder are kept: all in `memory`, or `streamed` from their files, batch by
+            batch. `auto` streams images that would take more than `MEMORY_SHARE`, a quarter, of the free memory.
+        copies: number of processes of this machine that keep images in memory.
+        workers: threads of each process that decode streamed images and transform images one by one; None: one for
+            each processor, 8 at most.
+        crop: how training images are cropped. With `resized`, a test image is the centre that is 224 / 256 of
+            the shorter side; with `pad`, it is the whole central square.
 
     Raises:
-        SettingsError: an unknown name, or a size that the networks cannot use.
+        SettingsError: the name is unknown, or the networks cannot use the size.
         DataError: the images cannot be used.
     """
     if image_size is not None and (image_size < 8 or image_size % 4):
@@ -97,7 +100,7 @@ def load_data(
         seed,
         Path(data_dir).expanduser(),
         manifest,
-        images=images,
+        image_cache=image_cache,
         copies=copies,
         workers=workers or default_workers(copies),
         resized=crop == "resized",
@@ -108,11 +111,11 @@ def load_data(
 
 
 def check_data(data: str | Path) -> None:
-    """Whether `data` is the name of a data set or an existing folder; nothing is read.
+    """Check that `data` is the name of a data set or an existing folder; no image is read.
 
     Raises:
-        SettingsError: an unknown name.
-        DataError: a path where there is no folder.
+        SettingsError: the name is unknown.
+        DataError: there is no folder at the path.
     """
     folder = Path(data).expanduser()
     if str(data) in DATA_SETS or folder.is_dir():

@@ -1,7 +1,7 @@
-"""Crop, flip and cutout of a whole batch at once, with one draw a sample.
+"""Crop, flip and cutout of a whole batch at once, with one draw for each image.
 
-torchvision draws once for all images of a batch; a loop over the samples costs more than a small network.
-Images are (b, h, w, c) here: a row of an image is one run of bytes, and (b, c, h, w) channels_last is a view.
+torchvision draws once for all images of a batch, and a loop over the images costs more than a small network.
+Images are (b, h, w, c) here: a row of pixels is contiguous in memory, and (b, c, h, w) channels_last is a view.
 """
 
 from __future__ import annotations
@@ -22,14 +22,14 @@ __all__ = ["Augment", "Draws"]
 
 
 class Draws(NamedTuple):
-    """What was drawn for the b samples of a batch.
+    """The random draws for the b images of a batch.
 
     Args:
         top: first row of the crop in the padded image.
         left: its first column.
-        flip: whether the sample is mirrored.
-        cut_row: centre of the cutout.
-        cut_column: likewise.
+        flip: whether the image is mirrored.
+        cut_row: row of the centre of the cutout.
+        cut_column: its column.
     """
 
     top: Int64[Tensor, " b"]
@@ -41,18 +41,18 @@ class Draws(NamedTuple):
 
 @dataclass(frozen=True)
 class Augment:
-    """What is done to training images.
+    """The augmentation of training images.
 
     Args:
         crop_padding: zeros added on each side before a crop of the original size; 0 is no crop.
-        flip: mirror half of the samples.
+        flip: mirror half of the images.
         cutout: side of the square set to zero after normalisation; 0 is none.
-        resized: a random part of the image, resized, instead of a crop of the original size; see `CropDraw`.
+        resized: take a random part of the image and resize it, instead of a crop of the original size; see `CropDraw`.
         jitter: strengths of random brightness, contrast, saturation and hue; empty: none.
 
     Source: DeVries and Taylor, cutout (2017); padding 4, flip and cutout 16 at 32×32 are those of
         Liu et al., DARTS (ICLR 2019), and so is jitter .4, .4, .4, .2 on ImageNet.
-    Differs: the DARTS code makes a square of odd side one smaller.
+    Differs: the DARTS code makes a square of odd side one pixel smaller.
     """
 
     crop_padding: int = 0
@@ -67,43 +67,50 @@ class Augment:
         return cls(crop_padding=size // 8, flip=flip, cutout=size // 2 if cutout else 0)
 
     @property
-    def of_samples(self) -> bool:
-        """Whether each image is changed by itself before it joins its batch."""
+    def one_by_one(self) -> bool:
+        """Whether each image is transformed by itself before it joins its batch."""
         return self.resized or any(self.jitter)
 
     def check(self, size: int, channels: int = 3) -> None:
-        """Refuse what would leave nothing of an image whose shorter side is `size`, or changes what it does not have.
+        """Check that the augmentation fits images of this size and these channels.
+
+        Args:
+            size: the shorter side of the images, in pixels.
+            channels: 1 for grey images, 3 for colour.
 
         Raises:
-            SettingsError: a padding or a cutout that is negative or does not fit, two crops, or colours of grey images.
+            SettingsError: a padding or a cutout is negative or does not fit, there are two crops, or saturation or hue
+                of grey images is to change.
         """
         if self.resized and self.crop_padding:
-            raise SettingsError(f"crop_padding is {self.crop_padding}, but crop = resized pads nothing: leave one out")
+            raise SettingsError(
+                f"crop_padding is {self.crop_padding}, but crop = resized does not pad: leave one of them out"
+            )
         if channels == 1 and any(self.jitter[2:]):
             raise SettingsError(
-                f"color_jitter is {', '.join(f'{j:g}' for j in self.jitter)}, but the images are grey: saturation and "
-                "hue, the last two, need to be 0"
+                f"color_jitter is {', '.join(f'{j:g}' for j in self.jitter)}, but the images are grey: set the last "
+                "two, saturation and hue, to 0"
             )
         for name, value in (("crop_padding", self.crop_padding), ("cutout", self.cutout)):
             if not 0 <= value < size:
                 raise SettingsError(
-                    f"{name} is {value}, but images have {size} pixels a side; take {name} from 0 to {size - 1}, "
+                    f"{name} is {value}, but the images have {size} pixels a side: take {name} from 0 to {size - 1}, "
                     f"for example {getattr(self.scaled(size, flip=False), name)}"
                 )
 
     def draw(self, count: int, height: int, width: int, generator: torch.Generator) -> Draws:
-        """One independent draw for each of `count` samples, each uniform over all possibilities."""
+        """Draw independently for each of `count` images, uniformly over all crops, flips and cutouts."""
         offsets = 2 * self.crop_padding + 1
         highest = (offsets, offsets, 2, height, width)
         top, left, flip, row, column = (torch.randint(high, (count,), generator=generator) for high in highest)
         return Draws(top, left, flip.bool(), row, column)
 
     def changes(self, count: int, generator: torch.Generator) -> list[Change]:
-        """What is drawn for each of `count` images by itself."""
+        """Draw the crop and the colours of each of `count` images that are transformed one by one."""
         return draw_changes(count, crop=self.resized, jitter=self.jitter, generator=generator)
 
-    def move(self, pixels: UInt8[Tensor, "b h w c"], draws: Draws) -> UInt8[Tensor, "b h w c"]:
-        """Crop and flip."""
+    def crop_and_flip(self, pixels: UInt8[Tensor, "b h w c"], draws: Draws) -> UInt8[Tensor, "b h w c"]:
+        """Crop and flip the images as drawn."""
         if self.crop_padding:
             pixels = _crop(pixels, draws.top, draws.left, self.crop_padding)
         if self.flip:
@@ -111,7 +118,7 @@ class Augment:
         return pixels
 
     def cut_(self, normalised: Float32[Tensor, "b h w c"], draws: Draws) -> Float32[Tensor, "b h w c"]:
-        """Set the square, clipped at the border of the image, to zero in place."""
+        """Set the square of the cutout, clipped at the border of the image, to zero in place."""
         if not self.cutout:
             return normalised
         b, h, w, c = normalised.shape
@@ -126,11 +133,11 @@ def _crop(
 ) -> UInt8[Tensor, "b h w c"]:
     b, h, w, c = pixels.shape
     padded = pad(pixels, (0, 0, padding, padding, padding, padding))
-    # every (sample, row, offset) is a view of w * c bytes in a row: the gather copies whole rows
+    # every (image, row, offset) is a view of w * c contiguous bytes: the gather copies whole rows
     runs = padded.view(b, h + 2 * padding, -1).unfold(2, w * c, c)
-    sample = torch.arange(b, device=pixels.device)[:, None]
+    image = torch.arange(b, device=pixels.device)[:, None]
     rows = top[:, None] + torch.arange(h, device=pixels.device)
-    return runs[sample, rows, left[:, None]].view(b, h, w, c)
+    return runs[image, rows, left[:, None]].view(b, h, w, c)
 
 
 def _covers(centre: Int64[Tensor, " b"], side: int, length: int) -> Bool[Tensor, "b length"]:

@@ -1,4 +1,4 @@
-"""The registered data sets, at their own size: scikit-learn's digits and the sets of the papers."""
+"""Registered data sets at their original size: scikit-learn's digits and the data sets of the papers."""
 
 from __future__ import annotations
 
@@ -28,9 +28,9 @@ class NamedSet:
         train: all training images.
         load_test: loads all test images.
         flip: whether a horizontal flip keeps the class.
-        mean: per channel, of images scaled to [0, 1]; None: to be computed from the training images used.
+        mean: per channel, of images scaled to [0, 1]; None: computed from the training images that are used.
         std: likewise.
-        notes: what the user should be told.
+        notes: messages to the user.
     """
 
     classes: tuple[str, ...]
@@ -45,10 +45,10 @@ class NamedSet:
 def load_digits(data_dir: Path) -> NamedSet:
     """1,797 grey 8×8 digits, which come with scikit-learn: 1,438 to train and 359 to test.
 
-    A benchmark has one test set: the split is stratified and always the same, whatever the seed of a run.
+    The split is stratified and the same for every seed, because a benchmark has one test set.
 
     Args:
-        data_dir: not needed.
+        data_dir: ignored.
     """
     return NamedSet(tuple("0123456789"), _read_digits(train=True), partial(_read_digits, train=False), flip=False)
 
@@ -66,11 +66,11 @@ def load_cifar100(data_dir: Path) -> NamedSet:
 def load_svhn(data_dir: Path) -> NamedSet:
     """SVHN: 73,257 and 26,032 street numbers, 32×32 (Netzer et al., 2011), without the `extra` images.
 
-    A mirrored digit is another sign, yet the images are flipped, as in the code of ZARTS and its peers:
-    numbers to be compared with theirs need the same images.
+    The images are flipped, although a mirrored digit is another sign. The code of ZARTS and of its peers does so, and
+    only the same images give comparable numbers.
 
     Raises:
-        DataError: a file is neither there nor to be downloaded, or cannot be read.
+        DataError: a file is missing and cannot be downloaded, or it cannot be read.
     """
     from torchvision import datasets
 
@@ -114,11 +114,13 @@ def _read_svhn(file: Path) -> ImageSet:
     try:
         content = loadmat(file, variable_names=["X", "y"])
     except Exception as error:  # on damaged files scipy's reader raises nearly anything
-        raise DataError(f"{file}: cannot read it ({str(error).splitlines()[0]}); get the file again") from error
+        raise DataError(f"{file}: cannot be read ({str(error).splitlines()[0]}); get the file again") from error
     if missing := {"X", "y"} - set(content):
-        raise DataError(f"{file}: has no {min(missing)!r}; expected X, the images, and y, the labels")
+        raise DataError(f"{file}: has no {min(missing)!r}, expected X (images) and y (labels); get the file again")
     pixels, labels = content["X"], content["y"].reshape(-1).astype(np.int64)
     if pixels.dtype != np.uint8 or pixels.ndim != 4 or pixels.shape[:3] != (32, 32, 3):
-        raise DataError(f"{file}: X is {pixels.dtype} {pixels.shape}, expected uint8 (32, 32, 3, n)")
+        raise DataError(
+            f"{file}: X is {pixels.dtype} {pixels.shape}, expected uint8 (32, 32, 3, n); get the file again"
+        )
     rows = pixels.transpose(3, 2, 0, 1).reshape(pixels.shape[3], -1)
     return array_set(rows, np.where(labels == 10, 0, labels), 10, file)

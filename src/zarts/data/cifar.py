@@ -1,4 +1,4 @@
-"""CIFAR-10 and CIFAR-100 in both published forms: Python's pickled batches, and the binary version.
+"""CIFAR-10 and CIFAR-100 in both published formats: pickled batches of Python, and binary files.
 
 Source: Krizhevsky, Learning Multiple Layers of Features from Tiny Images (2009); https://www.cs.toronto.edu/~kriz/cifar.html
 """
@@ -26,14 +26,14 @@ _PIXELS = 3 * 32 * 32
 
 @dataclass(frozen=True)
 class Parts:
-    """A data set in its files.
+    """The files of a data set.
 
     Args:
-        classes: their names.
-        files: those with training images.
-        test: the one with test images.
-        read: reads one of them.
-        notes: what the user should be told.
+        classes: names of the classes.
+        files: the files with training images.
+        test: the file with test images.
+        read: reads one file.
+        notes: messages to the user.
     """
 
     classes: tuple[str, ...]
@@ -56,16 +56,16 @@ class Parts:
 
 @dataclass(frozen=True)
 class Cifar:
-    """Where the parts of one of the two are.
+    """File names and keys of CIFAR-10 or CIFAR-100.
 
     Args:
-        kind: torchvision's name of it, which knows the URL and the checksums of the pickled files.
-        train: names of its files with training images, numbered where there is a `{}`; the binary ones end in `.bin`.
-        test: of the one with test images.
+        kind: torchvision's class, which has the URL and the checksums of the pickled files.
+        train: name of the files with training images, numbered where it has a `{}`; binary files end in `.bin`.
+        test: name of the file with test images.
         label: key of the labels in a pickled file.
-        names: file with the classes' names, and key of these, in the pickled form.
-        binary: folder of the binary form, its file with the classes' names, label bytes before the pixels, of which
-            the last one counts, and numbers of training and test images that were published.
+        names: in the pickled format, the file with the names of the classes, and their key.
+        binary: in the binary format, the folder, the file with the names of the classes, the number of label bytes
+            before the pixels (the last one counts), and the published numbers of training and test images.
     """
 
     kind: str
@@ -76,10 +76,10 @@ class Cifar:
     binary: tuple[str, str, int, tuple[int, int]]
 
     def open(self, data_dir: Path) -> Parts:
-        """The pickled files below `data_dir`, or else the binary ones; downloaded if there are neither.
+        """Open the pickled files below `data_dir`, or else the binary files; download them if there are neither.
 
         Raises:
-            DataError: some files are missing, or all and they cannot be downloaded.
+            DataError: some files are missing, or all files are missing and cannot be downloaded.
         """
         from torchvision import datasets
 
@@ -116,7 +116,7 @@ class Cifar:
             ()
             if counts == published
             else (
-                f"{self.kind}: {folder} has {counts[0]} and {counts[1]} images, published are {published[0]} and "
+                f"{self.kind}: {folder} has {counts[0]} and {counts[1]} images, the published files {published[0]} and "
                 f"{published[1]}; they are used as they are",
             )
         )
@@ -137,8 +137,8 @@ class Cifar:
         content = np.frombuffer(file.read_bytes(), dtype=np.uint8)
         if len(content) % (before + _PIXELS):
             raise DataError(
-                f"{file}: has {len(content)} bytes, not a multiple of {before + _PIXELS} (labels {before}, pixels "
-                f"{_PIXELS}); get the file again"
+                f"{file}: has {len(content)} bytes, not a multiple of {before + _PIXELS} ({before} of labels, "
+                f"{_PIXELS} of pixels); get the file again"
             )
         records = content.reshape(-1, before + _PIXELS)
         return array_set(records[:, before:], records[:, before - 1], classes, file)
@@ -170,12 +170,14 @@ def _there(file: Path) -> Path:
 
 def _value(content: dict[str, Any], key: str, file: Path) -> Any:
     if key not in content:
-        raise DataError(f"{file}: has no {key!r}, only {', '.join(map(repr, sorted(map(str, content))))}")
+        raise DataError(
+            f"{file}: has no {key!r}, only {', '.join(map(repr, sorted(map(str, content))))}; get the file again"
+        )
     return content[key]
 
 
 def _names(values: Any, file: Path) -> tuple[str, ...]:
     names = [value.decode("utf-8", "replace") if isinstance(value, bytes) else value for value in values]
     if not all(isinstance(name, str) for name in names) or len(names) < 2:
-        raise DataError(f"{file}: expected the names of two or more classes")
+        raise DataError(f"{file}: expected the names of two or more classes; get the file again")
     return tuple(names)

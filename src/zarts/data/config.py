@@ -1,4 +1,4 @@
-"""What is asked of a data set, whichever it is."""
+"""The request to a data set: size, subset, split and where images are kept."""
 
 from __future__ import annotations
 
@@ -13,26 +13,26 @@ from zarts.runtime.system_memory import free_memory
 __all__ = ["MEMORY_SHARE", "ImageCache", "Request"]
 
 ImageCache = Literal["auto", "memory", "streamed"]
-"""Where images are kept that come one a file."""
+"""Where the images of a folder are kept."""
 
 MEMORY_SHARE = 0.25
-"""Images that would take more than this part of the free memory are streamed, where that is left open."""
+"""With `auto`, images that would take more than this share of the free memory are streamed."""
 
 
 @dataclass(frozen=True)
 class Request:
-    """What is asked of a data set.
+    """The request to a data set.
 
     Args:
         image_size: height and width; None: the set's own.
-        subset: how many of the training images, or which share of them; None: all.
-        seed: of the subset, of the split, and of the sample that statistics are taken of.
-        data_dir: where the named sets are.
-        manifest: that of an earlier load.
-        images: where images from files are kept.
-        copies: how many processes of this machine keep them.
-        workers: threads of each process that decode streamed images and change images one by one.
-        resized: whether training images will be cropped and resized, so that test images are seen from as near.
+        subset: number of training images, or their share; None: all.
+        seed: of the subset, of the split, and of the sample for mean and deviation.
+        data_dir: folder of the registered data sets.
+        manifest: manifest of an earlier load.
+        image_cache: where the images of a folder are kept.
+        copies: number of processes of this machine that keep images in memory.
+        workers: threads of each process that decode streamed images and transform images one by one.
+        resized: whether training images are random crops, resized; test images are then enlarged to match.
     """
 
     image_size: int | None
@@ -40,19 +40,19 @@ class Request:
     seed: int
     data_dir: Path
     manifest: Mapping[str, Any] | None
-    images: ImageCache
+    image_cache: ImageCache
     copies: int
     workers: int
     resized: bool
 
     @property
     def test_fit(self) -> Fit:
-        """What of a test image is seen."""
+        """Brings a test image to its size."""
         return centre_of_larger if self.resized else central_square
 
     def streams(self, count: int, size: int) -> bool:
-        """Whether so many colour images of this size are streamed."""
-        if self.images != "auto":
-            return self.images == "streamed"
+        """Whether `count` colour images of this size are streamed."""
+        if self.image_cache != "auto":
+            return self.image_cache == "streamed"
         free = free_memory()
         return free is not None and count * 3 * size**2 * self.copies > MEMORY_SHARE * free

@@ -1,4 +1,4 @@
-"""What a data set is: labelled images in memory as uint8 or in files, and how to get at its test images."""
+"""A data set and its labelled images, in memory as uint8 or in files, with statistics and test images."""
 
 from __future__ import annotations
 
@@ -17,18 +17,19 @@ from zarts.data.transforms import Change, changed
 __all__ = ["DataSet", "ImageSet", "Images", "channel_statistics"]
 
 _STD_FLOOR = 1 / 255
-"""One grey level: images of one constant colour are not divided by 0."""
+"""One grey level: images of a constant colour are not divided by 0."""
 
 
 @dataclass(frozen=True, eq=False)
 class ImageSet:
-    """Labelled images.
+    """Labelled images in memory.
 
     Args:
         images: (n, c, h, w), 0 to 255; the loaders lay them out channels_last.
         labels: (n,), indices into the classes of the data set.
         names: for images from a folder, their paths relative to it.
-        workers: threads that change images one by one, where an augmentation does; None: one a processor, 8 at most.
+        workers: threads that transform images one by one, if the augmentation does so; None: one for each processor,
+            8 at most.
     """
 
     images: UInt8[Tensor, "n c h w"]
@@ -59,7 +60,7 @@ class ImageSet:
         return self.images[indices]
 
     def read(self, row: int, change: Change | None = None) -> np.ndarray[Any, np.dtype[np.uint8]]:
-        """One image, (h, w, c), changed."""
+        """One image, (h, w, c), after its change."""
         pixels = self.images[row].permute(1, 2, 0).numpy()
         return changed(pixels.squeeze(2) if self.channels == 1 else pixels, change).reshape(pixels.shape)
 
@@ -70,7 +71,7 @@ Images = ImageSet | StreamedSet
 
 @dataclass(frozen=True, eq=False)
 class DataSet:
-    """A data set whose training images are loaded, or listed, and whose test images are not.
+    """A data set: its training images are loaded or listed, its test images are not yet.
 
     Args:
         name: the registered name, or the path of the folder.
@@ -79,10 +80,10 @@ class DataSet:
         mean: per channel, of images scaled to [0, 1].
         std: likewise.
         flip: whether a horizontal flip keeps the class.
-        manifest: what a run folder keeps as `split.json`; for a folder that was split here it lists
-            the `train` and the `test` images by name, else it has the name and the counts.
+        manifest: what a run folder keeps as `split.json`. For a folder that was split here it lists
+            the `train` and the `test` images by name; else it has the name and the counts.
         load_test: loads the test images; call `test()`.
-        notes: what the user should be told, a sentence each; empty when all is as expected.
+        notes: messages to the user, a sentence each; empty when all is as expected.
     """
 
     name: str
@@ -111,10 +112,10 @@ class DataSet:
         return "streamed" if isinstance(self.train, StreamedSet) else "memory"
 
     def test(self) -> Images:
-        """The test images, read or listed now: nothing before this call has opened them.
+        """The test images, read or listed now; nothing opens them before this call.
 
         Raises:
-            DataError: they cannot be read, or have other classes than the training images.
+            DataError: they cannot be read, or their classes differ from those of the training images.
         """
         return self.load_test()
 
@@ -122,10 +123,10 @@ class DataSet:
 def channel_statistics(images: UInt8[Tensor, "n c h w"]) -> tuple[tuple[float, ...], tuple[float, ...]]:
     """Mean and standard deviation of each channel, of images scaled to [0, 1].
 
-    Computed from the histogram of the 256 levels, so exact and the same for any number of threads.
+    They come from the histogram of the 256 levels: exact, and the same for any number of threads.
 
     Returns:
-        `(mean, std)`; std is at least one grey level, so that it can be divided by.
+        `(mean, std)`; std is at least one grey level, so that it is never 0.
     """
     levels = torch.arange(256, dtype=torch.float64) / 255
     means, stds = [], []

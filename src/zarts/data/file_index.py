@@ -1,4 +1,4 @@
-"""Which image files a folder has: names only, no file is opened."""
+"""Index of the image files of a folder: names and classes; no file is opened."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def images_by_class(root: Path, part: str = "") -> dict[str, list[str]]:
     Files with the suffix of an image count, at any depth; hidden files and folders do not.
 
     Raises:
-        DataError: a folder may not be read.
+        DataError: a folder cannot be read.
     """
     return {
         folder.name: sorted(path.relative_to(root).as_posix() for path in _images_below(folder))
@@ -37,15 +37,15 @@ def images_by_class(root: Path, part: str = "") -> dict[str, list[str]]:
 
 
 def check_classes(found: Mapping[str, list[str]], folder: Path, least: int) -> None:
-    """Refuse a folder from which no classifier can be learnt.
+    """Check that a classifier can be trained on a folder.
 
     Args:
-        found: class to its images.
-        folder: where they were looked for.
-        least: how many images a class needs.
+        found: the images of each class.
+        folder: where they are, for messages.
+        least: number of images that a class needs.
 
     Raises:
-        DataError: fewer than two classes, or too few images in one.
+        DataError: there are fewer than two classes, or a class has too few images.
     """
     if len(found) < 2:
         has = f"one class, {next(iter(found))!r}" if found else "no sub-folders"
@@ -57,7 +57,7 @@ def check_classes(found: Mapping[str, list[str]], folder: Path, least: int) -> N
             )
         if len(images) < least:
             raise DataError(
-                f"{folder}: class {name!r} has {len(images)} image; needs {least} or more, one of them for the test"
+                f"{folder}: class {name!r} has {len(images)} image, needs {least} (one for the test); add some"
             )
 
 
@@ -67,14 +67,16 @@ def class_of(name: str, part: str = "") -> str:
 
 
 def train_and_test(root: Path, tests: Sequence[str] = ("test",)) -> tuple[str, str] | None:
-    """Names of the sub-folders `train` and `test` in any case, or None for a folder of classes.
+    """Names of the sub-folders `train` and `test`, in upper or lower case, or None for a folder of classes.
 
-    Of several names in `tests` the first one that is there counts.
+    A class may itself be called `train`: without a `test` beside it, a `train` without sub-folders is a class.
 
-    A class may itself be called `train`: with no `test` beside it, it is one if it has no sub-folders.
+    Args:
+        root: the folder.
+        tests: possible names of the folder with test images; the first one that exists counts.
 
     Raises:
-        DataError: one is there without the other.
+        DataError: one exists without the other.
     """
     parts = {folder.name.lower(): folder for folder in _subfolders(root)}
     train, test = parts.get("train"), next((parts[name] for name in tests if name in parts), None)
@@ -92,15 +94,15 @@ def train_and_test(root: Path, tests: Sequence[str] = ("test",)) -> tuple[str, s
 
 
 def names_of_manifest(manifest: Mapping[str, Any], on_disk: set[str], root: Path) -> tuple[list[str], list[str]]:
-    """The train and the test images of an earlier split, all of which are still there.
+    """The training and the test images of an earlier split.
 
     Args:
-        manifest: with the lists `train` and `test`.
-        on_disk: the images that there are now. Only these are ever opened, whatever the manifest says.
-        root: the folder.
+        manifest: has the lists `train` and `test`.
+        on_disk: the images that exist now. Only these are ever opened, whatever is in the manifest.
+        root: the folder, for messages.
 
     Raises:
-        DataError: no such lists, an image in both, or an image that is gone.
+        DataError: a list is missing, an image is in both lists, or an image is gone.
     """
     for part in ("train", "test"):
         names = manifest.get(part)
@@ -113,30 +115,32 @@ def names_of_manifest(manifest: Mapping[str, Any], on_disk: set[str], root: Path
     for name in (*train, *test):
         if name not in on_disk:
             raise DataError(
-                f"{root}: {name!r} of the earlier split (split.json) is not there any more; put it back, or start a "
-                "new search"
+                f"{root}: {name!r} of the earlier split (split.json) is gone; put it back, or start a new search"
             )
     both = sorted(set(train) & set(test))
     if both:
-        raise DataError(f"{root}: {both[0]!r} is in both lists, train and test, of the earlier split (split.json)")
+        raise DataError(
+            f"{root}: {both[0]!r} is in both lists, train and test, of the earlier split (split.json); remove it from "
+            "one, or start a new search"
+        )
     return train, test
 
 
 def digest(names: Iterable[str]) -> str:
-    """A short text that differs where the names do, whatever their order."""
+    """A short digest of a set of names, independent of their order."""
     listed = "\0".join(sorted(names)).encode("utf-8", "surrogateescape")
     return hashlib.blake2b(listed, digest_size=16).hexdigest()
 
 
 def check_unchanged(manifest: Mapping[str, Any], now: Mapping[str, Any]) -> None:
-    """Refuse other training images than those of an earlier load: the halves of a search would be dealt anew.
+    """Check that the training images are those of an earlier load; others would change the halves of a search.
 
     Args:
         manifest: of the earlier load.
-        now: the manifest of this one, with `source`, `train_images` and perhaps `train_names`.
+        now: of this load, with `source`, `train_images` and perhaps `train_names`, the digest of their names.
 
     Raises:
-        DataError: their number or, where `now` has a digest of them, their names have changed.
+        DataError: the number of images has changed, or their names have, if `now` has their digest.
     """
     source, earlier = now["source"], "the earlier split (split.json)"
     of = manifest.get("source", "another data set")
@@ -149,7 +153,7 @@ def check_unchanged(manifest: Mapping[str, Any], now: Mapping[str, Any]) -> None
         raise DataError(f"{source}: {earlier} is of {was} training images, now there are {count}; {way_out}")
     if "train_names" in now and manifest["train_names"] != now["train_names"]:
         raise DataError(
-            f"{source}: {earlier} is of {was} training images, now there are as many, but with other names (digest "
+            f"{source}: the names of the {was} training images of {earlier} have changed (digest "
             f"{str(manifest['train_names'])[:8]}, now {now['train_names'][:8]}); {way_out}"
         )
 
@@ -166,7 +170,7 @@ def _images_below(folder: Path) -> list[Path]:
         raise DataError(f"{error.filename}: cannot read the folder ({error.strerror})") from error
 
     found = []
-    for base, folders, files in os.walk(folder, onerror=refuse):  # goes round no ring of symbolic links
+    for base, folders, files in os.walk(folder, onerror=refuse):  # follows no symbolic links, so no loops
         folders[:] = [name for name in folders if not name.startswith(".")]
         found += [
             Path(base, name)

@@ -37,12 +37,12 @@ _FLIP = True  # folders hold photographs, as a rule; only the user can know bett
 
 @dataclass(frozen=True)
 class Known:
-    """What is known of a folder without looking at its images.
+    """Facts about a folder that are known without reading its images.
 
     Args:
         mean: per channel, of images scaled to [0, 1].
         std: likewise.
-        tests: names of the folder with the test images, of which the first one that is there counts.
+        tests: possible names of the folder with test images; the first one that exists counts.
     """
 
     mean: tuple[float, ...]
@@ -51,24 +51,24 @@ class Known:
 
 
 def load_folder(root: Path, request: Request, known: Known | None = None) -> DataSet:
-    """Images from `root/train/CLASS` and `root/test/CLASS`, or from `root/CLASS` and split here.
+    """Load images from `root/train/CLASS` and `root/test/CLASS`, or load them from `root/CLASS` and split them.
 
-    `test/` is not looked into before `DataSet.test()`. Without `train/` and `test/` a stratified fifth
-    of the images, drawn by the request's seed, is set aside for the test, and not opened before either.
+    Nothing reads `test/` before `DataSet.test()`. Without `train/` and `test/`, a stratified fifth of the images is set
+    aside for the test, drawn by the request's seed. These images are not opened before `DataSet.test()` either.
 
-    Streamed images are opened when a batch needs them. Mean and deviation, and whether all are grey, are then those of
-    2,000 training images drawn by the seed, where they are not known; a note says so.
+    Streamed images are opened when a batch needs them. Unless they are known, mean and deviation are then computed from
+    2,000 training images drawn by the seed, and these also decide whether all images are grey. A note tells the user.
 
     Args:
         root: the folder.
         request: image size (None is 32), subset (chosen before any image is read), and so on. With the manifest of an
-            earlier load its images keep their part, whatever the seed is; images that came since belong to neither,
-            and `notes` says so. With `train/` and `test/` the training images must be the same as then.
-        known: what is known beforehand; such a folder has to have both parts.
+            earlier load its images stay training or test images, whatever the seed is. Images added since are left
+            out, and `notes` tells the user. With `train/` and `test/` the training images must be the same as then.
+        known: facts that are known beforehand; such a folder needs both `train/` and a folder with test images.
 
     Raises:
-        DataError: no such folder, fewer than two classes, a class without images, an image that cannot
-            be read, or a manifest that does not fit the folder.
+        DataError: there is no such folder, there are fewer than two classes, a class has no images, an image cannot
+            be read, or the manifest does not fit the folder.
     """
     if not root.is_dir():
         found = "is a file" if root.exists() else "not found"
@@ -77,7 +77,7 @@ def load_folder(root: Path, request: Request, known: Known | None = None) -> Dat
     if parts is not None:
         return _load_parts(root, parts, request, known)
     if known is not None:
-        raise DataError(f"{root}: has no train/ and {'/ or '.join(known.tests)}/ with a sub-folder a class; make them")
+        raise DataError(f"{root}: has no train/ and {'/ or '.join(known.tests)}/; add both, with a sub-folder a class")
     found_images, manifest = images_by_class(root), request.manifest
     notes: tuple[str, ...] = ()
     if manifest is None:
@@ -95,11 +95,11 @@ def load_folder(root: Path, request: Request, known: Known | None = None) -> Dat
 
 
 def _load_parts(root: Path, parts: tuple[str, str], request: Request, known: Known | None) -> DataSet:
-    """The folder has `train/` and `test/`."""
+    """Load a folder that has `train/` and `test/`."""
     manifest = request.manifest
     if manifest is not None and "test" in manifest:
         raise DataError(
-            f"{root}: has {parts[0]}/ and {parts[1]}/, but the earlier split (split.json) is of a folder without; "
+            f"{root}: has {parts[0]}/ and {parts[1]}/, the folder of the earlier split (split.json) had neither; "
             "move them away, or start a new search"
         )
     found = images_by_class(root, parts[0])
@@ -120,7 +120,7 @@ def _load_parts(root: Path, parts: tuple[str, str], request: Request, known: Kno
 
 
 def _split(root: Path, found: Mapping[str, list[str]], seed: int) -> dict[str, Any]:
-    """Set the test images aside."""
+    """Set the test images aside; the manifest of the split."""
     names = [name for images in found.values() for name in images]
     train, test = split_test(_labels(names, tuple(found)), seed)
     return {
@@ -135,8 +135,8 @@ def _notes(root: Path, unlisted: set[str]) -> tuple[str, ...]:
     if not unlisted:
         return ()
     return (
-        f"{root}: {len(unlisted)} images came after the split into train and test and are left out "
-        f"(first: {min(unlisted)}); a new search will use them",
+        f"{root}: {len(unlisted)} images were added after the split and are left out (first: {min(unlisted)}); a new "
+        "search will use them",
     )
 
 
@@ -148,7 +148,7 @@ def _labels(names: Sequence[str], classes: tuple[str, ...], part: str = "") -> T
 def _training(
     root: Path, names: Sequence[str], labels: Tensor, request: Request, known: Known | None
 ) -> tuple[Images, tuple[float, ...], tuple[float, ...], tuple[str, ...]]:
-    """The training images, their mean and deviation, and notes."""
+    """The training images, their mean and deviation, and notes for the user."""
     size = request.image_size or _DEFAULT_SIZE
     chosen = subset_indices(labels, request.subset, request.seed)
     kept, labels = tuple(names[i] for i in chosen.tolist()), labels[chosen]
@@ -163,10 +163,10 @@ def _training(
     sample = decode([root / kept[i] for i in order[:_SAMPLE].tolist()], size)
     notes: tuple[str, ...] = ()
     if len(sample) < len(kept):
-        colours = "colour" if sample.shape[1] == 3 else "grey (all are read as such)"
+        colours = "colour" if sample.shape[1] == 3 else "grey"
         notes = (
-            f"{root}: {len(kept)} images are streamed; that they are {colours}, their mean and their deviation are "
-            f"those of {len(sample)}, drawn by split_seed = {request.seed}",
+            f"{root}: {len(kept)} images are streamed as {colours} images; colour, mean and deviation come from a "
+            f"sample of {len(sample)} (split_seed = {request.seed})",
         )
     return StreamedSet(root, kept, labels, size, sample.shape[1], request.workers), *channel_statistics(sample), notes
 
@@ -174,9 +174,11 @@ def _training(
 def _read_test(
     root: Path, names: Sequence[str], classes: tuple[str, ...], request: Request, train: Images, part: str = ""
 ) -> Images:
-    """The test images, like the training images."""
+    """The test images, of the size and the channels of the training images."""
     if unseen := sorted({class_of(name, part) for name in names} - set(classes)):
-        raise DataError(f"{root}: class {unseen[0]!r} has test images but no training images")
+        raise DataError(
+            f"{root}: class {unseen[0]!r} has test images but no training images; add some, or start a new search"
+        )
     labels, fit = _labels(names, classes, part), request.test_fit
     streamed = StreamedSet(root, tuple(names), labels, train.size, train.channels, request.workers, fit)
     if isinstance(train, StreamedSet) or request.streams(len(names), train.size):
@@ -187,7 +189,7 @@ def _read_test(
 def _read_test_part(
     root: Path, parts: tuple[str, str], classes: tuple[str, ...], request: Request, train: Images
 ) -> Images:
-    """Look into `test/` for the first time."""
+    """The test images in `test/`, which is read for the first time."""
     train_part, test_part = parts
     found = images_by_class(root, test_part)
     if not found:

@@ -1,4 +1,4 @@
-"""Image files of any kind to one uint8 tensor."""
+"""Read image files of any kind into one uint8 tensor."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from zarts.errors import DataError
 __all__ = ["SUFFIXES", "Fit", "central_square", "centre_of_larger", "decode", "read_image"]
 
 Fit = Callable[[Image.Image, int], Image.Image]
-"""Makes an image of any size one of so many pixels a side."""
+"""Brings an image of any size to a square of the given side in pixels."""
 
 SUFFIXES = frozenset({".bmp", ".gif", ".jpeg", ".jpg", ".png", ".ppm", ".pgm", ".tif", ".tiff", ".webp"})
 
@@ -29,10 +29,7 @@ _MAX_THREADS = 8
 
 
 def central_square(image: Image.Image, size: int) -> Image.Image:
-    """The central square, resized (bilinear, antialiased).
-
-    The same as resizing the shorter side and cropping the centre.
-    """
+    """The central square, resized (bilinear, antialiased): the same as resizing the shorter side and cropping."""
     if image.size == (size, size):
         return image
     width, height = image.size
@@ -68,7 +65,7 @@ def decode(
         (n, c, size, size), channels_last, in the order of `paths`.
 
     Raises:
-        DataError: a file cannot be read; the first one is named.
+        DataError: a file cannot be read; the message names the first one.
     """
     mode: Literal["L", "RGB"] | None = None if channels is None else "L" if channels == 1 else "RGB"
     pixels = np.empty((len(paths), size, size, channels or 3), dtype=np.uint8)
@@ -98,13 +95,13 @@ def read_image(
         path: the file.
         size: height and width of the result.
         mode: grey or colour; None leaves it as it is in the file.
-        fit: what of the image is seen.
+        fit: brings the image to that size.
 
     Returns:
         (size, size) or (size, size, 3).
 
     Raises:
-        DataError: the file is not an image, is damaged, or may not be read.
+        DataError: the file is not an image, is damaged, or cannot be read.
     """
     try:
         with Image.open(path) as opened:
@@ -121,7 +118,7 @@ def read_image(
 
 
 def _eight_bits(image: Image.Image) -> Image.Image:
-    """The image in mode L or RGB; what is transparent becomes white, 16 bits become 8."""
+    """The image in mode L or RGB; transparent pixels become white, 16 bits become 8."""
     if image.mode == "F":
         raise ValueError("its pixels are floating-point numbers; save it with 8 or 16 bits")
     if image.mode.startswith("I"):

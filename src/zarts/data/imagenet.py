@@ -1,4 +1,4 @@
-"""ImageNet, and its copies in 16×16 pixels of NAS-Bench-201."""
+"""ImageNet, and its downsampled copies of 16×16 pixels for NAS-Bench-201."""
 
 from __future__ import annotations
 
@@ -26,10 +26,10 @@ _KNOWN = Known((0.485, 0.456, 0.406), (0.229, 0.224, 0.225), tests=("val", "test
 def load_imagenet(name: str, request: Request) -> DataSet:
     """The images in `data_dir/imagenet`: `train/CLASS` and, for the test, `val/CLASS`, or `test/CLASS` without `val/`.
 
-    Its 1,281,167 training images at 224×224 would take 193 GB of memory: they are streamed as a rule.
+    Its 1,281,167 training images at 224×224 would take 193 GB of memory, so most machines stream them.
 
     Raises:
-        DataError: the folder is not there (ImageNet's licence lets nobody else offer it for download), or not so.
+        DataError: the folder is missing (ImageNet's licence forbids others to offer it), or lacks one of these parts.
 
     Source: Russakovsky et al., ImageNet Large Scale Visual Recognition Challenge (2015); mean and deviation as in the
         code of DARTS and its peers.
@@ -66,11 +66,11 @@ _MD5 = {
 def load_imagenet16(data_dir: Path, classes: int = _CLASSES) -> NamedSet:
     """The images of the first `classes` of 1,000 classes, from the pickled files in `data_dir/ImageNet16`.
 
-    NAS-Bench-201's ImageNet16-120 has 151,700 training images and 6,000 for the test, here all of `val_data`; its
-    paper validates on 3,000 of these and tests on the others. The classes have no names but their numbers, from 1.
+    NAS-Bench-201's ImageNet16-120 has 151,700 training images. All 6,000 of `val_data` are test images here; its
+    paper validates on 3,000 of these and tests on the others. The names of the classes are their numbers, from 1.
 
     Raises:
-        DataError: a file is missing (ImageNet's licence lets nobody else offer it for download) or cannot be read.
+        DataError: a file is missing (ImageNet's licence forbids others to offer it) or cannot be read.
     """
     folder = data_dir / _FOLDER
     test = folder / "val_data"
@@ -92,6 +92,8 @@ def _read(file: Path, classes: int) -> ImageSet:
     """The images of a file with labels 1 to `classes`, as 0 to `classes` - 1."""
     batch = read_pickled(file)
     if missing := {"data", "labels"} - set(batch):
-        raise DataError(f"{file}: has no {min(missing)!r}, only {', '.join(map(repr, sorted(map(str, batch))))}")
+        raise DataError(
+            f"{file}: has no {min(missing)!r}, only {', '.join(map(repr, sorted(map(str, batch))))}; get it again"
+        )
     found = array_set(batch["data"], batch["labels"], _CLASSES, file, shape=(3, 16, 16), first=1)
     return found.take((found.labels < classes).nonzero()[:, 0])

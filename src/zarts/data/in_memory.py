@@ -1,4 +1,4 @@
-"""Data sets that come as arrays, which are always in memory."""
+"""Data sets that are published as arrays, which are always in memory."""
 
 from __future__ import annotations
 
@@ -29,11 +29,11 @@ def from_arrays(load: Callable[[Path], NamedSet], name: str, request: Request) -
     """A data set in memory, resized, and perhaps a subset of it.
 
     Raises:
-        SettingsError: its images are to be streamed.
-        DataError: they cannot be used.
+        SettingsError: the request asks for streamed images.
+        DataError: the images cannot be used.
     """
-    if request.images == "streamed":
-        raise SettingsError(f"images = streamed: {name} comes in few large files, not one an image: leave it out")
+    if request.image_cache == "streamed":
+        raise SettingsError(f"image_cache = streamed: {name} has few large files, not one for each image: leave it out")
     published = load(request.data_dir)
     train = replace(published.train, workers=request.workers)
     written = {"source": name, "classes": len(published.classes), "train_images": len(train)}
@@ -71,7 +71,7 @@ def _resized(images: ImageSet, size: int | None) -> ImageSet:
 
 
 def _centres(images: ImageSet, size: int) -> ImageSet:
-    """Test images as they are seen after training on crops of them."""
+    """The centres of test images, for networks that are trained on resized crops."""
     pixels = np.empty((len(images), size, size, images.channels), dtype=np.uint8)
     for i in range(len(images)):
         image = images.read(i)

@@ -1,4 +1,4 @@
-"""Endless batches, each a pure function of (seed, stream, index)."""
+"""Endless batches of images, each a pure function of (seed, stream, index)."""
 
 from __future__ import annotations
 
@@ -23,32 +23,31 @@ class Batches:
 
     Batch `index` is step `index % len` of epoch `index // len`. The order of an epoch and the
     augmentation of a batch come from generators seeded by a hash of (seed, stream, epoch) and of
-    (seed, stream, index). So a checkpoint needs to keep the next index and nothing else, and any batch
-    can be made again.
+    (seed, stream, index). So any batch can be made again, and a checkpoint only keeps the next index.
 
-    Images that are streamed, or changed one by one, are made by threads ahead of time, on the CPU; what they are does
-    not depend on that, nor on the order in which batches are asked for.
+    Threads make images that are streamed or transformed one by one ahead of time, on the CPU. The result does not
+    depend on these threads, nor on the order in which batches are requested.
 
-    Shuffled, the last batch of an epoch is smaller, as in DARTS, and is left out if it were a single
-    image, which batch norm cannot use. In order, all images are kept.
+    With `shuffle`, the last batch of an epoch may be smaller, as in DARTS; it is left out if it would be a single
+    image, which batch norm cannot use. Without, all images are kept.
 
     Args:
         images: the images; if in memory, moved to `device` once, as uint8.
         indices: which of them, or None for all.
-        batch_size: images a batch.
-        seed: with `stream` and the index, all that a batch depends on.
-        stream: a name for what the batches are used for; two streams have independent orders.
+        batch_size: images of a batch.
+        seed: a batch depends on it, on `stream` and on its index, and on nothing else.
+        stream: a name for the use of the batches; two streams have independent orders.
         mean: per channel, of images scaled to [0, 1].
         std: likewise.
-        augment: what is done to the images, or None.
+        augment: the augmentation, or None.
         device: where the batches are made and stay.
-        shuffle: False walks through `indices` as they are, for testing.
-        shard: given the number of images of a batch, which of them this process looks at; None: all. Others are
-            not decoded: their pixels are those of black images.
+        shuffle: False takes `indices` in their order, for testing.
+        shard: maps the number of images of a batch to those that this process uses; None: all. Others are
+            not decoded: their pixels are black.
 
     Raises:
-        SettingsError: a batch size below 1, or an augmentation that does not fit the images.
-        DataError: no images, or fewer than `batch_size` to shuffle.
+        SettingsError: the batch size is below 1, or the augmentation does not fit the images.
+        DataError: there are no images, or fewer than `batch_size` to shuffle.
     """
 
     def __init__(
@@ -77,7 +76,7 @@ class Batches:
         self._device = torch.device(device)
         self._images, self._shard = images, shard
         self._pixels: Tensor | None = None
-        self._one_by_one = augment is not None and augment.of_samples
+        self._one_by_one = augment is not None and augment.one_by_one
         if isinstance(images, ImageSet) and not self._one_by_one:
             self._pixels = images.images.to(self._device).permute(0, 2, 3, 1).contiguous()  # (n, h, w, c)
         self._labels = images.labels.to(self._device)
@@ -93,19 +92,19 @@ class Batches:
         self._orders: dict[int, Tensor] = {}
 
     def __len__(self) -> int:
-        """Batches an epoch."""
+        """Batches of an epoch."""
         return self._length
 
     @property
     def mean_size(self) -> float:
-        """Images a batch, on average over an epoch."""
+        """Images of a batch, on average over an epoch."""
         return min(len(self._indices), len(self) * self.batch_size) / len(self)
 
     def __iter__(self) -> Iterator[tuple[Tensor, Tensor]]:
         """One pass in order.
 
         Raises:
-            TypeError: shuffled batches have no end and no first epoch; take `batches[index]`.
+            TypeError: the batches are shuffled and have no end; take `batches[index]`.
         """
         if self._shuffle:
             raise TypeError(f"batches {self._stream!r} are shuffled and endless; take batches[index]")
@@ -123,7 +122,7 @@ class Batches:
             b, h, w, _ = pixels.shape
             drawn = self._augment.draw(b, h, w, keyed_generator(*self._key("augment", index)))
             draws = Draws(*(t.to(self._device) for t in drawn))
-            normalised = self._augment.cut_(self._normalise(self._augment.move(pixels, draws)), draws)
+            normalised = self._augment.cut_(self._normalise(self._augment.crop_and_flip(pixels, draws)), draws)
         return normalised.permute(0, 3, 1, 2), self._labels[rows]
 
     def _normalise(self, pixels: Tensor) -> Tensor:
@@ -131,7 +130,7 @@ class Batches:
         return rows.mul_(self._scale).add_(self._shift).view(pixels.shape)
 
     def _jobs(self, index: int) -> list[Job | None]:
-        """What makes the images of a batch."""
+        """The functions that make the images of a batch."""
         rows = self._rows(index).tolist()
         jobs: list[Job | None] = [partial(self._images.read, row) for row in rows]
         if self._augment is not None and self._one_by_one:
@@ -143,7 +142,7 @@ class Batches:
         return jobs
 
     def _rows(self, index: int) -> Tensor:
-        """The images of a batch."""
+        """Indices of the images of a batch."""
         epoch, step = divmod(index, len(self))
         return self._epoch_order(epoch)[step * self.batch_size : (step + 1) * self.batch_size]
 
@@ -151,7 +150,7 @@ class Batches:
         if not self._shuffle:
             return self._indices
         if epoch not in self._orders:
-            if len(self._orders) > 1:  # this epoch's and the next one's, which is looked ahead to
+            if len(self._orders) > 1:  # this epoch's and the next one's, for batches made ahead
                 del self._orders[next(iter(self._orders))]
             order = torch.randperm(len(self._indices), generator=keyed_generator(*self._key("order", epoch)))
             self._orders[epoch] = self._indices[order]
@@ -171,12 +170,12 @@ def _check(
     std: Sequence[float],
 ) -> None:
     if batch_size < 1:
-        raise SettingsError(f"batch_size is {batch_size}; it needs to be 1 or more")
+        raise SettingsError(f"batch_size is {batch_size}: take 1 or more")
     if count == 0:
-        raise DataError(f"batches {stream!r} have no images")
+        raise DataError(f"batches {stream!r} have no images: take more training images")
     if shuffle and count < batch_size:
         raise DataError(
-            f"batches {stream!r} have {count} images, fewer than one batch of {batch_size}; "
+            f"batches {stream!r} have {count} images, fewer than one batch of {batch_size}: "
             f"take --batch-size {count} or less"
         )
     if not len(mean) == len(std) == channels:

@@ -1,7 +1,7 @@
-"""Batches of uint8 pixels that threads make, some before they are asked for.
+"""Batches of uint8 pixels that threads make ahead of their use.
 
-Threads, not processes: Pillow decodes, resizes and adjusts outside of the interpreter's lock; threads cost no start,
-no copies of the images from one process to another, and nothing when batches are asked for in another order.
+Threads, not processes: Pillow decodes, resizes and adjusts outside the interpreter's lock. Threads need no start-up and
+no copies of images between processes, and batches may be requested in any order.
 """
 
 from __future__ import annotations
@@ -30,29 +30,29 @@ _MOST_KEPT, _KEPT_BYTES = 32, 1 << 29
 
 
 def default_workers(processes: int = 1) -> int:
-    """Threads of each of so many processes of this machine: one a processor, 8 at most."""
+    """Threads of each of `processes` processes of this machine: one for each processor, 8 at most."""
     return max(1, min(_MAX_THREADS, (os.cpu_count() or 1) // processes))
 
 
 class _Made(NamedTuple):
-    """A batch that is being made: its pixels, and the work that fills them."""
+    """A batch in the making: its pixels, and the work that fills them."""
 
     pixels: np.ndarray[Any, np.dtype[np.uint8]]
     work: list[Future[None]]
 
 
 class Prefetcher:
-    """The pixels of any batch by its index; the next two of a walk are under way while one is used.
+    """The pixels of any batch by its index; the next two batches are made while one is used.
 
-    Some batches are kept after use, half a gigabyte at most: a move of alpha passes batches that the weights are
-    trained on right afterwards.
+    Used batches are kept, up to half a gigabyte: an update of alpha uses batches on which the weights are trained right
+    afterwards.
 
     Args:
-        jobs: what makes the images of a batch; called in the thread that asks, so it may draw.
+        jobs: the functions that make the images of a batch; called in the requesting thread, so it may draw.
         shape: (h, w, c) of an image.
-        batch_size: images of a whole batch.
-        workers: threads; None: one a processor, 8 at most. All batches with the same number share them.
-        length: batches beyond this one are not made ahead; None: there is no last one.
+        batch_size: images of a full batch.
+        workers: threads; None: one for each processor, 8 at most. All prefetchers with the same number share them.
+        length: number of batches; no batch beyond it is made ahead. None: the batches are endless.
     """
 
     def __init__(
@@ -70,7 +70,7 @@ class Prefetcher:
         self._last = -1
 
     def __getitem__(self, index: int) -> UInt8[Tensor, "b h w c"]:
-        """Batch `index`; what it holds is not to be written to.
+        """Batch `index`, read-only.
 
         Raises:
             DataError: an image cannot be read.
@@ -85,7 +85,7 @@ class Prefetcher:
             for done in made.work:
                 done.result()
         except BaseException:
-            del self._made[index]  # asked for again, it is tried again
+            del self._made[index]  # the next request tries again
             raise
         return torch.from_numpy(made.pixels)
 
@@ -105,8 +105,8 @@ class Prefetcher:
                 work.cancel()
 
 
-def _fill(pixels: np.ndarray[Any, np.dtype[np.uint8]], jobs: Sequence[Job | None], places: range) -> None:
-    for i in places:
+def _fill(pixels: np.ndarray[Any, np.dtype[np.uint8]], jobs: Sequence[Job | None], chunk: range) -> None:
+    for i in chunk:
         job = jobs[i]
         if job is not None:
             pixels[i] = job()

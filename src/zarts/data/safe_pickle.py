@@ -1,4 +1,4 @@
-"""Reading the pickled arrays of published data sets without running what a pickle may ask for."""
+"""Read the pickled arrays of published data sets without running code from the pickle."""
 
 from __future__ import annotations
 
@@ -16,16 +16,16 @@ __all__ = ["read_pickled"]
 
 
 def read_pickled(path: Path) -> dict[str, Any]:
-    """The mapping that a file holds: of names to numbers, texts, lists of these, and arrays of numbers.
+    """The mapping in a file: names to numbers, texts, lists of these, and arrays of numbers.
 
-    A pickle is a program for a small machine that can import and call anything. Here it can make arrays, and nothing
-    else: the names that numpy's arrays and Python 2's bytes are pickled with stand for functions of this file.
+    A pickle is a program for a small machine that can import and call anything. Here it can only make arrays: the names
+    that numpy's arrays and Python 2's bytes are pickled with stand for functions of this file.
 
     Args:
-        path: a file of protocol 0 to 5, as Python 2 or 3 wrote it. Bytes that Python 2 called text become text.
+        path: a file of protocol 0 to 5, written by Python 2 or 3. Python 2's strings become text.
 
     Raises:
-        DataError: it is no such file; where it asks for anything else, that is named and not looked at.
+        DataError: the file is no such pickle. If it needs any other name, the message gives that name; it is not run.
     """
     try:
         with path.open("rb") as file:
@@ -43,11 +43,11 @@ def read_pickled(path: Path) -> dict[str, Any]:
 class _ArraysOnly(pickle.Unpickler):
     @override
     def find_class(self, module: str, name: str) -> Any:
-        modules, stand_in = _KNOWN.get(name, ((), None))
+        modules, replacement = _KNOWN.get(name, ((), None))
         if module in modules:
-            return stand_in
+            return replacement
         raise DataError(
-            f"the pickle asks for {module}.{name}, which images and labels do not need: it was not run; get the file "
+            f"the pickle needs {module}.{name}, which images and labels do not need, so it was not run; get the file "
             "from its publisher"
         )
 
@@ -57,11 +57,11 @@ class _ArraysOnly(pickle.Unpickler):
 
 
 class _Array:
-    """Stands for the class of arrays, which is only ever named."""
+    """Replaces the class of arrays, which a pickle names and never calls."""
 
 
 def _empty(kind: object, shape: object, dtype: object) -> np.ndarray[Any, np.dtype[np.generic]]:
-    """What numpy's `_reconstruct` makes: an array that is filled right afterwards."""
+    """Replaces numpy's `_reconstruct`: an empty array, which the pickle fills right afterwards."""
     return np.empty(0, dtype=np.uint8)
 
 
@@ -80,7 +80,7 @@ def _from_buffer(
 
 
 def _encode(text: str, encoding: str) -> bytes:
-    """How Python 3 pickles bytes in protocol 2."""
+    """Decodes bytes that Python 3 pickled in protocol 2."""
     return text.encode("latin-1")
 
 

@@ -1,4 +1,4 @@
-"""Stratified choices: every part has the classes in the proportion of the whole."""
+"""Stratified splits and subsets: every part has the class proportions of the whole."""
 
 from __future__ import annotations
 
@@ -15,26 +15,26 @@ TEST_FRACTION = 0.2
 
 
 def halves(labels: Int64[Tensor, " n"], seed: int) -> tuple[Int64[Tensor, " a"], Int64[Tensor, " b"]]:
-    """Two disjoint stratified halves of the training images: one trains the weights, one judges alpha.
+    """Two disjoint stratified halves of the training images: one trains the weights, one evaluates alpha.
 
-    The images are shuffled, sorted by class, and dealt in turn to the two halves: each class, and the
-    whole, differ by at most one image.
+    The images are shuffled, sorted by class, and dealt in turn to the two halves. So the halves differ by at most one
+    image, in each class and in all.
 
     Args:
         labels: (n,) class of each image.
-        seed: another seed deals otherwise.
+        seed: another seed gives other halves.
 
     Returns:
-        `(weights, alpha)`: ascending indices; `weights` has the odd one.
+        `(weights, alpha)`: ascending indices; an odd image goes to `weights`.
 
     Raises:
-        DataError: fewer than two images.
+        DataError: there are fewer than two images.
 
     Source: Liu et al., DARTS (ICLR 2019), section 3.1 (two halves).
-    Differs: DARTS cuts a random order in two, not stratified.
+    Differs: DARTS cuts a random order in two, without stratification.
     """
     if len(labels) < 2:
-        raise DataError(f"the training set has {len(labels)} images; two halves need at least 2")
+        raise DataError(f"the training set has {len(labels)} images; two halves need 2 or more")
     order = _shuffled(len(labels), keyed_generator(seed, "halves"))
     by_class = order[torch.argsort(labels.cpu()[order], stable=True)]
     return by_class[0::2].sort().values, by_class[1::2].sort().values
@@ -43,28 +43,28 @@ def halves(labels: Int64[Tensor, " n"], seed: int) -> tuple[Int64[Tensor, " a"],
 def subset_indices(labels: Int64[Tensor, " n"], size: int | float | None, seed: int) -> Int64[Tensor, " m"]:
     """Ascending indices of a stratified subset with at least one image of each class.
 
-    The subset of a smaller size with the same seed is a part of it.
+    With the same seed, a smaller subset is part of a larger one.
 
     Args:
         labels: (n,) class of each training image.
-        size: how many, or as a float below 1 the share of them; None is all of them.
-        seed: another seed chooses others.
+        size: number of images, or, as a float below 1, their share; None is all.
+        seed: another seed gives another subset.
 
     Raises:
-        SettingsError: `size` is not positive, or a float from 1.
-        DataError: more than there are, or fewer than one a class.
+        SettingsError: `size` is not positive, or a float of 1 or more.
+        DataError: `size` exceeds the number of images, or is less than the number of classes.
     """
     if size is None:
         return torch.arange(len(labels))
     if isinstance(size, float) and 0 < size < 1:
         size = round(size * len(labels))
     elif isinstance(size, float) or size < 1:
-        raise SettingsError(f"subset is {size}; it is a number of training images, 1 or more, or a share below 1")
+        raise SettingsError(f"subset is {size}: take a number of training images, 1 or more, or a share below 1")
     classes = _classes_in(labels)
     if size > len(labels):
-        raise DataError(f"subset is {size}, but there are {len(labels)} training images; take that many or fewer")
+        raise DataError(f"subset is {size}, but there are {len(labels)} training images: take that many or fewer")
     if size < classes:
-        raise DataError(f"subset is {size}, but there are {classes} classes; take one image a class or more")
+        raise DataError(f"subset is {size}, but there are {classes} classes: take one image of each or more")
     return _stratified_order(labels, keyed_generator(seed, "subset"))[:size].sort().values
 
 
@@ -73,7 +73,7 @@ def split_test(labels: Int64[Tensor, " n"], *key: int | str) -> tuple[Int64[Tens
 
     Args:
         labels: (n,) class of each image; every class has two images or more.
-        key: what the split depends on, for example the seed.
+        key: all that the split depends on, for example the seed.
 
     Returns:
         `(train, test)`: ascending indices.
@@ -84,9 +84,9 @@ def split_test(labels: Int64[Tensor, " n"], *key: int | str) -> tuple[Int64[Tens
 
 
 def _stratified_order(labels: Int64[Tensor, " n"], generator: torch.Generator) -> Int64[Tensor, " n"]:
-    """A random order every beginning of which is stratified.
+    """A random order of which every prefix is stratified.
 
-    The image of rank r among the n_c of its class stands at (r + 1/2) / n_c: so each class is spread
+    The image of rank r among the n_c of its class comes at (r + 1/2) / n_c, so each class is spread
     evenly over the order (a Sainte-Laguë apportionment). One image of each class comes before all others.
     """
     order = _shuffled(len(labels), generator)
@@ -95,10 +95,10 @@ def _stratified_order(labels: Int64[Tensor, " n"], generator: torch.Generator) -
     counts_of = counts[labels[by_class]]
     starts = (counts.cumsum(0) - counts)[labels[by_class]]
     rank = torch.arange(len(labels)) - starts
-    place = torch.where(rank == 0, -1.0, (rank + 0.5) / counts_of.double())
+    quantile = torch.where(rank == 0, -1.0, (rank + 0.5) / counts_of.double())
     position = torch.empty(len(labels), dtype=torch.float64)
-    position[by_class] = place
-    return order[torch.argsort(position[order], stable=True)]  # equal places stay in random order
+    position[by_class] = quantile
+    return order[torch.argsort(position[order], stable=True)]  # ties stay in random order
 
 
 def _classes_in(labels: Int64[Tensor, " n"]) -> int:

@@ -24,10 +24,10 @@ class StreamedSet:
         root: the folder that the names are relative to.
         names: the files.
         labels: (n,), indices into the classes of the data set.
-        size: height and width that they are brought to.
-        channels: 1 or 3, which they are converted to.
-        workers: threads that decode; None: one a processor, 8 at most.
-        fit: brings them to their size where no random crop does.
+        size: height and width of the decoded images.
+        channels: 1 or 3, of the decoded images.
+        workers: threads that decode; None: one for each processor, 8 at most.
+        fit: brings an image without a random crop to its size.
     """
 
     root: Path
@@ -49,15 +49,15 @@ class StreamedSet:
         """The images at `indices`, decoded now.
 
         Raises:
-            DataError: one cannot be read.
+            DataError: an image cannot be read.
         """
         return decode([self.root / self.names[i] for i in indices.tolist()], self.size, self.channels, self.fit)
 
     def read(self, row: int, change: Change | None = None) -> np.ndarray[Any, np.dtype[np.uint8]]:
-        """One image, (size, size, channels), changed; a crop is taken from the whole image in its file.
+        """One image, (size, size, channels), after its change; a crop is taken from the whole image in its file.
 
         Raises:
-            DataError: it cannot be read.
+            DataError: the image cannot be read.
         """
         path, size = self.root / self.names[row], self.size
         mode: Literal["L", "RGB"] = "L" if self.channels == 1 else "RGB"

@@ -1,4 +1,4 @@
-"""What is done to each image by itself before it joins its batch: a resized random crop, and jitter of its colours."""
+"""Transforms of single images before they join a batch: a resized random crop, and jitter of the colours."""
 
 from __future__ import annotations
 
@@ -24,23 +24,24 @@ _HUE = 3
 
 @dataclass(frozen=True)
 class CropDraw:
-    """What decides the crop of an image whose size is not known yet: numbers from 0 to below 1.
+    """The draws for the crop of an image whose size is not known yet: numbers from 0 to below 1.
 
     Args:
-        areas: of each try, the share of the image's area.
-        ratios: of each try, width by height.
-        place: row and column of the corner.
+        areas: of each try, for the share of the image's area.
+        ratios: of each try, for width by height.
+        corner: for row and column of the top left corner.
     """
 
     areas: Sequence[float]
     ratios: Sequence[float]
-    place: tuple[float, float]
+    corner: tuple[float, float]
 
     def box(self, height: int, width: int) -> tuple[int, int, int, int]:
         """Top, left, height and width of the crop, in pixels.
 
-        The area is uniform in 8 to 100 % of the image's, the logarithm of the ratio uniform between those of 3/4 and
-        4/3. The first of ten tries that fits is taken; if none does, the largest central crop of such a ratio.
+        The area is uniform in 8 to 100 % of the image's area. The logarithm of the ratio is uniform between those of
+        3/4 and 4/3. The first of ten tries that fits counts; if none fits, it is the largest central crop of such a
+        ratio.
 
         Source: Szegedy et al., Going Deeper with Convolutions (CVPR 2015), section 6; torchvision's RandomResizedCrop.
         """
@@ -50,7 +51,7 @@ class CropDraw:
             aspect = math.exp(least + ratio * (most - least))
             w, h = round(math.sqrt(pixels * aspect)), round(math.sqrt(pixels / aspect))
             if 0 < w <= width and 0 < h <= height:
-                top, left = (int(u * (room + 1)) for u, room in zip(self.place, (height - h, width - w), strict=True))
+                top, left = (int(u * (room + 1)) for u, room in zip(self.corner, (height - h, width - w), strict=True))
                 return top, left, h, w
         w, h = min(width, round(height * _RATIO[1])), min(height, round(width / _RATIO[0]))
         return (height - h) // 2, (width - w) // 2, h, w
@@ -58,21 +59,21 @@ class CropDraw:
 
 @dataclass(frozen=True)
 class Change:
-    """What was drawn for one image.
+    """The transform of one image: crop and colours as drawn.
 
     Args:
-        crop: its crop; None: the central square.
-        adjustments: number in (brightness, contrast, saturation, hue) and factor, in the order in which they are made.
+        crop: draws of its crop; None: the central square.
+        adjustments: index into (brightness, contrast, saturation, hue) and factor, in the order of application.
 
-    Source: the colours as in torchvision's ColorJitter on Pillow's images, which the papers' code uses.
-    Differs: they change before the flip, which comes to the same.
+    Source: colours as in torchvision's ColorJitter on Pillow's images, which the papers' code uses.
+    Differs: colours change before the flip, which gives the same result.
     """
 
     crop: CropDraw | None = None
     adjustments: tuple[tuple[int, float], ...] = ()
 
     def __call__(self, image: Image.Image, size: int) -> Image.Image:
-        """The changed image, `size` pixels a side."""
+        """The transformed image, `size` pixels a side."""
         from torchvision.transforms.v2 import functional
 
         if self.crop is None:
@@ -91,21 +92,21 @@ def changed(pixels: np.ndarray[Any, np.dtype[np.uint8]], change: Change | None) 
 
 
 def draw_changes(count: int, *, crop: bool, jitter: Sequence[float], generator: torch.Generator) -> list[Change]:
-    """One independent draw for each of `count` images.
+    """Draw the change of each of `count` images independently.
 
     Args:
-        count: how many.
+        count: number of images.
         crop: whether they are cropped and resized.
         jitter: strengths of brightness, contrast, saturation and hue; empty: none. A factor is uniform in
             [max(0, 1 - strength), 1 + strength], for hue in [-strength, strength].
-        generator: source of the draws; as many are made whatever is asked for.
+        generator: source of the draws; their number does not depend on `crop` and `jitter`.
     """
 
     def uniform(columns: int) -> list[list[float]]:
         drawn: list[list[float]] = torch.rand(count, columns, dtype=torch.float64, generator=generator).tolist()
         return drawn
 
-    areas, ratios, places, shares, orders = (uniform(n) for n in (_TRIES, _TRIES, 2, 4, 4))
+    areas, ratios, corners, shares, orders = (uniform(n) for n in (_TRIES, _TRIES, 2, 4, 4))
     changes = []
     for i in range(count):
         adjustments = []
@@ -114,6 +115,6 @@ def draw_changes(count: int, *, crop: bool, jitter: Sequence[float], generator: 
                 least = -jitter[number] if number == _HUE else max(0.0, 1 - jitter[number])
                 most = jitter[number] if number == _HUE else 1 + jitter[number]
                 adjustments.append((number, least + shares[i][number] * (most - least)))
-        drawn = CropDraw(areas[i], ratios[i], (places[i][0], places[i][1])) if crop else None
+        drawn = CropDraw(areas[i], ratios[i], (corners[i][0], corners[i][1])) if crop else None
         changes.append(Change(drawn, tuple(adjustments)))
     return changes

@@ -1,4 +1,4 @@
-"""What a search and a retraining set up alike: images, augmentation, the optimizer of the weights."""
+"""Set-up that a search and a retraining share: images, augmentation and the optimizer of the weights."""
 
 from __future__ import annotations
 
@@ -23,11 +23,11 @@ __all__ = ["augmentation", "load_images", "sgd"]
 def load_images(
     settings: CommonSettings, run: Run, device: torch.device, callback: Callback, ranks: Ranks | None = None
 ) -> DataSet:
-    """The images of the settings, split as the run began; a new run writes down its split and environment.
+    """Load the images of the settings, with the run's split; a new run writes its split and its environment.
 
     Raises:
-        DataError: they cannot be used.
-        SettingsError: there is no such data set, or an image size that cannot be.
+        DataError: the images cannot be used.
+        SettingsError: there is no such data set, or the image size is impossible.
     """
     ranks = ranks or Ranks()
     manifest = ranks.broadcast(run.split() if ranks.lead else None)
@@ -43,10 +43,10 @@ def load_images(
         workers=settings.workers,
         crop=settings.crop,
     )
-    first = load(images=_kept(settings, run, manifest)) if ranks.lead else None
+    first = load(image_cache=_kept(settings, run, manifest)) if ranks.lead else None
     kept: ImageCache = ranks.broadcast(settings.image_cache if first is None else first.kept)
-    with ranks.rank_zero_first():  # the first one of a machine may have to download them
-        data = first or load(images=kept)
+    with ranks.rank_zero_first():  # the first rank of a machine may have to download them
+        data = first or load(image_cache=kept)
     for note in data.notes:
         callback({"event": "note", "text": note})
     if not (run.path / "env.json").exists():
@@ -56,7 +56,7 @@ def load_images(
 
 
 def _kept(settings: CommonSettings, run: Run, manifest: Mapping[str, Any] | None) -> ImageCache:
-    """Where images are kept: as when the run began, whatever memory is free now, so that it goes on to the bit."""
+    """Where images are kept: as when the run began, so that a resumed run gives the same bits."""
     if manifest is None or not (run.path / "env.json").exists():
         return settings.image_cache
     kept: ImageCache = manifest.get("images", "memory")
@@ -64,7 +64,7 @@ def _kept(settings: CommonSettings, run: Run, manifest: Mapping[str, Any] | None
 
 
 def augmentation(settings: CommonSettings, data: DataSet, cutout: int) -> Augment:
-    """Crop, colours and flip as the settings or the data set say, and `cutout`."""
+    """The augmentation: crop, colours and flip of the settings or else of the data set, and `cutout`."""
     padding = data.image_size // 8 if settings.crop_padding is None else settings.crop_padding
     return Augment(
         crop_padding=padding if settings.crop == "pad" else 0,
@@ -76,18 +76,16 @@ def augmentation(settings: CommonSettings, data: DataSet, cutout: int) -> Augmen
 
 
 def sgd(settings: CommonSettings, parameters: Iterable[nn.Parameter]) -> torch.optim.SGD:
-    """The optimizer of the weights; one kernel for all of them takes a seventh of the time of a loop over them.
+    """The optimizer of the weights; its single kernel for all weights takes a seventh of the time of a loop.
 
-    All momenta are there from the start, at 0, which comes to the same: that kernel refuses a step in which some
-    weights have one and some, whose operations run for the first time, have none.
+    All momenta exist from the start, at 0, with the same result. Without this, the kernel refuses a step in which
+    only some weights have a momentum, because the operations of the others run for the first time.
 
     Raises:
-        SettingsError: Nesterov's look-ahead without momentum.
+        SettingsError: Nesterov momentum is on, but the momentum is 0.
     """
     if settings.nesterov and settings.momentum == 0:
-        raise SettingsError(
-            "nesterov = True looks ahead along the momentum, which is 0: leave it out, or set --momentum"
-        )
+        raise SettingsError("nesterov = True needs a momentum, but momentum = 0: leave nesterov out, or set --momentum")
     optimizer = torch.optim.SGD(
         parameters,
         lr=settings.learning_rate,
