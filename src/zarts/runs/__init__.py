@@ -1,6 +1,6 @@
 """Run folders: settings, events, results and checkpoints, and the user's own files in them.
 
-Outside, use `Run`; whatever a run leaves behind is written and read through it.
+Outside, use `Run`, which writes and reads all files of a run, and the functions of `new_run` and `user_files`.
 """
 
 from __future__ import annotations

@@ -20,7 +20,7 @@ def save_checkpoint(path: Path, state: dict[str, Any]) -> None:
     """Write tensors and plain data so that they can be read without unpickling code.
 
     Raises:
-        RunError: it cannot be written; the old file is as it was.
+        RunError: the file cannot be written; the old file is unchanged.
     """
     buffer = io.BytesIO()
     torch.save(state, buffer)
@@ -36,7 +36,7 @@ def load_checkpoint(file: Path | io.BytesIO, device: torch.device | str = "cpu")
     try:
         state = torch.load(file, map_location=device, weights_only=True)
     except FileNotFoundError as error:
-        raise RunError(f"{file}: there is no checkpoint; start the run again with another --out") from error
+        raise RunError(f"{file}: there is no checkpoint; start a new run with another --out") from error
     except (OSError, RuntimeError, EOFError, pickle.UnpicklingError, zipfile.BadZipFile, ValueError) as error:
         reason = " ".join(str(error).split())[:120]
         raise RunError(f"{file}: cut short, damaged, or not a checkpoint of zarts ({reason})") from error

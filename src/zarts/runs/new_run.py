@@ -1,4 +1,4 @@
-"""Where a new run goes, and whose images it has: what the jobs of `zarts.api` do before the work begins."""
+"""Preparation of a new run: absolute paths in its settings, its folder, and the comparison of data sets."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _S = TypeVar("_S", SearchSettings, RetrainSettings)
 
 
 def anchored(settings: _S) -> _S:
-    """The settings with absolute paths, and the name of a space, so that a run goes on from any directory.
+    """The settings with absolute paths, and the space by its name, so that a run can be resumed from any directory.
 
     Raises:
         SettingsError, DataError: there is no such data set or folder.
@@ -40,11 +40,11 @@ def anchored(settings: _S) -> _S:
 
 
 def new_run(path: Path, settings: CommonSettings, command: str, *, numbered: bool) -> Run:
-    """A new run folder; `numbered`: with -2, -3 … behind its name if there is one already.
+    """Create the folder of a new run; with `numbered`, append -2, -3 … to its name if the folder exists.
 
     Raises:
-        SettingsError: it exists, or lies in the folder of images, where it would be a class.
-        RunError: it cannot be written.
+        SettingsError: the folder exists, or lies in the folder of images, where it would be a class.
+        RunError: the folder cannot be written.
     """
     images = Path(settings.data).expanduser()
     if settings.data not in DATA_SETS and images.is_dir() and path.resolve().is_relative_to(images.resolve()):
@@ -57,7 +57,7 @@ def new_run(path: Path, settings: CommonSettings, command: str, *, numbered: boo
 
 @contextmanager
 def discarded_unless_begun(run: Run) -> Iterator[None]:
-    """A new run that fails before its first step (no such data, say) leaves no folder behind."""
+    """Inside, a new run that fails before its first step (no such data, say) leaves no folder behind."""
     try:
         yield
     except ZartsError:
@@ -66,7 +66,7 @@ def discarded_unless_begun(run: Run) -> Iterator[None]:
 
 
 def same_images(data: str, other: str) -> bool:
-    """Whether two values of the setting `data` mean the same images: `images` and `./images/` are one folder."""
+    """Whether two values of the setting `data` mean the same images: `images` and `./images/` are the same folder."""
     if data in DATA_SETS or other in DATA_SETS:
         return data == other
     return Path(data).expanduser().resolve() == Path(other).expanduser().resolve()

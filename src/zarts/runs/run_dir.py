@@ -29,21 +29,21 @@ _BEFORE_START = (
     *("config.yaml", "env.json", "genotype.json", "operations.py", "searched.yaml", "space.yaml", "split.json"),
     "start.json",
 )
-"""What a run writes before its first step."""
+"""Files that a run writes before its first step."""
 
 
-def _made(path: Path) -> bool:
-    """Make the folder; False if there is one, or a file, of that name."""
+def _created(path: Path) -> bool:
+    """Create the folder; False if a folder or a file of that name exists."""
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise RunError(f"{path}: cannot be made ({error.strerror})") from error
+        raise RunError(f"{path}: cannot be created ({error.strerror}): choose another --out") from error
     try:
         path.mkdir()
     except FileExistsError:
         return False
     except OSError as error:
-        raise RunError(f"{path}: cannot be made ({error.strerror})") from error
+        raise RunError(f"{path}: cannot be created ({error.strerror}): choose another --out") from error
     return True
 
 
@@ -56,16 +56,16 @@ def _json(data: Any) -> Any:
 
 
 def genotype_file(epoch: int) -> str:
-    """The file of a search's folder with what it derives after an epoch, counted from 1."""
+    """The file of a search's folder with the genotype that it derives after an epoch, counted from 1."""
     return f"genotypes/epoch_{epoch:03d}.json"
 
 
 class Run:
-    """A run folder; made by `create`, found again by `open`.
+    """A run folder: `create` makes a new one, `open` opens an existing one.
 
     Args:
         path: the folder.
-        writes: False leaves it alone: of several ranks only the first one writes.
+        writes: whether this process writes; of several ranks only the first one does.
     """
 
     def __init__(self, path: Path, *, writes: bool = True) -> None:
@@ -73,25 +73,25 @@ class Run:
 
     @staticmethod
     def create(path: Path, settings: Mapping[str, Any], command: str, *, numbered: bool = False) -> Run:
-        """A new folder with `config.yaml`.
+        """Create a new folder with `config.yaml`.
 
         Args:
             path: the folder.
-            settings: what goes into `config.yaml`.
-            command: the section of `config.yaml` that it goes into.
-            numbered: where `path` exists, take `path-2`, `path-3` … instead: the first that no run has, not
+            settings: content of `config.yaml`.
+            command: the section of `config.yaml` for these settings.
+            numbered: if `path` exists, take `path-2`, `path-3` … instead: the first that no run has, not
                 even one that starts at the same time.
 
         Raises:
-            SettingsError: it exists already, and is not numbered.
-            RunError: it cannot be written.
+            SettingsError: the folder exists, and is not to be numbered.
+            RunError: the folder cannot be written.
         """
         wanted, number = path, 1
-        while not _made(path):
+        while not _created(path):
             if not numbered:
                 raise SettingsError(
-                    f"{path} exists: no run is overwritten; choose another --out, "
-                    f"or go on with `zarts {command} --resume {shlex.quote(str(path))}`"
+                    f"{path} exists and is not overwritten: choose another --out, "
+                    f"or resume it with `zarts {command} --resume {shlex.quote(str(path))}`"
                 )
             number += 1
             path = wanted.with_name(f"{wanted.name}-{number}")
@@ -101,13 +101,13 @@ class Run:
 
     @staticmethod
     def open(path: Path, command: str) -> Run:
-        """An existing folder of a `command` run.
+        """Open an existing folder of a `command` run.
 
         Raises:
-            RunError: it is no such folder.
+            RunError: there is no such folder, or it is of another command.
         """
         if not path.is_dir():
-            raise RunError(f"{path}: no such run folder")
+            raise RunError(f"{path}: there is no such run folder")
         run = Run(path)
         run.settings(command)
         return run
@@ -116,7 +116,7 @@ class Run:
         """The settings of the run, which must be one of `command`, under today's names.
 
         Raises:
-            RunError: there are none, or they are of another command.
+            RunError: the run has no settings, or they are of another command.
         """
         file = self.path / "config.yaml"
         try:
@@ -131,13 +131,13 @@ class Run:
         """Write a file of the folder, whole or not at all.
 
         Raises:
-            RunError: it cannot be written (a full disk, say); the old file is as it was.
+            RunError: the file cannot be written (a full disk, say); the old file is unchanged.
         """
         if self._writes:
             write_atomically(self.path / name, content)
 
     def write_json(self, name: str, data: Any) -> None:
-        """Write plain data as JSON; a number that is not finite becomes null, for JSON has none.
+        """Write plain data as JSON; numbers that are not finite become null, because JSON lacks them.
 
         Raises:
             RunError: see `write`.
@@ -145,10 +145,10 @@ class Run:
         self.write(name, json.dumps(_json(data), indent=2, ensure_ascii=False, allow_nan=False) + "\n")
 
     def read_json(self, name: str) -> Any:
-        """Read plain data; what 0.1.0 wrote comes under today's names.
+        """Read plain data; keys of 0.1.0 get today's names.
 
         Raises:
-            RunError: the file is missing or no JSON.
+            RunError: the file is missing or not JSON.
         """
         try:
             data = json.loads((self.path / name).read_text(encoding="utf-8"))
@@ -157,13 +157,13 @@ class Run:
         return renamed_mapping(data) if isinstance(data, dict) else data
 
     def remove(self, name: str) -> None:
-        """Take a file of the folder away, if it is there."""
+        """Delete a file of the folder, if it exists."""
         if self._writes:
             (self.path / name).unlink(missing_ok=True)
 
     @property
     def started(self) -> bool:
-        """Whether there is anything to go on from."""
+        """Whether the run has a checkpoint or events."""
         return (self.path / "checkpoint.pt").exists() or (self.path / "metrics.jsonl").exists()
 
     @property
@@ -172,17 +172,17 @@ class Run:
         return (self.path / "result.json").exists()
 
     def resume_hint(self, command: str) -> str:
-        """End of the message of an interrupted run."""
-        return f": saved in {self.path}; go on with `zarts {command} --resume {shlex.quote(str(self.path))}`"
+        """End of the message of an interrupted run: how to resume it."""
+        return f": saved in {self.path}; resume with `zarts {command} --resume {shlex.quote(str(self.path))}`"
 
     def changes(self, device: torch.device) -> dict[str, tuple[Any, Any]]:
-        """What the bits of a run depend on beside its settings, and is not as when it began: name to (then, now)."""
+        """Changes of the environment since the run began that may change its last bits: name to (then, now)."""
         then, now = self.read_json("env.json"), environment(device)
         names = ("torch", "threads", "device")
         return {name: (then.get(name), now[name]) for name in names if then.get(name) != now[name]}
 
     def split(self) -> dict[str, Any] | None:
-        """The split of the images into train and test that the run began with; None before it began.
+        """The split into training and test images with which the run began; None before it began.
 
         Raises:
             RunError: `split.json` cannot be read.
@@ -191,11 +191,11 @@ class Run:
             return None
         split = self.read_json("split.json")
         if not isinstance(split, dict):
-            raise RunError(f"{self.path / 'split.json'}: not a split (holds a {type(split).__name__})")
+            raise RunError(f"{self.path / 'split.json'}: not a split (contains a {type(split).__name__})")
         return split
 
     def discard(self) -> None:
-        """Take the folder away again, unless something has been computed or another program's file is in it."""
+        """Delete the folder again, unless the run has results or another program's file is in it."""
         if not self._writes or self.started or self.finished:
             return
         for name in _BEFORE_START:
@@ -204,10 +204,10 @@ class Run:
             self.path.rmdir()
 
     def log(self, event: Mapping[str, Any]) -> None:
-        """Append one event to `metrics.jsonl`; a number that is not finite becomes null, for JSON has none.
+        """Append one event to `metrics.jsonl`; numbers that are not finite become null, because JSON lacks them.
 
         Raises:
-            RunError: it cannot be written; the checkpoint is intact.
+            RunError: the file cannot be written; the checkpoint is intact.
         """
         if not self._writes:
             return
@@ -218,7 +218,7 @@ class Run:
             raise RunError(f"{self.path}: metrics.jsonl cannot be written ({error.strerror})") from error
 
     def events(self) -> list[dict[str, Any]]:
-        """All events so far, none before the first; a last line that was cut short is left out.
+        """All events so far; an incomplete last line is left out.
 
         Raises:
             RunError: see `zarts.runtime.io.read_events`.
@@ -227,10 +227,10 @@ class Run:
         return read_events(file) if file.exists() else []
 
     def save(self, state: Mapping[str, Any], settings: Mapping[str, Any]) -> None:
-        """Write `checkpoint.pt`: `state`, and what ties it to this run and to its events so far.
+        """Write `checkpoint.pt`: `state`, the settings that identify the run, and the size of its events so far.
 
         Raises:
-            RunError: it cannot be written; the checkpoint before is as it was.
+            RunError: the file cannot be written; the previous checkpoint is unchanged.
         """
         if not self._writes:
             return
@@ -246,47 +246,47 @@ class Run:
         return (self.path / "checkpoint.pt").read_bytes()
 
     def lock(self) -> AbstractContextManager[None]:
-        """Inside, no other process on this system writes into the folder; but on Windows.
+        """Inside, no other process on this system writes into the folder; without effect on Windows.
 
         Raises:
-            RunError: another one does now.
+            RunError: another process is writing now.
         """
-        refusal = f"{self.path}: another process is at work on this run: wait for its end"
-        return locked(self.path, refusal) if self._writes else nullcontext()
+        message = f"{self.path}: another process is at work on this run: wait for its end"
+        return locked(self.path, message) if self._writes else nullcontext()
 
     def saved(self, settings: Mapping[str, Any], device: torch.device) -> dict[str, Any]:
-        """Read `checkpoint.pt`; nothing is changed.
+        """Read `checkpoint.pt`; no file is changed.
 
         Raises:
-            RunError: there is none, or it is damaged or of another run.
+            RunError: there is no checkpoint, or it is damaged or of another run.
         """
         path = self.path / "checkpoint.pt"
         state = load_checkpoint(path, device)
         if state.get("format") == 1:
-            raise RunError(f"{path}: is of zarts 0.1.0, whose unfinished runs cannot go on here: start a new run")
+            raise RunError(f"{path}: is of zarts 0.1.0, whose unfinished runs cannot be resumed: start a new run")
         if state.get("format") != _FORMAT or not isinstance(state.get("settings"), dict):
-            raise RunError(f"{path}: not a checkpoint of this version of zarts")
+            raise RunError(f"{path}: not a checkpoint of this version of zarts: start a new run")
         other = {k for k in {*settings, *state["settings"]} if settings.get(k) != state["settings"].get(k)}
         if other:
             key = min(other)
             raise RunError(
-                f"{path}: belongs to another run: it has {key} = {state['settings'].get(key)!r}, "
-                f"this run {settings.get(key)!r}"
+                f"{path}: is of another run: it has {key} = {state['settings'].get(key)!r}, "
+                f"this run has {settings.get(key)!r}"
             )
         return state
 
     def restore(self, settings: Mapping[str, Any], device: torch.device) -> dict[str, Any]:
-        """Read `checkpoint.pt`, and forget the events that came after it.
+        """Read `checkpoint.pt`, and delete the events that came after it.
 
         Raises:
-            RunError: see `saved`; or events are lost.
+            RunError: see `saved`, or earlier events are lost.
         """
         remove_parts(self.path)
         state = self.saved(settings, device)
         file = self.path / "metrics.jsonl"
         size = file.stat().st_size if file.exists() else 0
         if size < state["metrics_bytes"]:
-            raise RunError(f"{file}: is shorter than when the checkpoint was written: events are lost")
+            raise RunError(f"{file}: is shorter than when the checkpoint was written: events are lost, start a new run")
         if file.exists():
             os.truncate(file, state["metrics_bytes"])
         return state

@@ -1,4 +1,4 @@
-"""What a search has of its user's own: a space from a YAML file, operations from a Python file, a copy of each."""
+"""User-defined spaces and operations: their files, and copies of these in run folders."""
 
 from __future__ import annotations
 
@@ -20,21 +20,21 @@ _SPACE, _OPERATIONS = "space.yaml", "operations.py"
 
 @dataclass(frozen=True)
 class UserFiles:
-    """The texts of both files; None: there is none."""
+    """The texts of the space's YAML file and of the operations' Python file; None: there is no such file."""
 
     space: str | None = None
     operations: str | None = None
 
     @staticmethod
     def of(settings: SearchSettings, note: Callable[[str], None]) -> UserFiles:
-        """Those that settings name; the Python file is run, the space is known by its name from now on.
+        """Read the files in the settings: run the Python file, and register the space under its name.
 
         Args:
             settings: the settings.
-            note: told that code is run.
+            note: called with a message that code is run.
 
         Raises:
-            SettingsError: a file that cannot be used, or operations that the space has not.
+            SettingsError: a file cannot be used, or the space has none of the operations.
         """
         operations = None
         if settings.operations is not None:
@@ -50,39 +50,38 @@ class UserFiles:
         return UserFiles(_read(Path(settings.space).expanduser()) if is_file(settings.space) else None, operations)
 
     def keep(self, run: Run) -> None:
-        """Copy both into a run folder, which from then on needs no other."""
+        """Copy both files into a run folder, so that the run needs no others."""
         for name, text in ((_SPACE, self.space), (_OPERATIONS, self.operations)):
             if text is not None:
                 run.write(name, text)
 
 
 def use_space(run: Run) -> None:
-    """Make the space of a run known, if it is one of its own: that is data."""
+    """Register the user-defined space of a run, if it has one; a space is data, not code."""
     if (run.path / _SPACE).exists():
         get_space(str(run.path / _SPACE))
 
 
 def use_operations(run: Run, operations: Path | None, note: Callable[[str], None]) -> None:
-    """Run the operations that a run has of its own: that is code, and so the user has to name its file again.
+    """Run the user-defined operations of a run; they are code, so the user has to name their file again.
 
     Args:
         run: the run.
-        operations: the file; with the content that the run began with.
-        note: told that code is run.
+        operations: the file, with the same content as when the run began.
+        note: called with a message that code is run.
 
     Raises:
-        SettingsError: it is not named, or another one is.
+        SettingsError: the file is not named, or has another content.
     """
     kept = run.path / _OPERATIONS
     if not kept.exists():
         if operations is not None:
-            raise SettingsError(f"{run.path} has no operations of its own: leave --operations out")
+            raise SettingsError(f"{run.path} has no user-defined operations: leave --operations out")
         return
     again = f"--operations {shlex.quote(str(kept))}"
     if operations is None:
         raise SettingsError(
-            f"{run.path} has operations of its own, which are Python code, and are not run unasked: read them, and "
-            f"add {again}"
+            f"{run.path} has user-defined operations, Python code that is not run unasked: read it, and add {again}"
         )
     if _read(operations.expanduser()) != _read(kept):
         raise SettingsError(f"{operations} is not the file that {run.path} began with: take {again}")
@@ -90,7 +89,7 @@ def use_operations(run: Run, operations: Path | None, note: Callable[[str], None
 
 
 def copy_user_files(source: Run, run: Run) -> None:
-    """Copy what one run has of its own into another."""
+    """Copy the user-defined space and operations of one run into another."""
     texts = [_read(source.path / name) if (source.path / name).exists() else None for name in (_SPACE, _OPERATIONS)]
     UserFiles(*texts).keep(run)
 

@@ -1,6 +1,6 @@
 """Device, precision, ranks, signals, memory, seeds and files: what every run needs of the machine.
 
-Import from its modules; this page imports none of them, so that `io` stays free of torch.
+Outside, import from its modules; this file imports none of them, so that `io` needs no torch.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Where a run computes."""
+"""The device of a run, and the number of threads on the CPU."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ __all__ = ["choose_device", "torch_threads"]
 
 
 def choose_device(name: str) -> torch.device:
-    """The device of that name; `auto` is CUDA where there is one, else Apple's MPS, else the CPU.
+    """The device of that name; `auto` is CUDA if available, else Apple's MPS, else the CPU.
 
     Raises:
-        SettingsError: there is no such device here.
+        SettingsError: this machine has no such device.
     """
     if name == "auto":
         if torch.cuda.is_available():

@@ -1,4 +1,4 @@
-"""The ranks of a distributed run, and the little that they tell each other."""
+"""The ranks of a distributed run, and what they send to each other."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ _T = TypeVar("_T")
 
 
 class Ranks:
-    """This process among those that search together; without `fabric` it is alone, and nothing is sent.
+    """This process among the ranks of a run; without `fabric` it is the only one, and nothing is sent.
 
-    All ranks hold the same alpha, weights and random generators and take the same steps, so that only what
-    one of them alone has computed is ever sent: losses and gradients of its share, and its wish to stop.
+    All ranks hold the same alpha, weights and random generators and take the same steps. So a rank only sends what it
+    alone has computed: losses and gradients of its share, and a request to stop.
 
     Args:
-        fabric: a launched `lightning_fabric.Fabric`, whose process group the ranks are.
+        fabric: a launched `lightning_fabric.Fabric`; the ranks are its process group.
     """
 
     def __init__(self, fabric: Any = None) -> None:
@@ -36,15 +36,15 @@ class Ranks:
 
     @property
     def lead(self) -> bool:
-        """Whether this is rank 0, the one that writes and speaks."""
+        """Whether this is rank 0, which alone writes files and prints."""
         return self.rank == 0
 
     def share(self, number: int) -> range:
-        """Which of `number` pieces of work are this rank's."""
+        """The indices of this rank's share of `number` pieces of work."""
         return range(self.rank, number, self.count)
 
     def all_reduce(self, tensor: Tensor) -> Tensor:
-        """The sum over ranks, elementwise. Where all but one have 0, it is that one's number, to the bit.
+        """The elementwise sum over ranks. If all ranks but one have 0, the sum is that rank's number, to the bit.
 
         Raises:
             RankError: another rank is gone.
@@ -88,10 +88,10 @@ class Ranks:
 
     @contextmanager
     def together(self) -> Iterator[None]:
-        """All ranks leave the block alike: where one is interrupted, all are.
+        """All ranks leave the block alike: if one is interrupted, all are.
 
         Raises:
-            Interrupted: one of them was asked to stop.
+            Interrupted: a rank was asked to stop.
             RankError: another rank is gone.
         """
         stopped = None
@@ -104,7 +104,7 @@ class Ranks:
 
     @contextmanager
     def rank_zero_first(self) -> Iterator[None]:
-        """The first rank of each machine goes through the block before the others do.
+        """The first rank of each machine runs the block before the others do.
 
         Raises:
             RankError: another rank is gone.
@@ -121,23 +121,23 @@ def _reached() -> Iterator[None]:
     try:
         yield
     except RuntimeError as error:  # what torch's collectives raise
-        seen = str(error).splitlines()[0].split("] ", 1)[-1].split(". ")[0]  # without gloo's file and its greeting
-        raise RankError(f"another rank is gone ({seen})") from error
+        reason = str(error).splitlines()[0].split("] ", 1)[-1].split(". ")[0]  # without gloo's file and its greeting
+        raise RankError(f"another rank is gone ({reason})") from error
 
 
 def started() -> int:
-    """How many ranks torchrun has started, on all machines; 1 where this process is not one of several."""
+    """Number of ranks that torchrun has started on all machines; 1 without torchrun."""
     return int(os.environ["WORLD_SIZE"]) if "TORCHELASTIC_RUN_ID" in os.environ else 1
 
 
 def check_alone(what: str) -> None:
-    """Refuse ranks for what has nothing to share between them.
+    """Check that a command that cannot use several ranks is the only process.
 
     Args:
-        what: for the message: `a retraining`.
+        what: names the command in the message: `a retraining`.
 
     Raises:
-        SettingsError: torchrun has started several.
+        SettingsError: torchrun has started several processes.
     """
     if started() > 1:
-        raise SettingsError(f"{what} is one process, torchrun has started {started()}: start it without torchrun")
+        raise SettingsError(f"{what} is one process, but torchrun has started {started()}: start it without torchrun")

@@ -1,4 +1,4 @@
-"""The machine and the versions that a run was made with."""
+"""The environment of a run: the machine, the versions and the command."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ __all__ = ["environment"]
 
 
 def environment(device: torch.device, ranks: int = 1) -> dict[str, Any]:
-    """What the numbers of a run may depend on, beside its settings; and how many ranks it has, which they do not."""
+    """The environment on which the numbers of a run may depend, and the number of ranks, on which they do not."""
     program = Path(sys.argv[0])
     ours = program.stem == "zarts" or program.parts[-2:] == ("zarts", "__main__.py")
     return {

@@ -1,4 +1,4 @@
-"""Files that are written whole or not at all, and the files of a run, read with forbearance."""
+"""Atomic writes of files, and tolerant reading of the files of a run."""
 
 from __future__ import annotations
 
@@ -27,10 +27,10 @@ _PART = ".part"
 
 
 def write_atomically(path: Path, content: bytes | str) -> None:
-    """Replace `path` by a file with `content`; whatever happens, the old or the new file is there, whole.
+    """Replace `path` by a file with `content`; the old or the new file is always there, whole.
 
     Raises:
-        RunError: it could not be written (a full disk, say); the old file is as it was.
+        RunError: the file cannot be written (a full disk, say); the old file is unchanged.
     """
     data = content.encode("utf-8") if isinstance(content, str) else content
     temporary = None
@@ -47,50 +47,50 @@ def write_atomically(path: Path, content: bytes | str) -> None:
         if temporary is not None:
             with contextlib.suppress(OSError):
                 Path(temporary).unlink()
-        raise RunError(f"{path}: cannot be written ({error.strerror or error}); what was there is as it was") from error
+        raise RunError(f"{path}: cannot be written ({error.strerror or error}); the old file is unchanged") from error
 
 
 def remove_parts(folder: Path) -> None:
-    """Take away what writes that were killed have left in the folder and its sub-folders."""
+    """Delete the unfinished files that killed writes have left in the folder and its sub-folders."""
     for part in folder.rglob(f".*{_PART}"):
         part.unlink(missing_ok=True)
 
 
 def remove_empty(folder: Path) -> None:
-    """Take a folder away in which nothing was written before its process was killed; there may be none."""
+    """Delete a folder, if it exists, into which nothing was written before its process was killed."""
     if folder.is_dir():
         remove_parts(folder)
         folder.rmdir()
 
 
 @contextmanager
-def locked(path: Path, refusal: str) -> Iterator[None]:
-    """Inside, no other process on this system holds `path`, a file or a folder; not on Windows.
+def locked(path: Path, message: str) -> Iterator[None]:
+    """Inside, this process alone on this system locks `path`; without effect on Windows.
 
     Args:
-        path: is there already.
-        refusal: what to say if another one does.
+        path: a file or a folder that exists.
+        message: of the error if another process holds the lock.
 
     Raises:
-        RunError: with that text.
+        RunError: another process holds the lock.
     """
     if sys.platform == "win32":
         yield
         return
     descriptor = os.open(path, os.O_RDONLY)
     try:
-        with contextlib.suppress(OSError):  # of a file system without locks
+        with contextlib.suppress(OSError):  # the file system may have no locks
             try:
                 fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:
-                raise RunError(refusal) from None
+                raise RunError(message) from None
         yield
     finally:
         os.close(descriptor)
 
 
 def epoch_files(folder: Path) -> dict[int, Path]:
-    """The files `epoch_NNN.json` of a folder by their number, in its order; empty if it is not there."""
+    """The files `epoch_NNN.json` of a folder by epoch, in ascending order; empty if there is no folder."""
     found = {re.fullmatch(r"epoch_(\d+)\.json", path.name): path for path in folder.glob("epoch_*.json")}
     files = {int(match[1]): path for match, path in found.items() if match}
     return {epoch: files[epoch] for epoch in sorted(files)}
@@ -99,13 +99,13 @@ def epoch_files(folder: Path) -> dict[int, Path]:
 def read_events(path: str | Path) -> list[dict[str, Any]]:
     """The events of a run, one JSON object a line, in the order in which they were written.
 
-    A last line without its end is left out: the run was killed while it wrote, or is writing now.
+    An incomplete last line is left out: the run was killed while it wrote, or is writing now.
 
     Args:
         path: a `metrics.jsonl`.
 
     Raises:
-        RunError: the file cannot be read, or a line before the last one is no JSON object.
+        RunError: the file cannot be read, or a line before the last one is not a JSON object.
     """
     lines = _read_text(Path(path)).split("\n")
     events = []
@@ -118,7 +118,7 @@ def read_events(path: str | Path) -> list[dict[str, Any]]:
             if number == len(lines):
                 break
             raise RunError(
-                f"{path}, line {number}: not JSON ({error}); the file was damaged, remove that line to read the rest"
+                f"{path}, line {number}: not JSON ({error}); the file is damaged, remove that line to read the rest"
             ) from error
         if not isinstance(event, dict):
             raise RunError(f"{path}, line {number}: expected a JSON object, got {type(event).__name__}")
@@ -127,10 +127,10 @@ def read_events(path: str | Path) -> list[dict[str, Any]]:
 
 
 def read_mapping(path: Path) -> dict[str, Any]:
-    """A JSON or YAML file that holds one mapping; empty where there is no such file.
+    """The mapping in a JSON or YAML file; empty if there is no such file.
 
     Raises:
-        RunError: the file is there, but cannot be read as a mapping.
+        RunError: the file exists, but cannot be read as a mapping.
     """
     if not path.exists():
         return {}

@@ -1,4 +1,4 @@
-"""Memory of tensors, of this process and of its device, in bytes."""
+"""Measurements of memory: of tensors, of this process and of its device, in bytes."""
 
 from __future__ import annotations
 
@@ -21,13 +21,13 @@ __all__ = ["Allocations", "Fit", "free_bytes", "peak_bytes"]
 
 
 class Allocations(TorchDispatchMode):  # type: ignore[no-untyped-call]
-    """Counts the tensors that operations make inside it, and the blocks of the native kernels; on any device.
+    """Counts the bytes of the tensors that operations make inside it, and the native kernels' blocks; on any device.
 
-    What an operation needs for itself while it runs is not seen, nor what was there before.
+    Temporary memory inside an operation is not counted, nor are tensors from before.
 
     Args:
-        overhead: what a byte of torch's tensors takes in its allocator; blocks of the native kernels are counted as
-            they are.
+        overhead: bytes that the allocator takes for each byte of torch's tensors; blocks of the native kernels are
+            counted without it.
     """
 
     def __init__(self, overhead: float = 1.0) -> None:
@@ -36,7 +36,7 @@ class Allocations(TorchDispatchMode):  # type: ignore[no-untyped-call]
         self._bytes, self._overhead = 0, overhead
         self._before = ALLOCATOR.asked
         self.peak = 0
-        """The most bytes at a time, until now."""
+        """The most bytes at a time so far."""
 
     @override
     def __torch_dispatch__(
@@ -46,7 +46,7 @@ class Allocations(TorchDispatchMode):  # type: ignore[no-untyped-call]
         args: Sequence[Any] = (),
         kwargs: Mapping[str, Any] | None = None,
     ) -> Any:
-        """Run the operation, and count what is new."""
+        """Run the operation, and count its new tensors."""
         output = func(*args, **(kwargs or {}))
         new = [storage for storage in _storages((output,)) if storage._cdata not in self._live]
         if new:  # a view of what was there before is not new
@@ -65,7 +65,7 @@ class Allocations(TorchDispatchMode):  # type: ignore[no-untyped-call]
 
 
 def _storages(values: Sequence[Any]) -> list[torch.UntypedStorage]:
-    """Of the tensors among the arguments or results of an operation, which may be in lists."""
+    """Storages of the tensors among the arguments or results of an operation, which may be in lists."""
     flat = [tensor for value in values for tensor in (value if isinstance(value, list | tuple) else (value,))]
     return [tensor.untyped_storage() for tensor in flat if isinstance(tensor, Tensor)]
 
@@ -75,7 +75,7 @@ def peak_bytes(device: torch.device) -> int:
     if device.type == "cuda":
         return torch.cuda.max_memory_allocated(device)
     status = Path("/proc/self/status")
-    if status.exists():  # getrusage would count what the parent process had before the start of this one
+    if status.exists():  # getrusage would count the parent process's memory at the start of this one
         lines = dict(line.split(":", 1) for line in status.read_text().splitlines())
         return int(lines["VmHWM"].split()[0]) * 1024
     import resource
@@ -85,7 +85,7 @@ def peak_bytes(device: torch.device) -> int:
 
 
 def free_bytes(device: torch.device) -> int | None:
-    """What may still be taken on a device: on CUDA also what torch holds and does not use; None: nobody says."""
+    """Bytes that are free on a device, on CUDA with those that torch holds unused; None: not known."""
     if device.type == "cuda":
         unused = torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device)
         return int(torch.cuda.mem_get_info(device)[0]) + unused
@@ -94,13 +94,13 @@ def free_bytes(device: torch.device) -> int | None:
 
 @dataclass(frozen=True)
 class Fit:
-    """What the steps of a run need, and what there is.
+    """Whether the steps of a run fit into memory: the bytes they need, and the bytes that are free.
 
     Args:
-        needed: bytes beyond what there is before the first one; of all processes on the machine together.
-        free: bytes that they may take; None: nobody knows.
-        largest: images a weight step that would fit, at least 2; None: not even these, or nobody knows.
-        seconds: that it took to see, where a run would not look; else 0.
+        needed: bytes beyond those used before the first step; of all processes on the machine together.
+        free: bytes that the steps may take; None: not known.
+        largest: largest batch of weight steps that fits, 2 or more; None: not even 2 images fit, or not known.
+        seconds: time of the measurement, if only a dry run measures; else 0.
     """
 
     needed: int

@@ -1,4 +1,4 @@
-"""Passes of batches through a network: in which precision, and whether compiled."""
+"""Passes of batches through a network, with the precision and the compilation of the settings."""
 
 from __future__ import annotations
 
@@ -22,12 +22,12 @@ _MIXED = {"bf16-mixed": torch.bfloat16, "16-mixed": torch.float16}
 class Passes:
     """Runs a network on a batch: every pass of a job goes through here.
 
-    The settings `precision` and `compile` concern the passes that are differentiated. What is only judged, a
-    candidate's loss or the test accuracy, is in float32 and by the network itself: candidates differ by less than
-    the rounding of 16 bits, and the accuracy is that of the file. Weights are float32 in any case.
+    The settings `precision` and `compile` apply to passes that are differentiated. Evaluation, of a candidate's loss
+    or of the test accuracy, always runs the network itself in float32: candidates differ by less than the rounding of
+    16 bits, and the accuracy must be that of the saved model. Weights are always float32.
 
-    A compiled network is one graph for a batch size, and one for all others: operation weights always require a
-    gradient, so that all operations run, also those of weight 0.
+    A compiled network is one graph for a batch size, and one for all others. Operation weights always require a
+    gradient, so all operations run, also those of weight 0.
 
     Args:
         settings: the precision, and whether to compile.
@@ -35,7 +35,8 @@ class Passes:
         draws: whether the network draws random numbers.
 
     Raises:
-        SettingsError: the precision does not work on the device; networks cannot be compiled for it, or this one not.
+        SettingsError: the precision does not work on the device, torch cannot compile for the device, or it cannot
+            compile this network.
     """
 
     def __init__(self, settings: CommonSettings, device: torch.device, *, draws: bool) -> None:
@@ -54,7 +55,7 @@ class Passes:
             _try(torch.compile(_square), device, "compile = True", "leave --compile out")
 
     def __call__(self, network: Callable[..., _T], *inputs: Any) -> _T:
-        """The output of the network; of a pass with gradient in 16 bits, if the settings say so."""
+        """The output of the network; a pass with gradient is in 16 bits if that is the precision."""
         if not torch.is_grad_enabled():
             return network(*inputs)
         if self._compile:
@@ -84,7 +85,7 @@ def _square(x: Tensor) -> Tensor:
 
 
 def _try(function: Callable[[Tensor], Tensor], device: torch.device, setting: str, way_out: str) -> None:
-    """Whether torch can do it here is best known by torch."""
+    """Try whether torch can do it on this device; only torch knows."""
     try:
         function(torch.ones(2, 2, device=device, requires_grad=True)).sum().backward()  # type: ignore[no-untyped-call]
     except RuntimeError as error:

@@ -1,4 +1,4 @@
-"""Random generators that are a function of a key, so that nothing has to be stored to draw the same again."""
+"""Random generators seeded by a key, so that the same draws can be repeated without stored state."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ __all__ = ["keyed_generator"]
 def keyed_generator(*key: int | str, device: torch.device | str = "cpu") -> torch.Generator:
     """A generator seeded by a hash of `key`: the same in every process and on every machine.
 
-    Python's own `hash` is salted anew in each process; this is BLAKE2.
+    Python's own `hash` differs between processes, so the hash is BLAKE2.
 
     Args:
         key: for example `(seed, "halves")`; another key is another, independent stream.

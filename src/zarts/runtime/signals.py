@@ -1,4 +1,4 @@
-"""Ctrl-C and SIGTERM as a wish to stop at the next step, so that the state can be saved first."""
+"""Ctrl-C and SIGTERM as requests to stop at the next step, so that the state can be saved first."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ __all__ = ["StopRequest", "stop_request"]
 
 
 class StopRequest:
-    """Whether somebody asked to stop.
+    """A request to stop, which may come at any time.
 
     Args:
-        with_parent: whether this process is to stop when the one that started it is gone.
+        with_parent: whether this process also stops when the process that started it is gone.
     """
 
     def __init__(self, *, with_parent: bool = False) -> None:
@@ -26,7 +26,7 @@ class StopRequest:
         self._parent = os.getppid() if with_parent else None
 
     def check(self) -> None:
-        """Raise if somebody asked.
+        """Raise if a stop was requested.
 
         Raises:
             Interrupted: a signal has come since the start, or the parent is gone.
@@ -39,9 +39,9 @@ class StopRequest:
 
 @contextmanager
 def stop_request(*, with_parent: bool = False) -> Iterator[StopRequest]:
-    """Inside, the first SIGINT or SIGTERM only marks the request; a second SIGINT interrupts at once.
+    """Inside, the first SIGINT or SIGTERM only requests a stop; a second SIGINT interrupts at once.
 
-    Python delivers signals to the main thread; in another one nothing is changed.
+    Python delivers signals to the main thread, so in another thread signals stay as they are.
 
     Args:
         with_parent: see `StopRequest`.

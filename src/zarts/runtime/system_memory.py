@@ -1,4 +1,4 @@
-"""How much memory is left on this machine, and what the C library keeps of it for the next step."""
+"""Free memory of this machine, and the reuse of freed memory by the C library."""
 
 from __future__ import annotations
 
@@ -10,21 +10,21 @@ from pathlib import Path
 
 __all__ = ["free_memory", "keep_freed_memory"]
 
-# Parameters of glibc's mallopt(3) and their values: nothing is given back, and large blocks are reused too.
+# Parameters of glibc's mallopt(3) and their values: freed memory is kept, and large blocks are reused too.
 _MALLOPT = {-1: (1 << 31) - 1, -2: 64 << 20, -3: 1 << 30}  # M_TRIM_THRESHOLD, M_TOP_PAD, M_MMAP_THRESHOLD
 _FILES = (
     ("memory.max", "memory.current", "inactive_file"),
     ("memory.limit_in_bytes", "memory.usage_in_bytes", "total_inactive_file"),
 )
-"""Limit, usage and the part of it that can be dropped, of a control group of version 2 and of version 1."""
+"""Files with limit and usage, and the key of the droppable part, of control groups of version 2 and of version 1."""
 
 
 def keep_freed_memory() -> None:
-    """Let the process keep freed blocks: a training step allocates the same ones again and again.
+    """Let the process keep freed memory, because every training step allocates the same blocks again.
 
-    Saves about a quarter of the time of a step on a Linux CPU, which the kernel spends on clearing pages
-    otherwise. It holds for the whole process and for good, so the command line and the processes of a comparison
-    ask for it and the library does not. Elsewhere than on glibc it does nothing.
+    This saves about a quarter of the time of a step on a Linux CPU, in which the kernel would clear pages. It changes
+    the whole process for good, so only the command line and the processes of a comparison call it. Without glibc it
+    does nothing.
     """
     if platform.libc_ver()[0] == "glibc":
         with contextlib.suppress(OSError, AttributeError):
@@ -34,15 +34,15 @@ def keep_freed_memory() -> None:
 
 
 def free_memory(root: Path = Path("/")) -> int | None:
-    """Bytes that this process may still take: what the system has, or less where its control groups allow less.
+    """Bytes that this process may still take: those free on the system, or fewer if its control groups allow fewer.
 
     File caches that the kernel can drop count as free, as in `MemAvailable`; swap does not count.
 
     Args:
-        root: where `proc` and `sys` are.
+        root: the folder of `proc` and `sys`.
 
     Returns:
-        The bytes; None where the system does not say, as outside of Linux.
+        The bytes; None if the system does not tell, as outside Linux.
 
     Source: cgroups(7); the kernel's Documentation/admin-guide/cgroup-v1/memory.rst and cgroup-v2.rst.
     """
@@ -58,9 +58,9 @@ def _available(root: Path) -> Iterator[int]:
 
 
 def _groups(root: Path) -> Iterator[Path]:
-    """Folders of the control groups that this process is in, up to the topmost, each of which may have a limit.
+    """Folders of this process's control groups, from the innermost to the topmost; each may have a limit.
 
-    In a container the names may be those outside of it: then what is left of them is the topmost, which is its own.
+    In a container the paths may be those of the host. Then only the topmost folder exists, which is the container's.
     """
     with contextlib.suppress(OSError):
         for line in (root / "proc/self/cgroup").read_text().splitlines():
@@ -72,7 +72,7 @@ def _groups(root: Path) -> Iterator[Path]:
 
 
 def _left(group: Path) -> Iterator[int]:
-    """What a group's limit leaves; nothing where it has none."""
+    """Bytes that a group's limit leaves; nothing without a limit."""
     for limit, usage, cache in _FILES:
         with contextlib.suppress(OSError, ValueError):  # ValueError: no limit is the word `max`
             most, used = (int((group / name).read_text()) for name in (limit, usage))
