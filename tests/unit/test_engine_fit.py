@@ -107,7 +107,7 @@ class Toy(Job):
     def __init__(self, batch, pieces):
         self.network, self.images, self.pieces = Scaled(), torch.ones(batch, 1000), pieces
         self.trainer, self.log = self, []
-        self.places = [(0, 0), (0, 1), (1, 0), (1, 1)]
+        self.all_steps = [(0, 0), (0, 1), (1, 0), (1, 1)]
         self.muted, self.train = nullcontext, [(torch.ones(1, 3, 64, 64), torch.zeros(1))]
 
     def step_kind(self, epoch, step):

@@ -51,7 +51,7 @@ class Toy(Job):
     def __init__(self):
         self.network, self.epoch = Slow(), None
         self.trainer = self
-        self.places = [(epoch, step) for epoch in range(4) for step in range(50)]
+        self.all_steps = [(epoch, step) for epoch in range(4) for step in range(50)]
 
     def step_kind(self, epoch, step):
         return "update" if step % 10 == 0 else "step"
@@ -98,7 +98,7 @@ def test_a_known_cost(quick):
     time.sleep(0.1)
     forecast = dry_run.forecast()
     parts = {part.name: part for part in forecast.parts}
-    passes = {"update": 20 * 31, "step": 180, "end of an epoch": 4 * 20, "choice of the cell": 10}
+    passes = {"update": 20 * 31, "step": 180, "end of an epoch": 4 * 20, "selection of the genotype": 10}
     for name, count in passes.items():
         assert parts[name].seconds == pytest.approx(count * PASS_SECONDS, rel=0.3)
     assert {name: part.count for name, part in parts.items()} == {
@@ -106,7 +106,7 @@ def test_a_known_cost(quick):
         "update": 20,
         "step": 180,
         "end of an epoch": 4,
-        "choice of the cell": 1,
+        "selection of the genotype": 1,
         "results, pictures, report": 1,
     }
     assert 100 <= parts["start, images, network"].seconds < 101
@@ -181,7 +181,7 @@ def test_all_of_a_search_is_counted(method, quick, tmp_path):
     assert sum(count for name, count in counts.items() if name.startswith("alpha update")) == moves
     watched = sum(event["event"] == "eigenvalue" for event in history)
     assert sum(count for name, count in counts.items() if name.endswith("eigenvalue")) == watched
-    assert counts.get("choice of the cell", 0) == sum(event["event"] == "selection" for event in history)
+    assert counts.get("selection of the genotype", 0) == sum(event["event"] == "selection" for event in history)
     assert counts.get("end of an epoch", 0) == sum(event["event"] == "weight_epoch" for event in history)
     assert all(part.seconds > 0 for part in forecast.parts)
     assert (forecast.parameters > 0) == (forecast.macs > 0) == (method != "random")

@@ -374,7 +374,7 @@ def test_killed_between_two_phases(tmp_path, monkeypatch, method):
             "eigenvalue_every = 2",
         ),
         ({"method": "p-darts", "skip_dropout": "0,1,0"}, "skip_dropout = '0,1,0'"),
-        ({"stages": "grow"}, "stages"),
+        ({"phases": "grow"}, "phases"),
     ],
 )
 def test_refused(options, message):

@@ -17,8 +17,9 @@ from zarts.runtime.distributed import Ranks
 from zarts.spaces import get_space
 from zarts.spaces.nasbench201 import from_string
 from zarts.supernet import SuperNet, supernet_weights
-from zarts.training import ModelCard, Start, dry_run, load_model, retrain, stub_forward
+from zarts.training import ModelCard, Start, dry_run, load_model, stub_forward
 from zarts.training.lr_schedule import SCHEDULES, learning_rate
+from zarts.training.retrain import TrainingJob
 from zarts.training.setup import sgd
 from zarts.training.train_step import WeightStep
 from zarts.training.warm_start import begin
@@ -82,7 +83,7 @@ def test_the_moving_average_is_kept(tmp_path):
     """It is 0.9 of itself and 0.1 of the weights after every step, from those after the first."""
     network = create_model(zarts.Genotype.from_dict(GENOTYPE), channels=2, cells=3)
     settings = RetrainSettings(ema=0.9)
-    average = retrain.TrainingJob._averaging(type("Job", (), {"network": network, "settings": settings})())
+    average = TrainingJob._averaging(type("Job", (), {"network": network, "settings": settings})())
     weight, expected = network.classifier.weight, None
     for step in range(4):
         with torch.no_grad():

@@ -1,8 +1,8 @@
-"""What a command costs, from a rehearsal: everything in it is done, but of its steps and passes only a few.
+"""Dry runs: the time and memory of a command, predicted from a few of its steps and passes.
 
-A job says what its steps do (`Job.step_kind`), and all its passes go through one place (`Job.passes`): so the rehearsal
-knows no method, no network and no formula. Each kind of step is done where it first and where it last occurs, with all
-its bookkeeping; passes beyond those that it takes to measure them are counted, and not run.
+A job names the kinds of its steps (`Job.step_kind`), and all its passes go through `Job.passes`. So a dry run depends
+on no method, no network and no formula. It takes each kind of step at its first and at its last occurrence, with all
+bookkeeping of the step. It runs as many passes as the measurement needs, and only counts the others.
 """
 
 from __future__ import annotations
@@ -26,20 +26,20 @@ from zarts.training.trainer import Job
 __all__ = ["DryRun", "Forecast", "ForecastPart"]
 
 _SECONDS = 2.0
-"""For so long a kind of step is repeated at each of its places."""
+"""A kind of step is repeated for so long at each of its two occurrences."""
 
 _START = "start, images, network"
-_FINISH, _END = "choice of the cell", "results, pictures, report"
+_FINISH, _END = "selection of the genotype", "results, pictures, report"
 
 
 @dataclass(frozen=True)
 class ForecastPart:
-    """A part of the command.
+    """A part of a command.
 
     Args:
-        name: what it does.
-        count: how many times.
-        seconds: of all of them together.
+        name: what the part does.
+        count: number of its occurrences.
+        seconds: time of all occurrences together.
     """
 
     name: str
@@ -49,14 +49,14 @@ class ForecastPart:
 
 @dataclass(frozen=True)
 class Forecast:
-    """What the whole command will cost.
+    """Predicted time and memory of a whole command.
 
     Args:
         parts: its parts, in order.
-        peak_bytes: largest memory: of the process, or on CUDA of torch on the device; of all ranks together.
-        parameters: of the network that is trained, without an auxiliary head; 0 if none is.
+        peak_bytes: peak memory of the process, or on CUDA of torch on the device; of all ranks together.
+        parameters: of the trained network, without an auxiliary head; 0 if no network is trained.
         macs: MACs of its convolutions and matrix products, for one image.
-        fit: what the steps need in memory beside what there is; None: it was not asked, or nobody knows.
+        fit: whether the steps fit into memory; None: not measured, or not known.
     """
 
     parts: list[ForecastPart]
@@ -67,24 +67,24 @@ class Forecast:
 
     @property
     def seconds(self) -> float:
-        """Of the whole command."""
+        """Time of the whole command."""
         return sum(part.seconds for part in self.parts)
 
 
 @dataclass(frozen=True)
 class _Take:
-    """One rehearsed occurrence of a part: the time before its first pass, and its passes."""
+    """One measured occurrence of a part: the time before its first pass, and its passes."""
 
     head: float
     passes: list[Pass]
 
 
 class DryRun:
-    """Runs in the place of a job's loop; made before the job, and asked for its forecast after all is written.
+    """Runs in place of a job's loop. Make it before the job, and call `forecast` after all files are written.
 
     Args:
-        before_seconds: what the process has taken until now, which the command will take again.
-        ranks: the processes that rehearse together; alone by default.
+        before_seconds: time that the process has already taken, which the command will take again.
+        ranks: the processes of the dry run; by default one.
     """
 
     def __init__(self, before_seconds: float = 0.0, ranks: Ranks | None = None) -> None:
@@ -98,16 +98,16 @@ class DryRun:
         self._stub_forward = StubForward(lambda network, *inputs: network(*inputs))
 
     def run(self, job: Job) -> None:
-        """Do a few of the job's steps and ends of epochs; the job is good for nothing else afterwards."""
+        """Run a few of the job's steps and ends of epochs; the job cannot be used afterwards."""
         self._device, self._fit = job.device, job.fit
-        if job.fit is not None:  # the command itself does not look where it need not
+        if job.fit is not None:  # the command itself may not measure the memory
             self._mark += job.fit.seconds
         self._end_take(_START)
         job.passes = self._stub_forward = StubForward(job.passes)
         kinds = job.occurrences()
         counts = {name: found.number for name, found in kinds.items()}
         visits = sorted(
-            (*place, name) for name, found in kinds.items() for place in (found.first, found.last)[: found.number]
+            (*position, name) for name, found in kinds.items() for position in (found.first, found.last)[: found.number]
         )
         self._batch = dict.fromkeys(counts, job.train.mean_size)
         for epoch, group in groupby(visits, key=lambda visit: visit[0]):
@@ -116,9 +116,12 @@ class DryRun:
                 self._visit(job, epoch, step, name, counts[name])
             with self._take(job.epoch_end_kind(epoch)):
                 job.trainer.end_epoch(job)
-        self._counts |= {**counts, **Counter(map(job.epoch_end_kind, {epoch: None for epoch, _ in job.trainer.places}))}
+        self._counts |= {
+            **counts,
+            **Counter(map(job.epoch_end_kind, {epoch: None for epoch, _ in job.trainer.all_steps})),
+        }
         self._begin_take()
-        self._stub_forward.settled = True
+        self._stub_forward.network_is_final = True
         job.finish()
         if self._stub_forward.taken:
             self._counts[_FINISH] = 1
@@ -126,7 +129,7 @@ class DryRun:
         self._begin_take()
 
     def forecast(self) -> Forecast:
-        """The cost of the whole command."""
+        """The predicted time and memory of the whole command."""
         self._end_take(_END)
         self._counts[_END] = 1
         rates = self._rates()
@@ -144,7 +147,7 @@ class DryRun:
         )
 
     def _visit(self, job: Job, epoch: int, step: int, name: str, count: int) -> None:
-        """Do a step at its place, again and again while that is quick."""
+        """Take one step of the job, and repeat it while that is quick."""
         end = time.perf_counter() + _SECONDS
         while True:
             job.trainer.move_to(epoch, step)
@@ -170,7 +173,7 @@ class DryRun:
         self._takes.setdefault(name, []).append(_Take(head, passes))
 
     def _rates(self) -> dict[Hashable, float]:
-        """Seconds an image of each kind of pass; first takes, which warm up, count only where there are no others."""
+        """Seconds for one image, by kind of pass; first takes, which warm up, count only if there are no others."""
         rates: dict[Hashable, float] = {}
         for warm in (False, True):
             run: dict[Hashable, list[Pass]] = {}
@@ -183,13 +186,13 @@ class DryRun:
         return rates
 
     def _total(self, name: str, rates: dict[Hashable, float]) -> float:
-        """All occurrences of a part: the first, with its warm-up, and the others."""
+        """Seconds of all occurrences of a part: of the first, with its warm-up, and of the others."""
         first, *others = [self._seconds(take, rates, self._batch.get(name)) for take in self._takes[name]]
         return first + (self._counts[name] - 1) * mean(others or [first])
 
     @staticmethod
     def _seconds(take: _Take, rates: dict[Hashable, float], batch: float | None) -> float:
-        """A take with all its passes, as if each had `batch` images, the mean over an epoch, if that is given."""
+        """Seconds of a take with all its passes; each counts as `batch` images, the mean over an epoch, if given."""
         return take.head + sum(
             (p.seconds / p.images if p.run else rates[p.kind]) * (batch or p.images) for p in take.passes
         )

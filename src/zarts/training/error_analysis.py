@@ -1,4 +1,4 @@
-"""Where a network errs: accuracy of each class, what is taken for what, and the images that it is worst at."""
+"""Error analysis of a network: accuracy of each class, confused classes, and the images with the largest losses."""
 
 from __future__ import annotations
 
@@ -17,30 +17,30 @@ from zarts.training.model_file import ModelCard
 
 __all__ = ["confusion", "error_details", "worst_images"]
 
-_MATRIX = 100  # classes up to which the whole matrix is written down
+_MATRIX = 100  # the whole matrix is written for up to so many classes
 _PAIRS = 50
 _WORST = 24
-_SIDE = 96  # pixels a side that larger images are brought to: the report holds them all
+_SIDE = 96  # larger images are scaled to so many pixels a side, because the report contains them all
 
 
 def confusion(answers: Answers, classes: int) -> Int64[Tensor, "classes classes"]:
-    """How many images of each class (row) are taken for each class (column)."""
+    """Number of images of each class (row) that are taken for each class (column)."""
     pairs = answers.labels * classes + answers.predicted
     return torch.bincount(pairs, minlength=classes**2).view(classes, classes)
 
 
 def error_details(answers: Answers, classes: Sequence[str], names: Sequence[str] | None = None) -> dict[str, Any]:
-    """Plain data for `test.json`.
+    """Error analysis as plain data for `test.json`.
 
     Args:
-        answers: of all test images.
-        classes: their names.
-        names: of the images, where they are files.
+        answers: answers to all test images.
+        classes: names of the classes.
+        names: names of the images, if they are files.
 
     Returns:
-        `images`, `accuracy`; `per_class`: name, images and accuracy of each; `confusion`, the matrix of up to a hundred
-        classes, rows are true; `confused`: the most frequent pairs of a true and another predicted class; `worst`: the
-        wrong answers of the largest loss. Accuracies are percentages.
+        `images`, `accuracy`; `per_class`: name, images and accuracy of each class; `confusion`, for up to a hundred
+        classes: the matrix, whose rows are true classes; `confused`: the most frequent pairs of a true and another
+        predicted class; `worst`: the wrong answers with the largest losses. Accuracies are percentages.
     """
     matrix = confusion(answers, len(classes))
     images, right = matrix.sum(1).tolist(), matrix.diagonal().tolist()
@@ -74,13 +74,13 @@ def error_details(answers: Answers, classes: Sequence[str], names: Sequence[str]
 
 
 def _worst(answers: Answers) -> list[int]:
-    """The wrong answers of the largest loss, the largest first; a loss that is no number is beyond all others."""
+    """Indices of the wrong answers with the largest losses, in descending order; NaN counts as the largest loss."""
     wrong = (answers.predicted != answers.labels).nonzero().flatten()
     return wrong[answers.losses[wrong].argsort(descending=True, stable=True)[:_WORST]].tolist()
 
 
 def worst_images(answers: Answers, batches: Batches, card: ModelCard) -> list[bytes]:
-    """The images of `worst` as the network has seen them, each a PNG; large ones made smaller."""
+    """The images of `worst` as given to the network, each as a PNG; large images are scaled down."""
     return [
         _png(batches[index // batches.batch_size][0][index % batches.batch_size], card) for index in _worst(answers)
     ]

@@ -1,4 +1,4 @@
-"""What a network says of images, and how often it is right."""
+"""Evaluation of a network: its answers to images, and its accuracy."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _BATCH = 256
 
 
 def test_batches(images: Images, card: ModelCard, device: torch.device) -> Batches:
-    """All images in order, without augmentation, normalised as the network was trained."""
+    """All images in order, without augmentation, normalised as in the training of the network."""
     return Batches(
         images,
         None,
@@ -45,7 +45,7 @@ def _plain(network: nn.Module, images: Tensor) -> Tensor:
 
 @dataclass(frozen=True)
 class Answers:
-    """What a network says of images.
+    """The answers of a network to n images.
 
     Args:
         labels: (n,), the true classes.
@@ -67,16 +67,16 @@ class Answers:
 def answers(
     network: nn.Module, batches: Batches, passes: Callable[..., Tensor] = _plain, ranks: Ranks | None = None
 ) -> Answers:
-    """What the network says in evaluation mode; the mode is put back afterwards.
+    """The answers of the network in evaluation mode; the network keeps its mode.
 
-    The operation `noise` draws when testing too: here it draws the same for a batch every time, so that the file of a
-    network has the accuracy that its training ended with.
+    The operation `noise` draws in evaluation too. Here its draws for a batch are the same every time, so that a saved
+    network has the accuracy with which its training ended.
 
     Args:
-        network: gives logits.
-        batches: of images in order, and their classes.
+        network: returns logits.
+        batches: batches of images in order, with their classes.
         passes: runs the network on a batch.
-        ranks: the processes that share the batches, with the same network each.
+        ranks: the processes that share the batches, each with the same network.
     """
     ranks = ranks or Ranks()
     training = network.training
@@ -102,10 +102,10 @@ def accuracy(network: nn.Module, batches: Batches) -> float:
 
 @contextmanager
 def _noise_of(network: nn.Module) -> Iterator[Callable[[int], None]]:
-    """Inside, all `noise` operations draw from one generator on the CPU; afterwards as before.
+    """Inside, all `noise` operations draw from one generator on the CPU; afterwards from their own again.
 
     Yields:
-        Called with the number of a batch, it sets what they draw for that batch.
+        A function that seeds the draws for the batch of the given number.
     """
     operations = [(module, module.generator) for module in network.modules() if isinstance(module, Noise)]
     fixed = torch.Generator()

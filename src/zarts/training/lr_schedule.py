@@ -1,4 +1,4 @@
-"""Learning rate schedules."""
+"""Learning rate schedules of retraining."""
 
 from __future__ import annotations
 
@@ -47,10 +47,11 @@ SCHEDULES: dict[str, Callable[[RetrainSettings, int], float]] = {
 
 
 def learning_rate(settings: RetrainSettings, epoch: int) -> float:
-    """That of an epoch, counted from 0: the schedule's, times (epoch + 1) / W in the W epochs of the warm-up.
+    """Learning rate of an epoch, counted from 0; in the W warm-up epochs, the schedule's times (epoch + 1) / W.
 
     Source: cosine and exponential: the released code of Liu et al., DARTS (ICLR 2019), for CIFAR-10 and for ImageNet;
-        linear-tail and warm-up: that of ZARTS (NeurIPS 2022) for ImageNet, as in Xu et al., PC-DARTS (ICLR 2020).
+        linear-tail and warm-up: the released code of ZARTS (NeurIPS 2022) for ImageNet, as in Xu et al., PC-DARTS
+        (ICLR 2020).
     """
     rate = SCHEDULES[settings.schedule](settings, epoch)
     return rate * min(1.0, (epoch + 1) / settings.warmup_epochs) if settings.warmup_epochs else rate

@@ -1,4 +1,4 @@
-"""Whether the steps of a run fit into memory, said before the first one."""
+"""Check before the first step that the steps of a run fit into memory."""
 
 from __future__ import annotations
 
@@ -18,25 +18,25 @@ from zarts.training.trainer import Job
 __all__ = ["check_memory", "readable"]
 
 _MAPS = 1000
-"""Feature maps that a cell and its gradients take at most, in channels of a node: the textbook's supernet has 240."""
+"""Upper bound on feature maps of a cell and its gradients, in channels of a node; the textbook supernet has 240."""
 _OBVIOUS = 4
-"""Where so many times the crude bound is free, nothing is measured."""
+"""If so many times the crude bound is free, nothing is measured."""
 
 
 def check_memory(job: Job, settings: CommonSettings, ranks: Ranks, *, always: bool = False) -> Fit | None:
-    """What the steps of a job need, measured with a few images before the first one; the job stays as it is.
+    """Measure with a few images whether the steps of a job fit into memory; the job does not change.
 
-    Where the need is obviously small, where nobody knows what is free, or where a compiled network decides for itself
-    what it keeps, nothing is measured.
+    Nothing is measured if the need is obviously small, if the free memory is not known, or if the network is compiled,
+    because a compiled network decides for itself which tensors it keeps.
 
     Args:
-        job: before its first step.
+        job: a job before its first step.
         settings: of the run.
-        ranks: the processes that do it together.
-        always: also where the need is obviously small.
+        ranks: the processes of the run.
+        always: measure even if the need is obviously small or the free memory is not known.
 
     Raises:
-        SettingsError: it is more than there is; with what would fit.
+        SettingsError: the steps do not fit; the message names options that would.
     """
     if settings.compile or settings.memory_limit == "none":
         return None
@@ -50,11 +50,11 @@ def check_memory(job: Job, settings: CommonSettings, ranks: Ranks, *, always: bo
     if fit is None or fit.free is None or fit.needed <= fit.free:
         return replace(fit, seconds=time.perf_counter() - start) if fit is not None and needless else fit
     less = None if settings.checkpoint_activations else _measured(job, settings, free, here, checkpointing=True)
-    raise SettingsError(_refusal(fit, less, settings, here))
+    raise SettingsError(_message(fit, less, settings, here))
 
 
 def _free(device: torch.device, settings: CommonSettings, ranks: Ranks) -> int | None:
-    """What steps may take, on the machine that has least."""
+    """Bytes that steps may take, on the machine with the least; None: not known."""
     limit = settings.memory_limit
     own = limit if isinstance(limit, int) else free_bytes(device)
     every = torch.zeros(ranks.count, dtype=torch.float64)
@@ -64,9 +64,9 @@ def _free(device: torch.device, settings: CommonSettings, ranks: Ranks) -> int |
 
 
 def _bound(job: Job, settings: CommonSettings) -> int:
-    """More than the steps need, by far."""
+    """A crude upper bound on the bytes that the steps need."""
     images, _ = job.train[0]
-    batches: int = getattr(settings, "val_batches", 1)  # which an unrolled step passes at once
+    batches: int = getattr(settings, "val_batches", 1)  # an unrolled step passes them at once
     largest = max(len(images), getattr(settings, "val_batch_size", None) or 0)
     return largest * batches * images[0, 0].numel() * settings.channels * settings.cells * _MAPS * 4
 
@@ -83,8 +83,8 @@ def _measured(job: Job, settings: CommonSettings, free: int | None, here: int, *
     return Fit(needed, free, int(min(images, 1 << 31)) if images >= 2 else None)
 
 
-def _refusal(fit: Fit, less: Fit | None, settings: CommonSettings, here: int) -> str:
-    """What is wrong, and the ways out."""
+def _message(fit: Fit, less: Fit | None, settings: CommonSettings, here: int) -> str:
+    """The bytes that the steps need and the bytes that are free, and the ways out."""
     assert fit.free is not None
     ways = [] if fit.largest is None else [_smaller(fit.largest, settings)]
     if less is not None and less.needed <= fit.free:
@@ -102,12 +102,14 @@ def _refusal(fit: Fit, less: Fit | None, settings: CommonSettings, here: int) ->
 
 
 def _smaller(images: int, settings: CommonSettings) -> str:
-    """The options that bring weight steps down to so many images, and validation batches alike."""
-    judged: int | None = getattr(settings, "val_batch_size", None)
-    words = f"--batch-size {images}"
-    return words if judged is None else f"{words} --val-batch-size {max(1, judged * images // settings.batch_size)}"
+    """The options for weight steps on so many images, with validation batches in proportion."""
+    validation: int | None = getattr(settings, "val_batch_size", None)
+    options = f"--batch-size {images}"
+    if validation is None:
+        return options
+    return f"{options} --val-batch-size {max(1, validation * images // settings.batch_size)}"
 
 
 def readable(size: int) -> str:
-    """Bytes in the unit that suits them."""
+    """A number of bytes in MB or GB."""
     return f"{size / 1e9:.3g} GB" if size >= 1e9 else f"{size / 1e6:.3g} MB"

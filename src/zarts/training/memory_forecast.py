@@ -1,8 +1,8 @@
-"""What the steps of a job need in memory, from the same steps with a few images of each batch.
+"""Memory forecast of the steps of a job, from the same steps with a few images of each batch.
 
-The tensors of a pass are in number what the network makes them, and in size proportional to the images: so two shares
-of the images say what all of them need. Everything in a step is really done, so that this knows no method and no
-network; of its passes that are alike a few are run (see `StubForward`). The job is as before afterwards.
+The number of tensors in a pass depends on the network, and their size is proportional to the images. So the peaks at
+two shares of the images give the peak for all images. A step does all its work, so the forecast depends on no method
+and no network; only a few of its similar passes are run (see `StubForward`). Afterwards the job is as before.
 """
 
 from __future__ import annotations
@@ -25,21 +25,21 @@ from zarts.training.trainer import Job
 __all__ = ["Line", "needs"]
 
 _FEW, _MORE, _MOST = 2, 4, 8
-"""Images of the smallest pass in the one run and in the other, and of the largest pass in the first one at most."""
+"""Images of the smallest pass in the first and in the second run, and at most of the largest pass in the first one."""
 _SPREAD, _HOLES = 1.15, 2.2
-"""What a byte of a tensor takes: in torch's allocator, and in that of the C library where tensors of a cell come and go
-while others stay, as they do when cells are checkpointed on the CPU. Measured: docs/memory.md."""
+"""Bytes that an allocator takes for each byte of a tensor: torch's, and the C library's if tensors of a cell come and
+go while others stay, as with checkpointed cells on the CPU. Measured: docs/memory.md."""
 _ONCE = 50 << 20
-"""What torch's libraries take for themselves when they first run; measured, likewise."""
+"""Bytes that torch's libraries take when they first run; measured likewise."""
 
 
 @dataclass(frozen=True)
 class Line:
-    """Bytes that a step needs at most, for a share of the images of its batches.
+    """Peak bytes of a step as a linear function of the share of the images of its batches.
 
     Args:
-        fixed: whatever the images are.
-        moving: for all of them.
+        fixed: bytes that do not depend on the images.
+        moving: additional bytes for all images.
     """
 
     fixed: float
@@ -47,26 +47,26 @@ class Line:
 
     @property
     def whole(self) -> float:
-        """For all images."""
+        """Bytes for all images."""
         return self.fixed + self.moving
 
     def share_within(self, free: float) -> float:
-        """For which share of the images, or how many times as many, so many bytes are enough; negative for none."""
+        """The share of the images, which may exceed 1, for which `free` bytes are enough; negative for none."""
         return (free - self.fixed) / self.moving if self.moving > 0 else float("inf" if free >= self.fixed else "-inf")
 
 
 def needs(job: Job, batch_size: int, *, checkpointing: bool) -> list[Line]:
-    """What each kind of step of a job needs, beyond what there is now.
+    """Bytes that each kind of step of a job needs beyond those used now.
 
     Args:
-        job: before its first step.
+        job: a job before its first step.
         batch_size: of its weight steps.
-        checkpointing: whether the cells of its networks are checkpointed, whatever the job says.
+        checkpointing: whether the cells of its networks are checkpointed; overrides the job's setting.
     """
     share = _FEW / batch_size
     few, peaks = _peaks(job, share, checkpointing)
     exact = min(1.0, max(_FEW / few.fewest, share), max(share, _MOST / few.most))
-    if exact > share:  # some passes are of parts of a batch
+    if exact > share:  # some passes are on parts of a batch
         share = exact
         few, peaks = _peaks(job, share, checkpointing)
     if share == 1:
@@ -82,7 +82,7 @@ def _line(share: float, peak: int, larger: float, other: int) -> Line:
 
 
 class _Few:
-    """Runs passes with a share of their images, whose outputs stand for those of the others too."""
+    """Runs passes on a share of their images, and repeats the outputs for the other images."""
 
     def __init__(self, passes: Callable[..., Any], share: float, checkpointing: bool) -> None:
         self._passes, self._share, self._checkpointing = passes, share, checkpointing
@@ -91,7 +91,7 @@ class _Few:
         """Images of the smallest and of the largest pass."""
 
     def __call__(self, network: Callable[..., Any], *inputs: Any) -> Any:
-        """As of `zarts.runtime.precision.Passes`."""
+        """Run a pass like `zarts.runtime.precision.Passes`, on a share of the images."""
         images, *rest = inputs
         count = len(images)
         self.fewest, self.most = min(self.fewest, count), max(self.most, count)
@@ -106,13 +106,13 @@ class _Few:
         return tuple(part[rows] for part in output) if isinstance(output, tuple) else output[rows]
 
     def close(self) -> None:
-        """Checkpoint again as before."""
+        """Restore the checkpointing of all cells."""
         for found, before in self._changed:
             found.on = before
 
 
 def _peaks(job: Job, share: float, checkpointing: bool) -> tuple[_Few, dict[str, int]]:
-    """The most bytes at a time in a step of each kind, in the last epoch with one: there all that may be dropped is."""
+    """Peak bytes of a step of each kind, in the last epoch with one, when no more operations will be dropped."""
     visits = sorted((*found.last, name) for name, found in job.occurrences().items())
     passes, peaks = job.passes, dict[str, int]()
     few = _Few(passes, share, checkpointing)
@@ -127,7 +127,7 @@ def _peaks(job: Job, share: float, checkpointing: bool) -> tuple[_Few, dict[str,
                     with Allocations(overhead) as counted:
                         job.step(epoch, step)
                     peaks[name] = counted.peak
-    except DivergedError:  # of two images a step may; the steps of the run will say it, if they do
+    except DivergedError:  # on two images a step may diverge; the run itself reports it if its steps do
         pass
     finally:
         job.passes = passes
@@ -137,7 +137,7 @@ def _peaks(job: Job, share: float, checkpointing: bool) -> tuple[_Few, dict[str,
 
 @contextmanager
 def _undisturbed(job: Job) -> Iterator[None]:
-    """Whatever steps are done inside, the job, its log and torch's random numbers are as before."""
+    """Inside, steps may be taken; afterwards the job, its log and torch's random numbers are as before."""
     state = copy.deepcopy(job.state_dict())
     devices = [job.device] if job.device.type == "cuda" else []
     with torch.random.fork_rng(devices), job.trainer.muted():

@@ -1,4 +1,4 @@
-"""A trained network as one safetensors file: weights, genotype, and all that is needed to use it."""
+"""Save a trained network as one safetensors file with weights, genotype and all that its use needs; load it."""
 
 from __future__ import annotations
 
@@ -25,18 +25,18 @@ _AUXILIARY = "auxiliary_head."
 
 @dataclass(frozen=True)
 class ModelCard:
-    """What it takes to build the network and to feed it.
+    """Description of a network: all that is needed to build it and to prepare its images.
 
     Args:
         genotype: its cells.
-        channels: of the first cells.
-        cells: how many.
+        channels: channels of the first cells.
+        cells: number of cells.
         stem: `cifar` or `imagenet`.
         classes: names, in the order of the logits.
         image_size: pixels a side.
-        mean: of each image channel, of images scaled to [0, 1].
+        mean: per channel, of images scaled to [0, 1].
         std: likewise.
-        crop: how training images were cropped: after `resized`, images are seen from nearer, see `load_data`.
+        crop: how training images were cropped; with `resized`, test images are enlarged to match, see `load_data`.
     """
 
     genotype: Genotype
@@ -85,10 +85,10 @@ class ModelCard:
 
 
 def _check(data: Mapping[str, Any]) -> None:
-    """Refuse a description whose numbers are none: what files of other people say ends up in code that is exported.
+    """Check the types of a description, because its values end up in exported code and the file may be anybody's.
 
     Raises:
-        TypeError, KeyError: with the one that is wrong.
+        TypeError, KeyError: a value has a wrong type, or is missing; the message names it.
     """
     for kind, keys in ((int, ("channels", "cells", "image_size")), (str, ("stem",))):
         for key in keys:
@@ -105,7 +105,7 @@ def _check(data: Mapping[str, Any]) -> None:
 
 
 def save_model(path: Path, network: AnyNetwork, card: ModelCard) -> None:
-    """Write the weights, without those of the auxiliary head, which is for training only.
+    """Write the weights, without those of the auxiliary head, which is only used in training.
 
     Raises:
         RunError: the file cannot be written.
@@ -130,7 +130,7 @@ def load_model(path: str | Path) -> tuple[AnyNetwork, ModelCard]:
     if metadata.get("zarts") != _FORMAT:
         raise RunError(f"{path}: not a model file of this version of zarts")
     card = ModelCard.from_json(metadata.get("model", "null"), str(path))
-    with seeded(0):  # its first weights are overwritten: they should not use up the caller's random numbers
+    with seeded(0):  # its initial weights are overwritten, and must not use the caller's random numbers
         network = card.build()
     try:
         network.load_state_dict(weights)

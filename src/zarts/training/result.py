@@ -1,4 +1,4 @@
-"""What training a network came to."""
+"""The result of training a network, and its reading from a run folder."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ __all__ = ["RetrainResult", "read_result"]
 
 @dataclass(frozen=True)
 class RetrainResult:
-    """What training a network came to.
+    """The result of training a network.
 
     Args:
         genotype: its cells.
-        test_accuracy: of the last epoch, in percent.
+        test_accuracy: after the last epoch, in percent.
         parameters: number of parameters, without the auxiliary head.
         macs: MACs for one image.
         history: all logged events, in order.
@@ -46,7 +46,7 @@ def read_result(run: Run) -> RetrainResult:
     """The result of a finished run.
 
     Raises:
-        RunError: it cannot be read.
+        RunError: the result cannot be read.
     """
     where = str(run.path / "result.json")
     result = run.read_json("result.json")

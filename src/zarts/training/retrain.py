@@ -1,4 +1,4 @@
-"""The training of a derived network from scratch, and its test.
+"""Training of a derived network from scratch or from given weights, and its test.
 
 Source: DARTS (ICLR 2019), section 3.2; ZARTS (NeurIPS 2022), supplementary 2.2.
 Differs: the accuracy of the last epoch is the result; the released code of ZARTS reports the best of all
@@ -45,11 +45,51 @@ __all__ = ["TrainingJob", "retrain"]
 
 
 _RESUMABLE = {key: RetrainSettings.model_fields[key].default for key in (*resumable(RetrainSettings), "weights_from")}
-"""Settings that the steps of a training that was begun do not depend on, and what stands for them."""
+"""Settings that may change when a run is resumed, with the value that replaces them in its identity."""
+
+
+def retrain(
+    settings: RetrainSettings,
+    genotype: Genotype,
+    run: Run,
+    *,
+    start: Start | None = None,
+    resume: bool = False,
+    callback: Callback | None = None,
+    drive: Driver | None = None,
+    ranks: Ranks | None = None,
+) -> RetrainResult:
+    """Train the network of `genotype` on all training images, and test it.
+
+    Args:
+        settings: the recipe.
+        genotype: the cells of the network.
+        run: the run folder; its `split.json`, if it has one, lists the test images.
+        start: the weights to start from; None: random weights.
+        resume: continue from the run's checkpoint if there is one.
+        callback: called with every event: the logged events, and `step` after each weight step.
+        drive: does the job's steps in place of its loop, like `DryRun.run`.
+        ranks: the processes that train the network together; by default one.
+
+    Raises:
+        Interrupted: Ctrl-C or SIGTERM; the state is saved and the run can be resumed.
+        DivergedError: the loss is not finite; the last checkpoint is intact.
+        DataError, RunError, SettingsError: see their texts.
+    """
+    ranks = ranks or Ranks()
+    if ranks.broadcast(ranks.lead and run.finished):
+        return ranks.broadcast(read_result(run) if ranks.lead else cast(RetrainResult, None))
+    with torch_threads(settings.threads):
+        job = TrainingJob(settings, genotype, run, start, callback or (lambda event: None), ranks)
+        job.fit = check_memory(job, settings, ranks, always=drive is not None)
+        (drive or partial(job.trainer.run, resume=resume))(job)
+        if ranks.lead:
+            job.write_result()
+    return ranks.broadcast(read_result(run) if ranks.lead else cast(RetrainResult, None))
 
 
 class TrainingJob(Job):
-    """The state of a training, and its steps."""
+    """The training of one network: its state and its steps."""
 
     def __init__(
         self,
@@ -69,7 +109,7 @@ class TrainingJob(Job):
         mean, std = self._normalisation() or (data.mean, data.std)
         if len(mean) != data.channels:
             raise SettingsError(
-                f"weights_from: its network sees images of {len(mean)} channels, these have {data.channels}: take "
+                f"weights_from: its network needs images of {len(mean)} channels, these have {data.channels}: take "
                 "other --data"
             )
         self.card = ModelCard(
@@ -117,8 +157,14 @@ class TrainingJob(Job):
             ranks=ranks,
         )
 
+    def _normalisation(self) -> tuple[tuple[float, ...], tuple[float, ...]] | None:
+        """Mean and standard deviation by channel that belong to the weights of the start; None: there are none."""
+        known = self.run.read_json(START) if self.ranks.lead and (self.run.path / START).exists() else None
+        known = self.ranks.broadcast(known)
+        return None if known is None else (tuple(known["mean"]), tuple(known["std"]))
+
     def _build(self, start: Start | None) -> AnyNetwork:
-        """The network with its first weights, drawing from the generators of this training."""
+        """The network with its initial weights; its random draws come from the generators of this job."""
         with seeded(self.settings.seed):
             network = self.card.build(auxiliary=self.settings.auxiliary_weight > 0, generator=self.drops)
         if self.settings.drop_path > 0 and not isinstance(network, Network):
@@ -133,26 +179,14 @@ class TrainingJob(Job):
             begin(network, start, self.card.classes)
         return network
 
-    def _normalisation(self) -> tuple[tuple[float, ...], tuple[float, ...]] | None:
-        """Mean and standard deviation by channel that come with the weights it started from."""
-        known = self.run.read_json(START) if self.ranks.lead and (self.run.path / START).exists() else None
-        known = self.ranks.broadcast(known)
-        return None if known is None else (tuple(known["mean"]), tuple(known["std"]))
-
     def _averaging(self) -> AveragedModel:
         """The moving average of the weights, and of the running statistics."""
         average = get_ema_multi_avg_fn(self.settings.ema)  # type: ignore[no-untyped-call]
         return AveragedModel(self.network, multi_avg_fn=average, use_buffers=True)
 
-    def _draw(self, step: int, piece: int) -> None:
-        """What is dropped is a function of seed, step and image; noise of the rank and the piece too."""
-        seed = self.settings.seed
-        self.drops.manual_seed(keyed_generator(seed, "drop-path", step).initial_seed())
-        self.noise.manual_seed(keyed_generator(seed, "noise", step, self.ranks.rank, piece).initial_seed())
-
     @property
     def tested(self) -> AnyNetwork:
-        """The network whose accuracy counts: with the weights of the last step, or with their moving average."""
+        """The network that is tested and saved: with the weights of the last step, or with their moving average."""
         if self.average is None:
             return self.network
         averaged: AnyNetwork = self.average.module  # type: ignore[assignment]
@@ -172,20 +206,18 @@ class TrainingJob(Job):
 
     @override
     def step(self, epoch: int, step: int) -> tuple[Tensor, Tensor, int]:
-        number = epoch * len(self.train) + step
-        images, labels = self.train[number]
-        loss, right = self.weight_step(self.passes, number, images, labels)
+        global_step = epoch * len(self.train) + step
+        images, labels = self.train[global_step]
+        loss, right = self.weight_step(self.passes, global_step, images, labels)
         if self.average is not None:
             self.average.update_parameters(self.network)
         return loss, right, len(labels)
 
-    @override
-    def finish(self) -> None:
-        """The last epoch's network is the result."""
-
-    def _tests(self, epoch: int) -> bool:
-        """Every so many epochs; the last one always."""
-        return (epoch + 1) % self.settings.test_every == 0 or epoch + 1 == self.settings.epochs
+    def _draw(self, global_step: int, piece: int) -> None:
+        """Seed the draws: drop-path depends on seed, step and image, noise also on rank and piece."""
+        seed = self.settings.seed
+        self.drops.manual_seed(keyed_generator(seed, "drop-path", global_step).initial_seed())
+        self.noise.manual_seed(keyed_generator(seed, "noise", global_step, self.ranks.rank, piece).initial_seed())
 
     @override
     def epoch_end_kind(self, epoch: int) -> str:
@@ -196,7 +228,7 @@ class TrainingJob(Job):
         tested = {}
         if self._tests(epoch):
             start = time.perf_counter()
-            self.ranks.align([*self.tested.buffers()])  # each rank's own, where batch norm is
+            self.ranks.align([*self.tested.buffers()])  # without synchronised batch norm each rank has its own
             found = answers(self.tested, self.test, self.passes, self.ranks)
             tested["test_accuracy"] = found.accuracy
             if epoch + 1 == self.settings.epochs and self.ranks.lead:
@@ -213,14 +245,22 @@ class TrainingJob(Job):
             }
         )
 
+    def _tests(self, epoch: int) -> bool:
+        """Whether the network is tested after this epoch: every `test_every` epochs, and always after the last one."""
+        return (epoch + 1) % self.settings.test_every == 0 or epoch + 1 == self.settings.epochs
+
     def _write_details(self, found: Answers) -> None:
-        """Write down where the network errs."""
+        """Write the error analysis and the images with the largest losses."""
         self.run.write_json("test.json", error_details(found, self.card.classes, self.test_names))
         for number, image in enumerate(worst_images(found, self.test, self.card)):
             self.run.write(f"worst/{number:02}.png", image)
 
+    @override
+    def finish(self) -> None:
+        """Do nothing: the network of the last epoch is the result."""
+
     def write_result(self) -> None:
-        """Write `model.safetensors` and `result.json`; with the second one the run counts as finished."""
+        """Write `model.safetensors` and `result.json`; with the latter the run counts as finished."""
         save_model(self.run.path / "model.safetensors", self.tested, self.card)
         epochs = [event for event in self.run.events() if event["event"] == "train_epoch"]
         tests = {event["epoch"]: event["test_accuracy"] for event in epochs if "test_accuracy" in event}
@@ -257,44 +297,3 @@ class TrainingJob(Job):
         if self.average is not None:
             self.average.load_state_dict(state["average"])
         self.weight_step.load_state_dict(state["scale"])
-
-
-def retrain(
-    settings: RetrainSettings,
-    genotype: Genotype,
-    run: Run,
-    *,
-    start: Start | None = None,
-    resume: bool = False,
-    callback: Callback | None = None,
-    drive: Driver | None = None,
-    ranks: Ranks | None = None,
-) -> RetrainResult:
-    """Train the network of `genotype` on all training images, and test it.
-
-    Args:
-        settings: the recipe.
-        genotype: its cells.
-        run: the folder that all is written to; its `split.json`, if there is one, says which images are
-            for testing.
-        start: the weights to start from; None: random ones.
-        resume: go on from the run's checkpoint if it has one.
-        callback: hears every event; beside the logged ones also `step`, after each weight step.
-        drive: does the job's steps in the place of its loop, as `DryRun.run`.
-        ranks: the processes that train it together; alone by default.
-
-    Raises:
-        Interrupted: Ctrl-C or SIGTERM; the state is saved and the run can be resumed.
-        DivergedError: the loss is not finite; the last checkpoint is intact.
-        DataError, RunError, SettingsError: see their texts.
-    """
-    ranks = ranks or Ranks()
-    if ranks.broadcast(ranks.lead and run.finished):
-        return ranks.broadcast(read_result(run) if ranks.lead else cast(RetrainResult, None))
-    with torch_threads(settings.threads):
-        job = TrainingJob(settings, genotype, run, start, callback or (lambda event: None), ranks)
-        job.fit = check_memory(job, settings, ranks, always=drive is not None)
-        (drive or partial(job.trainer.run, resume=resume))(job)
-        if ranks.lead:
-            job.write_result()
-    return ranks.broadcast(read_result(run) if ranks.lead else cast(RetrainResult, None))

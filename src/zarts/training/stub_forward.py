@@ -1,4 +1,4 @@
-"""Passes of a rehearsal: the first ones of each kind are run and timed, the others are counted."""
+"""Stub for the passes of a dry run: it runs and times the first ones of each kind, and counts the others."""
 
 from __future__ import annotations
 
@@ -16,19 +16,19 @@ __all__ = ["Pass", "StubForward", "module_of"]
 
 _RUN = 2
 _SECONDS = 1.0
-"""In each take so many passes of a kind are run, and by default more for so long."""
+"""In each take, `_RUN` passes of a kind are run, and more until they have taken `_SECONDS`, unless set otherwise."""
 
 
 @dataclass
 class Pass:
-    """One pass of a batch through the network, and what followed until the next one.
+    """One pass of a batch through the network, with all work until the next pass.
 
     Args:
         kind: passes of one kind cost the same for an image.
         images: size of the batch.
-        run: whether it was run; else its time says nothing.
-        start: when.
-        seconds: until the next pass.
+        run: whether the pass was run; else its time has no meaning.
+        start: time at which it began.
+        seconds: time until the next pass.
     """
 
     kind: Hashable
@@ -39,43 +39,43 @@ class Pass:
 
 
 class StubForward:
-    """In the place of `zarts.runtime.precision.Passes`: counts all passes and runs some.
+    """Replaces `zarts.runtime.precision.Passes`: counts all passes and runs some.
 
-    An output that was not computed is one of an earlier pass, tied to the weights by a gradient of zero, so that
-    whoever asked for it goes on as ever. Passes that are differentiated in the operation weights are always run: a
-    step may hold many of them in memory at a time, and differentiate them twice. Passes of another number of operations
-    an edge, of another network, or in which outputs are dropped, are a kind of their own.
+    A pass that is not run returns the output of an earlier pass, tied to the weights by a gradient of zero, so the step
+    continues as usual. Passes that are differentiated in the operation weights are always run: a step may hold
+    many of them in memory at a time, and differentiate them twice. Passes with another number of operations on an edge,
+    of another network, or with dropped outputs are different kinds.
 
     Args:
-        passes: what runs a network on a batch.
-        seconds: for so long more passes of a kind are run, in each take.
+        passes: runs a network on a batch.
+        seconds: in each take, passes of a kind are run until they have taken so long; None: `_SECONDS`.
     """
 
     def __init__(self, passes: Callable[..., Any], seconds: float | None = None) -> None:
         self._passes, self._seconds = passes, _SECONDS if seconds is None else seconds
         self._outputs: dict[Hashable, tuple[Tensor, ...]] = {}
         self.taken: list[Pass] = []
-        self.settled = False
-        """Whether the network to be counted is the last one until now, whatever else is run."""
+        self.network_is_final = False
+        """Whether `network`, whose parameters and MACs are counted, stays the same when other networks are run."""
         self.network: nn.Module | None = None
         self._inputs: tuple[Any, ...] = ()
 
     def __call__(self, network: Callable[..., Any], *inputs: Any) -> Any:
-        """What the network would give."""
+        """The output of the network, or a stub of it."""
         gradient = torch.is_grad_enabled()
         in_alpha = gradient and any(tensor.requires_grad for tensor in _weights(inputs))
         most = max((int((tensor != 0).sum(-1).max()) for tensor in _weights(inputs)), default=0)
         module = module_of(network)
         drop = getattr(module, "drop", None)
         kind = (network, gradient, in_alpha, most, drop is not None and drop.active(module))
-        if module is not self.network and not self.settled:
+        if module is not self.network and not self.network_is_final:
             self.network, self._inputs = module, inputs
         self.close(inputs[0].device)
         run = [p.seconds for p in self.taken if p.kind == kind and p.run]
         real = in_alpha or kind not in self._outputs or len(run) < _RUN or sum(run) < self._seconds
         self.taken.append(Pass(kind, len(inputs[0]), real, time.perf_counter()))
         if not real:
-            return self._stand_in(kind, len(inputs[0]), module if gradient else None)
+            return self._stub(kind, len(inputs[0]), module if gradient else None)
         output = self._passes(network, *inputs)
         self._outputs[kind] = tuple(
             o[:1].detach().clone() for o in (output if isinstance(output, tuple) else (output,))
@@ -89,7 +89,8 @@ class StubForward:
         if self.taken:
             self.taken[-1].seconds = time.perf_counter() - self.taken[-1].start
 
-    def _stand_in(self, kind: Hashable, images: int, network: nn.Module | None) -> Any:
+    def _stub(self, kind: Hashable, images: int, network: nn.Module | None) -> Any:
+        """An earlier output of this kind of pass, for so many images; with a gradient of zero if `network` is given."""
         outputs = tuple(output.expand(images, *output.shape[1:]) for output in self._outputs[kind])
         if network is not None:
             tie = 0 * torch.stack([p.sum() for p in network.parameters()]).sum()
@@ -108,7 +109,7 @@ class StubForward:
 
 
 def module_of(network: Callable[..., Any]) -> nn.Module:
-    """The network that is run: itself, or whose method it is."""
+    """The module of a network: the network itself, or the owner of the method."""
     return network if isinstance(network, nn.Module) else network.__self__  # type: ignore[attr-defined]
 
 
@@ -118,5 +119,5 @@ def _weights(inputs: tuple[Any, ...]) -> list[Tensor]:
 
 
 def _on_meta(weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """Weights that require a gradient: all operations run, whatever their weights."""
+    """Operation weights that require a gradient, so that all operations run."""
     return {kind: torch.empty_like(w, device="meta", requires_grad=True) for kind, w in weights.items()}

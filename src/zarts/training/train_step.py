@@ -1,4 +1,4 @@
-"""One step of the weights on a batch, which may be divided over processes and passed in pieces."""
+"""One step of the weights on a batch, which may be divided over ranks and into pieces."""
 
 from __future__ import annotations
 
@@ -18,16 +18,16 @@ __all__ = ["WeightStep", "divide", "own_part"]
 
 
 def divide(images: int, ranks: Ranks, pieces: int) -> Iterator[tuple[slice, float]]:
-    """What a rank passes of a batch, one after the other: which images, and their weight in the mean loss.
+    """The pieces of a batch that a rank passes: the images of each, and its weight in the mean loss.
 
-    Neighbouring images go to one piece, neighbouring pieces to one rank; every rank has the same number of pieces, and
-    over all ranks the weights add up to 1. A batch that has not two images for each rank, as the last one of an epoch
-    may, is passed whole by every rank.
+    A piece has neighbouring images, and a rank has neighbouring pieces. Every rank has the same number of pieces, and
+    over all ranks the weights add up to 1. If a batch has fewer than two images for each rank, as the last one of an
+    epoch may, every rank passes the whole batch.
 
     Args:
-        images: of the batch.
+        images: number of images of the batch.
         ranks: the processes.
-        pieces: of each rank; fewer where they would have less than two images.
+        pieces: pieces of each rank; fewer if a piece would have less than two images.
     """
     if images < 2 * ranks.count:
         yield slice(0, images), 1 / ranks.count
@@ -40,7 +40,7 @@ def divide(images: int, ranks: Ranks, pieces: int) -> Iterator[tuple[slice, floa
 
 
 def own_part(images: int, ranks: Ranks) -> slice:
-    """Which images of a batch of so many a rank passes, in all of its pieces."""
+    """The images of a batch that a rank passes, in all its pieces."""
     parts = [part for part, _ in divide(images, ranks, 1)]
     return slice(parts[0].start, parts[-1].stop)
 
@@ -50,12 +50,11 @@ class WeightStep:
 
     Args:
         settings: the recipe.
-        network: whose weights it are.
-        optimizer: of these.
+        network: the network.
+        optimizer: the optimizer of its weights.
         ranks: the processes that share each batch.
-        device: where they are.
-        draw: called with the number of the step and that of a piece before it is passed, to set what the network
-            draws from.
+        device: where the network is.
+        draw: called before each piece with the numbers of the step and of the piece, to seed the network's generators.
 
     Source: loss scaling and clipping after unscaling: Micikevicius et al., Mixed Precision Training (ICLR 2018).
     """
@@ -75,13 +74,13 @@ class WeightStep:
         self._scaler = torch.amp.GradScaler(device.type, enabled=settings.precision == "16-mixed")
 
     def __call__(
-        self, passes: Callable[..., Any], number: int, images: Tensor, labels: Tensor
+        self, passes: Callable[..., Any], global_step: int, images: Tensor, labels: Tensor
     ) -> tuple[Tensor, Tensor]:
-        """Step `number` on a batch; its mean loss, and how many of its images were classified correctly.
+        """Take a step on a batch; its mean loss, and the number of right answers.
 
         Args:
             passes: runs a network on images.
-            number: counted from the first step of the run.
+            global_step: number of weight steps since the start of the run.
             images: of the whole batch, on every rank.
             labels: likewise.
 
@@ -90,8 +89,8 @@ class WeightStep:
         """
         self._optimizer.zero_grad(set_to_none=True)
         found = torch.zeros(2, device=self._device)  # loss, right answers
-        for place, (piece, weight) in enumerate(divide(len(labels), self._ranks, self._settings.micro_batches)):
-            self._draw(number, place)
+        for index, (piece, weight) in enumerate(divide(len(labels), self._ranks, self._settings.micro_batches)):
+            self._draw(global_step, index)
             loss, extra, right = self._pass(passes, images, labels, piece)
             self._scaler.scale(weight * (loss + extra)).backward()  # type: ignore[no-untyped-call]
             share = weight * len(labels) / (piece.stop - piece.start)
@@ -101,7 +100,9 @@ class WeightStep:
             raise DivergedError(self._advice("training loss", loss))
         self._scaler.unscale_(self._optimizer)
         norm = nn.utils.clip_grad_norm_(self._parameters, self._settings.grad_clip or torch.inf)
-        if not norm.isfinite() and not self._scaler.is_enabled():  # a scaled loss may overflow: the step is left out
+        if (
+            not norm.isfinite() and not self._scaler.is_enabled()
+        ):  # a scaled loss may overflow: the scaler skips the step
             raise DivergedError(self._advice("norm of the gradient", norm))
         self._scaler.step(self._optimizer)
         self._scaler.update()
@@ -110,7 +111,7 @@ class WeightStep:
     def _pass(
         self, passes: Callable[..., Any], images: Tensor, labels: Tensor, piece: slice
     ) -> tuple[Tensor, Tensor, Tensor]:
-        """Mean loss of a piece, what the auxiliary head adds to it, and how many answers were right."""
+        """Mean loss of a piece, the auxiliary head's addition to it, and the number of right answers."""
         network, weight, right = self._network, self._settings.auxiliary_weight, labels[piece]
         if not isinstance(network, Network):
             logits, auxiliary = passes(network, images[piece]), None
@@ -126,11 +127,11 @@ class WeightStep:
         return loss, extra, (logits.detach().argmax(1) == right).sum()
 
     def _loss(self, logits: Tensor, labels: Tensor) -> Tensor:
-        logits = logits.float() if logits.element_size() < 4 else logits  # 16 bits are too few for its sums
+        logits = logits.float() if logits.element_size() < 4 else logits  # 16 bits are too few for the sums
         return F.cross_entropy(logits, labels, label_smoothing=self._settings.label_smoothing)
 
     def _combined(self, found: Tensor) -> tuple[Tensor, Tensor]:
-        """Loss and right answers over all ranks; every rank's gradient becomes the sum of theirs."""
+        """Loss and right answers over all ranks; every rank's gradient becomes the sum over ranks."""
         if self._ranks.count > 1:
             gradients = [p.grad if p.grad is not None else torch.zeros_like(p) for p in self._parameters]
             total = self._ranks.all_reduce(torch.cat([g.reshape(-1) for g in gradients]))
@@ -151,5 +152,5 @@ class WeightStep:
         return self._scaler.state_dict()
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Go on with it."""
+        """Continue with a saved scale."""
         self._scaler.load_state_dict(state)

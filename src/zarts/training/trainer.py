@@ -1,4 +1,4 @@
-"""Epochs and steps that can be stopped, saved and resumed at every step."""
+"""The loop of a job: epochs and steps that can be stopped, saved and resumed at every step."""
 
 from __future__ import annotations
 
@@ -25,16 +25,17 @@ from zarts.training.metrics import Meter
 __all__ = ["Callback", "Driver", "Job", "Trainer"]
 
 Callback = Callable[[Mapping[str, Any]], None]
-"""Hears every event; beside the logged ones also `step`, after each weight step, and `note`."""
+"""Function called with every event: the logged events, `step` after each weight step, and `note`."""
 
 
 class Occurrences(NamedTuple):
-    """Where the steps of one kind are.
+    """The steps of one kind.
 
     Args:
-        number: how many there are.
-        first: epoch and step of the first.
-        last: of the first in the last epoch that has some; an epoch's last step may have a smaller batch.
+        number: number of such steps.
+        first: epoch and step of the first one.
+        last: epoch and step of the first one in the last epoch with such steps, because the last step of an epoch may
+            have a smaller batch.
     """
 
     number: int
@@ -43,77 +44,77 @@ class Occurrences(NamedTuple):
 
 
 class Job(ABC):
-    """What a loop repeats. Epochs and steps count from 0 here, epochs of logged events from 1."""
+    """The steps and epochs that a `Trainer` repeats; they count from 0 here, epochs of logged events from 1."""
 
     trainer: Trainer
     train: Batches
-    """What the weights are trained on; one a step."""
+    """Batches on which the weights are trained, one in each step."""
     passes: Callable[..., Any]
-    """Runs the network on a batch, as `zarts.runtime.precision.Passes` does."""
+    """Runs a network on a batch, like `zarts.runtime.precision.Passes`."""
     device: torch.device
     fit: Fit | None = None
-    """Whether its steps fit into memory, where that is known."""
+    """Whether its steps fit into memory; None: not known."""
     ended = False
-    """Whether no further epoch is wanted; set at the end of one."""
+    """Whether the job ends before its last epoch; set at the end of an epoch."""
 
     @abstractmethod
     def step_kind(self, epoch: int, step: int) -> str:
-        """What the step does, in words; steps of the same words cost the same."""
+        """The kind of the step, in words; steps of one kind cost the same."""
 
     def occurrences(self) -> dict[str, Occurrences]:
-        """The kinds of steps that there are, by `step_kind`, and where they are."""
+        """All kinds of steps, by `step_kind`, with their number and positions."""
         found: dict[str, Occurrences] = {}
-        for place in self.trainer.places:
-            name = self.step_kind(*place)
-            number, first, last = found.get(name, (0, place, place))
-            found[name] = Occurrences(number + 1, first, place if last[0] < place[0] else last)
+        for position in self.trainer.all_steps:
+            name = self.step_kind(*position)
+            number, first, last = found.get(name, (0, position, position))
+            found[name] = Occurrences(number + 1, first, position if last[0] < position[0] else last)
         return found
 
     def epoch_end_kind(self, epoch: int) -> str:
-        """What `end_epoch` does, in words, likewise."""
+        """The kind of the epoch's end, in words; ends of one kind cost the same."""
         return "end of an epoch"
 
     @abstractmethod
     def begin_epoch(self, epoch: int) -> None:
-        """Set what depends on the epoch alone; called again when an epoch is resumed in its middle."""
+        """Set all that depends only on the epoch; called again when an epoch is resumed in its middle."""
 
     @abstractmethod
     def step(self, epoch: int, step: int) -> tuple[Tensor, Tensor, int]:
-        """One weight step: mean loss, number of right answers, number of images."""
+        """Take one weight step; its mean loss, number of right answers and number of images."""
 
     @abstractmethod
     def end_epoch(self, epoch: int, meter: Meter) -> None:
-        """Log what came of the epoch."""
+        """Log the results of the epoch."""
 
     @abstractmethod
     def finish(self) -> None:
-        """What is done once, after the last epoch; it leaves the state as it is."""
+        """Do the work after the last epoch; it does not change the state."""
 
     @abstractmethod
     def state_dict(self) -> dict[str, Any]:
-        """Everything that later steps depend on."""
+        """All state that later steps depend on."""
 
     @abstractmethod
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Go on from `state`."""
+        """Continue from `state`."""
 
 
 Driver = Callable[[Job], None]
-"""Does the steps of a job: its loop, or what stands in the place of it."""
+"""Does the steps of a job: `Trainer.run`, or `DryRun.run` in its place."""
 
 
 class Trainer:
-    """The place in a run, and the way on from it.
+    """Runs the epochs and steps of a job, and saves and restores its state.
 
     Args:
         run: the run folder.
         command: the command that the run belongs to.
-        identity: the settings, and whatever else ties a checkpoint to this run.
-        epochs: how many.
-        steps: weight steps an epoch.
-        device: where losses live.
-        callback: hears every event.
-        ranks: the processes that repeat the same job together; alone by default.
+        identity: the settings and all else that ties a checkpoint to this run.
+        epochs: number of epochs.
+        steps: weight steps in each epoch.
+        device: where losses are.
+        callback: called with every event.
+        ranks: the processes that run the same job together; by default one.
     """
 
     def __init__(
@@ -135,25 +136,29 @@ class Trainer:
         self._meter, self._muted = Meter(device), False
         self.stop = StopRequest()
         self.seconds = 0.0
-        """Wall time of the epochs that are done, and of what came after the last one."""
+        """Wall time of the finished epochs, and of the work after the last one."""
 
     @property
-    def places(self) -> Iterator[tuple[int, int]]:
+    def all_steps(self) -> Iterator[tuple[int, int]]:
         """Epoch and step of every step from the first to the last."""
         return product(range(self._epochs), range(self._steps))
 
     def move_to(self, epoch: int, step: int) -> None:
-        """Go on from there, whatever was done."""
+        """Continue from this epoch and step."""
         self._epoch, self._step = epoch, step
 
     def run(self, job: Job, *, resume: bool) -> None:
-        """Do all epochs that are left, saving after each and when asked to stop, and what comes after them.
+        """Run all remaining epochs and `finish` of the job; save after each epoch and before an interruption.
+
+        Args:
+            job: the job.
+            resume: continue from the run's checkpoint if there is one.
 
         Raises:
             Interrupted: Ctrl-C or SIGTERM, on any rank; the state is saved.
             RankError: another rank is gone; the last checkpoint is intact.
-            RunError: the checkpoint to go on from cannot be used here, or one cannot be written, or another process
-                is at work on the run.
+            RunError: the checkpoint cannot be used here, a checkpoint cannot be written, or another process is at work
+                on the run.
         """
         resume_hint = self._run.resume_hint(self._command)
         with self._run.lock(), stop_request(with_parent=self._ranks.count > 1) as self.stop:
@@ -175,14 +180,14 @@ class Trainer:
                 raise RankError(f"{error}{resume_hint}") from error
 
     def log(self, event: Mapping[str, Any]) -> None:
-        """Write an event into the run folder, and tell the callback."""
+        """Write an event into the run folder, and call the callback with it."""
         if not self._muted:
             self._run.log(event)
             self._callback(event)
 
     @contextmanager
     def muted(self) -> Iterator[None]:
-        """Inside, events are lost."""
+        """Inside, events are neither written nor passed to the callback."""
         self._muted = True
         try:
             yield
@@ -190,7 +195,7 @@ class Trainer:
             self._muted = False
 
     def _do_epoch(self, job: Job) -> None:
-        """The rest of an epoch, from the present step on."""
+        """Run the rest of an epoch, from the current step on."""
         job.begin_epoch(self._epoch)
         while self._step < self._steps:
             with self._ranks.together():
@@ -199,34 +204,34 @@ class Trainer:
         self.end_epoch(job)
 
     def do_step(self, job: Job) -> None:
-        """The present step."""
+        """Take the current step of the job, and count it."""
         start = time.perf_counter()
         loss, correct, images = job.step(self._epoch, self._step)
         self._meter.add(loss, correct, images, time.perf_counter() - start)
         self._step += 1
-        place = {"epoch": self._epoch + 1, "epochs": self._epochs, "step": self._step, "steps": self._steps}
-        self._callback({"event": "step", **place, **self._meter.means()})
+        position = {"epoch": self._epoch + 1, "epochs": self._epochs, "step": self._step, "steps": self._steps}
+        self._callback({"event": "step", **position, **self._meter.means()})
 
     def end_epoch(self, job: Job) -> None:
-        """What comes after the last step of an epoch; the state is saved."""
+        """End the current epoch of the job, and save its state."""
         job.end_epoch(self._epoch, self._meter)
         self.seconds += self._meter.seconds
         self._epoch, self._step, self._meter = self._epoch + 1, 0, Meter(self._device)
         self._save(job)
 
     def _save(self, job: Job) -> None:
-        place = {"epoch": self._epoch, "step": self._step, "seconds": self.seconds, "meter": self._meter.state_dict()}
-        self._run.save({"device": self._device.type, **place, "job": job.state_dict()}, self._identity)
+        own = {"epoch": self._epoch, "step": self._step, "seconds": self.seconds, "meter": self._meter.state_dict()}
+        self._run.save({"device": self._device.type, **own, "job": job.state_dict()}, self._identity)
 
     def _follow(self, job: Job) -> None:
-        """All ranks go on from rank 0's checkpoint, which need not be within reach of their machines."""
+        """Let all ranks continue from rank 0's checkpoint, which other machines need not be able to read."""
         if self._ranks.count > 1:
             content = self._ranks.broadcast(self._run.checkpoint() if self._ranks.lead else b"")
             if not self._ranks.lead:
                 self._load(load_checkpoint(io.BytesIO(content), self._device), job)
 
-    def look(self, job: Job) -> tuple[int, int]:
-        """Load the last checkpoint, and leave the run as it is; the epoch and the step that come next.
+    def load_last(self, job: Job) -> tuple[int, int]:
+        """Load the last checkpoint without changing the run; the epoch and the step that come next.
 
         Raises:
             RunError: there is no checkpoint, or it cannot be used here.
@@ -240,8 +245,8 @@ class Trainer:
     def _checked(self, state: Mapping[str, Any], job: Job) -> None:
         if state["device"] != self._device.type:
             raise RunError(
-                f"{self._run.path}: was begun on device {state['device']!r}, whose random numbers "
-                f"{self._device.type!r} does not have: go on there, or start a new run"
+                f"{self._run.path}: began on device {state['device']!r}, whose random numbers differ from those of "
+                f"{self._device.type!r}: resume it there, or start a new run"
             )
         for name, (then, now) in self._run.changes(self._device).items():
             self._callback({"event": "note", "text": f"{name} is {now}, was {then}: the last bits may differ"})

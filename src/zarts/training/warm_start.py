@@ -1,4 +1,4 @@
-"""What a retraining starts from, if not from random weights."""
+"""Weights from which a retraining starts, if they are not random."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from zarts.errors import SettingsError
 __all__ = ["START", "Start", "begin"]
 
 START = "start.json"
-"""File of a run that started from a trained network: how the images of that network were normalised."""
+"""File of a run that starts from a trained network: the normalisation of that network's images."""
 
 _CLASSIFIER = "classifier."
 
@@ -23,8 +23,8 @@ class Start:
     """Weights to start from.
 
     Args:
-        weights: parameters and buffers by name; the network keeps its own where there are none.
-        classes: that the logits of these weights stand for; None: those of the images at hand.
+        weights: parameters and buffers by name; for other names the network keeps its own.
+        classes: the classes of these weights' logits; None: those of the images of the run.
     """
 
     weights: Mapping[str, Tensor]
@@ -33,20 +33,20 @@ class Start:
 
 @torch.no_grad()
 def begin(network: nn.Module, start: Start, classes: tuple[str, ...]) -> None:
-    """Give the network its first weights; the classifier stays new where `classes` are others than theirs.
+    """Copy the start's weights into the network; if its classes differ from `classes`, the classifier stays new.
 
     Raises:
-        SettingsError: they are of another network.
+        SettingsError: the weights are of another network.
     """
     own = dict(network.named_parameters()) | dict(network.named_buffers())
-    renewed = start.classes is not None and start.classes != classes
+    new_classifier = start.classes is not None and start.classes != classes
     for name, tensor in start.weights.items():
-        if renewed and name.startswith(_CLASSIFIER):
+        if new_classifier and name.startswith(_CLASSIFIER):
             continue
         if name not in own or own[name].shape != tensor.shape:
             there = f"shape {tuple(own[name].shape)}" if name in own else "none of that name"
             raise SettingsError(
                 f"weights_from: {name} has shape {tuple(tensor.shape)}, the network has {there}: take the genotype, "
-                "channels, cells and stem that the weights are of, and images with as many channels"
+                "channels, cells and stem of the weights, and images with as many channels"
             )
         own[name].copy_(tensor)
