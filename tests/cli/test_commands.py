@@ -210,7 +210,7 @@ class TestLookup:
         return path
 
     def test_table(self, command, table):
-        code, out, err = command("lookup", self.text, "--table", table)
+        code, out, err = command("lookup", self.text, "--benchmark-table", table)
         assert (code, err) == (0, "")
         architecture, where, header, *rows = out.splitlines()
         assert architecture == self.text
@@ -229,12 +229,12 @@ class TestLookup:
         assert list(json.loads(out)["entries"]) == ["cifar100_test_200"]
 
     def test_failures_are_one_line(self, command, table):
-        code, out, err = command("lookup", 0, "--table", table.with_name("absent.csv"))
+        code, out, err = command("lookup", 0, "--benchmark-table", table.with_name("absent.csv"))
         assert (code, out, err.count("\n")) == (3, "", 1)
-        assert "--table" in err
-        code, _, err = command("lookup", "|none~0|", "--table", table)
+        assert "--benchmark-table" in err
+        code, _, err = command("lookup", "|none~0|", "--benchmark-table", table)
         assert (code, err.count("\n")) == (2, 1)
-        assert command("lookup", 0, "--table", table, "--data-set", "mnist")[0] == 2
+        assert command("lookup", 0, "--benchmark-table", table, "--data-set", "mnist")[0] == 2
 
     def test_a_search_says_how_to_look_its_cell_up(self, command, tmp_path):
         run = tmp_path / "run"

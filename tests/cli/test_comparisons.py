@@ -31,7 +31,7 @@ def straight(every, tmp_path_factory):
 
 def compare(every, out, *, alone=False, **settings):
     return start(
-        "compare", "--methods", "darts,random", "--seeds", 2, "--table", every, "--out", out, "--jobs", 2,
+        "compare", "--methods", "darts,random", "--seeds", 2, "--benchmark-table", every, "--out", out, "--jobs", 2,
         *options({**SEARCH, **settings}), start_new_session=alone,
     )  # fmt: skip
 

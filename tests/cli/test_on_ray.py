@@ -22,7 +22,8 @@ SEARCH = {
 def compare(every, out, *, engine="ray", **settings):
     """In a working directory of its own, where `--out` is relative."""
     return start(
-        "compare", "--methods", "darts,random", "--seeds", 2, "--table", every, "--out", out.name, "--jobs", 2,
+        "compare", "--methods", "darts,random", "--seeds", 2,
+        "--benchmark-table", every, "--out", out.name, "--jobs", 2,
         "--engine", engine, *options({**SEARCH, **settings}), start_new_session=True, cwd=out.parent,
     )  # fmt: skip
 

@@ -89,7 +89,7 @@ class TestLookup:
 class TestFromPython:
     @pytest.mark.parametrize("source", [SKIP, 0, "0", from_string(SKIP)])
     def test_what_can_be_looked_up(self, table, source):
-        assert zarts.lookup(source, table=table).entries[TEST].accuracy == 54.3
+        assert zarts.lookup(source, benchmark_table=table).entries[TEST].accuracy == 54.3
 
     def test_a_file_and_a_run_folder(self, tmp_path, table):
         run = tmp_path / "run"
@@ -97,12 +97,12 @@ class TestFromPython:
         genotype = Genotype.load(run / "genotype.json")
         path = write_csv(tmp_path / "one.csv", {"architecture": [to_string(genotype)], VALID.name: [60]})
         for source in (run, run / "genotype.json"):
-            assert zarts.lookup(source, table=path).entries[VALID].accuracy == 60
+            assert zarts.lookup(source, benchmark_table=path).entries[VALID].accuracy == 60
 
     def test_other_spaces_are_refused(self, table):
         for source in ("DARTS_V2", published("DARTS_V2")):
             with pytest.raises(SettingsError, match="'darts-zero'"):
-                zarts.lookup(source, table=table)
+                zarts.lookup(source, benchmark_table=table)
 
 
 class TestRows:
@@ -251,9 +251,9 @@ class TestFind:
 
     def test_what_to_get_and_where_it_goes(self, tmp_path, monkeypatch):
         monkeypatch.delenv("ZARTS_DATA", raising=False)
-        with pytest.raises(DataError, match="--table"):
+        with pytest.raises(DataError, match="--benchmark-table"):
             find_table()
-        with pytest.raises(DataError, match="--table"):
+        with pytest.raises(DataError, match="--benchmark-table"):
             find_table(tmp_path / "absent")
         with pytest.raises(DataError, match=r"nasbench201\.csv"):
             find_table(tmp_path)

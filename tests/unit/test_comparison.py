@@ -62,7 +62,7 @@ def compared(every, tmp_path_factory):
     with pytest.MonkeyPatch.context() as patch:
         _stub_forward(patch)
         out = tmp_path_factory.mktemp("compared") / "out"
-        return zarts.compare(ROWS, 3, table=every, out=out, against="random", **SEARCH)
+        return zarts.compare(ROWS, 3, benchmark_table=every, out=out, against="random", **SEARCH)
 
 
 class TestPlan:
@@ -90,7 +90,7 @@ class TestPlan:
             ("darts arch_learning_rate", "arch_learning_rate"),
             ("darts arch_learning_rate=[", "YAML"),
             ("darts seed=3", "--seeds"),
-            ("darts benchmark_table=x", "--table"),
+            ("darts benchmark_table=x", "--benchmark-table"),
         ],
     )
     def test_rows_that_cannot_be(self, text, message):
@@ -234,7 +234,14 @@ class TestComparison:
         before = {file: file.stat().st_mtime_ns for file in compared.out.glob("*/*/*")}
         heard = []
         grown = zarts.compare(
-            f"{ROWS},darts", "2-3", table=every, out=compared.out, callback=heard.append, best_of=4, draws=50, **SEARCH
+            f"{ROWS},darts",
+            "2-3",
+            benchmark_table=every,
+            out=compared.out,
+            callback=heard.append,
+            best_of=4,
+            draws=50,
+            **SEARCH,
         )
         assert {file: file.stat().st_mtime_ns for file in before} == before
         assert [(event["row"], event["seed"]) for event in heard] == [
@@ -244,12 +251,12 @@ class TestComparison:
         assert [row.n for row in grown.rows[:3]] == [2, 2, 2]
         assert grown.rows[4].name == "best of 4 random cells"
         assert "random cells: 50 draws, the best of several is chosen by cifar10_valid_12" in grown.markdown
-        zarts.compare(ROWS, 3, table=every, out=compared.out, against="random", **SEARCH)
+        zarts.compare(ROWS, 3, benchmark_table=every, out=compared.out, against="random", **SEARCH)
 
     def test_other_settings_need_another_folder(self, compared, every):
         settings = {**SEARCH, "epochs": 3}
         with pytest.raises(SettingsError, match="epochs = 2"):
-            zarts.compare(ROWS, 1, table=every, out=compared.out, **settings)
+            zarts.compare(ROWS, 1, benchmark_table=every, out=compared.out, **settings)
 
     def test_refused_before_anything_is_searched(self, every, tmp_path, monkeypatch):
         monkeypatch.delenv("ZARTS_DATA", raising=False)
@@ -270,7 +277,7 @@ class TestComparison:
             ({"retrain": {"epochs": 3}}, SettingsError, "'nasbench201'"),
             ({"retrain": None}, SettingsError, "--no-retrain"),
             ({"draws": 1}, SettingsError, "draws = 1"),
-            ({"table": tmp_path / "absent"}, DataError, "--table"),
+            ({"benchmark_table": tmp_path / "absent"}, DataError, "--benchmark-table"),
             ({"table": "auto"}, DataError, "NAS-Bench-201"),
             (
                 {"table": one},
@@ -289,7 +296,7 @@ class TestComparison:
     def test_a_table_that_lacks_a_cell(self, tmp_path):
         names = [cell(number) for number in range(5**6)]
         one = write_csv(tmp_path / "one.csv", {"architecture": names[:1], TEST.name: [50]})
-        found = zarts.compare("random", 2, table=one, out=tmp_path / "out", space="nasbench201")
+        found = zarts.compare("random", 2, benchmark_table=one, out=tmp_path / "out", space="nasbench201")
         assert [row.name for row in found.rows] == ["random cell", "optimum"]
         assert len(found.failed) == 2
         assert all("one.csv: has no architecture |" in line for line in found.failed.values())
@@ -306,7 +313,7 @@ class TestComparison:
 
         start = searching.start_search
         monkeypatch.setattr(searching, "start_search", fail)
-        found = zarts.compare("darts,random", 2, table=every, out=tmp_path / "out", **SEARCH)
+        found = zarts.compare("darts,random", 2, benchmark_table=every, out=tmp_path / "out", **SEARCH)
         lines = {(one.row, one.seed): line for one, line in found.failed.items()}
         assert lines == {("darts", 1): "no finite loss is left", ("random", 1): "ValueError: a bug"}
         assert [row.n for row in found.rows[:2]] == [1, 1]
@@ -315,7 +322,7 @@ class TestComparison:
             "row": "darts", "group": "", "seed": 1, "error": "no finite loss is left",
         }  # fmt: skip
         monkeypatch.setattr(searching, "start_search", start)
-        again = zarts.compare("darts,random", 2, table=every, out=tmp_path / "out", **SEARCH)
+        again = zarts.compare("darts,random", 2, benchmark_table=every, out=tmp_path / "out", **SEARCH)
         assert again.failed == {}
         assert [row.n for row in again.rows[:2]] == [2, 2]
 
@@ -325,13 +332,13 @@ class TestComparison:
         with (compared.out / ".lock").open("w") as lock:
             fcntl.flock(lock, fcntl.LOCK_EX)
             with pytest.raises(RunError, match="another comparison"):
-                zarts.compare(ROWS, 3, table=every, out=compared.out, **SEARCH)
+                zarts.compare(ROWS, 3, benchmark_table=every, out=compared.out, **SEARCH)
 
     def test_a_folder_that_was_killed_before_anything_was_in_it(self, every, tmp_path):
         run = tmp_path / "out" / "random" / "seed0"
         run.mkdir(parents=True)
         (run / ".config.yaml.abc.part").touch()
-        assert zarts.compare("random", 1, table=every, out=tmp_path / "out", space="nasbench201").failed == {}
+        assert zarts.compare("random", 1, benchmark_table=every, out=tmp_path / "out", space="nasbench201").failed == {}
 
 
 class TestEqualCost:
@@ -426,7 +433,7 @@ class TestCommand:
 
     def words(self, every, out):
         settings = options({k: v for k, v in SEARCH.items() if k != "space"})
-        return ["compare", "--table", every, "--out", out, "--space", "nasbench201", *settings]
+        return ["compare", "--benchmark-table", every, "--out", out, "--space", "nasbench201", *settings]
 
     def test_the_table_is_printed(self, command, compared, every):
         words = self.words(every, compared.out)

@@ -136,7 +136,7 @@ def test_an_interrupted_retraining_goes_on(compared, tmp_path, monkeypatch):
 
 def test_refused_before_anything_is_searched(compared, tmp_path):
     for more, message in (
-        ({"table": "t.csv"}, "table"),
+        ({"benchmark_table": "t.csv"}, "benchmark_table"),
         ({"best_of": 3}, "best_of"),
         ({"retrain": {"epoch": 3}}, "'epochs'"),
         ({"retrain": {"epochs": 0}}, "epochs = 0"),

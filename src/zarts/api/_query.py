@@ -10,12 +10,14 @@ from zarts.bench import Lookup, Table, find_table, look_up, read_table
 __all__ = ["lookup"]
 
 
-def lookup(architecture: Source | int, *, table: Table | Path | str | None = None, trust: bool = False) -> Lookup:
+def lookup(
+    architecture: Source | int, *, benchmark_table: Table | Path | str | None = None, trust: bool = False
+) -> Lookup:
     """Look up the true accuracies, ranks and regrets of an architecture of the space `nasbench201`.
 
     Args:
         architecture: the string or index of the benchmark, or a search in that space, a genotype or its file.
-        table: a benchmark table, its file, or a folder with a file of a known name; None: the folder that the
+        benchmark_table: a table, its file, or a folder with a file of a known name; None: the folder that the
             environment variable ZARTS_DATA names.
         trust: whether a file may be unpickled, which runs the code in it; the official files need it.
 
@@ -28,6 +30,7 @@ def lookup(architecture: Source | int, *, table: Table | Path | str | None = Non
         architecture = int(architecture)
     if not isinstance(architecture, int):
         architecture = string_of(architecture)
-    if not isinstance(table, Table):
-        table = read_table(find_table(None if table is None else Path(table)), trust=trust)
-    return look_up(table, architecture)
+    if not isinstance(benchmark_table, Table):
+        file = find_table(None if benchmark_table is None else Path(benchmark_table))
+        benchmark_table = read_table(file, trust=trust)
+    return look_up(benchmark_table, architecture)

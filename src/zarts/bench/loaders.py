@@ -38,11 +38,13 @@ def find_table(path: Path | None = None) -> Path:
     if path is None:
         directory = os.environ.get(_VARIABLE)
         if not directory:
-            raise DataError(f"no table of NAS-Bench-201: {_GET}; name it by --table, or its directory by {_VARIABLE}")
+            raise DataError(
+                f"no table of NAS-Bench-201: {_GET}; name it by --benchmark-table, or its directory by {_VARIABLE}"
+            )
         path = Path(directory)
     path = path.expanduser()
     if not path.exists():
-        raise DataError(f"{path}: named by {'--table' if given else _VARIABLE}, but not found; {_GET}")
+        raise DataError(f"{path}: named by {'--benchmark-table' if given else _VARIABLE}, but not found; {_GET}")
     if not path.is_dir() or _is_archive(path):
         return path
     for name in _KNOWN:

@@ -31,7 +31,7 @@ def lookup(
     architecture: Annotated[
         str, typer.Argument(help="a string |op~0|+..., an index, a genotype file or a search run", metavar="ARCH")
     ],
-    table: Annotated[
+    benchmark_table: Annotated[
         Path | None, typer.Option(help="its file (default: the one in the directory ZARTS_DATA)", metavar="FILE")
     ] = None,
     trust: Trust = False,
@@ -41,7 +41,7 @@ def lookup(
     """Look up the true accuracies of an architecture of NAS-Bench-201."""
     from zarts import api
 
-    _print(api.lookup(architecture, table=table, trust=trust), data_set, json)
+    _print(api.lookup(architecture, benchmark_table=benchmark_table, trust=trust), data_set, json)
 
 
 def _print(found: Lookup, data_sets: Sequence[DataSet] | None, as_json: bool) -> None:

@@ -21,7 +21,7 @@ from zarts.spaces import get_space, is_file
 
 __all__ = ["Group", "Row", "parse_row", "rows_of", "slug"]
 
-_ELSEWHERE = {"method": "--methods", "seed": "--seeds", "benchmark_table": "--table"}
+_ELSEWHERE = {"method": "--methods", "seed": "--seeds", "benchmark_table": "--benchmark-table"}
 """Settings that neither a row nor the grid may set, and the option that sets each."""
 
 _LONGEST = 40

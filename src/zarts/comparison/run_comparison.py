@@ -73,7 +73,7 @@ def compare(
     seeds: str | int,
     *,
     grid: Mapping[str, Sequence[Any]] = MappingProxyType({}),
-    table: Path | str = "auto",
+    benchmark_table: Path | str = "auto",
     retrain: Mapping[str, Any] | None = MappingProxyType({}),
     out: Path | str | None = None,
     preset: str | None = None,
@@ -101,7 +101,7 @@ def compare(
         seeds: how many, from 0 on, or a range like `"100-119"`.
         grid: settings and the values of each, `{"samples": [2, 4, 8], "space": ["s1", "s2"]}`: every row is repeated
             for all combinations of those settings that it uses and does not name itself.
-        table: the table of NAS-Bench-201, a file or a directory; `auto`: the directory ZARTS_DATA.
+        benchmark_table: the table of NAS-Bench-201, a file or a directory; `auto`: the directory ZARTS_DATA.
         retrain: settings of the retrainings, on top of the preset and the file; None: nothing is retrained, and the
             table has no accuracies.
         out: the folder; None: one in `runs/compare`, the same for the same data and preset.
@@ -137,7 +137,7 @@ def compare(
     tabular = any(row.group.space == NASBENCH201.name for row in rows)
     if tabular:
         _check_tabular(rows, retrain)
-        file = find_table(None if table == "auto" else Path(table)).resolve()
+        file = find_table(None if benchmark_table == "auto" else Path(benchmark_table)).resolve()
         trials = plan(rows, seeds, out=folder, table=file)
         scorer: Scorer = TabularScorer(read_table(file, trust=trust), best_of=best_of, draws=draws)
     else:
@@ -145,7 +145,8 @@ def compare(
             raise SettingsError(
                 f"against = {against}: no row has an accuracy to test, because nothing is retrained: leave it out"
             )
-        _check_no_table(rows, {"table": table != "auto", "best_of": best_of, "draws": draws, "trust": trust})
+        named = benchmark_table != "auto"
+        _check_no_table(rows, {"benchmark_table": named, "best_of": best_of, "draws": draws, "trust": trust})
         trials = plan(rows, seeds, out=folder)
         scorer = (
             SearchOnlyScorer(rows) if retrain is None else RetrainedScorer(retrain, rows, preset=preset, config=config)
