@@ -76,7 +76,7 @@ def test_more_cells_than_are_drawn(folder, monkeypatch):
     monkeypatch.setattr("zarts.reports.comparison._PICTURES", 1)
     text = write_report(folder).read_text()
     assert len(data_of(text)["cells"]["fragments"]) == 1
-    assert "The first ones are drawn; of 3 more there are the texts." in text
+    assert "3 more are given as text." in text
 
 
 def test_nothing_was_found(tmp_path):

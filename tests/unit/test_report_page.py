@@ -36,7 +36,7 @@ def test_page_of_a_search(tmp_path, genotype, generator):
     page = Checker(text)
     for word in ("1 h 12 min", "6", "0.62", "2 of 3 epochs", "Search by zarts-mgs in space darts", "2.9.1", EVIL):
         assert word in page.words, word
-    assert "more than 4: the sign of a collapse" in page.words
+    assert "more than 4: a sign of collapse" in page.words
     assert f"zarts search --name '{EVIL}'" in page.words
     assert page.tags.count("svg") == 2 + 5
     assert EVIL not in text
@@ -61,7 +61,7 @@ def test_settings_are_a_table_and_name_the_search(tmp_path, sections):
 
 def test_settings_of_a_retraining_without_events(tmp_path):
     words = Checker(write_report(write_run(tmp_path, command="retrain")).read_text(encoding="utf-8")).words
-    assert "Retrain of a found network" in words
+    assert "Retraining of a derived network" in words
 
 
 def test_page_asks_no_network(tmp_path, genotype):

@@ -40,7 +40,7 @@ def texts(svg):
         ({"epochs": 7, "kept": 7}, ["epoch 3", "epoch 6", "epoch 7, kept"]),
         ({"epochs": 6, "kept": 6}, ["epoch 3", "epoch 6, kept"]),
         ({"epochs": 7, "finished": False}, ["epoch 3", "epoch 6", "epoch 7"]),
-        ({"epochs": 3, "kept": None}, ["epoch 3", "chosen at the end, kept"]),
+        ({"epochs": 3, "kept": None}, ["epoch 3", "selected at the end, kept"]),
         (
             {
                 "epochs": 7,
@@ -54,7 +54,7 @@ def texts(svg):
 def test_every_third_epoch_the_last_one_and_the_one_that_was_kept(tmp_path, run, titles):
     svg, png, gif = draw_strip(write_run(tmp_path / "run", **run), 3, tmp_path / "out")
     found = texts(svg)
-    assert [text for text in found if text.startswith(("epoch", "chosen"))] == titles
+    assert [text for text in found if text.startswith(("epoch", "selected"))] == titles
     assert found.count("Normal cell") == found.count("Reduction cell") == len(titles)
     assert ('id="kept"' in svg.read_text()) == any("kept" in title for title in titles)
     with Image.open(gif) as animation:

@@ -88,8 +88,8 @@ def test_more_than_thirty_classes_have_pairs_in_the_place_of_the_matrix(tmp_path
     found = answers([1.0] * 3)
     thirty = write_report(write(run, found, tuple(map(str, range(30))))).read_text("utf-8")
     more = write_report(write(run, found, tuple(map(str, range(31))))).read_text("utf-8")
-    assert ("table matrix" in thirty, "taken for what, most often" in thirty) == (True, False)
-    assert ("table matrix" in more, "taken for what, most often" in more) == (False, True)
+    assert ("table matrix" in thirty, "Most frequent confusions" in thirty) == (True, False)
+    assert ("table matrix" in more, "Most frequent confusions" in more) == (False, True)
 
 
 def luminance(colour):

@@ -1,6 +1,7 @@
-"""Pictures and the HTML page, made from the files of a run only.
+"""Pictures and HTML pages of runs and comparisons, drawn from the files in their folders only.
 
-The names below are loaded when they are first used, so that `import zarts.reports` imports no matplotlib.
+Use the names of `__all__`, and the modules `series`, `collapse`, `comparison` and `epoch_charts`. The names load when
+they are first used, so that `import zarts.reports` imports no matplotlib.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""The cells of a search in its report: a picture and a list of each, and a slide for each epoch."""
+"""The cells of a search in its report: a picture and a list for each cell, and a slide for each epoch."""
 
 from __future__ import annotations
 
@@ -23,14 +23,14 @@ _TITLES = {"normal": "Normal cell", "reduce": "Reduction cell"}
 
 
 class Row(NamedTuple):
-    """A node, and what it is the sum of: operation in words, source, colour role."""
+    """A node and its operations, which it adds up: operation in words, source, colour role."""
 
     node: str
     choices: list[tuple[str, str, str]]
 
 
 class CellView(NamedTuple):
-    """What a page shows of a cell: its title, its picture, whose operations have titles, and its list."""
+    """A cell on a page: its title, its picture with titles on the operations, and its list of nodes."""
 
     title: str
     svg: Markup
@@ -38,13 +38,13 @@ class CellView(NamedTuple):
 
 
 def cell_view(genotype: Genotype, kind: str, name: str, weights: EdgeWeights | None = None) -> CellView:
-    """A cell type of a genotype.
+    """The view of one cell of a genotype.
 
     Args:
         genotype: has the cell.
-        kind: its type.
-        name: what ids in the picture begin with; letters, digits and hyphens.
-        weights: for the titles of the operations.
+        kind: the cell type.
+        name: prefix of the ids in the picture; letters, digits and hyphens.
+        weights: weights of the operations, for their titles.
     """
     inputs = form_of(genotype.space).inputs
     title = _TITLES.get(kind, f"{kind} cell")
@@ -56,11 +56,13 @@ def cell_view(genotype: Genotype, kind: str, name: str, weights: EdgeWeights | N
         )
         for node, choices in enumerate(genotype.cells[kind], start=inputs)
     ]
-    return CellView(title, Markup(_with_titles(svg, genotype, kind, weights or {})), rows)  # ours; texts are escaped
+    return CellView(
+        title, Markup(_with_titles(svg, genotype, kind, weights or {})), rows
+    )  # made by us; texts are escaped
 
 
 def _with_titles(svg: str, genotype: Genotype, kind: str, weights: EdgeWeights) -> str:
-    """The picture with a word on each operation and its edge, which browsers show on hover."""
+    """The picture with a title on each operation and its edge, which browsers show on hover."""
     inputs = form_of(genotype.space).inputs
     drawn = {
         (node, slot): choice
@@ -83,53 +85,53 @@ def _with_titles(svg: str, genotype: Genotype, kind: str, weights: EdgeWeights) 
 
 
 def slides(run: RunFiles, fragment: Callable[[CellView], str]) -> dict[str, Any]:
-    """The cells of every epoch as plain data, cells that are alike once; empty where there are no epochs.
+    """The cells of every epoch as plain data, equal cells only once; empty where there are no epochs.
 
     Args:
-        run: what there is of a search.
-        fragment: makes a piece of HTML of a cell.
+        run: the files of a search.
+        fragment: renders a cell as a piece of HTML.
 
     Returns:
-        `fragments`: pieces of HTML. `slides`: of each epoch, and of the kept cells where they are of none, a `label`,
-        the `epoch` (none: of the end), `parts`, the fragment of each cell type, and whether they are `kept`, a sign of
-        a `collapse`, and `changed` from the slide before. `why`: why the kept ones were.
+        `fragments`: pieces of HTML. `slides`: for each epoch, and for kept cells of no epoch, a `label`, the `epoch`
+        (None: at the end), `parts`, the index of the fragment of each cell type, and whether the cells are `kept`, a
+        sign of `collapse`, and `changed` since the slide before. `why`: the reason for the kept cells.
     """
-    choice = kept(run)
-    if choice is None or run.genotype is None:
+    final = kept(run)
+    if final is None or run.genotype is None:
         return {}
     fragments: dict[tuple[str, Any], str] = {}
-    found: list[dict[str, Any]] = []
-    for epoch, genotype in _shown(run, choice).items():
+    made: list[dict[str, Any]] = []
+    for epoch, genotype in _shown(run, final).items():
         parts = []
-        for place, (kind, cell) in enumerate(genotype.cells.items()):
+        for index, (kind, cell) in enumerate(genotype.cells.items()):
             if (kind, cell) not in fragments:
-                fragments[kind, cell] = fragment(cell_view(genotype, kind, f"cell-{place}"))
+                fragments[kind, cell] = fragment(cell_view(genotype, kind, f"cell-{index}"))
             parts.append(list(fragments).index((kind, cell)))
-        found.append(
+        made.append(
             {
                 "epoch": epoch,
                 "label": "at the end" if epoch is None else f"epoch {epoch}",
                 "parts": parts,
-                "kept": epoch == choice.epoch,
+                "kept": epoch == final.epoch,
                 "collapse": "normal" in genotype.cells and genotype.count("normal", PARAMETERLESS) > COLLAPSE,
-                "changed": bool(found) and parts != found[-1]["parts"],
+                "changed": bool(made) and parts != made[-1]["parts"],
             }
         )
-    return {"fragments": list(fragments.values()), "slides": found, "why": choice.why}
+    return {"fragments": list(fragments.values()), "slides": made, "why": final.why}
 
 
-def _shown(run: RunFiles, choice: Kept) -> dict[int | None, Genotype]:
+def _shown(run: RunFiles, final: Kept) -> dict[int | None, Genotype]:
     shown: dict[int | None, Genotype] = dict(run.history.items())
-    if choice.epoch is None:
+    if final.epoch is None:
         assert run.genotype is not None
         shown[None] = run.genotype
     return shown
 
 
 def weights_data(weights: EdgeWeights, kinds: list[str]) -> list[dict[str, list[tuple[str, float, str]]]]:
-    """For each cell type, `target-source` to the operations of that edge: in words, weight, colour role.
+    """The weights for the scripts: for each cell type and edge `target-source` its operations.
 
-    Empty where there are no weights.
+    An operation is its label, weight and colour role. Empty where there are no weights.
     """
     return (
         []

@@ -1,4 +1,4 @@
-"""Pictures of the cells of a genotype, as SVG and PNG, with no program outside Python."""
+"""Pictures of the cells of a genotype as SVG and PNG, without a program outside Python."""
 
 from __future__ import annotations
 
@@ -28,14 +28,14 @@ def draw_cells(genotype: Genotype, folder: Path) -> list[Path]:
     The same genotype gives the same bytes.
 
     Args:
-        genotype: what to draw.
-        folder: where to; made if it is not there.
+        genotype: has the cells.
+        folder: gets the files; made if it does not exist.
 
     Returns:
         The files, in the order of the cell types, SVG before PNG.
 
     Raises:
-        RunError: an edge that does not come from an earlier node, or a file that cannot be written.
+        RunError: an edge does not come from an earlier node, or a file cannot be written.
     """
     written = []
     for kind, cell in genotype.cells.items():
@@ -55,7 +55,7 @@ def cell_svg(genotype: Genotype, kind: str) -> str:
 
 
 def form_of(space: str) -> Form:
-    """The form of a space's cells; that of DARTS for a space which is not known."""
+    """The form of the cells of a space; that of DARTS for an unknown space."""
     known = SPACES.get(space)
     return Form(known.inputs, known.skeleton == "darts") if known else DARTS_FORM
 
@@ -66,15 +66,15 @@ def node_name(node: int, inputs: int) -> str:
 
 
 def cell_picture(cell: CellGenotype, kind: str, space: str) -> Picture:
-    """The picture of a cell; `none` is no edge.
+    """The picture of a cell; an operation `none` is not drawn.
 
     Args:
-        cell: its choices.
-        kind: its type, for the title.
-        space: the name of its space.
+        cell: the operations and sources of each node.
+        kind: the type of the cell, for the title.
+        space: name of the space.
 
     Raises:
-        RunError: an edge that does not come from an earlier node.
+        RunError: an edge does not come from an earlier node.
     """
     form = form_of(space)
     cell = tuple(tuple(choice for choice in choices if choice.op != "none") for choices in cell)
@@ -100,7 +100,7 @@ def _title(kind: str, space: str) -> Iterator[Shape]:
 
 
 def _wires(layout: Layout, ops: dict[tuple[int, int], str]) -> Iterator[Shape]:
-    """Wires of later sources below, each on a wider one of paper, which shows who passes over whom."""
+    """Wires, those of later sources below; each has a margin in the colour of paper, which shows what crosses above."""
     for source in sorted({wire.source for wire in layout.wires}, reverse=True):
         wires = [wire for wire in layout.wires if wire.source == source]
         yield from (Curve("", wire.points, "paper", 4.6) for wire in wires)

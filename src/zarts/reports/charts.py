@@ -1,4 +1,4 @@
-"""What the charts of a run show: described once, drawn still by `curves` and interactive by `interactive`."""
+"""The charts of a run as plain data; `static_charts` draws them as SVG, `plotly_charts` for the browser."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ class Line(NamedTuple):
 
     Args:
         label: its name.
-        role: its colour, of `palette.ROLES`.
+        role: its colour, a key of `theme.ROLES`.
         series: its points.
-        steps: whether a value holds around its place, and jumps between two.
-        span: lower and upper ends of a band around the line, of the same length; none: no band.
-        dashes: on and off, in points; none: solid.
+        steps: whether it is drawn as steps, which jump halfway between two points.
+        span: lower and upper ends of a band around the line, as many as points; None: no band.
+        dashes: on and off, in points; None: solid.
     """
 
     label: str
@@ -36,17 +36,17 @@ class Line(NamedTuple):
 
 
 class Chart(NamedTuple):
-    """A chart with one axis each way.
+    """A chart with one x and one y axis.
 
     Args:
         name: unique in a page; letters, digits and hyphens.
-        title: what it shows, and in which unit.
+        title: quantity and unit.
         note: how to read it.
-        x_label: what runs to the right.
-        lines: at least one, with at least a point each.
-        limits: of the y axis; none: as the lines need.
-        levels: what lies at the same height everywhere, by name.
-        span_words: what a band says of a value: "4.2 (span_words 3.9 to 4.6)".
+        x_label: label of the x axis.
+        lines: at least one, each with at least one point.
+        limits: of the y axis; None: as the lines need.
+        levels: horizontal lines, by name.
+        span_words: words before the band of a value on hover: "4.2 (span_words 3.9 to 4.6)".
     """
 
     name: str
@@ -60,13 +60,13 @@ class Chart(NamedTuple):
 
 
 def charts_of(events: Sequence[Mapping[str, Any]]) -> list[Chart]:
-    """All charts that the events have numbers for: those of a search, of a retrain, or none.
+    """All charts for which the events of a search or a retraining have numbers.
 
     Args:
-        events: what `zarts.runtime.io.read_events` returned.
+        events: as `zarts.runtime.io.read_events` returns them.
     """
     cells, costs = by_epoch(events, "genotype"), by_epoch(events, "cost")
-    found = [
+    charts = [
         _truth(events),
         *_supernet(events),
         *_steps(events),
@@ -74,13 +74,13 @@ def charts_of(events: Sequence[Mapping[str, Any]]) -> list[Chart]:
         _chart(
             "eigenvalue",
             "Dominant eigenvalue of the Hessian in alpha",
-            "Of the validation loss. Where it grows, the cell that is derived loses more than the mixture lets expect.",
+            "Of the validation loss. Where it grows, the derived cell loses more accuracy than the supernet suggests.",
             [Line("eigenvalue", "dil", per_epoch(by_epoch(events, "eigenvalue"), "eigenvalue"))],
         ),
         *(_cost(costs, name, words) for name, words in _COSTS.items()),
         *_training(events),
     ]
-    return [chart for chart in found if chart is not None]
+    return [chart for chart in charts if chart is not None]
 
 
 def _chart(
@@ -91,7 +91,7 @@ def _chart(
     limits: tuple[float, float] | None = None,
     levels: Mapping[str, float] = _NONE,
 ) -> Chart | None:
-    """Lines over epochs; nothing where there is no number."""
+    """A chart over epochs; None where there is no number."""
     lines = tuple(line for line in lines if line.series.x)
     return Chart(name, title, note, "epoch", lines, limits, levels) if lines else None
 
@@ -101,7 +101,7 @@ def _truth(events: Sequence[Mapping[str, Any]]) -> Chart | None:
     return _chart(
         "truth",
         "True test accuracy of the derived cell, %",
-        "At the end of each epoch: what NAS-Bench-201 has after 200 epochs of training. The search never sees it.",
+        "At the end of each epoch: the accuracy in NAS-Bench-201 after 200 epochs. The search never sees it.",
         [
             Line(data, role, per_epoch(truths, f"{data}_test_200", "accuracy"), steps=True)
             for data, role in (("cifar10", "sep"), ("cifar100", "pool"), ("imagenet16-120", "dil"))
@@ -122,7 +122,7 @@ def _supernet(events: Sequence[Mapping[str, Any]]) -> list[Chart | None]:
 
 
 def _steps(events: Sequence[Mapping[str, Any]]) -> list[Chart | None]:
-    """What architecture steps are made of."""
+    """The losses of updates of alpha, and how much they say."""
     steps = alpha_steps(events)
     losses = bands([event.get("losses") or [] for event in steps])
     several = any(len(event.get("losses") or []) > 1 for event in steps)
@@ -130,17 +130,17 @@ def _steps(events: Sequence[Mapping[str, Any]]) -> list[Chart | None]:
         _band_chart(
             "candidates",
             "Losses of the candidates" if several else "Validation loss",
-            "Per architecture step: the mean, and the span from the best candidate to the worst."
+            "Per update of alpha: the mean, and the span from the best candidate to the worst."
             if several
-            else "Per architecture step.",
+            else "Per update of alpha.",
             losses,
             "dil",
         ),
         _band_chart(
             "esr",
             "Nₑ/N, effective share of the candidates",
-            "Per architecture step. Near 1: all candidates weigh the same, their losses have little say in the move. "
-            "Near 0: one candidate decides alone.",
+            "Per update of alpha. Near 1: all candidates have the same weight, their losses hardly direct the update. "
+            "Near 0: a single candidate decides.",
             bands([[event.get("esr")] for event in steps]),
             "skip",
             limits=(0.0, 1.05),
@@ -148,8 +148,8 @@ def _steps(events: Sequence[Mapping[str, Any]]) -> list[Chart | None]:
         _band_chart(
             "snr",
             "Signal to noise of the candidates’ losses",
-            "Per architecture step, from few candidates: look at the trend. Below 1 the differences between candidates "
-            "are mostly those of their images; below 0 they are estimated to be nothing else.",
+            "Per update of alpha, from few candidates: look at the trend. Below 1, the differences between candidates "
+            "come mostly from their images; at 0 and below, the estimate attributes all of them to the images.",
             bands([[event.get("snr")] for event in steps]),
             "pool",
             levels={"as much signal as noise": 1.0},
@@ -166,20 +166,20 @@ def _band_chart(
     limits: tuple[float, float] | None = None,
     levels: Mapping[str, float] = _NONE,
 ) -> Chart | None:
-    """A mean over architecture steps with the span around it; nothing where there is no number."""
+    """A chart of a mean over updates of alpha with the span around it; None where there is no number."""
     if not band.x:
         return None
     line = Line("mean", role, Series(band.x, band.mean), span=(band.low, band.high))
-    return Chart(name, title, note, "architecture step", (line,), limits, levels, span_words="from")
+    return Chart(name, title, note, "update of alpha", (line,), limits, levels, span_words="from")
 
 
 def _parameterless(cells: Sequence[Mapping[str, Any]]) -> Chart | None:
     kinds = list(dict.fromkeys(kind for event in cells for kind in event.get("parameterless") or {}))
     return _chart(
         "parameterless",
-        "Operations without weights in each cell",
-        f"Pools and skips of the architecture at the end of each epoch. More than {COLLAPSE} in the normal cell "
-        "is the sign of a collapse.",
+        "Parameterless operations in each cell",
+        f"Pools and skips of the derived cell at the end of each epoch. More than {COLLAPSE} in the normal cell "
+        "are a sign of collapse.",
         [
             Line(kind, role, per_epoch(cells, "parameterless", kind), steps=True)
             for kind, role in zip(kinds, ("sep", "dil", "pool", "skip"), strict=False)
@@ -193,8 +193,8 @@ def _cost(events: Sequence[Mapping[str, Any]], name: str, words: str) -> Chart |
     limits = per_epoch(events, name, "limit").y
     return _chart(
         f"cost-{name}",
-        f"{words} of the final network, millions",
-        "At the end of each epoch: what alpha lets expect, and what the derived cell has."
+        f"{words} of the derived network, millions",
+        "At the end of each epoch: the expectation under alpha, and the network of the derived cells."
         + (" Dashed: the limit." if limits else ""),
         [
             Line("expected", "sep", _millions(per_epoch(events, name, "expected"))),

@@ -1,4 +1,4 @@
-"""The collapse watch: whether a search has gone the way of those that end in skips and pools, in words."""
+"""The collapse watch: signs that a search ends in a cell of skips and pools, in words."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ from zarts.reports.series import by_epoch, per_epoch
 __all__ = ["COLLAPSE", "GROWTH", "Sign", "signs", "spans"]
 
 COLLAPSE = 4
-"""More parameterless operations than this in a normal cell are the sign of a collapse."""
+"""More parameterless operations than this in a normal cell are a sign of collapse."""
 
 GROWTH = 1.3
-"""A dominant eigenvalue that has grown by this is told: the factor at which RobustDARTS ends a search."""
+"""Growth of the dominant eigenvalue that counts as a warning: the factor at which RobustDARTS ends a search."""
 
 
 class Sign(NamedTuple):
-    """What was watched, what was seen, and whether it is a warning."""
+    """Name of the quantity, its development in words, and whether this is a warning."""
 
     name: str
     text: str
@@ -25,10 +25,10 @@ class Sign(NamedTuple):
 
 
 def signs(events: Sequence[Mapping[str, Any]]) -> list[Sign]:
-    """What the events of a search say: parameterless operations of the normal cell, growth of the eigenvalue, warnings.
+    """Signs in the events of a search: parameterless operations of the normal cell, growth of the eigenvalue, warnings.
 
     Returns:
-        A sign for each of the first two that the events have numbers for, and for each warning.
+        A sign for each of the first two for which the events have numbers, and one for each warning.
 
     Source: Liang et al., DARTS+ (2019), for skips as the sign; Zela et al., RobustDARTS (ICLR 2020), for eigenvalues.
     """
@@ -42,7 +42,7 @@ def _warning(event: Mapping[str, Any]) -> Sign:
 
 
 def spans(epochs: Iterable[int]) -> str:
-    """Ascending numbers as people say them: `3, 7–9 and 31–50`."""
+    """Ascending numbers in words: `3, 7–9 and 31–50`."""
     runs: list[list[int]] = []
     for epoch in epochs:
         if runs and epoch == runs[-1][-1] + 1:
@@ -57,34 +57,34 @@ def _parameterless(events: Sequence[Mapping[str, Any]]) -> Sign | None:
     epochs, counts = per_epoch(by_epoch(events, "genotype"), "parameterless", "normal")
     if not counts:
         return None
-    most, name = max(counts), "Operations without weights"
+    most, name = max(counts), "Parameterless operations"
     if most <= COLLAPSE:
-        text = f"never more than {most:.0f} in the normal cell; more than {COLLAPSE} would be the sign of a collapse."
+        text = f"never more than {most:.0f} in the normal cell; more than {COLLAPSE} would be a sign of collapse."
         return Sign(name, text, warning=False)
     over = [round(epoch) for epoch, count in zip(epochs, counts, strict=True) if count > COLLAPSE]
     at = f"epoch{'s' if len(over) > 1 else ''} {spans(over)} (at most {most:.0f})"
     text = (
-        f"more than {COLLAPSE} pools and skips in the normal cell in {at}, which is the sign of a collapse; "
+        f"more than {COLLAPSE} pools and skips in the normal cell in {at}, which is a sign of collapse; "
         f"{counts[-1]:.0f} after the last epoch."
     )
     return Sign(name, text, warning=True)
 
 
 def _eigenvalue(events: Sequence[Mapping[str, Any]]) -> Sign | None:
-    """The rise of the eigenvalue from its lowest value before to its last one."""
+    """Growth of the eigenvalue from its lowest value to its last one."""
     watched = by_epoch(events, "eigenvalue")
     epochs, values = per_epoch(watched, "eigenvalue")
     if len(values) < 2:
         return None
     name, last, least = "Dominant eigenvalue in alpha", values[-1], min(values)
     ended = any(event.get("stopped") for event in watched)
-    told = f"{last:.3g} in epoch {epochs[-1]:.0f}"
+    last_text = f"{last:.3g} in epoch {epochs[-1]:.0f}"
     if least <= 0 or last < GROWTH * least:
-        text = f"has not grown: {told}, {values[0]:.3g} in epoch {epochs[0]:.0f}."
+        text = f"has not grown: {last_text}, {values[0]:.3g} in epoch {epochs[0]:.0f}."
         return Sign(name, text, warning=False)
     since = epochs[values.index(least)]
     text = (
-        f"grew {last / least:.1f} times, from {least:.3g} in epoch {since:.0f} to {told}: what is derived loses more "
-        "than the mixture lets expect"
+        f"grew {last / least:.1f} times, from {least:.3g} in epoch {since:.0f} to {last_text}: the derived cell loses "
+        "more accuracy than the supernet suggests"
     )
-    return Sign(name, f"{text}; the search was ended for it." if ended else f"{text}.", warning=True)
+    return Sign(name, f"{text}; early stopping ended the search." if ended else f"{text}.", warning=True)

@@ -1,4 +1,4 @@
-"""The page of a comparison, and the words and columns of its tables."""
+"""The page of a comparison, and the titles and number formats of its tables."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from zarts.reports.charts import Chart, Line
 from zarts.reports.epoch_charts import BANDS, STYLES, Panel, epochs_svg, mean_band
 from zarts.reports.render import Still, fragment, render
 from zarts.reports.series import Series
-from zarts.reports.summary import Fact, duration, show, told
+from zarts.reports.summary import Fact, duration, environment_texts, show
 from zarts.reports.svg import inline
 from zarts.runtime.io import read_mapping
 from zarts.spaces import Genotype
@@ -34,43 +34,42 @@ MORE: dict[str, tuple[str, Callable[[Any], str]]] = {
     "parameterless": ("parameterless", "{:.1f}".format),
     "p": ("p", "{:.2g}".format),
 }
-"""Numbers of a row, beside its accuracies: their titles, and how they are written; for a table in which some row has
-such a number."""
+"""Further numbers of a row: their titles and formats. A table has the column if one of its rows has the number."""
 
 _DATA = {"cifar10": "CIFAR-10", "cifar100": "CIFAR-100", "imagenet16-120": "ImageNet16-120"}
 
 
 def column_title(key: str, counts: Iterable[int]) -> str:
-    """The title of a column of `MORE`, where rows have so many seeds: `best of 3` if all have as many."""
+    """The title of a column of `MORE`; `counts` are the numbers of seeds: `best of 3` if all rows have 3."""
     numbers = set(counts)
     return f"best of {numbers.pop()}" if key == "best" and len(numbers) == 1 else MORE[key][0]
 
 
 def data_title(name: str) -> str:
-    """A data set, as people write it."""
+    """The name of a data set as it is usually written."""
     return _DATA.get(name, name)
 
 
 def mean_std_text(mean: float, std: float | None, n: int | None) -> str:
-    """`93.10 ± 1.12`; the mean alone of a single search (its deviation is nan or None), or a cell (n is None)."""
+    """`93.10 ± 1.12`; the mean alone for a single trial (deviation nan or None) or a single cell (n is None)."""
     single = std is None or math.isnan(std) or (std == 0 and n is None)
     return f"{mean:.2f}" if single else f"{mean:.2f} ± {std:.2f}"
 
 
 _FILE = "table.json"
 _PICTURES = 60
-"""Cells that are drawn; of more there are the texts."""
+"""Largest number of cells that are drawn; further ones are given as text."""
 
 
 class Value(NamedTuple):
-    """An entry of the table, and what it is sorted by."""
+    """An entry of the table, and the key by which it is sorted."""
 
     text: str
     key: str
 
 
-class Search(NamedTuple):
-    """What a search found: `reports` are names and links, `parts` the places of its pictures among the fragments."""
+class Trial(NamedTuple):
+    """A trial: `reports` are names and links, `parts` the indices of its pictures among the fragments."""
 
     seed: str
     numbers: list[str]
@@ -80,13 +79,13 @@ class Search(NamedTuple):
 
 
 class Section(NamedTuple):
-    """A group: its table, its pictures, and what each row's searches found."""
+    """A group: its table, its charts, and the trials of each row."""
 
     title: str
     head: list[str]
     rows: list[list[Value]]
     stills: list[Still]
-    searches: list[tuple[str, list[Search]]]
+    trials: list[tuple[str, list[Trial]]]
 
 
 def is_comparison(folder: Path) -> bool:
@@ -95,7 +94,7 @@ def is_comparison(folder: Path) -> bool:
 
 
 def render_comparison(folder: Path) -> str:
-    """The page.
+    """Render the page of a comparison.
 
     Raises:
         RunError: `table.json` or a genotype of a run is damaged.
@@ -105,7 +104,7 @@ def render_comparison(folder: Path) -> str:
     pictures = _Pictures(folder)
     try:
         groups = data.get("groups") or [{"title": "", "columns": data["columns"]}]
-        found = [_section(data, group, place, pictures) for place, group in enumerate(groups)]
+        parts = [_section(data, group, index, pictures) for index, group in enumerate(groups)]
         failed = [
             (
                 " ".join(show(one[key]) for key in ("group", "row") if one.get(key)),
@@ -115,10 +114,10 @@ def render_comparison(folder: Path) -> str:
             for one in data.get("failed", [])
         ]
         notes = [show(note) for note in data.get("notes", []) if failed == [] or not show(note).startswith("- ")]
-        environment = told(data.get("environment", {}))
+        environment = environment_texts(data.get("environment", {}))
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise RunError(f"{path}: not the table of a comparison ({type(error).__name__}: {error})") from error
-    sections, charts = [section for section, _ in found], [chart for _, charts in found for chart in charts]
+    sections, charts = [section for section, _ in parts], [chart for _, charts in parts for chart in charts]
     return render(
         "comparison.html.j2",
         charts,
@@ -137,17 +136,17 @@ def render_comparison(folder: Path) -> str:
 
 
 def _facts(sections: Sequence[Section], failed: Sequence[tuple[str, str, str]]) -> list[Fact]:
-    searched = [searches for section in sections for _, searches in section.searches]
-    seeds = {one.seed for searches in searched for one in searches}
+    searched = [trials for section in sections for _, trials in section.trials]
+    seeds = {trial.seed for trials in searched for trial in trials}
     return [
-        Fact("rows that were searched", str(len(searched))),
-        Fact("searches", str(sum(map(len, searched))), f"{len(seeds)} seed{'s' if len(seeds) != 1 else ''}"),
-        *([Fact("failed", str(len(failed)), "they are listed below the tables", warning=True)] if failed else []),
+        Fact("rows with trials", str(len(searched))),
+        Fact("trials", str(sum(map(len, searched))), f"{len(seeds)} seed{'s' if len(seeds) != 1 else ''}"),
+        *([Fact("failed", str(len(failed)), "listed below the tables", warning=True)] if failed else []),
     ]
 
 
 def _section(
-    data: Mapping[str, Any], group: Mapping[str, Any], place: int, pictures: _Pictures
+    data: Mapping[str, Any], group: Mapping[str, Any], index: int, pictures: _Pictures
 ) -> tuple[Section, list[Chart]]:
     title, columns = show(group.get("title", "")), group["columns"]
     rows = [row for row in data["rows"] if row.get("group", "") == group.get("title", "")]
@@ -163,18 +162,18 @@ def _section(
         ]
         for row in rows
     ]
-    searches = [
-        (show(row["name"]), [_search(seed, one, columns, pictures) for seed, one in row["seeds"].items()])
+    trials = [
+        (show(row["name"]), [_trial(seed, one, columns, pictures) for seed, one in row["seeds"].items()])
         for row in rows
         if row.get("seeds")
     ]
-    found = [_curves(rows, curve, f"epochs-{place}-{n}") for n, curve in enumerate(data.get("curves", []))]
-    drawn = [pair for pair in found if pair is not None]
-    return Section(title, head, table, [still for _, still in drawn], searches), [chart for chart, _ in drawn]
+    pairs = [_curves(rows, curve, f"epochs-{index}-{n}") for n, curve in enumerate(data.get("curves", []))]
+    drawn = [pair for pair in pairs if pair is not None]
+    return Section(title, head, table, [still for _, still in drawn], trials), [chart for chart, _ in drawn]
 
 
 def _words(column: Any) -> str:
-    """A column in words: `cifar10_test_200` is the test accuracy on CIFAR-10."""
+    """The title of a column of accuracies: `cifar10_test_200` is the test accuracy on CIFAR-10."""
     return f"{data_title(show(column).rsplit('_', 2)[0])}, %"
 
 
@@ -182,21 +181,21 @@ def _value(value: Any, form: Callable[[Any], str]) -> Value:
     return Value("–", "") if value is None else Value(form(value), repr(value))
 
 
-def _accuracy(spread_: Mapping[str, Any] | None, n: Any) -> Value:
-    if spread_ is None:
+def _accuracy(mean_std: Mapping[str, Any] | None, n: Any) -> Value:
+    if mean_std is None:
         return Value("–", "")
-    mean = spread_["mean"]
-    return Value(mean_std_text(mean, spread_["std"], n), repr(mean))
+    mean = mean_std["mean"]
+    return Value(mean_std_text(mean, mean_std["std"], n), repr(mean))
 
 
-def _search(seed: str, one: Mapping[str, Any], columns: Sequence[str], pictures: _Pictures) -> Search:
+def _trial(seed: str, one: Mapping[str, Any], columns: Sequence[str], pictures: _Pictures) -> Trial:
     numbers = [f"{one['accuracies'][column]:.2f} %" for column in columns if column in one["accuracies"]]
     run = show(one.get("run", ""))
-    return Search(seed, numbers, show(one.get("architecture", "")), pictures.reports(run), pictures.parts(run))
+    return Trial(seed, numbers, show(one.get("architecture", "")), pictures.reports(run), pictures.parts(run))
 
 
 def _curves(rows: Sequence[Mapping[str, Any]], curve: Mapping[str, Any], name: str) -> tuple[Chart, Still] | None:
-    """One number of each epoch, as `comparison` draws it too; nothing where no row has it."""
+    """A chart of one number against epochs; None where no row has this number."""
     lines: dict[str, list[list[float]]] = {}
     for row in rows:
         for one in row.get("seeds", {}).values():
@@ -211,39 +210,39 @@ def _curves(rows: Sequence[Mapping[str, Any]], curve: Mapping[str, Any], name: s
     note += ", and one standard deviation to each side." if len(lines) <= BANDS else "."
     chart = Chart(name, title, note, "epoch", _lines(lines, names, max(levels.values(), default=None)), levels=levels)
     panel = Panel("", lines, levels, bool(curve.get("from_zero", False)))
-    return chart, Still(name, title, note, Markup(inline(epochs_svg(panel, names), name, title)))  # ours
+    return chart, Still(name, title, note, Markup(inline(epochs_svg(panel, names), name, title)))  # made by us
 
 
 def _lines(
     histories: Mapping[str, Sequence[Sequence[float]]], names: Sequence[str], top: float | None
 ) -> tuple[Line, ...]:
-    """The lines of the rows that have some; colours go by the place among all rows."""
-    found, styles = [], dict(zip(names, cycle(STYLES), strict=False))
+    """The lines of rows with numbers; the order of all rows, `names`, determines the colours."""
+    lines, styles = [], dict(zip(names, cycle(STYLES), strict=False))
     for name, seeds in histories.items():
         role, (_, dashes) = styles[name]
         means, low, high = mean_band(seeds, top)
-        known = [place for place, mean in enumerate(means) if math.isfinite(mean)]
-        means, low, high = ([row[place] for place in known] for row in (means, low, high))
-        series = Series([float(place + 1) for place in known], means)
+        known = [index for index, mean in enumerate(means) if math.isfinite(mean)]
+        means, low, high = ([values[index] for index in known] for values in (means, low, high))
+        series = Series([float(index + 1) for index in known], means)
         banded = len(seeds) > 1 and len(histories) <= BANDS
-        found.append(
+        lines.append(
             Line(name, role, series, span=(low, high) if banded else None, dashes=dashes if dashes[1] else None)
         )
-    return tuple(found)
+    return tuple(lines)
 
 
 class _Pictures:
-    """Draws the cells of runs, those that are alike once, and finds the reports of runs."""
+    """Draws the cells of runs, equal ones only once, and links to the reports of runs."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
-        self._places: dict[tuple[str, Any], int] = {}
+        self._indices: dict[tuple[str, Any], int] = {}
         self.fragments: list[str] = []
         self.left = 0
-        """Cells that are not drawn, because there are too many."""
+        """Number of cells that are not drawn because there are too many."""
 
     def reports(self, run: str) -> list[tuple[str, str]]:
-        """Names and links of the reports of a search and of its retraining, where they are."""
+        """Names and links of the reports of a search and of its retraining, if they exist."""
         names = {"search": run, "retraining": f"{run}-retrained"}
         return [
             (name, quote(f"./{path}/report.html"))
@@ -252,18 +251,18 @@ class _Pictures:
         ]
 
     def parts(self, run: str) -> list[int]:
-        """The places of the pictures of a run's cells."""
+        """The indices of the pictures of the cells of a run."""
         path = self._folder / run / "genotype.json"
         if not run or not path.is_file():
             return []
-        genotype, found = Genotype.load(path), []
+        genotype, indices = Genotype.load(path), []
         for kind, cell in genotype.cells.items():
-            if (kind, cell) not in self._places:
+            if (kind, cell) not in self._indices:
                 if len(self.fragments) == _PICTURES:
                     self.left += 1
                     continue
-                self._places[kind, cell] = len(self.fragments)
+                self._indices[kind, cell] = len(self.fragments)
                 view = cell_view(genotype, kind, f"found-{len(self.fragments)}")
                 self.fragments.append(fragment("cell.html.j2", cell=view))
-            found.append(self._places[kind, cell])
-        return found
+            indices.append(self._indices[kind, cell])
+        return indices

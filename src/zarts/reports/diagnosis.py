@@ -1,4 +1,4 @@
-"""What `zarts diagnose` has found of a run, as a section of its report."""
+"""The report section on signal and noise, from the `diagnosis.json` of a run."""
 
 from __future__ import annotations
 
@@ -13,14 +13,18 @@ from zarts.runtime.io import read_mapping
 
 __all__ = ["Diagnosis", "Share", "SigmaRow", "read_diagnosis"]
 
-_PARTS = {"move": ("the move", "pool"), "batches": ("the mini-batches", "other"), "interaction": ("both", "dil")}
-"""Parts of the variance: whose they are, and their colour: that of `interaction` is the noise."""
+_PARTS = {
+    "move": ("the perturbation", "pool"),
+    "batches": ("the mini-batches", "other"),
+    "interaction": ("both", "dil"),
+}
+"""Components of the variance: their source in words and their colour role; `interaction` is the noise."""
 
 _NEEDED = {"samples": "N", "inner_steps": "M", "val_batches": "validation batches", "sigma": "sigma"}
 
 
 class Share(NamedTuple):
-    """A part of the variance: whose, its colour role, percent of the whole, and the variance in words."""
+    """A component of the variance: its source, colour role, percent of the sum, and the variance in words."""
 
     name: str
     role: str
@@ -29,7 +33,7 @@ class Share(NamedTuple):
 
 
 class SigmaRow(NamedTuple):
-    """What was found at one sigma and M, in words, and the parts of the variance."""
+    """The estimates at one sigma and M in words, and the components of the variance."""
 
     sigma: str
     inner_steps: str
@@ -41,7 +45,7 @@ class SigmaRow(NamedTuple):
 
 
 class Diagnosis(NamedTuple):
-    """The section: what it is of, its rows, and its advice."""
+    """The contents of the section: the sample that it comes from, its rows, further numbers, and advice."""
 
     of: str
     rows: list[SigmaRow]
@@ -50,7 +54,7 @@ class Diagnosis(NamedTuple):
 
 
 def read_diagnosis(folder: Path) -> Diagnosis | None:
-    """The section of `diagnosis.json`; None where a run has none. What the file lacks is left out.
+    """Read the section from `diagnosis.json`; None where a run has no such file. Numbers that it lacks are left out.
 
     Raises:
         RunError: the file is damaged.
@@ -64,7 +68,7 @@ def read_diagnosis(folder: Path) -> Diagnosis | None:
         raise RunError(f"{path}: not a diagnosis; expected lists sigmas, of mappings, and advice")
     words = {
         "epoch": "after epoch {}",
-        "candidates": "{} candidate moves",
+        "candidates": "{} perturbations",
         "draws": "{} draws of mini-batches",
     }
     facts = {"condition_number": "condition number in alpha", "eigenvalue": "dominant eigenvalue in alpha"}
@@ -79,11 +83,11 @@ def read_diagnosis(folder: Path) -> Diagnosis | None:
 def _row(row: Mapping[str, Any]) -> SigmaRow:
     values = {key: _value(row.get(key)) for key in _PARTS}
     positive = {key: max(value, 0.0) for key, value in values.items() if value is not None}
-    whole = sum(positive.values())
+    total = sum(positive.values())
     shares = [
-        Share(_PARTS[key][0], _PARTS[key][1], 100 * value / whole, _interval(row[key]))
+        Share(_PARTS[key][0], _PARTS[key][1], 100 * value / total, _interval(row[key]))
         for key, value in positive.items()
-        if whole > 0
+        if total > 0
     ]
     ratio = _value(row.get("snr"))
     needed = row.get("needed")
@@ -101,7 +105,7 @@ def _row(row: Mapping[str, Any]) -> SigmaRow:
 
 
 def _value(entry: Any) -> float | None:
-    """The number of an estimate, with or without its interval."""
+    """The number of an estimate, which may have an interval; None where it is not finite."""
     value = entry.get("value") if isinstance(entry, dict) else entry
     if not isinstance(value, int | float) or isinstance(value, bool) or not math.isfinite(value):
         return None

@@ -1,4 +1,4 @@
-"""How much each operation weighs on each edge: what hovering an edge of the report shows."""
+"""Weights of the operations on each edge, which the report shows on hover."""
 
 from __future__ import annotations
 
@@ -17,29 +17,29 @@ __all__ = ["EdgeWeights", "Weight", "edge_weights"]
 
 
 class Weight(NamedTuple):
-    """An operation, and its weight, 0 to 1."""
+    """An operation and its weight, in [0, 1]."""
 
     op: str
     weight: float
 
 
 EdgeWeights = dict[str, dict[tuple[int, int], list[Weight]]]
-"""Cell type and `(target, source)` to the operations of that edge, the heaviest first."""
+"""For each cell type and edge `(target, source)`: its operations in descending order of weight."""
 
 
 def edge_weights(record: Mapping[str, Any], name: str, folder: Path) -> EdgeWeights:
-    """The softmax of alphas, times the weight of the edge where edges have one.
+    """The softmax of alpha, times the weight of the edge where edges have one.
 
     Args:
-        record: has `alphas` and perhaps `betas`: what `result.json` has, or the event `genotype` of an epoch.
-        name: of the space.
-        folder: the run's; it has a copy of a space of one's own.
+        record: has `alphas` and perhaps `betas`, as `result.json` or the event `genotype` of an epoch.
+        name: name of the space.
+        folder: the run folder, which has a copy of a user-defined space.
 
     Returns:
-        Nothing where the record has no alphas, or is of a space that is not known here.
+        The weights; empty where the record has no alphas or the space is unknown.
 
     Raises:
-        RunError: alphas that are not of the shape of the space.
+        RunError: the alphas do not have the shape of the space.
     """
     alphas, betas = record.get("alphas"), record.get("betas")
     if not alphas:
@@ -53,7 +53,7 @@ def edge_weights(record: Mapping[str, Any], name: str, folder: Path) -> EdgeWeig
         space.check_weights(matrices)
         strengths = Parameterization(space, bool(betas)).strengths(torch.cat([space.flatten(matrices), *entries]))
     except (KeyError, TypeError, ValueError, RuntimeError, SettingsError) as error:
-        raise RunError(f"{folder}: alphas that are not of its space ({error})") from error
+        raise RunError(f"{folder}: its alphas do not fit space {name!r} ({error})") from error
     return {
         kind: {
             edge: sorted(map(Weight, ops, row), key=lambda pair: -pair.weight)
@@ -63,5 +63,5 @@ def edge_weights(record: Mapping[str, Any], name: str, folder: Path) -> EdgeWeig
     }
 
 
-def _space(name: str, own: Path) -> Space | None:
-    return read_space(own) if own.exists() else SPACES.get(name)
+def _space(name: str, user_file: Path) -> Space | None:
+    return read_space(user_file) if user_file.exists() else SPACES.get(name)

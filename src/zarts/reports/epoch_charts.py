@@ -1,4 +1,4 @@
-"""What several methods derive, in one number against epochs: mean and spread over seeds, one line a method."""
+"""Charts of one number of the derived cells against epochs: a line for each method, with the spread over seeds."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ _NAME, _LETTER = 0.95, 0.068  # inches to the right of the plot: for the number,
 _Dash = tuple[float, tuple[float, float]]
 _Style = tuple[str, _Dash]
 BANDS = 12
-"""Lines, of which the spreads can still be told apart."""
+"""Largest number of lines whose spreads can still be told apart."""
 
 _APART = 0.163  # inches from one name to the next
 _FONT = 9.0
@@ -40,11 +40,11 @@ class Panel(NamedTuple):
 
     Args:
         title: what the number is.
-        lines: for each method the numbers of each of its seeds, an epoch each, nan where there is none; epochs that not
+        lines: for each method the numbers of each seed, one for each epoch, nan where there is none; epochs that not
             all seeds have are left out.
-        levels: what lies at the same height everywhere, the highest there can be among it: the best accuracy, say, and
-            that of a random cell.
-        from_zero: whether the axis starts there.
+        levels: horizontal lines by name, for example the accuracy of a random cell; the highest one is the largest
+            possible number, for example the best accuracy.
+        from_zero: whether the y axis starts at zero.
     """
 
     title: str
@@ -54,34 +54,37 @@ class Panel(NamedTuple):
 
 
 def draw_epochs(panels: Sequence[Panel], folder: Path, name: str = "curves") -> None:
-    """Draw `NAME.svg` and `NAME.png` into a folder: the panels side by side; a method looks the same in all.
+    """Draw `NAME.svg` and `NAME.png` into a folder: panels side by side, a method in the same colour in all.
 
     Args:
-        panels: what is drawn.
-        folder: where the pictures go.
-        name: that of both files, without its end.
+        panels: the charts.
+        folder: gets the pictures.
+        name: name of both files, without suffix.
 
     Raises:
-        RunError: they cannot be written.
+        RunError: the pictures cannot be written.
     """
     with drawing():
-        figure = _figure(panels, dict.fromkeys(row for panel in panels for row in panel.lines))
+        figure = _figure(panels, dict.fromkeys(method for panel in panels for method in panel.lines))
         svg, png = to_svg(figure), to_png(figure, dpi=160.0)
     write_atomically(folder / f"{name}.svg", svg)
     write_atomically(folder / f"{name}.png", png)
 
 
-def epochs_svg(panel: Panel, rows: Iterable[str]) -> str:
-    """One panel as the text of an SVG file; colours go by the place in `rows`, the methods of all panels."""
+def epochs_svg(panel: Panel, methods: Iterable[str]) -> str:
+    """One panel as the text of an SVG file; the order of `methods`, those of all panels, determines the colours."""
     with drawing():
-        return to_svg(_figure([panel], rows))
+        return to_svg(_figure([panel], methods))
 
 
 def mean_band(seeds: Sequence[Sequence[float]], top: float | None) -> tuple[list[float], list[float], list[float]]:
-    """Means over seeds, and one standard deviation to each side, but not above `top`; an epoch each.
+    """For each epoch the mean over seeds, minus and plus one standard deviation, but not above `top`.
 
-    Epochs that not all seeds have are left out, and where one has nan all three are nan. Of a single seed all three are
-    the same.
+    Epochs that not all seeds have are left out. Where one seed has nan, all three are nan. For a single seed all three
+    are the same.
+
+    Returns:
+        Means, lower and upper ends.
     """
     columns = list(zip(*seeds, strict=False))
     means = [fmean(column) for column in columns]
@@ -91,9 +94,9 @@ def mean_band(seeds: Sequence[Sequence[float]], top: float | None) -> tuple[list
     return means, [mean - more for mean, more in pairs], high if top is None else [min(y, top) for y in high]
 
 
-def _figure(panels: Sequence[Panel], rows: Iterable[str]) -> Figure:
-    """Only inside `drawing`."""
-    styles = dict(zip(rows, cycle(STYLES), strict=False))
+def _figure(panels: Sequence[Panel], methods: Iterable[str]) -> Figure:
+    """Panels side by side. Call it only inside `drawing`."""
+    styles = dict(zip(methods, cycle(STYLES), strict=False))
     figure = Figure(facecolor=ROLES["paper"].light)
     for number, (axes, panel) in enumerate(zip(_laid_out(figure, panels), panels, strict=True)):
         _draw(axes, panel, styles, "" if number == 0 else f"{number}-")
@@ -101,18 +104,18 @@ def _figure(panels: Sequence[Panel], rows: Iterable[str]) -> Figure:
 
 
 def _draw(axes: Axes, panel: Panel, styles: Mapping[str, _Style], mark: str) -> None:
-    """One panel; `mark` tells the names of its parts from those of the first one."""
+    """Draw one panel; `mark` makes the names of its parts unique in the figure."""
     ends = [_level(axes, level, value, mark) for level, value in panel.levels.items()]
     top = max(panel.levels.values(), default=inf)
-    for row, seeds in panel.lines.items():
-        ends.append(_line(axes, row, seeds, top if len(panel.lines) <= BANDS else None, styles[row], mark))
+    for method, seeds in panel.lines.items():
+        ends.append(_line(axes, method, seeds, top if len(panel.lines) <= BANDS else None, styles[method], mark))
     if panel.from_zero:
         axes.set_ylim(0, 1.05 * axes.dataLim.ymax)
     _name(axes, ends, mark)
 
 
 class _End(NamedTuple):
-    """Where a line ends, and what it looks like."""
+    """The end of a line, and its style."""
 
     value: float
     name: str
@@ -121,22 +124,22 @@ class _End(NamedTuple):
 
 
 def _laid_out(figure: Figure, panels: Sequence[Panel]) -> list[Axes]:
-    """Axes for each panel, on a figure that is made to fit."""
+    """Axes for each panel; the figure gets the size that they need."""
     (wide, least), (left, below, above) = _PLOT, _MARGINS
     names = [[*panel.lines, *panel.levels] for panel in panels]
     high = max(least, _APART * max(map(len, names)))
     widths = [left + wide + _NAME + _LETTER * max(map(len, listed)) for listed in names]
     size = sum(widths), below + high + above
     figure.set_size_inches(size)
-    found = []
+    all_axes = []
     for number, panel in enumerate(panels):
         start = left + sum(widths[:number])
         axes = chart_axes(figure, (start / size[0], below / size[1], wide / size[0], high / size[1]), "epoch", _FONT)
         axes.xaxis.set_major_locator(MaxNLocator(8, integer=True, steps=[1, 2, 5, 10]))
         axes.set_title(panel.title, fontsize=_FONT + 1.5, loc="left", pad=10)
         axes.margins(x=0.01, y=0.05)
-        found.append(axes)
-    return found
+        all_axes.append(axes)
+    return all_axes
 
 
 def _level(axes: Axes, name: str, value: float, mark: str) -> _End:
@@ -153,7 +156,7 @@ def _line(
     style: _Style,
     mark: str,
 ) -> _End:
-    """The mean over seeds, and one standard deviation to each side, but not above `top`; None leaves that band out."""
+    """Draw the mean over seeds and its band, see `mean_band`; with `top` None no band."""
     colour, dash = ROLES[style[0]].light, style[1]
     means, low, high = mean_band(seeds, top)
     epochs = range(1, len(means) + 1)
@@ -167,7 +170,7 @@ def _line(
 
 
 def _name(axes: Axes, ends: Sequence[_End], mark: str) -> None:
-    """The names to the right of where the lines end, moved apart where two would touch, and tied to their lines."""
+    """Write the names to the right of the ends of lines, moved apart where two would touch, and tied to their lines."""
     low, high = axes.get_ylim()
     axes.set_ylim(low, high)
     apart = (high - low) * _APART / (axes.bbox.height / axes.figure.dpi)
@@ -175,7 +178,7 @@ def _name(axes: Axes, ends: Sequence[_End], mark: str) -> None:
     places: list[float] = []
     for end in ends:  # from the highest down
         places.append(min(end.value, places[-1] - apart) if places else end.value)
-    for index in reversed(range(len(places))):  # and up again, where that went below the axis
+    for index in reversed(range(len(places))):  # and up again where a name would be below the axis
         below = places[index + 1] + apart if index + 1 < len(places) else low
         places[index] = max(places[index], below)
     for place, end in zip(places, ends, strict=True):

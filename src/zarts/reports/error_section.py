@@ -1,4 +1,4 @@
-"""Where a trained network errs, as a section of its report."""
+"""The report section on the errors of a trained network, from `test.json`."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from zarts.runtime.io import read_mapping
 
 __all__ = ["ConfusionCell", "Tested", "WorstImage", "read_tested"]
 
-_MATRIX = 30  # classes up to which the matrix is shown
+_MATRIX = 30  # largest number of classes for which the matrix is shown
 
 
 class ConfusionCell(NamedTuple):
-    """A cell of the matrix: images, their share of the row in percent, whether they are right, and that in words."""
+    """A field of the matrix: images, their share of the row in percent, whether the class is right, and its title."""
 
     images: int
     share: float
@@ -24,7 +24,7 @@ class ConfusionCell(NamedTuple):
 
 
 class WorstImage(NamedTuple):
-    """An image as a data URL, and what it was taken for."""
+    """A misclassified image as a data URL, with its classes and loss."""
 
     url: str
     name: str
@@ -34,7 +34,7 @@ class WorstImage(NamedTuple):
 
 
 class Tested(NamedTuple):
-    """The section."""
+    """The contents of the section."""
 
     images: int
     classes: list[tuple[str, int, float | None]]
@@ -44,7 +44,7 @@ class Tested(NamedTuple):
 
 
 def read_tested(folder: Path) -> Tested | None:
-    """The section of `test.json`; None where a run has none.
+    """Read the section from `test.json`; None where a run has no such file.
 
     Raises:
         RunError: the file is damaged.
@@ -62,7 +62,7 @@ def read_tested(folder: Path) -> Tested | None:
             [_worst(folder, number, row) for number, row in enumerate(data["worst"])],
         )
     except (KeyError, TypeError, ValueError) as error:
-        raise RunError(f"{path}: not the details of a test (has no {error})") from error
+        raise RunError(f"{path}: not the error details of a test (lacks {error})") from error
 
 
 def _matrix(data: dict[str, Any]) -> list[tuple[str, list[ConfusionCell]]]:
@@ -80,7 +80,7 @@ def _matrix(data: dict[str, Any]) -> list[tuple[str, list[ConfusionCell]]]:
                         count,
                         100 * count / total,
                         true == predicted,
-                        f"{count} of {total} images of {true} taken for {predicted}",
+                        f"{count} of {total} images of {true} predicted as {predicted}",
                     )
                     for predicted, count in zip(names, counts, strict=True)
                 ],
@@ -97,5 +97,5 @@ def _worst(folder: Path, number: int, row: dict[str, Any]) -> WorstImage:
         str(row["image"]),
         str(row["true"]),
         str(row["predicted"]),
-        "not finite" if row["loss"] is None else f"{row['loss']:.2f}",  # JSON has no other word for that
+        "not finite" if row["loss"] is None else f"{row['loss']:.2f}",  # JSON has no nan
     )

@@ -1,4 +1,4 @@
-"""The picture of a landscape: contours of all surfaces on one scale of colours, beneath them each as a relief."""
+"""The picture of a landscape: contours of all surfaces on one colour scale, and below them each as a relief."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def draw_landscape(folder: Path) -> list[Path]:
         The files.
 
     Raises:
-        RunError: it is not there, or is no landscape; or a picture cannot be written.
+        RunError: the file is missing or no landscape, or a picture cannot be written.
     """
     landscape = read_landscape(folder)
     if landscape is None:
@@ -100,7 +100,7 @@ def _facts(surface: Surface) -> str:
 
 
 def _solid(axes: Any, landscape: Landscape, surface: Surface, scale: Normalize) -> None:
-    """The surface from above one of its corners; in an SVG as an image, for it has thousands of parts."""
+    """Draw the surface seen from above a corner; in an SVG as an image, because it has thousands of parts."""
     axes.set_facecolor("none")
     if min(surface.losses.shape) > 1 and np.isfinite(surface.losses).any():
         losses = np.where(np.isfinite(surface.losses), surface.losses, math.nan)

@@ -1,4 +1,4 @@
-"""What `zarts landscape` has found of a run, read for its pictures: surfaces over a plane through alpha."""
+"""The landscape of a run, read from `landscape.json`: surfaces of losses over a plane through alpha."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ __all__ = ["Landscape", "Minimum", "Surface", "read_landscape"]
 
 
 class Minimum(NamedTuple):
-    """The lowest loss of a surface, and where it is."""
+    """The lowest loss of a surface, and its coordinates."""
 
     x: float
     y: float
@@ -27,9 +27,9 @@ class Surface(NamedTuple):
     """Losses over the plane.
 
     Args:
-        name: which approximation of the optimal weights.
-        losses: `(len(y), len(x))`; some may not be finite.
-        sharpness: the larger eigenvalue of the Hessian within the plane, where alpha is.
+        name: the approximation of the optimal weights.
+        losses: of shape `(len(y), len(x))`; some may not be finite.
+        sharpness: the larger eigenvalue of the Hessian within the plane, at alpha.
         minimum: None where no loss is finite.
     """
 
@@ -40,7 +40,7 @@ class Surface(NamedTuple):
 
 
 class Landscape(NamedTuple):
-    """A plane through alpha, which is at (0, 0), and the surfaces over it."""
+    """A plane through alpha, which is at (0, 0), and the surfaces over it; `of` is a remark for the reader."""
 
     x: list[float]
     y: list[float]
@@ -49,8 +49,9 @@ class Landscape(NamedTuple):
 
     @property
     def range(self) -> tuple[float, float]:
-        """The ends of the scale of colours: the lowest and the highest finite loss of all surfaces, one apart at least
-        where they are the same.
+        """The ends of the colour scale: the lowest and the highest finite loss of all surfaces.
+
+        If both are the same, the upper end is raised by one.
         """
         finite = np.concatenate([surface.losses[np.isfinite(surface.losses)] for surface in self.surfaces])
         low, high = (float(finite.min()), float(finite.max())) if finite.size else (0.0, 1.0)
@@ -58,7 +59,7 @@ class Landscape(NamedTuple):
 
 
 def read_landscape(folder: Path) -> Landscape | None:
-    """The section of `landscape.json`; None where a run has none, or one without surfaces.
+    """Read `landscape.json`; None where a run has no such file, or one without surfaces.
 
     Raises:
         RunError: the file is damaged.
@@ -71,7 +72,7 @@ def read_landscape(folder: Path) -> Landscape | None:
         x, y = ([float(place) for place in data[key]] for key in ("x", "y"))
         surfaces = [_surface(surface, (len(y), len(x))) for surface in data["surfaces"]]
         if not all(map(math.isfinite, (*x, *y))):
-            raise ValueError("places that are not finite")
+            raise ValueError("coordinates that are not finite")
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise RunError(f"{path}: not a landscape ({type(error).__name__}: {error})") from error
     where = f"after epoch {show(data['epoch'])}; " if "epoch" in data else ""
@@ -79,15 +80,15 @@ def read_landscape(folder: Path) -> Landscape | None:
     other = (
         ""
         if made_of in (ours, folder.name)
-        else f" The file names another run, {made_of}: look whether it is of this one."
+        else f" The file names another run, {made_of}: check that it belongs to this one."
     )
-    return Landscape(x, y, surfaces, f"{where}one scale of colours for all, alpha is at (0, 0).{other}")
+    return Landscape(x, y, surfaces, f"{where}all surfaces have the same colour scale, and alpha is at (0, 0).{other}")
 
 
 def _surface(data: dict[str, Any], shape: tuple[int, int]) -> Surface:
     losses = np.array(data["losses"], dtype=float)
     if losses.shape != shape:
-        raise ValueError(f"losses have shape {losses.shape}; the places need {shape}")
+        raise ValueError(f"losses have shape {losses.shape}; the coordinates need {shape}")
     lowest, sharpness = data.get("minimum"), data.get("sharpness")
     return Surface(
         show(data.get("name", "loss")),

@@ -1,4 +1,4 @@
-"""A landscape as figures of a report: all surfaces on one scale of colours."""
+"""Figures of a landscape for the report, with one colour scale for all surfaces."""
 
 from __future__ import annotations
 
@@ -17,22 +17,22 @@ from zarts.reports.plotly_charts import axis, layout
 from zarts.reports.svg import chart_axes, drawing, to_svg
 from zarts.reports.theme import ROLES
 
-__all__ = ["draw_surface", "flat_figure", "solid_figure", "told_of"]
+__all__ = ["draw_surface", "flat_figure", "solid_figure", "surface_note"]
 
 _COLOURS = "viridis"
 _LEVELS = 21
 
 
-def told_of(surface: Surface) -> str:
+def surface_note(surface: Surface) -> str:
     """Minimum and sharpness in words."""
-    told = []
+    sentences = []
     if lowest := surface.minimum:
-        told.append(f"Minimum {lowest.loss:.4g} at ({lowest.x:.3g}, {lowest.y:.3g}).")
+        sentences.append(f"Minimum {lowest.loss:.4g} at ({lowest.x:.3g}, {lowest.y:.3g}).")
     if surface.sharpness is not None:
-        told.append(
+        sentences.append(
             f"Sharpness (largest eigenvalue of the Hessian in this plane, where alpha is) {surface.sharpness:.4g}."
         )
-    return " ".join(told)
+    return " ".join(sentences)
 
 
 def draw_surface(landscape: Landscape, surface: Surface) -> str:
@@ -56,14 +56,14 @@ def draw_surface(landscape: Landscape, surface: Surface) -> str:
 
 
 def flat_figure(landscape: Landscape, surface: Surface) -> Interactive:
-    """Contours that tell their losses on hover."""
+    """Contours that show their losses on hover."""
     marks: list[dict[str, Any]] = [_mark(0.0, 0.0, "cross-thin", "alpha")]
     if surface.minimum:
         marks.append(_mark(surface.minimum.x, surface.minimum.y, "circle-open", "minimum"))
     low, high = landscape.range
     contour = {
         "type": "contour",
-        **_places(landscape, surface),
+        **_grid(landscape, surface),
         "zmin": low,
         "zmax": high,
         "autocontour": False,
@@ -78,12 +78,12 @@ def flat_figure(landscape: Landscape, surface: Surface) -> Interactive:
 
 
 def solid_figure(landscape: Landscape) -> Interactive:
-    """The surfaces in three dimensions, one at a time."""
+    """The surfaces in three dimensions, one of them visible at a time."""
     low, high = landscape.range
     traces = [
         {
             "type": "surface",
-            **_places(landscape, surface),
+            **_grid(landscape, surface),
             "cmin": low,
             "cmax": high,
             "colorscale": _COLOURS.capitalize(),
@@ -93,7 +93,7 @@ def solid_figure(landscape: Landscape) -> Interactive:
         }
         for place, surface in enumerate(landscape.surfaces)
     ]
-    chosen = [
+    buttons = [
         {
             "method": "restyle",
             "label": html.escape(surface.name, quote=False),
@@ -113,7 +113,7 @@ def solid_figure(landscape: Landscape) -> Interactive:
     menu = {
         "type": "buttons",
         "direction": "right",
-        "buttons": chosen,
+        "buttons": buttons,
         "x": 0,
         "xanchor": "left",
         "y": 1.0,
@@ -127,8 +127,8 @@ def solid_figure(landscape: Landscape) -> Interactive:
     return {"data": traces, "layout": shown}
 
 
-def _places(landscape: Landscape, surface: Surface) -> dict[str, Any]:
-    """The losses over the plane; those that are not finite are holes."""
+def _grid(landscape: Landscape, surface: Surface) -> dict[str, Any]:
+    """The losses over the plane; losses that are not finite are holes."""
     rows = [[float(f"{loss:.6g}") if math.isfinite(loss) else None for loss in row] for row in surface.losses.tolist()]
     words = "(%{x:.3~g}, %{y:.3~g})<br>loss %{z:.5~g}<extra></extra>"
     return {"x": landscape.x, "y": landscape.y, "z": rows, "hovertemplate": words}

@@ -1,9 +1,9 @@
-"""Where the parts of a cell's picture stand: a layered drawing, left to right, in points.
+"""The layout of a cell's picture: a layered drawing, left to right, in points.
 
 A node is a block: the pills of its incoming operations, one above the other, which run together in the node.
 Its column is the length of the longest path to it. A wire that passes a column gets a lane of its own there, so
-wires bend only in the gaps between columns, where no pill or node can stand in their way. What is left is to
-choose the order in each column (few crossings, `order.py`) and the heights (short, straight wires).
+wires bend only in the gaps between columns, where no pill or node can stand in their way. It remains to choose the
+order in each column (few crossings, `node_order.py`) and the heights (short, straight wires).
 """
 
 from __future__ import annotations
@@ -30,14 +30,14 @@ _OUTPUT_WIDTH = 58.0
 _PORT = 13.0  # between two wires that enter the output
 _LANE = 4.0
 _CLEAR = {0: 20.0, 1: 13.0, 2: 9.0}  # between neighbours in a column, by how many of the two are lanes
-_CANDIDATES = 4  # orders that are tried out
-_SWEEPS = 15  # there and back
-_STILL = 0.05  # points: less movement in a sweep is none
-_SOFTNESS = (8.0, 3.0, 1.0, 0.5, 0.25)  # points: rises below it count as straight; one round each
+_ORDERS = 4  # orders for which heights are computed
+_SWEEPS = 15  # forwards and backwards
+_STILL = 0.05  # points: less movement in a sweep counts as none
+_SOFTNESS = (8.0, 3.0, 1.0, 0.5, 0.25)  # points: smaller rises count as straight; one pass for each value
 
 
 class Form(NamedTuple):
-    """How many of a cell's nodes are its inputs, and whether its output is all others side by side or the last one."""
+    """The number of input nodes, and whether the output concatenates all other nodes or is the last one."""
 
     inputs: int
     concat: bool
@@ -56,7 +56,7 @@ class Box(NamedTuple):
 
 
 class Wire(NamedTuple):
-    """What flows from `source` to the pill `slot` of node `target`, or to the output (no target).
+    """The line from `source` to the pill `slot` of node `target`, or to the output (no target).
 
     It passes through `points`, horizontally in each of them.
     """
@@ -83,18 +83,18 @@ class Layout:
 
 
 def lay_out(cell: CellGenotype, pill_width: float, form: Form = DARTS_FORM) -> Layout:
-    """Place a cell.
+    """Lay out a cell.
 
     Args:
         cell: for each intermediate node its operations and their sources.
         pill_width: width of the widest label with its margins, in points.
-        form: its inputs and its output.
+        form: the inputs and the output of the cell.
 
     Raises:
-        RunError: an edge that does not come from an earlier node.
+        RunError: an edge does not come from an earlier node.
     """
     graph = _Graph(cell, form)
-    placed = [(order, graph.heights(order)) for order in best_orders(graph.layers, graph.segments)[:_CANDIDATES]]
+    placed = [(order, graph.heights(order)) for order in best_orders(graph.layers, graph.segments)[:_ORDERS]]
     order, y = min(placed, key=lambda pair: graph.length(*pair))
     return _assemble(graph, order, y, pill_width)
 
@@ -136,7 +136,7 @@ class _Graph:
         self.segments: list[Segment] = [pair for route in self.routes for pair in pairwise(route)]
 
     def height(self, item: Item) -> float:
-        """How much of its column an item takes."""
+        """Height of an item in its column."""
         node, lane = item
         if lane is not None:
             return _LANE
@@ -148,7 +148,7 @@ class _Graph:
         return pills * _PILL_HEIGHT + (pills - 1) * _PILL_GAP
 
     def ports(self, order: Sequence[Sequence[Item]]) -> list[float]:
-        """For each wire, where it enters its target, from the target's middle: in the order of its last bend."""
+        """Where each wire enters its target, relative to the middle of the target; sorted by the last bends."""
         rank = {item: place for column in order for place, item in enumerate(column)}
         entering: dict[int, list[tuple[int, int, int]]] = {}
         for wire, (_, target, slot) in enumerate(self.ends):
@@ -161,7 +161,7 @@ class _Graph:
         return ports
 
     def heights(self, order: Sequence[Sequence[Item]]) -> dict[Item, float]:
-        """The middle of every item: the least rises of the wires, order and clearances kept."""
+        """The middle of every item, for the smallest rises of the wires under the given order and clearances."""
         ports = self.ports(order)
         gaps = [
             [
@@ -182,7 +182,7 @@ class _Graph:
                         sum(weight * (y[other] + shift) for other, shift, weight in pulls[item]) / weights
                         for item, weights in zip(column, total, strict=True)
                     ]
-                    y.update(zip(column, _spread(wanted, total, gaps[index]), strict=True))
+                    y.update(zip(column, _separate(wanted, total, gaps[index]), strict=True))
                 if max(abs(y[item] - before[item]) for item in y) < _STILL:
                     break
         return y
@@ -206,7 +206,7 @@ class _Graph:
         return pulls
 
     def length(self, order: Sequence[Sequence[Item]], y: dict[Item, float]) -> float:
-        """Sum of the wires' rises: the smaller, the calmer the picture."""
+        """Sum of the rises of all wires: the smaller, the clearer the picture."""
         ports = self.ports(order)
         rises = [
             abs(y[stop] + (ports[wire] if stop == route[-1] else 0.0) - y[start])
@@ -216,8 +216,8 @@ class _Graph:
         return sum(rises, start=0.0)
 
 
-def _spread(wanted: Sequence[float], weights: Sequence[float], gaps: Sequence[float]) -> list[float]:
-    """The places next to the wanted ones (weighted least squares) that keep the gaps: pooled adjacent violators."""
+def _separate(wanted: Sequence[float], weights: Sequence[float], gaps: Sequence[float]) -> list[float]:
+    """The heights closest to the wanted ones (weighted least squares) that keep the gaps: pooled adjacent violators."""
     offsets = [0.0]
     for gap in gaps:
         offsets.append(offsets[-1] + gap)
@@ -234,7 +234,7 @@ def _spread(wanted: Sequence[float], weights: Sequence[float], gaps: Sequence[fl
 
 
 def _assemble(graph: _Graph, order: Sequence[Sequence[Item]], y: dict[Item, float], pill_width: float) -> Layout:
-    """Columns get their x, items their boxes, wires their points."""
+    """Compute the x of columns, the boxes of items and the points of wires."""
     ports = graph.ports(order)
     top = min(y[item] - graph.height(item) / 2 for item in y)
     y = {item: middle - top for item, middle in y.items()}

@@ -16,7 +16,7 @@ _ROUNDS = 6
 
 
 def crossings(order: Sequence[Sequence[Item]], segments: Sequence[Segment]) -> int:
-    """How many pairs of segments cross. Wires that leave or enter the same item do not."""
+    """Number of pairs of segments that cross. Wires that leave or enter the same item do not cross."""
     rank = {item: (column, place) for column, items in enumerate(order) for place, item in enumerate(items)}
     by_column: dict[int, list[tuple[int, int]]] = {}
     for start, stop in segments:
@@ -28,15 +28,16 @@ def crossings(order: Sequence[Sequence[Item]], segments: Sequence[Segment]) -> i
 
 
 def best_orders(layers: Sequence[Sequence[Item]], segments: Sequence[Segment]) -> list[Order]:
-    """The different orders with the fewest crossings that were found, the first column kept as it is.
+    """The distinct orders with the fewest crossings that the heuristic finds; the first column stays as it is.
 
-    From several starts: barycentres of the neighbours, forwards and backwards, and swaps of neighbours while they
-    help. The starts are shuffled by a generator of our own with a fixed seed: the same cell, the same picture.
+    From each of several starts, items are sorted by the barycentres of their neighbours, forwards and backwards, and
+    neighbours are swapped while this helps. The starts are shuffled by a generator of our own with a fixed seed: the
+    same cell gives the same picture.
 
     Source: Sugiyama, Tagawa and Toda, Methods for visual understanding of hierarchical system structures (1981).
     """
     shuffler = random.Random(0)
-    found: dict[tuple[tuple[Item, ...], ...], int] = {}
+    counts: dict[tuple[tuple[Item, ...], ...], int] = {}
     for start in range(_STARTS):
         order = [list(items) for items in layers]
         if start:
@@ -46,11 +47,11 @@ def best_orders(layers: Sequence[Sequence[Item]], segments: Sequence[Segment]) -
             before = [list(items) for items in order]
             _by_barycentre(order, segments)
             _by_swaps(order, segments)
-            found[tuple(tuple(items) for items in order)] = crossings(order, segments)
+            counts[tuple(tuple(items) for items in order)] = crossings(order, segments)
             if order == before:
                 break
-    fewest = min(found.values())
-    return [[list(items) for items in order] for order, count in found.items() if count == fewest]
+    fewest = min(counts.values())
+    return [[list(items) for items in order] for order, count in counts.items() if count == fewest]
 
 
 def _by_barycentre(order: Order, segments: Sequence[Segment]) -> None:
@@ -75,7 +76,7 @@ def _by_barycentre(order: Order, segments: Sequence[Segment]) -> None:
 
 
 def _by_swaps(order: Order, segments: Sequence[Segment]) -> None:
-    """Swap neighbours in a column while this takes a crossing away."""
+    """Swap neighbours in a column while this removes a crossing."""
     count = crossings(order, segments)
     better = True
     while better:

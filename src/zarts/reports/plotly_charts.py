@@ -1,7 +1,7 @@
-"""Charts as figures of plotly: plain data, that a browser draws.
+"""Charts as figures of plotly: plain data that a browser draws.
 
-Colours are the CSS variables of their roles, `var(--sep)`, or `var(--sep) 15%` where what lies behind is to be seen:
-the page puts in what they are on light or on dark paper, and again when that changes.
+Colours are the CSS variables of their roles, `var(--sep)`, or `var(--sep) 15%` for a translucent one. The page replaces
+them by the colours for light or dark paper, again whenever that changes.
 """
 
 from __future__ import annotations
@@ -15,17 +15,16 @@ from zarts.reports.charts import Chart, Line
 __all__ = ["Figure", "axis", "figure_of", "layout"]
 
 Figure = dict[str, Any]
-"""What plotly takes: `data`, the traces, and `layout`."""
+"""A figure of plotly: `data`, the traces, and `layout`."""
 
 _POINTS = 200
-"""A line with fewer points than this shows where they are."""
-
+"""A line with fewer points than this has markers."""
 
 _FEW = 8
-"""Epochs or steps that each have a tick."""
+"""With fewer epochs or steps than this, each has a tick."""
 
 _TOGETHER = 8
-"""The values of more lines than this are not shown all at once."""
+"""Largest number of lines whose values are shown together on hover."""
 
 
 def figure_of(chart: Chart) -> Figure:
@@ -41,7 +40,7 @@ def figure_of(chart: Chart) -> Figure:
             **axis(),
             "title": {"text": chart.x_label},
             "unifiedhovertitle": {"text": f"{chart.x_label} %{{x:.6~g}}"},
-            **_reach([x for line in chart.lines for x in line.series.x]),
+            **_range([x for line in chart.lines for x in line.series.x]),
         },
         yaxis={**axis(grid=True), **({"range": list(chart.limits)} if chart.limits else {})},
         showlegend=count > 1,
@@ -71,7 +70,7 @@ def layout(**more: Any) -> dict[str, Any]:
 
 
 def axis(*, grid: bool = False) -> dict[str, Any]:
-    """An axis, with faint lines across where they help."""
+    """An axis, with faint lines across if `grid`."""
     return {
         "showgrid": grid,
         "gridcolor": "var(--rule)",
@@ -139,13 +138,13 @@ def _levels(levels: Mapping[str, float]) -> dict[str, Any]:
     }
 
 
-def _reach(places: Sequence[float]) -> dict[str, Any]:
-    """From the first place to the last, and a little more on both sides; no ticks between two epochs."""
-    first, last = min(places), max(places)
+def _range(values: Sequence[float]) -> dict[str, Any]:
+    """The range from the first value to the last, with margins; no ticks between two epochs."""
+    first, last = min(values), max(values)
     more = 0.02 * (last - first) or 1.0
     return {"range": [first - more, last + more], **({"dtick": 1} if last - first < _FEW else {})}
 
 
 def _short(values: Sequence[float]) -> list[float]:
-    """Six digits are more than can be seen."""
+    """Values with six digits: more cannot be seen."""
     return [float(f"{value:.6g}") for value in values]

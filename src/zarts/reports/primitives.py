@@ -1,4 +1,4 @@
-"""What the picture of a cell is made of, and the same as SVG; `raster` makes pixels of it."""
+"""The shapes of a cell's picture, and their SVG; `raster` turns them into pixels."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ from zarts.reports.theme import ROLES
 __all__ = ["FAMILIES", "Curve", "Picture", "Plate", "Shape", "Tip", "Words", "bends", "to_svg"]
 
 FAMILIES = ("DejaVu Sans", "Verdana", "Arial", "sans-serif")
-"""Fonts, of which the first two have the same widths."""
+"""Font families; the first two have the same widths."""
 
 _MIDDLE = 0.365
-"""How far below its middle the line of a text is, in parts of its size: half of a capital's height."""
+"""Distance from the middle of a text to its baseline, as a fraction of its size: half the height of a capital."""
 
 
 class Curve(NamedTuple):
@@ -38,7 +38,7 @@ class Tip(NamedTuple):
 
     @property
     def corners(self) -> list[Point]:
-        """Its three corners, the point first."""
+        """The three corners, the point first."""
         x, y = self.point
         return [(x, y), (x - 6.0, y - 3.3), (x - 6.0, y + 3.3)]
 
@@ -70,7 +70,7 @@ Shape = Curve | Tip | Plate | Words
 
 
 class Picture(NamedTuple):
-    """Shapes, some without a name, later ones on earlier ones; `corner` is the left upper one, sizes are in points."""
+    """Shapes, the later ones above the earlier ones; `corner` is the upper left one; sizes are in points."""
 
     corner: Point
     width: float
@@ -79,7 +79,7 @@ class Picture(NamedTuple):
 
 
 def bends(points: Sequence[Point]) -> list[tuple[Point, Point, Point]]:
-    """For each piece of a curve its two control points, and where it ends."""
+    """The two control points and the end of each piece of a curve."""
     middles = [((x0 + x1) / 2, y0, y1, x1) for (x0, y0), (x1, y1) in pairwise(points)]
     return [((middle, y0), (middle, y1), (x1, y1)) for middle, y0, y1, x1 in middles]
 
@@ -148,5 +148,5 @@ def _place(point: Point) -> str:
 
 
 def _short(value: float) -> str:
-    """A hundredth of a point is less than can be seen."""
+    """A number with two digits: a hundredth of a point cannot be seen."""
     return f"{value:.2f}".rstrip("0").rstrip(".")

@@ -1,4 +1,4 @@
-"""Pictures of shapes as figures of matplotlib, which makes pixels of them and knows how wide a text is."""
+"""Pictures of shapes as matplotlib figures, for PNG files; and the widths of texts."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _POINTS_PER_INCH = 72.0
 
 
 def figure_of(picture: Picture) -> Figure:
-    """The picture. Only inside `svg.drawing`."""
+    """The picture as a figure. Call it only inside `svg.drawing`."""
     (left, top), width, height = picture.corner, picture.width, picture.height
     figure = Figure(figsize=(width / _POINTS_PER_INCH, height / _POINTS_PER_INCH), dpi=_POINTS_PER_INCH)
     figure.set_facecolor(ROLES["paper"].light)
@@ -35,7 +35,7 @@ def figure_of(picture: Picture) -> Figure:
 
 @lru_cache(maxsize=256)
 def text_width(text: str, size: float, weight: str = "normal") -> float:
-    """Width in points. Only inside `svg.drawing`."""
+    """Width of a text in points. Call it only inside `svg.drawing`."""
     return float(TextPath((0.0, 0.0), text, prop=FontProperties(size=size, weight=weight)).get_extents().width)
 
 

@@ -1,7 +1,7 @@
-"""From what a page shows to its HTML: one file that needs nothing else, safe whatever its texts are.
+"""Rendering of a page: one HTML file that needs no other, with all texts escaped.
 
-What scripts need lies in it compressed: the library plotly, and the data of the page as JSON. A browser without
-scripts, or that cannot unpack them, shows the still pictures.
+The file holds, compressed, what its scripts need: the library plotly and the data of the page as JSON. A browser that
+runs no scripts, or cannot unpack them, shows the still pictures.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ __all__ = ["Still", "fragment", "pack", "render", "stills"]
 
 
 class Still(NamedTuple):
-    """A chart as a page shows it until its script has run: `name` is that of its figure in the page's data."""
+    """A chart as a page shows it until its scripts run; `name` is the name of its figure in the data of the page."""
 
     name: str
     title: str
@@ -35,39 +35,41 @@ class Still(NamedTuple):
 
 
 def stills(charts: list[Chart]) -> list[Still]:
-    """Charts drawn for a page."""
+    """Draw charts as still pictures for a page."""
     return [
-        Still(chart.name, chart.title, chart.note, Markup(inline(draw_chart(chart), chart.name, chart.title)))  # ours
+        Still(
+            chart.name, chart.title, chart.note, Markup(inline(draw_chart(chart), chart.name, chart.title))
+        )  # made by us
         for chart in charts
     ]
 
 
 def render(template: str, charts: list[Chart], figures: dict[str, Figure], data: dict[str, Any], **shown: Any) -> str:
-    """A page.
+    """Render a page from a template.
 
     Args:
-        template: its name.
-        charts: those that are drawn by `interactive.figure_of`.
-        figures: others, by name.
-        data: what else its scripts need.
-        shown: what the template shows.
+        template: file name of the template.
+        charts: the charts of the page, which become figures by `plotly_charts.figure_of`.
+        figures: further figures of plotly, by name.
+        data: further data for the scripts.
+        shown: variables of the template.
     """
-    every = {**{chart.name: figure_of(chart) for chart in charts}, **figures}
-    data = {"figures": every, **data}
+    all_figures = {**{chart.name: figure_of(chart) for chart in charts}, **figures}
+    data = {"figures": all_figures, **data}
     return (
         _environment()
         .get_template(template)
-        .render(roles=ROLES, data=_packed_data(data), plotly=_plotly() if every else "", **shown)
+        .render(roles=ROLES, data=_packed_data(data), plotly=_plotly() if all_figures else "", **shown)
     )
 
 
 def fragment(template: str, **shown: Any) -> str:
-    """A piece of a page."""
+    """Render a piece of a page from a template."""
     return _environment().get_template(template).render(**shown)
 
 
 def pack(text: str) -> str:
-    """A text as base64 of gzip; the same each time."""
+    """A text compressed by gzip, as base64; the same bytes each time."""
     return base64.b64encode(gzip.compress(text.encode(), 9, mtime=0)).decode()
 
 

@@ -15,11 +15,11 @@ from zarts.reports.diagnosis import read_diagnosis
 from zarts.reports.edge_weights import edge_weights
 from zarts.reports.error_section import read_tested
 from zarts.reports.landscape_data import Landscape, read_landscape
-from zarts.reports.landscape_figures import draw_surface, flat_figure, solid_figure, told_of
+from zarts.reports.landscape_figures import draw_surface, flat_figure, solid_figure, surface_note
 from zarts.reports.plotly_charts import Figure
 from zarts.reports.render import Still, fragment, render, stills
 from zarts.reports.series import by_epoch
-from zarts.reports.summary import RunFiles, facts, kept, read_run, show, told
+from zarts.reports.summary import RunFiles, environment_texts, facts, kept, read_run, show
 from zarts.reports.svg import inline
 from zarts.runtime.io import write_atomically
 
@@ -29,8 +29,8 @@ __all__ = ["write_report"]
 def write_report(run: Path) -> Path:
     """Write `report.html` into the folder of a run or of a comparison.
 
-    The page holds all that it shows, asks no network, and follows the reader's light or dark. Pieces that the
-    run has not (yet) are left out: an interrupted run says so, a method without curves has none.
+    The page needs no other file and no network, and follows the light or dark mode of the reader. Sections for which
+    the run has no files (yet) are left out; the page of an interrupted run says so.
 
     Args:
         run: the folder of a search, of a retraining, or of `zarts compare`.
@@ -39,7 +39,7 @@ def write_report(run: Path) -> Path:
         The file.
 
     Raises:
-        RunError: no such folder, a damaged file in it, or the page cannot be written.
+        RunError: the folder does not exist or has a damaged file, or the page cannot be written.
     """
     page = run / "report.html"
     write_atomically(page, render_comparison(run) if is_comparison(run) else _render(read_run(run)))
@@ -71,7 +71,7 @@ def _render(run: RunFiles) -> str:
         landscape=landscape,
         surfaces=_surfaces(landscape),
         settings=[(key, show(value)) for key, value in run.settings.items()],
-        **told(run.environment),
+        **environment_texts(run.environment),
     )
 
 
@@ -79,12 +79,13 @@ def _title(run: RunFiles) -> str:
     method = run.result.get("method", run.settings.get("method"))
     space = run.result.get("space", run.settings.get("space"))
     if run.command != "search":
-        return f"{run.command.capitalize()} of a found network"
+        job = "Retraining" if run.command == "retrain" else run.command.capitalize()
+        return f"{job} of a derived network"
     return f"Search by {show(method)}" + (f" in space {show(space)}" if space else "") if method else "Search"
 
 
 def _cells(run: RunFiles) -> tuple[list[CellView], dict[str, Any]]:
-    """The cells that were found, and what the page's script shows of those of each epoch."""
+    """The derived cells, and the data of those of each epoch for the scripts of the page."""
     if run.genotype is None:
         return [], {}
     kinds, space = list(run.genotype.cells), run.genotype.space
@@ -92,9 +93,9 @@ def _cells(run: RunFiles) -> tuple[list[CellView], dict[str, Any]]:
     at_end = edge_weights(run.result, space, run.folder)
     if run.history and at_end:
         of_epoch[max(run.history)] = at_end
-    choice = kept(run)
-    weights = at_end if choice is None or choice.epoch is None else of_epoch.get(choice.epoch, {})
-    shown = [cell_view(run.genotype, kind, f"cell-{place}", weights) for place, kind in enumerate(kinds)]
+    final = kept(run)
+    weights = at_end if final is None or final.epoch is None else of_epoch.get(final.epoch, {})
+    shown = [cell_view(run.genotype, kind, f"cell-{index}", weights) for index, kind in enumerate(kinds)]
     epochs = slides(run, lambda cell: fragment("cell.html.j2", cell=cell))
     for slide in epochs.get("slides", []):
         slide["weights"] = weights_data(at_end if slide["epoch"] is None else of_epoch.get(slide["epoch"], {}), kinds)
@@ -104,7 +105,7 @@ def _cells(run: RunFiles) -> tuple[list[CellView], dict[str, Any]]:
 def _figures(landscape: Landscape | None) -> dict[str, Figure]:
     if landscape is None:
         return {}
-    flat = {f"surface-{place}": flat_figure(landscape, one) for place, one in enumerate(landscape.surfaces)}
+    flat = {f"surface-{index}": flat_figure(landscape, one) for index, one in enumerate(landscape.surfaces)}
     return {**flat, "surface-3d": solid_figure(landscape)}
 
 
@@ -115,8 +116,8 @@ def _surfaces(landscape: Landscape | None) -> list[Still]:
         Still(
             f"surface-{place}",
             f"Validation loss, {surface.name}",
-            told_of(surface),
-            Markup(inline(draw_surface(landscape, surface), f"surface-{place}", told_of(surface))),  # ours
+            surface_note(surface),
+            Markup(inline(draw_surface(landscape, surface), f"surface-{place}", surface_note(surface))),  # made by us
         )
         for place, surface in enumerate(landscape.surfaces)
     ]

@@ -1,4 +1,4 @@
-"""From the events of a run to the numbers of its curves: ordered, finite, and not more than can be seen."""
+"""Series of numbers from the events of a run: ordered, finite, and short enough to draw."""
 
 from __future__ import annotations
 
@@ -31,19 +31,19 @@ class Band(NamedTuple):
 
 
 def by_epoch(events: Iterable[Event], name: str) -> list[Event]:
-    """The events of one name, an epoch each. A resumed run may write an epoch twice: the last one stands."""
+    """The events of one name, one for each epoch. A resumed run may write an epoch twice: the last event counts."""
     found = {event["epoch"]: event for event in events if event.get("event") == name and _number(event.get("epoch"))}
     return [found[epoch] for epoch in sorted(found)]
 
 
 def per_epoch(events: Sequence[Event], *keys: str) -> Series:
-    """A value of each epoch, `keys` being the way to it; epochs without a finite one are left out."""
+    """The value at the path `keys` of each epoch; epochs without a finite value are left out."""
     points = [(float(event["epoch"]), _at(event, keys)) for event in events]
     return Series([x for x, y in points if y is not None], [y for _, y in points if y is not None])
 
 
 def alpha_steps(events: Iterable[Event]) -> list[Event]:
-    """The architecture steps in the order of the search; of a step written twice the last one stands."""
+    """The updates of alpha in the order of the search; of an update written twice the last event counts."""
     found: dict[tuple[float, ...], Event] = {}
     for event in events:
         if event.get("event") == "alpha_step":
@@ -55,8 +55,8 @@ def alpha_steps(events: Iterable[Event]) -> list[Event]:
 def bands(values: Sequence[Sequence[Any]]) -> Band:
     """Minimum, mean and maximum of the values of each step, counted from 1.
 
-    Neighbouring steps share a bin where there are more than 240: the lowest of the lowest, the mean of the means,
-    the highest of the highest. Steps without a finite value are left out.
+    With more than 240 steps, neighbouring steps share a bin, which has the minimum of the minima, the mean of the means
+    and the maximum of the maxima. Steps without a finite value are left out.
     """
     finite = [(step, [float(v) for v in row if _number(v)]) for step, row in enumerate(values, start=1)]
     rows = [(step, row) for step, row in finite if row]

@@ -1,4 +1,4 @@
-"""Charts as SVG: small, with one axis each way, lines named where they end."""
+"""Charts as small SVG pictures, with one x and one y axis and a name at the end of each line."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _FONT = 9.5
 
 
 class Curve(NamedTuple):
-    """A drawn chart: `name` is unique in a run, `title` says what and in which unit, `note` how to read it."""
+    """A drawn chart: `name` is unique in a run, `title` has quantity and unit, `note` says how to read it."""
 
     name: str
     title: str
@@ -29,10 +29,10 @@ class Curve(NamedTuple):
 
 
 def draw_curves(events: Sequence[Mapping[str, Any]]) -> list[Curve]:
-    """All curves that the events have numbers for: those of a search, of a retrain, or none.
+    """Draw all charts for which the events of a search or a retraining have numbers.
 
     Args:
-        events: what `zarts.runtime.io.read_events` returned.
+        events: as `zarts.runtime.io.read_events` returns them.
     """
     return [Curve(chart.name, chart.title, chart.note, draw_chart(chart)) for chart in charts_of(events)]
 
@@ -77,7 +77,7 @@ def _axes(x_label: str) -> tuple[Figure, Axes]:
 
 
 def _name_ends(axes: Axes, lines: Sequence[Line]) -> None:
-    """The last value of each line to its right, moved apart where two would touch."""
+    """Write the last value of each line to its right, moved apart where two would touch."""
     low, high = axes.get_ylim()
     apart = (high - low) * 0.085
     ends = sorted(lines, key=lambda line: (line.series.y[-1], line.label))

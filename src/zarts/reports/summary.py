@@ -1,4 +1,4 @@
-"""What a run folder says, in the words and units of its report."""
+"""The contents of a run folder, and its key numbers in the words and units of the report."""
 
 from __future__ import annotations
 
@@ -17,17 +17,24 @@ from zarts.reports.series import alpha_steps, by_epoch
 from zarts.runtime.io import epoch_files, read_events, read_mapping
 from zarts.spaces import Genotype
 
-__all__ = ["Fact", "Kept", "RunFiles", "duration", "facts", "kept", "read_run", "show", "told"]
+__all__ = ["Fact", "Kept", "RunFiles", "duration", "environment_texts", "facts", "kept", "read_run", "show"]
 
 
 _FILES = ("config.yaml", "env.json", "metrics.jsonl", "result.json", "genotype.json")
-_TOLD = {"command", "genotype", "parameterless", "test_accuracy", "best_epoch", "best_test_accuracy_selected_on_test"}
-_TOLD |= {"method", "space"}  # in the title
+_SHOWN_ELSEWHERE = {
+    "command",
+    "genotype",
+    "parameterless",
+    "test_accuracy",
+    "best_epoch",
+    "best_test_accuracy_selected_on_test",
+}
+_SHOWN_ELSEWHERE |= {"method", "space"}  # in the title
 _WORDS = {"macs": "MACs", "seconds": "time"}
 
 
 class Fact(NamedTuple):
-    """A number with its name, a remark where it needs one, and whether that is a warning."""
+    """A key number with its name, perhaps a note, and whether the note is a warning."""
 
     name: str
     value: str
@@ -37,9 +44,9 @@ class Fact(NamedTuple):
 
 @dataclass(frozen=True)
 class RunFiles:
-    """The contents of a run folder; what is not there is empty.
+    """The contents of a run folder; missing files give empty fields.
 
-    `section` names the command of `config.yaml`, `history` has the genotype of each epoch.
+    `section` is the command in `config.yaml`; `history` has the genotype of each epoch.
     """
 
     folder: Path
@@ -53,17 +60,17 @@ class RunFiles:
 
     @property
     def command(self) -> str:
-        """`search`, `retrain`, …: from the result, or of an unfinished run from its settings or its events."""
+        """`search`, `retrain`, …: from the result; for an unfinished run from its settings or events."""
         if "command" in self.result or self.section:
             return str(self.result.get("command", self.section))
         return "retrain" if by_epoch(self.events, "train_epoch") else "search"
 
 
 def read_run(folder: Path) -> RunFiles:
-    """Read what there is of a run.
+    """Read the files of a run folder.
 
     Raises:
-        RunError: none of the files of a run is there, or one is damaged.
+        RunError: the folder has none of the files of a run, or one is damaged.
     """
     if not any((folder / name).exists() for name in _FILES):
         raise RunError(f"{folder}: not a run folder; expected at least one of {', '.join(_FILES)}")
@@ -89,12 +96,12 @@ def read_run(folder: Path) -> RunFiles:
 
 
 def _history(folder: Path) -> dict[int, Genotype]:
-    """The genotype of each epoch, in their order."""
+    """The genotypes of the epochs, in ascending order."""
     return {epoch: Genotype.load(file) for epoch, file in epoch_files(folder).items()}
 
 
 def _settings(path: Path) -> tuple[str, dict[str, Any]]:
-    """The command that the settings are of, and the settings; a file without sections has no command."""
+    """The command of the settings, and the settings; the command is empty for a file without sections."""
     data = read_mapping(path)
     if len(data) == 1:
         ((section, inner),) = data.items()
@@ -110,24 +117,26 @@ def facts(run: RunFiles) -> list[Fact]:
 
 
 def _accuracy(run: RunFiles) -> list[Fact]:
-    found = []
+    accuracies = []
     if "test_accuracy" in run.result:
         note = "after the last epoch: the result" if run.command == "retrain" else ""
-        found.append(Fact("test accuracy", _percent(run.result["test_accuracy"]), note))
+        accuracies.append(Fact("test accuracy", _percent(run.result["test_accuracy"]), note))
     else:
         epochs = [event for event in by_epoch(run.events, "train_epoch") if "test_accuracy" in event]
         if epochs:
             note = f"after epoch {epochs[-1]['epoch']} of a run that has not finished"
-            found.append(Fact("test accuracy", _percent(epochs[-1]["test_accuracy"]), note))
+            accuracies.append(Fact("test accuracy", _percent(epochs[-1]["test_accuracy"]), note))
     if "best_test_accuracy_selected_on_test" in run.result:
         epoch = f"epoch {show(run.result['best_epoch'])}; " if "best_epoch" in run.result else ""
         best = _percent(run.result["best_test_accuracy_selected_on_test"])
-        found.append(Fact("best epoch, chosen on the test images: not a result", best, f"{epoch}for comparison only"))
-    return found
+        accuracies.append(
+            Fact("best epoch, chosen on the test images: not a result", best, f"{epoch}for comparison only")
+        )
+    return accuracies
 
 
 def _ended(run: RunFiles) -> list[Fact]:
-    """Where a search has ended before its last epoch."""
+    """The epoch of early stopping, if the search has ended so."""
     stops = [event for event in by_epoch(run.events, "eigenvalue") if event.get("stopped")]
     return [
         Fact(
@@ -141,7 +150,7 @@ def _ended(run: RunFiles) -> list[Fact]:
 
 
 def _truth(run: RunFiles) -> list[Fact]:
-    """What the table of a search in NAS-Bench-201 says, which the search has not seen."""
+    """The true accuracy from the benchmark table, in NAS-Bench-201; the search has not seen it."""
     truth = run.result.get("truth")
     entry = truth.get("cifar10_test_200") if isinstance(truth, Mapping) else None
     if not isinstance(entry, Mapping):
@@ -151,23 +160,23 @@ def _truth(run: RunFiles) -> list[Fact]:
 
 
 def _parameterless(run: RunFiles) -> list[Fact]:
-    """The counts of the result, or of an unfinished search those of its last epoch."""
+    """The counts of the result; for an unfinished search those of its last epoch."""
     if run.command != "search":
         return []
     epochs = by_epoch(run.events, "genotype")
     counts = run.result.get("parameterless") or (epochs[-1].get("parameterless") if epochs else None)
     if not isinstance(counts, Mapping):
         return []
-    found = []
+    facts_of_cells = []
     for kind, count in counts.items():
         collapsed = kind == "normal" and isinstance(count, int) and count > COLLAPSE
-        note = f"more than {COLLAPSE}: the sign of a collapse" if collapsed else "pools and skips"
-        found.append(Fact(f"without weights, {kind} cell", show(count), note, collapsed))
-    return found
+        note = f"more than {COLLAPSE}: a sign of collapse" if collapsed else "pools and skips"
+        facts_of_cells.append(Fact(f"parameterless operations, {kind} cell", show(count), note, collapsed))
+    return facts_of_cells
 
 
 def _settled(run: RunFiles) -> list[Fact]:
-    """Since when the architecture is the one that was found."""
+    """The number of last epochs whose derived cells are all the same."""
     if len(run.history) < 2:
         return []
     cells = list(run.history.values())
@@ -179,11 +188,13 @@ def _settled(run: RunFiles) -> list[Fact]:
 def _share(run: RunFiles) -> list[Fact]:
     values = [e["esr"] for e in alpha_steps(run.events) if isinstance(e.get("esr"), int | float)]
     values = [value for value in values if math.isfinite(value)]
-    return [Fact("Nₑ/N, mean of all steps", f"{fmean(values):.2f}", "effective share of candidates")] if values else []
+    return (
+        [Fact("Nₑ/N, mean over all updates", f"{fmean(values):.2f}", "effective share of candidates")] if values else []
+    )
 
 
-def told(environment: Mapping[str, Any]) -> dict[str, Any]:
-    """An environment in words: `reproduce`, the command that was given, and `environment`, rows of the rest."""
+def environment_texts(environment: Mapping[str, Any]) -> dict[str, Any]:
+    """An environment as texts: `reproduce`, the command, and `environment`, pairs of name and value of the rest."""
     command = environment.get("command")
     rest = [(key, show(value)) for key, value in environment.items() if key != "command"]
     return {
@@ -193,8 +204,8 @@ def told(environment: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _plain(key: str, value: Any) -> bool:
-    """Whether a value of the result is shown as it is: told nowhere else, and no list or mapping."""
-    return key not in _TOLD and isinstance(value, str | int | float)
+    """Whether a value of the result is shown as it is: it is not shown elsewhere, and no list or mapping."""
+    return key not in _SHOWN_ELSEWHERE and isinstance(value, str | int | float)
 
 
 def _in_unit(key: str, value: Any) -> str:
@@ -208,7 +219,7 @@ def _percent(value: Any) -> str:
 
 
 def duration(seconds: Any) -> str:
-    """Seconds as people say them: `1 h 12 min`."""
+    """Seconds in suitable units: `1 h 12 min`."""
     if not isinstance(seconds, int | float) or not math.isfinite(seconds):
         return show(seconds)
     if seconds < 59.95:
@@ -221,7 +232,7 @@ def duration(seconds: Any) -> str:
 
 
 def show(value: Any) -> str:
-    """Any plain value as text: thousands apart, lists and mappings as JSON."""
+    """Any plain value as text: large integers with thin spaces, lists and mappings as JSON."""
     if value is None:
         return "not set"
     if isinstance(value, bool):
@@ -234,14 +245,14 @@ def show(value: Any) -> str:
 
 
 class Kept(NamedTuple):
-    """The epoch whose cells were kept, None where they are of no epoch, and why."""
+    """The epoch whose cells a search has kept, and why; None where they are those of no epoch."""
 
     epoch: int | None
     why: str
 
 
 def kept(run: RunFiles) -> Kept | None:
-    """What the files of a search say of its cells; None where they have no epochs."""
+    """The kept cells of a search; None where it has no cells of epochs."""
     if not run.history:
         return None
     last = max(run.history)
@@ -251,13 +262,13 @@ def kept(run: RunFiles) -> Kept | None:
     epoch = stops[-1].get("genotype_of_epoch") if stops else None
     if isinstance(epoch, int) and run.history.get(epoch) == run.genotype:
         after = show(stops[-1]["epoch"])
-        why = f"of epoch {epoch}: the dominant eigenvalue had grown when the search was ended after epoch {after}"
+        why = f"of epoch {epoch}: the dominant eigenvalue had grown when the search ended after epoch {after}"
         return Kept(epoch, why)
-    chosen = [event for event in run.events if event.get("event") == "selection"]
-    if chosen:
-        name = show(chosen[-1].get("select"))
-        why = f"chosen after epoch {last} by {name}, which judges; what epochs show is what was derived without it"
+    selections = [event for event in run.events if event.get("event") == "selection"]
+    if selections:
+        name = show(selections[-1].get("select"))
+        why = f"selected after epoch {last} by {name}; the epochs show cells that were derived without this selection"
         return Kept(None, why)
     if run.history[last] == run.genotype:
         return Kept(last, f"of epoch {last}, the last one")
-    return Kept(None, "those of the result; they are not the last epoch's, and the events do not say why")
+    return Kept(None, "those of the result; they differ from the last epoch, and the events do not say why")

@@ -1,4 +1,4 @@
-"""From matplotlib figures to SVG: the same bytes each time, and fit to stand inside an HTML page."""
+"""SVG from matplotlib figures: the same bytes each time, and fit for an HTML page."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ _RC: dict[Any, Any] = {
 
 @contextmanager
 def drawing() -> Iterator[None]:
-    """Draw with our settings of matplotlib, whatever the user's are; afterwards they are back."""
+    """Draw with our settings of matplotlib; the user's are restored afterwards."""
     with matplotlib.rc_context():
         matplotlib.rcdefaults()
         matplotlib.rcParams.update(_RC)
@@ -41,10 +41,10 @@ def chart_axes(figure: Figure, place: tuple[float, float, float, float], x_label
     """Axes of a chart: a line below, faint lines across.
 
     Args:
-        figure: what they are drawn in.
-        place: left, bottom, width and height, in parts of the figure.
-        x_label: what runs to the right.
-        size: of the letters, in points.
+        figure: gets the axes.
+        place: left, bottom, width and height, as fractions of the figure.
+        x_label: label of the x axis.
+        size: font size, in points.
     """
     axes = figure.add_axes(place)
     axes.set_facecolor("none")
@@ -75,19 +75,19 @@ def to_png(figure: Figure, dpi: float) -> bytes:
 def inline(svg: str, name: str, alt: str) -> str:
     """An SVG file as an element of an HTML page.
 
-    Its ids begin with `name`, so that two pictures of a page do not mix; its colours are the CSS variables
-    of their roles (`--ink`, …), so that the page decides on light and dark; its text has the font of the page.
+    Its ids begin with `name`, so that those of two pictures differ. Its colours are the CSS variables of their roles
+    (`--ink`, …), so that the page decides on light and dark. Its text has the font of the page.
 
     Args:
-        svg: what `to_svg` returned.
+        svg: an SVG file as `to_svg` returns it.
         name: letters, digits and hyphens; unique in the page.
-        alt: what the picture shows, for those who do not see it.
+        alt: text for readers who do not see the picture.
     """
     svg = svg[svg.index("<svg") :].strip()
     svg = re.sub(r"<metadata>.*?</metadata>|<defs>\s*<style.*?</style>\s*</defs>|<!--.*?-->", "", svg, flags=re.DOTALL)
     svg = re.sub(r'(\bid="|href="#|url\(#)', rf"\g<1>{name}-", svg)
     svg = re.sub(r" font-family: [^;\"]*;", "", svg)
-    svg = re.sub(r"font: (?:(\w+) )?([\d.]+)px [^;\"]*", _page_font, svg)  # so before matplotlib 3.10
+    svg = re.sub(r"font: (?:(\w+) )?([\d.]+)px [^;\"]*", _page_font, svg)  # the form before matplotlib 3.10
     for role, colour in ROLES.items():
         svg = svg.replace(colour.light, f"var(--{role})")
     svg = re.sub(r'(<svg[^>]*?) width="[^"]*"', r"\1", svg, count=1)

@@ -1,7 +1,7 @@
-"""Colours and words of all pictures: one name a role, with a value on light and on dark paper.
+"""Colours and labels of all pictures: each role has a colour for light and for dark paper.
 
-Line colours keep a contrast of 4.5 to their paper; hues follow Okabe and Ito, which colour-blind readers can
-tell apart. Every light value is used once only: `svg.inline` turns it into the CSS variable of its role.
+Line colours have a contrast of at least 4.5 to their paper. The hues follow Okabe and Ito: colour-blind readers can
+tell them apart. Each light value occurs only once, because `svg.inline` replaces it by the CSS variable of its role.
 """
 
 from __future__ import annotations
@@ -59,7 +59,7 @@ _OTHER = Kind("other")
 
 
 def kind_of(op: str) -> Kind:
-    """The family of an operation; an unknown one is grey."""
+    """The family of an operation; grey for an unknown one."""
     return next((kind for prefix, kind in _KINDS.items() if op.startswith(prefix)), _OTHER)
 
 

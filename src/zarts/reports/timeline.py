@@ -1,4 +1,4 @@
-"""The cells of a search along its epochs: side by side in one picture, and one after the other in an animation."""
+"""The cells of a search at its epochs: side by side in one picture, and one after the other in an animation."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from zarts.spaces import Genotype
 __all__ = ["draw_strip"]
 
 _GAP, _HEAD, _EDGE = 14.0, 30.0, 8.0  # points: between cells; above them; around all
-_WIDEST, _DPI, _FRAME_DPI = 12_000, 144.0, 72.0  # pixels of the strip at most; dots an inch of the strip and of frames
+_WIDEST, _DPI, _FRAME_DPI = 12_000, 144.0, 72.0  # pixels of the strip; dots per inch of strip, of frames
 _COLOURS, _FRAME_MS, _LAST_MS = 48, 500, 2500
 _POINTS_PER_INCH = 72.0
 
@@ -40,23 +40,23 @@ class _Column(NamedTuple):
 def draw_strip(run: Path, every: int, folder: Path) -> list[Path]:
     """Draw `strip.svg`, `strip.png` and `epochs.gif`: the cells of every N-th epoch of a search.
 
-    Rows are cell types, columns epochs: every N-th one, the last one and the one that was kept. Cells that a selection
-    has chosen, which are of no epoch, have a column of their own at the end.
+    Rows are cell types. Columns are epochs: every N-th one, the last one and the kept one. Cells that a selection
+    derives after the last epoch have the last column.
 
     Args:
         run: the folder of a search, finished or interrupted.
         every: N.
-        folder: where the pictures go.
+        folder: gets the pictures.
 
     Returns:
         The files.
 
     Raises:
-        RunError: a run without cells of epochs, a damaged file in it, or a picture that cannot be written.
+        RunError: the run has no cells of epochs or a damaged file, or a picture cannot be written.
     """
     files = read_run(run)
     if not files.history:
-        raise RunError(f"{run}: has no cells of epochs (genotypes/): leave --every out to draw those it ends with")
+        raise RunError(f"{run}: has no cells of epochs (genotypes/): leave --every out to draw the final cells")
     columns = _columns(files, every)
     heights, widest = _heights(columns), max(column.width for column in columns)
     strip, frames = _picture(columns, heights), [_picture([column], heights, widest) for column in columns]
@@ -73,13 +73,13 @@ def draw_strip(run: Path, every: int, folder: Path) -> list[Path]:
 
 
 def _columns(run: RunFiles, every: int) -> list[_Column]:
-    """Those that are drawn."""
+    """The columns of the picture."""
     known = kept(run)
-    last, chosen = max(run.history), known.epoch if known and run.result else None
-    shown = {epoch: one for epoch, one in run.history.items() if epoch % every == 0 or epoch in (last, chosen)}
-    columns = [_column(f"epoch {epoch}", one, is_kept=epoch == chosen) for epoch, one in shown.items()]
-    if chosen is None and run.result and run.genotype is not None:
-        columns.append(_column("chosen at the end", run.genotype, is_kept=True))
+    last, kept_epoch = max(run.history), known.epoch if known and run.result else None
+    shown = {epoch: one for epoch, one in run.history.items() if epoch % every == 0 or epoch in (last, kept_epoch)}
+    columns = [_column(f"epoch {epoch}", one, is_kept=epoch == kept_epoch) for epoch, one in shown.items()]
+    if kept_epoch is None and run.result and run.genotype is not None:
+        columns.append(_column("selected at the end", run.genotype, is_kept=True))
     return columns
 
 
@@ -89,12 +89,12 @@ def _column(title: str, genotype: Genotype, *, is_kept: bool) -> _Column:
 
 
 def _heights(columns: Sequence[_Column]) -> dict[str, float]:
-    """Of the rows, by cell type."""
+    """The height of the row of each cell type."""
     return {kind: max(column.cells[kind].height for column in columns) for kind in columns[0].cells}
 
 
 def _picture(columns: Sequence[_Column], heights: Mapping[str, float], least: float = 0.0) -> Picture:
-    """Cells in rows of these heights and columns that are as wide as their cells, and at least as is said."""
+    """Cells in rows of these heights; columns are as wide as their cells, and at least `least`."""
     shapes: list[Shape] = []
     left, height = _EDGE, _HEAD + sum(heights.values()) + _EDGE
     for number, column in enumerate(columns):
@@ -115,7 +115,7 @@ def _picture(columns: Sequence[_Column], heights: Mapping[str, float], least: fl
 
 
 def _placed(picture: Picture, left: float, top: float, prefix: str) -> list[Shape]:
-    """The shapes of a picture whose left upper corner is there, under names of their own."""
+    """The shapes of a picture, moved to this upper left corner; `prefix` makes their names unique."""
     x, y = left - picture.corner[0], top - picture.corner[1]
     return [
         _moved(shape, x, y)._replace(name=f"{prefix}{shape.name}" if shape.name else "") for shape in picture.shapes
@@ -133,7 +133,7 @@ def _moved(shape: Shape, x: float, y: float) -> Shape:
 
 
 def _animation(frames: Sequence[bytes]) -> bytes:
-    """A GIF without end that stays at its last frame for a while."""
+    """An endless GIF that pauses at its last frame."""
     images = [
         Image.open(io.BytesIO(frame)).convert("RGB").quantize(_COLOURS, dither=Image.Dither.NONE) for frame in frames
     ]
