@@ -1,4 +1,7 @@
-"""Trained networks as files for other tools: ONNX, TorchScript, safetensors, and plain Python."""
+"""Trained networks as files for other tools: ONNX, TorchScript, safetensors, and plain Python.
+
+Write them with `write_model` and read them with `open_model`; a new format is a row in `FORMATS`.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A network as one readable Python file."""
+"""A network as one readable Python file, made from a template."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ _TEMPLATES = {NASBENCH201.name: "nasbench201.py.j2"}
 
 
 def python_file(card: ModelCard) -> str:
-    """The text of `model.py`: it needs torch alone, and `weights.pt` beside it; formatted as ruff would.
+    """The text of `model.py`, formatted as by ruff; it needs only torch, and `weights.pt` beside it.
 
-    Modules have the names that they have in zarts, so that the weights fit both.
+    Modules have the same names as in zarts, so that the weights fit both.
     """
     used = {choice.op for nodes in card.genotype.cells.values() for node in nodes for choice in node}
     text = (
@@ -29,7 +29,7 @@ def python_file(card: ModelCard) -> str:
         .get_template(_TEMPLATES.get(card.genotype.space, "cells.py.j2"))
         .render(
             card=card,
-            space=re.sub(r"[^\w-]", "", card.genotype.space),  # in a text that is code: a file may say anything
+            space=re.sub(r"[^\w-]", "", card.genotype.space),  # goes into code, and a file may name any space
             used=used,
             separable=any(op.startswith("sep_conv") for op in used),
             dilated=any(op.startswith("dil_conv") for op in used),
@@ -51,7 +51,7 @@ def _node(choices: CellGenotype | Iterable[tuple[str, int]]) -> str:
 
 
 def _listed(name: str, values: Iterable[str]) -> str:
-    """An assignment, on one line if that is not too long."""
+    """An assignment of a list, on one line if it fits."""
     texts = [_quoted(value) for value in values]
     line = f"{name} = [{', '.join(texts)}]"
     if len(line) <= _LINE:
@@ -60,7 +60,7 @@ def _listed(name: str, values: Iterable[str]) -> str:
 
 
 def _quoted(text: str) -> str:
-    """A string as a formatter writes it: in double quotes unless it has more of them than of single ones."""
+    """A string literal as a formatter writes it: in double quotes, unless the text contains them."""
     literal = repr(text)
     if literal[0] == "'" and '"' not in text:
         return f'"{literal[1:-1]}"'

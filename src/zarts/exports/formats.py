@@ -1,4 +1,4 @@
-"""Each format that a network is written in."""
+"""The formats in which a network is written."""
 
 from __future__ import annotations
 
@@ -21,27 +21,27 @@ from zarts.training import ModelCard, save_model
 __all__ = ["CARD", "EXTRA", "FORMATS", "write_model"]
 
 CARD = "config.json"
-"""File beside the weights, with what it takes to build the network and to feed it."""
+"""File beside the weights, which describes the network and its images: the `ModelCard` as JSON."""
 EXTRA = "zarts"
-"""Under this name the same is inside of ONNX and TorchScript files."""
+"""Key of the same description inside ONNX and TorchScript files."""
 
-_OWN = "is an operation of your own, whose code does not leave with the network: take --format safetensors"
+_USER_DEFINED = "is a user-defined operation, whose code cannot be exported: use --format safetensors"
 
 
 def write_model(network: AnyNetwork, card: ModelCard, form: str, folder: Path) -> list[Path]:
-    """Write a network into a folder, as files that need nothing of zarts but where said otherwise.
+    """Write a network into a folder; only the format safetensors needs zarts to be read.
 
     Args:
         network: trained; in evaluation mode on the CPU.
-        card: what it takes to build it and to feed it.
+        card: description of the network and its images.
         form: a key of `FORMATS`.
-        folder: is there.
+        folder: an existing folder.
 
     Returns:
         The files.
 
     Raises:
-        SettingsError: there is no such format, or the network cannot be written in it, or a package is missing.
+        SettingsError: the format is unknown or cannot hold the network, or a package is missing.
         RunError: a file cannot be written.
     """
     if form not in FORMATS:
@@ -49,7 +49,7 @@ def write_model(network: AnyNetwork, card: ModelCard, form: str, folder: Path) -
     if form != "safetensors" and any(isinstance(part, Noise) for part in network.modules()):
         raise SettingsError(
             f"--format {form}: the network has the operation noise, and no other tool draws the same random numbers: "
-            "take --format safetensors"
+            "use --format safetensors"
         )
     description = json.dumps(json.loads(card.to_json()), indent=2, ensure_ascii=False) + "\n"
     write_atomically(folder / CARD, description)
@@ -63,17 +63,17 @@ def _safetensors(network: AnyNetwork, card: ModelCard, folder: Path) -> list[Pat
 
 def _python(network: AnyNetwork, card: ModelCard, folder: Path) -> list[Path]:
     used = {choice.op for nodes in card.genotype.cells.values() for node in nodes for choice in node}
-    if own := sorted(used - set(_PUBLISHED)):
-        raise SettingsError(f"--format python: {own[0]} {_OWN}")
+    if unknown := sorted(used - set(_PUBLISHED)):
+        raise SettingsError(f"--format python: {unknown[0]} {_USER_DEFINED}")
     write_atomically(folder / "model.py", python_file(card))
     weights = {k: v for k, v in network.state_dict().items() if not k.startswith("auxiliary_head.")}
     file = folder / "weights.pt"
-    _written(file, lambda: torch.save(weights, file))
+    _checked_write(file, lambda: torch.save(weights, file))
     return [folder / "model.py", file]
 
 
 _PUBLISHED = dict.fromkeys(OPERATIONS) | dict.fromkeys(("nor_conv_1x1", "nor_conv_3x3"))
-"""Operations of the package; none of a user's own, which are registered later."""
+"""Operations of the package, without user-defined ones, which are registered later."""
 
 
 def _example(card: ModelCard) -> torch.Tensor:
@@ -83,13 +83,13 @@ def _example(card: ModelCard) -> torch.Tensor:
 def _onnx(network: AnyNetwork, card: ModelCard, folder: Path) -> list[Path]:
     try:
         import onnx
-        import onnxscript  # noqa: F401 (torch's exporter needs it, and says so late)
+        import onnxscript  # noqa: F401 (torch's exporter needs it, and fails late without it)
     except ImportError as error:
         raise SettingsError(f"--format onnx: {error.name} is not installed: pip install 'zarts[export]'") from None
     served = Served(network, card).eval()
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # of the exporter's own libraries
-        program = _traced(
+        warnings.simplefilter("ignore")  # from libraries of the exporter
+        program = _call_exporter(
             "onnx",
             lambda: torch.onnx.export(
                 served,
@@ -113,25 +113,25 @@ def _torchscript(network: AnyNetwork, card: ModelCard, folder: Path) -> list[Pat
     served = Served(network, card).eval()
     file = folder / "model.pt"
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # torch would rather have torch.export
+        warnings.simplefilter("ignore")  # torch recommends torch.export
         with torch.no_grad():
-            traced = _traced("torchscript", lambda: torch.jit.trace(served, _example(card)))  # type: ignore[no-untyped-call]
-        _written(file, lambda: torch.jit.save(traced, file, _extra_files={EXTRA: card.to_json()}))
+            traced = _call_exporter("torchscript", lambda: torch.jit.trace(served, _example(card)))  # type: ignore[no-untyped-call]
+        _checked_write(file, lambda: torch.jit.save(traced, file, _extra_files={EXTRA: card.to_json()}))
     return [file]
 
 
-def _traced(form: str, make: Callable[[], Any]) -> Any:
-    """What an exporter of torch makes, whose refusals are of many kinds."""
+def _call_exporter(form: str, make: Callable[[], Any]) -> Any:
+    """Call an exporter of torch, whose errors have many classes, and turn them into a `SettingsError`."""
     try:
         return make()
     except Exception as error:
         reason = (str(error) or type(error).__name__).strip().splitlines()[0]
         raise SettingsError(
-            f"--format {form}: torch cannot export this network ({reason}): take --format safetensors"
+            f"--format {form}: torch cannot export this network ({reason}): use --format safetensors"
         ) from error
 
 
-def _written(file: Path, write: Callable[[], None]) -> None:
+def _checked_write(file: Path, write: Callable[[], None]) -> None:
     try:
         write()
     except (OSError, RuntimeError) as error:
@@ -144,4 +144,4 @@ FORMATS: dict[str, Callable[[AnyNetwork, ModelCard, Path], list[Path]]] = {
     "safetensors": _safetensors,
     "python": _python,
 }
-"""Name to what writes the files of a network into a folder: all but safetensors take images scaled to [0, 1]."""
+"""Name to the function that writes a network into a folder; all but safetensors take images scaled to [0, 1]."""

@@ -1,4 +1,4 @@
-"""A model file of any format, to be run: images scaled to [0, 1] in, logits out."""
+"""Models read from files of any format: images scaled to [0, 1] in, logits out."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ __all__ = ["OpenedModel", "compare_logits", "model_in", "open_model"]
 
 _PYTHON = "model.py"
 _TOLERANCE = 1e-4
-"""Of logits, relative to the largest; other kernels add in another order, which is 1e-6 or so."""
+"""Largest difference of logits, relative to the largest one. Another order of sums changes them by about 1e-6."""
 
 
 @dataclass(frozen=True)
@@ -35,7 +35,7 @@ class OpenedModel:
     Args:
         module: images scaled to [0, 1] in, logits out.
         card: names of the classes, form of the images.
-        movable: whether it can be moved to another device; else it stays on the CPU.
+        movable: whether the module can be moved to another device; if not, it stays on the CPU.
     """
 
     module: nn.Module
@@ -44,10 +44,10 @@ class OpenedModel:
 
 
 class _Uncached(SourceFileLoader):
-    """Runs a file, and leaves no compiled one beside it."""
+    """Loads a Python file without writing a compiled one beside it."""
 
     def set_data(self, path: str, data: Any, *, _mode: int = 0) -> None:
-        """Nothing is written."""
+        """Write nothing."""
 
 
 class _Onnx(nn.Module):
@@ -63,7 +63,7 @@ class _Onnx(nn.Module):
         options.intra_op_num_threads = torch.get_num_threads()
         try:
             self.session = onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
-        except Exception as error:  # its errors share no class
+        except Exception as error:  # its errors have no common class
             raise RunError(f"{path}: not an ONNX model ({str(error).splitlines()[0]})") from error
 
     def forward(self, images: Float[Tensor, "batch channels height width"]) -> Float[Tensor, "batch classes"]:
@@ -72,7 +72,7 @@ class _Onnx(nn.Module):
 
 
 def model_in(folder: Path) -> Path | None:
-    """What to open in a folder that `export` wrote: the model's file, or with `model.py` the folder; None: another."""
+    """The model in an exported folder: its file, or the folder itself if it has `model.py`; None: no model."""
     if (folder / _PYTHON).exists():
         return folder
     files = [folder / f"model{suffix}" for suffix in _READERS] if (folder / CARD).exists() else []
@@ -80,15 +80,15 @@ def model_in(folder: Path) -> Path | None:
 
 
 def open_model(path: Path, *, trust: bool = False) -> OpenedModel:
-    """Open what `write_model` wrote: `.safetensors`, `.onnx`, `.pt` (TorchScript), or the folder of a Python file.
+    """Open a model that `write_model` wrote: `.safetensors`, `.onnx`, `.pt` (TorchScript), or a folder with `model.py`.
 
     Args:
         path: the file or folder.
         trust: whether the Python file may be run.
 
     Raises:
-        RunError: it is not there, damaged, or not a model of zarts.
-        SettingsError: a kind of file that is unknown, a package that is missing, code that is not trusted.
+        RunError: the file is missing, damaged, or not a model of zarts.
+        SettingsError: the kind of file is unknown, a package is missing, or the code is not trusted.
     """
     if path.is_dir() or path.suffix == ".py":
         return _open_python(path if path.is_dir() else path.parent, trust)
@@ -101,10 +101,10 @@ def open_model(path: Path, *, trust: bool = False) -> OpenedModel:
 
 @torch.no_grad()
 def compare_logits(network: AnyNetwork, written: OpenedModel, where: Path) -> float:
-    """Largest difference between the logits of a network and of what it was written as, of four random images.
+    """Largest difference between the logits of a network and those of its file, for four random images.
 
     Raises:
-        RunError: they differ by more than the order of sums explains: the file is of no use.
+        RunError: the logits differ by more than another order of sums explains.
     """
     card = written.card
     generator = torch.Generator().manual_seed(0)
@@ -114,8 +114,8 @@ def compare_logits(network: AnyNetwork, written: OpenedModel, where: Path) -> fl
     difference, scale = float((got - expected).abs().max()), max(1.0, float(expected.abs().max()))
     if not difference <= _TOLERANCE * scale:
         raise RunError(
-            f"{where}: its logits differ by {difference:.1g} from the network's, which are up to {scale:.3g}: take "
-            "another --format"
+            f"{where}: its logits differ by {difference:.1g} from those of the network, which are up to {scale:.3g}: "
+            "use another --format"
         )
     return difference
 
@@ -135,7 +135,7 @@ def _open_torchscript(path: Path) -> OpenedModel:
     extra = {EXTRA: ""}
     try:
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # torch would rather have torch.export
+            warnings.simplefilter("ignore")  # torch recommends torch.export
             module = torch.jit.load(path, map_location="cpu", _extra_files=extra)  # type: ignore[no-untyped-call]
     except RuntimeError as error:
         raise RunError(f"{path}: not a TorchScript file ({str(error).splitlines()[0]})") from error
@@ -146,9 +146,9 @@ def _open_torchscript(path: Path) -> OpenedModel:
 def _open_python(folder: Path, trust: bool) -> OpenedModel:
     file = folder / _PYTHON
     if not file.exists():
-        raise RunError(f"{folder}: has no {_PYTHON}: not an exported model")
+        raise RunError(f"{folder}: not an exported model (it has no {_PYTHON})")
     if not trust:
-        raise SettingsError(f"{file} is Python code, which is not run unasked: read it, and add --trust")
+        raise SettingsError(f"{file}: Python code is only run with --trust: read it first")
     specification = importlib.util.spec_from_loader("exported_model", _Uncached("exported_model", str(file)))
     assert specification is not None
     assert specification.loader is not None
@@ -156,14 +156,14 @@ def _open_python(folder: Path, trust: bool) -> OpenedModel:
     try:
         specification.loader.exec_module(module)
         network = module.load()
-    except Exception as error:  # it is anybody's code
+    except Exception as error:  # the file may have any code
         raise RunError(f"{file}: cannot be run ({type(error).__name__}: {error})") from error
     return OpenedModel(network, _card((folder / CARD).read_text("utf-8") if (folder / CARD).exists() else None, file))
 
 
 def _card(text: str | None, path: Path) -> ModelCard:
     if not text:
-        raise RunError(f"{path}: does not say what it was made from: not written by zarts")
+        raise RunError(f"{path}: has no description of the network: it was not written by zarts")
     try:
         json.loads(text)
     except ValueError as error:

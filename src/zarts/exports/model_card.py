@@ -1,4 +1,4 @@
-"""The model card: what a network is, how good, how large, how quick, and how it was found."""
+"""The model card of an exported network: its accuracy, size, latency, and the search that it comes from."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ _RUNTIMES = {"onnx": "onnxruntime", "torchscript": "TorchScript"}
 
 @dataclass(frozen=True)
 class Latency:
-    """Median time of a pass, in milliseconds, and where it was measured."""
+    """Median time of a forward pass, and the conditions of the measurement."""
 
     milliseconds: float
     batch: int
@@ -40,14 +40,14 @@ class Latency:
 
 @dataclass(frozen=True)
 class CardFacts:
-    """What the runs know, each empty where they do not.
+    """Facts from the run folders; unknown ones are empty.
 
     Args:
         result: `result.json` of the retraining.
         settings: of the retraining.
         environment: `env.json` of the retraining.
-        searched: settings of the search that found the genotype.
-        command: the search's.
+        searched: settings of the search that derived the genotype.
+        command: the command of the search.
     """
 
     result: Mapping[str, Any] = field(default_factory=dict)
@@ -59,7 +59,7 @@ class CardFacts:
 
 @torch.no_grad()
 def measure_latency(model: OpenedModel, form: str, batch: int = 1) -> Latency:
-    """The median of twenty passes through a written model, after three to warm up, on the CPU with torch's threads."""
+    """Median of twenty forward passes of a written model after three to warm up, on the CPU with torch's threads."""
     card = model.card
     images = torch.rand(batch, len(card.mean), card.image_size, card.image_size, generator=torch.Generator())
     seconds = []
@@ -77,12 +77,12 @@ def model_card(
     """The text of the model card, in Markdown.
 
     Args:
-        network: that was exported.
-        written: what became of it.
-        form: of the files.
-        files: that belong to it.
-        facts: what is known of its runs.
-        difference: between the logits of both, see `zarts.exports.compare_logits`.
+        network: the network that was exported.
+        written: the model as read from its file.
+        form: format of the files.
+        files: the files of the export.
+        facts: facts from the run folders.
+        difference: difference between the logits of both, see `zarts.exports.compare_logits`.
     """
     card = written.card
     shape = (len(card.mean), card.image_size, card.image_size)
@@ -108,12 +108,12 @@ def model_card(
 
 
 def _is_ours(command: object) -> TypeGuard[str]:
-    """Whether it was given on a command line, and not by a call from Python."""
+    """Whether the command was given on a command line, not by a call from Python."""
     return isinstance(command, str) and command.startswith("zarts ")
 
 
 def _without_folders(command: str) -> str:
-    """A command without the folders of the machine that it was given on: of absolute paths only the last part."""
+    """A command without the folders of its machine: only the last part of absolute paths remains."""
     try:
         words = shlex.split(command)
     except ValueError:  # a quote that is not closed
@@ -122,7 +122,7 @@ def _without_folders(command: str) -> str:
 
 
 def _processor() -> str:
-    """The name of the processor, where the system tells it."""
+    """The name of the processor, if the system has it."""
     info = Path("/proc/cpuinfo")
     if info.exists():
         for line in info.read_text(encoding="utf-8", errors="replace").splitlines():

@@ -1,4 +1,4 @@
-"""A network together with what is done to its images: what leaves the tool is this."""
+"""A network together with the normalization of its images, as it is exported."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ __all__ = ["Served"]
 
 
 class Served(nn.Module):
-    """Images scaled to [0, 1] in, logits out: the normalisation is inside, so that nobody can forget it.
+    """Images scaled to [0, 1] in, logits out: the normalization is inside, so that nobody can forget it.
 
     Args:
         network: in evaluation mode.
