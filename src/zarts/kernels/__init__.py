@@ -1,4 +1,7 @@
-"""The native kernels of the supernet: C++ that is compiled on first use, and the reason where it cannot be."""
+"""Native kernels of the supernets: their cells in C++ for the CPU, compiled on first use.
+
+Outside, use the names below; `prepare` raises `KernelError` with the reason where the kernels cannot be compiled.
+"""
 
 from zarts.kernels.build import compiled, prepare
 from zarts.kernels.cell import Block, Cell, Step, mixed_cell, suits

@@ -1,4 +1,4 @@
-"""Memory of tensors that are gone, kept for the next ones: the system clears every page that it hands out anew."""
+"""An allocator that reuses the memory of freed tensors, because the system clears every new page first."""
 
 from __future__ import annotations
 
@@ -18,20 +18,19 @@ __all__ = ["ALLOCATOR", "Allocator"]
 
 _SMALL = 1 << 16  # bytes up to which the C library has a block at hand
 _PAGE = 1 << 21  # bytes of a large page
-_LOOSE = 2  # a block may be so many times as large as what is asked for
+_LOOSE = 2  # most times that a block may be as large as the request
 
 
 class Allocator:
-    """Blocks of memory of the CPU, which come back when the last tensor that uses them is gone.
+    """Blocks of CPU memory, which come back when the last tensor that uses them is freed.
 
-    Blocks that wait and blocks in use are together never more than were in use at once.
+    Waiting blocks and blocks in use together never exceed the most that was in use at once.
     """
 
     def __init__(self) -> None:
-        self._lock = RLock()  # whoever counts operations asks for `asked` at those in `_take`
-        self._back: deque[tuple[Tensor, int]] = (
-            deque()
-        )  # filled without the lock: Python may collect garbage at any time
+        self._lock = RLock()  # reentrant: a counter of operations reads `asked` during those of `_take`
+        # filled without the lock: Python may collect garbage at any time
+        self._back: deque[tuple[Tensor, int]] = deque()
         self._waiting: list[Tensor] = []
         self._used = self._limit = self._asked = 0  # bytes
 
@@ -79,7 +78,7 @@ class Allocator:
 
 
 def _block(length: int) -> Tensor:
-    """So many bytes or a few more, on Linux in large pages: with small ones a step is a tenth slower."""
+    """That many bytes or a few more. Linux takes large pages: with small ones a step is a tenth slower."""
     if not hasattr(mmap, "MADV_HUGEPAGE"):
         return torch.empty(length, dtype=torch.uint8)
     large = length >= _PAGE

@@ -1,4 +1,4 @@
-"""What the calls of all kernels have in common."""
+"""Calls of the native kernels: descriptions, addresses, gradients and threads."""
 
 from __future__ import annotations
 
@@ -16,27 +16,27 @@ _WORTH = 1 << 17  # numbers in a result from which a second thread gains more th
 
 
 def call(kernel: Kernel, description: Sequence[int], direction: int) -> int:
-    """What the kernel returns for that description; the tensors whose addresses it holds must outlive the call."""
+    """The kernel's result for a description; the tensors whose addresses it holds must outlive the call."""
     return kernel((c_int64 * len(description))(*description), direction)
 
 
 def addresses(tensors: Sequence[Tensor | None]) -> list[int]:
-    """Where the tensors' numbers are; 0 for None."""
+    """The addresses of the tensors' numbers; 0 for None."""
     return [0 if tensor is None else tensor.data_ptr() for tensor in tensors]
 
 
 def differentiable(
     plain: Callable[..., Tensor], inputs: Sequence[Tensor | None], parameters: Sequence[Tensor], gradient: Tensor
 ) -> list[Tensor | None]:
-    """The gradients of inputs and parameters as torch's own, which have a derivative; None where none is wanted.
+    """The gradients of inputs and parameters by torch, which can be differentiated; None where none is wanted.
 
     Args:
-        plain: what the kernel does, in torch's operations: of the inputs, with its parameters inside.
-        inputs: what `plain` takes.
-        parameters: what it has inside.
-        gradient: that of its result.
+        plain: the kernel's function in torch's operations: takes the inputs and holds the parameters.
+        inputs: the arguments of `plain`.
+        parameters: those that `plain` holds.
+        gradient: of its result.
     """
-    # Aliases, for one of them may depend on another outside of this function.
+    # aliases, because one input may depend on another outside of this function
     inputs = [None if tensor is None else tensor.view_as(tensor) for tensor in inputs]
     tensors = [*inputs, *parameters]
     wanted = [tensor for tensor in tensors if tensor is not None and tensor.requires_grad]

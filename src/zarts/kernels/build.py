@@ -1,4 +1,4 @@
-"""Compiling the kernels for the machine, the number of channels and the type of the numbers at hand, once."""
+"""Compilation of the kernels, once for each machine, number of channels and type of numbers."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from zarts.errors import KernelError
 __all__ = ["KERNELS", "Kernel", "compiled", "prepare"]
 
 Kernel = Callable[[ctypes.Array[ctypes.c_int64], int], int]
-"""What a source of the folder exports: `zarts_cell` of cell.cpp, say."""
+"""The function that a source of this folder exports, such as `zarts_cell` of cell.cpp."""
 
 KERNELS = {"darts": ("cell", "projection"), "nasbench201": ("nasbench201",)}
 """Skeleton of a supernet to the sources that its cells need."""
@@ -35,7 +35,7 @@ _FACTS = ("model name", "flags", "Features", "CPU part")  # of /proc/cpuinfo, on
 
 
 def prepare(dtype: torch.dtype, channels: Iterable[int], skeleton: str = "darts") -> None:
-    """Compile the kernels that will be needed, side by side.
+    """Compile the kernels that will be needed, in parallel.
 
     Args:
         dtype: of the features.
@@ -43,7 +43,7 @@ def prepare(dtype: torch.dtype, channels: Iterable[int], skeleton: str = "darts"
         skeleton: of the supernet.
 
     Raises:
-        KernelError: they cannot be had here, and why.
+        KernelError: the kernels cannot be compiled here; the message says why.
     """
     _compiler()
     needed = list(product([dtype], set(channels), KERNELS[skeleton]))
@@ -65,7 +65,7 @@ def compiled(dtype: torch.dtype, channels: int, name: str = "cell") -> Kernel:
         name: of the source file and, behind `zarts_`, of the function.
 
     Raises:
-        KernelError: no compiler, or one that cannot.
+        KernelError: there is no compiler, it fails, or the result cannot be kept or loaded.
     """
     compiler, version = _compiler()
     options = [f"-DZARTS_REAL={_REALS[dtype]}", f"-DZARTS_CHANNELS={channels}"]
@@ -86,7 +86,7 @@ def compiled(dtype: torch.dtype, channels: int, name: str = "cell") -> Kernel:
 
 @lru_cache(maxsize=1)
 def _compiler() -> tuple[str, bytes]:
-    """The compiler, and what it says of its version."""
+    """The compiler and its text about its version."""
     for name in (os.environ.get("CXX", ""), "c++", "g++", "clang++"):
         if path := shutil.which(name):
             return path, subprocess.run([path, "--version"], capture_output=True, check=False).stdout
@@ -94,7 +94,7 @@ def _compiler() -> tuple[str, bytes]:
 
 
 def _compile(command: list[str], path: Path) -> None:
-    """Into a file of another name first, so that processes that start together do not meet."""
+    """Compile into a temporary file first, so that processes that start together do not collide."""
     with tempfile.TemporaryDirectory(dir=path.parent) as folder:
         target = Path(folder) / path.name
         for tuned in _TUNED:
@@ -120,7 +120,7 @@ def _folder() -> Path:
 
 
 def _processor() -> bytes:
-    """What tells one processor from another, for a cache that machines share."""
+    """Facts that tell processors apart, for a cache that machines share."""
     try:
         lines = Path("/proc/cpuinfo").read_text().splitlines()
     except OSError:

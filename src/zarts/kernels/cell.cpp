@@ -1,11 +1,11 @@
 // The mixed cell of a supernet on the CPU: every operation on every edge, forward and backward.
 //
-// What a block (ReLU, depthwise k×k convolution, 1×1 convolution, batch norm without affine) costs is traffic over
-// memory, so that it is one pass: the rectified image is padded in a small buffer, a few rows of the depthwise
+// A block (ReLU, depthwise k×k convolution, 1×1 convolution, batch norm without affine) spends its time on memory
+// traffic, so it is one pass: the rectified image is padded in a small buffer, a few rows of the depthwise
 // convolution go through the 1×1 convolution while they are in the first-level cache, and only z, the result before
 // the norm, is kept. The norm is a scale and a shift a channel, applied where z is read: on the way into the next
-// block, or, times the weight of the operation, into the sum of a node, which is made in one pass when all that enters
-// it is there. The backward pass makes the depthwise convolution again from the image instead of keeping it.
+// block, or, times the weight of the operation, into the sum of a node. That sum is one pass when all that enters the
+// node is there. The backward pass makes the depthwise convolution again from the image instead of keeping it.
 //
 // Features are dense (batch, height, width, channels) arrays. The number of channels and the type of the numbers are
 // compiled in. Sums over images are in double precision, so that they hardly depend on the number of threads.
@@ -14,32 +14,16 @@
 #include "mix.hpp"
 #include "pool.hpp"
 #include "projection.hpp"
+#include "steps.hpp"
 
 namespace zarts {
 
-enum Kind : Int { kSkip, kMaxPool, kAveragePool, kReduce, kBlocks };
-
-// A block on all its edges. A pool has only the statistics and z; a reduction has the weights of the even pixels and
-// of the odd ones in place of the depthwise and the pointwise ones.
-struct Stage {
-    Int kernel, dilation;
-    Real *depthwise, *pointwise, *running_mean, *running_var, *of_depthwise, *of_pointwise;
-    Real *z, *mean, *rstd;  // on the tape
-};
-
-// An operation on all its edges, its slots.
-struct Step {
-    Kind kind;
-    Int slots;
-    const Int *row, *source, *target, *place;  // a slot: in the parameters; state read; state entered; its weight
-    std::vector<Stage> stages;
-};
-
 // Reads the description, an array of integers and addresses: batch, height, width (of the inputs), stride (of the
 // edges from them), inputs, nodes, training, threads, whether the nodes on the tape have initial values; addresses of
-// the tape, room for two nodes, the weights, the output or its gradient (nodes side by side), the gradients of the nodes, the weights and
-// the inputs, and of the inputs; the number of steps; for each its kind, slots, address of (4, slots) integers and number
-// of stages; and for each stage kernel, dilation and the six addresses. Null gradients, but of inputs, are not wanted.
+// the tape, room for two nodes, the weights, the output or its gradient (nodes side by side), the gradients of the nodes,
+// the weights and the inputs, and of the inputs; the number of steps; for each its kind, slots, address of (4, slots)
+// integers and number of layers; and for each layer kernel, dilation and the six addresses. Null gradients, but of
+// inputs, are not wanted.
 class Cell {
   public:
     explicit Cell(const Int* at) {
@@ -92,15 +76,15 @@ class Cell {
         step.row = reinterpret_cast<const Int*>(*at++);
         step.source = step.row + step.slots, step.target = step.source + step.slots, step.place = step.target + step.slots;
         for (Int count = *at++; count > 0; --count) {
-            Stage stage;
-            stage.kernel = *at++, stage.dilation = *at++;
-            for (Real** field : {&stage.depthwise, &stage.pointwise, &stage.running_mean, &stage.running_var,
-                                 &stage.of_depthwise, &stage.of_pointwise})
+            Layer layer;
+            layer.kernel = *at++, layer.dilation = *at++;
+            for (Real** field : {&layer.depthwise, &layer.pointwise, &layer.running_mean, &layer.running_var,
+                                 &layer.of_depthwise, &layer.of_pointwise})
                 *field = reinterpret_cast<Real*>(*at++);
-            stage.z = take((pools(step) ? inputs + nodes : step.slots) * size);  // of a pool one a source
-            stage.mean = take(step.slots * kChannels);
-            stage.rstd = take(step.slots * kChannels);
-            step.stages.push_back(stage);
+            layer.z = take((pools(step) ? inputs + nodes : step.slots) * size);  // of a pool one a source
+            layer.mean = take(step.slots * kChannels);
+            layer.rstd = take(step.slots * kChannels);
+            step.layers.push_back(layer);
         }
         steps.push_back(step);
         return at;
@@ -129,27 +113,27 @@ class Cell {
     double count() const { return double(batch * out_height * out_width); }
     double weight(const Step& step, Int slot) const { return weights[step.place[slot]]; }
 
-    void finish(const Stage& stage, Int row, Int slot, const Sums& sums) const {
-        Real *mean = stage.mean + slot * kChannels, *rstd = stage.rstd + slot * kChannels;
-        Real *running_mean = stage.running_mean + row * kChannels, *running_var = stage.running_var + row * kChannels;
+    void finish(const Layer& layer, Int row, Int slot, const Sums& sums) const {
+        Real *mean = layer.mean + slot * kChannels, *rstd = layer.rstd + slot * kChannels;
+        Real *running_mean = layer.running_mean + row * kChannels, *running_var = layer.running_var + row * kChannels;
         if (training) settle(sums, count(), mean, rstd, running_mean, running_var);
         else recall(mean, rstd, running_mean, running_var);
     }
-    static Norm norm(const Stage& stage, Int slot, double weight) {
-        return Norm(weight, stage.mean + slot * kChannels, stage.rstd + slot * kChannels);
+    static Norm norm(const Layer& layer, Int slot, double weight) {
+        return Norm(weight, layer.mean + slot * kChannels, layer.rstd + slot * kChannels);
     }
     // The end of an operation, before the norm; a pool has one for each source.
     Real* result(const Step& step, Int slot) const {
-        return step.stages.back().z + (pools(step) ? step.source[slot] : slot) * size;
+        return step.layers.back().z + (pools(step) ? step.source[slot] : slot) * size;
     }
     // The gradient of its norm, and of its weight.
     NormGradient behind(const Step& step, Int slot, const Sums& sums) const {
-        const NormGradient by = norm_gradient(step.stages.back(), slot, weight(step, slot), sums);
+        const NormGradient by = norm_gradient(step.layers.back(), slot, weight(step, slot), sums);
         if (of_weights) of_weights[step.place[slot]] = by.of_weight;
         return by;
     }
-    NormGradient norm_gradient(const Stage& stage, Int slot, double weight, const Sums& sums) const {
-        return NormGradient(sums, weight, stage.mean + slot * kChannels, stage.rstd + slot * kChannels, count(), training);
+    NormGradient norm_gradient(const Layer& layer, Int slot, double weight, const Sums& sums) const {
+        return NormGradient(sums, weight, layer.mean + slot * kChannels, layer.rstd + slot * kChannels, count(), training);
     }
 
     void mix(Real* to, const std::vector<Term>& terms, bool added) const {
@@ -164,7 +148,7 @@ class Cell {
                 if (step.target[slot] != node) continue;
                 const Int source = step.source[slot];
                 if (step.kind == kSkip) terms.push_back({states[source], Norm(weight(step, slot))});
-                else terms.push_back({result(step, slot), norm(step.stages.back(), slot, weight(step, slot))});
+                else terms.push_back({result(step, slot), norm(step.layers.back(), slot, weight(step, slot))});
             }
         Real *to = states[node], *beside = output + (node - inputs) * kChannels;
         zarts::mix(to, terms, initial, batch, size / batch, threads, [&](Int first, Int last) {
@@ -218,39 +202,39 @@ class Cell {
     }
 
     void reduce_forward(const Step& step, Int slot) const {
-        const Stage& stage = step.stages[0];
+        const Layer& layer = step.layers[0];
         Sums sums(threads);
-        reduce(step, slot).forward(stage.z + slot * size, states[step.source[slot]], sums);
-        finish(stage, step.row[slot], slot, sums);
+        reduce(step, slot).forward(layer.z + slot * size, states[step.source[slot]], sums);
+        finish(layer, step.row[slot], slot, sums);
     }
     void reduce_backward(const Step& step, Int slot) const {
-        const Stage& stage = step.stages[0];
+        const Layer& layer = step.layers[0];
         const Int source = step.source[slot], row = step.row[slot] * kChannels;
-        const Real *of_target = gradient(step.target[slot]), *z = stage.z + slot * size;
+        const Real *of_target = gradient(step.target[slot]), *z = layer.z + slot * size;
         const NormGradient by = behind(step, slot, products(of_target, z));
         reduce(step, slot).backward(of_target, by, z, states[source], gradient(source), true,
-                                    of(stage.of_depthwise, row * Projection::kHalf),
-                                    of(stage.of_pointwise, row * (kChannels - Projection::kHalf)));
+                                    of(layer.of_depthwise, row * Projection::kHalf),
+                                    of(layer.of_pointwise, row * (kChannels - Projection::kHalf)));
     }
     Projection reduce(const Step& step, Int slot) const {
         const Int row = step.row[slot] * kChannels;
-        const Stage& stage = step.stages[0];
-        return {height, width, kChannels, 2, batch, threads, stage.depthwise + row * Projection::kHalf,
-                stage.pointwise + row * (kChannels - Projection::kHalf)};
+        const Layer& layer = step.layers[0];
+        return {height, width, kChannels, 2, batch, threads, layer.depthwise + row * Projection::kHalf,
+                layer.pointwise + row * (kChannels - Projection::kHalf)};
     }
 
     // One pool for all slots that read the source; each has running statistics of its own.
     void pool_forward(const Step& step, Int source) const {
-        const Stage& stage = step.stages[0];
+        const Layer& layer = step.layers[0];
         if (std::find(step.source, step.source + step.slots, source) == step.source + step.slots) return;
-        Real* z = stage.z + source * size;
+        Real* z = layer.z + source * size;
         Sums sums(threads);
         pool(step, source).forward(z, states[source], sums);
-        each_slot(step, source, [&](Int slot) { finish(stage, step.row[slot], slot, sums); });
+        each_slot(step, source, [&](Int slot) { finish(layer, step.row[slot], slot, sums); });
     }
     void pool_backward(const Step& step, Int source) const {
-        const Stage& stage = step.stages[0];
-        const Real* z = stage.z + source * size;
+        const Layer& layer = step.layers[0];
+        const Real* z = layer.z + source * size;
         std::vector<Term> terms;
         each_slot(step, source, [&](Int slot) {
             const Real* of_target = gradient(step.target[slot]);
@@ -269,46 +253,46 @@ class Cell {
     void blocks_forward(const Step& step, Int slot) const {
         const Real* x = states[step.source[slot]];
         Norm before(1);
-        for (const Stage& stage : step.stages) {
-            const bool first = &stage == &step.stages.front();
-            Real* z = stage.z + slot * size;
+        for (const Layer& layer : step.layers) {
+            const bool first = &layer == &step.layers.front();
+            Real* z = layer.z + slot * size;
             Sums sums(threads);
-            with_block(step, stage, slot, first ? nullptr : &before, [&](const auto& block) { block.forward(z, x, sums); });
-            finish(stage, step.row[slot], slot, sums);
-            before = norm(stage, slot, 1);
+            with_block(step, layer, slot, first ? nullptr : &before, [&](const auto& block) { block.forward(z, x, sums); });
+            finish(layer, step.row[slot], slot, sums);
+            before = norm(layer, slot, 1);
             x = z;
         }
     }
     void blocks_backward(const Step& step, Int slot) const {
         const Real* of_output = gradient(step.target[slot]);
         NormGradient by = behind(step, slot, products(of_output, result(step, slot)));
-        for (size_t index = step.stages.size() - 1; index > 0; --index) {
-            const Stage& previous = step.stages[index - 1];
+        for (size_t index = step.layers.size() - 1; index > 0; --index) {
+            const Layer& previous = step.layers[index - 1];
             const Norm before = norm(previous, slot, 1);
             Real* of_input = scratch + index % 2 * size;
             Sums sums(threads);
-            block_backward(step, step.stages[index], slot, &before, of_output, by, previous.z + slot * size, of_input, &sums);
+            block_backward(step, step.layers[index], slot, &before, of_output, by, previous.z + slot * size, of_input, &sums);
             by = norm_gradient(previous, slot, 1, sums);
             of_output = of_input;
         }
         const Int source = step.source[slot];
-        block_backward(step, step.stages[0], slot, nullptr, of_output, by, states[source], gradient(source), nullptr);
+        block_backward(step, step.layers[0], slot, nullptr, of_output, by, states[source], gradient(source), nullptr);
     }
-    void block_backward(const Step& step, const Stage& stage, Int slot, const Norm* before, const Real* of_output,
+    void block_backward(const Step& step, const Layer& layer, Int slot, const Norm* before, const Real* of_output,
                         const NormGradient& by, const Real* x, Real* of_x, Sums* sums) const {
         const Int row = step.row[slot] * kChannels;
-        with_block(step, stage, slot, before, [&](const auto& block) {
-            block.backward(of_output, by, stage.z + slot * size, x, of_x, sums, of(stage.of_depthwise, row * stage.kernel * stage.kernel),
-                           of(stage.of_pointwise, row * kChannels));
+        with_block(step, layer, slot, before, [&](const auto& block) {
+            block.backward(of_output, by, layer.z + slot * size, x, of_x, sums, of(layer.of_depthwise, row * layer.kernel * layer.kernel),
+                           of(layer.of_pointwise, row * kChannels));
         });
     }
     template <typename Use>
-    void with_block(const Step& step, const Stage& stage, Int slot, const Norm* before, const Use& use) const {
-        const Geometry g = before ? small(stage.kernel, stage.dilation) : geometry(step.source[slot], stage.kernel, stage.dilation);
-        const Real* depthwise = stage.depthwise + step.row[slot] * stage.kernel * stage.kernel * kChannels;
-        const Real* pointwise = stage.pointwise + step.row[slot] * kChannels * kChannels;
-        if (stage.kernel == 3) use(Block<3>{g, batch, threads, depthwise, pointwise, before});
-        else if (stage.kernel == 5) use(Block<5>{g, batch, threads, depthwise, pointwise, before});
+    void with_block(const Step& step, const Layer& layer, Int slot, const Norm* before, const Use& use) const {
+        const Geometry g = before ? small(layer.kernel, layer.dilation) : geometry(step.source[slot], layer.kernel, layer.dilation);
+        const Real* depthwise = layer.depthwise + step.row[slot] * layer.kernel * layer.kernel * kChannels;
+        const Real* pointwise = layer.pointwise + step.row[slot] * kChannels * kChannels;
+        if (layer.kernel == 3) use(Block<3>{g, batch, threads, depthwise, pointwise, before});
+        else if (layer.kernel == 5) use(Block<5>{g, batch, threads, depthwise, pointwise, before});
         else use(Block<9>{g, batch, threads, depthwise, pointwise, before});
     }
 };

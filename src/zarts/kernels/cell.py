@@ -25,7 +25,7 @@ Features = Float[Tensor, "batch channels height width"]
 
 
 class Block(NamedTuple):
-    """Statistics and parameters of a block for all its slots; a pool has only statistics.
+    """Statistics and parameters of a block for all its slots; a pool has statistics only.
 
     Args:
         mean: running mean, `(slots, channels)`.
@@ -47,8 +47,8 @@ class Step(NamedTuple):
     Args:
         kind: `skip`, `max_pool`, `avg_pool`, `reduce` (the skip of stride 2) or `blocks`.
         slots: for each slot its row in the blocks' tensors, the state that it reads (inputs first, then nodes), the
-            state that it enters, and the place of its weight.
-        blocks: the blocks in turn; none for `skip`.
+            state that it enters, and the position of its weight.
+        blocks: the blocks, one after the other; none for `skip`.
     """
 
     kind: str
@@ -63,7 +63,7 @@ class Step(NamedTuple):
 
 @dataclass(frozen=True)
 class Cell:
-    """What there is to do.
+    """The description of a mixed cell.
 
     Args:
         steps: the running operations.
@@ -82,7 +82,7 @@ class Cell:
 
 
 def suits(x: Tensor, channels: int, weights: Tensor, skeleton: str = "darts") -> bool:
-    """Whether the native kernels of a skeleton can make a cell of so many channels from these features."""
+    """Whether the native kernels of a skeleton can compute a cell of that many channels from these features."""
     return (
         x.device.type == "cpu"
         and x.dtype in (torch.float32, torch.float64)
@@ -178,7 +178,7 @@ def _by_node(nodes: Tensor, count: int) -> Tensor:
 
 
 class _Call:
-    """The description that `cell.cpp` reads; what it points to lives as long as this.
+    """The description that `cell.cpp` reads; it keeps alive what the description points to.
 
     Args:
         cell: its operations.

@@ -1,7 +1,7 @@
 // The mixed cell of NAS-Bench-201 on the CPU: every operation on every edge, forward and backward.
 //
-// The edges that leave a node share its rectified pixels. A few rows of it at a time go through all 3×3 convolutions,
-// as tiles (winograd.hpp), and all 1×1 convolutions; only z, what they are before their norms, is kept, with its sums.
+// The edges that leave a node share its rectified pixels. A few rows of them at a time go through all 3×3 convolutions,
+// as tiles (winograd.hpp), and all 1×1 convolutions; only z, the results before the norms, is kept, with its sums.
 // A node is then one pass over all that enters it: z under norm and weight, sources and their average pools under
 // their weights. The backward pass makes the tiles again.
 //
@@ -133,13 +133,6 @@ class Cell : private Graph {
         });
         for (const std::vector<Run>* runs : {&threes, &ones})
             for (const Run& run : *runs) finish(run);
-    }
-    static void rectify(Real* to, const Real* x, Int pixels) {
-        const Vec zero = {};
-        for (Int p = 0; p < pixels * kChannels; p += kLanes) {
-            const Vec value = load(x + p);
-            store(to + p, value < zero ? zero : value);
-        }
     }
     void finish(const Run& run) const {
         const Stack& stack = stacks[run.edge->source][run.op];
@@ -300,11 +293,6 @@ class Cell : private Graph {
     }
     Real* of_weight(const Run& run) const {
         return stacks[run.edge->source][run.op].of_weight + slot(*run.edge) * taps(run.op) * kSquare;
-    }
-    static void through_relu(Real* of_x, const Real* gradient, const Real* rectified, Int pixels) {
-        const Vec zero = {};
-        for (Int p = 0; p < pixels * kChannels; p += kLanes)
-            store(of_x + p, load(of_x + p) + (load(rectified + p) > zero ? load(gradient + p) : zero));
     }
     NormGradient norm_gradient(const Run& run, const std::vector<Real*>& gradients) const {
         const Edge& edge = *run.edge;

@@ -39,11 +39,11 @@ class Convolutions(NamedTuple):
 
 @dataclass(frozen=True)
 class DenseCell:
-    """What there is to do.
+    """The description of a mixed cell.
 
     Args:
-        places: for each node that edges leave, edge after edge, the places of the weights of `DENSE_OPS` among all;
-            -1: does not run.
+        places: for each node that edges leave, edge after edge, the positions of the weights of `DENSE_OPS` among
+            all; -1: does not run.
         convolutions: for each such node those of the first two operations.
         training: batch statistics, or running ones.
         plain: the same function in torch's operations, of the input and the weights; it stands in where a derivative
@@ -67,7 +67,7 @@ class DenseCell:
 
     @property
     def read(self) -> list[bool]:
-        """Of each node, whether the output depends on it."""
+        """For each node, whether the output depends on it."""
         read = [True]  # from the last node backwards
         for edges in reversed(self.places):
             read.insert(0, any(max(places) >= 0 and later for places, later in zip(edges, read, strict=True)))
@@ -117,7 +117,7 @@ class _DenseCell(torch.autograd.Function):
 
 
 class _Call:
-    """The description that `nasbench201.cpp` reads; what it points to lives as long as this."""
+    """The description that `nasbench201.cpp` reads; it keeps alive what the description points to."""
 
     def __init__(
         self, cell: DenseCell, x: Tensor, weights: Tensor, gradients: Mapping[tuple[int, str], Tensor]

@@ -19,7 +19,7 @@ __all__ = ["Projection", "project"]
 
 @dataclass(frozen=True)
 class Projection:
-    """Parameters and statistics.
+    """The description of a projection: parameters and statistics.
 
     Args:
         weights: `(channels, inputs, 1, 1)`; or, to halve the size, those of the first half of the channels, which see

@@ -1,4 +1,4 @@
-// Rows of pixels: depthwise convolutions with their gradients, and products with small matrices.
+// Rows of pixels: ReLU and depthwise convolutions with their gradients, and products with small matrices.
 #pragma once
 
 #include "vectors.hpp"
@@ -49,6 +49,22 @@ inline Array taps(const Real* weight, const Geometry& g, bool flipped) {
         for (Int c = 0; c < step; ++c)
             out[tap * step + c] = weight[c % kChannels * size + (flipped ? size - 1 - tap : tap)];
     return out;
+}
+
+// relu(x).
+inline void rectify(Real* to, const Real* x, Int pixels) {
+    const Vec zero = {};
+    for (Int p = 0; p < pixels * kChannels; p += kLanes) {
+        const Vec value = load(x + p);
+        store(to + p, value < zero ? zero : value);
+    }
+}
+
+// The gradient behind a ReLU, added to that before it.
+inline void through_relu(Real* of_x, const Real* gradient, const Real* rectified, Int pixels) {
+    const Vec zero = {};
+    for (Int p = 0; p < pixels * kChannels; p += kLanes)
+        store(of_x + p, load(of_x + p) + (load(rectified + p) > zero ? load(gradient + p) : zero));
 }
 
 // B neighbouring steps of a row of the output: N lanes of each.

@@ -1,6 +1,6 @@
 """Plain networks: operations, stems, and the derived network of a genotype; nothing here shares weights.
 
-Outside, use the names below; `register_operation` adds an operation of your own.
+Outside, use the names below; `register_operation` adds a user-defined operation.
 """
 
 from __future__ import annotations

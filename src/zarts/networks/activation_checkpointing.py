@@ -1,4 +1,4 @@
-"""Activation checkpointing: a cell keeps its inputs alone for the backward pass, which runs it a second time."""
+"""Activation checkpointing: a cell keeps only its inputs, and the backward pass runs it a second time."""
 
 from __future__ import annotations
 
@@ -16,16 +16,16 @@ _T = TypeVar("_T")
 
 
 class ActivationCheckpointing:
-    """Runs the parts of a network, and while `on` forgets what is inside them until the backward pass needs it.
+    """Runs the parts of a network; while `on`, a part keeps only its inputs and runs again in the backward pass.
 
-    The second run sees the random numbers and the running statistics of the first one and leaves both as they are, so
-    that outputs, gradients, buffers and generators are those of a network that keeps everything.
+    The second run sees the random numbers and running statistics of the first and changes neither. So outputs,
+    gradients, buffers and generators are those of a network that keeps everything.
     """
 
     def __init__(self) -> None:
         self.on = False
         self.generators: Sequence[torch.Generator] = ()
-        """What the parts draw from, beside torch's own generators."""
+        """The generators that the parts draw from, beside torch's own."""
 
     @property
     def active(self) -> bool:
@@ -33,21 +33,21 @@ class ActivationCheckpointing:
         return self.on and torch.is_grad_enabled()
 
     def __call__(self, part: Callable[..., _T], *inputs: Any) -> _T:
-        """What the part makes of its inputs."""
+        """The output of the part for these inputs."""
         if not self.active:
             return part(*inputs)
         output: _T = checkpoint(part, *inputs, use_reentrant=False, context_fn=lambda: self._contexts(part))
         return output
 
     def _contexts(self, part: Any) -> tuple[AbstractContextManager[Any], AbstractContextManager[Any]]:
-        """What the first and the second run are made in."""
+        """The contexts of the first and of the second run."""
         return nullcontext(), _AsNow(part, self.generators)
 
 
 class _AsNow:
     """Inside, a part's buffers and the generators are as they were when this was made; afterwards as before.
 
-    It may be entered several times: a graph that is kept is run again for each backward pass.
+    It may be entered several times: a graph that is kept runs again for each backward pass.
     """
 
     def __init__(self, part: nn.Module, generators: Sequence[torch.Generator]) -> None:
@@ -74,12 +74,12 @@ class _AsNow:
 
 
 def checkpoint_cells(network: nn.Module, generators: Sequence[torch.Generator], *, on: bool) -> None:
-    """Say whether the cells of a network are checkpointed, and what they draw from.
+    """Set whether the cells of a network are checkpointed, and which generators they draw from.
 
     Args:
-        network: of any kind in `zarts.nets`.
+        network: a supernet or a derived network.
         generators: all that its cells draw from, beside torch's own.
-        on: whether they are.
+        on: whether the cells are checkpointed.
     """
     for part in network.modules():
         if isinstance(found := getattr(part, "checkpointing", None), ActivationCheckpointing):

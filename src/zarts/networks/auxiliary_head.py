@@ -1,4 +1,4 @@
-"""The second classifier, two thirds up the network, that helps to train it and is dropped afterwards."""
+"""Auxiliary head: a second classifier at two thirds of the depth, which helps in training and is then dropped."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ class AuxiliaryHead(nn.Module):
     """Pool to 2×2, 1×1 convolution, 2×2 convolution, linear.
 
     Args:
-        channels: channels of the cell that it looks at.
+        channels: channels of the cell that it reads.
         num_classes: number of logits.
         stem: `cifar` (average pool 5×5 of stride 3, made for 8×8 features) or `imagenet` (stride 2, made for 7×7).
 
@@ -46,7 +46,7 @@ class AuxiliaryHead(nn.Module):
         """The auxiliary logits.
 
         Raises:
-            SettingsError: a batch of one image while training, of which no batch norm can be taken at 1×1.
+            SettingsError: a batch of one image in training; batch norm over 1×1 features needs two.
         """
         if self.training and x.shape[0] == 1:
             raise SettingsError(

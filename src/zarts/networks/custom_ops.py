@@ -1,4 +1,4 @@
-"""Operations of one's own, from a Python file that is run."""
+"""User-defined operations, registered by a Python file."""
 
 from __future__ import annotations
 
@@ -17,28 +17,29 @@ from zarts.networks.operations import OPERATIONS
 
 __all__ = ["load_operations", "register_operation"]
 
-OwnBuild = Callable[[int, int, bool], nn.Module]
+CustomBuild = Callable[[int, int, bool], nn.Module]
 
 _BUILT_IN = frozenset({*OPERATIONS, "nor_conv_1x1", "nor_conv_3x3"})
 
 
-def register_operation(name: str) -> Callable[[OwnBuild], OwnBuild]:
-    """Let spaces of one's own have an operation of that name: a decorator of the function that builds it.
+def register_operation(name: str) -> Callable[[CustomBuild], CustomBuild]:
+    """Register a user-defined operation for user-defined spaces: a decorator of the function that builds it.
 
-    The function takes the number of channels, the stride (1 or 2) and whether batch norms scale and shift (`affine`:
-    not in the supernet), and gives a module from features `(batch, channels, height, width)` to as many channels, of
-    the same size or half of it, rounded up. Registered again, an operation is the new one.
+    The function takes the number of channels, the stride (1 or 2) and `affine`: whether batch norms scale and shift
+    (not in the supernet). It returns a module that maps features `(batch, channels, height, width)` to as many
+    channels, of the same size at stride 1 and of half of it, rounded up, at stride 2. To register a name again
+    replaces its operation.
 
     Args:
-        name: not one of the operations that there are.
+        name: of the operation; not that of a built-in one.
 
     Raises:
-        SettingsError: it is.
+        SettingsError: the name is that of a built-in operation.
     """
     if name in _BUILT_IN:
-        raise SettingsError(f"operation {name!r} is one of zarts': choose another name")
+        raise SettingsError(f"operation {name!r} is built in: choose another name")
 
-    def register(build: OwnBuild) -> OwnBuild:
+    def register(build: CustomBuild) -> CustomBuild:
         OPERATIONS[name] = lambda channels, stride, affine, generator: build(channels, stride, affine)
         return build
 
@@ -46,11 +47,11 @@ def register_operation(name: str) -> Callable[[OwnBuild], OwnBuild]:
 
 
 def load_operations(path: Path) -> list[str]:
-    """Run a Python file that registers operations; their names.
+    """Run a Python file that registers operations, and return their names.
 
     Raises:
-        SettingsError: the file is not there, fails, registers nothing, or an operation that gives features of
-            another form than it should.
+        SettingsError: the file is missing, fails or registers nothing; or an operation fails or makes features of the
+            wrong shape.
     """
     before = dict(OPERATIONS)
     spec = importlib.util.spec_from_file_location(f"zarts_operations_{path.stem}", path)
@@ -84,6 +85,6 @@ def _check(name: str, path: Path) -> None:
             ) from error
         if got != expected:
             raise SettingsError(
-                f"{path}: operation {name!r} makes {got} of features (2, 4, {side}, {side}) at stride {stride}; "
+                f"{path}: operation {name!r} makes features {got} of (2, 4, {side}, {side}) at stride {stride}; "
                 f"needs {expected}"
             )

@@ -11,7 +11,6 @@ from torch.nn import functional
 
 __all__ = ["depthwise", "dilated_depthwise"]
 
-
 Features = Float[Tensor, "batch channels height width"]
 Output = Float[Tensor, "batch channels out_height out_width"]
 Kernels = Float[Tensor, "channels 1 k k"]
@@ -23,8 +22,8 @@ _SMALL = 4  # sides up to which its own padding makes it slow
 def depthwise(x: Features, weight: Kernels, stride: int) -> Output:
     """A depthwise convolution that keeps the size (or, at stride 2, halves it, rounding up).
 
-    On the CPU the gradient of a 5×5 kernel is put together from those of a 5×3 and of a 5×2 one, and so on: torch
-    2.14.1 takes 2 to 20 times longer for kernels that are wider than 3.
+    On the CPU the gradient of a 5×5 kernel is composed of those of a 5×3 and of a 5×2 one, and so on: torch 2.14.1
+    takes 2 to 20 times longer for kernels wider than 3.
 
     Args:
         x: the features.
@@ -70,7 +69,7 @@ def _gradient(
 
 
 def _weight_gradient(gradient: Output, x: Features, weight: Kernels, stride: int) -> Kernels:
-    """Gradient of the weight, strips of its columns one by one."""
+    """The gradient of the weight, computed strip by strip of its columns."""
     size = weight.shape[-1]
     padding = size // 2
     if size <= _FAST_WIDTH and min(gradient.shape[2:]) > _SMALL:
@@ -82,7 +81,7 @@ def _weight_gradient(gradient: Output, x: Features, weight: Kernels, stride: int
         strip = weight[..., first : first + _FAST_WIDTH]
         left = padding - first
         right = reach[1] + strip.shape[-1] - 1 - left - x.shape[3]
-        if min(left, right) <= -x.shape[3]:  # of a small image it sees the padding only
+        if min(left, right) <= -x.shape[3]:  # of a small image the strip sees the padding only
             strips.append(torch.zeros_like(strip))
             continue
         seen = functional.pad(x, (left, right, padding, bottom))  # negative padding cuts
@@ -95,7 +94,7 @@ def dilated_depthwise(
 ) -> Float[Tensor, "batch channels out_height out_width"]:
     """A depthwise convolution of dilation 2 that keeps the size (or, at stride 2, halves it, rounding up).
 
-    Pixels of even and of odd rows and columns never meet, so that the image is four smaller ones, its phases, each
+    Pixels of even and of odd rows and columns never meet. So the image splits into four smaller ones, its phases, each
     with an ordinary convolution; at stride 2 only the phase of even rows and columns counts. In `channels_last` on
     the CPU the backward pass is 5 to 50 times faster than that of the dilated kernel, which oneDNN lacks.
 

@@ -1,4 +1,4 @@
-"""The network that fits a genotype."""
+"""Factory of derived networks: the network that fits a genotype's space."""
 
 from __future__ import annotations
 
@@ -17,9 +17,11 @@ AnyNetwork = Network | Skeleton
 
 
 def _nasbench201(genotype: Genotype, *, stem: str, auxiliary: bool, **options: Any) -> Skeleton:
-    """Its stem is always the same, and it has neither a second classifier nor anything that draws."""
+    """A network of NAS-Bench-201: its stem is fixed, it has no auxiliary head, and nothing in it draws."""
     if stem != "cifar":
-        raise SettingsError(f"stem = {stem!r}: the networks of space {genotype.space!r} have the stem 'cifar' only")
+        raise SettingsError(
+            f"stem = {stem!r}: the networks of space {genotype.space!r} have the stem 'cifar' only: take it"
+        )
     if auxiliary:
         raise SettingsError(
             f"auxiliary_weight: the networks of space {genotype.space!r} have no auxiliary head: set it to 0"
@@ -27,17 +29,17 @@ def _nasbench201(genotype: Genotype, *, stem: str, auxiliary: bool, **options: A
     return create_nasbench201(genotype, **{key: value for key, value in options.items() if key != "generator"})
 
 
-_OTHERS: dict[str, Callable[..., AnyNetwork]] = {NASBENCH201.name: _nasbench201}
+_BY_SPACE: dict[str, Callable[..., AnyNetwork]] = {NASBENCH201.name: _nasbench201}
 
 
 def build_network(genotype: Genotype, **options: Any) -> AnyNetwork:
-    """The network of a genotype, by its space: of the benchmark's kind, or of DARTS'.
+    """The derived network of a genotype: NAS-Bench-201's in its space, DARTS' in all others.
 
     Args:
         genotype: the cells.
         options: see `create_model` and `create_nasbench201`.
 
     Raises:
-        RunError, SettingsError: see there; or an option that such networks do not have.
+        RunError, SettingsError: see `create_model`; or an option that networks of this space do not have.
     """
-    return _OTHERS.get(genotype.space, create_model)(genotype, **options)
+    return _BY_SPACE.get(genotype.space, create_model)(genotype, **options)

@@ -1,4 +1,4 @@
-"""Initial weights from a seed, without a trace in torch's own random state."""
+"""Initial weights from a seed that leave torch's random state as it was."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ __all__ = ["seeded"]
 
 @contextmanager
 def seeded(seed: int | None) -> Iterator[None]:
-    """Within the block torch's default generator of the CPU starts from `seed`; afterwards it is as it was before.
+    """Inside, torch's default generator of the CPU starts from `seed`; afterwards it is as it was before.
 
     torch initialises weights from its default generator only, so whoever builds a network wraps it in this.
 

@@ -1,4 +1,4 @@
-"""What the supernet and the discrete network share: where cells reduce, and how many channels go in and out of each."""
+"""Macro-architecture of supernet and derived network: where cells reduce, and their channels in and out."""
 
 from __future__ import annotations
 

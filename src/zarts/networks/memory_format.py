@@ -1,4 +1,4 @@
-"""Gradients in the memory layout that the kernels of the CPU are fast in."""
+"""Gradients in the memory layout in which the CPU's kernels are fast."""
 
 from __future__ import annotations
 

@@ -65,7 +65,7 @@ class ResidualBlock(nn.Module):
 
 
 class LightReduction(nn.Module):
-    """The shortcut of a residual block alone: too little to carry a small network by itself, past its cells."""
+    """The shortcut of a residual block alone: too weak to carry a small network without its cells."""
 
     def __init__(self, channels: int) -> None:
         super().__init__()
@@ -96,7 +96,7 @@ class Skeleton(nn.Module):
         reduction: `residual`, the benchmark's block, or `light`.
 
     Raises:
-        SettingsError: no cell, or there is no such reduction.
+        SettingsError: less than one cell a stage, or there is no such reduction.
     """
 
     def __init__(
@@ -122,7 +122,7 @@ class Skeleton(nn.Module):
             layers += [build_cell(width) for _ in range(cells)]
         self.layers = nn.ModuleList(layers)
         self.checkpointing = ActivationCheckpointing()
-        """How layers run: see there."""
+        """Runs the layers; see `ActivationCheckpointing`."""
         self.norm = nn.BatchNorm2d(width)
         self.classifier = nn.Linear(width, num_classes)
 

@@ -1,4 +1,4 @@
-"""The discrete network: cells of a genotype, stacked. A plain module that trains, deep-copies and exports."""
+"""The derived network: cells of a genotype, stacked; a plain module that trains, deep-copies and exports."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ Images = Float[Tensor, "batch in_channels height width"]
 
 
 class BatchSlice(NamedTuple):
-    """Which images of a batch of `whole` a pass is of: those from `first` on, as many as there are."""
+    """The images of a batch of `whole` images that a pass sees: those from `first` on, as many as it gets."""
 
     first: int
     whole: int
@@ -47,8 +47,8 @@ def drop_path(
         x: output of an operation.
         probability: in [0, 1).
         generator: source of randomness; None is torch's default on the device of `x`.
-        part: draw for a whole batch, of which `x` is this part: what an image loses does not depend on how its batch
-            is divided.
+        part: the part of a batch that `x` is. Numbers are drawn for the whole batch, so that what an image loses does
+            not depend on how the batch is divided.
 
     Source: Larsson et al., FractalNet (ICLR 2017); as used in DARTS (ICLR 2019), section 3.2.
     """
@@ -100,7 +100,7 @@ class Cell(nn.Module):
         drop_probability: float,
         part: BatchSlice | None = None,
     ) -> Float[Tensor, "batch channels height width"]:
-        """Output of the cell; `drop_probability` is that of drop-path, which spares identities; `part`: see there."""
+        """Output of the cell; drop-path with `drop_probability` spares identities; `part`: see `drop_path`."""
         states: list[Tensor] = list(self.preprocess(before, previous))
         for node in self.nodes:
             state = node(states, drop_probability, part)
@@ -134,9 +134,9 @@ class Network(nn.Module):
         self.auxiliary_head = auxiliary_head
         self.drop_path_probability = drop_path
         self.checkpointing = ActivationCheckpointing()
-        """How cells run: see there."""
+        """Runs the cells; see `ActivationCheckpointing`."""
         self.part: BatchSlice | None = None
-        """Which part of a batch the next passes are of, for drop-path; None: a whole one."""
+        """The part of a batch that the next passes see, for drop-path; None: a whole one."""
 
     @property
     def drop_path_probability(self) -> float:
@@ -165,7 +165,7 @@ class Network(nn.Module):
         return self._classify(last), self.auxiliary_head(middle)
 
     def _run(self, images: Tensor) -> tuple[Tensor, Tensor]:
-        """Outputs of the last cell and of the one that the auxiliary head looks at."""
+        """Outputs of the last cell and of the one that the auxiliary head reads."""
         drop_probability = self.drop_path_probability if self.training else 0.0
         tapped = reduction_cells(len(self.cells))[1]
         before, previous = self.stem(images)
@@ -207,7 +207,7 @@ def create_model(
         generator: source of drop-path and of the `noise` operation; None is torch's default.
 
     Raises:
-        RunError: the genotype is none of a network like this.
+        RunError: the genotype's cells cannot be stacked.
         SettingsError: a number or name that cannot be used.
 
     Source: Liu et al., DARTS (ICLR 2019), sections 3.2 and 3.4.
@@ -224,7 +224,7 @@ def create_model(
 
 
 def _check(genotype: Genotype) -> None:
-    """Refuse cells that cannot be stacked; whether a space has them is `Space.check`'s question."""
+    """Refuse cells that cannot be stacked; `Space.check` refuses those that a space does not have."""
     if set(genotype.cells) != {"normal", "reduce"}:
         raise RunError(f"genotype has cells {sorted(genotype.cells)}; the network needs ['normal', 'reduce']")
     sizes = {kind: len(nodes) for kind, nodes in genotype.cells.items()}

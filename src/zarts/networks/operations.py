@@ -1,4 +1,4 @@
-"""The operations that may stand on an edge, each a plain module that keeps or halves the size of the features.
+"""Candidate operations, each a plain module that keeps or halves the size of the features.
 
 At stride 2 an odd side of n pixels becomes (n + 1) / 2 in every operation, so that any image size works.
 """
@@ -59,7 +59,7 @@ class Noise(nn.Module):
     def forward(self, x: Features) -> Output:
         """Fresh noise; the values of `x` do not matter."""
         strided = x[:, :, :: self.stride, :: self.stride]
-        if self.generator is None:  # apart, because torch.export knows no generators
+        if self.generator is None:  # a case of its own, because torch.export knows no generators
             return torch.randn_like(strided)
         noise = torch.empty_like(strided, device=self.generator.device)
         return noise.normal_(generator=self.generator).to(x.device)
@@ -75,7 +75,7 @@ class PointwiseBlock(nn.Module):
 
     @property
     def weights(self) -> tuple[Tensor, ...]:
-        """That of the convolution."""
+        """The weight of the convolution."""
         return (self.conv.weight,)
 
     def forward(self, x: Features) -> Output:
@@ -99,7 +99,7 @@ class FactorizedReduce(nn.Module):
 
     @property
     def weights(self) -> tuple[Tensor, ...]:
-        """Those for the even and for the odd pixels."""
+        """The weights for the even and for the odd pixels."""
         return self.even.weight, self.odd.weight
 
     def forward(self, x: Features) -> Output:
@@ -185,7 +185,7 @@ def build_operation(
         name: a key of `OPERATIONS`.
         channels: channels in and out.
         stride: 1 or 2.
-        affine: whether batch norms scale and shift: in the discrete network, not in the supernet.
+        affine: whether batch norms scale and shift: in the derived network, not in the supernet.
         generator: source of `noise`.
 
     Raises:

@@ -1,4 +1,4 @@
-"""Batch norms over the images of several processes."""
+"""Batch norms over the images of all ranks."""
 
 from __future__ import annotations
 
@@ -32,12 +32,12 @@ class _Sum(torch.autograd.Function):
 class SharedNorm(nn.BatchNorm2d):
     """Batch norm whose statistics while training are those of the images of all ranks.
 
-    torch's `SyncBatchNorm` does the same on GPUs, and refuses the CPU. All ranks have the same running statistics,
-    and pass batches at the same time.
+    torch's `SyncBatchNorm` does the same on GPUs, and refuses the CPU. All ranks have the same running statistics
+    and must pass batches at the same time.
 
     Args:
-        norm: whose parameters and statistics it takes over.
-        ranks: the processes.
+        norm: the batch norm whose parameters and statistics it takes over.
+        ranks: the processes of the run.
     """
 
     def __init__(self, norm: nn.BatchNorm2d, ranks: Ranks) -> None:
@@ -76,7 +76,7 @@ class SharedNorm(nn.BatchNorm2d):
 
 
 def share_norms(network: nn.Module, ranks: Ranks, device: torch.device) -> nn.Module:
-    """The network with batch norms over the images of all ranks; with the same parameters and buffers as before."""
+    """The network with batch norms over the images of all ranks; parameters and buffers stay the same."""
     if ranks.count == 1:
         return network
     if device.type == "cuda":
