@@ -1,4 +1,4 @@
-"""Rehearsals: a known cost is found, few passes are run, and what a run has shows that nothing is forgotten."""
+"""Dry runs: a known cost is found, few passes are run, and what a run has shows that nothing is forgotten."""
 
 import os
 import time
@@ -42,7 +42,7 @@ class Slow(nn.Module):
 
 
 class Toy(Job):
-    """4 epochs of 50 steps, all batches of one image: each tenth step judges 30, each epoch's end 20, the job's 10."""
+    """4 epochs of 50 steps, each on one image: each tenth step evaluates 30, each epoch's end 20, the job's 10."""
 
     passes = staticmethod(lambda network, *inputs: network(*inputs))
     device = torch.device("cpu")
@@ -61,18 +61,18 @@ class Toy(Job):
 
     def move_to(self, epoch, step):
         assert epoch == self.epoch
-        self.place = epoch, step
+        self.position = epoch, step
 
     def do_step(self, job):
-        if self.step_kind(*self.place) == "update":
-            self.judge(30)
+        if self.step_kind(*self.position) == "update":
+            self.evaluate(30)
         self.passes(self.network, torch.zeros(1, 3)).sum().backward()
 
     def end_epoch(self, job, meter=None):
-        self.judge(20)
+        self.evaluate(20)
 
     def finish(self):
-        self.judge(10)
+        self.evaluate(10)
 
     def step(self, epoch, step):
         raise NotImplementedError
@@ -80,7 +80,7 @@ class Toy(Job):
     state_dict = load_state_dict = None
 
     @torch.no_grad()
-    def judge(self, batches):
+    def evaluate(self, batches):
         for _ in range(batches):
             assert self.passes(self.network, torch.zeros(1, 3)).shape == (1, 2)
 
@@ -198,7 +198,7 @@ def test_time_and_memory_are_about_those_of_the_search(tmp_path):
     assert 50e6 < forecast.peak_bytes < 64e9
 
 
-def test_a_rehearsal_leaves_nothing_behind(tmp_path, monkeypatch, quick):
+def test_a_dry_run_leaves_nothing_behind(tmp_path, monkeypatch, quick):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
     before = torch.get_rng_state(), torch.get_num_threads(), dict(os.environ)

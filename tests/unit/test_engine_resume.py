@@ -86,7 +86,7 @@ def test_search(tmp_path, monkeypatch, method, axes):
     "method", often([name for name in TRAINED if METHODS[name].select in EVALUATING], "rsps", "spos", "enas")
 )
 def test_within_the_selection(tmp_path, monkeypatch, method):
-    """All weights are trained, and some cells or operations are judged."""
+    """All weights are trained, and some cells or operations are evaluated."""
     settings = small(method, space="s4")
     straight, run = stopped_at_the_last_check(tmp_path, monkeypatch, settings)
     assert torch.load(run / "checkpoint.pt", weights_only=True)["epoch"] == settings["epochs"]

@@ -62,15 +62,13 @@ def test_linear_and_warmup():
 def test_drop_path_of_every_epoch(tmp_path, monkeypatch):
     """From 0, in epoch e of E, e / E of the whole; and the rate that was logged is the schedule's."""
     seen = []
-    monkeypatch.setattr(
-        WeightStep, "__call__", lambda self, passes, number, images, labels: self.stand_in(images, labels)
-    )
+    monkeypatch.setattr(WeightStep, "__call__", lambda self, passes, number, images, labels: self.stub(images, labels))
 
-    def stand_in(self, images, labels):
+    def stub(self, images, labels):
         seen.append(self._network.drop_path_probability)
         return torch.zeros(()), torch.zeros((), dtype=torch.int64)
 
-    monkeypatch.setattr(WeightStep, "stand_in", stand_in, raising=False)
+    monkeypatch.setattr(WeightStep, "stub", stub, raising=False)
     result = zarts.retrain(
         "DARTS_V2", out=tmp_path / "run", **{**TRAIN, "epochs": 4, "drop_path": 0.3, "test_every": 9}
     )
@@ -140,7 +138,7 @@ CELL = "|nor_conv_1x1~0|+|none~0|skip_connect~1|+|nor_conv_3x3~0|none~1|avg_pool
 
 @pytest.mark.parametrize("preset", [name for name in preset_names() if not name.startswith("digits/")])
 def test_every_recipe_resolves_and_says_what_it_costs(monkeypatch, preset):
-    """On other images and smaller, in a dry_run."""
+    """On other images and smaller, in a dry run."""
     genotype = from_string(CELL) if preset.startswith("nb201") else zarts.Genotype.from_dict(GENOTYPE)
     small = {"data": "digits", "subset": 64, "image_size": 16, "channels": 2, "cells": 3, "batch_size": 16, "cutout": 0}
     small |= {"color_jitter": (0, 0, 0, 0)} if preset.startswith("imagenet") else {}
@@ -201,7 +199,7 @@ def test_recipes_that_cannot_be(tmp_path, options, message):
 
 @pytest.mark.parametrize("space", ["s2", "s3", "darts"])
 def test_weights_of_the_supernet(space):
-    """The network gives what the supernet gives where nothing but its operations run; both judge."""
+    """The network gives what the supernet gives where nothing but its operations run; both evaluate."""
     space = get_space(space)
     generator = torch.Generator().manual_seed(1)
     alphas = space.split(torch.randn(space.dimension, generator=generator))

@@ -166,11 +166,11 @@ def _subfolders(folder: Path) -> list[Path]:
 
 
 def _images_below(folder: Path) -> list[Path]:
-    def refuse(error: OSError) -> None:
+    def fail(error: OSError) -> None:
         raise DataError(f"{error.filename}: cannot read the folder ({error.strerror})") from error
 
     found = []
-    for base, folders, files in os.walk(folder, onerror=refuse):  # follows no symbolic links, so no loops
+    for base, folders, files in os.walk(folder, onerror=fail):  # follows no symbolic links, so no loops
         folders[:] = [name for name in folders if not name.startswith(".")]
         found += [
             Path(base, name)

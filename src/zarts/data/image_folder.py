@@ -89,9 +89,9 @@ def load_folder(root: Path, request: Request, known: Known | None = None) -> Dat
         train, test = names_of_manifest(manifest, on_disk, root)
         notes = _notes(root, on_disk - {*train, *test})
     classes = tuple(sorted({class_of(name) for name in train}))
-    images, mean, std, told = _training(root, train, _labels(train, classes), request, known)
+    images, mean, std, others = _training(root, train, _labels(train, classes), request, known)
     load_test = partial(_read_test, root, test, classes, request, images)
-    return DataSet(str(root), classes, images, mean, std, _FLIP, manifest, load_test, (*notes, *told))
+    return DataSet(str(root), classes, images, mean, std, _FLIP, manifest, load_test, (*notes, *others))
 
 
 def _load_parts(root: Path, parts: tuple[str, str], request: Request, known: Known | None) -> DataSet:

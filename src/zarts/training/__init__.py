@@ -1,6 +1,6 @@
 """The loop of all jobs, dry runs and memory checks; training, testing and saving a derived network.
 
-Outside, use the names in `__all__`; a search also uses `trainer`, `setup`, `memory_check`, `metrics` and `dry_run`.
+Outside, use the names in `__all__`; searches also use `trainer`, `setup`, `memory_check`, `metrics` and `dry_run`.
 """
 
 from __future__ import annotations

@@ -2,7 +2,7 @@
 
 A job names the kinds of its steps (`Job.step_kind`), and all its passes go through `Job.passes`. So a dry run depends
 on no method, no network and no formula. It takes each kind of step at its first and at its last occurrence, with all
-bookkeeping of the step. It runs as many passes as the measurement needs, and only counts the others.
+its bookkeeping. It runs as many passes as the measurement needs, and only counts the others.
 """
 
 from __future__ import annotations
