@@ -1,4 +1,4 @@
-"""What a network costs, and the networks within limits: parameters and MACs (multiply-adds).
+"""Costs of networks, parameters and MACs (multiply-adds), and the genotypes within limits.
 
 Outside, use the names below.
 """

@@ -1,4 +1,4 @@
-"""Genotypes within limits, and what a search is told about the cost of its networks."""
+"""Genotypes within limits, and the costs of the networks that a search derives."""
 
 from __future__ import annotations
 
@@ -21,11 +21,10 @@ from zarts.spaces import Genotype, Space
 
 __all__ = ["FINAL_NETWORKS", "Constraints", "Costs", "Limit"]
 
-
 _DRAWS = 1000
 
 _NUDGE = 1e-3
-"""How much less a drawn preference weighs than an operation that is there."""
+"""Weight of a random preference, beside 1 for an operation of the genotype."""
 
 
 @dataclass(frozen=True)
@@ -48,7 +47,7 @@ class Constraints:
 
     Args:
         space: the space.
-        limits: none: all genotypes are within.
+        limits: the limits; without any, all genotypes are within.
 
     Raises:
         SettingsError: no genotype is within; the message says what the cheapest network costs.
@@ -65,14 +64,14 @@ class Constraints:
         self.derive({kind: torch.zeros(shape) for kind, shape in space.shapes.items()})
 
     def holds(self, genotype: Genotype) -> bool:
-        """Whether a genotype is one of them."""
+        """Whether a genotype is within all limits."""
         return all(limit.cost.of(genotype) <= limit.most for limit in self.limits)
 
     def derive(self, strengths: Matrices) -> Genotype:
         """The strongest genotype within the limits: that of `Space.derive`, if it is within.
 
-        Otherwise it is the one with the largest sum of the strengths of its operations, which is found exactly, as
-        an integer linear program: an operation on an edge is chosen or not, each node has its number of edges, and the
+        Otherwise it is the one with the largest sum of the strengths of its operations. It is found exactly, by an
+        integer linear program: an operation on an edge is chosen or not, each node has its number of edges, and the
         costs of the chosen operations are within the limits.
 
         Args:
@@ -92,7 +91,7 @@ class Constraints:
         return genotype
 
     def strongest(self, strengths: Matrices) -> Genotype | None:
-        """The same; None where there is none."""
+        """The genotype of `derive`; None where no genotype is within the limits."""
         genotype = self.space.derive(strengths)
         if self.holds(genotype):
             return genotype
@@ -117,7 +116,7 @@ class Constraints:
         return self.space.derive(chosen)
 
     def draw(self, generator: torch.Generator) -> Genotype:
-        """A genotype drawn uniformly of those within the limits; near one that is not, if all of a thousand are not."""
+        """A genotype drawn uniformly from those within the limits; after a thousand failures one near the last draw."""
         for _ in range(_DRAWS):
             genotype = self.space.random(generator)
             if self.holds(genotype):
@@ -125,7 +124,7 @@ class Constraints:
         return self.nearest(genotype, generator)
 
     def nearest(self, genotype: Genotype, generator: torch.Generator) -> Genotype:
-        """The genotype itself if it is within the limits, else one that is with the most of its operations.
+        """The genotype itself if it is within the limits, else one within them that keeps the most of its operations.
 
         Among several of these one is drawn.
         """
@@ -143,9 +142,9 @@ class Constraints:
         space = self.space
         by_edge: dict[tuple[str, int], list[int]] = {}
         by_node: dict[tuple[str, int], list[int]] = {}
-        for place, (kind, edge, _) in enumerate(rows):
-            by_edge.setdefault((kind, edge), []).append(place)
-            by_node.setdefault((kind, space.edges[edge][0]), []).append(place)
+        for column, (kind, edge, _) in enumerate(rows):
+            by_edge.setdefault((kind, edge), []).append(column)
+            by_node.setdefault((kind, space.edges[edge][0]), []).append(column)
         nodes = [float(min(space.keep or node, node)) for _, node in by_node]
         return [
             LinearConstraint(_indicators(by_edge, len(rows)), -np.inf, 1),
@@ -153,7 +152,7 @@ class Constraints:
         ]
 
     def _costs(self, rows: Sequence[tuple[str, int, int]]) -> list[LinearConstraint]:
-        """Costs are whole numbers: half of one more than the limit is as good as the limit, and safe from rounding."""
+        """The limits, each plus a half: as exact, because costs are whole numbers, and safe from rounding."""
         return [
             LinearConstraint(
                 np.array([[float(limit.cost.operations[kind][edge, op]) for kind, edge, op in rows]]),
@@ -165,28 +164,28 @@ class Constraints:
 
 
 def _indicators(groups: Mapping[tuple[str, int], Sequence[int]], count: int) -> np.ndarray:
-    """One row a group: 1 at its places."""
+    """One row a group: 1 in its columns."""
     matrix = np.zeros((len(groups), count))
-    for row, places in zip(matrix, groups.values(), strict=True):
-        row[list(places)] = 1
+    for row, columns in zip(matrix, groups.values(), strict=True):
+        row[list(columns)] = 1
     return matrix
 
 
 _DEFAULTS = RetrainSettings.model_fields
 FINAL_NETWORKS = {"darts": (_DEFAULTS["cells"].default, _DEFAULTS["channels"].default), "nasbench201": (5, 16)}
-"""Cells and channels of the networks that costs are counted of: what a retraining builds, and the benchmark."""
+"""Cells and channels of the networks whose costs are counted: those of a retraining, and of the benchmark."""
 
 
 class Costs:
-    """Costs of the networks that a retraining builds for these images; nothing is counted unless it is asked for.
+    """Costs of the networks that a retraining builds for these images, counted only if a setting needs them.
 
     Args:
-        settings: the limits, the term's weight, and the form of the networks.
+        settings: the limits, the weights of the regularizer, and the form of the networks.
         space: the space.
         data: the images.
 
     Raises:
-        SettingsError: limits that no network is within.
+        SettingsError: no network is within the limits.
     """
 
     def __init__(self, settings: SearchSettings, space: Space, data: DataSet) -> None:
@@ -216,14 +215,14 @@ class Costs:
             self._unit = self._cost.expected(even).item()
 
     def regularizer(self, weights: Matrices) -> Float[Tensor, ""]:
-        """What is added to the loss of alpha, differentiable in the operation weights.
+        """The term that is added to the loss of alpha, differentiable in the operation weights.
 
         `limit_penalty` times the share of each limit by which the expected cost is beyond it, and `cost_weight` times
-        the expected cost, in units of that of a mixture of equal weights.
+        the expected cost, in units of the one at equal weights.
 
         Source: Cai et al., ProxylessNAS (ICLR 2019), eq. 6 and 7; Wu et al., FBNet (CVPR 2019), eq. 2.
         Differs: parameters or MACs in the place of measured latencies; FBNet multiplies the loss by a power of
-            the latency of its draw, here softmax(alpha) is what is expected, whatever is drawn.
+            the latency of its draw; here the expected cost is that of softmax(alpha), whatever is drawn.
         """
         total = torch.zeros((), dtype=torch.float64)
         for limit in self.constraints.limits:
@@ -233,11 +232,11 @@ class Costs:
         return total
 
     def of(self, genotype: Genotype) -> dict[str, int]:
-        """What is counted, of one network."""
+        """The counted costs of one network."""
         return {name: cost.of(genotype) for name, cost in self._counted.items()}
 
     def record(self, genotype: Genotype, weights: Matrices) -> dict[str, dict[str, Any]]:
-        """For the log: what is expected of the operation weights, what the genotype has, and the limit."""
+        """The log's entry: for each cost that of the operation weights, that of the genotype, and the limit."""
         return {
             name: {"expected": cost.expected(weights).item(), "derived": cost.of(genotype), "limit": self._most[name]}
             for name, cost in self._counted.items()

@@ -1,4 +1,4 @@
-"""Size and cost of a network, as the papers' tables give them."""
+"""Parameters and MACs of a network, counted as in the papers' tables."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ def count_parameters(model: nn.Module, *, auxiliary: bool = False) -> int:
 
     Args:
         model: any module.
-        auxiliary: whether those of `auxiliary_head`, which is dropped after training, count too; the papers' tables
-            leave them out.
+        auxiliary: whether those of `auxiliary_head` count too; the papers' tables leave them out, because the head is
+            dropped after training.
     """
     return sum(
         parameter.numel()
@@ -29,7 +29,7 @@ def count_parameters(model: nn.Module, *, auxiliary: bool = False) -> int:
 def count_macs(model: nn.Module, input_shape: Sequence[int]) -> int:
     """MACs of the convolutions and linear layers for one image; the papers count no other layers.
 
-    Nothing is computed and the model is left alone: a copy of it runs on torch's meta device.
+    Nothing is computed and the model does not change: a copy of it runs on torch's meta device.
 
     Args:
         model: a module that takes a batch of images.

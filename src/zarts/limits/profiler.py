@@ -1,4 +1,4 @@
-"""What the discrete networks of a space cost: a sum over the operations of their cells, and a rest they all share."""
+"""Costs of the derived networks of a space: a sum over the operations of their cells, and a base that all share."""
 
 from __future__ import annotations
 
@@ -27,9 +27,9 @@ class Cost:
     """A cost of all networks of a space.
 
     Args:
-        space: whose cells.
-        base: what they cost without the operations of their cells: stem, preprocessing, classifier.
-        operations: cell type to what each operation on each edge costs, `(edges, ops)`, in all cells of the type.
+        space: the space.
+        base: cost of a network without the operations of its cells: stem, preprocessing, classifier.
+        operations: cell type to the cost of each operation on each edge, `(edges, ops)`, in all cells of the type.
     """
 
     space: Space
@@ -41,10 +41,10 @@ class Cost:
         return round(self.expected(self.space.one_hot(genotype)).item())
 
     def expected(self, weights: Weights) -> Float[Tensor, ""]:
-        """The cost that is to be expected of operation weights, differentiable in them.
+        """The expected cost of operation weights, differentiable in them.
 
         A node that keeps k of its edges costs k times the mean of the costs of the operations into it, weighted by
-        their weights, `none` left aside; one that keeps all costs their weighted sum. For the one-hot weights of a
+        their weights, without `none`; one that keeps all costs their weighted sum. For the one-hot weights of a
         genotype this is its cost.
 
         Args:
@@ -110,7 +110,7 @@ def count_costs(
     }
     reference = space.derive({kind: torch.zeros(shape) for kind, shape in space.shapes.items()})
     shape = (in_channels, image_size, image_size)
-    with seeded(0), torch.device("meta"):  # nothing is computed, and nothing drawn for others to miss
+    with seeded(0), torch.device("meta"):  # computes nothing, and leaves torch's random state as it was
         if space.skeleton == "nasbench201":
             network: nn.Module = create_nasbench201(reference, **form)
             places = list(_stages(channels, cells, image_size))

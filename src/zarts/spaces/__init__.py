@@ -1,4 +1,7 @@
-"""What can be chosen: operations on the edges of a cell, genotypes, and the rule that derives them."""
+"""Search spaces: candidate operations on the edges of a cell, genotypes, and their notations.
+
+Outside, use the names below; `get_space` also reads the file of a user-defined space.
+"""
 
 from __future__ import annotations
 
@@ -38,17 +41,17 @@ _BUILT_IN = frozenset(SPACES)
 
 
 def get_space(name: str) -> Space:
-    """The space of that name, or of a YAML file; such a one is known by its own name from then on.
+    """The space of that name, or of a YAML file; the file's space is registered under its own name.
 
     Raises:
-        SettingsError: there is none, or the file describes none, or one with the name of a space of zarts.
+        SettingsError: there is no such space, the file describes none, or its name is that of a built-in space.
     """
     if is_file(name):
-        own = read_space(Path(name).expanduser())
-        if own.name in _BUILT_IN:
-            raise SettingsError(f"{name}: there is a space {own.name!r} in zarts: choose another name")
-        SPACES[own.name] = own
-        return own
+        custom = read_space(Path(name).expanduser())
+        if custom.name in _BUILT_IN:
+            raise SettingsError(f"{name}: space {custom.name!r} is built in: choose another name")
+        SPACES[custom.name] = custom
+        return custom
     if name not in SPACES:
         raise SettingsError(did_you_mean("space", name, SPACES))
     return SPACES[name]

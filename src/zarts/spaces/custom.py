@@ -1,4 +1,4 @@
-"""Search spaces of one's own, from a YAML file."""
+"""User-defined search spaces, read from a YAML file."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def read_space(path: Path) -> Space:
     """The space of a file with a `name`, candidates for `normal` and `reduce` cells, and perhaps `nodes` and `keep`.
 
     Candidates are a list of operations, the same on each edge, or a mapping from edges, as `4<-1`, to such lists, in
-    which `others` stands for the edges that are not there. A cell has two inputs, 0 and 1, and `nodes` (4) intermediate
+    which `others` stands for all edges not listed. A cell has two inputs, 0 and 1, and `nodes` (4) intermediate
     nodes, 2 and on, of which each has an edge from every earlier node and keeps `keep` (2) of them when it is derived.
 
     Raises:
@@ -74,7 +74,7 @@ def _candidates(data: Any, edges: list[str], where: str) -> tuple[tuple[str, ...
         if not isinstance(ops, list) or not all(isinstance(op, str) for op in ops) or not set(ops) - {"none"}:
             raise SettingsError(f"{where}, edge {edge}: candidates are {ops!r}; needs a list of names of operations")
         if len(set(ops)) != len(ops):
-            raise SettingsError(f"{where}, edge {edge}: an operation is there twice in {ops!r}")
+            raise SettingsError(f"{where}, edge {edge}: {ops!r} has an operation twice: list each once")
         lists.append(tuple(ops))
     if len({len(ops) for ops in lists}) > 1:
         sizes = {edge: len(ops) for edge, ops in zip(edges, lists, strict=True)}

@@ -1,4 +1,4 @@
-"""Genotypes as text: the project's own JSON, and the notations of the literature, both ways."""
+"""Genotypes as text: zarts' JSON and the notations of the literature, read and written."""
 
 from __future__ import annotations
 
@@ -58,11 +58,11 @@ _OTHER_NAMES = {  # of AutoDL-Projects and its GDAS
     "dil_sepc_5x5": "dil_conv_5x5",
 }
 _UNREADABLE = (SyntaxError, TypeError, ValueError, RecursionError, MemoryError)
-"""What `ast` raises, by its documentation."""
+"""The errors that `ast` raises, by its documentation."""
 
 
 def to_darts_string(genotype: Genotype) -> str:
-    """The genotype of two cells as one line of that notation, which does not say its space."""
+    """The genotype of two cells as one line in DARTS' notation, which does not name the space."""
     edges = {kind: [tuple(choice) for node in nodes for choice in node] for kind, nodes in genotype.cells.items()}
     first = DARTS.inputs
     fields = ", ".join(
@@ -73,10 +73,10 @@ def to_darts_string(genotype: Genotype) -> str:
 
 
 def from_darts_string(text: str, where: str = "genotype") -> Genotype:
-    """Read a genotype from that notation, a `NAME =` before it left aside.
+    """Read a genotype in DARTS' notation; a `NAME =` before it is ignored.
 
     Its space is `darts`, which allows every cell of `darts-zero` and of `s1` to `s3`; with `noise` in it, `s4`. The
-    strength that GDAS writes behind the input of an edge is left aside, too.
+    strength that GDAS writes behind the input of an edge is ignored, too.
 
     Raises:
         RunError: `text` has not that form, or no network of these spaces has such cells; begins with `where`.

@@ -1,4 +1,4 @@
-"""A genotype: which operations a cell is made of. Frozen, JSON in and out."""
+"""Genotypes: the operations on the edges of each cell type, frozen, with JSON in and out."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ CellGenotype = tuple[tuple[Choice, ...], ...]
 
 @dataclass(frozen=True)
 class Genotype:
-    """The discrete architecture that a search ends with.
+    """The architecture that a search derives.
 
     Args:
         space: name of the search space that it belongs to.

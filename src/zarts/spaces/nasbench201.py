@@ -41,10 +41,10 @@ def to_string(genotype: Genotype) -> str:
 
 
 def from_string(text: str) -> Genotype:
-    """The architecture of such a name; the operations of a node may stand in any order.
+    """The genotype of such a name; the operations of a node may stand in any order.
 
     Raises:
-        SettingsError: the text has not that form, or names an operation or an edge that there is not.
+        SettingsError: the text has not that form, or names an operation or an edge that does not exist.
     """
     nodes = text.strip().split("+")
     if not all(_NODE.fullmatch(node) for node in nodes):

@@ -20,13 +20,13 @@ Edge = tuple[int, int]
 """`(target, source)`: an edge into node `target` from node `source`."""
 
 PARAMETERLESS = frozenset({"max_pool_3x3", "avg_pool_3x3", "skip_connect"})
-"""What papers count as operations without parameters (not `noise`); more than four in a normal cell are the sign of a
+"""Parameterless operations as papers count them (not `noise`); more than four in a normal cell are a sign of
 collapse."""
 
 
 @dataclass(frozen=True)
 class Space:
-    """What can be chosen on each edge of each cell type.
+    """The candidate operations on each edge of each cell type.
 
     A cell has `inputs` input nodes and `nodes` intermediate nodes; every intermediate node has an edge
     from every earlier node, ordered by target and then by source (14 edges for 2 inputs and 4 nodes).
@@ -96,7 +96,7 @@ class Space:
         return dict(zip(self.edges, lists, strict=True))
 
     def check_weights(self, weights: Mapping[str, Tensor]) -> None:
-        """Whether there is a weight for every operation on every edge.
+        """Check that there is a weight for every operation on every edge.
 
         Raises:
             SettingsError: weights of another shape than the space's.
@@ -136,10 +136,10 @@ class Space:
         return weights
 
     def derive(self, weights: Mapping[str, Float[Tensor, "edges ops"]]) -> Genotype:
-        """The discrete cells of the strongest operations.
+        """The genotype of the strongest operations.
 
-        For each node, incoming edges are ranked by their strongest operation, `none` left aside, and
-        the `keep` strongest edges stay, strongest first, each with that operation. Where all are kept, each
+        For each node, incoming edges are ranked by their strongest operation other than `none`, and the
+        `keep` strongest edges stay, strongest first, each with that operation. Where all are kept, each
         has its strongest operation, `none` or not, in the order of the sources. Equal strengths keep the
         lower index.
 

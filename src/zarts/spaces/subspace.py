@@ -1,4 +1,4 @@
-"""A part of a space: the operations of each edge that are left when others have been dropped."""
+"""Subspaces: the operations of each edge that are left when others have been dropped."""
 
 from __future__ import annotations
 
@@ -32,14 +32,14 @@ class Subspace:
 
     @staticmethod
     def all_of(space: Space) -> Subspace:
-        """The part from which nothing has been dropped."""
+        """The subspace from which nothing has been dropped."""
         return Subspace(
             space, {kind: torch.arange(ops).expand(edges, ops) for kind, (edges, ops) in space.shapes.items()}
         )
 
     @cached_property
     def space(self) -> Space:
-        """The part as a space, of the same name, so that its genotypes are genotypes of the whole one."""
+        """The subspace as a space of the same name, so that its genotypes are genotypes of the whole one."""
         if self.shapes == self.whole.shapes:
             return self.whole
         candidates = {
@@ -69,7 +69,7 @@ class Subspace:
         }
 
     def gather(self, matrices: Matrices) -> dict[str, Float[Tensor, "_ _"]]:
-        """Of one number for each operation of the whole space those for the operations that are left."""
+        """The numbers for the operations that are left, from one for each operation of the whole space."""
         return {kind: matrix.gather(1, self.kept[kind].to(matrix.device)) for kind, matrix in matrices.items()}
 
     def mask(self) -> dict[str, Bool[Tensor, "_ _"]]:
@@ -78,7 +78,7 @@ class Subspace:
         return {kind: matrix.bool() for kind, matrix in self.scatter(ones).items()}
 
     def strongest(self, strengths: Matrices, count: int, genotype: Genotype) -> Subspace:
-        """The part in which each edge has left its `count` strongest operations, of those that are left now.
+        """The subspace in which each edge keeps the `count` strongest of its operations that are left now.
 
         Where derived cells have no `none`, it is never the only one that is left. Of equal strengths the lower column
         stays.
@@ -86,8 +86,8 @@ class Subspace:
         Args:
             strengths: cell type to the strength of every operation of the whole space.
             count: how many stay; an edge with fewer keeps all.
-            genotype: what would be derived now; its operations stay before all others, for within limits they need not
-                be the strongest.
+            genotype: the one that would be derived now; its operations stay before all others, because within limits
+                they need not be the strongest.
         """
         needed, kept = self.whole.one_hot(genotype), {}
         for kind, rows in self.kept.items():

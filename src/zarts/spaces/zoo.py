@@ -1,4 +1,4 @@
-"""Cells that other papers published, kept as data in the format of a genotype file."""
+"""Published genotypes, kept as data in the format of a genotype file."""
 
 from __future__ import annotations
 

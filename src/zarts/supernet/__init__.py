@@ -1,6 +1,6 @@
 """Supernets: networks in which all candidate cells share weights, mixed, partial or merged.
 
-Outside, use `build_supernet` and the classes below; cells and edges are made by them.
+Outside, use `build_supernet` and the names below; they build cells and edges themselves.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Which operations run on which edges: the edges of a cell in groups, and the weights of a call put in their order."""
+"""Groups of a cell's edges, and the operations that run on them with the weights of a call."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ class Place:
         op: column of alpha.
         source: position of the edge's source among the sources of its group.
         target: position of the edge's target among the nodes behind those sources.
-        merges: column and name of the operations that this one is made of, see `zarts.supernet.merged_ops`.
+        merges: column and name of the operations that are merged into this one, see `zarts.supernet.merged_ops`.
     """
 
     edge: int
@@ -75,7 +75,7 @@ class Route:
 
 
 class Running:
-    """What runs in the cells of one type: all operations, or with constant weights only those whose weight is not 0.
+    """The operations that run in the cells of one type: all, or with constant weights those whose weight is not 0.
 
     Args:
         groups: the layout of the cells.
@@ -119,7 +119,7 @@ class Running:
         return self._routes[group, name]
 
     def prepare(self) -> None:
-        """Make all routes now, which else the first cell makes that needs them: a cell that runs twice must not."""
+        """Make all routes now; else the first cell to need one makes it, which a cell that runs twice must not do."""
         for group in range(len(self._groups)):
             for name in self.names(group):
                 self.route(group, name)
@@ -129,7 +129,7 @@ class Running:
         return self.weights.sum(-1)[torch.tensor(self._groups[group].edges, device=self.weights.device)]
 
     def slots(self, group: int, name: str, first: int = 0) -> Int[Tensor, "4 slots"]:
-        """The same as numbers: for each slot its position, the node read, the node entered, the place of its weight.
+        """The running slots as numbers: for each its position, the node read, the node entered, its weight's index.
 
         Args:
             group: the group.

@@ -1,6 +1,6 @@
-"""Operations of many edges as one: slot s owns the channels s·C to (s+1)·C - 1 of the stacked features.
+"""Operations of many edges as one batch: slot s owns the channels s·C to (s+1)·C - 1 of the stacked features.
 
-`chosen` are the slots that run (None: all); the parameters and statistics of the others are left alone.
+`chosen` are the slots that run (None: all); the parameters and statistics of the others do not change.
 """
 
 from __future__ import annotations
@@ -36,8 +36,8 @@ Chosen = Int[Tensor, " running"] | None
 Scale = Float[Tensor, " running"] | None
 
 MOMENTUM, EPSILON = 0.1, 1e-5  # of batch norms, as in torch
-_DENSE = 32  # up to so many stacked channels one product with a block-diagonal matrix beats a grouped convolution
-_BATCHED = 16  # from so many channels of a slot a batched product beats it
+_DENSE = 32  # up to this many stacked channels one product with a block-diagonal matrix beats a grouped convolution
+_BATCHED = 16  # from this many channels of a slot a batched product beats both
 
 
 def expand_blocks(
@@ -97,7 +97,7 @@ class StackedNorm(nn.Module):
         """Normalised features, those of slot s times scale[s]."""
         every = chosen is None
         mean, var = (self.mean, self.var) if every else (self.mean[chosen], self.var[chosen])
-        # contiguous, for torch reads an expanded one beyond its end
+        # contiguous, because torch reads an expanded one beyond its end
         weight = None if scale is None else scale[:, None].expand(-1, self.mean.shape[1]).flatten().contiguous()
         output = functional.batch_norm(x, mean.view(-1), var.view(-1), weight, None, self.training, MOMENTUM, EPSILON)
         if self.training and not every:
@@ -114,7 +114,7 @@ class StackedPointwise(nn.Module):
         self.weight = nn.Conv2d(slots * channels, slots * channels, 1, groups=slots, bias=False).weight
 
     def forward(self, x: Stacked, chosen: Chosen) -> Stacked:
-        """Each slot's features by its matrix."""
+        """Each slot's features times its matrix."""
         weight = pick(self.weight, self.channels, chosen)
         slots = weight.shape[0] // self.channels
         blocks = weight.view(slots, self.channels, self.channels).transpose(1, 2)  # slot, in, out

@@ -1,4 +1,4 @@
-"""What is dropped at random of the operations' outputs in a supernet: drop-path, and dropout on identities."""
+"""Drop-path and dropout on identities for the operations of a supernet."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ Slots = Float[Tensor, "batch slots_channels height width"]
 class Drop:
     """Probabilities that all cells of a supernet share; both are 0 until they are set.
 
-    Outputs are dropped where a network in training mode is differentiated, so never where it is only judged. What stays
-    is divided by the probability that it does, so that the mean is that of the undropped output.
+    Outputs are dropped where a network in training mode is differentiated, so never where a loss is only evaluated.
+    What stays is divided by the probability that it does, so that the mean is that of the undropped output.
 
     Args:
-        generator: what is drawn from; None is torch's default on the device of the features.
+        generator: source of randomness; None is torch's default on the device of the features.
 
     Source: drop-path: Larsson et al., FractalNet (ICLR 2017), in a search Zela et al., RobustDARTS (ICLR 2020),
         section 5.1; dropout on skips: Chen et al., P-DARTS (ICCV 2019), section 3.3. As in their released code, a skip

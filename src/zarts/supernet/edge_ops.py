@@ -1,4 +1,4 @@
-"""All operations on a group of edges, worked on together."""
+"""All operations on a group of edges, computed together."""
 
 from __future__ import annotations
 
@@ -38,11 +38,11 @@ _CONVOLUTIONS: dict[str, Callable[[int, int, int], nn.Module]] = {
 
 
 TOGETHER = frozenset({*_CONVOLUTIONS, "max_pool_3x3", "avg_pool_3x3", "skip_connect", "none", "noise"})
-"""Operations whose slots are worked on together."""
+"""Operations whose slots are computed together."""
 
 
 class SeparateSlots(nn.Module):
-    """An operation of which nothing is known: a module of its own for each slot.
+    """An operation without a batched form, such as a user-defined one: a module for each slot.
 
     Args:
         name: a key of `zarts.networks.OPERATIONS`.
@@ -72,7 +72,7 @@ class SeparateSlots(nn.Module):
 class SharedPool(nn.Module):
     """A pool and its batch norm: computed once for each source, whatever the number of slots that read it.
 
-    Each slot has running statistics of its own, for it may run when others do not.
+    Each slot has its own running statistics, because it may run when others do not.
 
     Args:
         slots: number of slots.
@@ -151,7 +151,7 @@ class EdgeGroup(nn.Module):
                 self.ops[name] = StackedMerged(places, channels, stride)
             elif name not in TOGETHER:
                 self.ops[name] = SeparateSlots(name, slots, channels, stride)
-        self._blocks = {  # kept: the walk over the modules takes milliseconds
+        self._blocks = {  # stored: the walk over the modules takes milliseconds
             name: [module for module in op.modules() if isinstance(module, StackedBlock)]
             for name, op in self.ops.items()
         }

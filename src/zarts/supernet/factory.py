@@ -1,4 +1,4 @@
-"""The supernet that fits a space."""
+"""Factory of supernets: the supernet that fits a space."""
 
 from __future__ import annotations
 
@@ -16,17 +16,16 @@ __all__ = ["FORMS", "SUPERNETS", "AnySuperNet", "build_supernet"]
 
 AnySuperNet = SuperNet | NasBench201SuperNet
 
-
 FORMS: dict[str, Callable[[int], dict[str, Any]]] = {
     "mixed": lambda parts: {},
     "partial": lambda parts: {"parts": parts},
     "merged": lambda parts: {"merged": True},
 }
-"""What makes a supernet of that name of `SuperNet`, given K of `partial`."""
+"""Name of a supernet to the options of `SuperNet` that make it, from K of `partial`."""
 
 
 def _stacked(space: Space, *, reduction: str, supernet: str, partial_channels: int, **options: Any) -> SuperNet:
-    """Its reductions are cells."""
+    """A stack of cells, in which two cells reduce."""
     if reduction != "residual":
         raise SettingsError(f"reduction = {reduction!r}: in space {space.name!r} cells reduce: leave it out")
     return SuperNet(space, **FORMS[supernet](partial_channels), **options)
@@ -35,11 +34,13 @@ def _stacked(space: Space, *, reduction: str, supernet: str, partial_channels: i
 def _nasbench201(
     space: Space, *, stem: str, supernet: str, partial_channels: int, **options: Any
 ) -> NasBench201SuperNet:
-    """Its stem is always the same, and its operations see all channels."""
+    """A supernet of NAS-Bench-201: its stem is fixed, and its operations see all channels."""
     if supernet != "mixed":
-        raise SettingsError(f"supernet = {supernet!r}: the cells of space {space.name!r} are mixed: take mixed")
+        raise SettingsError(f"supernet = {supernet!r}: space {space.name!r} has the supernet 'mixed' only: take it")
     if stem != "cifar":
-        raise SettingsError(f"stem = {stem!r}: the networks of space {space.name!r} have the stem 'cifar' only")
+        raise SettingsError(
+            f"stem = {stem!r}: the networks of space {space.name!r} have the stem 'cifar' only: take it"
+        )
     return NasBench201SuperNet(space, **options)
 
 

@@ -1,7 +1,7 @@
-"""The convolutions of an edge merged into one: MergeNAS.
+"""Merged operations: the convolutions of an edge as one convolution (MergeNAS).
 
-The merged operation stands in a column of its own behind those of the space: there a call's weights say whether it
-runs, 1 or 0, and its kernel is made of the weights of the convolutions.
+The merged operation has its own column behind those of the space. The weight in this column tells whether it runs, 1
+or 0; its kernel is made of the weights of the convolutions.
 """
 
 from __future__ import annotations
@@ -81,7 +81,7 @@ def _merged(group: Group, candidates: Sequence[Sequence[str]]) -> dict[str, tupl
 def with_merged(
     weights: Float[Tensor, "edges ops"], merged: Bool[Tensor, "edges ops"]
 ) -> Float[Tensor, "edges ops_and_merged"]:
-    """The weights, and for the merged operation 1 where it runs: with constant weights only where one is not 0."""
+    """The weights, and for the merged operation 1 where it runs; constant weights run it only where one is not 0."""
     merged = merged.to(weights.device)
     runs = (merged if weights.requires_grad else merged & (weights != 0)).any(-1)
     return torch.cat([weights, runs[:, None].to(weights.dtype)], dim=1)
@@ -94,8 +94,8 @@ class StackedMerged(nn.Module):
     convolution. By linearity their weighted sum is one convolution with the kernel sum over o of a_o mask_o W. The
     kernel is as large as the largest convolution of the edge: 9×9 with dil_conv_5x5, 5×5 or 3×3 without.
 
-    The batch norm behind it takes out the scale: what counts is how the weights of an edge's convolutions are to
-    each other. Beside its other operations their sum has weight 1, however large it is.
+    The batch norm behind it takes out the scale: only the ratios of the weights of an edge's convolutions
+    count. Beside its other operations their sum has weight 1, however large it is.
 
     Args:
         places: the slots, each with the convolutions that share its kernel.
@@ -103,7 +103,7 @@ class StackedMerged(nn.Module):
         stride: 1 or 2.
 
     Source: Wang et al., MergeNAS (IJCAI 2020). As in its released code separable convolutions are in the supernet
-        once; in the final network there are two, one behind the other.
+        once; in the derived network there are two, one behind the other.
     Differs: from that code, whose kernels are always 9×9.
     """
 

@@ -1,4 +1,4 @@
-"""A cell of the supernet: every edge with the operations that run, by a native kernel where that suits."""
+"""The cell of a supernet: every edge with the operations that run, by a native kernel where it suits."""
 
 from __future__ import annotations
 
@@ -26,13 +26,13 @@ __all__ = ["MixedCell"]
 Features = Float[Tensor, "batch channels height width"]
 Nodes = Float[Tensor, "batch nodes_channels out_height out_width"]
 Sums = Float[Tensor, "batch sums_channels out_height out_width"] | None
-"""Of what operations see of the nodes."""
+"""Sums of the nodes, of the channels that operations see."""
 Kernels = Sequence[Mapping[str, Tensor]]
-"""Of the merged operations of each group."""
+"""Kernels of the merged operations of each group."""
 
 
 class _Work(NamedTuple):
-    """What a pass through a cell is made with.
+    """The operations, kernels and dropping of a pass through a cell.
 
     Args:
         running: the operations that run, with their weights.
@@ -52,7 +52,7 @@ class _Work(NamedTuple):
 class MixedCell(nn.Module):
     """A cell with all its edges; its output is the concatenation of its intermediate nodes.
 
-    The edges are worked on in groups: those that leave the two inputs, then those that leave the first node, and so on.
+    The edges are computed in groups: those that leave the two inputs, then those that leave the first node, and so on.
 
     Args:
         space: the candidates.
@@ -121,7 +121,7 @@ class MixedCell(nn.Module):
         return mixed_cell(cell, inputs, sums, running.weights)
 
     def _plain(self, work: _Work, inputs: Sequence[Features], sums: Sums, weights: Tensor) -> Nodes:
-        """What the native kernels do, in torch's operations; running statistics stay as they are."""
+        """The native kernels' function in torch's operations; running statistics stay as they are."""
         with unchanged_statistics(self.groups):
             return self._nodes(inputs, sums, work.at(self.layout, weights))
 
@@ -179,11 +179,11 @@ class MixedCell(nn.Module):
         return [group.step(name, running.slots(index, name, first), kernels[index]) for name in running.names(index)]
 
     def _stride(self, index: int) -> int:
-        """Of the edges of a group."""
+        """The stride of the edges of a group."""
         return self.stride if index == 0 else 1
 
     def _zeros(self, x: Features, stride: int) -> Float[Tensor, "batch seen out_height out_width"]:
-        """What operations see of a node without any edge, dense and in `channels_last`."""
+        """The channels that operations see of a node without any edge, dense and in `channels_last`."""
         batch, _, height, width = x[:, :, ::stride, ::stride].shape
         return x.new_zeros(batch, height, width, self.channels).permute(0, 3, 1, 2)
 
@@ -211,7 +211,7 @@ def _first(
 
 
 def _project(part: PointwiseBlock | FactorizedReduce, x: Tensor) -> Tensor:
-    """What `part` does, by a native kernel."""
+    """The output of `part`, by a native kernel."""
     mean, var, batches = part.norm.buffers()
     if part.training:
         batches += 1
@@ -219,6 +219,6 @@ def _project(part: PointwiseBlock | FactorizedReduce, x: Tensor) -> Tensor:
 
 
 def _plainly(part: PointwiseBlock | FactorizedReduce, x: Tensor) -> Tensor:
-    """What `part` does, in torch's operations; running statistics stay as they are."""
+    """The output of `part`, in torch's operations; running statistics stay as they are."""
     with unchanged_statistics(part):
         return cast(Tensor, part(x))

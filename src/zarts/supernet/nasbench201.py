@@ -23,7 +23,7 @@ class NasBench201SuperNet(nn.Module):
     """The supernet of space `nasbench201`, with weights from outside; see `SuperNet`.
 
     The batch norms of the operations are without affine, and no batch norm follows the average pool.
-    On the CPU a cell is one native kernel, `zarts.kernels`; elsewhere, and where that does not suit, the edges that
+    On the CPU a cell is one native kernel, `zarts.kernels`; elsewhere, and where it does not suit, the edges that
     leave a node share its ReLU, its average pool and its convolutions. `benchmarks/textbook_nasbench201.py` has the
     textbook form, where every operation on every edge is a module of its own.
 

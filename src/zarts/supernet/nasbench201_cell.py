@@ -1,7 +1,7 @@
-"""A cell of NAS-Bench-201's supernet: all operations on all edges, by the node that the edges leave.
+"""The cell of NAS-Bench-201's supernet: all operations on all edges, grouped by the node that the edges leave.
 
 Source: Dong and Yang, NAS-Bench-201 (ICLR 2020), section 2.1 and the search networks of its released code.
-Differs: the released convolutions have biases, which the batch norms behind them take away again.
+Differs: the released convolutions have biases, which the batch norms behind them cancel.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ class Mixture:
 
     @cached_property
     def places(self) -> list[tuple[tuple[int, ...], ...]]:
-        """For the native kernels: by the node that edges leave, edge and operation, the place of a weight that runs."""
+        """For the native kernels: by source node, edge and operation, the index of a weight that runs, else -1."""
         ops = [self._names.index(name) for name in DENSE_OPS]
         return [tuple(tuple(self._place(edge, op) for op in ops) for edge in edges) for edges in self._edges]
 
@@ -56,14 +56,14 @@ class Mixture:
 
     @cached_property
     def running(self) -> list[dict[str, Outgoing]]:
-        """For torch's operations: by the node that edges leave, those that run on its edges."""
+        """For torch's operations: by source node, the operations that run on its edges."""
         return [
             {name: one for op, name in enumerate(self._names) if name != "none" and (one := self._running(edges, op))}
             for edges in self._edges
         ]
 
     def prepare(self) -> None:
-        """Make now what several cells share, which else the first one makes: a cell that runs twice must not."""
+        """Make what cells share now; else the first cell makes it, which a cell that runs twice must not do."""
         _ = self.running
 
     def _running(self, edges: list[int], op: int) -> Outgoing | None:
@@ -174,7 +174,7 @@ class DenseMixedCell(nn.Module):
         return dense_cell(cell, x, mixture.weights)
 
     def _plain(self, left: list[list[bool]] | None, x: Features, weights: Weights) -> Features:
-        """What the native kernels do, in torch's operations; running statistics stay as they are."""
+        """The native kernels' function in torch's operations; running statistics stay as they are."""
         with unchanged_statistics(self):
             return self._last(x, Mixture(self.space, weights, left).running)
 

@@ -1,4 +1,4 @@
-"""The channels that no operation sees: partial channel connections."""
+"""Partial channel connections: the channels that bypass the operations."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ def seen_channels(channels: int, parts: int) -> int:
     """
     if channels % parts or channels < 2 * parts:
         raise SettingsError(
-            f"channels is {channels}, of which operations are to see 1 / {parts} (partial_channels), at least 2, for "
-            f"reductions split them in two halves: take a multiple of {parts} from {2 * parts} on, or another K"
+            f"channels is {channels}; operations see 1 / {parts} of them (partial_channels) and need at least 2: take "
+            f"a multiple of {parts} from {2 * parts} on, or another partial_channels"
         )
     return channels // parts
 
@@ -33,13 +33,13 @@ def bypass(
     channels: int,
     sums: Float[Tensor, "batch targets_rest out_height out_width"] | None,
 ) -> Float[Tensor, "batch targets_rest out_height out_width"]:
-    """What the edges of a group hand on without an operation, added to the targets' sums.
+    """Add to the targets' sums what the edges of a group hand on without an operation.
 
     Args:
         sources: the other channels of the sources, side by side.
         stride: of the edges; at stride 2 the largest of 2×2 pixels is handed on.
-        weights: of each edge: the sum of the weights of its operations, for each of them stands for what it makes of
-            its channels beside the others as they are.
+        weights: of each edge: the sum of the weights of its operations, because each of them stands for its output
+            beside the unchanged other channels.
         channels: of each source and target here.
         sums: of the targets so far, side by side.
     """

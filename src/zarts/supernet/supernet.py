@@ -1,4 +1,4 @@
-"""The supernet: every operation of the space on every edge, mixed by weights that come from outside."""
+"""The supernet: every operation of the space on every edge, mixed by the weights of each call."""
 
 from __future__ import annotations
 
@@ -25,11 +25,11 @@ __all__ = ["SuperNet"]
 class SuperNet(nn.Module):
     """A stack of mixed cells between a stem and a linear classifier.
 
-    Holds no architecture parameters: the weight of every operation comes with each call, so that it works for
-    softmax mixtures and for one-hot rows alike. All batch norms but the stem's are without affine.
+    Holds no architecture parameters: the weight of every operation comes with each call. So dense weights (softmax)
+    and one-hot rows work alike. All batch norms but the stem's are without affine.
 
-    On the CPU a cell is one native kernel, `zarts.kernels`. Elsewhere, and where that does not suit, edges are worked
-    on in groups: the convolutions of one kind of a whole group are one grouped convolution; the weight of an operation
+    On the CPU a cell is one native kernel, `zarts.kernels`. Elsewhere, and where it does not suit, edges are computed
+    in groups: the convolutions of one kind of a whole group are one grouped convolution; the weight of an operation
     is the scale of its batch norm. The result is that of the textbook supernet, where every operation on every edge is
     a module of its own (`benchmarks/textbook.py`), several times faster.
 
@@ -43,17 +43,17 @@ class SuperNet(nn.Module):
         generator: source of the `noise` operation and of what is dropped; None is torch's default.
         native: use the native kernels where they suit; never where something is dropped.
         parts: K: operations see the first 1 / K of the channels of a node. The others bypass them, and the channels
-            of a node are shuffled; what bypasses has the sum of the weights of an edge's operations. With 1 there is
-            none of this.
-        merged: the convolutions of an edge are one, see `zarts.supernet.merged_ops`.
+            of a node are shuffled; what bypasses has the sum of the weights of an edge's operations. With 1 nothing
+            bypasses and nothing is shuffled.
+        merged: the convolutions of an edge are merged into one, see `zarts.supernet.merged_ops`.
 
     Raises:
         SettingsError: a space of another form, or a number or name that cannot be used.
 
     Source: Liu et al., DARTS (ICLR 2019), sections 2.1 and 3.1; Xu et al., PC-DARTS (ICLR 2020), section 3.2, for
         partial channels; Wang et al., MergeNAS (IJCAI 2020).
-    Differs: from PC-DARTS' released code, which shuffles what each edge gives, not the nodes: that is the same, for
-        the shuffle is linear and the same for all edges.
+    Differs: from PC-DARTS' released code, which shuffles the output of each edge, not the nodes. The result is the
+        same, because the shuffle is linear and the same for all edges.
     """
 
     def __init__(
@@ -92,13 +92,16 @@ class SuperNet(nn.Module):
         )
         self.kinds = [plan.kind for plan in plans]
         self.checkpointing = ActivationCheckpointing()
-        """How cells run: see there."""
+        """Runs the cells; see `ActivationCheckpointing`."""
         self.classifier = nn.Linear(space.nodes * plans[-1].channels, num_classes)
 
     def restrict(self, left: Mapping[str, Bool[Tensor, "_ _"]]) -> None:
-        """From now on run only operations that are `left`: cell type to whether each may run; none: all may.
+        """Run only the operations that are `left` from now on.
 
         The others have weight 0; they do not run where the weights require a gradient either.
+
+        Args:
+            left: cell type to whether each operation may run; empty: all may.
         """
         self._left = {kind: mask.tolist() for kind, mask in left.items()}
 

@@ -1,4 +1,4 @@
-"""The weights that the operations of a genotype have in a supernet, as the discrete network calls them."""
+"""Inherited weights: a supernet's tensors for the operations of a genotype, under the derived network's names."""
 
 from __future__ import annotations
 
@@ -16,15 +16,15 @@ from zarts.supernet.supernet import SuperNet
 __all__ = ["supernet_weights"]
 
 _NORM = {"running_mean": "mean", "running_var": "var"}
-_WITHOUT_NORM = ("max_pool_3x3", "avg_pool_3x3")  # in the discrete network
+_WITHOUT_NORM = ("max_pool_3x3", "avg_pool_3x3")  # in the derived network
 
 
 def supernet_weights(supernet: SuperNet, genotype: Genotype, network: Network) -> dict[str, Tensor]:
     """Parameters and running statistics for a network of the same depth and width, by their names in it.
 
     What the supernet does not have stays out: scales and shifts of batch norms but the stem's, an auxiliary head. The
-    supernet's batch norms behind its pools have no counterpart in the network, whose operations so see other scales
-    than they were trained with.
+    supernet's batch norms behind its pools have no counterpart in the network, so operations behind a pool see other
+    scales than they were trained with.
 
     Args:
         supernet: trained; its operations see all channels and are not merged.
@@ -36,8 +36,8 @@ def supernet_weights(supernet: SuperNet, genotype: Genotype, network: Network) -
     """
     if supernet.merged or any(cast(MixedCell, cell).parts > 1 for cell in supernet.cells):
         raise SettingsError(
-            "weights_from = supernet: its operations are merged or see a part of the channels, and are not those of "
-            "the network: leave it out"
+            "weights_from = supernet: the operations of a merged or partial supernet are not those of the network: "
+            "leave it out"
         )
     theirs = dict(supernet.named_parameters()) | dict(supernet.named_buffers())
     wanted = dict(network.named_parameters()) | dict(network.named_buffers())
@@ -66,19 +66,19 @@ def _operation(
     theirs: dict[str, Tensor],
     wanted: dict[str, Tensor],
     index: int,
-    place: tuple[int, int],
+    position: tuple[int, int],
     choice: Choice,
 ) -> dict[str, Tensor]:
-    """The tensors of one operation: `place` are the node that it enters and its number there."""
+    """The tensors of one operation; `position`: the node that it enters, and its number there."""
     if choice.op in _WITHOUT_NORM:
         return {}
-    space, (target, number) = supernet.space, place
+    space, (target, number) = supernet.space, position
     edge = space.edges.index((target, choice.source))
     inside = f"cells.{index}.nodes.{target - space.inputs}.ops.{number}."
-    for position, group in enumerate(supernet.layouts[supernet.kinds[index]]):
+    for order, group in enumerate(supernet.layouts[supernet.kinds[index]]):
         slots = [slot for slot, p in enumerate(group.places.get(choice.op, ())) if p.edge == edge]
         if slots:
-            outside = f"cells.{index}.groups.{position}.ops.{choice.op}."
+            outside = f"cells.{index}.groups.{order}.ops.{choice.op}."
             count = len(group.places[choice.op])
             return dict(_rows(theirs, wanted, inside, outside, slots[0], count))
     raise SettingsError(f"weights_from = supernet: space {space.name!r} has no {choice.op} from node {choice.source}")
