@@ -16,7 +16,7 @@ __all__ = ["MergedEdge", "plain_merged"]
 
 Features = Float[Tensor, "batch channels height width"]
 
-# Rows and columns of a 9×9 kernel that each convolution has; and what of it is left where no other one reaches out.
+# Rows and columns of each convolution in a 9×9 kernel, and the part of the kernel that it needs without larger ones.
 TAPS = {
     "sep_conv_3x3": slice(3, 6),
     "sep_conv_5x5": slice(2, 7),

@@ -1,4 +1,4 @@
-"""How the textbook supernet of NAS-Bench-201 and the fast one share their parameters."""
+"""The parameters that the textbook supernet of NAS-Bench-201 and the fast one share."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The textbook supernet of PC-DARTS: partial channels, shuffled edge by edge, under weights of edges of their own.
+"""The textbook supernet of PC-DARTS: partial channels, shuffled edge by edge, with edge normalization.
 
 Source: Xu et al., PC-DARTS (ICLR 2020), sections 3.2 and 3.3.
 """
@@ -19,7 +19,7 @@ Features = Float[Tensor, "batch channels height width"]
 
 
 class PartialEdge(nn.Module):
-    """An edge, as often as its weight says: its operations on some channels, the others as they are, shuffled."""
+    """An edge times its weight: its operations on some channels, the others unchanged, shuffled."""
 
     def __init__(self, names: tuple[str, ...], channels: int, stride: int, draw, parts: int) -> None:
         super().__init__()
@@ -54,5 +54,5 @@ def build(space, *, parts: int, channels: int, cells: int, draw, **settings) -> 
 
 
 def plain_partial(parts: int):
-    """Builds it, with the arguments of `PlainSuperNet`."""
+    """A function that builds it, with the arguments of `PlainSuperNet`."""
     return partial(build, parts=parts)

@@ -1,4 +1,4 @@
-"""The textbook supernet, the oracle, beside the product's: the same parameters in both, and what must be the same."""
+"""Comparison of the textbook supernet, the oracle, with the fast one at the same parameters."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def same_tensors(plain: PlainSuperNet, fast: SuperNet) -> Iterator[tuple[str, Te
 
 
 class MergedPart(nn.Module):
-    """What an edge of `plain_merged` has beside the operations that are not merged."""
+    """The shared tensors of an edge of `plain_merged`."""
 
     def __init__(self, edge: nn.Module) -> None:
         super().__init__()

@@ -1,4 +1,4 @@
-"""Limits and cost terms in a search: what alpha is moved by, what is chosen, what the log and the report show."""
+"""Limits and cost terms in a search: the gradient of alpha, the derived cell, the log and the report."""
 
 import pytest
 import torch
@@ -66,7 +66,7 @@ def test_every_method_keeps_the_limits(tmp_path, method):
     ),
 )
 def test_the_expected_cost_falls_towards_the_limit(tmp_path, method):
-    """A penalty beside which the loss is nothing: every kind of update moves alpha to where it is smaller."""
+    """A penalty beside which the loss is nothing: every arch optimizer makes it smaller."""
     row = METHODS[method]
     more = {"arch_learning_rate": 0.1} if row.update in ("gradient", "unrolled", "amended") else {"warmup_epochs": 0}
     more |= {"epochs": 3, "limit_penalty": 1e4}
@@ -107,30 +107,32 @@ def test_a_limit_that_is_wide_leaves_no_trace(tmp_path):
 def test_the_term_by_hand():
     both = costs(max_params=LOW, limit_penalty=3.0, cost_weight=0.5, cost="macs")
     space = get_space("s2")
-    point = space.split(torch.randn(space.dimension, generator=torch.Generator().manual_seed(0), dtype=torch.float64))
-    row = both.record(space.random(torch.Generator()), softmax(point))
-    even = both.record(space.random(torch.Generator()), softmax({k: 0 * m for k, m in point.items()}))
+    alpha = space.split(torch.randn(space.dimension, generator=torch.Generator().manual_seed(0), dtype=torch.float64))
+    row = both.record(space.random(torch.Generator()), softmax(alpha))
+    even = both.record(space.random(torch.Generator()), softmax({k: 0 * m for k, m in alpha.items()}))
     beyond = row["parameters"]["expected"] / LOW - 1
     share = row["macs"]["expected"] / even["macs"]["expected"]
     assert beyond > 0
-    torch.testing.assert_close(both.regularizer(softmax(point)).item(), 3.0 * beyond + 0.5 * share)
+    torch.testing.assert_close(both.regularizer(softmax(alpha)).item(), 3.0 * beyond + 0.5 * share)
     roomy = costs(max_params=10**6)
-    assert roomy.regularizer(softmax(point)) == 0
+    assert roomy.regularizer(softmax(alpha)) == 0
     nothing = Costs(search_settings({"space": "s2"}), space, load_data("digits"))
-    assert nothing.record(space.random(torch.Generator()), softmax(point)) == {}
+    assert nothing.record(space.random(torch.Generator()), softmax(alpha)) == {}
 
 
 def test_weights_of_edges_say_how_much_of_an_edge_to_expect():
     """Equal ones change nothing; where all of a node's weight is on two edges, only these cost."""
-    encoding, counted = Parameterization(get_space("s2"), normalized=True), costs(cost_weight=1.0)
-    genotype = encoding.space.random(torch.Generator())
+    parameterization, counted = Parameterization(get_space("s2"), normalized=True), costs(cost_weight=1.0)
+    genotype = parameterization.space.random(torch.Generator())
     alpha = torch.cat([torch.randn(56, generator=torch.Generator().manual_seed(0)).double(), torch.zeros(28)])
-    expected = counted.record(genotype, encoding.strengths(alpha))["parameters"]["expected"]
-    plain = counted.record(genotype, softmax(encoding.operations(alpha)))["parameters"]["expected"]
+    expected = counted.record(genotype, parameterization.strengths(alpha))["parameters"]["expected"]
+    plain = counted.record(genotype, softmax(parameterization.operations(alpha)))["parameters"]["expected"]
     torch.testing.assert_close(expected, plain)
-    chosen = encoding.space.one_hot(genotype)
-    sure = torch.cat([100 * encoding.space.flatten(chosen), *(100 * chosen[kind].sum(-1) for kind in chosen)]).double()
-    expected = counted.record(genotype, encoding.strengths(sure))["parameters"]["expected"]
+    chosen = parameterization.space.one_hot(genotype)
+    sure = torch.cat(
+        [100 * parameterization.space.flatten(chosen), *(100 * chosen[kind].sum(-1) for kind in chosen)]
+    ).double()
+    expected = counted.record(genotype, parameterization.strengths(sure))["parameters"]["expected"]
     torch.testing.assert_close(expected, float(counted.of(genotype)["parameters"]))
 
 

@@ -92,14 +92,14 @@ def test_the_size_of_every_published_network_is_known():
     assert {*PARAMETERS, *SDARTS_PARAMETERS} == set(published_sources())
 
 
-def test_mult_adds_by_hand():
+def test_macs_by_hand():
     net = nn.Sequential(
         nn.Conv2d(3, 8, 3, stride=2, padding=1), nn.Conv2d(8, 8, 5, groups=8), nn.Flatten(), nn.Linear(128, 7)
     )
     assert count_macs(net, (3, 16, 16)) == 8 * 8 * 8 * 27 + 8 * 4 * 4 * 25 + 128 * 7
 
 
-def test_mult_adds_of_a_small_network_by_hand():
+def test_macs_of_a_small_network_by_hand():
     """Cells of one separable convolution and one skip a node, 4 channels, 3 cells, 8×8 grey images."""
     node = (Choice("sep_conv_3x3", 0), Choice("skip_connect", 1))
     net = create_model(
@@ -127,7 +127,7 @@ def test_mult_adds_of_a_small_network_by_hand():
         ("PDARTS", 542_819_328, 557e6, 0.005),
     ],
 )
-def test_mult_adds_at_imagenet_size(name, counted, published_count, with_norms):
+def test_macs_at_imagenet_size(name, counted, published_count, with_norms):
     """Papers' counters were not released; those of two of them are met within 0.5 % when batch norms count too."""
     with torch.device("meta"):
         net = create_model(published(name), auxiliary=True, **IMAGENET).eval()

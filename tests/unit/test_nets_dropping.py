@@ -78,7 +78,7 @@ def test_without_probabilities_and_where_nothing_is_differentiated_nothing_is_dr
     other.drop.path = other.drop.skip = 0.5
     weights = mixture(name)
     with torch.no_grad():
-        assert torch.equal(plain(images, weights), other(images, weights)), "judged"
+        assert torch.equal(plain(images, weights), other(images, weights)), "without gradients"
     plain.eval(), other.eval()
     assert torch.equal(plain(images, weights), other(images, weights)), "in eval mode"
     plain.train(), other.train()

@@ -63,7 +63,7 @@ def test_the_merged_convolution_is_the_weighted_sum_of_separate_ones(stride, gen
 
 @pytest.mark.parametrize("name", CONVOLUTIONS)
 def test_one_convolution_alone_is_that_convolution(name, generator):
-    """The block of the discrete network with the taps that it has of the shared kernel; whatever its weight."""
+    """The block of the derived network with the taps that it has of the shared kernel; whatever its weight."""
     place = Place(0, 4, 0, 0, tuple(enumerate(CONVOLUTIONS)))
     stack = StackedMerged([place], 4, 1).double()
     stack.depthwise.data *= 100  # so that the norm's epsilon is nothing beside the variance

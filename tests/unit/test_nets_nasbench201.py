@@ -124,25 +124,25 @@ def test_only_what_has_weight_runs(native):
 
 
 @pytest.mark.parametrize("native", NATIVE)
-def test_a_one_hot_supernet_is_the_discrete_network(native, generator):
+def test_a_one_hot_supernet_is_the_derived_network(native, generator):
     """Batch norms without affine against those with scale 1 and shift 0."""
     _, fast = pair(native, num_classes=10)
-    discrete = create_nasbench201(MIXED, channels=4, cells=2, in_channels=1).double()
+    derived = create_nasbench201(MIXED, channels=4, cells=2, in_channels=1).double()
     ops, edges = NASBENCH201.candidates["normal"][0], NASBENCH201.edges
     chosen = {(node, c.source): c.op for node, choices in enumerate(MIXED.cells["normal"], start=1) for c in choices}
     weights = nn.functional.one_hot(torch.tensor([ops.index(chosen[edge]) for edge in edges]), 5).double()
     theirs = fast.state_dict()
     with torch.no_grad():
-        for name, tensor in discrete.named_parameters():
+        for name, tensor in derived.named_parameters():
             layer, _, rest = name.partition(".ops.")
             if not rest:
                 tensor.copy_(theirs[f"skeleton.{name}"])
             elif rest.endswith("conv.weight"):
-                node, source = discrete.get_submodule(layer).edges[int(rest.split(".")[0])]
+                node, source = derived.get_submodule(layer).edges[int(rest.split(".")[0])]
                 stack = theirs[f"skeleton.{layer}.nodes.{source}.convolutions.{chosen[node, source]}.weight"]
                 tensor.copy_(stack.chunk(3 - source)[node - source - 1])
     images = torch.randn(3, 1, 8, 8, generator=generator).double()
-    torch.testing.assert_close(discrete(images), fast(images, {"normal": weights}))
+    torch.testing.assert_close(derived(images), fast(images, {"normal": weights}))
 
 
 @pytest.mark.parametrize(

@@ -131,7 +131,7 @@ def test_less_is_kept(name):
     assert peaks[1] < 0.8 * peaks[0]
 
 
-def test_what_is_only_judged_is_not_run_again():
+def test_what_is_only_evaluated_is_not_run_again():
     build, _ = CASES["network"]
     network = build(torch.Generator()).double().eval()
     checkpoint_cells(network, [], on=True)

@@ -1,4 +1,4 @@
-"""Genotypes within limits: the best of all that are, by looking at all of them."""
+"""Genotypes within limits: the best of all that are, checked by evaluating them all."""
 
 from itertools import combinations, product
 
@@ -109,7 +109,7 @@ def test_limits_that_only_hold_alone_are_refused():
     Constraints(space, [limits[0], Limit("max_macs", costs[1], 90)])
 
 
-def trained(constraints, loss):
+def context(constraints, loss):
     space = constraints.space
     matrices = {kind: torch.full(shape, 1 / shape[1]) for kind, shape in space.shapes.items()}
     generator = torch.Generator().manual_seed(0)
@@ -120,26 +120,26 @@ def trained(constraints, loss):
         space.random,
         loss,
         lambda *_: None,
-        lambda points, _: loss(points),
+        lambda candidates, _: loss(candidates),
     )
 
 
 @pytest.mark.parametrize("space", ["s2", "darts-zero", "nasbench201"])
-def test_cells_beyond_the_limit_are_never_judged_nor_chosen(space):
+def test_cells_beyond_the_limit_are_never_evaluated_nor_chosen(space):
     space = get_space(space)
     limit = limited(space, "parameters", 0.15)
     table = space.flatten(limit.cost.operations).float()
 
-    def judge(points):
-        costs = limit.cost.base + points @ table
+    def evaluate(candidates):
+        costs = limit.cost.base + candidates @ table
         assert (costs <= limit.most).all()
         return -costs  # the dearest is the best
 
     constraints = Constraints(space, [limit])
     few = {"select_samples": 12, "select_generations": 2, "select_parents": 4}
     for found in (
-        best_of(trained(constraints, judge), select_samples=20),
-        evolution(trained(constraints, judge), **few),
+        best_of(context(constraints, evaluate), select_samples=20),
+        evolution(context(constraints, evaluate), **few),
     ):
         space.check(found.genotype)
         assert constraints.holds(found.genotype)
@@ -151,10 +151,12 @@ def test_operations_that_are_missed_most_are_chosen_within_the_limit(space):
     limit = limited(space, "macs", 0.3)
     table = space.flatten(limit.cost.operations).float()
     constraints = Constraints(space, [limit])
-    found = perturbation(trained(constraints, lambda points: -(points @ table) / table.max())).genotype
+    found = perturbation(context(constraints, lambda candidates: -(candidates @ table) / table.max())).genotype
     space.check(found)
     assert constraints.holds(found)
-    unlimited = perturbation(trained(Constraints(space), lambda points: -(points @ table) / table.max())).genotype
+    unlimited = perturbation(
+        context(Constraints(space), lambda candidates: -(candidates @ table) / table.max())
+    ).genotype
     assert not constraints.holds(unlimited)
 
 

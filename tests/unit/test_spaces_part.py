@@ -1,4 +1,4 @@
-"""A part of a space beside the whole one."""
+"""Subspaces beside the whole space."""
 
 import pytest
 import torch
@@ -40,18 +40,18 @@ def test_what_is_left(generator, name, count):
 
 
 @pytest.mark.parametrize("name", ["darts", "s1", "s3", "nasbench201"])
-def test_wide_and_narrow(generator, name):
+def test_scatter_and_gather(generator, name):
     space = get_space(name)
     part, values = smaller(space, 2, generator)
-    narrow = part.gather(values)
-    wide, mask = part.scatter(narrow, fill=-7.0), part.mask()
+    gathered = part.gather(values)
+    scattered, mask = part.scatter(gathered, fill=-7.0), part.mask()
     for kind in values:
-        assert torch.equal(wide[kind], torch.where(mask[kind], values[kind], -7.0))
-        assert torch.equal(part.gather(wide)[kind], narrow[kind])
-    leaf = {kind: matrix.clone().requires_grad_() for kind, matrix in narrow.items()}
+        assert torch.equal(scattered[kind], torch.where(mask[kind], values[kind], -7.0))
+        assert torch.equal(part.gather(scattered)[kind], gathered[kind])
+    leaf = {kind: matrix.clone().requires_grad_() for kind, matrix in gathered.items()}
     total = sum((part.scatter(leaf)[kind] * values[kind]).sum() for kind in values)
     for kind, gradient in zip(leaf, torch.autograd.grad(total, list(leaf.values())), strict=True):
-        assert torch.equal(gradient, narrow[kind])
+        assert torch.equal(gradient, gathered[kind])
     genotype = part.space.random(generator)
     hot = part.scatter(part.space.one_hot(genotype))
     assert all(torch.equal(hot[kind], space.one_hot(genotype)[kind]) for kind in hot)
@@ -60,8 +60,8 @@ def test_wide_and_narrow(generator, name):
 def test_where_nothing_is_dropped_matrices_are_themselves(generator):
     space = get_space("darts")
     part, values = smaller(space, 7, generator), strengths(space, generator)
-    wide = part[0].scatter(values)
-    assert all(wide[kind] is values[kind] for kind in values)
+    scattered = part[0].scatter(values)
+    assert all(scattered[kind] is values[kind] for kind in values)
 
 
 def test_again_and_again(generator):
