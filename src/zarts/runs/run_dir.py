@@ -107,7 +107,7 @@ class Run:
             RunError: there is no such folder, or it is of another command.
         """
         if not path.is_dir():
-            raise RunError(f"{path}: there is no such run folder")
+            raise RunError(f"{path}: no such run folder")
         run = Run(path)
         run.settings(command)
         return run
