@@ -14,7 +14,7 @@ __all__ = ["seeded"]
 def seeded(seed: int | None) -> Iterator[None]:
     """Inside, torch's default generator of the CPU starts from `seed`; afterwards it is as it was before.
 
-    torch initialises weights from its default generator only, so whoever builds a network wraps it in this.
+    torch initialises weights from its default generator only, so callers build networks inside this block.
 
     Args:
         seed: the seed; None changes nothing.

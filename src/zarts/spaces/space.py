@@ -33,8 +33,8 @@ class Space:
 
     Args:
         name: the name in the registry.
-        candidates: cell type to, for each edge, the names of its candidate operations. All edges of a
-            cell type have the same number of candidates.
+        candidates: for each cell type and edge the names of the candidate operations. All edges of a cell type have
+            the same number of candidates.
         source: where the space was published.
         inputs: number of input nodes.
         nodes: number of intermediate nodes.

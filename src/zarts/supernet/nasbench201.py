@@ -1,4 +1,4 @@
-"""The supernet of NAS-Bench-201: every operation on every edge, mixed by weights that come from outside.
+"""The supernet of NAS-Bench-201: every operation on every edge, mixed by the weights of each call.
 
 Source: Dong and Yang, NAS-Bench-201 (ICLR 2020), section 2.1 and the search networks of its released code.
 """
@@ -57,7 +57,7 @@ class NasBench201SuperNet(nn.Module):
         self.space = space
         self._left: list[list[bool]] | None = None
         self.drop = Drop(generator)
-        """What is dropped while weights train: nothing, until its probabilities are set."""
+        """Dropping while weights train: none until its probabilities are set."""
         self.skeleton = Skeleton(
             lambda width: DenseMixedCell(space, width, native, self.drop),
             channels=channels,
@@ -68,7 +68,7 @@ class NasBench201SuperNet(nn.Module):
         )
 
     def restrict(self, left: Mapping[str, Bool[Tensor, "_ _"]]) -> None:
-        """From now on run only operations that are `left`, see `SuperNet.restrict`; none: all may run."""
+        """Run only the operations that are `left` from now on, see `SuperNet.restrict`."""
         self._left = left["normal"].tolist() if left else None
 
     def forward(

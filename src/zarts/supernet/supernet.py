@@ -86,7 +86,7 @@ class SuperNet(nn.Module):
         self.stem = build_stem(stem, in_channels, 3 * channels)
         plans = plan_cells(cells, channels, 3 * channels, space.nodes, self.stem.first_larger)
         self.drop = Drop(generator)
-        """What is dropped while weights train: nothing, until its probabilities are set."""
+        """Dropping while weights train: none until its probabilities are set."""
         self.cells = nn.ModuleList(
             MixedCell(space, plan, self.layouts[plan.kind], generator, native, parts, self.drop) for plan in plans
         )
