@@ -31,7 +31,7 @@ def untold(run):
 
 @pytest.fixture(scope="session")
 def searched(every, tmp_path_factory):
-    return zarts.search(out=tmp_path_factory.mktemp("searched") / "run", table=every, **CELLS)
+    return zarts.search(out=tmp_path_factory.mktemp("searched") / "run", benchmark_table=every, **CELLS)
 
 
 def test_each_epoch_and_the_result_have_their_truth(searched, every):
@@ -65,7 +65,7 @@ def test_goes_on_with_another_table_or_none(searched, every, tmp_path, monkeypat
         moved.rename(every)
         monkeypatch.setattr("zarts.training.trainer.stop_request", stop_at(5))
         with pytest.raises(Interrupted):
-            zarts.search(out=run, table=every, **CELLS)
+            zarts.search(out=run, benchmark_table=every, **CELLS)
         every.rename(moved)
         monkeypatch.setattr("zarts.training.trainer.stop_request", stop_at(0))
         with pytest.raises(DataError, match=r"every\.csv"):
@@ -76,14 +76,14 @@ def test_goes_on_with_another_table_or_none(searched, every, tmp_path, monkeypat
 
 
 def test_a_random_cell_has_its_truth(every, tmp_path):
-    run = zarts.search(out=tmp_path / "run", space="nasbench201", method="random", table=every).run
+    run = zarts.search(out=tmp_path / "run", space="nasbench201", method="random", benchmark_table=every).run
     assert "cifar10_test_200" in json.loads((run / "result.json").read_text())["truth"]
 
 
 def test_a_cell_that_is_not_in_the_table_is_told_and_stops_nothing(tmp_path):
     table = write_csv(tmp_path / "one.csv", {"architecture": [CONV], "cifar10_test_200": [93.76]})
     notes = []
-    found = zarts.search(out=tmp_path / "run", table=table, callback=notes.append, **CELLS)
+    found = zarts.search(out=tmp_path / "run", benchmark_table=table, callback=notes.append, **CELLS)
     texts = [event["text"] for event in notes if event["event"] == "note"]
     assert len(texts) == CELLS["epochs"] + 1
     assert "one.csv: has no architecture |" in texts[0]
@@ -101,15 +101,15 @@ def test_the_report_shows_it(searched):
 
 def test_a_table_for_another_space(tmp_path):
     with pytest.raises(SettingsError, match="--benchmark-table"):
-        zarts.search(out=tmp_path / "run", table=tmp_path / "t.csv", **small("darts"))
+        zarts.search(out=tmp_path / "run", benchmark_table=tmp_path / "t.csv", **small("darts"))
 
 
 def test_no_such_table(tmp_path, monkeypatch):
     monkeypatch.delenv("ZARTS_DATA", raising=False)
     with pytest.raises(DataError, match="--benchmark-table"):
-        zarts.search(out=tmp_path / "run", table=tmp_path / "absent", **CELLS)
+        zarts.search(out=tmp_path / "run", benchmark_table=tmp_path / "absent", **CELLS)
     with pytest.raises(DataError, match="NAS-Bench-201"):
-        zarts.search(out=tmp_path / "run", table="auto", **CELLS)
+        zarts.search(out=tmp_path / "run", benchmark_table="auto", **CELLS)
     assert list(tmp_path.iterdir()) == []
 
 

@@ -98,11 +98,12 @@ def plain_data(
 
 def _row_data(row: Summary, section: Section, found: Mapping[Trial, TrialResult], out: Path) -> dict[str, Any]:
     searches = {trial: one for trial, one in found.items() if (trial.group, trial.row) == (section.group, row.name)}
-    mean_stds = {
+    spreads = {
         column.name: {"mean": mean, "std": None if math.isnan(std) else std}
         for column, (mean, std) in row.mean_stds.items()
     }
-    data = {**asdict(row), "group": section.group.title, "mean_stds": mean_stds}
+    others = {key: value for key, value in asdict(row).items() if key != "mean_stds"}
+    data = {"name": row.name, "spreads": spreads, **others, "group": section.group.title}
     if not searches:
         return data
     settings = dump(next(iter(searches)).settings)
