@@ -17,7 +17,7 @@ __all__ = ["noisy"]
 def noisy(
     alpha: Mapping[str, Float[Tensor, "_ _"]], context: RelaxationContext, *, weight_noise: float = 1.0
 ) -> dict[str, Float[Tensor, "_ _"]]:
-    """softmax(alpha + epsilon) with Gaussian epsilon: weights that train at it suit every mixture near alpha.
+    """softmax(alpha + epsilon) with Gaussian epsilon: the network is trained for all operation weights near alpha.
 
     Args:
         alpha: cell type to a matrix `(edges, ops)`.

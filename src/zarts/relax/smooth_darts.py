@@ -46,7 +46,7 @@ def adversarial(
     perturbation_start: float = 0.03,
     perturbation: float = 0.3,
 ) -> dict[str, Float[Tensor, "_ _"]]:
-    """The mixture in that box under which the coming training batch has the largest loss: SDARTS-ADV.
+    """The operation weights in that box under which the coming training batch has the largest loss: SDARTS-ADV.
 
     Projected gradient ascent with the signs of the gradient seeks it from a random start; where the loss is not larger
     than at softmax(alpha), that is the result.
