@@ -1,4 +1,7 @@
-"""Settings, checked: typed records and the layers that they are put together from."""
+"""Settings of searches and retrainings: defaults, presets, configuration files, options, and their validation.
+
+Outside, use the names below. Nothing here imports torch.
+"""
 
 from __future__ import annotations
 

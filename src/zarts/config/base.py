@@ -1,4 +1,4 @@
-"""The settings that searching and retraining share, and what a setting is."""
+"""Settings that searching and retraining share, and the function that declares a setting."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ def setting(
     """A field with its help text, the group that the help page shows it in, and the axes' members that use it.
 
     Args:
-        default: the value where nothing else is said.
-        help: one line; says where the default comes from when that is not the paper.
+        default: the value if nothing else sets it.
+        help: one line; says where the default comes from if that is not the paper.
         panel: heading on the help page.
         used_by: members of a method's axes (see `zarts.methods`); empty: all use it.
-        resumable: no result depends on it: a run may go on with another value.
+        resumable: whether a run may be resumed with another value: no result depends on it.
         bounds: pydantic's `ge`, `gt`, `le`, `lt`, `multiple_of`.
     """
     extra: dict[str, Any] = {"panel": panel, "used_by": list(used_by), "resumable": resumable}
@@ -32,7 +32,7 @@ def setting(
 
 
 class CommonSettings(BaseModel):
-    """What searching and retraining share; `used_by` speaks of searching only."""
+    """Settings that searching and retraining share; `used_by` concerns searching only."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
@@ -42,7 +42,9 @@ class CommonSettings(BaseModel):
         "sub-folder a class",
         panel="Data",
     )
-    data_dir: Path = setting(Path("~/.cache/zarts"), "where the named data sets lie or are downloaded to", panel="Data")
+    data_dir: Path = setting(
+        Path("~/.cache/zarts"), "folder of the named data sets; missing ones are downloaded to it", panel="Data"
+    )
     image_size: int | None = setting(
         None,
         "images are resized to this many pixels a side (default: their own; 32 for a folder, 224 for imagenet)",
@@ -53,7 +55,7 @@ class CommonSettings(BaseModel):
     image_cache: Literal["auto", "memory", "streamed"] = setting(
         "auto",
         "where the images of a folder are kept: all in memory, or streamed, decoded when a batch needs them; auto: "
-        "streamed if they would take more than a quarter of the free memory",
+        "streamed if they take more than a quarter of the free memory",
         panel="Data",
         used_by=SUPERNET,
     )
@@ -73,14 +75,14 @@ class CommonSettings(BaseModel):
     )
     split_seed: int = setting(
         0,
-        "draws the subset and, for a folder without test/, the test images; --seed leaves both alone",
+        "draws the subset and, for a folder without test/, the test images; --seed changes neither",
         panel="Data",
         ge=0,
     )
     crop: Literal["pad", "resized"] = setting(
         "pad",
-        "random crop: pad, of the original size; resized, of 8 to 100 % of the area, resized, as on ImageNet, whose "
-        "tests see the centre that is 224 / 256 of the shorter side",
+        "random crop; pad: of the original size, after padding; resized: of 8 to 100 % of the area, resized, as on "
+        "ImageNet (tests then use the centre, 224 / 256 of the shorter side)",
         panel="Data",
         used_by=SUPERNET,
     )
@@ -107,9 +109,7 @@ class CommonSettings(BaseModel):
         0.025, "of the weights (SGD), at the first epoch", panel="Weights", used_by=SUPERNET, gt=0
     )
     momentum: float = setting(0.9, "of the weights' SGD", panel="Weights", used_by=SUPERNET, ge=0, lt=1)
-    nesterov: bool = setting(
-        False, "look ahead along the momentum, as NAS-Bench-201 does", panel="Weights", used_by=SUPERNET
-    )
+    nesterov: bool = setting(False, "Nesterov momentum, as in NAS-Bench-201", panel="Weights", used_by=SUPERNET)
     weight_decay: float = setting(3e-4, "of the weights", panel="Weights", used_by=SUPERNET, ge=0)
     grad_clip: float = setting(5.0, "largest norm of the weights' gradient", panel="Weights", used_by=SUPERNET, gt=0)
 
@@ -126,7 +126,7 @@ class CommonSettings(BaseModel):
         resumable=True,
     )
 
-    seed: int = setting(0, "of everything that is drawn", panel="Run", ge=0, lt=2**63)
+    seed: int = setting(0, "of all random draws but those of split_seed", panel="Run", ge=0, lt=2**63)
     device: str = setting("auto", "auto, cpu, cuda, cuda:1, mps", panel="Run", used_by=SUPERNET)
     threads: int | None = setting(
         None, "processor threads of torch (default: torch's choice)", panel="Run", used_by=SUPERNET, ge=1
@@ -139,11 +139,14 @@ class CommonSettings(BaseModel):
         used_by=SUPERNET,
     )
     compile: bool = setting(
-        False, "torch.compile for passes with gradient: minutes before the first step", panel="Run", used_by=SUPERNET
+        False,
+        "torch.compile for passes with gradient: takes minutes before the first step",
+        panel="Run",
+        used_by=SUPERNET,
     )
     checkpoint_activations: bool = setting(
         False,
-        "keep nothing that is inside a cell for the backward pass, which makes it again: less memory, more time, the "
+        "compute the inside of a cell again in the backward pass instead of keeping it: less memory, more time, the "
         "same numbers",
         panel="Run",
         used_by=SUPERNET,
@@ -151,18 +154,18 @@ class CommonSettings(BaseModel):
     )
     memory_limit: Annotated[ByteSize, Field(gt=0)] | Literal["auto", "none"] = setting(
         "auto",
-        "what steps may take on the device, of all processes here together: 8GB, say; auto: what is free; none: they "
-        "are not looked at. What needs more is refused before the first step",
+        "memory that steps may take on the device, in all processes of this machine together, for example 8GB; auto: "
+        "the free memory; none: no check. A run that needs more is refused before the first step",
         panel="Run",
         used_by=SUPERNET,
         resumable=True,
     )
     logger: Literal["none", "tensorboard"] = setting(
-        "none", "live curves beside the run's own files: in its folder tensorboard", panel="Run", resumable=True
+        "none", "tensorboard: live curves, in the run's folder tensorboard", panel="Run", resumable=True
     )
 
 
 def resumable(kind: type[CommonSettings]) -> list[str]:
-    """Settings that no result depends on: a run may go on with others than it was begun with."""
+    """Settings that no result depends on: a run may be resumed with other values of them."""
     extras = {key: field.json_schema_extra for key, field in kind.model_fields.items()}
     return [key for key, extra in extras.items() if isinstance(extra, dict) and extra["resumable"]]

@@ -1,4 +1,4 @@
-"""The axes of a method: set one by one, refused where they do not go together, and the settings that each uses."""
+"""The axes of a method: values from layers, checks of their combination, and the settings that each member uses."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ __all__ = ["Axes", "members", "resolve_axes", "used", "used_by"]
 
 @dataclass(frozen=True)
 class Axes:
-    """A method, and the axes that take the place of its own.
+    """A method, and the axes that replace its own.
 
     Args:
-        method: the row of the table.
+        method: the row of the table of methods.
         named: index of the layer that names the method; -1 if none does.
         values: axis to its member.
         changed: axis to the index of the layer that sets it, for those that a layer sets.
@@ -56,7 +56,7 @@ class Axes:
         layers = [Layer(name, DEFAULTS[name]) for name in own if name in DEFAULTS]
         if index == self.named:
             idle = {key for key in self.method.defaults if not used(key, self.members)}
-            for axis in self.changed:  # a rate of Adam, say, is none for what has taken its place
+            for axis in self.changed:  # Adam's learning rate, say, means nothing to another optimizer
                 before, now = (
                     DEFAULTS.get(member(v), {}) for v in (str(getattr(self.method, axis)), self.values[axis])
                 )
@@ -67,7 +67,7 @@ class Axes:
 
 
 def resolve_axes(layers: Sequence[Layer]) -> Axes:
-    """The method and the axes that the layers name, later ones first.
+    """The method and the axes that the layers name; later layers win.
 
     Raises:
         SettingsError: unknown names, or axes that do not go together.
@@ -114,7 +114,7 @@ def _check(method: Method, axes: dict[str, str]) -> None:
         )
     if relaxation == "none" and axes["weight_relaxation"] == "same":
         raise SettingsError(
-            f"relaxation = none: {name} then has no weights to train at: take --weight-relaxation uniform"
+            f"relaxation = none: {name} then has no operation weights to train with: take --weight-relaxation uniform"
         )
     if (arch_optimizer == "reinforce") != (relaxation == "cell"):
         raise SettingsError(
@@ -123,7 +123,7 @@ def _check(method: Method, axes: dict[str, str]) -> None:
         )
     if relaxation == "cell" and axes["weight_relaxation"] not in ("same", "uniform"):
         raise SettingsError(
-            f"weight_relaxation = {axes['weight_relaxation']}: {name} has cells and no alpha: take same or uniform"
+            f"weight_relaxation = {axes['weight_relaxation']}: {name} draws cells, has no alpha: take same or uniform"
         )
     if axes["supernet"] == "none":
         raise SettingsError("supernet = none: that is method 'random', which trains no supernet")
@@ -135,28 +135,29 @@ def _check(method: Method, axes: dict[str, str]) -> None:
         raise SettingsError("select = random: that is method 'random', which trains no supernet")
     if select in ("perturbation", "local-search") and relaxation != "softmax":
         raise SettingsError(
-            f"select = {select}: {name} has no mixture to take operations from (relaxation = {relaxation})"
+            f"select = {select}: it removes operations from a softmax of all, and {name} has relaxation = "
+            f"{relaxation}: take another selection"
         )
     _check_phases(name, axes)
     if arch_optimizer == "none" and select == "argmax":
         raise SettingsError(
-            "select = argmax with arch_optimizer = none: alpha stays uniform and prefers nothing: take another "
+            "select = argmax with arch_optimizer = none: alpha stays uniform and prefers no operation: take another "
             "selection"
         )
 
 
 def _check_edges(name: str, axes: dict[str, str]) -> None:
-    """Refuse weights of edges where there is no alpha that they could belong to, or nothing that they could weigh.
+    """Refuse weights of edges where there is no alpha, or where there are no edges to weigh.
 
     Raises:
         SettingsError: with the reason.
     """
     reasons = {
         ("relaxation", "none"): "has no alpha",
-        ("relaxation", "cell"): "has cells and no alpha",
-        ("weight_relaxation", "uniform"): "trains weights at cells, whose edges are there or not",
-        ("select", "best-of"): "judges cells, whose edges are there or not",
-        ("select", "evolution"): "judges cells, whose edges are there or not",
+        ("relaxation", "cell"): "draws cells and has no alpha",
+        ("weight_relaxation", "uniform"): "trains weights in single cells, without weights of edges",
+        ("select", "best-of"): "evaluates single cells, without weights of edges",
+        ("select", "evolution"): "evaluates single cells, without weights of edges",
     }
     for (axis, value), reason in reasons.items():
         if axes[axis] == value:
@@ -166,15 +167,15 @@ def _check_edges(name: str, axes: dict[str, str]) -> None:
 
 
 def _check_merged(name: str, axes: dict[str, str]) -> None:
-    """Refuse what a batch norm behind the convolutions of an edge, merged into one, makes meaningless.
+    """Refuse what the batch norm behind merged convolutions makes meaningless.
 
     Raises:
         SettingsError: with the reason.
     """
     if axes["edge_normalization"] == "True":
         raise SettingsError(
-            "edge_normalization = True with supernet = merged: the batch norm behind merged convolutions takes the "
-            "weight of their edge out again: take --no-edge-normalization"
+            "edge_normalization = True with supernet = merged: the batch norm behind merged convolutions cancels "
+            "the weight of their edge: take --no-edge-normalization"
         )
     if axes["relaxation"] in ("gumbel", "path") and axes["arch_optimizer"] in ("mgs", *GRADIENT):
         raise SettingsError(
@@ -185,7 +186,7 @@ def _check_merged(name: str, axes: dict[str, str]) -> None:
 
 
 def _check_phases(name: str, axes: dict[str, str]) -> None:
-    """Refuse what does not go together with stages.
+    """Refuse what does not go together with phases.
 
     Raises:
         SettingsError: with the reason.
@@ -194,18 +195,20 @@ def _check_phases(name: str, axes: dict[str, str]) -> None:
     if phases == "one":
         return
     if axes["arch_optimizer"] == "none":
-        raise SettingsError(f"phases = {phases}: {name} has no alpha by which operations could be dropped: take one")
+        raise SettingsError(f"phases = {phases}: {name} has no alpha to rank operations by: take --phases one")
     if axes["arch_optimizer"] == "reinforce":
-        raise SettingsError(f"phases = {phases}: the controller of {name} draws from the whole space: take one")
+        raise SettingsError(
+            f"phases = {phases}: the controller of {name} draws from the whole space: take --phases one"
+        )
     if axes["supernet"] == "merged":
         raise SettingsError(
-            f"supernet = merged with phases = {phases}: the convolutions of an edge are one, of which none can be "
+            f"supernet = merged with phases = {phases}: the convolutions of an edge are merged, and none can be "
             "dropped by itself: take --supernet mixed, or --phases one"
         )
     if select in ("evolution", "perturbation", "local-search"):
         raise SettingsError(
-            f"select = {select} with phases = {phases}: it judges operations that have been dropped, whose weights "
-            "are not trained: take argmax or best-of"
+            f"select = {select} with phases = {phases}: it evaluates operations that earlier phases have dropped, "
+            "whose weights are no longer trained: take argmax or best-of"
         )
 
 
@@ -216,7 +219,7 @@ def members(settings: SearchSettings) -> frozenset[str]:
 
 
 def used_by(key: str) -> list[str]:
-    """Which members of the axes use a setting; none: all do."""
+    """The members of the axes that use a setting; an empty list: all of them."""
     extra = SearchSettings.model_fields[key].json_schema_extra
     assert isinstance(extra, dict)
     users = extra["used_by"]

@@ -1,4 +1,4 @@
-"""How alpha moves: costs in its loss, candidates, the optimiser, the early stop."""
+"""Second part of the settings of a search: costs, candidates, what updates alpha, early stopping."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from zarts.config.base import SUPERNET, setting
-from zarts.config.searching import ADAM, DRAWING, MOVING, SearchingSettings
+from zarts.config.searching import ADAM, SAMPLING, UPDATING, SearchingSettings
 from zarts.methods import GRADIENT, ZERO_ORDER
 
 __all__ = ["MovingSettings"]
@@ -25,45 +25,45 @@ class MovingSettings(SearchingSettings):
     max_macs: int | None = setting(None, "the final network has at most so many MACs an image", panel="Cost", ge=1)
     limit_penalty: float = setting(
         0.1,
-        "added to the loss of alpha where the cost that it lets expect is twice a limit, and in proportion (1 made "
-        "searches of the digits end far below their limits)",
+        "added to the loss of alpha at an expected cost of twice a limit, and in proportion to the excess (with 1, "
+        "searches of the digits ended far below their limits)",
         panel="Cost",
-        used_by=MOVING,
+        used_by=UPDATING,
         ge=0,
     )
     cost_weight: float = setting(
         0.0,
-        "of the expected cost in the loss of alpha, in units of the cost of a mixture of equal weights",
+        "of the expected cost in the loss of alpha, in units of the cost at equal operation weights",
         panel="Cost",
-        used_by=MOVING,
+        used_by=UPDATING,
         ge=0,
     )
     cost: Literal["parameters", "macs"] = setting(
-        "parameters", "what cost_weight weighs: of the final network", panel="Cost", used_by=MOVING
+        "parameters", "what cost_weight weighs: of the final network", panel="Cost", used_by=UPDATING
     )
     final_cells: int | None = setting(
         None,
-        "cells of the networks that costs are counted of (default: retrain's 20; in nasbench201 5 a stage)",
+        "cells of the network whose cost is counted (default: retrain's 20; in nasbench201 5 a stage)",
         panel="Cost",
         ge=1,
     )
     final_channels: int | None = setting(
         None,
-        "channels of the first cells of these networks (default: retrain's 36; in nasbench201 16)",
+        "channels of its first cells (default: retrain's 36; in nasbench201 16)",
         panel="Cost",
         ge=2,
     )
 
     ablation: Literal["none", "uniform"] = setting(
         "none",
-        "uniform: no candidate is judged and all weigh alike: a zero-order recipe, or a local search, without its "
+        "uniform: evaluate no candidate and weigh all alike: a zero-order optimizer or a local search without its "
         "losses, for comparison",
         panel="Candidates",
         used_by=SUPERNET,
     )
     inner_steps: int = setting(
         10,
-        "M: weight steps on a candidate's own copy before it is judged; 0: first order",
+        "M: weight steps of a candidate, on its own copy of the weights, before its loss; 0: first order",
         panel="Candidates",
         used_by=ZERO_ORDER,
         ge=0,
@@ -72,11 +72,11 @@ class MovingSettings(SearchingSettings):
         4,
         "validation batches in one loss (the released code has 1: its losses are mostly noise)",
         panel="Candidates",
-        used_by=MOVING,
+        used_by=UPDATING,
         ge=1,
     )
     val_batch_size: int | None = setting(
-        None, "images a validation batch (default: batch_size)", panel="Candidates", used_by=MOVING, ge=2
+        None, "images a validation batch (default: batch_size)", panel="Candidates", used_by=UPDATING, ge=2
     )
     inner_learning_rate: float | None = setting(
         None, "of the inner steps (default: the weights' current one)", panel="Candidates", used_by=ZERO_ORDER, gt=0
@@ -86,14 +86,14 @@ class MovingSettings(SearchingSettings):
     )
     batch_norm: Literal["train", "eval"] = setting(
         "train",
-        "statistics while judging: of the batch (train, as released) or running ones (eval)",
+        "statistics during evaluation: of the batch (train, as released) or running ones (eval)",
         panel="Candidates",
-        used_by=DRAWING,
+        used_by=SAMPLING,
     )
 
     arch_learning_rate: float = setting(
         1.0,
-        "step size of alpha: factor of the MGS move, xi of RS, Adam's rate of the others",
+        "step size of alpha: factor of the MGS update, xi of RS, Adam's rate of the others",
         panel="Architecture",
         used_by=("mgs", "rs", *ADAM),
         gt=0,
@@ -107,7 +107,8 @@ class MovingSettings(SearchingSettings):
     )
     sigma: float = setting(
         0.2,
-        "standard deviation of MGS's moves (the paper's scripts: 0.025; 0.2 in s1-s4), of other packages' first ones",
+        "standard deviation of MGS's perturbations (the paper's scripts: 0.025; 0.2 in s1-s4), of the first ones of "
+        "other packages",
         panel="Architecture",
         used_by=("mgs", "cmaes", "nevergrad"),
         gt=0,
@@ -177,11 +178,11 @@ class MovingSettings(SearchingSettings):
         0.99, "share of REINFORCE's old baseline after a cell", panel="Architecture", used_by=("reinforce",), ge=0, lt=1
     )
     weight_noise: float = setting(
-        1.0, "standard deviation of alpha's noise where weights train", panel="Architecture", used_by=("noisy",), gt=0
+        1.0, "standard deviation of alpha's noise while weights train", panel="Architecture", used_by=("noisy",), gt=0
     )
     perturbation_start: float = setting(
         0.03,
-        "radius of the box around the operation weights where weights train, in the first epoch",
+        "radius of the box around the operation weights in which weights train, in the first epoch",
         panel="Architecture",
         used_by=("perturbed", "adversarial"),
         ge=0,
@@ -189,7 +190,7 @@ class MovingSettings(SearchingSettings):
     )
     perturbation: float = setting(
         0.3,
-        "the same in the last epoch",
+        "radius of this box in the last epoch",
         panel="Architecture",
         used_by=("perturbed", "adversarial"),
         ge=0,
@@ -208,22 +209,22 @@ class MovingSettings(SearchingSettings):
 
     eigenvalue_every: int = setting(
         0,
-        "epochs from one dominant eigenvalue of the validation loss's Hessian in alpha to the next; 0: none is had",
+        "compute the dominant eigenvalue of the validation loss's Hessian in alpha every N epochs (0: never)",
         panel="Architecture",
         used_by=(*ZERO_ORDER, *GRADIENT),
         ge=0,
     )
     eigenvalue_growth: float | None = setting(
         None,
-        "the search ends when the local mean of five eigenvalues is so many times that of four eigenvalues earlier, "
-        "with the cell of then (RobustDARTS: 1.3; default: it does not end early)",
+        "early stopping: once the local mean of five eigenvalues is more than this many times that of four eigenvalues "
+        "earlier, the search ends with the cell of that earlier epoch (RobustDARTS: 1.3; default: never)",
         panel="Architecture",
         used_by=(*ZERO_ORDER, *GRADIENT),
         gt=1,
     )
     eigenvalue_after: int = setting(
         10,
-        "first epoch whose cell such a search may end with",
+        "first epoch whose cell early stopping may return",
         panel="Architecture",
         used_by=(*ZERO_ORDER, *GRADIENT),
         ge=1,

@@ -1,4 +1,4 @@
-"""What changes along a search: its stages, and whether the settings of its schedule go together."""
+"""The phases of a search, and the checks of the settings of its schedule."""
 
 from __future__ import annotations
 
@@ -13,19 +13,19 @@ __all__ = ["Phase", "check_schedule", "plan_phases"]
 
 _DEPTH = 5 / 8, 6 / 8
 _ROUNDING = 1e-9
-_LEAST = 3  # cells of a network in which two reduce
+_LEAST = 3  # fewest cells of a network in which two reduce
 
 
 class Phase(NamedTuple):
-    """A part of a search.
+    """One phase of a search.
 
     Args:
         first: its first epoch, counted from 0.
         epochs: how many it has.
-        warmup: how many of these before alpha moves.
-        operations: operations that are kept on an edge, if it has so many; None: all.
+        warmup: how many of these come before the first update of alpha.
+        operations: largest number of operations on an edge; None: all.
         cells: of the network.
-        skip_dropout: dropout on identities at its start.
+        skip_dropout: dropout on skips at its start.
     """
 
     first: int
@@ -37,10 +37,10 @@ class Phase(NamedTuple):
 
 
 def plan_phases(settings: SearchSettings) -> list[Phase]:
-    """The stages of a search, in order.
+    """The phases of a search, in order.
 
     Raises:
-        SettingsError: lists that do not fit together, or stages too short for alpha to move in.
+        SettingsError: lists that do not fit together, or a phase too short for an update of alpha.
     """
     operations = (None, *(settings.phase_operations if settings.phases != "one" else ()))
     count = len(operations)
@@ -49,7 +49,7 @@ def plan_phases(settings: SearchSettings) -> list[Phase]:
     dropout = settings.skip_dropout if len(settings.skip_dropout) > 1 else settings.skip_dropout * count
     if len(dropout) != count:
         raise SettingsError(
-            f"skip_dropout has {len(settings.skip_dropout)} values for a search of {count} stages: give one, or {count}"
+            f"skip_dropout has {len(settings.skip_dropout)} values for a search of {count} phases: give one, or {count}"
         )
     phases = [
         Phase(first, end - first, _warmup(settings, first, end), kept, depth, rate)
@@ -58,8 +58,8 @@ def plan_phases(settings: SearchSettings) -> list[Phase]:
     for number, phase in enumerate(phases, start=1):
         if phase.epochs <= phase.warmup and count > 1:
             raise SettingsError(
-                f"stage {number} of {count} has {phase.epochs} of {settings.epochs} epochs, and alpha moves in none "
-                f"of them (warm-up: {phase.warmup}): take more --epochs, or a shorter warm-up"
+                f"phase {number} of {count} has {phase.epochs} of {settings.epochs} epochs, all of them warm-up "
+                f"({phase.warmup}): take more --epochs, or a shorter warm-up"
             )
     return phases
 
@@ -71,20 +71,20 @@ def _warmup(settings: SearchSettings, first: int, end: int) -> int:
 
 
 def _starts(settings: SearchSettings, count: int) -> list[int]:
-    """First epochs of the stages after the first."""
+    """First epochs of the phases after the first."""
     if settings.phases == "one":
         return []
     kept = settings.phase_operations
     if not kept or any(after > before for before, after in pairwise(kept)):
         raise SettingsError(
-            f"phase_operations = {list(kept)}: needs one number for each stage after the first, none larger than the "
+            f"phase_operations = {list(kept)}: needs one number for each phase after the first, none larger than the "
             "one before it"
         )
     shares = settings.phase_starts or tuple(number / count for number in range(1, count))
     if len(shares) != count - 1 or any(after <= before for before, after in pairwise((0.0, *shares))):
         raise SettingsError(
-            f"phase_starts = {list(shares)}: needs {count - 1} rising shares above 0, one for each stage after the "
-            "first, of which phase_operations has the operations"
+            f"phase_starts = {list(shares)}: needs {count - 1} rising shares above 0, one for each phase after the "
+            "first (phase_operations has their operations)"
         )
     return [math.ceil(share * settings.epochs - _ROUNDING) for share in shares]
 
@@ -97,8 +97,8 @@ def _cells(settings: SearchSettings, count: int) -> list[int]:
         return [max(round(settings.cells * (start + step * i)), min(settings.cells, _LEAST)) for i in range(count)]
     if len(settings.phase_cells) != count:
         raise SettingsError(
-            f"phase_cells = {list(settings.phase_cells)}: needs {count} numbers, one for each stage, of which "
-            "phase_operations has the operations"
+            f"phase_cells = {list(settings.phase_cells)}: needs {count} numbers, one for each phase "
+            "(phase_operations has the operations of those after the first)"
         )
     return list(settings.phase_cells)
 
@@ -113,8 +113,8 @@ def check_schedule(settings: SearchSettings) -> None:
     plan_phases(settings)
     if settings.phases != "one" and settings.compile:
         raise SettingsError(
-            f"compile = True: phases = {settings.phases} runs fewer operations from stage to stage, and a compiled "
-            "network runs all: leave --compile out"
+            f"compile = True: phases = {settings.phases} runs fewer operations from phase to phase, and a "
+            "compiled network runs all: leave --compile out"
         )
 
 
@@ -123,13 +123,13 @@ def _check_eigenvalues(settings: SearchSettings) -> None:
         return
     if settings.relaxation != "softmax":
         raise SettingsError(
-            f"eigenvalue_every = {settings.eigenvalue_every}: the loss has no Hessian in alpha with relaxation = "
-            f"{settings.relaxation}, which draws: take --relaxation softmax, or --eigenvalue-every 0"
+            f"eigenvalue_every = {settings.eigenvalue_every}: with relaxation = {settings.relaxation}, which "
+            f"draws, the loss has no Hessian in alpha: take --relaxation softmax, or --eigenvalue-every 0"
         )
     if settings.phases != "one":
         raise SettingsError(
             f"eigenvalue_every = {settings.eigenvalue_every}: with phases = {settings.phases} the Hessian is of "
-            "another space from stage to stage: take --phases one, or --eigenvalue-every 0"
+            "another space from phase to phase: take --phases one, or --eigenvalue-every 0"
         )
     if settings.compile:
         raise SettingsError(
@@ -138,7 +138,7 @@ def _check_eigenvalues(settings: SearchSettings) -> None:
         )
     if settings.eigenvalue_growth is not None and settings.select != "argmax":
         raise SettingsError(
-            f"eigenvalue_growth = {settings.eigenvalue_growth:g}: the search would end with the cell of an earlier "
-            f"epoch, and select = {settings.select} judges with the weights of the last one: take --select argmax, "
+            f"eigenvalue_growth = {settings.eigenvalue_growth:g}: early stopping returns the cell of an earlier "
+            f"epoch, and select = {settings.select} evaluates with the weights of the last one: take --select argmax, "
             "or --eigenvalue-every 0"
         )

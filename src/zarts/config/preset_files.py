@@ -1,4 +1,4 @@
-"""Where settings come from: presets, configuration files, options."""
+"""Presets and configuration files, as layers of settings."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ import yaml
 
 from zarts.errors import SettingsError, did_you_mean
 
-__all__ = ["Layer", "config_layer", "moves", "preset_layers", "preset_names", "preset_summary"]
+__all__ = ["Layer", "config_layer", "is_transfer", "preset_layers", "preset_names", "preset_summary"]
 
 
 @dataclass(frozen=True)
@@ -42,26 +42,28 @@ def _text(name: str) -> str:
 
 
 def preset_summary(name: str) -> str:
-    """The first line of a preset's file, which is a comment that says what it is."""
+    """The first line of a preset's file: a comment that describes the preset."""
     return _text(name).splitlines()[0].lstrip("# ")
 
 
 def preset_layers(name: str, command: str) -> list[Layer]:
-    """The part of preset `name` that is for `command` (`search` or `retrain`), above that of its `base` if it has one.
+    """The settings of preset `name` for `command` (`search` or `retrain`), above those of its `base` if it has one.
 
     Raises:
-        SettingsError: there is no such preset, or neither it nor what it is based on is for the command.
+        SettingsError: there is no such preset, or neither it nor its bases have settings for the command.
     """
     parts = _with_bases(name)
     commands = dict.fromkeys(key for content in parts.values() for key in content)
     if command not in commands:
-        raise SettingsError(f"preset {name!r} says nothing of a {command}: it is for `zarts {next(iter(commands))}`")
+        raise SettingsError(
+            f"preset {name!r} has no settings for `zarts {command}`: it is for `zarts {next(iter(commands))}`"
+        )
     where = {part: f"preset {part!r}" for part in parts}
     return [Layer(where[part], _section(content, command, where[part])) for part, content in parts.items()]
 
 
-def moves(name: str) -> bool:
-    """Whether a preset is for retraining alone and names images: to these a cell is moved that was found elsewhere.
+def is_transfer(name: str) -> bool:
+    """Whether a preset is for retraining alone and names images: it transfers a cell to those.
 
     Raises:
         SettingsError: there is no such preset.
@@ -71,7 +73,7 @@ def moves(name: str) -> bool:
 
 
 def _with_bases(name: str) -> dict[str, dict[str, Any]]:
-    """The contents of a preset's file and of those that it is based on, these first."""
+    """The contents of a preset's file and, before it, of its bases."""
     if name not in preset_names():
         raise SettingsError(did_you_mean("preset", name, preset_names()))
     content = yaml.safe_load(_text(name))

@@ -1,4 +1,4 @@
-"""Names of 0.1.0 and today's, for settings and for what run folders hold."""
+"""Names of 0.1.0 and their present ones, for settings and for the contents of run folders."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ RENAMED = {
     "update": "arch_optimizer",
     "weights": "importance_weights",
 }
-"""Settings of 0.1.0 to today's names."""
+"""Settings of 0.1.0 to their present names."""
 
 _VALUES: dict[tuple[str, Any], Any] = {
     ("cost", "mult_adds"): "macs",
@@ -43,26 +43,26 @@ _PHASE = {"stage": "phase", "stages": "phases"}
 
 
 def unknown_setting(name: str, known: Iterable[str]) -> str:
-    """The sentence for an unknown setting: today's name of one of 0.1.0, or the nearest known one."""
+    """The message for an unknown setting: the present name of one of 0.1.0, or the nearest known one."""
     if name in RENAMED:
         return f"setting {name!r} of zarts 0.1.0 is called {RENAMED[name]!r} now"
     return did_you_mean("setting", name, known)
 
 
 def renamed_settings(section: Mapping[str, Any]) -> dict[str, Any]:
-    """The settings of a run folder under today's names; those that have them stay as they are."""
+    """The settings of a run folder under their present names."""
     return {RENAMED.get(key, key): _value(key, value) for key, value in section.items()}
 
 
 def renamed_event(event: Mapping[str, Any]) -> dict[str, Any]:
-    """A logged event under today's names."""
+    """A logged event under the present names."""
     names = {**_COUNTS, **(_PHASE if event.get("event") == "stage" else {})}
     renamed = {names.get(key, key): value for key, value in event.items()}
     return {**renamed, "event": "phase"} if event.get("event") == "stage" else renamed
 
 
 def renamed_mapping(data: Mapping[str, Any]) -> dict[str, Any]:
-    """What a YAML or JSON file of a run holds, under today's names: a result, or sections of settings."""
+    """The contents of a YAML or JSON file of a run, a result or sections of settings, under the present names."""
     renamed = {_COUNTS.get(key, key): value for key, value in data.items()}
     for section in ("search", "retrain"):
         if isinstance(renamed.get(section), dict):

@@ -1,4 +1,4 @@
-"""Defaults < preset < configuration file < options: how settings are put together and checked."""
+"""Settings built from layers and checked: defaults < preset < configuration file < options."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from pydantic import ValidationError
 
 from zarts.config.base import CommonSettings
 from zarts.config.components import resolve_axes, used, used_by
-from zarts.config.preset_files import Layer, config_layer, moves, preset_layers
+from zarts.config.preset_files import Layer, config_layer, is_transfer, preset_layers
 from zarts.config.renamed import unknown_setting
 from zarts.config.retrain import RetrainSettings, check_recipe
 from zarts.config.settings import SearchSettings
@@ -46,12 +46,12 @@ def row_settings(
 ) -> SearchSettings:
     """The settings of a row of a comparison: defaults < preset < file < the method's defaults < shared ones < its own.
 
-    Shared settings that the row does not use are left out.
+    A shared setting that the row does not use is left out.
 
     Args:
         row: the row's name, for messages.
         own: its settings, the method among them.
-        shared: what all rows are given.
+        shared: settings of all rows.
         preset: see `search_settings`.
         config: see `search_settings`.
 
@@ -74,17 +74,17 @@ def retrain_settings(
     form: Mapping[str, Any] = MappingProxyType({}),
     where: str = "options",
 ) -> RetrainSettings:
-    """The settings of a retraining: defaults < preset < what a search hands down < form < file < options.
+    """The settings of a retraining: defaults < preset < inherited ones < form < file < options.
 
-    A preset that is for retraining alone and names images takes the cell to those: what it says is above what a
-    search hands down.
+    A preset that is for retraining alone and names images transfers the cell to those: its settings are above
+    the inherited ones.
 
     Args:
         options: settings by name.
         preset: name of a preset.
         config: a YAML file with settings.
-        inherited: what a search hands down.
-        form: that of the network whose weights are started from.
+        inherited: settings of the search whose cell is retrained.
+        form: channels and cells of the network whose weights the retraining starts from.
         where: what messages call the options.
 
     Raises:
@@ -92,28 +92,28 @@ def retrain_settings(
     """
     *below, file = _files("retrain", preset, config)
     layers = [*below, Layer("the search", inherited)]
-    if preset is not None and moves(preset):
+    if preset is not None and is_transfer(preset):
         layers = layers[-1:] + below
-    layers.append(Layer("the weights that are started from", form))
+    layers.append(Layer("the network of weights_from", form))
     settings = _build(RetrainSettings, [*layers, file, Layer(where, options)])
     check_recipe(settings, options if where == "options" else ())
     return settings
 
 
 def _files(command: str, preset: str | None, config: Path | None) -> list[Layer]:
-    """Those of the preset, and one of the configuration file above them, which may be empty."""
+    """The layers of the preset and, above them, one of the configuration file, which may be empty."""
     below = [] if preset is None else preset_layers(preset, command)
     return [*below, Layer("no file", {}) if config is None else config_layer(config, command)]
 
 
 def resolve_search(*layers: Layer) -> SearchSettings:
-    """The settings of a search from layers, later ones first.
+    """The settings of a search from layers; later layers win.
 
-    The layers that name the method or one of its axes divide them: what lies below the last of these was written for
-    another combination (a preset for ZARTS, say), so that what this one does not use is dropped from there; in that
-    layer and above, a setting that is not used is refused. The defaults of the method and of its axes (see
-    `zarts.methods`) go right below the layers that name them. A warm-up among the method's is of the default number
-    of epochs, and the same share of another number.
+    Consider the last layer that names the method or sets one of its axes. The layers below it may be written for
+    another combination (a preset for ZARTS, say): their settings that this combination does not use are dropped. In
+    that layer and above it, a setting that is not used is refused. The defaults of the method and of its axes (see
+    `zarts.methods`) go right below the layers that name them. A warm-up among the method's defaults is for the
+    default number of epochs; another number of epochs has the same share of them.
 
     Raises:
         SettingsError: unknown names, values out of range, axes that do not go together, a setting that is not used.
@@ -142,7 +142,7 @@ def resolve_search(*layers: Layer) -> SearchSettings:
 
 
 def _last(layers: list[Layer], key: str) -> str:
-    """Where the last layer with a setting is."""
+    """The origin of the last layer that has a setting; empty if none has."""
     return next((layer.where for layer in reversed(layers) if key in layer.values), "")
 
 
@@ -174,16 +174,16 @@ def _build(kind: type[_S], layers: list[Layer]) -> _S:
 
 
 def _checked(settings: _S) -> _S:
-    """Refuse what no command can do."""
+    """Refuse settings that neither searching nor retraining can combine."""
     if settings.compile and settings.checkpoint_activations:
         raise SettingsError(
-            "compile = True: a compiled graph decides for itself what it keeps for the backward pass: leave "
-            "--checkpoint-activations out, or --compile"
+            "compile = True with checkpoint_activations = True: a compiled graph itself decides what it keeps for the "
+            "backward pass: leave one of them out"
         )
     return settings
 
 
 def keywords(function: Callable[..., Any], settings: CommonSettings) -> dict[str, Any]:
-    """The settings that have the names of the keyword-only parameters of `function`, or of a class."""
+    """The settings for the keyword-only parameters of `function` (or of a class), by name."""
     parameters = inspect.signature(function).parameters.values()
     return {p.name: getattr(settings, p.name) for p in parameters if p.kind is p.KEYWORD_ONLY}

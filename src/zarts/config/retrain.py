@@ -17,14 +17,14 @@ TAIL = 5
 
 
 class RetrainSettings(CommonSettings):
-    """Settings of `zarts retrain`: a found network is trained from scratch. Defaults: DARTS' CIFAR-10 recipe."""
+    """Settings of `zarts retrain`: a derived network is trained from scratch. Defaults: DARTS' CIFAR-10 recipe."""
 
     epochs: int = setting(600, "passes over all training images", panel="Weights", ge=1)
     batch_size: int = setting(96, "images a weight step, of all processes together", panel="Weights", ge=2)
     micro_batches: int = setting(
         1,
-        "pieces in which a batch is passed, one after the other (gradient accumulation): less memory, the same step, "
-        "but that batch norm sees a piece",
+        "pieces of a batch, passed one after the other (gradient accumulation): less memory and the same step, except "
+        "that batch norm sees one piece",
         panel="Weights",
         ge=1,
     )
@@ -39,13 +39,13 @@ class RetrainSettings(CommonSettings):
         0.97, "factor an epoch of the schedule exponential (DARTS' on ImageNet)", panel="Weights", gt=0, le=1
     )
     warmup_epochs: int = setting(
-        0, "first W epochs, in the e-th of which the rate is e / W of the schedule's", panel="Weights", ge=0
+        0, "W: in the e-th of the first W epochs the rate is e / W of the schedule's", panel="Weights", ge=0
     )
     grad_clip: float = setting(5.0, "largest norm of the weights' gradient; 0: none", panel="Weights", ge=0)
     weights_from: str | None = setting(
         None,
-        "weights to start from instead of random ones: supernet, those of the search's own operations, or a trained "
-        "network: its run or its model.safetensors",
+        "weights to start from instead of random ones: supernet (those of the operations in the search's supernet), or "
+        "a trained network: its run or its model.safetensors",
         panel="Weights",
     )
     channels: int = setting(36, "channels of the first cells", panel="Network", ge=2)
@@ -67,7 +67,7 @@ class RetrainSettings(CommonSettings):
     label_smoothing: float = setting(0.0, "of the training loss", panel="Regularisation", ge=0, lt=1)
     ema: float = setting(
         0.0,
-        "decay a step of a moving average of the weights, which is tested and kept in their place; 0: none",
+        "decay, for each step, of a moving average of the weights, which is tested and kept instead of them; 0: none",
         panel="Regularisation",
         ge=0,
         lt=1,
@@ -81,7 +81,7 @@ class RetrainSettings(CommonSettings):
     sync_batch_norm: bool = setting(
         True, "batch norm over the images of all processes, so that any number of them trains as one", panel="Run"
     )
-    test_every: int = setting(1, "epochs from one test to the next; the last one always has one", panel="Run", ge=1)
+    test_every: int = setting(1, "epochs from one test to the next; the last epoch always has one", panel="Run", ge=1)
 
 
 _OF_SCHEDULE = {"learning_rate_min": ("cosine", "linear"), "learning_rate_decay": ("exponential",)}
@@ -92,18 +92,18 @@ def check_recipe(settings: RetrainSettings, named: Collection[str] = ()) -> None
 
     Args:
         settings: the settings.
-        named: those that were asked for by name just now, which must mean something.
+        named: settings given by name in this call; each of them must have an effect.
 
     Raises:
         SettingsError: with the reason.
     """
     if "crop_padding" in named and settings.crop != "pad":
-        raise SettingsError(f"crop_padding is used with crop = pad only, which is {settings.crop}: leave it out")
+        raise SettingsError(f"crop_padding is used with crop = pad only, and crop = {settings.crop}: leave it out")
     for key, schedules in _OF_SCHEDULE.items():
         if key in named and settings.schedule not in schedules:
             raise SettingsError(
-                f"{key} is used with schedule = {' or '.join(schedules)} only, which is {settings.schedule}: "
-                "leave it out"
+                f"{key} is used with schedule = {' or '.join(schedules)} only, and schedule = "
+                f"{settings.schedule}: leave it out"
             )
     if settings.learning_rate_min > settings.learning_rate:
         raise SettingsError(
@@ -111,12 +111,12 @@ def check_recipe(settings: RetrainSettings, named: Collection[str] = ()) -> None
         )
     if settings.schedule == "linear-tail" and settings.epochs <= TAIL:
         raise SettingsError(
-            f"schedule = linear-tail has a tail of {TAIL} epochs, there are {settings.epochs}: take more --epochs, or "
-            "--schedule linear"
+            f"schedule = linear-tail has a tail of {TAIL} epochs, and epochs = {settings.epochs}: take more --epochs, "
+            "or --schedule linear"
         )
     if settings.warmup_epochs >= settings.epochs and settings.warmup_epochs > 0:
         raise SettingsError(
-            f"warmup_epochs = {settings.warmup_epochs} leaves none of {settings.epochs} epochs: take less than that"
+            f"warmup_epochs = {settings.warmup_epochs} leaves none of {settings.epochs} epochs: take fewer"
         )
     devices = 1 if settings.devices == "auto" else settings.devices
     if settings.batch_size < 2 * settings.micro_batches * devices:

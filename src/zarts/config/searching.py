@@ -1,4 +1,4 @@
-"""What searches: method and axes, network, stages, schedule, and what the run needs."""
+"""First part of the settings of a search: method and axes, network, phases, schedule, run."""
 
 from __future__ import annotations
 
@@ -12,20 +12,20 @@ from zarts.config.base import SUPERNET, CommonSettings, setting
 from zarts.config.types import Counts, Shares
 from zarts.methods import GRADIENT, ZERO_ORDER
 
-__all__ = ["ADAM", "DRAWING", "MOVING", "SearchingSettings"]
+__all__ = ["ADAM", "SAMPLING", "UPDATING", "SearchingSettings"]
 
-DRAWING = (*ZERO_ORDER, "reinforce")
-MOVING = (*DRAWING, *GRADIENT)
+SAMPLING = (*ZERO_ORDER, "reinforce")
+UPDATING = (*SAMPLING, *GRADIENT)
 ADAM = (*GRADIENT, "reinforce")
-STAGES = ("prune", "restart")
+PHASED = ("prune", "restart")
 
 
 def _no_float16(value: Any) -> Any:
     if str(value).startswith("16"):
         raise PydanticCustomError(
             "float16",
-            "float16 needs loss scaling, which leaves out steps that overflow, so that candidates would be judged "
-            "after unequal numbers of steps: take bf16-mixed",
+            "float16 needs loss scaling, which skips steps that overflow: candidates would be evaluated after "
+            "unequal numbers of steps: take bf16-mixed",
         )
     return value
 
@@ -41,7 +41,7 @@ class SearchingSettings(CommonSettings):
     method: str = setting("zarts-mgs", "a row of `zarts list methods`", panel="Search")
     arch_optimizer: str = setting(
         "mgs",
-        "who moves alpha, instead of the method's own: mgs, rs, gld, cmaes, nevergrad:NAME (packages of their own), "
+        "what updates alpha, instead of the method's own: mgs, rs, gld, cmaes, nevergrad:NAME (packages of their own), "
         "gradient, unrolled, amended, reinforce or none",
         panel="Search",
     )
@@ -59,7 +59,7 @@ class SearchingSettings(CommonSettings):
     supernet: str = setting(
         "mixed",
         "network that shares weights, instead of the method's own: mixed, partial (operations see 1 / K of the "
-        "channels) or merged (the convolutions of an edge are one)",
+        "channels) or merged (the convolutions of an edge share one kernel)",
         panel="Search",
     )
     edge_normalization: bool = setting(
@@ -75,31 +75,31 @@ class SearchingSettings(CommonSettings):
     )
     phases: str = setting(
         "one",
-        "instead of the method's own: one; prune: weak operations are dropped along the search; restart: the same, and "
-        "weights and alpha start anew in each stage",
+        "instead of the method's own: one; prune: every phase drops weak operations; restart: the same, and weights "
+        "and alpha start anew in each phase",
         panel="Phases",
     )
     phase_operations: Counts = setting(
         (),
-        "operations kept on an edge in each stage after the first, by softmax(alpha); an edge with fewer keeps all",
+        "operations kept on an edge in each phase after the first, by softmax(alpha); an edge with fewer keeps all",
         panel="Phases",
-        used_by=STAGES,
+        used_by=PHASED,
     )
     phase_starts: Shares | None = setting(
         None,
-        "where each stage after the first starts, as a share of all epochs (default: stages of equal length)",
+        "start of each phase after the first, as a share of all epochs (default: phases of equal length)",
         panel="Phases",
-        used_by=STAGES,
+        used_by=PHASED,
     )
     phase_cells: Counts | None = setting(
         None,
-        "cells of the network in each stage (default: 5/8, 11/8, 17/8 … of `cells`; P-DARTS: 5, 11, 17)",
+        "cells of the network in each phase (default: 5/8, 11/8, 17/8 … of `cells`; P-DARTS: 5, 11, 17)",
         panel="Phases",
         used_by=("restart",),
     )
     phase_warmup: float = setting(
         0.4,
-        "share of each stage's epochs before alpha moves, in the place of warmup_epochs (P-DARTS: 10 of 25)",
+        "share of each phase's epochs before the first update of alpha, instead of warmup_epochs (P-DARTS: 10 of 25)",
         panel="Phases",
         used_by=("restart",),
         ge=0,
@@ -107,7 +107,8 @@ class SearchingSettings(CommonSettings):
     )
     skip_dropout: Shares = setting(
         (0.0,),
-        "dropout on identities while weights train, at the start of all stages or of each; it falls within a stage",
+        "dropout on skips while weights train, at the start of a phase: one value for all phases, or one for each; it "
+        "falls within a phase",
         panel="Phases",
         used_by=SUPERNET,
     )
@@ -127,9 +128,9 @@ class SearchingSettings(CommonSettings):
         panel="Network",
         used_by=SUPERNET,
     )
-    warmup_epochs: int = setting(10, "epochs before alpha moves", panel="Search", used_by=MOVING, ge=0)
+    warmup_epochs: int = setting(10, "epochs before the first update of alpha", panel="Search", used_by=UPDATING, ge=0)
     arch_update_interval: int = setting(
-        10, "weight steps from one alpha update to the next", panel="Search", used_by=MOVING, ge=1
+        10, "weight steps from one alpha update to the next", panel="Search", used_by=UPDATING, ge=1
     )
     learning_rate_min: float = setting(0.001, "end of the cosine", panel="Weights", used_by=SUPERNET, ge=0)
     cutout: int = setting(
@@ -137,8 +138,8 @@ class SearchingSettings(CommonSettings):
     )
     drop_path: float = setting(
         0.0,
-        "probability that the output of an operation, but for identities, is dropped for an image while weights train: "
-        "in epoch e of E, from 0, e / E of this",
+        "probability of dropping the output of an operation other than a skip, for an image, while weights train: in "
+        "epoch e of E, from 0, e / E of this",
         panel="Network",
         used_by=SUPERNET,
         ge=0,
@@ -149,7 +150,7 @@ class SearchingSettings(CommonSettings):
         "auto",
         "processes (on GPUs: one each) that share the candidates; auto: for small networks, one a processor; else 1",
         panel="Run",
-        used_by=DRAWING,
+        used_by=SAMPLING,
         resumable=True,
     )
     benchmark_table: Path | Literal["auto"] | None = setting(

@@ -14,8 +14,8 @@ __all__ = ["SearchSettings"]
 class SearchSettings(MovingSettings):
     """Settings of `zarts search`. Letters are the paper's; a default that is not the paper's says why.
 
-    They are in four files: `common.py` (shared with retraining), `searching.py`, `moving.py`, and here what chooses the
-    cell at the end.
+    They are in four files: `base.py` (shared with retraining), `searching.py`, `moving.py`, and here those of the
+    selection.
     """
 
     max_skips: int | None = setting(
@@ -26,29 +26,28 @@ class SearchSettings(MovingSettings):
         ge=0,
     )
     select_metric: Literal["loss", "accuracy"] = setting(
-        "loss", "what cells and operations are judged by at the end", panel="Selection", used_by=EVALUATING
+        "loss", "what the selection compares cells and operations by", panel="Selection", used_by=EVALUATING
     )
     select_images: int = setting(
         640,
-        "validation images, the same for all, that they are judged on; at most all there are",
+        "validation images that they are evaluated on, the same for all; at most all there are",
         panel="Selection",
         used_by=EVALUATING,
         ge=1,
     )
     select_batch_norm: Literal["train", "eval"] = setting(
-        "eval", "statistics while they are judged: see batch_norm", panel="Selection", used_by=EVALUATING
+        "eval", "statistics during this evaluation: see batch_norm", panel="Selection", used_by=EVALUATING
     )
     select_recalibration: int = setting(
         0,
-        "training batches whose statistics take the place of the running ones before each is judged",
+        "training batches whose statistics replace the running ones before each evaluation",
         panel="Selection",
         used_by=EVALUATING,
         ge=0,
     )
     select_samples: int = setting(
         100,
-        "K: cells that are drawn, of which the best is kept; of evolution: cells a generation (SPOS: 50); of "
-        "local-search: candidates a round",
+        "best-of: cells that are drawn (K); evolution: cells a generation (SPOS: 50); local-search: candidates a round",
         panel="Selection",
         used_by=("best-of", "evolution", "local-search"),
         ge=1,
@@ -57,7 +56,11 @@ class SearchSettings(MovingSettings):
         20, "generations of evolution after the first", panel="Selection", used_by=("evolution",), ge=0
     )
     select_parents: int = setting(
-        10, "best cells that have children in evolution", panel="Selection", used_by=("evolution",), ge=1
+        10,
+        "best cells of a generation that have children in evolution",
+        panel="Selection",
+        used_by=("evolution",),
+        ge=1,
     )
     select_mutation: float = setting(
         0.1,
@@ -69,38 +72,43 @@ class SearchSettings(MovingSettings):
     )
     select_order: Literal["one-pass", "progressive"] = setting(
         "one-pass",
-        "take operations from the whole mixture, or from what is left as edge after edge is decided (the paper)",
+        "one-pass: remove each operation from the whole supernet; progressive: decide edge after edge, and remove from "
+        "what is left (the paper)",
         panel="Selection",
         used_by=("perturbation",),
     )
     select_tune_steps: int = setting(
-        100, "weight steps after each of these decisions", panel="Selection", used_by=("perturbation",), ge=0
+        100,
+        "weight steps after each decision of select_order = progressive",
+        panel="Selection",
+        used_by=("perturbation",),
+        ge=0,
     )
     select_rounds: int = setting(
         1,
-        "moves of local-search, each to a cell that differs in one choice, at most",
+        "largest number of rounds of local-search, each to a neighbour: a cell that differs in one choice",
         panel="Selection",
         used_by=("local-search",),
         ge=1,
     )
     select_cells: int | None = setting(
         None,
-        "cells of the networks in which it trains each candidate by itself (default: in nasbench201 the benchmark's 5 "
-        "a stage, else those of the search)",
+        "cells of the networks in which local-search trains each candidate by itself (default: in nasbench201 the "
+        "benchmark's 5 a stage, else those of the search)",
         panel="Selection",
         used_by=("local-search",),
         ge=1,
     )
     select_screen_steps: int = setting(
         50,
-        "weight steps of each candidate before the first judgement",
+        "weight steps of each candidate before the first evaluation",
         panel="Selection",
         used_by=("local-search",),
         ge=1,
     )
     select_finalists: int = setting(
-        3, "candidates that come to the second judgement", panel="Selection", used_by=("local-search",), ge=1
+        3, "candidates that reach the second evaluation", panel="Selection", used_by=("local-search",), ge=1
     )
     select_early_steps: int = setting(
-        150, "weight steps of each finalist there", panel="Selection", used_by=("local-search",), ge=1
+        150, "weight steps of each finalist before it", panel="Selection", used_by=("local-search",), ge=1
     )

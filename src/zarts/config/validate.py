@@ -1,4 +1,4 @@
-"""What settings of a search do not go together, and which of them mean nothing beside the others."""
+"""Validation of the settings of a search: refused combinations, and settings that others leave without effect."""
 
 from __future__ import annotations
 
@@ -21,23 +21,23 @@ def check_search(settings: SearchSettings) -> None:
     """
     if settings.warmup_epochs >= settings.epochs and settings.phases == "one" and settings.arch_optimizer != "none":
         raise SettingsError(
-            f"warmup_epochs = {settings.warmup_epochs} leaves no epoch of {settings.epochs} in which alpha moves: "
+            f"warmup_epochs = {settings.warmup_epochs} leaves no epoch of {settings.epochs} to update alpha in: "
             f"take --warmup-epochs below {settings.epochs}"
         )
-    if settings.ablation != "none" and not _tries(settings):
+    if settings.ablation != "none" and not _has_candidates(settings):
         raise SettingsError(
-            f"ablation = {settings.ablation}: arch_optimizer = {settings.arch_optimizer} evaluates no candidates "
-            f"whose losses could be left out: choose one of {', '.join(ZERO_ORDER)}, or --select local-search"
+            f"ablation = {settings.ablation}: arch_optimizer = {settings.arch_optimizer} evaluates no candidates, "
+            f"so there are no losses to leave out: choose one of {', '.join(ZERO_ORDER)}, or --select local-search"
         )
     if settings.ablation != "none" and member(settings.arch_optimizer) in LIBRARIES:
         raise SettingsError(
-            f"ablation = {settings.ablation}: arch_optimizer = {settings.arch_optimizer} goes by the order of "
-            "the losses, and without them by the order of its points: choose mgs, rs or gld"
+            f"ablation = {settings.ablation}: arch_optimizer = {settings.arch_optimizer} ranks candidates by their "
+            "losses and cannot do without: choose mgs, rs or gld"
         )
     if settings.ablation != "none" and settings.arch_optimizer == "mgs" and settings.importance_weights != "softmax":
         raise SettingsError(
             f"ablation = {settings.ablation}: importance_weights = {settings.importance_weights} weighs by "
-            "more than the losses: take softmax"
+            "more than the losses: take --importance-weights softmax"
         )
     if settings.learning_rate_min > settings.learning_rate:
         raise SettingsError(
@@ -45,12 +45,12 @@ def check_search(settings: SearchSettings) -> None:
         )
     if settings.benchmark_table is not None and settings.space != "nasbench201":
         raise SettingsError(
-            f"benchmark_table = {settings.benchmark_table}: holds cells of space 'nasbench201', this search is "
+            f"benchmark_table = {settings.benchmark_table}: it holds cells of space 'nasbench201', and this search is "
             f"in {settings.space!r}: leave --benchmark-table out, or take --space nasbench201"
         )
     if settings.space == "nasbench201" and settings.supernet not in ("mixed", "none"):
         raise SettingsError(
-            f"supernet = {settings.supernet}: is made of cells of DARTS' kind, not of those of space 'nasbench201': "
+            f"supernet = {settings.supernet}: it has cells of DARTS and none of space 'nasbench201': "
             "take another space, or --supernet mixed --no-edge-normalization"
         )
     if settings.compile and settings.arch_optimizer == "unrolled" and settings.hessian == "exact":
@@ -60,8 +60,8 @@ def check_search(settings: SearchSettings) -> None:
         )
     if settings.select_recalibration and settings.select_batch_norm == "train":
         raise SettingsError(
-            f"select_recalibration = {settings.select_recalibration} is of running statistics, which "
-            "select_batch_norm = train does not look at: take --select-batch-norm eval, or leave it out"
+            f"select_recalibration = {settings.select_recalibration} it computes running statistics, which "
+            "select_batch_norm = train does not use: take --select-batch-norm eval, or leave it out"
         )
     check_schedule(settings)
 
@@ -70,11 +70,11 @@ def _fine_tunes(settings: SearchSettings) -> bool:
     return settings.inner_steps > 0 and settings.ablation == "none"
 
 
-def _tries(settings: SearchSettings) -> bool:
+def _has_candidates(settings: SearchSettings) -> bool:
     return member(settings.arch_optimizer) in ZERO_ORDER or settings.select == "local-search"
 
 
-def _judged(settings: SearchSettings) -> bool:
+def _evaluates(settings: SearchSettings) -> bool:
     return settings.ablation == "none"
 
 
@@ -88,10 +88,10 @@ def _counted(settings: SearchSettings) -> bool:
 
 _CONDITIONS: dict[str, tuple[str, Callable[[SearchSettings], bool]]] = {
     "crop_padding": ("crop = pad", lambda settings: settings.crop == "pad"),
-    "ablation": ("a zero-order update or select = local-search", _tries),
-    "tau": ("ablation = none", _judged),
+    "ablation": ("a zero-order arch_optimizer or select = local-search", _has_candidates),
+    "tau": ("ablation = none", _evaluates),
     "esr_target": ("tau = auto", lambda settings: settings.tau == "auto" and settings.ablation == "none"),
-    "inner_steps": ("ablation = none", _judged),
+    "inner_steps": ("ablation = none", _evaluates),
     "inner_learning_rate": ("inner_steps above 0", _fine_tunes),
     "inner_momentum": ("inner_steps above 0", _fine_tunes),
     "warmup_epochs": ("phases = one or prune", lambda settings: settings.phases != "restart"),
@@ -105,18 +105,18 @@ _CONDITIONS: dict[str, tuple[str, Callable[[SearchSettings], bool]]] = {
     "select_tune_steps": ("select_order = progressive", lambda settings: settings.select_order == "progressive"),
     **dict.fromkeys(
         ("select_rounds", "select_cells", "select_screen_steps", "select_finalists", "select_early_steps"),
-        ("ablation = none", _judged),
+        ("ablation = none", _evaluates),
     ),
 }
-"""Settings that mean something only beside a certain value of another one."""
+"""Settings that have an effect only with certain values of other ones: the condition in words, and its check."""
 
 
 def idle_because(key: str, settings: SearchSettings) -> str:
-    """What a setting that the method uses means something with only, if that is not so here; else nothing."""
+    """The condition under which a setting has an effect if it does not hold here; else an empty string."""
     reason, holds = _CONDITIONS.get(key, ("", lambda _: True))
     return "" if holds(settings) else reason
 
 
 def takes_part(key: str, settings: SearchSettings) -> bool:
-    """Whether anything depends on a setting: the method uses it, and the other settings do not switch it off."""
+    """Whether a setting has an effect: the method uses it, and no other setting switches it off."""
     return used(key, members(settings)) and not idle_because(key, settings)
