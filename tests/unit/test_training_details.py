@@ -68,7 +68,7 @@ def test_a_retraining_writes_them_down(retrained):
 def test_the_report_shows_them(tmp_path, retrained):
     text = write_report(retrained.run).read_text()
     assert text.count('src="data:image/png;base64,') == 24
-    assert "images of 3 taken for 3" in text
+    assert "images of 3 predicted as 3" in text
     assert read_tested(tmp_path) is None
     (tmp_path / "test.json").write_text('{"images": 3}')
     with pytest.raises(RunError, match=r"test\.json"):
