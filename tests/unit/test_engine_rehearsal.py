@@ -224,7 +224,7 @@ def test_notes_are_heard_and_steps_are_not(monkeypatch, quick):
     def no_compiler(*_):
         raise KernelError("no compiler")
 
-    monkeypatch.setattr("zarts.runtime.device.prepare", no_compiler)
+    monkeypatch.setattr("zarts.searcher.supernets.prepare", no_compiler)
     heard = []
     api.dry_run_search(search_settings(SMALL), heard.append)
     assert [event["event"] for event in heard] == ["note"]
