@@ -6,14 +6,14 @@ from torch.nn import functional as F
 
 from small import STACKED
 from zarts.networks import seeded
-from zarts.spaces import Part, get_space
+from zarts.spaces import Subspace, get_space
 from zarts.supernet import build_supernet
 
 
 def part_of(name, count, generator):
     space = get_space(name)
     values = {kind: torch.rand(shape, generator=generator) for kind, shape in space.shapes.items()}
-    return Part.all_of(space).strongest(values, count, space.derive(values))
+    return Subspace.all_of(space).strongest(values, count, space.derive(values))
 
 
 def gradients(name, part, images, *, restricted, native, narrow, double=False):
