@@ -236,7 +236,7 @@ def test_what_steps_use_is_seen_in_a_job():
     )
     assert all(plain > 0 and other > 0 for plain, other in pairs)
     assert len(pairs) == 2
-    large = {**TRAIN, "channels": 8, "batch_size": 512, "subset": 1024, "memory_limit": "none"}
+    large = {**TRAIN, "channels": 8, "batch_size": 256, "subset": 512, "memory_limit": "none"}
     assert memory._apart(large, memory._used, 1) > 10e6
 
 

@@ -217,9 +217,11 @@ def test_diverging_weights_stop_with_the_checkpoint_intact(tmp_path):
     assert torch.load(tmp_path / "run/checkpoint.pt", weights_only=True)["epoch"] == 0
 
 
+@pytest.mark.usefixtures("unchecked")
 def test_the_number_of_threads_is_put_back(tmp_path):
     seen = []
-    zarts.search(out=tmp_path / "run", callback=lambda e: seen.append(torch.get_num_threads()), **SMALL, threads=2)
+    few = {**SMALL, "subset": 32, "epochs": 1, "warmup_epochs": 0, "threads": 2}
+    zarts.search(out=tmp_path / "run", callback=lambda e: seen.append(torch.get_num_threads()), **few)
     assert set(seen) == {2}
     assert torch.get_num_threads() == 1
 

@@ -2,7 +2,6 @@
 
 import json
 import runpy
-import subprocess
 import sys
 from pathlib import Path
 
@@ -23,17 +22,11 @@ def test_zero_order_optimisers_alone():
 
 
 @pytest.mark.slow
-def test_search_and_retrain_from_python(tmp_path):
-    done = subprocess.run(
-        [sys.executable, str(EXAMPLES / "search_digits.py"), "--fast"],
-        cwd=tmp_path,
-        capture_output=True,
-        text=True,
-        timeout=200,
-        check=False,
-    )
-    assert done.returncode == 0, done.stderr
-    assert "test accuracy" in done.stdout
+def test_search_and_retrain_from_python(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "argv", ["search_digits.py", "--fast"])
+    runpy.run_path(str(EXAMPLES / "search_digits.py"), run_name="__main__")
+    assert "test accuracy" in capsys.readouterr().out
     assert len(list(tmp_path.glob("runs/*/*/report.html"))) == 2
 
 

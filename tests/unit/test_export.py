@@ -96,24 +96,33 @@ def test_a_file_gives_the_logits_of_the_network_for_any_batch(tmp_path, form, re
         assert difference <= 1e-5
 
 
-@pytest.mark.parametrize(
-    ("genotype", "stem", "size", "channels"), [(EVERY, "imagenet", 33, 3), (BENCHMARK, "cifar", 9, 1)]
-)
-def test_the_python_file_needs_torch_alone(tmp_path, genotype, stem, size, channels):
-    network, card = made(genotype, stem, size, channels)
-    write_model(network, card, "python", tmp_path)
-    images = random_images(card, 3)
-    torch.save(images, tmp_path / "images.pt")
+def test_the_python_file_needs_torch_alone(tmp_path):
+    """One process for both networks."""
+    expected = {}
+    for name, form in (("darts", (EVERY, "imagenet", 33, 3)), ("nasbench201", (BENCHMARK, "cifar", 9, 1))):
+        network, card = made(*form)
+        write_model(network, card, "python", tmp_path / name)
+        images = random_images(card, 3)
+        torch.save(images, tmp_path / name / "images.pt")
+        expected[name] = logits(network, card, images)
     code = """
-import sys
+import os, sys
 sys.modules["zarts"] = sys.modules["safetensors"] = None  # importing them fails
-import torch, model
-with torch.no_grad():
-    torch.save(model.load()(torch.load("images.pt")), "logits.pt")
-assert model.CLASSES == ["ant", 'the "bee"', "cat's"]
+import torch
+start = os.getcwd()
+for name in ("darts", "nasbench201"):
+    os.chdir(os.path.join(start, name))
+    sys.path.insert(0, os.getcwd())
+    sys.modules.pop("model", None)
+    import model
+    assert os.path.dirname(model.__file__) == sys.path.pop(0)
+    with torch.no_grad():
+        torch.save(model.load()(torch.load("images.pt")), "logits.pt")
+    assert model.CLASSES == ["ant", 'the "bee"', "cat's"]
 """
     subprocess.run([sys.executable, "-c", code], cwd=tmp_path, check=True)
-    torch.testing.assert_close(torch.load(tmp_path / "logits.pt"), logits(network, card, images), atol=1e-6, rtol=1e-6)
+    for name, theirs in expected.items():
+        torch.testing.assert_close(torch.load(tmp_path / name / "logits.pt"), theirs, atol=1e-6, rtol=1e-6)
 
 
 def test_the_python_file_reads_as_if_written_by_hand(tmp_path):

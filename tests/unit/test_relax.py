@@ -85,6 +85,7 @@ def test_the_forward_pass_is_that_of_the_discrete_path():
     torch.testing.assert_close(net(images, differentiable), net(images, path))
 
 
+@pytest.mark.usefixtures("unchecked")
 def test_gates_are_drawn_by_softmax_and_have_the_gradient_of_the_paper():
     """dL/dalpha_i = sum_j dL/dg_j p_j (delta_ij - p_i), by hand."""
     space = get_space("nasbench201")
@@ -115,6 +116,7 @@ def test_soft_draws_at_an_annealed_temperature(progress, tau):
     torch.testing.assert_close(found, ((softmax(alpha)["normal"].log() + noise) / tau).softmax(-1))
 
 
+@pytest.mark.usefixtures("unchecked")
 def test_noise_has_its_standard_deviation():
     """Between two operations of an edge the logarithms differ by alpha's difference plus sqrt(2) sigma."""
     space = get_space("nasbench201")
@@ -144,6 +146,7 @@ def shares(cells):
     return sum(space_weights["normal"] for space_weights in cells) / len(cells)
 
 
+@pytest.mark.usefixtures("unchecked")
 def test_sampled_cells_follow_softmax():
     space = get_space("nasbench201")
     alpha, generator = random_alpha(space), torch.Generator().manual_seed(0)
@@ -151,6 +154,7 @@ def test_sampled_cells_follow_softmax():
     torch.testing.assert_close(shares(drawn), softmax(space.split(alpha))["normal"], atol=0.03, rtol=0)
 
 
+@pytest.mark.usefixtures("unchecked")
 def test_sampled_cells_are_uniform_for_alpha_0():
     """Of DARTS' spaces too, where a node keeps two of its edges."""
     space = get_space("darts-zero")
@@ -169,6 +173,7 @@ def test_a_box_of_radius_0_is_the_mixture(name):
     torch.testing.assert_close(dict(weights), softmax(alpha))
 
 
+@pytest.mark.usefixtures("unchecked")
 def test_draws_fill_a_box_that_grows():
     """Uniform in the box: of standard deviation radius / sqrt(3) before a row's sum is 1 again."""
     space = get_space("nasbench201")

@@ -48,6 +48,7 @@ def text_boxes(figure):
     return boxes
 
 
+@pytest.mark.usefixtures("unchecked")
 @pytest.mark.parametrize("space", often(SPACES, "darts-zero", "nasbench201"))
 def test_labels_stand_clear_of_labels_and_nodes(space):
     for genotype in genotypes(space):

@@ -43,16 +43,25 @@ def worth(space, strengths, genotype):
     return sum((strengths[kind].double() * chosen[kind].double()).sum().item() for kind in strengths)
 
 
+@pytest.fixture(scope="module")
+def genotypes():
+    """All of the tiny space: a row of its one-hot weights for each."""
+    return torch.stack([TINY.flatten(TINY.one_hot(genotype)).double() for genotype in every(TINY)])
+
+
 @pytest.mark.parametrize("names", [["parameters"], ["macs"], ["parameters", "macs"]])
 @pytest.mark.parametrize("seed", range(4))
-def test_the_strongest_genotype_within_the_limits_is_found(names, seed):
+def test_the_strongest_genotype_within_the_limits_is_found(names, seed, genotypes):
     generator = torch.Generator().manual_seed(seed)
     strengths = {kind: torch.rand(shape, generator=generator) for kind, shape in TINY.shapes.items()}
-    constraints = Constraints(TINY, [limited(TINY, name, 0.2 + 0.1 * seed) for name in names])
+    limits = [limited(TINY, name, 0.2 + 0.1 * seed) for name in names]
+    constraints = Constraints(TINY, limits)
     found = constraints.derive(strengths)
     TINY.check(found)
     assert constraints.holds(found)
-    best = max(worth(TINY, strengths, genotype) for genotype in every(TINY) if constraints.holds(genotype))
+    costs = [limit.cost.base + genotypes @ TINY.flatten(limit.cost.operations).double() for limit in limits]
+    allowed = torch.stack([cost <= limit.most for cost, limit in zip(costs, limits, strict=True)]).all(0)
+    best = (genotypes @ TINY.flatten(strengths).double())[allowed].max().item()
     assert best < worth(TINY, strengths, TINY.derive(strengths)), "the limits decide nothing"
     assert worth(TINY, strengths, found) == pytest.approx(best, abs=1e-9)
 

@@ -8,7 +8,7 @@ import torch
 from torch import nn
 
 import zarts
-from small import TRAIN
+from small import TRAIN, often
 from zarts.config import RetrainSettings, preset_names, retrain_settings
 from zarts.errors import RunError, SettingsError
 from zarts.limits import count_parameters
@@ -136,7 +136,10 @@ def test_the_first_steps_of_a_recipe_decrease_the_loss(preset):
 CELL = "|nor_conv_1x1~0|+|none~0|skip_connect~1|+|nor_conv_3x3~0|none~1|avg_pool_3x3~2|"
 
 
-@pytest.mark.parametrize("preset", [name for name in preset_names() if not name.startswith("digits/")])
+PRESETS = [name for name in preset_names() if not name.startswith("digits/")]
+
+
+@pytest.mark.parametrize("preset", often(PRESETS, *RECIPES, "nb201", "quick"))
 def test_every_recipe_resolves_and_says_what_it_costs(monkeypatch, preset):
     """On other images and smaller, in a dry run."""
     genotype = from_string(CELL) if preset.startswith("nb201") else zarts.Genotype.from_dict(GENOTYPE)

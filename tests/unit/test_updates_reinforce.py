@@ -67,6 +67,7 @@ def test_the_probabilities_of_all_cells_sum_to_1_and_are_how_often_they_are_draw
     assert drawn.entropy.mean().item() == pytest.approx(joint.item(), abs=0.02)
 
 
+@pytest.mark.usefixtures("unchecked")
 @pytest.mark.parametrize("baseline", [0.0, 0.5])
 def test_the_policy_gradient_is_the_gradient_of_the_expected_reward(baseline):
     learner = update()
@@ -80,6 +81,7 @@ def test_the_policy_gradient_is_the_gradient_of_the_expected_reward(baseline):
     assert (ours - theirs).norm() < 0.15 * theirs.norm()
 
 
+@pytest.mark.usefixtures("unchecked")
 def test_rewards_grow_and_the_baseline_is_their_moving_mean():
     learner = update(samples=10, lr=2e-2, baseline_decay=0.9)
     first = learner.step(bandit(), (), BATCHES)
