@@ -39,8 +39,8 @@ def test_an_eigenvalue_that_grows_is_one(bar):
 
 
 def test_parts_of_other_work(bar):
-    _Bar(bar)({"event": "part", "text": "judging moves", "done": 3, "of": 10})
-    assert (bar.tasks[-1].description, bar.tasks[-1].completed, bar.tasks[-1].total) == ("judging moves", 3, 10)
+    _Bar(bar)({"event": "part", "text": "evaluating candidates", "done": 3, "of": 10})
+    assert (bar.tasks[-1].description, bar.tasks[-1].completed, bar.tasks[-1].total) == ("evaluating candidates", 3, 10)
 
 
 def test_warnings_stand_above_the_bar(capsys):
