@@ -35,8 +35,8 @@ def images(generator):
 def test_the_mean_is_the_undropped_output(generator, form):
     drop, x = Drop(generator), torch.randn(2, 6, 2, 2, generator=generator)
     drop.path, drop.skip = 0.25, 0.25
-    drop = {"paths": lambda: drop.paths(x, 3), "elements": lambda: drop.elements(x)}[form]
-    draws = torch.stack([drop() for _ in range(4000)])
+    draw = {"paths": lambda: drop.paths(x, 3), "elements": lambda: drop.elements(x)}[form]
+    draws = torch.stack([draw() for _ in range(4000)])
     error = (1 / 3 / 4000) ** 0.5 * x.abs()  # p / (1 - p) is the variance of a mask of mean 1
     assert ((draws.mean(0) - x).abs() <= 5 * error).all()
     assert {round(float(ratio), 4) for ratio in (draws / x).unique()} == {0.0, 1.3333}

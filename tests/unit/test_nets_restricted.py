@@ -30,7 +30,7 @@ def gradients(name, part, images, *, restricted, native, narrow, double=False):
     if restricted:
         model.restrict(part.mask())
     leaves = {kind: matrix.clone().requires_grad_() for kind, matrix in narrow.items()}
-    logits = model(images, part.widen(leaves))
+    logits = model(images, part.scatter(leaves))
     loss = F.cross_entropy(logits, torch.arange(len(images)) % 3)
     wanted = [*leaves.values(), *(p for p in model.parameters())]
     found = torch.autograd.grad(loss, wanted, create_graph=double, allow_unused=True)
@@ -85,7 +85,7 @@ def test_they_take_no_time(generator):
         with seeded(0):
             model = build_supernet(part.whole, channels=4, cells=3, num_classes=3, native=False)
         model.restrict(part.mask())
-        weights = part.widen({kind: torch.ones(shape, requires_grad=True) for kind, shape in part.shapes.items()})
+        weights = part.scatter({kind: torch.ones(shape, requires_grad=True) for kind, shape in part.shapes.items()})
         with FlopCounterMode(display=False) as counter:
             model(images, weights)
         flops.append(counter.get_total_flops())
