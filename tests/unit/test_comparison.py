@@ -278,9 +278,9 @@ class TestComparison:
             ({"retrain": None}, SettingsError, "--no-retrain"),
             ({"draws": 1}, SettingsError, "draws = 1"),
             ({"benchmark_table": tmp_path / "absent"}, DataError, "--benchmark-table"),
-            ({"table": "auto"}, DataError, "NAS-Bench-201"),
+            ({"benchmark_table": "auto"}, DataError, "NAS-Bench-201"),
             (
-                {"table": one},
+                {"benchmark_table": one},
                 DataError,
                 "cifar10_test_200",
             ),
@@ -289,7 +289,7 @@ class TestComparison:
         ):
             with pytest.raises(kind, match=message):
                 zarts.compare(
-                    **{"methods": ROWS, "seeds": 1, "table": every, "out": tmp_path / "out", **SEARCH, **more}
+                    **{"methods": ROWS, "seeds": 1, "benchmark_table": every, "out": tmp_path / "out", **SEARCH, **more}
                 )
         assert sorted(path.name for path in tmp_path.iterdir()) == ["one.csv"]
 
