@@ -52,9 +52,8 @@ class Searcher(Job):
         self.phases = Phases(settings, self.space)
         self.relaxing = SearchRelaxation(settings, self.space, self.phases)
         self.arch_optimizer = start_arch_optimizer(settings, self.phases, device)
-        self.data = load_images(
-            settings, run, device, callback, ranks
-        )  # last of what may refuse the settings: it takes long
+        # After all that may refuse the settings: it takes long.
+        self.data = load_images(settings, run, device, callback, ranks)
         self.costs = Costs(settings, self.space, self.data)
         self.images = Halves(settings, self.data, device)
         self.train, self.val = self.images.train(), self.images.val()

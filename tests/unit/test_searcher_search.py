@@ -52,7 +52,7 @@ def test_every_space(tmp_path, space):
 
 
 @pytest.mark.parametrize(
-    "method",  # others are searched and resumed in test_engine_resume.py
+    "method",  # others are searched and resumed in test_searcher_resume.py
     often(
         METHODS,
         *("zarts-mgs", "darts-2nd", "amended-darts", "r-darts", "sdarts-rs", "mergenas", "merge-zarts", "p-zarts"),
