@@ -55,7 +55,7 @@ def test_all_stop_when_another_is_asked_to():
 def test_another_rank_is_gone():
     words = "[/src/gloo/transport/tcp/pair.cc:547] Connection closed by peer [127.0.0.1]:1234. This is typically\nGLHF!"
     with pytest.raises(RankError, match=r"127\.0\.0\.1"):
-        Ranks(Fabric(other=RuntimeError(words))).sum(torch.ones(1))
+        Ranks(Fabric(other=RuntimeError(words))).all_reduce(torch.ones(1))
 
 
 @pytest.mark.parametrize(
@@ -88,7 +88,7 @@ def test_more_ranks_than_candidates():
 
 
 @pytest.mark.parametrize(
-    "method", [name for name, method in METHODS.items() if method.update not in (*ZERO_ORDER, "reinforce")]
+    "method", [name for name, method in METHODS.items() if method.arch_optimizer not in (*ZERO_ORDER, "reinforce")]
 )
 def test_no_candidates_to_share(monkeypatch, method):
     with pytest.raises(SettingsError, match="devices"):
