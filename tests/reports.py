@@ -130,7 +130,7 @@ def table():
         "notes": ["Test accuracy in %", "1 of 5 searches failed and are not in the table.", "- darts, seed 2: nan"],
         "retraining": {"epochs": 3},
         "curves": [
-            {"key": "history", "title": "Operations without parameters", "from_zero": False,
+            {"key": "history", "title": "Parameterless operations", "from_zero": False,
              "levels": {"more: a collapse": 4.0, "all operations": 8.0}},
             {"key": "esr", "title": "R_e", "from_zero": True},
         ],

@@ -38,7 +38,7 @@ def test_two_ranks_equal_one(tmp_path):
 
 
 @pytest.mark.long
-def test_a_rehearsal_on_two_ranks_counts_the_memory_of_both(tmp_path):
+def test_a_dry_run_on_two_ranks_counts_the_memory_of_both(tmp_path):
     memory = []
     for devices in (1, 2):
         words = [*options({**SMALL, "samples": 2}), "--devices", devices, "--dry-run"]

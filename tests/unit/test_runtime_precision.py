@@ -26,7 +26,7 @@ def python(code, *words, **environment):
 
 def test_no_compiler(tmp_path):
     code = (
-        "import torch; from zarts.config import SearchSettings; from zarts.engine import Passes; "
+        "import torch; from zarts.config import SearchSettings; from zarts.runtime.precision import Passes; "
         "Passes(SearchSettings(compile=True), torch.device('cpu'), draws=False)"
     )
     process = python(code, CXX=str(tmp_path / "none"), TORCHINDUCTOR_CACHE_DIR=str(tmp_path))

@@ -88,7 +88,7 @@ def test_a_search_that_ends_early(tmp_path, growing):
 
 
 def test_it_is_resumed_with_what_it_has_seen(tmp_path, monkeypatch):
-    """Stopped while the first eigenvalue is had, and the last one."""
+    """Stopped while the first eigenvalue is computed, and the last one."""
     trainer = sys.modules["zarts.training.trainer"]
     settings = small("r-darts", drop_path=0.0, **{**WATCHED, "epochs": 2})
     count = stop_at(0)

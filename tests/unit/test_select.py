@@ -176,7 +176,7 @@ def test_evolution_judges_each_cell_once_and_beats_as_many_random_ones():
         return additive(worth)(points)
 
     found = evolution(context("nasbench201", evaluate), select_samples=20, select_generations=9, select_parents=5)
-    assert found.info["judged"] == len(evaluated) == 200
+    assert found.info["evaluated"] == len(evaluated) == 200
     assert len({point.numpy().tobytes() for point in evaluated}) == 200
     generations = found.info["best_of_generation"]
     assert generations == sorted(generations, reverse=True)
@@ -195,7 +195,7 @@ def test_random_cells_make_up_for_children_that_were_there_before():
         select_parents=1,
         select_mutation=0.0,
     )
-    assert found.info["judged"] == 16
+    assert found.info["evaluated"] == 16
 
 
 def test_a_crossing_has_nodes_of_both():

@@ -37,7 +37,7 @@ _VALUES: dict[tuple[str, Any], Any] = {
     ("edges", "plain"): False,
     ("stages", "renew"): "restart",
 }
-_COUNTS = {"mult_adds": "macs"}
+_COUNTS = {"judged": "evaluated", "mult_adds": "macs"}
 """Keys in results, events and tables."""
 _PHASE = {"stage": "phase", "stages": "phases"}
 

@@ -63,7 +63,7 @@ def evolution(
             losses.update(zip(cells, scores.nan_to_num(torch.inf).tolist(), strict=True))
         history.append(min(losses.values()))
     best = min(losses, key=losses.__getitem__)
-    return Selected(best, {"best_of_generation": history, "judged": len(losses)})
+    return Selected(best, {"best_of_generation": history, "evaluated": len(losses)})
 
 
 def cross(a: Genotype, b: Genotype, share: float, generator: torch.Generator) -> Genotype:
