@@ -24,7 +24,7 @@ SEARCH = {
 def straight(every, tmp_path_factory):
     """One of the searches, made by itself."""
     run = tmp_path_factory.mktemp("straight") / "run"
-    words = options({**SEARCH, "method": "darts", "seed": 1, "threads": 1, "table": every})
+    words = options({**SEARCH, "method": "darts", "seed": 1, "threads": 1, "benchmark_table": every})
     assert finish(start("search", *words, "--out", run), LONG)[0] == 0
     return run
 

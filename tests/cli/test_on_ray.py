@@ -77,7 +77,7 @@ def test_a_worker_is_killed(every, tmp_path):
     assert [line.split("|")[1:3] for line in table.splitlines()[2:4]] == [[" darts ", " 2 "], [" random ", " 2 "]]
     assert leftovers(out) == [".lock"]
     straight = tmp_path / "straight"
-    words = options({**SEARCH, "method": "darts", "threads": 1, "table": every})
+    words = options({**SEARCH, "method": "darts", "threads": 1, "benchmark_table": every})
     assert finish(start("search", *words, "--out", straight), LONG)[0] == 0
     assert outcome(slow(out).parent) == outcome(straight)
 

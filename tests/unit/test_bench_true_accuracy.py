@@ -70,7 +70,7 @@ def test_goes_on_with_another_table_or_none(searched, every, tmp_path, monkeypat
         monkeypatch.setattr("zarts.training.trainer.stop_request", stop_at(0))
         with pytest.raises(DataError, match=r"every\.csv"):
             zarts.resume_search(run)
-        zarts.resume_search(run, table=other)
+        zarts.resume_search(run, benchmark_table=other)
         assert untold(run) == untold(searched.run)
     moved.rename(every)
 

@@ -34,7 +34,7 @@ def pets(tmp_path):
 
 
 def both(root, **settings):
-    return [load_data(root, **{"image_size": SIZE, "images": kept, **settings}) for kept in ("memory", "streamed")]
+    return [load_data(root, **{"image_size": SIZE, "image_cache": kept, **settings}) for kept in ("memory", "streamed")]
 
 
 def batches(data, images=None, **settings):

@@ -72,7 +72,7 @@ def test_search(tmp_path, monkeypatch, method, axes):
     run = tmp_path / "run"
     with pytest.raises(Interrupted, match=f"search --resume {run}"):
         zarts.search(out=run, **settings)
-    interrupt(monkeypatch, 3 if METHODS[method].update in (*GRADIENT, "none") else 4)
+    interrupt(monkeypatch, 3 if METHODS[method].arch_optimizer in (*GRADIENT, "none") else 4)
     with pytest.raises(Interrupted):
         resume_search(run)
     interrupt(monkeypatch, 0)

@@ -74,7 +74,7 @@ def like_imagenet(tmp_path):
 def test_direct_search_on_a_folder_like_imagenets(like_imagenet, monkeypatch, preset):
     monkeypatch.setattr(dry_run, "_SECONDS", 0.0)
     smaller = {"image_size": 32, "channels": 2, "cells": 3, "batch_size": 4, "inner_steps": 1, "samples": 2}
-    streamed = {"data_dir": like_imagenet, "images": "streamed", "epochs": 21, "kernels": "torch"}
+    streamed = {"data_dir": like_imagenet, "image_cache": "streamed", "epochs": 21, "kernels": "torch"}
     cost = api.dry_run_search(search_settings({**smaller, **streamed}, preset=preset))
     counts = {phase.name: phase.count for phase in cost.phases}
     assert counts["weight step"] + counts["alpha update and weight step"] == 21 * 2  # a quarter of 48, halved, in fours
