@@ -151,7 +151,7 @@ def test_every_recipe_resolves_and_says_what_it_costs(monkeypatch, preset):
     forecast = zarts.api.dry_run_retrain(source, settings)
     assert forecast.parameters > 0
     assert forecast.seconds > 0
-    assert {phase.name: phase.count for phase in forecast.phases}["weight step"] == settings.epochs * 4
+    assert {part.name: part.count for part in forecast.parts}["weight step"] == settings.epochs * 4
 
 
 def test_cells_of_the_benchmark_are_trained(tmp_path):

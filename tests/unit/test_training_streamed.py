@@ -76,7 +76,7 @@ def test_direct_search_on_a_folder_like_imagenets(like_imagenet, monkeypatch, pr
     smaller = {"image_size": 32, "channels": 2, "cells": 3, "batch_size": 4, "inner_steps": 1, "samples": 2}
     streamed = {"data_dir": like_imagenet, "image_cache": "streamed", "epochs": 21, "kernels": "torch"}
     cost = api.dry_run_search(search_settings({**smaller, **streamed}, preset=preset))
-    counts = {phase.name: phase.count for phase in cost.phases}
+    counts = {part.name: part.count for part in cost.parts}
     assert counts["weight step"] + counts["alpha update and weight step"] == 21 * 2  # a quarter of 48, halved, in fours
     assert counts["alpha update and weight step"] == 1
 
@@ -86,4 +86,4 @@ def test_the_transfer_recipe_on_a_folder_like_imagenets(like_imagenet, monkeypat
     smaller = {"image_size": 32, "channels": 4, "cells": 3, "batch_size": 8, "epochs": 6, "auxiliary_weight": 0.0}
     settings = retrain_settings({**smaller, "data_dir": like_imagenet}, preset="imagenet/transfer")
     cost = api.dry_run_retrain(published("DARTS_V2"), settings)
-    assert {phase.name: phase.count for phase in cost.phases}["weight step"] == 36
+    assert {part.name: part.count for part in cost.parts}["weight step"] == 36
