@@ -32,7 +32,7 @@ class Drawn:
 
     def __init__(self, draw):
         self.tries = [u for pair in zip(draw.areas, draw.ratios, strict=True) for u in pair]
-        self.place = list(draw.place)
+        self.corner = list(draw.corner)
         self.exp = torch.exp
 
     def empty(self, _):
@@ -42,7 +42,7 @@ class Drawn:
         return torch.tensor(float(low) + self.tries.pop(0) * (float(high) - float(low)), dtype=torch.float64)
 
     def randint(self, low, high, size):
-        return torch.tensor(low + int(self.place.pop(0) * (high - low)))
+        return torch.tensor(low + int(self.corner.pop(0) * (high - low)))
 
 
 @pytest.mark.parametrize(
