@@ -106,7 +106,7 @@ def test_two_images_a_class_give_one_to_each_part():
 
 def test_keyed_generators_are_the_same_in_another_process():
     code = (
-        "from zarts.data import keyed_generator; import torch;"
+        "from zarts.runtime.seed import keyed_generator; import torch;"
         "print(torch.randint(10**9, (3,), generator=keyed_generator(7, 'stream', 2)).tolist())"
     )
     out = subprocess.run(

@@ -222,7 +222,7 @@ def test_a_dry_run_does_not_count_a_look_that_the_run_does_not_take(monkeypatch)
     monkeypatch.setattr("zarts.training.dry_run._SECONDS", 0.0)
     module = sys.modules["zarts.searcher.run_search"]
     monkeypatch.setattr(module, "check_memory", lambda *_, **__: Fit(1, 2, 3, seconds=1000.0))
-    start, *_ = api.dry_run_search(search_settings({**SMALL, "channels": 4})).phases
+    start, *_ = api.dry_run_search(search_settings({**SMALL, "channels": 4})).parts
     assert -1000 < start.seconds < -900
     toy, settings = Toy(4, 1), {**SMALL, "memory_limit": "1GB"}
     toy.train = [(torch.ones(4, 3, 8, 8), torch.zeros(4))]
