@@ -56,9 +56,12 @@ def renamed_settings(section: Mapping[str, Any]) -> dict[str, Any]:
 
 def renamed_event(event: Mapping[str, Any]) -> dict[str, Any]:
     """A logged event under the present names."""
-    names = {**_COUNTS, **(_PHASE if event.get("event") == "stage" else {})}
+    is_phase = event.get("event") == "stage"
+    names = {**_COUNTS, **_PHASE} if is_phase else _COUNTS
     renamed = {names.get(key, key): value for key, value in event.items()}
-    return {**renamed, "event": "phase"} if event.get("event") == "stage" else renamed
+    if is_phase:
+        renamed["event"] = "phase"
+    return renamed
 
 
 def renamed_mapping(data: Mapping[str, Any]) -> dict[str, Any]:
