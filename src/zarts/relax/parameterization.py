@@ -91,12 +91,16 @@ class Parameterization:
             alpha: the flat vector.
             context: what the relaxation depends on beside alpha.
         """
+        if not self.normalized:
+            return relaxation(self.space.split(alpha), context)
         betas = self.betas(alpha)
         loss_gradient = partial(_gradient_within, betas, context.loss_gradient)
         return _times(betas, relaxation(self.operations(alpha), context._replace(loss_gradient=loss_gradient)))
 
     def strengths(self, alpha: Float[Tensor, " d"]) -> Mapping[str, Float[Tensor, "_ _"]]:
         """How strong each operation is: softmax(alpha), times the weight of its edge."""
+        if not self.normalized:
+            return softmax(self.space.split(alpha))
         return _times(self.betas(alpha), softmax(self.operations(alpha)))
 
 

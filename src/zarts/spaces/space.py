@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
+from functools import cached_property
 from types import MappingProxyType
 from typing import Any
 
@@ -63,22 +64,23 @@ class Space:
         object.__setattr__(self, "candidates", MappingProxyType(dict(self.candidates)))
 
     def __reduce__(self) -> tuple[type[Space], tuple[Any, ...]]:
-        return Space, tuple({**vars(self), "candidates": dict(self.candidates)}.values())
+        values = {field.name: getattr(self, field.name) for field in fields(self)}
+        return Space, tuple({**values, "candidates": dict(self.candidates)}.values())
 
     def __hash__(self) -> int:
         return hash(self.name)
 
-    @property
+    @cached_property
     def edges(self) -> tuple[Edge, ...]:
         """All edges of a cell, in the order of the rows of alpha."""
         return tuple((node, source) for node in range(self.inputs, self.inputs + self.nodes) for source in range(node))
 
-    @property
+    @cached_property
     def shapes(self) -> dict[str, tuple[int, int]]:
         """Shape `(edges, ops)` of alpha for each cell type."""
         return {kind: (len(ops), len(ops[0])) for kind, ops in self.candidates.items()}
 
-    @property
+    @cached_property
     def dimension(self) -> int:
         """Length of the flat alpha vector."""
         return sum(edges * ops for edges, ops in self.shapes.values())
