@@ -13,6 +13,9 @@ line. From there to the loss, and from the call of `ask` to the return of `tell`
 step, from the call that fetches it to the call of the network's `forward`: functions that load it count, functions that
 began before do not.
 
+Each count is given twice: of all, and without the rooms of the network (`supernet/`, `networks/`, `kernels/`), which a
+reader enters for another question: how a supernet computes `supernet(images, weights)`.
+
 The script needs no other one, and so measures another checkout too: `PYTHONPATH=OTHER/src python benchmarks/hops.py`.
 """
 
@@ -48,6 +51,7 @@ WORDS = ["search", "--preset", "quick", "--method", "zarts-mgs", "--devices", "1
 COMMAND_LINE = {"__main__", "cli", "config", "errors"}
 ASK, TELL, FETCH = ("zo", "ask"), ("zo", "tell"), ("data", "__getitem__")
 LOADING, LAYER = "data", "forward"
+NETWORK = {"kernels", "networks", "supernet"}
 
 STACK = "on the stack at the first candidate loss"
 SEARCH = "run from the entry into the search to that loss"
@@ -167,6 +171,16 @@ def measure() -> dict[str, list[tuple[str, str]]]:
     return {name: [(_file(code.co_filename), code.co_qualname) for code in walk.ways[name]] for name in names}
 
 
+def _above_network(way: Sequence[tuple[str, str]]) -> list[tuple[str, str]]:
+    """The functions that are not of the network, its layers and their kernels."""
+    return [(file, name) for file, name in way if file.split("/")[0] not in NETWORK]
+
+
+def _counts(way: Sequence[tuple[str, str]]) -> tuple[int, int]:
+    """Number of functions and of their files."""
+    return len(way), len({file for file, _ in way})
+
+
 def origin() -> str:
     """The command, date and commit of the package."""
     words = ["git", "describe", "--always", "--exclude=*", "--dirty=-changed"]
@@ -185,10 +199,11 @@ def main(arguments: Sequence[str] | None = None) -> None:
     torch.set_num_threads(args.threads)
     found, source = measure(), origin()
     names = {what: [f"{file}:{name}" for file, name in way] for what, way in found.items()}
-    counts = {what: (len(way), len({file for file, _ in way})) for what, way in found.items()}
-    print(f"{source}.\n\n| what | functions or frames | files |\n| --- | --- | --- |")
-    for what, (number, files) in counts.items():
-        print(f"| {what} | {number} | {files} |")
+    counts = {what: (*_counts(way), *_counts(_above_network(way))) for what, way in found.items()}
+    print(f"{source}.\n\n| what | functions or frames | files | of these above the network | files |")
+    print("| --- | --- | --- | --- | --- |")
+    for what, numbers in counts.items():
+        print(f"| {what} | {' | '.join(map(str, numbers))} |")
     for what, lines in names.items() if args.list else ():
         print("\n".join(["", f"{what}:", *lines]))
     if args.json:
