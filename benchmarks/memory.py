@@ -116,7 +116,7 @@ def _used(job: Job) -> int:
 
 def _timed(job: Any, pairs: int) -> list[tuple[float, float]]:
     """Processor seconds of a step without and with checkpointing, in turn."""
-    network = job.model if hasattr(job, "model") else job.network
+    network = job.supernet if hasattr(job, "supernet") else job.network
     job.begin_epoch(0)
 
     def step(on: bool) -> None:

@@ -60,9 +60,9 @@ class Overhead:
         gc.collect()  # garbage of imports, once
         self._inside, self._weight_steps = 0.0, 0
         start = time.process_time()
-        job.trainer.move_to(epoch, 0)
-        for _ in range(count):
-            job.trainer.do_step(job)
+        for step in range(count):
+            job.trainer.move_to(epoch, step)
+            job.trainer.count(*job.step(epoch, step))
         whole = time.process_time() - start
         return self._weight_steps, whole, whole - self._inside
 

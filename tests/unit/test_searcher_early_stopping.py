@@ -146,14 +146,14 @@ def test_drop_path_without_any_is_the_plain_search(tmp_path):
 
 
 def test_drop_path_grows_along_the_search(tmp_path, monkeypatch):
-    module, seen = sys.modules["zarts.searcher.searcher"], []
-    forward = module.Searcher._forward
+    module, seen = sys.modules["zarts.searcher.supernet_loss"], []
+    forward = module.SupernetLoss._loss
 
     def watched(self, weights, batch):
-        seen.append(self.model.drop.path if self.model.drop.active(self.model) else None)
+        seen.append(self.supernet.drop.path if self.supernet.drop.active(self.supernet) else None)
         return forward(self, weights, batch)
 
-    monkeypatch.setattr(module.Searcher, "_forward", watched)
+    monkeypatch.setattr(module.SupernetLoss, "_loss", watched)
     settings = small("zarts-mgs", drop_path=0.4, epochs=4, mixture_lambda=1.0)
     zarts.search(out=tmp_path / "run", **settings)
     trained = [p for p in seen if p is not None]

@@ -24,15 +24,15 @@ def passes(monkeypatch, tmp_path, method, **other):
     """Every pass of a search: whether it is differentiated, whether in the weights of operations too, and these."""
     import sys
 
-    module, seen = sys.modules["zarts.searcher.searcher"], []
-    forward = module.Searcher._forward
+    module, seen = sys.modules["zarts.searcher.supernet_loss"], []
+    forward = module.SupernetLoss._loss
 
     def watched(self, weights, batch):
         in_alpha = any(w.requires_grad for w in weights.values())
         seen.append((torch.is_grad_enabled(), in_alpha, {kind: w.detach().clone() for kind, w in weights.items()}))
         return forward(self, weights, batch)
 
-    monkeypatch.setattr(module.Searcher, "_forward", watched)
+    monkeypatch.setattr(module.SupernetLoss, "_loss", watched)
     return zarts.search(out=tmp_path / "run", **small(method, **other)), seen
 
 
@@ -138,17 +138,17 @@ def test_selections_leave_the_search_as_it_was_and_find_the_same_again(tmp_path,
     run = Run.create(tmp_path / "run", {}, "search")
 
     def drive(job):
-        job.trainer.run(job, resume=False)
-        modes = [module.training for module in job.model.modules()]
-        states = [generator.get_state() for generator in job.network.generators]
+        job.run()
+        modes = [module.training for module in job.supernet.modules()]
+        states = [generator.get_state() for generator in job.shared.generators]
         first, before = job.genotype, copy.deepcopy(job.state_dict())
         job.finish()
         assert job.genotype == first
         assert str(job.state_dict()) == str(before)
-        assert [module.training for module in job.model.modules()] == modes
-        for name, tensor in job.model.state_dict().items():
+        assert [module.training for module in job.supernet.modules()] == modes
+        for name, tensor in job.supernet.state_dict().items():
             assert torch.equal(tensor, before["model"][name]), name
-        for generator, state in zip(job.network.generators, states, strict=True):
+        for generator, state in zip(job.shared.generators, states, strict=True):
             assert torch.equal(generator.get_state(), state)
 
     run_search(settings, run, drive=drive)
@@ -158,16 +158,16 @@ def test_all_is_evaluated_on_the_same_images_as_they_are(monkeypatch, tmp_path):
     """Of the half for alpha, not augmented; at most all of them."""
     import sys
 
-    module, seen, modes = sys.modules["zarts.searcher.searcher"], [], set()
-    forward = module.Searcher._forward
+    module, seen, modes = sys.modules["zarts.searcher.supernet_loss"], [], set()
+    forward = module.SupernetLoss._loss
 
     def watched(self, weights, batch):
         if not torch.is_grad_enabled():
             seen.append(batch[0])
-            modes.add(self.model.training)
+            modes.add(self.supernet.training)
         return forward(self, weights, batch)
 
-    monkeypatch.setattr(module.Searcher, "_forward", watched)
+    monkeypatch.setattr(module.SupernetLoss, "_loss", watched)
     zarts.search(out=tmp_path / "run", **small("rsps", select_samples=3, select_images=20))
     assert modes == {True}, "by the statistics of the batch"
     modes.clear()
@@ -190,14 +190,14 @@ def test_all_is_evaluated_on_the_same_images_as_they_are(monkeypatch, tmp_path):
 def test_validation_batches_have_a_size_of_their_own(monkeypatch, tmp_path):
     import sys
 
-    module, sizes = sys.modules["zarts.searcher.searcher"], []
-    forward = module.Searcher._forward
+    module, sizes = sys.modules["zarts.searcher.supernet_loss"], []
+    forward = module.SupernetLoss._loss
 
     def watched(self, weights, batch):
         sizes.append((torch.is_grad_enabled(), len(batch[1])))
         return forward(self, weights, batch)
 
-    monkeypatch.setattr(module.Searcher, "_forward", watched)
+    monkeypatch.setattr(module.SupernetLoss, "_loss", watched)
     zarts.search(out=tmp_path / "run", **small("zarts-rs", val_batch_size=32))
     assert set(sizes) == {(True, 16), (False, 32)}
     with pytest.raises(DataError, match="val_batch_size = 33"):

@@ -192,18 +192,18 @@ def test_what_starts_anew(tmp_path, restarts):
     def drive(job):
         for epoch, step in job.trainer.all_steps:
             before = (
-                job.model,
-                {k: v.clone() for k, v in job.model.state_dict().items()},
+                job.supernet,
+                {k: v.clone() for k, v in job.supernet.state_dict().items()},
                 job.arch_optimizer.alpha.clone(),
             )
             if step == 0:
                 job.begin_epoch(epoch)
                 if job.phases.number != len(seen):
                     seen.append((job.phases.number, before, job.phases.part))
-                    momenta = [s["momentum_buffer"].abs().sum() for s in job.network.optimizer.state.values()]
-                    assert (job.model is before[0]) == (not restarts)
-                    assert len(job.model.cells) == job.phases.present.cells
-                    same = [torch.equal(v, before[1][k]) for k, v in job.model.state_dict().items() if k in before[1]]
+                    momenta = [s["momentum_buffer"].abs().sum() for s in job.shared.optimizer.state.values()]
+                    assert (job.supernet is before[0]) == (not restarts)
+                    assert len(job.supernet.cells) == job.phases.present.cells
+                    same = [torch.equal(v, before[1][k]) for k, v in job.supernet.state_dict().items() if k in before[1]]
                     assert all(same) == (not restarts)
                     assert (sum(momenta) == 0) == restarts
                     assert len(job.arch_optimizer.alpha) == 28 * settings.phase_operations[job.phases.number - 1]
@@ -212,7 +212,7 @@ def test_what_starts_anew(tmp_path, restarts):
                     else:
                         assert set(job.arch_optimizer.alpha.tolist()) <= set(before[2].tolist())
             job.trainer.move_to(epoch, step)
-            job.trainer.do_step(job)
+            job.trainer.count(*job.step(epoch, step))
         job.finish()
 
     run_search(settings, Run.create(tmp_path / "run", {}, "search"), drive=drive)
@@ -259,17 +259,17 @@ MIXED = [
     ("method", "axes"), MIXED, ids=lambda value: "-".join(map(str, getattr(value, "values", str)()))
 )
 def test_other_axes_and_what_is_dropped_never_runs(tmp_path, monkeypatch, method, axes):
-    module, seen = sys.modules["zarts.searcher.searcher"], []
-    forward = module.Searcher._forward
+    module, seen = sys.modules["zarts.searcher.supernet_loss"], []
+    forward = module.SupernetLoss._loss
 
     def watched(self, weights, batch):
-        if self.phases.number:
-            for kind, mask in self.phases.part.mask().items():
+        if self.relaxation.phases.number:
+            for kind, mask in self.relaxation.phases.part.mask().items():
                 assert (weights[kind][~mask] == 0).all()
-            seen.append((self.phases.number, self.model._left))
+            seen.append((self.relaxation.phases.number, self.supernet._left))
         return forward(self, weights, batch)
 
-    monkeypatch.setattr(module.Searcher, "_forward", watched)
+    monkeypatch.setattr(module.SupernetLoss, "_loss", watched)
     more = {"phase_cells": (3, 3, 3)} if method == "p-darts" else {}
     result = zarts.search(out=tmp_path / "run", **small(method, space="s3", **axes, **more))
     get_space("s3").check(result.genotype)

@@ -152,7 +152,7 @@ def test_the_control_draws_evenly_among_the_same_candidates():
 def early_passes(monkeypatch, tmp_path, name="run", **other):
     """Operation weights, images and first weights of each pass of a deep network."""
     module, seen = importlib.import_module("zarts.searcher.searcher"), []
-    fresh = module.Searcher._new_network
+    fresh = module.Searcher.new_network
 
     def watched(self, number):
         problem = fresh(self, number)
@@ -167,7 +167,7 @@ def early_passes(monkeypatch, tmp_path, name="run", **other):
         problem.forward = forward_
         return problem
 
-    monkeypatch.setattr(module.Searcher, "_new_network", watched)
+    monkeypatch.setattr(module.Searcher, "new_network", watched)
     return zarts.search(out=tmp_path / name, **small("zarts", **{**FEW, **other})), seen
 
 

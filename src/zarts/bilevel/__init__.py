@@ -9,7 +9,7 @@ from zarts.bilevel.anova import MeanSquares, mean_squares
 from zarts.bilevel.evaluator import evaluate, evaluate_images
 from zarts.bilevel.gradients import amended_gradient, first_order_gradient, hessian_vector_product, unrolled_gradient
 from zarts.bilevel.hessian import dominant_eigenvalue, lanczos
-from zarts.bilevel.problem import Batch, BatchLoss, Bilevel
+from zarts.bilevel.problem import Batch, BatchLoss, Bilevel, never_stop
 from zarts.bilevel.snapshot import Snapshot
 
 __all__ = [
@@ -26,5 +26,6 @@ __all__ = [
     "hessian_vector_product",
     "lanczos",
     "mean_squares",
+    "never_stop",
     "unrolled_gradient",
 ]

@@ -20,7 +20,7 @@ from zarts.bilevel.snapshot import Snapshot
 from zarts.errors import DivergedError
 from zarts.runtime.distributed import Ranks
 
-__all__ = ["Batch", "BatchLoss", "Bilevel"]
+__all__ = ["Batch", "BatchLoss", "Bilevel", "never_stop"]
 
 Batch = tuple[Tensor, Tensor]
 """Images `(b, c, h, w)` and labels `(b,)`."""
@@ -34,8 +34,8 @@ class BatchLoss(NamedTuple):
     images: Tensor | None = None
 
 
-def _never() -> None:
-    pass
+def never_stop() -> None:
+    """Do not ask to stop."""
 
 
 def _nothing(alpha: Tensor) -> Tensor:
@@ -63,7 +63,7 @@ class Bilevel:
     grad_clip: float = float("inf")
     regularizer: Callable[[Tensor], Tensor] = field(default=_nothing)
     generators: Sequence[torch.Generator] = ()
-    check: Callable[[], None] = field(default=_never)
+    check: Callable[[], None] = field(default=never_stop)
     ranks: Ranks = field(default_factory=Ranks)
 
     def __post_init__(self) -> None:

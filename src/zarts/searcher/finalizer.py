@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-import itertools
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
+import torch
 from torch import Tensor
 
 from zarts.arch_optim import ArchOptimizer
-from zarts.bilevel import Bilevel, evaluate
+from zarts.bilevel import Batch, Bilevel, evaluate
 from zarts.config import SearchSettings, keywords
-from zarts.data import Batches
 from zarts.limits import Constraints
 from zarts.methods import EVALUATING
 from zarts.runtime.seed import keyed_generator
+from zarts.searcher.halves import Halves
 from zarts.searcher.phases import Phases
 from zarts.select import SELECTIONS, Selected, SelectionContext
 from zarts.spaces import Genotype
@@ -30,8 +30,7 @@ class Finalizer:
         arch_optimizer: owns alpha.
         phases: give the strengths of operations by alpha, and the operations that are left.
         network: the weights that all architectures share, as a function of operation weights.
-        train: batches that the weights are trained on.
-        images: makes the batches that candidates are evaluated on.
+        images: batches that weights are trained on, and those that candidates are evaluated on.
         new_network: makes a deeper network of its own, with initial weights drawn from a number.
     """
 
@@ -42,13 +41,12 @@ class Finalizer:
         arch_optimizer: ArchOptimizer,
         phases: Phases,
         network: Bilevel,
-        train: Batches,
-        images: Callable[[], Batches],
+        images: Halves,
         new_network: Callable[[int], Bilevel],
     ) -> None:
         self._settings, self._constraints, self._phases = settings, constraints, phases
         self._arch_optimizer, self._network, self._new_network = arch_optimizer, network, new_network
-        self._train, self._images = train, images
+        self._train, self._images, self._next_step = images.train, images, 0
         self.evaluates = settings.select in EVALUATING
 
     def of_epoch(self, epochs: int) -> Genotype:
@@ -66,43 +64,53 @@ class Finalizer:
             return self._select(self._settings.select, self._settings.epochs)
 
     def _select(self, name: str, epochs: int) -> Selected:
-        function = SELECTIONS[name]
-        further = itertools.count(epochs * len(self._train))
-
-        def tune(weights: Tensor, steps: int) -> None:
-            for _ in range(steps):
-                with self._network.ranks.together():
-                    self._network.check()
-                self._network.weight_step(weights.to(self._arch_optimizer.alpha), self._train[next(further)])
-
-        def early(weights: Tensor, steps: int) -> Tensor:
-            global_step = next(further)  # another one at each call, which also gives the networks their weights
-            batches = [self._train[global_step + i] for i in range(steps)]
-            next(itertools.islice(further, steps, steps), None)
-            network = self._new_network(global_step)
-            return evaluate(network, weights.to(self._arch_optimizer.alpha), batches, (), metric="training")
-
+        function, alpha = SELECTIONS[name], self._arch_optimizer.alpha
+        self._next_step = epochs * len(self._train)
         context = SelectionContext(
             self._constraints,
-            self._phases.strengths(self._arch_optimizer.alpha),
+            self._phases.strengths(alpha),
             keyed_generator(self._settings.seed, "select", epochs),
-            lambda generator: self._arch_optimizer.sample(self._phases.part.space, generator),
+            self._sample,
             self._evaluate,
-            tune,
-            early,
-            self._phases.parameterization.betas(self._arch_optimizer.alpha),
+            self._tune,
+            self._train_early,
+            self._phases.parameterization.betas(alpha),
         )
         return function(context, **keywords(function, self._settings))
 
+    def _sample(self, generator: torch.Generator) -> Genotype:
+        return self._arch_optimizer.sample(self._phases.part.space, generator)
+
     def _evaluate(self, weights: Tensor) -> Tensor:
-        weights, batches, settings = weights.to(self._arch_optimizer.alpha), list(self._images()), self._settings
-        first = settings.epochs * len(self._train)
+        """The metric of each candidate `(n, d)` on the selection's images, under the shared weights."""
+        settings, first = self._settings, self._settings.epochs * len(self._train)
         return evaluate(
             self._network,
-            weights,
+            weights.to(self._arch_optimizer.alpha),
             (),
-            batches,
+            list(self._images.selection()),
             recalibration=[self._train[first + i] for i in range(settings.select_recalibration)],
             batch_norm=settings.select_batch_norm,
             metric=settings.select_metric,
         )
+
+    def _tune(self, weights: Tensor, steps: int) -> None:
+        """Train the shared weights at these operation weights, on the batches that follow."""
+        for batch in self._batches(steps):
+            with self._network.ranks.together():
+                self._network.check()
+            self._network.weight_step(weights.to(self._arch_optimizer.alpha), batch)
+
+    def _train_early(self, weights: Tensor, steps: int) -> Tensor:
+        """The mean training loss of each candidate `(n, d)` over some steps from new weights, the same for all."""
+        number = self._next_step
+        batches = list(self._batches(steps))
+        self._next_step += 1  # so that the next call has other weights even without steps
+        network = self._new_network(number)
+        return evaluate(network, weights.to(self._arch_optimizer.alpha), batches, (), metric="training")
+
+    def _batches(self, count: int) -> Iterator[Batch]:
+        """The next training batches, which no other call gets."""
+        for _ in range(count):
+            self._next_step += 1
+            yield self._train[self._next_step - 1]

@@ -27,28 +27,22 @@ class Halves:
         settings: the settings.
         data: the images.
         device: device of the batches.
+
+    Raises:
+        DataError: the half for alpha has fewer images than one batch.
     """
 
     def __init__(self, settings: SearchSettings, data: DataSet, device: torch.device) -> None:
         self._settings, self._data, self._device = settings, data, device
         self._weights_half, self._alpha_half = halves(data.train.labels, settings.seed)
-        self._augment = augmentation(settings, data, settings.cutout)
-
-    def train(self) -> Batches:
+        augment, half = augmentation(settings, data, settings.cutout), len(self._alpha_half)
+        self.train = self._batches("train", self._weights_half, augment)
         """Batches that the weights are trained on."""
-        return self._batches("train", self._weights_half, self._augment)
-
-    def val(self) -> Batches:
-        """Batches that alpha is updated by.
-
-        Raises:
-            DataError: the half has fewer images than one batch.
-        """
-        settings, images = self._settings, len(self._alpha_half)
         size = settings.val_batch_size or settings.batch_size
-        if size > images:
-            raise DataError(f"val_batch_size = {size}: the half for alpha has {images} images: take {images} or less")
-        return self._batches("val", self._alpha_half, self._augment, batch_size=size)
+        if size > half:
+            raise DataError(f"val_batch_size = {size}: the half for alpha has {half} images: take {half} or less")
+        self.val = self._batches("val", self._alpha_half, augment, batch_size=size)
+        """Batches that alpha is updated by."""
 
     def selection(self) -> Batches:
         """Batches that selections evaluate on: images of the half for alpha, not augmented, in large batches."""

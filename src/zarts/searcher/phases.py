@@ -69,18 +69,20 @@ class Phases:
 
     def __init__(self, settings: SearchSettings, space: Space) -> None:
         self._settings, self._plan = settings, plan_phases(settings)
+        self.space = space
+        """The whole space."""
         self._most = max(ops for _, ops in space.shapes.values())
         self.restart = settings.phases == "restart"
         self.number = 0
         """The present phase, counted from 0."""
-        self.part = Subspace.all_of(space)
-        """The operations that are left in it."""
+        self._enter(Subspace.all_of(space))
         self._before: dict[str, Tensor] | None = None
 
-    @property
-    def parameterization(self) -> Parameterization:
+    def _enter(self, part: Subspace) -> None:
+        self.part = part
+        """The operations that are left."""
+        self.parameterization = Parameterization(part.space, self._settings.edge_normalization)
         """The layout of the present phase's alpha."""
-        return Parameterization(self.part.space, self._settings.edge_normalization)
 
     @property
     def count(self) -> int:
@@ -124,7 +126,7 @@ class Phases:
         self.number += 1
         count = self.present.operations
         assert count is not None
-        self.part = old.strongest(strengths, count, derive(strengths))
+        self._enter(old.strongest(strengths, count, derive(strengths)))
         self._before = {kind: matrix.detach().cpu() for kind, matrix in strengths.items()}
         kept = self.part.space.flatten(self.part.gather(old.scatter(before.operations(alpha))))
         return torch.cat([kept, *before.edges(alpha).values()])
@@ -176,7 +178,7 @@ class Phases:
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Go on from `state`."""
         self.number, before = state["number"], state["before"]
-        self.part = Subspace(self.part.whole, {kind: kept.cpu() for kind, kept in state["kept"].items()})
+        self._enter(Subspace(self.space, {kind: kept.cpu() for kind, kept in state["kept"].items()}))
         self._before = None if before is None else {kind: matrix.cpu() for kind, matrix in before.items()}
 
 

@@ -11,7 +11,6 @@ from zarts.config import SearchSettings, keywords
 from zarts.relax import RELAXATIONS, LossGradient, Matrices, RelaxationContext
 from zarts.runtime.seed import keyed_generator
 from zarts.searcher.phases import Phases
-from zarts.spaces import Space
 
 __all__ = ["SearchRelaxation"]
 
@@ -21,12 +20,11 @@ class SearchRelaxation:
 
     Args:
         settings: name the relaxations and their settings.
-        space: the whole space.
         phases: give the operations that are left.
     """
 
-    def __init__(self, settings: SearchSettings, space: Space, phases: Phases) -> None:
-        self._settings, self._space, self._phases = settings, space, phases
+    def __init__(self, settings: SearchSettings, phases: Phases) -> None:
+        self._settings, self.phases = settings, phases
         self._relaxations = {name: partial(f, **keywords(f, settings)) for name, f in RELAXATIONS.items()}
         self.draws = torch.Generator()
         """The source of randomness of relaxations; see `draw_for`."""
@@ -50,16 +48,16 @@ class SearchRelaxation:
         )
 
     def _relax(self, name: str, alpha: Tensor, loss_gradient: LossGradient | None = None) -> Matrices:
-        context = RelaxationContext(self._phases.part.space, self.draws, self.progress)
+        context = RelaxationContext(self.phases.part.space, self.draws, self.progress)
         if loss_gradient is not None:
             context = context._replace(loss_gradient=loss_gradient)
-        return self._phases.part.scatter(self._phases.parameterization.relax(self._relaxations[name], alpha, context))
+        return self.phases.part.scatter(self.phases.parameterization.relax(self._relaxations[name], alpha, context))
 
     def probabilities(self, alpha: Tensor) -> Matrices:
         """The probability of each operation of the whole space under alpha, times the weight of its edge."""
         if self._settings.relaxation == "cell":
-            return self._space.split(alpha)
-        return self._phases.part.scatter(self._phases.parameterization.strengths(alpha))
+            return self.phases.space.split(alpha)
+        return self.phases.part.scatter(self.phases.parameterization.strengths(alpha))
 
     def draw_for(self, purpose: str, global_step: int) -> None:
         """Seed the draws of relaxations, by the settings' seed, the purpose and the global step alone."""

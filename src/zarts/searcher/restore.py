@@ -18,7 +18,7 @@ from zarts.runs import Run
 from zarts.runtime.device import torch_threads
 from zarts.runtime.distributed import Ranks
 from zarts.runtime.signals import stop_request
-from zarts.searcher.searcher import Searcher
+from zarts.searcher.build import build_searcher
 from zarts.training.trainer import Callback
 
 __all__ = ["RestoredSearch", "restore_search"]
@@ -91,19 +91,19 @@ def restore_search(
         )
     ranks = ranks or Ranks()
     with torch_threads(settings.threads), stop_request(with_parent=ranks.count > 1) as stop:
-        job = Searcher(settings, Run(run.path, writes=False), callback, ranks)
-        epoch, step = job.trainer.load_last(job)
-        job.trainer.stop = stop
-        job.begin_epoch(epoch if step else max(0, epoch - 1))
-        global_step = epoch * len(job.train) + step
+        searcher = build_searcher(settings, Run(run.path, writes=False), callback, ranks)
+        epoch, step = searcher.trainer.load_last(searcher)
+        searcher.trainer.stop = stop
+        searcher.begin_epoch(epoch if step else max(0, epoch - 1))
+        global_step = epoch * len(searcher.train) + step
         yield RestoredSearch(
             settings,
-            job.problem,
-            job.arch_optimizer.alpha.detach().clone(),
-            job.arch_optimizer.perturbation_size(),
-            job.train,
-            job.val,
+            searcher.problem,
+            searcher.arch_optimizer.alpha.detach().clone(),
+            searcher.arch_optimizer.perturbation_size(),
+            searcher.train,
+            searcher.val,
             global_step,
             epoch,
-            {"global_step": global_step, "updates": job.updates},
+            {"global_step": global_step, "updates": searcher.updates},
         )

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from functools import partial
 
 import torch
 
@@ -14,12 +13,12 @@ from zarts.runtime.device import torch_threads
 from zarts.runtime.distributed import Ranks
 from zarts.runtime.environment import environment
 from zarts.runtime.seed import keyed_generator
+from zarts.searcher.build import build_searcher
 from zarts.searcher.result import SearchResult, read_result, write_result
-from zarts.searcher.searcher import Searcher
 from zarts.spaces import get_space
 from zarts.training.memory_check import check_memory
 from zarts.training.setup import load_images
-from zarts.training.trainer import Callback, Driver
+from zarts.training.trainer import Callback, Driver, no_callback
 
 __all__ = ["draw", "search"]
 
@@ -40,7 +39,7 @@ def search(
         run: the run folder.
         resume: go on from the run's checkpoint if it has one.
         callback: called with every event.
-        drive: runs the job's steps instead of the trainer's loop, as `DryRun.run`.
+        drive: takes some steps of the search in the place of `Searcher.run`, as `DryRun.run`.
         ranks: the processes that share the candidates; alone by default.
 
     Raises:
@@ -54,13 +53,13 @@ def search(
         return read_result(settings, run)
     with torch_threads(settings.threads):
         if settings.supernet == "none":
-            return draw(settings, run, callback or (lambda event: None))
-        job = Searcher(settings, run, callback or (lambda event: None), ranks)
-        job.fit = check_memory(job, settings, ranks, always=drive is not None)
-        (drive or partial(job.trainer.run, resume=resume))(job)
-        alpha, costs = job.arch_optimizer.alpha, job.costs.of(job.genotype)
-        alphas, betas = job.phases.whole(alpha), job.phases.parameterization.edges(alpha)
-        return write_result(settings, run, job.genotype, alphas, job.trainer.seconds, costs, betas)
+            return draw(settings, run, callback or no_callback)
+        searcher = build_searcher(settings, run, callback or no_callback, ranks)
+        searcher.fit = check_memory(searcher, settings, ranks, always=drive is not None)
+        if drive is None:
+            return searcher.run(resume=resume)
+        drive(searcher)
+        return searcher.write_result()
 
 
 def draw(settings: SearchSettings, run: Run, callback: Callback) -> SearchResult:

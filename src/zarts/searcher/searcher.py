@@ -1,4 +1,4 @@
-"""The state of a search, and its steps: updates of alpha and weight steps in turn.
+"""The search: updates of alpha and steps of the supernet's weights in turn, and the genotype that they end with.
 
 Source: ZARTS (NeurIPS 2022), supplementary 2.2 and 2.3 (Algorithm 1); DARTS (ICLR 2019), section 3.1.
 """
@@ -6,184 +6,113 @@ Source: ZARTS (NeurIPS 2022), supplementary 2.2 and 2.3 (Algorithm 1); DARTS (IC
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from functools import partial
 from typing import Any
 
 from torch import Tensor
-from torch.nn import functional as F
 from typing_extensions import override
 
-from zarts.bilevel import Batch, BatchLoss, Bilevel, first_order_gradient
-from zarts.config import SearchSettings, dump, resumable
+from zarts.arch_optim import ArchOptimizer
+from zarts.bilevel import Batch, Bilevel, first_order_gradient, never_stop
+from zarts.config import SearchSettings
 from zarts.limits import Costs
 from zarts.relax import Matrices
 from zarts.runs import Run, genotype_file
-from zarts.runtime.device import choose_device
 from zarts.runtime.distributed import Ranks
-from zarts.runtime.precision import Passes
-from zarts.runtime.seed import keyed_generator
 from zarts.searcher.early_stopping import EarlyStopping
 from zarts.searcher.finalizer import Finalizer
 from zarts.searcher.halves import Halves
 from zarts.searcher.noise_monitor import NoiseMonitor
 from zarts.searcher.phases import Phases, start_arch_optimizer
 from zarts.searcher.relaxation import SearchRelaxation
-from zarts.searcher.result import counts
+from zarts.searcher.result import SearchResult, counts, write_result
+from zarts.searcher.supernet_loss import SupernetLoss
 from zarts.searcher.supernets import Supernets
-from zarts.spaces import get_space
 from zarts.training.metrics import Meter
-from zarts.training.setup import load_images, sgd
-from zarts.training.trainer import Callback, Job, Trainer
+from zarts.training.setup import sgd
+from zarts.training.trainer import Job, Trainer
 
 __all__ = ["Searcher"]
 
 
 class Searcher(Job):
-    """The state of a search, and its steps."""
+    """A search in a run folder. `build_searcher` makes its parts from settings.
 
-    def __init__(self, settings: SearchSettings, run: Run, callback: Callback, ranks: Ranks) -> None:
-        self.settings, self.run = settings, run
-        self.space = get_space(settings.space)
-        self.device = device = choose_device(settings.device)
-        draws = "noise" in self.space.operations or settings.drop_path > 0 or max(settings.skip_dropout) > 0
-        self.passes = Passes(settings, device, draws=draws)
-        self.phases = Phases(settings, self.space)
-        self.relaxing = SearchRelaxation(settings, self.space, self.phases)
-        self.arch_optimizer = start_arch_optimizer(settings, self.phases, device)
-        # After all that may refuse the settings: it takes long.
-        self.data = load_images(settings, run, device, callback, ranks)
-        self.costs = Costs(settings, self.space, self.data)
-        self.images = Halves(settings, self.data, device)
-        self.train, self.val = self.images.train(), self.images.val()
-        self.noise = keyed_generator(settings.seed, "noise", device=device)
-        self.supernets = Supernets(settings, self.space, self.data, device, self.noise, callback, ranks)
-        self.updates, self.early_stop, self.signal = 0, EarlyStopping(settings), NoiseMonitor()
-        self.trainer = Trainer(
-            run,
-            "search",
-            {key: value for key, value in dump(settings).items() if key not in resumable(SearchSettings)},
-            epochs=settings.epochs,
-            steps=len(self.train),
-            device=device,
-            callback=callback,
-            ranks=ranks,
-        )
-        self._start_weights(ranks)
+    Args:
+        settings: the settings.
+        folder: the run folder.
+        trainer: the loop, which the retraining shares.
+        images: batches of the two halves of the training images.
+        phases: the operations that are left, and the schedules of an epoch.
+        relaxation: from alpha to operation weights.
+        arch_optimizer: owns alpha and updates it.
+        supernets: makes the network whose weights all architectures share.
+        passes: runs a network on a batch.
+        costs: of the networks that a genotype stands for, and the limits.
+        ranks: the processes that share the candidates.
+    """
 
-    def _start_weights(self, ranks: Ranks) -> None:
-        """Build the network of the present phase, and its problems."""
-        settings = self.settings
-        self.model = self.supernets.shared(self.phases.number, self.phases.present.cells)
-        self.network = Bilevel(
-            self.model,
-            sgd(settings, self.model.parameters()),
-            lambda weights, batch: self._forward(self.space.split(weights), batch),
-            grad_clip=settings.grad_clip,
-            generators=[self.noise, self.relaxing.draws],
-            check=lambda: self.trainer.stop.check(),
-            ranks=ranks,
-        )
-        """A function of operation weights."""
-        self.problem = replace(
-            self.network,
-            forward=lambda alpha, batch: self._forward(self.relaxing.for_alpha(alpha), batch),
-            regularizer=lambda alpha: self.costs.regularizer(self.relaxing.probabilities(alpha)),
-        )
-        """The same, as a function of alpha."""
-        self._unchecked = replace(self.network, check=lambda: None)
-        """`network` without stops, for passes after an update of alpha: a stop there could not be resumed."""
-        self._restrict()
+    def __init__(
+        self,
+        settings: SearchSettings,
+        folder: Run,
+        *,
+        trainer: Trainer,
+        images: Halves,
+        phases: Phases,
+        relaxation: SearchRelaxation,
+        arch_optimizer: ArchOptimizer,
+        supernets: Supernets,
+        passes: Callable[..., Any],
+        costs: Costs,
+        ranks: Ranks,
+    ) -> None:
+        self.settings, self.folder, self.trainer, self.ranks = settings, folder, trainer, ranks
+        self.images, self.train, self.val, self.device = images, images.train, images.val, supernets.device
+        self.phases, self.relaxation, self.arch_optimizer = phases, relaxation, arch_optimizer
+        self.supernets, self.costs, self._passes = supernets, costs, passes
+        self.updates = 0
+        """How often alpha has been updated."""
+        self.early_stopping, self.noise_monitor = EarlyStopping(settings), NoiseMonitor()
+        self._start_supernet()
 
-    def _restrict(self) -> None:
-        """Let the network run, and the finalizer choose from, the operations of the present phase."""
-        self.model.restrict(self.phases.part.mask() if self.phases.number else {})
-        self.finalizer = Finalizer(
-            self.settings,
-            self.costs.constraints,
-            self.arch_optimizer,
-            self.phases,
-            self.network,
-            self.train,
-            self.images.selection,
-            self._new_network,
-        )
+    def run(self, *, resume: bool = False) -> SearchResult:
+        """Search, and write the result into the run folder.
 
-    def _new_network(self, number: int) -> Bilevel:
-        """A deep network with initial weights of its own, drawn from `number`, as a function of operation weights."""
-        model = self.supernets.deep(keyed_generator(self.settings.seed, "fresh", number).initial_seed())
-        return replace(
-            self.network,
-            model=model,
-            optimizer=sgd(self.settings, model.parameters()),
-            forward=lambda weights, batch: _batch_loss(self.passes(model, batch[0], self.space.split(weights)), batch),
-        )
+        Args:
+            resume: go on from the run's checkpoint if it has one.
 
-    def _forward(self, weights: Matrices, batch: Batch) -> BatchLoss:
-        return _batch_loss(self.passes(self.model, batch[0], weights), batch)
-
-    def _loss_gradient(self, batch: Batch, weights: Matrices) -> tuple[float, Matrices]:
-        """The loss of a batch at operation weights, by running statistics, and its gradient in them."""
-        part = self.phases.part
-        flat = self.space.flatten(part.scatter(weights))
-        loss, gradient = first_order_gradient(self._unchecked, flat, [batch], batch_norm="eval")
-        return loss, part.gather(self.space.split(gradient))
-
-    @override
-    def begin_epoch(self, epoch: int) -> None:
-        while self.phases.due(epoch):
-            self._next_phase(epoch)
-        pace = self.phases.pace(epoch)
-        for group in self.problem.optimizer.param_groups:
-            group["lr"] = pace.learning_rate
-        self.relaxing.progress = pace.progress
-        self.arch_optimizer.anneal(pace.annealed)
-        self.model.drop.path, self.model.drop.skip = pace.drop_path, pace.skip_dropout
-
-    def _next_phase(self, epoch: int) -> None:
-        """Drop operations; with `restart`, alpha and the network start anew."""
-        before = self.arch_optimizer.alpha
-        alpha = self.phases.advance(before, self.costs.constraints.derive)
-        if self.phases.restart:
-            self.arch_optimizer = start_arch_optimizer(self.settings, self.phases, self.device)
-            self._start_weights(self.problem.ranks)
-        elif len(alpha) < len(before):
-            self.arch_optimizer = start_arch_optimizer(self.settings, self.phases, self.device, alpha)
-        self._restrict()
-        self.trainer.log({"event": "phase", "epoch": epoch + 1, **self.phases.record()})
-
-    def _updates_alpha(self, epoch: int, step: int) -> bool:
-        return step % self.settings.arch_update_interval == 0 and self.phases.pace(epoch).updates_alpha
-
-    @override
-    def step_kind(self, epoch: int, step: int) -> str:
-        kind = "alpha update and weight step" if self._updates_alpha(epoch, step) else "weight step"
-        measured = ", eigenvalue" if self.early_stop.measures(epoch, step, len(self.train)) else ""
-        return kind + self.phases.step_suffix(epoch) + measured
+        Raises:
+            Interrupted: Ctrl-C or SIGTERM; the state is saved and the run can be resumed.
+            DivergedError: no loss is finite; the last checkpoint is intact.
+            RankError: another rank is gone; the last checkpoint is intact.
+            RunError: see `Trainer.running`.
+        """
+        with self.trainer.running(self, resume=resume):
+            for epoch in self.trainer.epochs():
+                self.begin_epoch(epoch)
+                for step in self.trainer.steps():
+                    self.trainer.count(*self.step(epoch, step))
+                self.end_epoch(epoch, self.trainer.meter)
+            self.finish()
+        return self.write_result()
 
     @override
     def step(self, epoch: int, step: int) -> tuple[Tensor, Tensor, int]:
         global_step = epoch * len(self.train) + step
-        if self.early_stop.measures(epoch, step, len(self.train)):
-            with self.model.drop.off():
-                self.early_stop.measure(epoch, self.problem, self.arch_optimizer.alpha, self.val)
+        if self.early_stopping.measures(epoch, step, len(self.train)):
+            with self.supernet.drop.off():
+                self.early_stopping.measure(epoch, self.problem, self.arch_optimizer.alpha, self.val)
         if self._updates_alpha(epoch, step):
-            self.relaxing.draw_for("alpha", global_step)
             self._update_alpha(epoch, step, global_step)
-        self.relaxing.draw_for("weights", global_step)
-        batch = self.train[global_step]
-        outcome = self.network.weight_step(self.space.flatten(self._train_at(batch)), batch)
-        return outcome.loss, outcome.correct, len(batch[1])
-
-    def _train_at(self, batch: Batch) -> Matrices:
-        """The operation weights that the weights are trained at, on this batch."""
-        point = self.arch_optimizer.training_point(self.relaxing.draws)
-        return self.relaxing.for_weights(point, partial(self._loss_gradient, batch))
+        return self._train_weights(global_step)
 
     def _update_alpha(self, epoch: int, step: int, global_step: int) -> None:
         """Update alpha once; if this is interrupted or fails, restore alpha's state."""
         start = time.perf_counter()
+        self.relaxation.draw_for("alpha", global_step)
         before = self.arch_optimizer.state_dict()
         first = self.updates * self.settings.val_batches
         try:
@@ -198,28 +127,119 @@ class Searcher(Job):
         self.updates += 1
         event = {"event": "alpha_step", "epoch": epoch + 1, "step": step, "update": self.updates}
         self.trainer.log({**event, **outcome, "seconds": time.perf_counter() - start})
-        if warning := self.signal.add(outcome):
+        if warning := self.noise_monitor.add(outcome):
             self.trainer.log({"event": "warning", "epoch": epoch + 1, "text": warning})
+
+    def _train_weights(self, global_step: int) -> tuple[Tensor, Tensor, int]:
+        """Take one step of the supernet's weights on the next batch; its loss, right answers and number of images."""
+        self.relaxation.draw_for("weights", global_step)
+        batch = self.train[global_step]
+        point = self.arch_optimizer.training_point(self.relaxation.draws)
+        weights = self.relaxation.for_weights(point, partial(self._loss_gradient, batch))
+        outcome = self.shared.weight_step(self.phases.space.flatten(weights), batch)
+        return outcome.loss, outcome.correct, len(batch[1])
+
+    def _loss_gradient(self, batch: Batch, weights: Matrices) -> tuple[float, Matrices]:
+        """The loss of a batch at operation weights, by running statistics, and its gradient in them."""
+        space, part = self.phases.space, self.phases.part
+        flat = space.flatten(part.scatter(weights))
+        loss, gradient = first_order_gradient(self._unstoppable, flat, [batch], batch_norm="eval")
+        return loss, part.gather(space.split(gradient))
+
+    @override
+    def begin_epoch(self, epoch: int) -> None:
+        while self.phases.due(epoch):
+            self._next_phase(epoch)
+        pace = self.phases.pace(epoch)
+        for group in self.problem.optimizer.param_groups:
+            group["lr"] = pace.learning_rate
+        self.relaxation.progress = pace.progress
+        self.arch_optimizer.anneal(pace.annealed)
+        self.supernet.drop.path, self.supernet.drop.skip = pace.drop_path, pace.skip_dropout
+
+    def _next_phase(self, epoch: int) -> None:
+        """Drop operations; with `restart`, alpha and the network start anew."""
+        before = self.arch_optimizer.alpha
+        alpha = self.phases.advance(before, self.costs.constraints.derive)
+        if self.phases.restart:
+            self.arch_optimizer = start_arch_optimizer(self.settings, self.phases, self.device)
+            self._start_supernet()
+        elif len(alpha) < len(before):
+            self.arch_optimizer = start_arch_optimizer(self.settings, self.phases, self.device, alpha)
+        self._restrict()
+        self.trainer.log({"event": "phase", "epoch": epoch + 1, **self.phases.record()})
+
+    def _start_supernet(self) -> None:
+        """Build the supernet of the present phase, with the optimizer of its weights."""
+        self.supernet = self.supernets.shared(self.phases.number, self.phases.present.cells)
+        self.loss = SupernetLoss(self.supernet, self._passes, self.phases.space, self.relaxation, self.costs)
+        self.shared = Bilevel(
+            self.supernet,
+            sgd(self.settings, self.supernet.parameters()),
+            self.loss.at_weights,
+            grad_clip=self.settings.grad_clip,
+            generators=[self.supernets.noise, self.relaxation.draws],
+            check=self.trainer.check_stop,
+            ranks=self.ranks,
+        )
+        """The shared weights, under an architecture given by operation weights."""
+        self.problem = replace(self.shared, forward=self.loss.at_alpha, regularizer=self.loss.regularizer)
+        """The shared weights, under an architecture given by alpha."""
+        self._unstoppable = replace(self.shared, check=never_stop)
+        """`shared` for passes after an update of alpha: a search that stopped there could not be resumed."""
+        self._restrict()
+
+    def _restrict(self) -> None:
+        """Let the supernet run, and the finalizer choose from, the operations of the present phase."""
+        self.supernet.restrict(self.phases.part.mask() if self.phases.number else {})
+        self.finalizer = Finalizer(
+            self.settings,
+            self.costs.constraints,
+            self.arch_optimizer,
+            self.phases,
+            self.shared,
+            self.images,
+            self.new_network,
+        )
+
+    def new_network(self, number: int) -> Bilevel:
+        """A deep network with initial weights of its own, drawn from `number`, as a function of operation weights."""
+        network = self.supernets.deep(number)
+        loss = SupernetLoss(network, self._passes, self.phases.space, self.relaxation, self.costs)
+        optimizer = sgd(self.settings, network.parameters())
+        return replace(self.shared, model=network, optimizer=optimizer, forward=loss.at_weights)
+
+    @property
+    def passes(self) -> Callable[..., Any]:
+        """Runs a network on a batch; what measures a search puts a stub in its place."""
+        return self._passes
+
+    @passes.setter
+    def passes(self, passes: Callable[..., Any]) -> None:
+        self._passes = self.loss.passes = passes
+
+    def _updates_alpha(self, epoch: int, step: int) -> bool:
+        return step % self.settings.arch_update_interval == 0 and self.phases.pace(epoch).updates_alpha
+
+    @override
+    def step_kind(self, epoch: int, step: int) -> str:
+        kind = "alpha update and weight step" if self._updates_alpha(epoch, step) else "weight step"
+        measured = ", eigenvalue" if self.early_stopping.measures(epoch, step, len(self.train)) else ""
+        return kind + self.phases.step_suffix(epoch) + measured
 
     @override
     def end_epoch(self, epoch: int, meter: Meter) -> None:
         genotype = self.finalizer.of_epoch(epoch + 1)
-        self.trainer.log(
-            {
-                "event": "weight_epoch",
-                "epoch": epoch + 1,
-                **meter.means(),
-                "learning_rate": self.phases.pace(epoch).learning_rate,
-                "seconds": meter.seconds,
-            }
-        )
-        self.run.write(genotype_file(epoch + 1), genotype.to_json())
+        rate = self.phases.pace(epoch).learning_rate
+        weights = {**meter.means(), "learning_rate": rate, "seconds": meter.seconds}
+        self.trainer.log({"event": "weight_epoch", "epoch": epoch + 1, **weights})
+        self.folder.write(genotype_file(epoch + 1), genotype.to_json())
         self.trainer.log({"event": "genotype", "epoch": epoch + 1, **counts(genotype), **self._alphas()})
-        if costs := self.costs.record(genotype, self.relaxing.probabilities(self.arch_optimizer.alpha)):
+        if costs := self.costs.record(genotype, self.relaxation.probabilities(self.arch_optimizer.alpha)):
             self.trainer.log({"event": "cost", "epoch": epoch + 1, **costs})
-        if watched := self.early_stop.end_epoch(epoch + 1, genotype):
+        if watched := self.early_stopping.end_epoch(epoch + 1, genotype):
             self.trainer.log({"event": "eigenvalue", "epoch": epoch + 1, **watched})
-        self.ended = self.early_stop.chosen is not None
+        self.trainer.ended = self.early_stopping.chosen is not None
 
     def _alphas(self) -> dict[str, dict[str, Any]]:
         """Alpha, with the entries of edges if there are some, as plain numbers; empty if nothing updates alpha."""
@@ -233,8 +253,8 @@ class Searcher(Job):
     def finish(self) -> None:
         """Derive the final genotype; it is that of the last epoch unless the selection evaluates candidates."""
         start = time.perf_counter()
-        if self.ended:
-            self.genotype = self.early_stop.genotype
+        if self.early_stopping.chosen is not None:
+            self.genotype = self.early_stopping.genotype
             return
         selected = self.finalizer.final()
         self.genotype = selected.genotype
@@ -242,17 +262,30 @@ class Searcher(Job):
             event = {"event": "selection", "select": self.settings.select, **counts(self.genotype)}
             self.trainer.log({**event, **selected.info, "seconds": time.perf_counter() - start})
 
+    def write_result(self) -> SearchResult:
+        """Write the result into the run folder, which marks it as finished."""
+        alpha = self.arch_optimizer.alpha
+        return write_result(
+            self.settings,
+            self.folder,
+            self.genotype,
+            self.phases.whole(alpha),
+            self.trainer.seconds,
+            self.costs.of(self.genotype),
+            self.phases.parameterization.edges(alpha),
+        )
+
     @override
     def state_dict(self) -> dict[str, Any]:
         return {
             "updates": self.updates,
             "phases": self.phases.state_dict(),
-            "model": self.model.state_dict(),
+            "model": self.supernet.state_dict(),
             "optimizer": self.problem.optimizer.state_dict(),
             "arch_optimizer": self.arch_optimizer.state_dict(),
-            "noise": self.noise.get_state(),
-            "early_stop": self.early_stop.state_dict(),
-            "signal": self.signal.state_dict(),
+            "noise": self.supernets.noise.get_state(),
+            "early_stop": self.early_stopping.state_dict(),
+            "signal": self.noise_monitor.state_dict(),
         }
 
     @override
@@ -262,18 +295,11 @@ class Searcher(Job):
         self.phases.load_state_dict(state["phases"])
         if self.phases.number != before:
             self.arch_optimizer = start_arch_optimizer(self.settings, self.phases, self.device)
-            self._start_weights(self.problem.ranks)
-        self.model.load_state_dict(state["model"])
+            self._start_supernet()
+        self.supernet.load_state_dict(state["model"])
         self.problem.optimizer.load_state_dict(state["optimizer"])
         self.arch_optimizer.load_state_dict(state["arch_optimizer"])
-        self.noise.set_state(state["noise"].cpu())
-        self.early_stop.load_state_dict(state["early_stop"])
-        self.signal.load_state_dict(state["signal"])
-        self.ended = self.early_stop.chosen is not None
-
-
-def _batch_loss(logits: Tensor, batch: Batch) -> BatchLoss:
-    logits, labels = logits.float(), batch[1]
-    detached = logits.detach()
-    images = F.cross_entropy(detached, labels, reduction="none")
-    return BatchLoss(F.cross_entropy(logits, labels), (detached.argmax(1) == labels).sum(), images)
+        self.supernets.noise.set_state(state["noise"].cpu())
+        self.early_stopping.load_state_dict(state["early_stop"])
+        self.noise_monitor.load_state_dict(state["signal"])
+        self.trainer.ended = self.early_stopping.chosen is not None

@@ -30,7 +30,6 @@ class Supernets:
         space: the search space.
         data: the images.
         device: device of the supernets.
-        noise: source of randomness of the `noise` operation.
         callback: called with a note if there are no native kernels.
         ranks: the processes that search together.
     """
@@ -41,19 +40,20 @@ class Supernets:
         space: Space,
         data: DataSet,
         device: torch.device,
-        noise: torch.Generator,
         callback: Callback,
         ranks: Ranks,
     ) -> None:
-        self._settings, self._device, self._deep = settings, device, _deep_cells(settings, space)
-        self._noise = noise
+        self._settings, self.device, self._deep = settings, device, _deep_cells(settings, space)
+        self._callback = callback
+        self.noise = keyed_generator(settings.seed, "noise", device=device)
+        """The source of randomness of the `noise` operation and of what is dropped."""
         with ranks.rank_zero_first():  # the first one may have to compile them
             native = native_kernels(
                 settings.kernels,
                 device,
                 space.skeleton,
                 _channels(settings),
-                lambda text: callback({"event": "note", "text": text}),
+                self._note,
             )
         self._build = partial(
             build_supernet,
@@ -65,7 +65,7 @@ class Supernets:
             reduction=settings.reduction,
             supernet=settings.supernet,
             partial_channels=settings.partial_channels,
-            generator=noise,
+            generator=self.noise,
             native=bool(ranks.all_reduce(torch.tensor(float(native))) == ranks.count),
         )
         if settings.select == "local-search":
@@ -77,15 +77,22 @@ class Supernets:
         with seeded(keyed_generator(seed, "weights", phase).initial_seed() if phase else seed):
             return self._network(cells)
 
-    def deep(self, seed: int) -> AnySuperNet:
-        """A supernet as deep as the derived network, in which one cell at a time is trained."""
-        with seeded(seed):
+    def deep(self, number: int) -> AnySuperNet:
+        """A supernet as deep as the derived network, in which one cell at a time is trained.
+
+        Args:
+            number: its initial weights are drawn from the settings' seed and this number.
+        """
+        with seeded(keyed_generator(self._settings.seed, "fresh", number).initial_seed()):
             return self._network(self._deep)
+
+    def _note(self, text: str) -> None:
+        self._callback({"event": "note", "text": text})
 
     def _network(self, cells: int) -> AnySuperNet:
         network = self._build(cells=cells)
-        checkpoint_cells(network, [self._noise], on=self._settings.checkpoint_activations)
-        return network.to(self._device)
+        checkpoint_cells(network, [self.noise], on=self._settings.checkpoint_activations)
+        return network.to(self.device)
 
 
 def _channels(settings: SearchSettings) -> list[int]:

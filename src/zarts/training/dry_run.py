@@ -115,7 +115,8 @@ class DryRun:
             for _, step, name in group:
                 self._visit(job, epoch, step, name, counts[name])
             with self._take(job.epoch_end_kind(epoch)):
-                job.trainer.end_epoch(job)
+                job.end_epoch(epoch, job.trainer.meter)
+                job.trainer.close_epoch(job)
         self._counts |= {
             **counts,
             **Counter(map(job.epoch_end_kind, {epoch: None for epoch, _ in job.trainer.all_steps})),
@@ -152,7 +153,7 @@ class DryRun:
         while True:
             job.trainer.move_to(epoch, step)
             with self._take(name):
-                job.trainer.do_step(job)
+                job.trainer.count(*job.step(epoch, step))
             if self._ranks.broadcast(time.perf_counter() > end or len(self._takes[name]) >= count):
                 return
 

@@ -38,7 +38,7 @@ from zarts.training.model_file import ModelCard, save_model
 from zarts.training.result import RetrainResult, read_result
 from zarts.training.setup import augmentation, load_images, sgd
 from zarts.training.train_step import WeightStep, own_part
-from zarts.training.trainer import Callback, Driver, Job, Trainer
+from zarts.training.trainer import Callback, Driver, Job, Trainer, no_callback
 from zarts.training.warm_start import START, Start, begin
 
 __all__ = ["TrainingJob", "retrain"]
@@ -80,9 +80,12 @@ def retrain(
     if ranks.broadcast(ranks.lead and run.finished):
         return ranks.broadcast(read_result(run) if ranks.lead else cast(RetrainResult, None))
     with torch_threads(settings.threads):
-        job = TrainingJob(settings, genotype, run, start, callback or (lambda event: None), ranks)
+        job = TrainingJob(settings, genotype, run, start, callback or no_callback, ranks)
         job.fit = check_memory(job, settings, ranks, always=drive is not None)
-        (drive or partial(job.trainer.run, resume=resume))(job)
+        if drive is None:
+            job.run(resume=resume)
+        else:
+            drive(job)
         if ranks.lead:
             job.write_result()
     return ranks.broadcast(read_result(run) if ranks.lead else cast(RetrainResult, None))
@@ -100,7 +103,7 @@ class TrainingJob(Job):
         callback: Callback,
         ranks: Ranks,
     ) -> None:
-        self.settings, self.run, self.ranks = settings, run, ranks
+        self.settings, self.folder, self.ranks = settings, run, ranks
         self.device = choose_device(settings.device)
         noise = any(genotype.count(kind, frozenset({"noise"})) for kind in genotype.cells)
         self.passes = Passes(settings, self.device, draws=noise or settings.drop_path > 0)
@@ -157,9 +160,23 @@ class TrainingJob(Job):
             ranks=ranks,
         )
 
+    def run(self, *, resume: bool = False) -> None:
+        """Train the network, and test it.
+
+        Raises:
+            Interrupted, RankError, RunError: see `Trainer.running`.
+            DivergedError: the loss or its gradient is not finite; the last checkpoint is intact.
+        """
+        with self.trainer.running(self, resume=resume):
+            for epoch in self.trainer.epochs():
+                self.begin_epoch(epoch)
+                for step in self.trainer.steps():
+                    self.trainer.count(*self.step(epoch, step))
+                self.end_epoch(epoch, self.trainer.meter)
+
     def _normalisation(self) -> tuple[tuple[float, ...], tuple[float, ...]] | None:
         """Mean and standard deviation by channel that belong to the weights of the start; None: there are none."""
-        known = self.run.read_json(START) if self.ranks.lead and (self.run.path / START).exists() else None
+        known = self.folder.read_json(START) if self.ranks.lead and (self.folder.path / START).exists() else None
         known = self.ranks.broadcast(known)
         return None if known is None else (tuple(known["mean"]), tuple(known["std"]))
 
@@ -251,9 +268,9 @@ class TrainingJob(Job):
 
     def _write_details(self, found: Answers) -> None:
         """Write the error analysis and the images with the largest losses."""
-        self.run.write_json("test.json", error_details(found, self.card.classes, self.test_names))
+        self.folder.write_json("test.json", error_details(found, self.card.classes, self.test_names))
         for number, image in enumerate(worst_images(found, self.test, self.card)):
-            self.run.write(f"worst/{number:02}.png", image)
+            self.folder.write(f"worst/{number:02}.png", image)
 
     @override
     def finish(self) -> None:
@@ -261,12 +278,12 @@ class TrainingJob(Job):
 
     def write_result(self) -> None:
         """Write `model.safetensors` and `result.json`; with the latter the run counts as finished."""
-        save_model(self.run.path / "model.safetensors", self.tested, self.card)
-        epochs = [event for event in self.run.events() if event["event"] == "train_epoch"]
+        save_model(self.folder.path / "model.safetensors", self.tested, self.card)
+        epochs = [event for event in self.folder.events() if event["event"] == "train_epoch"]
         tests = {event["epoch"]: event["test_accuracy"] for event in epochs if "test_accuracy" in event}
         best = max(tests, key=lambda epoch: tests[epoch])
         shape = (len(self.card.mean), self.card.image_size, self.card.image_size)
-        self.run.write_json(
+        self.folder.write_json(
             "result.json",
             {
                 "command": "retrain",

@@ -22,10 +22,14 @@ from zarts.runtime.measure import Fit
 from zarts.runtime.signals import StopRequest, stop_request
 from zarts.training.metrics import Meter
 
-__all__ = ["Callback", "Driver", "Job", "Trainer"]
+__all__ = ["Callback", "Driver", "Job", "Trainer", "no_callback"]
 
 Callback = Callable[[Mapping[str, Any]], None]
 """Function called with every event: the logged events, `step` after each weight step, and `note`."""
+
+
+def no_callback(event: Mapping[str, Any]) -> None:
+    """Do nothing with an event."""
 
 
 class Occurrences(NamedTuple):
@@ -44,7 +48,11 @@ class Occurrences(NamedTuple):
 
 
 class Job(ABC):
-    """The steps and epochs that a `Trainer` repeats; they count from 0 here, epochs of logged events from 1."""
+    """A search or a training, as a sequence of epochs and steps.
+
+    Both count from 0 here, epochs of logged events from 1. `run` does all of them in the loop of the job's `trainer`.
+    What measures a job (dry runs, the memory check) calls the parts of `run` by itself.
+    """
 
     trainer: Trainer
     train: Batches
@@ -54,8 +62,6 @@ class Job(ABC):
     device: torch.device
     fit: Fit | None = None
     """Whether its steps fit into memory; None: not known."""
-    ended = False
-    """Whether the job ends before its last epoch; set at the end of an epoch."""
 
     @abstractmethod
     def step_kind(self, epoch: int, step: int) -> str:
@@ -100,11 +106,19 @@ class Job(ABC):
 
 
 Driver = Callable[[Job], None]
-"""Does the steps of a job: `Trainer.run`, or `DryRun.run` in its place."""
+"""Takes some steps of a job in the place of its `run`, to measure them: `DryRun.run`."""
 
 
 class Trainer:
-    """Runs the epochs and steps of a job, and saves and restores its state.
+    """The loop of a search or a training: its position, its log, and its checkpoints.
+
+    with trainer.running(job, resume=True):
+        for epoch in trainer.epochs():
+            ...
+            for step in trainer.steps():
+                trainer.count(loss, correct, images)
+
+    Ctrl-C and SIGTERM end the loop before a step, with the state saved; a resumed loop goes on with that step.
 
     Args:
         run: the run folder.
@@ -133,7 +147,12 @@ class Trainer:
         self._run, self._command, self._identity = run, command, identity
         self._epochs, self._steps, self._device, self._callback = epochs, steps, device, callback
         self._epoch = self._step = 0
-        self._meter, self._muted = Meter(device), False
+        self._step_start = self._last_epoch_end = time.perf_counter()
+        self._muted = False
+        self.meter = Meter(device)
+        """Means over the steps of the present epoch."""
+        self.ended = False
+        """Whether no epoch follows the present one; a job sets it to end before its last epoch."""
         self.stop = StopRequest()
         self.seconds = 0.0
         """Wall time of the finished epochs, and of the work after the last one."""
@@ -144,14 +163,23 @@ class Trainer:
         return product(range(self._epochs), range(self._steps))
 
     def move_to(self, epoch: int, step: int) -> None:
-        """Continue from this epoch and step."""
-        self._epoch, self._step = epoch, step
+        """Continue from this epoch and step, which begins now."""
+        self._epoch, self._step, self._step_start = epoch, step, time.perf_counter()
 
-    def run(self, job: Job, *, resume: bool) -> None:
-        """Run all remaining epochs and `finish` of the job; save after each epoch and before an interruption.
+    def check_stop(self) -> None:
+        """Raise if a stop was requested.
+
+        Raises:
+            Interrupted: see `StopRequest.check`.
+        """
+        self.stop.check()
+
+    @contextmanager
+    def running(self, job: Job, *, resume: bool) -> Iterator[None]:
+        """Inside, the run folder is locked for this process, and an interruption saves the state of the job first.
 
         Args:
-            job: the job.
+            job: the job, whose state is restored, saved at the start, after each epoch and before an interruption.
             resume: continue from the run's checkpoint if there is one.
 
         Raises:
@@ -163,21 +191,53 @@ class Trainer:
         resume_hint = self._run.resume_hint(self._command)
         with self._run.lock(), stop_request(with_parent=self._ranks.count > 1) as self.stop:
             if self._ranks.lead and resume and self._run.started:
-                self._restore(job)
+                self._checked(self._run.restore(self._identity, self._device), job)
             if self._ranks.lead and self._epoch == 0 and self._step == 0:
                 self._save(job)
             self._follow(job)
+            self._job = job
             try:
-                while self._epoch < self._epochs and not job.ended:
-                    self._do_epoch(job)
-                start = time.perf_counter()
-                job.finish()
-                self.seconds += time.perf_counter() - start
+                yield
+                self.seconds += time.perf_counter() - self._last_epoch_end
             except Interrupted as error:
                 self._save(job)
                 raise Interrupted(f"{error}{resume_hint}") from None
             except RankError as error:
                 raise RankError(f"{error}{resume_hint}") from error
+
+    def epochs(self) -> Iterator[int]:
+        """The remaining epochs; the state is saved at the end of each."""
+        while self._epoch < self._epochs and not self.ended:
+            yield self._epoch
+            self.close_epoch(self._job)
+        self._last_epoch_end = time.perf_counter()
+
+    def steps(self) -> Iterator[int]:
+        """The remaining steps of the present epoch; a requested stop is raised before a step, on all ranks alike."""
+        while self._step < self._steps:
+            with self._ranks.together():
+                self.stop.check()
+            self._step_start = time.perf_counter()
+            yield self._step
+
+    def count(self, loss: Tensor, correct: Tensor, images: int) -> None:
+        """Count a step that has been done.
+
+        Args:
+            loss: mean loss of its batch.
+            correct: number of right answers.
+            images: number of images.
+        """
+        self.meter.add(loss, correct, images, time.perf_counter() - self._step_start)
+        self._step += 1
+        position = {"epoch": self._epoch + 1, "epochs": self._epochs, "step": self._step, "steps": self._steps}
+        self._callback({"event": "step", **position, **self.meter.means()})
+
+    def close_epoch(self, job: Job) -> None:
+        """Go on to the first step of the next epoch, and save the state."""
+        self.seconds += self.meter.seconds
+        self._epoch, self._step, self.meter = self._epoch + 1, 0, Meter(self._device)
+        self._save(job)
 
     def log(self, event: Mapping[str, Any]) -> None:
         """Write an event into the run folder, and call the callback with it."""
@@ -194,33 +254,8 @@ class Trainer:
         finally:
             self._muted = False
 
-    def _do_epoch(self, job: Job) -> None:
-        """Run the rest of an epoch, from the current step on."""
-        job.begin_epoch(self._epoch)
-        while self._step < self._steps:
-            with self._ranks.together():
-                self.stop.check()
-            self.do_step(job)
-        self.end_epoch(job)
-
-    def do_step(self, job: Job) -> None:
-        """Take the current step of the job, and count it."""
-        start = time.perf_counter()
-        loss, correct, images = job.step(self._epoch, self._step)
-        self._meter.add(loss, correct, images, time.perf_counter() - start)
-        self._step += 1
-        position = {"epoch": self._epoch + 1, "epochs": self._epochs, "step": self._step, "steps": self._steps}
-        self._callback({"event": "step", **position, **self._meter.means()})
-
-    def end_epoch(self, job: Job) -> None:
-        """End the current epoch of the job, and save its state."""
-        job.end_epoch(self._epoch, self._meter)
-        self.seconds += self._meter.seconds
-        self._epoch, self._step, self._meter = self._epoch + 1, 0, Meter(self._device)
-        self._save(job)
-
     def _save(self, job: Job) -> None:
-        own = {"epoch": self._epoch, "step": self._step, "seconds": self.seconds, "meter": self._meter.state_dict()}
+        own = {"epoch": self._epoch, "step": self._step, "seconds": self.seconds, "meter": self.meter.state_dict()}
         self._run.save({"device": self._device.type, **own, "job": job.state_dict()}, self._identity)
 
     def _follow(self, job: Job) -> None:
@@ -239,9 +274,6 @@ class Trainer:
         self._checked(self._run.saved(self._identity, self._device), job)
         return self._epoch, self._step
 
-    def _restore(self, job: Job) -> None:
-        self._checked(self._run.restore(self._identity, self._device), job)
-
     def _checked(self, state: Mapping[str, Any], job: Job) -> None:
         if state["device"] != self._device.type:
             raise RunError(
@@ -254,5 +286,5 @@ class Trainer:
 
     def _load(self, state: Mapping[str, Any], job: Job) -> None:
         self._epoch, self._step, self.seconds = state["epoch"], state["step"], state["seconds"]
-        self._meter.load_state_dict(state["meter"])
+        self.meter.load_state_dict(state["meter"])
         job.load_state_dict(state["job"])
