@@ -25,8 +25,6 @@ __all__ = [
     "lookup",
     "predict",
     "register_operation",
-    "resume_retrain",
-    "resume_search",
     "retrain",
     "search",
     "to_logger",
@@ -42,12 +40,10 @@ if TYPE_CHECKING:
         landscape,
         lookup,
         predict,
-        resume_retrain,
-        resume_search,
         retrain,
         search,
     )
-    from zarts.api.callbacks import to_logger
+    from zarts.callbacks import to_logger
     from zarts.comparison import compare
     from zarts.networks import create_model, register_operation
     from zarts.spaces import Genotype
@@ -65,18 +61,18 @@ _HOMES = {
     "lookup": "zarts.api",
     "predict": "zarts.api",
     "register_operation": "zarts.networks",
-    "resume_retrain": "zarts.api",
-    "resume_search": "zarts.api",
     "retrain": "zarts.api",
     "search": "zarts.api",
-    "to_logger": "zarts.api.callbacks",
+    "to_logger": "zarts.callbacks",
 }
 
 
 def __getattr__(name: str) -> Any:
     """Import torch and the rest only when a name is first used: the command line stays quick."""
-    if name in _HOMES:
-        import importlib
+    import importlib
 
+    if name == "callbacks":
+        return importlib.import_module("zarts.callbacks")
+    if name in _HOMES:
         return getattr(importlib.import_module(_HOMES[name]), name)
     raise AttributeError(f"module 'zarts' has no attribute {name!r}")

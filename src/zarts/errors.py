@@ -5,6 +5,8 @@ from __future__ import annotations
 import difflib
 from collections.abc import Iterable
 
+from zarts.wording import worded
+
 __all__ = [
     "DataError",
     "DivergedError",
@@ -18,7 +20,14 @@ __all__ = [
 ]
 
 
-class ZartsError(Exception):
+class _Worded(BaseException):
+    """An exception whose message is written with options and read with arguments; see `zarts.wording`."""
+
+    def __str__(self) -> str:
+        return worded(super().__str__())
+
+
+class ZartsError(_Worded, Exception):
     """Base of every expected failure; `exit_code` is what the command line returns for it."""
 
     exit_code = 1
@@ -52,8 +61,11 @@ class RankError(ZartsError):
     """A rank has died; the others cannot go on without it."""
 
 
-class Interrupted(ZartsError):
-    """The user (Ctrl-C) or the system (SIGTERM) asked to stop; the state has been saved."""
+class Interrupted(_Worded, KeyboardInterrupt):
+    """The user (Ctrl-C) or the system (SIGTERM) asked to stop; the state has been saved.
+
+    It is a `KeyboardInterrupt` and no `ZartsError`: `except Exception` does not catch it, so a loop over runs ends.
+    """
 
     exit_code = 130
 

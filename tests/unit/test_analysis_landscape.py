@@ -138,7 +138,7 @@ def untimed(run):
 
 def test_of_a_search(run, made):
     before, heard = files(run), []
-    found = landscape(run, **QUICK, callback=heard.append)
+    found = landscape(run, **QUICK, callbacks=[heard.append])
     after = files(run)
     assert {path: after[path] for path in before} == before, "the run is left alone"
     assert {p.name for p in after.keys() - before.keys()} == {"landscape.json"}
@@ -204,7 +204,7 @@ def test_what_is_known_is_written_now_and_then(run, monkeypatch):
         if event["event"] == "part":
             seen.append(sum(map(len, json.loads((run / "landscape.part.json").read_text())["losses"].values())))
 
-    landscape(run, **QUICK, callback=heard)
+    landscape(run, **QUICK, callbacks=[heard])
     assert seen == [4, 8, 9, 13, 17, 18]
 
 

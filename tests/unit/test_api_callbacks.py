@@ -7,7 +7,7 @@ import pytest
 
 from small import SMALL, TRAIN, small
 from zarts.api import resume_search, retrain, search
-from zarts.api.callbacks import scalars, to_logger
+from zarts.callbacks import scalars, to_logger
 from zarts.errors import SettingsError
 
 pytestmark = pytest.mark.usefixtures("unchecked")
@@ -38,7 +38,7 @@ class Wandb:
 
 def test_a_logger_of_wandbs_shape_has_all_numbers_and_their_places(tmp_path):
     logger = Wandb()
-    history = search(**BRIEF, out=tmp_path / "run", callback=to_logger(logger)).history
+    history = search(**BRIEF, out=tmp_path / "run", callbacks=[to_logger(logger)]).history
     assert logger.rows == [{k: e[k] for k in ("epoch", "update") if k in e} | scalars(e) for e in history if scalars(e)]
     moves = [row for row in logger.rows if "alpha/ess" in row]
     assert [row["update"] for row in moves] == list(range(1, len(moves) + 1))

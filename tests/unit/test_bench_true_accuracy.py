@@ -69,8 +69,8 @@ def test_goes_on_with_another_table_or_none(searched, every, tmp_path, monkeypat
         every.rename(moved)
         monkeypatch.setattr("zarts.training.trainer.stop_request", stop_at(0))
         with pytest.raises(DataError, match=r"every\.csv"):
-            zarts.resume_search(run)
-        zarts.resume_search(run, benchmark_table=other)
+            zarts.api.resume_search(run)
+        zarts.api.resume_search(run, benchmark_table=other)
         assert untold(run) == untold(searched.run)
     moved.rename(every)
 
@@ -83,7 +83,7 @@ def test_a_random_cell_has_its_truth(every, tmp_path):
 def test_a_cell_that_is_not_in_the_table_is_told_and_stops_nothing(tmp_path):
     table = write_csv(tmp_path / "one.csv", {"architecture": [CONV], "cifar10_test_200": [93.76]})
     notes = []
-    found = zarts.search(out=tmp_path / "run", benchmark_table=table, callback=notes.append, **CELLS)
+    found = zarts.search(out=tmp_path / "run", benchmark_table=table, callbacks=[notes.append], **CELLS)
     texts = [event["text"] for event in notes if event["event"] == "note"]
     assert len(texts) == CELLS["epochs"] + 1
     assert "one.csv: has no architecture |" in texts[0]

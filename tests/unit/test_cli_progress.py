@@ -4,7 +4,7 @@ import pytest
 from rich.console import Console
 from rich.progress import Progress
 
-from zarts.cli.progress import _Bar
+from zarts.callbacks.progress import _Bar
 
 STEP = {"event": "step", "epoch": 2, "epochs": 4, "step": 1, "steps": 8, "train_loss": 1.5, "train_accuracy": 40.0}
 

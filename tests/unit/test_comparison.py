@@ -238,7 +238,7 @@ class TestComparison:
             "2-3",
             benchmark_table=every,
             out=compared.out,
-            callback=heard.append,
+            callbacks=[heard.append],
             best_of=4,
             draws=50,
             **SEARCH,

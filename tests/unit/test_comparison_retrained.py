@@ -118,7 +118,7 @@ def test_nothing_is_done_twice_and_what_failed_is_tried_again(tmp_path, monkeypa
     before = {file: file.stat().st_mtime_ns for file in (tmp_path / "out").glob("*/*/*")}
     monkeypatch.setattr(retrainings, "start_retrain", start)
     heard = []
-    again = compare(tmp_path / "out", "random", callback=heard.append)
+    again = compare(tmp_path / "out", "random", callbacks=[heard.append])
     assert {file: file.stat().st_mtime_ns for file in before} == before
     assert [(event["row"], event["seed"], event["over"]) for event in heard] == [("random", 1, 2)]
     assert (again.rows[0].n, again.failed) == (2, {})
@@ -229,7 +229,7 @@ class TestGroups:
     def test_a_comparison_of_one_space_grows(self, tmp_path):
         zarts.compare("random", 1, data="digits", grid={"space": ["s1"]}, out=tmp_path / "out", retrain=RETRAIN)
         heard = []
-        compare_spaces(tmp_path / "out", seeds=1, callback=heard.append)
+        compare_spaces(tmp_path / "out", seeds=1, callbacks=[heard.append])
         assert [(event["group"], event["row"]) for event in heard] == [("s3", "random")]
 
     def test_what_failed_is_shown_and_tried_again_and_the_rest_is_intact(self, tmp_path, monkeypatch):
@@ -265,7 +265,7 @@ class TestGroups:
         monkeypatch.undo()
         in_this_process(monkeypatch)
         heard = []
-        again = compare_spaces(tmp_path / "out", callback=heard.append)
+        again = compare_spaces(tmp_path / "out", callbacks=[heard.append])
         assert {file: file.stat().st_mtime_ns for file in before} == before
         assert [(event["group"], event["seed"]) for event in heard] == [("s3", 1), ("s1", 2)]
         assert ([row.n for row in again.rows], again.failed) == ([3, 3], {})

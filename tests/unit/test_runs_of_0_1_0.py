@@ -39,7 +39,7 @@ def test_events_have_todays_names():
 
 
 def test_a_finished_search_gives_its_result_and_its_report(runs):
-    found = zarts.resume_search(runs / "search")
+    found = zarts.api.resume_search(runs / "search")
     assert found.genotype == genotype_of(runs / "search")[0]
     page = write_report(runs / "search").read_text()
     assert "arch_learning_rate" in page
@@ -51,7 +51,7 @@ def test_a_trained_network_is_evaluated_exported_and_reported(runs):
     zarts.export(runs / "retrain", "safetensors", out=runs / "exported")
     assert "MACs" in (runs / "exported" / "README.md").read_text()
     assert write_report(runs / "retrain").exists()
-    result = zarts.resume_retrain(runs / "retrain")
+    result = zarts.api.resume_retrain(runs / "retrain")
     assert result.macs == json.loads((FOLDER / "retrain" / "result.json").read_text())["mult_adds"]
 
 
@@ -61,7 +61,9 @@ def test_a_search_is_retrained_from(runs, tmp_path):
     assert trained.genotype == genotype_of(runs / "search")[0]
 
 
-@pytest.mark.parametrize(("kind", "resume"), [("search", zarts.resume_search), ("retrain", zarts.resume_retrain)])
+@pytest.mark.parametrize(
+    ("kind", "resume"), [("search", zarts.api.resume_search), ("retrain", zarts.api.resume_retrain)]
+)
 def test_an_unfinished_run_cannot_go_on(runs, kind, resume):
     (runs / kind / "result.json").unlink()
     torch.save({"format": 1, "settings": {}, "metrics_bytes": 0}, runs / kind / "checkpoint.pt")

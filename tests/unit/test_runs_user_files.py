@@ -193,7 +193,7 @@ def test_a_run_needs_no_other_file_and_runs_no_code_unasked(tmp_path, own, monke
     settings, heard = small("zarts-mgs", **own), []
     image = tmp_path / "image.png"
     Image.new("L", (8, 8)).save(image)
-    straight = zarts.search(out=tmp_path / "straight", callback=heard.append, **settings)
+    straight = zarts.search(out=tmp_path / "straight", callbacks=[heard.append], **settings)
     notes = [event["text"] for event in heard if event["event"] == "note"]
     assert f"running the Python code of {own['operations']}" in notes
     monkeypatch.setattr("zarts.training.trainer.stop_request", stop_at(2))

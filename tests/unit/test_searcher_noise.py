@@ -93,7 +93,7 @@ def test_a_search_logs_it_and_warns_once(tmp_path, monkeypatch):
     monkeypatch.setattr(noise_monitor, "_FAR_BELOW", float("inf"))
     monkeypatch.setattr(noise_monitor, "_WINDOW", 2)
     heard = []
-    history = search(**SMALL, out=tmp_path / "run", callback=heard.append).history
+    history = search(**SMALL, out=tmp_path / "run", callbacks=[heard.append]).history
     kinds = [event["event"] for event in history if event["event"] in ("alpha_step", "warning")]
     assert kinds[:3] == ["alpha_step", "alpha_step", "warning"]
     assert kinds.count("warning") == 1

@@ -194,7 +194,7 @@ def test_a_candidate_without_a_finite_loss_gets_no_weight(tmp_path, monkeypatch)
 
     monkeypatch.setattr(zero_order, "evaluate_images", broken)
     heard = []
-    result = zarts.search(out=tmp_path / "run", callback=heard.append, **{**SMALL, "samples": 4})
+    result = zarts.search(out=tmp_path / "run", callbacks=[heard.append], **{**SMALL, "samples": 4})
     for step in alpha_steps(result):
         assert step["losses"][0] is None
         assert step["weights"][0] == 0
@@ -221,7 +221,7 @@ def test_diverging_weights_stop_with_the_checkpoint_intact(tmp_path):
 def test_the_number_of_threads_is_put_back(tmp_path):
     seen = []
     few = {**SMALL, "subset": 32, "epochs": 1, "warmup_epochs": 0, "threads": 2}
-    zarts.search(out=tmp_path / "run", callback=lambda e: seen.append(torch.get_num_threads()), **few)
+    zarts.search(out=tmp_path / "run", callbacks=[lambda e: seen.append(torch.get_num_threads())], **few)
     assert set(seen) == {2}
     assert torch.get_num_threads() == 1
 

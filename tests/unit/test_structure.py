@@ -16,6 +16,7 @@ import zarts
 
 SOURCE = Path(zarts.__file__).parent
 LAYERS = [
+    {"wording"},
     {"errors"},
     {"methods"},
     {"config"},
@@ -32,6 +33,7 @@ LAYERS = [
     {"searcher"},
     {"bench", "analysis"},
     {"reports", "exports"},
+    {"callbacks"},
     {"api"},
     {"comparison"},
     {"cli"},
@@ -104,7 +106,16 @@ def python(code):
 
 
 @pytest.mark.parametrize(
-    "module", ["zarts", "zarts.config", "zarts.methods", "zarts.errors", "zarts.runtime.io", "zarts.cli.commands"]
+    "module",
+    [
+        "zarts",
+        "zarts.config",
+        "zarts.methods",
+        "zarts.errors",
+        "zarts.runtime.io",
+        "zarts.cli.commands",
+        "zarts.callbacks",
+    ],
 )
 def test_light_modules_import_no_torch(module):
     heavy = json.loads(

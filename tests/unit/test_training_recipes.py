@@ -246,7 +246,7 @@ def test_fine_tuning(tmp_path, photos, retrained):
     assert (card.mean, card.std, card.genotype) == (before.mean, before.std, before.genotype)
     assert (card.channels, card.cells) == (before.channels, before.cells)
     torch.testing.assert_close(dict(network.named_parameters()), dict(old.named_parameters()))
-    assert zarts.resume_retrain(tuned.run).test_accuracy == tuned.test_accuracy
+    assert zarts.api.resume_retrain(tuned.run).test_accuracy == tuned.test_accuracy
     with pytest.raises(SettingsError, match="another genotype"):
         zarts.retrain("DARTS_V1", out=tmp_path / "other", weights_from=str(model), **ONE)
     with pytest.raises(RunError, match="model file"):

@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from zarts.analysis import Diagnosis, Landscape, make_landscape
 from zarts.analysis import diagnose as compute_diagnosis
-from zarts.api._ranks import joined
-from zarts.api._search import launch_ranks, note_writer, searched_settings
+from zarts.api._ranks import joined, launch_ranks
+from zarts.api._search import note_writer, searched_settings
+from zarts.callbacks import Callbacks, Follower, progress
 from zarts.reports import draw_landscape, write_report
 from zarts.runs import Run
 from zarts.runs.user_files import use_operations
 from zarts.searcher import restore_search
-from zarts.training.trainer import Callback
 
 __all__ = ["diagnose", "landscape", "launch_landscape_ranks"]
 
@@ -26,7 +27,8 @@ def landscape(
     *,
     grid: int = 41,
     operations: Path | str | None = None,
-    callback: Callback | None = None,
+    callbacks: Sequence[Follower] = (),
+    quiet: bool = False,
     **options: Any,
 ) -> Landscape:
     """Compute the validation loss over a plane through a search's alpha, for several numbers of weight steps.
@@ -39,7 +41,8 @@ def landscape(
         run: the folder of the search, finished or interrupted.
         grid: number of points on each side, odd.
         operations: the file of user-defined operations, if the run has such.
-        callback: called with every event.
+        callbacks: objects of `zarts.callbacks.Callback`, or functions that are called with every event.
+        quiet: print nothing.
         options: see `zarts.analysis.make_landscape`; for example `inner_steps=[0, 10], radius=2.0`.
 
     Raises:
@@ -47,7 +50,7 @@ def landscape(
     """
     settings = searched_settings(run)
     with joined(settings, _pieces(grid)) as ranks:
-        on_event = callback if callback is not None and ranks.lead else lambda event: None
+        on_event = Callbacks([progress(quiet=quiet), *callbacks] if ranks.lead else [])
         folder = Run(Path(run), writes=ranks.lead)
         use_operations(folder, None if operations is None else Path(operations), note_writer(on_event))
         with folder.lock(), restore_search(settings, folder, on_event, ranks) as restored:
@@ -70,7 +73,12 @@ def _pieces(grid: int) -> int:
 
 
 def diagnose(
-    run: Path | str, *, operations: Path | str | None = None, callback: Callback | None = None, **options: Any
+    run: Path | str,
+    *,
+    operations: Path | str | None = None,
+    callbacks: Sequence[Follower] = (),
+    quiet: bool = False,
+    **options: Any,
 ) -> Diagnosis:
     """Measure how much of the candidates' losses is signal and how much noise, at the checkpoint of a search.
 
@@ -79,13 +87,14 @@ def diagnose(
     Args:
         run: the folder of the search, finished or interrupted.
         operations: the file of user-defined operations, if the run has such.
-        callback: called with every event.
+        callbacks: objects of `zarts.callbacks.Callback`, or functions that are called with every event.
+        quiet: print nothing.
         options: see `zarts.analysis.diagnose`; for example `sigmas=[0.2, 1.0], draws=16`.
 
     Raises:
         ZartsError: see the subclasses in `zarts.errors`.
     """
-    callback = callback or (lambda event: None)
+    callback = Callbacks([progress(quiet=quiet), *callbacks])
     settings, folder = searched_settings(run), Run(Path(run))
     use_operations(folder, None if operations is None else Path(operations), note_writer(callback))
     with restore_search(settings, folder, callback) as restored:

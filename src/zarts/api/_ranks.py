@@ -21,7 +21,9 @@ from zarts.runtime.distributed import Ranks, started
 from zarts.spaces import get_space
 from zarts.zo import OPTIMIZERS
 
-__all__ = ["candidates", "check_ranks", "joined", "launch", "ranks_here"]
+__all__ = ["candidates", "check_ranks", "joined", "launch", "launch_ranks", "ranks_here"]
+
+_RESUME_HINT = "the run has ended; its last checkpoint is intact, go on with `zarts {} --resume RUN`"
 
 
 def candidates(settings: SearchSettings) -> int:
@@ -109,7 +111,9 @@ def _accelerator(device: str, here: int) -> str:
             )
         return "cuda"
     if choose_device(device) != torch.device("cpu"):
-        raise SettingsError(f"device = {device!r} is a single device for {here} ranks: use --device cpu or cuda")
+        raise SettingsError(
+            f"device = {device!r} is a single device for {here} ranks: use --device cpu or --device cuda"
+        )
     return "cpu"
 
 
@@ -189,3 +193,35 @@ def launch(count: int, argv: Sequence[str], resume_hint: str) -> int:
     except SignalException:
         return 130
     return 0
+
+
+def launch_ranks(
+    settings: SearchSettings | RetrainSettings,
+    argv: Sequence[str],
+    pieces: int | None = None,
+    resume_hint: str | None = None,
+) -> int | None:
+    """Start as many ranks as the settings ask for, each of which runs `zarts ARGV`.
+
+    Args:
+        settings: of the search or retraining.
+        argv: the arguments of the command.
+        pieces: number of pieces of work that the ranks share; None: the candidates of an update.
+        resume_hint: the way out in the message when a rank was killed; None: resume the run.
+
+    Returns:
+        The exit code of the command; None where nothing was started, because this process is a rank already or the
+        settings ask for a single one.
+
+    Raises:
+        SettingsError: the method cannot use that many ranks, or torchrun has started another number here.
+        RankError: a rank was killed.
+    """
+    if started() > 1:
+        here = int(os.environ["LOCAL_WORLD_SIZE"])
+        if settings.devices not in ("auto", here):
+            raise SettingsError(f"devices = {settings.devices}, but torchrun has started {here} here: leave it out")
+        return None
+    count = ranks_here(settings, pieces)
+    command = "retrain" if isinstance(settings, RetrainSettings) else "search"
+    return launch(count, argv, resume_hint or _RESUME_HINT.format(command)) if count > 1 else None

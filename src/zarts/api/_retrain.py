@@ -2,25 +2,33 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
+from typing_extensions import Unpack
 from yaml import safe_dump
 
 from zarts.api._architecture import Source, genotype_of, run_of
+from zarts.api._arguments import check_resumed, with_settings
+from zarts.api._launched import check_launchable, free_path, launch_new, launch_resumed
 from zarts.api._ranks import joined
 from zarts.api._retrain_source import begin_from, owner_of, retraining_of
 from zarts.api._search import NOT_RESTORED, draw_result, dry_run_in, note_writer, notes_only
-from zarts.api.callbacks import logged
+from zarts.api._tensorboard import logged
+from zarts.callbacks import Callbacks, Follower, progress
 from zarts.config import RetrainSettings, retrain_settings
+from zarts.config.options import RetrainOptions
 from zarts.errors import SettingsError
 from zarts.runs import Run
 from zarts.runs.new_run import anchored, discarded_unless_begun, new_run, same_images
 from zarts.runs.user_files import copy_user_files, use_operations, use_space
-from zarts.runtime.distributed import Ranks, started
+from zarts.runtime.distributed import Ranks, lead_here, started
 from zarts.runtime.io import read_mapping
+from zarts.searcher import SearchResult
 from zarts.spaces import Genotype
-from zarts.training import RetrainResult, Start
+from zarts.training import RetrainResult, Start, read_result
 from zarts.training import retrain as run_retrain
 from zarts.training.dry_run import Forecast
 from zarts.training.trainer import Callback, Driver
@@ -28,40 +36,86 @@ from zarts.training.trainer import Callback, Driver
 __all__ = ["dry_run_retrain", "resume_retrain", "retrain", "retrained_settings", "start_retrain"]
 
 
+@with_settings(RetrainSettings)
 def retrain(
     source: Source | None = None,
     *,
+    resume: Path | str | None = None,
     out: Path | str | None = None,
     preset: str | None = None,
     config: Path | str | None = None,
-    callback: Callback | None = None,
-    **options: Any,
+    callbacks: Sequence[Follower] = (),
+    quiet: bool = False,
+    **options: Unpack[RetrainOptions],
 ) -> RetrainResult:
     """Train a derived network, from scratch or from given weights, and test it.
 
-    A call starts no processes. It is a single rank, or one of the ranks that torchrun has started, each of which
-    makes the same call.
+    It shows its progress, and ends by Ctrl-C and SIGTERM, like `search`.
 
     Args:
         source: a search (its result or its folder), a genotype, its file or text, or the name of a published one.
             A search hands down its data, split, image size, flip and stem. None: the genotype of the trained
             network that the setting `weights_from` names.
+        resume: the folder of an interrupted retraining, to go on with; a finished one only returns its result. Beside
+            it, only `callbacks`, `quiet` and settings that may change are allowed.
         out: the run folder; None: a new one in `runs/retrain`.
         preset: name of a preset, for example `cifar10`.
         config: a YAML file with settings.
-        callback: called with every event.
-        options: settings, see `zarts.config.RetrainSettings`; for example `epochs=100, channels=24`.
+        callbacks: objects of `zarts.callbacks.Callback`, or functions that are called with every event.
+        quiet: print nothing.
+        options: settings, listed below. `devices=2` starts two processes, which run `zarts retrain` with them.
 
     Raises:
+        Interrupted: Ctrl-C or SIGTERM; the state is saved.
         ZartsError: see the subclasses in `zarts.errors`.
     """
-    source, settings = retraining_of(source, options, preset=preset, config=None if config is None else Path(config))
-    if settings.devices not in ("auto", started()):
-        raise SettingsError(
-            f"devices = {settings.devices}: a call from Python starts no processes: run "
-            f"`torchrun --standalone --nproc-per-node {settings.devices} SCRIPT`, or `zarts retrain`"
-        )
-    return start_retrain(source, settings, out, callback)
+    heard = Callbacks([progress(quiet=quiet), *callbacks])
+    given: dict[str, Any] = dict(options)
+    if resume is not None:
+        others = {"source": source, "out": out, "preset": preset, "config": config}
+        check_resumed(resume, others, given, RetrainSettings)
+        result = _resume_here_or_on_ranks(Path(resume), heard, given)
+    else:
+        config = None if config is None else Path(config)
+        source, settings = retraining_of(source, given, preset=preset, config=config)
+        result = _start_here_or_on_ranks(source, settings, out, heard)
+    if lead_here():
+        heard.end(result)
+    return result
+
+
+def _start_here_or_on_ranks(
+    source: Source, settings: RetrainSettings, out: Path | str | None, callbacks: Callbacks
+) -> RetrainResult:
+    """Retrain in this process or, with `devices`, in processes of their own, unless torchrun has started those."""
+    if settings.devices in ("auto", started()):
+        return start_retrain(source, settings, out, callbacks)
+    check_launchable(settings)
+    settings = anchored(settings)
+    path = free_path(run_path(genotype_of(source)[1], settings)) if out is None else Path(out)
+    with TemporaryDirectory(prefix="zarts-") as folder:
+        if isinstance(source, SearchResult):
+            source = source.run
+        elif isinstance(source, Genotype):
+            file = Path(folder) / "genotype.json"
+            file.write_text(source.to_json(), encoding="utf-8")
+            source = file
+        launch_new("retrain", settings, path, callbacks, [str(source)])
+    return read_result(Run(path))
+
+
+def _resume_here_or_on_ranks(path: Path, callbacks: Callbacks, resumable: Mapping[str, Any]) -> RetrainResult:
+    settings = retrained_settings(path, **resumable)
+    if settings.devices in ("auto", started()):
+        return resume_retrain(path, callbacks, **resumable)
+    check_launchable(settings)
+    launch_resumed("retrain", path, resumable, callbacks)
+    return read_result(Run(path))
+
+
+def run_path(name: str, settings: RetrainSettings) -> Path:
+    """The run folder of a retraining that names none; `-2` and so on is appended where it exists."""
+    return Path("runs/retrain") / f"{name}-retrained-seed{settings.seed}"
 
 
 def start_retrain(
@@ -72,7 +126,7 @@ def start_retrain(
     with joined(settings) as ranks:
         _use_operations_of(source, settings, callback if ranks.lead else None)
         genotype, name = genotype_of(source)
-        path = Path("runs/retrain") / f"{name}-retrained-seed{settings.seed}" if out is None else Path(out)
+        path = run_path(name, settings) if out is None else Path(out)
         made = new_run(path, settings, "retrain", numbered=out is None).path if ranks.lead else path
         run = Run(ranks.broadcast(made), writes=ranks.lead)
         with discarded_unless_begun(run):

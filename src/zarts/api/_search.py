@@ -2,24 +2,28 @@
 
 from __future__ import annotations
 
-import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, TypeVar
 
-from zarts.api._ranks import joined, launch, ranks_here
-from zarts.api.callbacks import logged
+from typing_extensions import Unpack
+
+from zarts.api._arguments import check_resumed, with_settings
+from zarts.api._launched import check_launchable, free_path, launch_new, launch_resumed
+from zarts.api._ranks import joined
+from zarts.api._tensorboard import logged
 from zarts.bench import Table, Truth, find_table, read_table
-from zarts.config import CommonSettings, RetrainSettings, SearchSettings, dump, search_settings
-from zarts.errors import SettingsError
+from zarts.callbacks import Callbacks, Follower, progress
+from zarts.config import CommonSettings, SearchSettings, dump, search_settings
+from zarts.config.options import SearchOptions
 from zarts.reports import draw_cells, write_report
 from zarts.runs import Run
 from zarts.runs.new_run import anchored, discarded_unless_begun, new_run
 from zarts.runs.user_files import UserFiles, use_operations, use_space
-from zarts.runtime.distributed import Ranks, started
-from zarts.searcher import SearchResult
+from zarts.runtime.distributed import Ranks, lead_here, started
+from zarts.searcher import SearchResult, read_result
 from zarts.searcher import search as run_search
 from zarts.training import RetrainResult
 from zarts.training.dry_run import DryRun, Forecast
@@ -30,7 +34,6 @@ __all__ = [
     "draw_result",
     "dry_run_in",
     "dry_run_search",
-    "launch_ranks",
     "note_writer",
     "notes_only",
     "resume_search",
@@ -42,43 +45,87 @@ __all__ = [
 NOT_RESTORED = ("devices", "operations", "logger")
 """Settings that a resumed run does not take from its folder: they must be given again."""
 
-_RESUME_HINT = "the run has ended; its last checkpoint is intact, go on with `zarts {} --resume RUN`"
-
 _R = TypeVar("_R", SearchResult, RetrainResult)
 
 
+@with_settings(SearchSettings)
 def search(
+    data: Path | str | None = None,
     *,
+    resume: Path | str | None = None,
     out: Path | str | None = None,
     preset: str | None = None,
     config: Path | str | None = None,
-    callback: Callback | None = None,
+    callbacks: Sequence[Follower] = (),
+    quiet: bool = False,
     trust: bool = False,
-    **options: Any,
+    **options: Unpack[SearchOptions],
 ) -> SearchResult:
-    """Search an architecture.
+    """Search an architecture for images.
 
-    A call starts no processes. It is a single rank, or one of the ranks that torchrun has started, each of which
-    makes the same call.
+    It prints one line an epoch on standard error; in a notebook it shows a bar. Ctrl-C and SIGTERM raise
+    `zarts.errors.Interrupted`, a `KeyboardInterrupt`, after saving. In a thread other than the main one signals do not
+    arrive, and the search goes on.
 
     Args:
+        data: a folder of images, or the name of a data set; None: that of the preset or file, or `digits`.
+        resume: the folder of an interrupted search, to go on with; a finished one only returns its result. Beside it,
+            only `callbacks`, `quiet`, `trust` and settings that may change are allowed.
         out: the run folder; None: a new one in `runs/search`.
         preset: name of a preset, for example `quick`.
         config: a YAML file with settings.
-        callback: called with every event.
+        callbacks: objects of `zarts.callbacks.Callback`, or functions that are called with every event.
+        quiet: print nothing.
         trust: whether the file of the setting `benchmark_table` may be unpickled; see `lookup`.
-        options: settings, see `zarts.config.SearchSettings`; for example `space="s2", method="zarts-gld"`.
+        options: settings, listed below. `devices=2` starts two processes, which run `zarts search` with them.
 
     Raises:
+        Interrupted: Ctrl-C or SIGTERM; the state is saved.
         ZartsError: see the subclasses in `zarts.errors`.
     """
-    settings = search_settings(options, preset=preset, config=None if config is None else Path(config))
-    if settings.devices not in ("auto", started()):
-        raise SettingsError(
-            f"devices = {settings.devices}: a call from Python starts no processes: run "
-            f"`torchrun --standalone --nproc-per-node {settings.devices} SCRIPT`, or `zarts search`"
-        )
-    return start_search(settings, out, callback, trust=trust)
+    heard = Callbacks([progress(quiet=quiet), *callbacks])
+    given: dict[str, Any] = dict(options)
+    if resume is not None:
+        check_resumed(resume, {"data": data, "out": out, "preset": preset, "config": config}, given, SearchSettings)
+        result = _resume_here_or_on_ranks(Path(resume), heard, given, trust=trust)
+    else:
+        if data is not None:
+            given["data"] = str(data)
+        settings = search_settings(given, preset=preset, config=None if config is None else Path(config))
+        result = _start_here_or_on_ranks(settings, out, heard, trust=trust)
+    if lead_here():
+        heard.end(result)
+    return result
+
+
+def _start_here_or_on_ranks(
+    settings: SearchSettings, out: Path | str | None, callbacks: Callbacks, *, trust: bool
+) -> SearchResult:
+    """Search in this process or, with `devices`, in processes of their own, unless torchrun has started those."""
+    if settings.devices in ("auto", started()):
+        return start_search(settings, out, callbacks, trust=trust)
+    check_launchable(settings)
+    settings = anchored(settings)
+    path = free_path(run_path(settings)) if out is None else Path(out)
+    launch_new("search", settings, path, callbacks, ["--trust"] if trust else [])
+    return read_result(settings, Run(path))
+
+
+def _resume_here_or_on_ranks(
+    path: Path, callbacks: Callbacks, resumable: Mapping[str, Any], *, trust: bool
+) -> SearchResult:
+    settings = searched_settings(path, **resumable)
+    if settings.devices in ("auto", started()):
+        return resume_search(path, callbacks, trust=trust, **resumable)
+    check_launchable(settings)
+    launch_resumed("search", path, resumable, callbacks, ["--trust"] if trust else [])
+    return read_result(settings, Run(path))
+
+
+def run_path(settings: SearchSettings) -> Path:
+    """The run folder of a search that names none; `-2` and so on is appended where it exists."""
+    label = Path(settings.data).name or "images"
+    return Path("runs/search") / f"{label}-{settings.space}-{settings.method}-seed{settings.seed}"
 
 
 def start_search(
@@ -91,9 +138,7 @@ def start_search(
 ) -> SearchResult:
     """Search with resolved settings; `loaded` is a benchmark table that has been read already. See `search`."""
     given, settings = settings, anchored(settings)
-    label = Path(settings.data).name or "images"
-    name = f"{label}-{settings.space}-{settings.method}-seed{settings.seed}"
-    path = Path("runs/search") / name if out is None else Path(out)
+    path = run_path(settings) if out is None else Path(out)
     with joined(settings) as ranks:
         own = UserFiles.of(given, note_writer(callback if ranks.lead else None))
         table = loaded or (_table_of(settings, trust) if ranks.lead else None)
@@ -171,38 +216,6 @@ def searched_settings(path: Path | str, **resumable: Any) -> SearchSettings:
     use_space(run)
     begun = {key: value for key, value in run.settings("search").items() if key not in NOT_RESTORED}
     return search_settings({**begun, **resumable}, where=str(run.path / "config.yaml"))
-
-
-def launch_ranks(
-    settings: SearchSettings | RetrainSettings,
-    argv: Sequence[str],
-    pieces: int | None = None,
-    resume_hint: str | None = None,
-) -> int | None:
-    """Start as many ranks as the settings ask for, each of which runs `zarts ARGV`.
-
-    Args:
-        settings: of the search or retraining.
-        argv: the arguments of the command.
-        pieces: number of pieces of work that the ranks share; None: the candidates of an update.
-        resume_hint: the way out in the message when a rank was killed; None: resume the run.
-
-    Returns:
-        The exit code of the command; None where nothing was started, because this process is a rank already or the
-        settings ask for a single one.
-
-    Raises:
-        SettingsError: the method cannot use that many ranks, or torchrun has started another number here.
-        RankError: a rank was killed.
-    """
-    if started() > 1:
-        here = int(os.environ["LOCAL_WORLD_SIZE"])
-        if settings.devices not in ("auto", here):
-            raise SettingsError(f"devices = {settings.devices}, but torchrun has started {here} here: leave it out")
-        return None
-    count = ranks_here(settings, pieces)
-    command = "retrain" if isinstance(settings, RetrainSettings) else "search"
-    return launch(count, argv, resume_hint or _RESUME_HINT.format(command)) if count > 1 else None
 
 
 def _search_and_draw(

@@ -11,6 +11,7 @@ import sys
 import traceback
 
 from zarts.cli.distributed import is_local_rank_zero
+from zarts.wording import options_in_messages
 
 __all__ = ["main"]
 
@@ -20,7 +21,8 @@ def main() -> None:
     argv = [word for word in sys.argv[1:] if word != "--debug"]
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # as Ctrl-C; loops that can save first handle both
     try:
-        code = _run(argv, debug="--debug" in sys.argv)
+        with options_in_messages():
+            code = _run(argv, debug="--debug" in sys.argv)
         signal.signal(signal.SIGTERM, signal.SIG_IGN)  # nothing is left to stop
     except KeyboardInterrupt:  # while the last lines were printed
         code = 130

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import typer
+from typer.core import TyperGroup
 
 from zarts.cli.compare import compare
 from zarts.cli.diagnose import diagnose
@@ -16,13 +19,30 @@ from zarts.cli.predict import predict
 from zarts.cli.report import report
 from zarts.cli.retrain import retrain
 from zarts.cli.search import search
+from zarts.errors import Interrupted, ZartsError
 
 __all__ = ["app"]
 
 # Commands import `zarts.api` themselves: it imports torch, which takes seconds, and help pages need none of it.
 
+
+class _Stopped(ZartsError):
+    """An interruption on its way through typer, which makes any `KeyboardInterrupt` an exit code without a message."""
+
+    exit_code = Interrupted.exit_code
+
+
+class _Commands(TyperGroup):
+    def invoke(self, ctx: Any) -> Any:
+        try:
+            return super().invoke(ctx)
+        except Interrupted as error:
+            raise _Stopped(str(error)) from error
+
+
 app = typer.Typer(
     name="zarts",
+    cls=_Commands,
     help="Find neural network architectures for your own images, by zero-order optimisation.",
     no_args_is_help=True,
     add_completion=False,

@@ -88,7 +88,8 @@ def compare(
             best_of=best_of,
             draws=draws,
             trust=trust,
-            callback=callback,
+            callbacks=[callback],
+            quiet=True,
         )
     print(found.markdown, end="")
     for trial, line in found.failed.items():

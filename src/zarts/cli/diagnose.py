@@ -47,7 +47,8 @@ def diagnose(
         found = api.diagnose(
             run,
             operations=operations,
-            callback=callback,
+            callbacks=[callback],
+            quiet=True,
             sigmas=sigma or (),
             inner_steps=inner_steps or (),
             candidates=candidates,

@@ -70,7 +70,8 @@ def landscape(
             seed=seed,
             again=again,
             operations=operations,
-            callback=callback,
+            callbacks=[callback],
+            quiet=True,
         )
     if is_rank_zero():
         _print(found)

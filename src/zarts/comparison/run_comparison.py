@@ -12,6 +12,7 @@ from typing import Any
 import torch
 
 from zarts.bench import Column, find_table, read_table
+from zarts.callbacks import Callbacks, Follower, progress
 from zarts.comparison.curves import Curve, curves_of
 from zarts.comparison.engines import get_engine
 from zarts.comparison.export_tables import to_csv, to_latex, to_markdown
@@ -32,7 +33,6 @@ from zarts.runtime.distributed import check_alone
 from zarts.runtime.environment import environment
 from zarts.runtime.io import write_atomically
 from zarts.spaces.nasbench201 import NASBENCH201
-from zarts.training.trainer import Callback
 
 __all__ = ["Comparison", "compare"]
 
@@ -84,7 +84,8 @@ def compare(
     best_of: int | None = None,
     draws: int | None = None,
     trust: bool = False,
-    callback: Callback | None = None,
+    callbacks: Sequence[Follower] = (),
+    quiet: bool = False,
     **options: Any,
 ) -> Comparison:
     """Search with several methods, settings and seeds, and put the results into tables.
@@ -116,7 +117,9 @@ def compare(
             method, if the table has training times.
         draws: the rows of random cells are means of so many draws; None: exact expectations.
         trust: whether the table may be unpickled.
-        callback: called with an event `trial` at the end of each trial.
+        callbacks: functions, or objects of `zarts.callbacks.Callback`, that are called with an event `trial` at the end
+            of each trial.
+        quiet: print nothing; else one line at the end of each trial.
         options: settings of all rows; a row ignores a setting that its method does not use.
 
     Raises:
@@ -153,7 +156,7 @@ def compare(
         )
     scorer.check(trials)
     with alone_in(folder):
-        failed = search_all(trials, scorer, run_tasks, jobs, callback or (lambda event: None))
+        failed = search_all(trials, scorer, run_tasks, jobs, Callbacks([progress(quiet=quiet), *callbacks]))
         return _assemble(trials, scorer, failed, against, folder)
 
 
@@ -165,7 +168,7 @@ def _check_tabular(rows: Sequence[Row], retrain: Mapping[str, Any] | None) -> No
                 f"{NASBENCH201.name!r}, which has one: make two comparisons"
             )
     if retrain is None or retrain:
-        given = min(retrain) if retrain else "--no-retrain (retrain=None)"
+        given = min(retrain) if retrain else "--no-retrain"
         raise SettingsError(
             f"retrain: cells of space {NASBENCH201.name!r} are looked up, never retrained: leave {given} out"
         )

@@ -72,7 +72,9 @@ def search_all(
 
     def done(trial: Trial, error: BaseException | None) -> None:
         if error is not None:
-            failed[trial] = str(error) if isinstance(error, ZartsError) else f"{type(error).__name__}: {error}"
+            failed[trial] = (
+                str(error) if isinstance(error, ZartsError | Interrupted) else f"{type(error).__name__}: {error}"
+            )
         over = finished() + len(failed)
         which = {"row": trial.row, "group": trial.group.title, "seed": trial.seed}
         callback({"event": "trial", **which, "over": over, "trials": len(trials)})

@@ -57,10 +57,10 @@ def new_run(path: Path, settings: CommonSettings, command: str, *, numbered: boo
 
 @contextmanager
 def discarded_unless_begun(run: Run) -> Iterator[None]:
-    """Inside, a new run that fails before its first step (no such data, say) leaves no folder behind."""
+    """Inside, a new run that fails or is interrupted before its first step leaves no folder behind."""
     try:
         yield
-    except ZartsError:
+    except (ZartsError, KeyboardInterrupt):
         run.discard()
         raise
 

@@ -27,7 +27,7 @@ def choose_device(name: str) -> torch.device:
         torch.empty(1, device=device)
     except (RuntimeError, AssertionError) as error:
         reason = str(error).splitlines()[0]
-        raise SettingsError(f"device {name!r} cannot be used ({reason}): take --device auto or cpu") from None
+        raise SettingsError(f"device {name!r} cannot be used ({reason}): take --device auto or --device cpu") from None
     return device
 
 

@@ -12,7 +12,7 @@ from torch import Tensor, distributed
 
 from zarts.errors import Interrupted, RankError, SettingsError
 
-__all__ = ["Ranks", "check_alone", "started"]
+__all__ = ["Ranks", "check_alone", "lead_here", "started"]
 
 
 _T = TypeVar("_T")
@@ -128,6 +128,11 @@ def _reached() -> Iterator[None]:
 def started() -> int:
     """Number of ranks that torchrun has started on all machines; 1 without torchrun."""
     return int(os.environ["WORLD_SIZE"]) if "TORCHELASTIC_RUN_ID" in os.environ else 1
+
+
+def lead_here() -> bool:
+    """Whether this process is rank 0, also before the ranks are joined."""
+    return started() == 1 or os.environ["RANK"] == "0"
 
 
 def check_alone(what: str) -> None:

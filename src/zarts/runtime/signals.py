@@ -1,4 +1,4 @@
-"""Ctrl-C and SIGTERM as requests to stop at the next step, so that the state can be saved first."""
+"""Requests to stop: Ctrl-C and SIGTERM, at the next step, after saving; and a callback's, after the epoch."""
 
 from __future__ import annotations
 
@@ -11,7 +11,11 @@ from types import FrameType
 
 from zarts.errors import Interrupted
 
-__all__ = ["StopRequest", "stop_request"]
+__all__ = ["StopEarly", "StopRequest", "stop_request"]
+
+
+class StopEarly(Exception):
+    """Raised by a callback: the run ends after this epoch, and is finished. The text is the reason."""
 
 
 class StopRequest:
@@ -61,4 +65,4 @@ def stop_request(*, with_parent: bool = False) -> Iterator[StopRequest]:
         yield request
     finally:
         for number, handler in before.items():
-            signal.signal(number, handler)
+            signal.signal(number, signal.SIG_DFL if handler is None else handler)  # None: not set from Python

@@ -8,7 +8,7 @@ from __future__ import annotations
 from zarts.training.error_analysis import error_details
 from zarts.training.evaluate import accuracy, answers, test_batches
 from zarts.training.model_file import ModelCard, load_model, save_model
-from zarts.training.result import RetrainResult
+from zarts.training.result import RetrainResult, read_result
 from zarts.training.retrain import retrain
 from zarts.training.warm_start import START, Start
 
@@ -21,6 +21,7 @@ __all__ = [
     "answers",
     "error_details",
     "load_model",
+    "read_result",
     "retrain",
     "save_model",
     "test_batches",

@@ -173,6 +173,7 @@ class TrainingJob(Job):
                 for step in self.trainer.steps():
                     self.trainer.count(*self.step(epoch, step))
                 self.end_epoch(epoch, self.trainer.meter)
+            self.finish()
 
     def _normalisation(self) -> tuple[tuple[float, ...], tuple[float, ...]] | None:
         """Mean and standard deviation by channel that belong to the weights of the start; None: there are none."""
@@ -245,8 +246,7 @@ class TrainingJob(Job):
         tested = {}
         if self._tests(epoch):
             start = time.perf_counter()
-            self.ranks.align([*self.tested.buffers()])  # without synchronised batch norm each rank has its own
-            found = answers(self.tested, self.test, self.passes, self.ranks)
+            found = self._test()
             tested["test_accuracy"] = found.accuracy
             if epoch + 1 == self.settings.epochs and self.ranks.lead:
                 self._write_details(found)
@@ -262,6 +262,10 @@ class TrainingJob(Job):
             }
         )
 
+    def _test(self) -> Answers:
+        self.ranks.align([*self.tested.buffers()])  # without synchronised batch norm each rank has its own
+        return answers(self.tested, self.test, self.passes, self.ranks)
+
     def _tests(self, epoch: int) -> bool:
         """Whether the network is tested after this epoch: every `test_every` epochs, and always after the last one."""
         return (epoch + 1) % self.settings.test_every == 0 or epoch + 1 == self.settings.epochs
@@ -274,43 +278,14 @@ class TrainingJob(Job):
 
     @override
     def finish(self) -> None:
-        """Do nothing: the network of the last epoch is the result."""
+        """Test the network of the last epoch, which is the result, if a callback has ended the training early."""
+        if self.trainer.ended:
+            found = self._test()
+            if self.ranks.lead:
+                self._write_details(found)
+            self.trainer.log({"event": "test", "epoch": self.trainer.epochs_done, "test_accuracy": found.accuracy})
 
     def write_result(self) -> None:
         """Write `model.safetensors` and `result.json`; with the latter the run counts as finished."""
         save_model(self.folder.path / "model.safetensors", self.tested, self.card)
-        epochs = [event for event in self.folder.events() if event["event"] == "train_epoch"]
-        tests = {event["epoch"]: event["test_accuracy"] for event in epochs if "test_accuracy" in event}
-        best = max(tests, key=lambda epoch: tests[epoch])
-        shape = (len(self.card.mean), self.card.image_size, self.card.image_size)
-        self.folder.write_json(
-            "result.json",
-            {
-                "command": "retrain",
-                "data": self.settings.data,
-                "genotype": self.card.genotype.to_dict(),
-                "test_accuracy": tests[self.settings.epochs],
-                "best_epoch": best,
-                "best_test_accuracy_selected_on_test": tests[best],
-                "parameters": count_parameters(self.network),
-                "macs": count_macs(self.network, shape),
-                "seconds": self.trainer.seconds,
-            },
-        )
-
-    @override
-    def state_dict(self) -> dict[str, Any]:
-        return {
-            "model": self.network.state_dict(),
-            "optimizer": self.optimizer.state_dict(),
-            "average": {} if self.average is None else self.average.state_dict(),
-            "scale": self.weight_step.state_dict(),
-        }
-
-    @override
-    def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        self.network.load_state_dict(state["model"])
-        self.optimizer.load_state_dict(state["optimizer"])
-        if self.average is not None:
-            self.average.load_state_dict(state["average"])
-        self.weight_step.load_state_dict(state["scale"])
+        tests = {event["epoch"]: event["test_accuracy"] for event in self.folder.events() if "test_accuracy" in event}

@@ -1,20 +1,13 @@
-"""Callbacks that log the numbers of events, to TensorBoard or to a logger with the interface of wandb."""
+"""The numbers of events by name, and a callback that hands them to a logger with the interface of wandb."""
 
 from __future__ import annotations
 
 import math
-import shutil
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Mapping
 from statistics import fmean
 from typing import Any, Protocol, runtime_checkable
 
-from zarts.config import CommonSettings
-from zarts.errors import SettingsError
-from zarts.runs import Run
-from zarts.training.trainer import Callback
-
-__all__ = ["MetricsLogger", "logged", "scalars", "to_logger"]
+__all__ = ["MetricsLogger", "scalars", "to_logger"]
 
 _GROUPS = {
     "alpha_step": "alpha",
@@ -57,8 +50,8 @@ class MetricsLogger(Protocol):
         """Log numbers that belong together."""
 
 
-def to_logger(logger: MetricsLogger) -> Callback:
-    """A callback that logs events: `zarts.search(..., callback=zarts.to_logger(wandb.init(project="mine")))`.
+def to_logger(logger: MetricsLogger) -> Callable[[Mapping[str, Any]], None]:
+    """A callback that logs events: `zarts.search(..., callbacks=[zarts.to_logger(wandb.init(project="mine"))])`.
 
     Each call of `logger.log` has `epoch` beside its numbers, and `update` where it is about an update of alpha, as the
     x axis. It passes no step, because updates and epochs are counted apart. The caller closes the logger.
@@ -69,44 +62,3 @@ def to_logger(logger: MetricsLogger) -> Callback:
             logger.log({key: event[key] for key in ("epoch", "update") if key in event} | numbers)
 
     return log
-
-
-@contextmanager
-def logged(settings: CommonSettings, run: Run, callback: Callback | None) -> Iterator[Callback]:
-    """The callback; with `logger: tensorboard` one that also logs into the folder `tensorboard` of the run.
-
-    A resumed run writes this folder anew from its events: it may have lost some that the folder shows.
-
-    Raises:
-        SettingsError: TensorBoard is not installed.
-    """
-    callback = callback or (lambda event: None)
-    if settings.logger == "none":
-        yield callback
-        return
-    try:
-        from torch.utils.tensorboard import SummaryWriter
-    except ImportError as error:
-        raise SettingsError(
-            f"logger = {settings.logger}: the package is not installed; pip install 'zarts[tensorboard]' ({error})"
-        ) from None
-    folder = run.path / "tensorboard"
-    shutil.rmtree(folder, ignore_errors=True)
-    writer = SummaryWriter(str(folder))
-
-    def write(event: Mapping[str, Any]) -> None:
-        for name, value in scalars(event).items():
-            writer.add_scalar(name, value, event.get("update", event.get("epoch")))
-
-    def write_and_pass_on(event: Mapping[str, Any]) -> None:
-        write(event)
-        if event["event"] in ("weight_epoch", "train_epoch"):
-            writer.flush()
-        callback(event)
-
-    try:
-        for event in run.events():
-            write(event)
-        yield write_and_pass_on
-    finally:
-        writer.close()

@@ -1,0 +1,152 @@
+"""The settings as keyword arguments, for type checkers; made from the models by
+tests/unit/test_config_options.py, which says how to make it anew.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Literal, TypedDict
+
+__all__ = ["RetrainOptions", "SearchOptions"]
+
+
+class _SharedOptions(TypedDict, total=False):
+    """Settings of both, of the same types."""
+
+    data_dir: Path | str
+    image_size: int | None
+    image_cache: Literal["auto", "memory", "streamed"]
+    workers: int | None
+    subset: int | float | None
+    split_seed: int
+    crop: Literal["pad", "resized"]
+    crop_padding: int | None
+    color_jitter: Sequence[float]
+    flip: bool | None
+    batch_size: int
+    epochs: int
+    learning_rate: float
+    momentum: float
+    nesterov: bool
+    weight_decay: float
+    grad_clip: float
+    channels: int
+    cells: int
+    stem: Literal["cifar", "imagenet"]
+    operations: Path | str | None
+    seed: int
+    device: str
+    threads: int | None
+    compile: bool
+    checkpoint_activations: bool
+    memory_limit: int | str | Literal["auto", "none"]
+    logger: Literal["none", "tensorboard"]
+    warmup_epochs: int
+    learning_rate_min: float
+    drop_path: float
+    devices: int | Literal["auto"]
+
+
+class SearchOptions(_SharedOptions, total=False):
+    """Settings of `zarts.search`."""
+
+    precision: Literal["32-true", "bf16-mixed"]
+    space: str
+    method: str
+    arch_optimizer: str
+    relaxation: str
+    weight_relaxation: str
+    supernet: str
+    edge_normalization: bool
+    select: str
+    phases: str
+    phase_operations: Sequence[int]
+    phase_starts: Sequence[float] | None
+    phase_cells: Sequence[int] | None
+    phase_warmup: float
+    skip_dropout: Sequence[float]
+    partial_channels: int
+    reduction: Literal["residual", "light"]
+    arch_update_interval: int
+    cutout: int
+    benchmark_table: Path | str | Literal["auto"] | None
+    kernels: Literal["auto", "native", "torch"]
+    max_params: int | None
+    max_macs: int | None
+    limit_penalty: float
+    cost_weight: float
+    cost: Literal["parameters", "macs"]
+    final_cells: int | None
+    final_channels: int | None
+    ablation: Literal["none", "uniform"]
+    inner_steps: int
+    val_batches: int
+    val_batch_size: int | None
+    inner_learning_rate: float | None
+    inner_momentum: float | None
+    batch_norm: Literal["train", "eval"]
+    arch_learning_rate: float
+    samples: int
+    sigma: float
+    sigma_decay: Literal["cosine", "constant"]
+    tau: float | Literal["auto"]
+    esr_target: float
+    mixture_lambda: float
+    proposal: Literal["mixture", "sum"]
+    importance_weights: Literal["exact", "released", "softmax"]
+    antithetic: bool
+    estimator: Literal["antithetic", "forward", "one-point"]
+    directions: Literal["sphere", "gaussian", "ball"]
+    smoothing: float
+    radius_max: float
+    radius_min: float
+    radius_decay: Literal["cosine", "constant"]
+    arch_weight_decay: float
+    arch_beta1: float
+    arch_beta2: float
+    amend_strength: float
+    hessian: Literal["central", "exact"]
+    entropy_weight: float
+    baseline_decay: float
+    weight_noise: float
+    perturbation_start: float
+    perturbation: float
+    temperature: float
+    temperature_min: float
+    eigenvalue_every: int
+    eigenvalue_growth: float | None
+    eigenvalue_after: int
+    max_skips: int | None
+    select_metric: Literal["loss", "accuracy"]
+    select_images: int
+    select_batch_norm: Literal["train", "eval"]
+    select_recalibration: int
+    select_samples: int
+    select_generations: int
+    select_parents: int
+    select_mutation: float
+    select_order: Literal["one-pass", "progressive"]
+    select_tune_steps: int
+    select_rounds: int
+    select_cells: int | None
+    select_screen_steps: int
+    select_finalists: int
+    select_early_steps: int
+
+
+class RetrainOptions(_SharedOptions, total=False):
+    """Settings of `zarts.retrain`."""
+
+    data: str
+    precision: Literal["32-true", "bf16-mixed", "16-mixed"]
+    micro_batches: int
+    schedule: Literal["cosine", "linear", "linear-tail", "exponential"]
+    learning_rate_decay: float
+    weights_from: str | None
+    cutout: int | None
+    auxiliary_weight: float
+    label_smoothing: float
+    ema: float
+    sync_batch_norm: bool
+    test_every: int
