@@ -7,7 +7,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from tempfile import TemporaryDirectory, TemporaryFile
@@ -15,8 +15,8 @@ from typing import IO, Any
 
 import yaml
 
-from zarts.callbacks import Callbacks, StopEarly
-from zarts.config import CommonSettings, dump, renamed_event
+from zarts.callbacks.base import OF_EPOCH, Callbacks, StopEarly
+from zarts.config import CommonSettings, RetrainSettings, dump, renamed_event
 from zarts.errors import DataError, Interrupted, RunError, SettingsError
 from zarts.runtime.distributed import started
 from zarts.runtime.signals import stop_request
@@ -24,6 +24,8 @@ from zarts.runtime.signals import stop_request
 __all__ = ["check_launchable", "free_path", "launch_new", "launch_resumed"]
 
 _POLL_SECONDS = 0.1
+_PAUSES = 5
+"""Looks at the log without a new event after which an epoch is taken to be complete."""
 _ERRORS = {2: SettingsError, 3: DataError}
 """By the exit code of a command."""
 
@@ -47,41 +49,43 @@ def free_path(path: Path) -> Path:
     return free
 
 
-def launch_new(
-    command: str, settings: CommonSettings, path: Path, callbacks: Callbacks, words: Sequence[str] = ()
-) -> None:
+def launch_new(settings: CommonSettings, path: Path, callbacks: Callbacks, words: Sequence[str] = ()) -> None:
     """Run `zarts COMMAND` with these settings into a new run folder; see `_follow`.
 
     Args:
-        command: `search` or `retrain`.
-        settings: resolved settings.
+        settings: resolved settings, of a search or of a retraining.
         path: the run folder.
         callbacks: called with every logged event.
         words: more arguments of the command.
     """
     with TemporaryDirectory(prefix="zarts-") as folder:
         config = Path(folder) / "config.yaml"
+        command = _command(settings)
         config.write_text(yaml.safe_dump({command: dump(settings)}), encoding="utf-8")
-        _follow([command, *words, "--config", str(config), "--out", str(path)], path, callbacks)
+        _follow([command, *words, "--config", str(config), "--out", str(path)], path, settings.epochs, callbacks)
 
 
 def launch_resumed(
-    command: str, path: Path, changed: Mapping[str, Any], callbacks: Callbacks, words: Sequence[str] = ()
+    settings: CommonSettings, path: Path, changed: Mapping[str, Any], callbacks: Callbacks, words: Sequence[str] = ()
 ) -> None:
     """Run `zarts COMMAND --resume PATH`; see `_follow`.
 
     Args:
-        command: `search` or `retrain`.
+        settings: its settings, with the changed ones.
         path: the run folder.
         changed: new values of resumable settings.
         callbacks: called with every logged event from now on.
         words: more arguments of the command.
     """
     values = [f"--set={key}={json.dumps(value, default=str)}" for key, value in changed.items()]
-    _follow([command, *words, "--resume", str(path), *values], path, callbacks)
+    _follow([_command(settings), *words, "--resume", str(path), *values], path, settings.epochs, callbacks)
 
 
-def _follow(argv: Sequence[str], path: Path, callbacks: Callbacks) -> None:
+def _command(settings: CommonSettings) -> str:
+    return "retrain" if isinstance(settings, RetrainSettings) else "search"
+
+
+def _follow(argv: Sequence[str], path: Path, epochs: int, callbacks: Callbacks) -> None:
     """Run `zarts ARGV` to its end, and call the callbacks with the events that it logs.
 
     Raises:
@@ -91,7 +95,6 @@ def _follow(argv: Sequence[str], path: Path, callbacks: Callbacks) -> None:
     """
     if callbacks.of_steps:
         raise SettingsError("callbacks: on_step is not called from other processes: take --devices 1, or use on_epoch")
-    file = path / "metrics.jsonl"
     with ExitStack() as stack:
         output, errors = (stack.enter_context(TemporaryFile("w+", encoding="utf-8")) for _ in range(2))
         request = stack.enter_context(stop_request())
@@ -103,13 +106,14 @@ def _follow(argv: Sequence[str], path: Path, callbacks: Callbacks) -> None:
             start_new_session=True,  # Ctrl-C of a terminal reaches this process alone, which passes it on
         )
         stack.callback(_end, process)
-        tail = _Tail(file, callbacks)
+        tail = _Tail(path / "metrics.jsonl", epochs, callbacks)
         while process.poll() is None:
             if request.asked:
                 _end(process)
             tail.read()
             time.sleep(_POLL_SECONDS)
         tail.read()
+        tail.end_epoch()
         _raise_for(process.returncode, errors, asked=request.asked)
 
 
@@ -121,11 +125,21 @@ def _end(process: subprocess.Popen[bytes]) -> None:
 
 
 class _Tail:
-    """Calls the callbacks with the events that are appended to a run's log."""
+    """Calls the callbacks with the events that are appended to a run's log, and at the end of each epoch.
 
-    def __init__(self, file: Path, callbacks: Callable[[Mapping[str, Any]], None]) -> None:
-        self._file, self._callbacks = file, callbacks
+    The log has no event `epoch`. An epoch's last event is followed by one of the next epoch, or by a pause.
+
+    Args:
+        file: the log.
+        epochs: number of epochs of the run.
+        callbacks: called with every event.
+    """
+
+    def __init__(self, file: Path, epochs: int, callbacks: Callbacks) -> None:
+        self._file, self._epochs, self._callbacks = file, epochs, callbacks
         self._read = file.stat().st_size if file.exists() else 0
+        self._open: int | None = None
+        self._pauses = 0
 
     def read(self) -> None:
         """Call the callbacks with all whole lines that have come.
@@ -133,21 +147,41 @@ class _Tail:
         Raises:
             SettingsError: a callback asks to stop.
         """
+        whole = self._new_lines()
+        self._pauses = 0 if whole else self._pauses + 1
+        if self._pauses == _PAUSES:
+            self.end_epoch()
+        for line in whole:
+            event = renamed_event(json.loads(line))
+            if event["event"] not in OF_EPOCH or event["epoch"] != self._open:
+                self.end_epoch()
+            if event["event"] in ("weight_epoch", "train_epoch"):
+                self._open = event["epoch"]
+            self._call(event)
+
+    def _new_lines(self) -> list[bytes]:
         if not self._file.exists():
-            return
-        size = self._file.stat().st_size
-        self._read = min(self._read, size)  # a resumed run cuts off what came after its checkpoint
+            return []
+        self._read = min(self._read, self._file.stat().st_size)  # a resumed run cuts off what no checkpoint knows
         with self._file.open("rb") as file:
             file.seek(self._read)
             whole = file.read().rpartition(b"\n")[0]
         self._read += len(whole) + 1 if whole else 0
-        for line in whole.splitlines():
-            try:
-                self._callbacks(renamed_event(json.loads(line)))
-            except StopEarly as stop:
-                raise SettingsError(
-                    f"callbacks: one asked to stop ({stop}), which it cannot on several ranks: take --devices 1"
-                ) from None
+        return whole.splitlines()
+
+    def end_epoch(self) -> None:
+        """Tell the end of the present epoch, if that has not been done."""
+        epoch, self._open = self._open, None
+        if epoch is not None:
+            self._call({"event": "epoch", "epoch": epoch, "epochs": self._epochs})
+
+    def _call(self, event: Mapping[str, Any]) -> None:
+        try:
+            self._callbacks(event)
+        except StopEarly as stop:
+            raise SettingsError(
+                f"callbacks: one asked to stop ({stop}), which it cannot on several ranks: take --devices 1"
+            ) from None
 
 
 def _raise_for(code: int, errors: IO[str], *, asked: bool) -> None:

@@ -100,7 +100,7 @@ def _start_here_or_on_ranks(
             file = Path(folder) / "genotype.json"
             file.write_text(source.to_json(), encoding="utf-8")
             source = file
-        launch_new("retrain", settings, path, callbacks, [str(source)])
+        launch_new(settings, path, callbacks, [str(source)])
     return read_result(Run(path))
 
 
@@ -109,7 +109,7 @@ def _resume_here_or_on_ranks(path: Path, callbacks: Callbacks, resumable: Mappin
     if settings.devices in ("auto", started()):
         return resume_retrain(path, callbacks, **resumable)
     check_launchable(settings)
-    launch_resumed("retrain", path, resumable, callbacks)
+    launch_resumed(settings, path, resumable, callbacks)
     return read_result(Run(path))
 
 

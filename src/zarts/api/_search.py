@@ -107,7 +107,7 @@ def _start_here_or_on_ranks(
     check_launchable(settings)
     settings = anchored(settings)
     path = free_path(run_path(settings)) if out is None else Path(out)
-    launch_new("search", settings, path, callbacks, ["--trust"] if trust else [])
+    launch_new(settings, path, callbacks, ["--trust"] if trust else [])
     return read_result(settings, Run(path))
 
 
@@ -118,7 +118,7 @@ def _resume_here_or_on_ranks(
     if settings.devices in ("auto", started()):
         return resume_search(path, callbacks, trust=trust, **resumable)
     check_launchable(settings)
-    launch_resumed("search", path, resumable, callbacks, ["--trust"] if trust else [])
+    launch_resumed(settings, path, resumable, callbacks, ["--trust"] if trust else [])
     return read_result(settings, Run(path))
 
 

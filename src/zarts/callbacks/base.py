@@ -8,11 +8,11 @@ from typing import Any, NoReturn
 from zarts.errors import SettingsError
 from zarts.runtime.signals import StopEarly
 
-__all__ = ["Callback", "Callbacks", "Follower", "StopEarly"]
+__all__ = ["OF_EPOCH", "Callback", "Callbacks", "Follower", "StopEarly"]
 
 Event = Mapping[str, Any]
 
-_OF_EPOCH = ("weight_epoch", "train_epoch", "genotype", "cost", "eigenvalue")
+OF_EPOCH = ("weight_epoch", "train_epoch", "genotype", "cost", "eigenvalue")
 """Events that report on a whole epoch; `on_epoch` gets their numbers together."""
 
 
@@ -84,7 +84,7 @@ class Callbacks:
             StopEarly: one of them asks to stop.
         """
         kind = event["event"]
-        if kind in _OF_EPOCH:
+        if kind in OF_EPOCH:
             self._epoch.update(event)
         stop: StopEarly | None = None
         for one in self._all:
