@@ -203,7 +203,9 @@ def test_what_starts_anew(tmp_path, restarts):
                     momenta = [s["momentum_buffer"].abs().sum() for s in job.shared.optimizer.state.values()]
                     assert (job.supernet is before[0]) == (not restarts)
                     assert len(job.supernet.cells) == job.phases.present.cells
-                    same = [torch.equal(v, before[1][k]) for k, v in job.supernet.state_dict().items() if k in before[1]]
+                    same = [
+                        torch.equal(v, before[1][k]) for k, v in job.supernet.state_dict().items() if k in before[1]
+                    ]
                     assert all(same) == (not restarts)
                     assert (sum(momenta) == 0) == restarts
                     assert len(job.arch_optimizer.alpha) == 28 * settings.phase_operations[job.phases.number - 1]

@@ -253,3 +253,53 @@ class Searcher(Job):
     def finish(self) -> None:
         """Derive the final genotype; it is that of the last epoch unless the selection evaluates candidates."""
         start = time.perf_counter()
+        if self.early_stopping.chosen is not None:
+            self.genotype = self.early_stopping.genotype
+            return
+        selected = self.finalizer.final()
+        self.genotype = selected.genotype
+        if self.finalizer.evaluates:
+            event = {"event": "selection", "select": self.settings.select, **counts(self.genotype)}
+            self.trainer.log({**event, **selected.info, "seconds": time.perf_counter() - start})
+
+    def write_result(self) -> SearchResult:
+        """Write the result into the run folder, which marks it as finished."""
+        alpha = self.arch_optimizer.alpha
+        return write_result(
+            self.settings,
+            self.folder,
+            self.genotype,
+            self.phases.whole(alpha),
+            self.trainer.seconds,
+            self.costs.of(self.genotype),
+            self.phases.parameterization.edges(alpha),
+        )
+
+    @override
+    def state_dict(self) -> dict[str, Any]:
+        return {
+            "updates": self.updates,
+            "phases": self.phases.state_dict(),
+            "model": self.supernet.state_dict(),
+            "optimizer": self.problem.optimizer.state_dict(),
+            "arch_optimizer": self.arch_optimizer.state_dict(),
+            "noise": self.supernets.noise.get_state(),
+            "early_stop": self.early_stopping.state_dict(),
+            "signal": self.noise_monitor.state_dict(),
+        }
+
+    @override
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        self.updates = state["updates"]
+        before = self.phases.number
+        self.phases.load_state_dict(state["phases"])
+        if self.phases.number != before:
+            self.arch_optimizer = start_arch_optimizer(self.settings, self.phases, self.device)
+            self._start_supernet()
+        self.supernet.load_state_dict(state["model"])
+        self.problem.optimizer.load_state_dict(state["optimizer"])
+        self.arch_optimizer.load_state_dict(state["arch_optimizer"])
+        self.supernets.noise.set_state(state["noise"].cpu())
+        self.early_stopping.load_state_dict(state["early_stop"])
+        self.noise_monitor.load_state_dict(state["signal"])
+        self.trainer.ended = self.early_stopping.chosen is not None

@@ -116,15 +116,7 @@ class TrainingJob(Job):
                 "other --data"
             )
         self.card = ModelCard(
-            genotype,
-            settings.channels,
-            settings.cells,
-            settings.stem,
-            data.classes,
-            size,
-            mean,
-            std,
-            settings.crop,
+            genotype, settings.channels, settings.cells, settings.stem, data.classes, size, mean, std, settings.crop
         )
         self.drops, self.noise = torch.Generator(self.device), torch.Generator(self.device)
         network = self._build(start)
@@ -289,3 +281,36 @@ class TrainingJob(Job):
         """Write `model.safetensors` and `result.json`; with the latter the run counts as finished."""
         save_model(self.folder.path / "model.safetensors", self.tested, self.card)
         tests = {event["epoch"]: event["test_accuracy"] for event in self.folder.events() if "test_accuracy" in event}
+        best = max(tests, key=lambda epoch: tests[epoch])
+        shape = (len(self.card.mean), self.card.image_size, self.card.image_size)
+        self.folder.write_json(
+            "result.json",
+            {
+                "command": "retrain",
+                "data": self.settings.data,
+                "genotype": self.card.genotype.to_dict(),
+                "test_accuracy": tests[self.trainer.epochs_done],
+                "best_epoch": best,
+                "best_test_accuracy_selected_on_test": tests[best],
+                "parameters": count_parameters(self.network),
+                "macs": count_macs(self.network, shape),
+                "seconds": self.trainer.seconds,
+            },
+        )
+
+    @override
+    def state_dict(self) -> dict[str, Any]:
+        return {
+            "model": self.network.state_dict(),
+            "optimizer": self.optimizer.state_dict(),
+            "average": {} if self.average is None else self.average.state_dict(),
+            "scale": self.weight_step.state_dict(),
+        }
+
+    @override
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        self.network.load_state_dict(state["model"])
+        self.optimizer.load_state_dict(state["optimizer"])
+        if self.average is not None:
+            self.average.load_state_dict(state["average"])
+        self.weight_step.load_state_dict(state["scale"])

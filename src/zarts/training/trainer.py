@@ -149,4 +149,169 @@ class Trainer:
         self._run, self._command, self._identity = run, command, identity
         self._epochs, self._steps, self._device, self._callback = epochs, steps, device, callback
         self._epoch = self._step = 0
+        self._step_start = self._last_epoch_end = time.perf_counter()
+        self._muted = False
+        self.meter = Meter(device)
+        """Means over the steps of the present epoch."""
+        self.ended = False
+        """Whether no epoch follows the present one; a job sets it to end before its last epoch."""
         self._stop_early: str | None = None
+        self.stop = StopRequest()
+        self.seconds = 0.0
+        """Wall time of the finished epochs, and of the work after the last one."""
+
+    @property
+    def all_steps(self) -> Iterator[tuple[int, int]]:
+        """Epoch and step of every step from the first to the last."""
+        return product(range(self._epochs), range(self._steps))
+
+    @property
+    def epochs_done(self) -> int:
+        """Number of finished epochs."""
+        return self._epoch
+
+    def move_to(self, epoch: int, step: int) -> None:
+        """Continue from this epoch and step, which begins now."""
+        self._epoch, self._step, self._step_start = epoch, step, time.perf_counter()
+
+    def check_stop(self) -> None:
+        """Raise if a stop was requested.
+
+        Raises:
+            Interrupted: see `StopRequest.check`.
+        """
+        self.stop.check()
+
+    @contextmanager
+    def running(self, job: Job, *, resume: bool) -> Iterator[None]:
+        """Inside, the run folder is locked for this process, and an interruption saves the state of the job first.
+
+        Args:
+            job: the job, whose state is restored, saved at the start, after each epoch and before an interruption.
+            resume: continue from the run's checkpoint if there is one.
+
+        Raises:
+            Interrupted: Ctrl-C or SIGTERM, on any rank; the state is saved.
+            RankError: another rank is gone; the last checkpoint is intact.
+            RunError: the checkpoint cannot be used here, a checkpoint cannot be written, or another process is at work
+                on the run.
+        """
+        resume_hint = self._run.resume_hint(self._command)
+        with self._run.lock(), stop_request(with_parent=self._ranks.count > 1) as self.stop:
+            if self._ranks.lead and resume and self._run.started:
+                self._checked(self._run.restore(self._identity, self._device), job)
+            if self._ranks.lead and self._epoch == 0 and self._step == 0:
+                self._save(job)
+            self._follow(job)
+            self._job = job
+            try:
+                yield
+                self.seconds += time.perf_counter() - self._last_epoch_end
+            except Interrupted as error:
+                self._save(job)
+                raise Interrupted(f"{error}{resume_hint}") from None
+            except RankError as error:
+                raise RankError(f"{error}{resume_hint}") from error
+
+    def epochs(self) -> Iterator[int]:
+        """The remaining epochs; the state is saved at the end of each."""
+        while self._epoch < self._epochs and not self.ended:
+            yield self._epoch
+            self.close_epoch(self._job)
+        self._last_epoch_end = time.perf_counter()
+
+    def steps(self) -> Iterator[int]:
+        """The remaining steps of the present epoch; a requested stop is raised before a step, on all ranks alike."""
+        while self._step < self._steps:
+            with self._ranks.together():
+                self.stop.check()
+            self._step_start = time.perf_counter()
+            yield self._step
+
+    def count(self, loss: Tensor, correct: Tensor, images: int) -> None:
+        """Count a step that has been done.
+
+        Args:
+            loss: mean loss of its batch.
+            correct: number of right answers.
+            images: number of images.
+        """
+        self.meter.add(loss, correct, images, time.perf_counter() - self._step_start)
+        self._step += 1
+        position = {"epoch": self._epoch + 1, "epochs": self._epochs, "step": self._step, "steps": self._steps}
+        self._tell({"event": "step", **position, **self.meter.means()})
+
+    def close_epoch(self, job: Job) -> None:
+        """Go on to the first step of the next epoch, and save the state."""
+        self.seconds += self.meter.seconds
+        self._tell({"event": "epoch", "epoch": self._epoch + 1, "epochs": self._epochs})
+        self._end_if_asked()
+        self._epoch, self._step, self.meter = self._epoch + 1, 0, Meter(self._device)
+        self._save(job)
+
+    def log(self, event: Mapping[str, Any]) -> None:
+        """Write an event into the run folder, and call the callback with it."""
+        if not self._muted:
+            self._run.log(event)
+            self._tell(event)
+
+    def _tell(self, event: Mapping[str, Any]) -> None:
+        """Call the callback; it may ask to stop after this epoch."""
+        try:
+            self._callback(event)
+        except StopEarly as stop:
+            self._stop_early = str(stop)
+
+    @contextmanager
+    def muted(self) -> Iterator[None]:
+        """Inside, events are neither written nor passed to the callback."""
+        self._muted = True
+        try:
+            yield
+        finally:
+            self._muted = False
+
+    def _end_if_asked(self) -> None:
+        """End after the present epoch, on all ranks, if rank 0's callback has asked for it."""
+        self._stop_early = self._ranks.broadcast(self._stop_early)
+        if self._stop_early is not None and not self.ended and self._epoch + 1 < self._epochs:
+            self.ended = True
+            self.log({"event": "stopped", "epoch": self._epoch + 1, "text": self._stop_early})
+
+    def _save(self, job: Job) -> None:
+        own = {"epoch": self._epoch, "step": self._step, "seconds": self.seconds, "meter": self.meter.state_dict()}
+        own["stop_early"] = self._stop_early
+        self._run.save({"device": self._device.type, **own, "job": job.state_dict()}, self._identity)
+
+    def _follow(self, job: Job) -> None:
+        """Let all ranks continue from rank 0's checkpoint, which other machines need not be able to read."""
+        if self._ranks.count > 1:
+            content = self._ranks.broadcast(self._run.checkpoint() if self._ranks.lead else b"")
+            if not self._ranks.lead:
+                self._load(load_checkpoint(io.BytesIO(content), self._device), job)
+
+    def load_last(self, job: Job) -> tuple[int, int]:
+        """Load the last checkpoint without changing the run; the epoch and the step that come next.
+
+        Raises:
+            RunError: there is no checkpoint, or it cannot be used here.
+        """
+        self._checked(self._run.saved(self._identity, self._device), job)
+        return self._epoch, self._step
+
+    def _checked(self, state: Mapping[str, Any], job: Job) -> None:
+        if state["device"] != self._device.type:
+            raise RunError(
+                f"{self._run.path}: began on device {state['device']!r}, whose random numbers differ from those of "
+                f"{self._device.type!r}: resume it there, or start a new run"
+            )
+        for name, (then, now) in self._run.changes(self._device).items():
+            self._callback({"event": "note", "text": f"{name} is {now}, was {then}: the last bits may differ"})
+        self._load(state, job)
+
+    def _load(self, state: Mapping[str, Any], job: Job) -> None:
+        self._epoch, self._step, self.seconds = state["epoch"], state["step"], state["seconds"]
+        self.meter.load_state_dict(state["meter"])
+        job.load_state_dict(state["job"])
+        self._stop_early = state.get("stop_early")
+        self.ended = self.ended or (self._stop_early is not None and self._step == 0)
