@@ -59,6 +59,7 @@ class Route:
 
     Args:
         sources: source of each slot.
+        edges: edge of each slot, a row of alpha.
         chosen: the running slots among all; None if all run.
         weight: weight of each.
         owner: one-hot rows: which source a slot reads.
@@ -67,6 +68,7 @@ class Route:
     """
 
     sources: tuple[int, ...]
+    edges: tuple[int, ...]
     chosen: Int[Tensor, " s"] | None
     weight: Float[Tensor, " s"]
     owner: Float[Tensor, "s sources"]
@@ -104,8 +106,8 @@ class Running:
                     kept[name] = slots
             self._kept.append(kept)
         first = groups[0].behind
-        self.noise = [(node - first, weights[edge, op]) for edge, op, node in sorted(noise)]
-        """Target and weight of each edge with running `noise`, in the order of the edges."""
+        self.noise = [(edge, node - first, weights[edge, op]) for edge, op, node in sorted(noise)]
+        """Each edge with running `noise`, its target and its weight, in the order of the edges."""
 
     def names(self, group: int) -> list[str]:
         """The operations that run in a group, but for `none` and `noise`."""
@@ -178,11 +180,12 @@ def _slots(group: Group, name: str, kept: tuple[int, ...], ops: int, first: int)
 def _route(group: Group, places: tuple[Place, ...], kept: list[int], weights: Tensor) -> Route:
     running = [places[slot] for slot in kept]
     chosen = None if len(kept) == len(places) else torch.tensor(kept, device=weights.device)
-    weight = weights[[place.edge for place in running], [place.op for place in running]]
+    edges = tuple(place.edge for place in running)
+    weight = weights[list(edges), [place.op for place in running]]
     sources = tuple(place.source for place in running)
     owner = _one_hot(sources, group.sources, weights)
     target = _one_hot(tuple(place.target for place in running), group.targets, weights)
-    return Route(sources, chosen, weight, owner, target, owner.T @ (weight[:, None] * target))
+    return Route(sources, edges, chosen, weight, owner, target, owner.T @ (weight[:, None] * target))
 
 
 def _one_hot(positions: tuple[int, ...], count: int, like: Tensor) -> Tensor:

@@ -21,7 +21,7 @@ from zarts.supernet.batched_ops import (
     expand_blocks,
     per_pixel,
 )
-from zarts.supernet.drop import Drop
+from zarts.supernet.drop import DrawnDrop
 from zarts.supernet.merged_ops import StackedMerged
 
 __all__ = ["TOGETHER", "EdgeGroup"]
@@ -56,7 +56,7 @@ class SeparateSlots(nn.Module):
         self.channels = channels
         self.slots = nn.ModuleList(build_operation(name, channels, stride, affine=False) for _ in range(slots))
 
-    def forward(self, x: Sources, route: Route, sums: Sums | None, drop: Drop | None = None) -> Sums:
+    def forward(self, x: Sources, route: Route, sums: Sums | None, drop: DrawnDrop | None = None) -> Sums:
         """The targets' sums plus the weighted outputs."""
         parts = x.chunk(x.shape[1] // self.channels, dim=1)
         running = range(len(self.slots)) if route.chosen is None else route.chosen.tolist()
@@ -65,7 +65,7 @@ class SeparateSlots(nn.Module):
             for slot, source, weight in zip(running, route.sources, route.weight.unbind(), strict=True)
         ]
         y = torch.cat(outputs, dim=1)
-        y = y if drop is None else drop.paths(y, self.channels)
+        y = y if drop is None else drop.paths(y, route.edges, self.channels)
         return per_pixel(y, expand_blocks(route.target, self.channels), sums)
 
 
@@ -90,7 +90,7 @@ class SharedPool(nn.Module):
         self.register_buffer("mean", torch.zeros(slots, channels))
         self.register_buffer("var", torch.ones(slots, channels))
 
-    def forward(self, x: Sources, route: Route, sums: Sums | None, drop: Drop | None = None) -> Sums:
+    def forward(self, x: Sources, route: Route, sums: Sums | None, drop: DrawnDrop | None = None) -> Sums:
         """The targets' sums plus the weighted pools of the sources."""
         if self.average:
             pooled = functional.avg_pool2d(x, 3, self.stride, padding=1, count_include_pad=False)
@@ -107,15 +107,15 @@ class SharedPool(nn.Module):
         route: Route,
         chosen: slice | Tensor,
         sums: Tensor | None,
-        drop: Drop | None,
+        drop: DrawnDrop | None,
     ) -> Tensor:
         mean, var = (self.mean.new_zeros(pooled.shape[1]) for _ in range(2))
         normal = functional.batch_norm(pooled, mean, var, training=True, momentum=1.0)  # sets them to the batch's
         for running, batch in ((self.mean, mean), (self.var, var)):
             running[chosen] = running[chosen].lerp(batch.view(-1, self.channels)[list(route.sources)], MOMENTUM)
-        if drop is None or drop.path == 0:
+        if drop is None or drop.kept is None:
             return per_pixel(normal, expand_blocks(route.mix, self.channels), sums)
-        y = drop.paths(_repeat(normal, route.sources, self.channels), self.channels)
+        y = drop.paths(_repeat(normal, route.sources, self.channels), route.edges, self.channels)
         return per_pixel(y, expand_blocks(route.weight[:, None] * route.target, self.channels), sums)
 
     def _test(self, pooled: Tensor, route: Route, chosen: slice | Tensor, sums: Tensor | None) -> Tensor:
@@ -166,7 +166,7 @@ class EdgeGroup(nn.Module):
         routes: Mapping[str, Route],
         sums: Sums | None,
         kernels: Mapping[str, Tensor],
-        drop: Drop | None = None,
+        drop: DrawnDrop | None = None,
     ) -> Sums | None:
         """The targets' sums plus what these edges give them.
 
@@ -175,7 +175,7 @@ class EdgeGroup(nn.Module):
             routes: the operations that run.
             sums: the targets' sums so far, side by side; None are empty sums.
             kernels: see `kernels`.
-            drop: what is dropped of the operations' outputs; None: nothing.
+            drop: what is dropped; None: nothing.
         """
         rectified = torch.relu(x)
         inputs: dict[tuple[int, ...], Tensor] = {}
@@ -193,15 +193,15 @@ class EdgeGroup(nn.Module):
                 if route.sources not in inputs:
                     inputs[route.sources] = _repeat(rectified, route.sources, self.channels)
                 y = op(inputs[route.sources], route.chosen, kernels.get(name, route.weight))
-            y = y if drop is None else drop.paths(y, self.channels)
+            y = y if drop is None else drop.paths(y, route.edges, self.channels)
             sums = per_pixel(y, expand_blocks(route.target, self.channels), sums)
         return sums
 
-    def _skip(self, x: Sources, route: Route, sums: Sums | None, drop: Drop | None) -> Sums:
-        """Identities are the same for all targets, unless elements of each are dropped."""
-        if drop is None or drop.skip == 0:
+    def _skip(self, x: Sources, route: Route, sums: Sums | None, drop: DrawnDrop | None) -> Sums:
+        """Identities are the same for all targets, unless each of them is dropped by itself."""
+        if drop is None:
             return per_pixel(x, expand_blocks(route.mix, self.channels), sums)
-        y = drop.elements(_repeat(x, route.sources, self.channels))
+        y = drop.identities(_repeat(x, route.sources, self.channels), route.edges, self.channels)
         return per_pixel(y, expand_blocks(route.weight[:, None] * route.target, self.channels), sums)
 
     def step(self, name: str, slots: Int[Tensor, "4 slots"], kernels: Mapping[str, Tensor]) -> Step:

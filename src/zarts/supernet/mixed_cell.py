@@ -17,7 +17,7 @@ from zarts.networks.operations import FactorizedReduce, Noise, PointwiseBlock
 from zarts.spaces import Space
 from zarts.supernet.active_ops import Group, Running
 from zarts.supernet.batched_ops import unchanged_statistics
-from zarts.supernet.drop import Drop
+from zarts.supernet.drop import DrawnDrop, Drop
 from zarts.supernet.edge_ops import TOGETHER, EdgeGroup
 from zarts.supernet.partial_channels import bypass, seen_channels, shuffle
 
@@ -37,12 +37,12 @@ class _Work(NamedTuple):
     Args:
         running: the operations that run, with their weights.
         kernels: of each group, see `EdgeGroup.kernels`.
-        drop: what is dropped of the operations' outputs; None: nothing.
+        drop: what is dropped; None: nothing.
     """
 
     running: Running
     kernels: Kernels
-    drop: Drop | None
+    drop: DrawnDrop | None
 
     def at(self, groups: list[Group], weights: Tensor) -> _Work:
         """The same operations at other weights."""
@@ -102,7 +102,7 @@ class MixedCell(nn.Module):
             previous: output of the previous cell.
             running: the operations that run, with their weights.
         """
-        drop = self.drop if self.drop.active(self) else None
+        drop = self.drop.draw(self, previous, len(running.weights))
         native = self.native and drop is None and suits(previous, self.channels, running.weights)
         if native:
             parts = (self.preprocess.before, self.preprocess.previous)
@@ -153,7 +153,9 @@ class MixedCell(nn.Module):
             seen, others = zip(*(torch.split(x, [self.channels, self.rest], dim=1) for x in states), strict=True)
             group = self._native_group if native else self._group
             sums = group(index, torch.cat(seen, dim=1), sums, work)
-            rests = bypass(torch.cat(others, dim=1), self._stride(index), work.running.totals(index), self.rest, rests)
+            totals = work.running.totals(index)
+            totals = totals if work.drop is None else work.drop.weights(totals, self.layout[index].edges)
+            rests = bypass(torch.cat(others, dim=1), self._stride(index), totals, self.rest, rests)
             (node, sums), (rest, rests) = _first(sums, self.channels), _first(rests, self.rest)
             states = [shuffle(torch.cat([node, rest], dim=1), self.parts)]
             nodes += states
@@ -187,12 +189,12 @@ class MixedCell(nn.Module):
         batch, _, height, width = x[:, :, ::stride, ::stride].shape
         return x.new_zeros(batch, height, width, self.channels).permute(0, 3, 1, 2)
 
-    def _noise(self, zeros: Features, noise: list[tuple[int, Tensor]], drop: Drop | None) -> Nodes:
+    def _noise(self, zeros: Features, noise: list[tuple[int, int, Tensor]], drop: DrawnDrop | None) -> Nodes:
         """The weighted noise that enters each node, drawn edge after edge."""
         totals = [zeros] * self.nodes
-        for target, weight in noise:
+        for edge, target, weight in noise:
             drawn = self.noise(zeros)
-            drawn = drawn if drop is None else drop.paths(drawn, self.channels)
+            drawn = drawn if drop is None else drop.paths(drawn, (edge,), self.channels)
             totals[target] = totals[target] + weight * drawn
         return torch.cat(totals, dim=1)
 

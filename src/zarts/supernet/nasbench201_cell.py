@@ -20,7 +20,7 @@ from zarts.kernels import DENSE_OPS, Convolutions, DenseCell, dense_cell, suits
 from zarts.networks.nasbench201 import KERNELS
 from zarts.spaces import Space
 from zarts.supernet.batched_ops import StackedNorm, pick, unchanged_statistics
-from zarts.supernet.drop import Drop
+from zarts.supernet.drop import DrawnDrop, Drop
 
 __all__ = ["DenseMixedCell", "Mixture"]
 
@@ -71,7 +71,8 @@ class Mixture:
         if not slots:
             return None
         chosen = None if len(slots) == len(edges) else torch.tensor(slots, device=self.weights.device)
-        return Outgoing(slots, chosen, self.weights[[edges[slot] for slot in slots], op])
+        here = tuple(edges[slot] for slot in slots)
+        return Outgoing(slots, here, chosen, self.weights[list(here), op])
 
 
 @dataclass(frozen=True)
@@ -80,11 +81,13 @@ class Outgoing:
 
     Args:
         slots: those edges, s of them, by position.
+        edges: the same, by row of alpha.
         chosen: the same as a tensor; None if they are all.
         weight: weight of each.
     """
 
     slots: tuple[int, ...]
+    edges: tuple[int, ...]
     chosen: Int[Tensor, " s"] | None
     weight: Float[Tensor, " s"]
 
@@ -121,7 +124,9 @@ class OutgoingEdges(nn.Module):
             {name: StackedConvolutions(slots, channels, kernel) for name, kernel in KERNELS.items()}
         )
 
-    def forward(self, x: Features, running: Mapping[str, Outgoing], totals: Totals, drop: Drop | None = None) -> Totals:
+    def forward(
+        self, x: Features, running: Mapping[str, Outgoing], totals: Totals, drop: DrawnDrop | None = None
+    ) -> Totals:
         """The targets' totals plus what these edges give them; None is an empty total."""
         totals = list(totals)
         for slots, outputs in self._convolve(x, running, drop).items():
@@ -130,10 +135,12 @@ class OutgoingEdges(nn.Module):
                 totals[slot] = part if total is None else total + part
         for name in [name for name in ("skip_connect", "avg_pool_3x3") if name in running]:
             y = x if name == "skip_connect" else _average_pool(x)
-            for slot, weight in zip(running[name].slots, running[name].weight.unbind(), strict=True):
+            here = running[name]
+            for slot, edge, weight in zip(here.slots, here.edges, here.weight.unbind(), strict=True):
                 total, part = totals[slot], y
                 if drop is not None:
-                    part = drop.elements(y) if name == "skip_connect" else drop.paths(y, self.channels)
+                    change = drop.identities if name == "skip_connect" else drop.paths
+                    part = change(y, (edge,), self.channels)
                 totals[slot] = weight * part if total is None else torch.addcmul(total, weight, part)
         return totals
 
@@ -143,7 +150,7 @@ class OutgoingEdges(nn.Module):
         return {name: Convolutions(s.weight, s.norm.mean, s.norm.var) for name, s in stacks.items()}
 
     def _convolve(
-        self, x: Features, running: Mapping[str, Outgoing], drop: Drop | None
+        self, x: Features, running: Mapping[str, Outgoing], drop: DrawnDrop | None
     ) -> dict[tuple[int, ...], Tensor]:
         """The sums of the convolutions that run for the same targets."""
         names = [name for name in self.convolutions if name in running]
@@ -151,7 +158,7 @@ class OutgoingEdges(nn.Module):
         sums: dict[tuple[int, ...], Tensor] = {}
         for name in names:
             y, slots = self.convolutions[name](rectified, running[name]), running[name].slots
-            y = y if drop is None else drop.paths(y, self.channels)
+            y = y if drop is None else drop.paths(y, running[name].edges, self.channels)
             sums[slots] = sums[slots] + y if slots in sums else y
         return sums
 
@@ -166,8 +173,8 @@ class DenseMixedCell(nn.Module):
 
     def forward(self, x: Features, mixture: Mixture) -> Features:
         """The last node."""
-        drop = self.drop if self.drop.active(self) else None
-        if drop or not (self.native and suits(x, x.shape[1], mixture.weights, "nasbench201")):
+        drop = self.drop.draw(self, x, len(mixture.weights))
+        if drop is not None or not (self.native and suits(x, x.shape[1], mixture.weights, "nasbench201")):
             return self._last(x, mixture.running, drop)
         convolutions = [cast(OutgoingEdges, node).native() for node in self.nodes]
         cell = DenseCell(mixture.places, convolutions, self.training, partial(self._plain, mixture.left))
@@ -178,7 +185,7 @@ class DenseMixedCell(nn.Module):
         with unchanged_statistics(self):
             return self._last(x, Mixture(self.space, weights, left).running)
 
-    def _last(self, x: Features, running: list[dict[str, Outgoing]], drop: Drop | None = None) -> Features:
+    def _last(self, x: Features, running: list[dict[str, Outgoing]], drop: DrawnDrop | None = None) -> Features:
         """The last node, in torch's operations."""
         totals: Totals = [None] * len(self.nodes)
         for edges, ops in zip(self.nodes, running, strict=True):

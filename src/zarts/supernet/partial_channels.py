@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import torch
 from jaxtyping import Float
 from torch import Tensor
 from torch.nn import functional
@@ -29,7 +30,7 @@ def seen_channels(channels: int, parts: int) -> int:
 def bypass(
     sources: Float[Tensor, "batch sources_rest height width"],
     stride: int,
-    weights: Float[Tensor, "sources targets"],
+    weights: Float[Tensor, "*batch sources targets"],
     channels: int,
     sums: Float[Tensor, "batch targets_rest out_height out_width"] | None,
 ) -> Float[Tensor, "batch targets_rest out_height out_width"]:
@@ -39,13 +40,18 @@ def bypass(
         sources: the other channels of the sources, side by side.
         stride: of the edges; at stride 2 the largest of 2×2 pixels is handed on.
         weights: of each edge: the sum of the weights of its operations, because each of them stands for its output
-            beside the unchanged other channels.
+            beside the unchanged other channels. Of each image by itself, or the same for all.
         channels: of each source and target here.
         sums: of the targets so far, side by side.
     """
     if stride == 2:
         sources = functional.max_pool2d(sources, 2, ceil_mode=True)
-    return per_pixel(sources, expand_blocks(weights, channels), sums)
+    if weights.dim() == 2:
+        return per_pixel(sources, expand_blocks(weights, channels), sums)
+    batch, _, height, width = sources.shape
+    parts = sources.reshape(batch, -1, channels, height, width)
+    passed = torch.einsum("bschw,bst->btchw", parts, weights).flatten(1, 2)
+    return passed if sums is None else sums + passed
 
 
 def shuffle(
