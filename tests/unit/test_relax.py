@@ -3,6 +3,7 @@
 import pytest
 import torch
 
+from zarts.networks import seeded
 from zarts.relax import (
     RELAXATIONS,
     Parameterization,
@@ -18,6 +19,7 @@ from zarts.relax import (
     uniform,
 )
 from zarts.relax.gumbel import gumbel_noise
+from zarts.relax.smooth_darts import _mixtures
 from zarts.spaces import SPACES, get_space
 from zarts.supernet import SuperNet
 
@@ -26,8 +28,8 @@ def random_alpha(space, seed=0, scale=1.0):
     return scale * torch.randn(space.dimension, generator=torch.Generator().manual_seed(seed))
 
 
-def context(space, progress=0.0, seed=1):
-    return RelaxationContext(space, torch.Generator().manual_seed(seed), progress)
+def context(space, progress=0.0, seed=1, elapsed=0.0):
+    return RelaxationContext(space, torch.Generator().manual_seed(seed), progress, elapsed)
 
 
 @pytest.mark.parametrize("name", RELAXATIONS)
@@ -178,8 +180,8 @@ def test_draws_fill_a_box_that_grows():
     """Uniform in the box: of standard deviation radius / sqrt(3) before a row's sum is 1 again."""
     space = get_space("nasbench201")
     alpha = space.split(torch.zeros(space.dimension))
-    for progress, radius in ((0.0, 0.03), (1.0, 0.06)):
-        at = context(space, progress)
+    for elapsed, radius in ((0.0, 0.03), (1.0, 0.06)):
+        at = context(space, elapsed=elapsed)
         draws = torch.stack([perturbed(alpha, at, perturbation=0.06)["normal"] for _ in range(3000)])
         centred = (1 - 1 / 5) ** 0.5 * radius / 3**0.5  # the mean of five draws is taken away, to first order
         torch.testing.assert_close(draws.mean(0), torch.full((6, 5), 0.2), atol=4e-3, rtol=0)
@@ -197,21 +199,65 @@ def test_rows_that_a_wide_box_cuts_to_nothing_keep_their_largest_entry():
     assert alone.float().mean() == pytest.approx((1 + 5) / 2**5, abs=0.04), "none is above 0, or one is"
 
 
-def test_ascent_finds_the_worst_corner_of_the_box():
-    """On a loss that is linear in the weights: the largest it can be with every row in the box and of sum 1."""
-    space = get_space("nasbench201")
-    alpha = space.split(torch.zeros(space.dimension))
-    loss_gradient = torch.tensor([3.0, -1.0, -1.0, -0.5, -0.5]).expand(6, 5)
+def test_ascent_makes_every_row_a_mixture_in_every_step():
+    """On a loss that is linear in the weights, number by number: seven steps, each made a mixture."""
+    space, radius = get_space("nasbench201"), 0.1 + 0.5 * (0.3 - 0.1)
+    alpha = space.split(random_alpha(space))
+    slope = [3.0, -1.0, -1.0, -0.5, 0.5]
 
     def linear(weights):
-        return float((weights["normal"] * loss_gradient).sum()), {"normal": loss_gradient}
+        return float((weights["normal"] @ torch.tensor(slope)).sum()), {"normal": torch.tensor(slope).expand(6, 5)}
 
-    at = context(space)._replace(loss_gradient=linear)
-    worst = adversarial(alpha, at, perturbation_start=0.1)["normal"]
-    corner = torch.tensor([0.3, 0.1, 0.1, 0.1, 0.1])
-    torch.testing.assert_close(worst, (corner / corner.sum()).expand(6, 5))
+    def mixture(row):
+        cut = [min(max(entry, 0.0), 1.0) for entry in row]
+        return [entry / sum(cut) for entry in cut]
+
+    centre = softmax(alpha)["normal"].tolist()
+    start = (2 * torch.rand(6, 5, generator=torch.Generator().manual_seed(1)) - 1).tolist()
+    rows = [mixture([c + radius * s for c, s in zip(*both, strict=True)]) for both in zip(centre, start, strict=True)]
+    for _ in range(7):
+        steps = [[w + 2 / 7 * radius * (1 if g > 0 else -1) for w, g in zip(row, slope, strict=True)] for row in rows]
+        rows = [
+            mixture([min(max(w, c - radius), c + radius) for w, c in zip(*both, strict=True)])
+            for both in zip(steps, centre, strict=True)
+        ]
+    at = context(space, progress=0.9, elapsed=0.5)._replace(loss_gradient=linear)
+    torch.testing.assert_close(adversarial(alpha, at, perturbation_start=0.1)["normal"], torch.tensor(rows))
     flat = adversarial(alpha, context(space), perturbation_start=0.1)
-    assert torch.equal(flat["normal"], torch.full((6, 5), 0.2)), "nothing is worse: the mixture stays"
+    assert torch.equal(flat["normal"], softmax(alpha)["normal"]), "nothing is worse: the mixture stays"
+
+
+@pytest.mark.usefixtures("unchecked")
+@pytest.mark.parametrize("radius", [0.03, 0.3])
+def test_the_ascent_climbs_higher_than_one_that_makes_mixtures_at_its_end_only(radius):
+    """In a supernet, from the same starts: where the slopes of a row have one sign, the latter's steps are undone."""
+    space = get_space("s3")
+    with seeded(0):
+        net = SuperNet(space, channels=4, cells=3, num_classes=10, in_channels=1)
+        images, labels = torch.randn(16, 1, 8, 8), torch.randint(10, (16,))
+    uniform_mixture = {kind: torch.full(shape, 1 / shape[1]) for kind, shape in space.shapes.items()}
+    with torch.no_grad():
+        for _ in range(30):
+            net(images, uniform_mixture)  # running statistics
+    net.eval()
+
+    def loss_gradient(weights):
+        weights = {kind: matrix.detach().requires_grad_() for kind, matrix in weights.items()}
+        loss = torch.nn.functional.cross_entropy(net(images, weights), labels)
+        return loss.item(), dict(zip(weights, torch.autograd.grad(loss, list(weights.values())), strict=True))
+
+    for seed in range(3):
+        alpha = space.split(random_alpha(space, seed, 1e-3))
+        at = context(space, seed=seed)._replace(loss_gradient=loss_gradient)
+        ours = loss_gradient(adversarial(alpha, at, perturbation_start=radius))[0]
+        draws = torch.Generator().manual_seed(seed)
+        centre = softmax(alpha)
+        point = {kind: c + radius * (2 * torch.rand(c.shape, generator=draws) - 1) for kind, c in centre.items()}
+        for _ in range(7):
+            _, slope = loss_gradient(_mixtures(point))
+            for kind, c in centre.items():
+                point[kind] = (point[kind] + 2 / 7 * radius * slope[kind].sign()).clamp(c - radius, c + radius)
+        assert ours > loss_gradient(_mixtures(point))[0] > loss_gradient(centre)[0]
 
 
 def test_plain_edges_leave_a_relaxation_as_it_is():

@@ -73,6 +73,7 @@ def test_the_pace_of_p_darts():
         for epoch in (10, 11, 24):
             assert pace[epoch].skip_dropout == pytest.approx(start * math.exp(-0.2 * (epoch - 10)))
         assert (pace[0].progress, pace[24].progress, pace[10].annealed) == (0, 1, 0)
+        assert (pace[0].elapsed, pace[10].elapsed, pace[24].elapsed) == (0, 10 / 25, 24 / 25)
 
 
 def test_the_pace_of_p_zarts():

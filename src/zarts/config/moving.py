@@ -190,7 +190,7 @@ class MovingSettings(SearchingSettings):
     )
     perturbation: float = setting(
         0.3,
-        "radius of this box in the last epoch",
+        "radius of this box after the last epoch: it grows by the same in every epoch",
         panel="Architecture",
         used_by=("perturbed", "adversarial"),
         ge=0,

@@ -138,8 +138,8 @@ class SearchingSettings(CommonSettings):
     )
     drop_path: float = setting(
         0.0,
-        "probability of dropping the output of an operation other than a skip, for an image, while weights train: in "
-        "epoch e of E, from 0, e / E of this",
+        "probability of dropping an edge with all its operations, for an image, while weights train: in epoch e of E, "
+        "from 0, e / (E - 1) of this",
         panel="Network",
         used_by=SUPERNET,
         ge=0,

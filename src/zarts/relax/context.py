@@ -26,7 +26,8 @@ class RelaxationContext(NamedTuple):
     Args:
         space: the space that alpha belongs to.
         generator: what it draws from, on the CPU, so that every device draws the same.
-        progress: part of the search's epochs that are done: 0 in the first one, 1 in the last one.
+        progress: from 0 in the search's first epoch to 1 in its last one: e / (E - 1) in epoch e of E, from 0.
+        elapsed: part of the search's epochs that are done: e / E.
         loss_gradient: from operation weights to the loss of the coming training batch, by running statistics, and its
             gradient in them; constant where no weights are about to be trained.
     """
@@ -34,4 +35,5 @@ class RelaxationContext(NamedTuple):
     space: Space
     generator: torch.Generator
     progress: float
+    elapsed: float
     loss_gradient: LossGradient = _flat

@@ -29,9 +29,10 @@ def perturbed(
 
     Args:
         alpha: cell type to a matrix `(edges, ops)`.
-        context: epsilon is drawn from its generator; the box grows linearly with its progress.
+        context: epsilon is drawn from its generator; the box grows linearly with the epochs that are done.
         perturbation_start: radius of the box in the first epoch.
-        perturbation: radius in the last one.
+        perturbation: radius that this would reach in the epoch after the last one: in epoch e of E, from 0, the radius
+            is start + (end - start) e / E.
 
     Source: Chen and Hsieh, SDARTS (ICML 2020), eq. 5; radii: its released code.
     """
@@ -48,31 +49,29 @@ def adversarial(
 ) -> dict[str, Float[Tensor, "_ _"]]:
     """The operation weights in that box under which the coming training batch has the largest loss: SDARTS-ADV.
 
-    Projected gradient ascent with the signs of the gradient seeks it from a random start; where the loss is not larger
-    than at softmax(alpha), that is the result.
+    Projected gradient ascent with the signs of the gradient seeks it from a random start. Start and steps are cut to
+    the box, then to [0, 1], and each edge's sum is made 1 again: so every step starts at weights that the network can
+    have. Where the loss is not larger than at softmax(alpha), that is the result.
 
     Args:
         alpha: cell type to a matrix `(edges, ops)`.
         context: gives the loss of the coming batch.
         perturbation_start: radius of the box in the first epoch.
-        perturbation: radius in the last one.
+        perturbation: radius after the last one, see `perturbed`.
 
     Source: Chen and Hsieh, SDARTS (ICML 2020), eq. 6; steps and radii: its released code.
-    Differs: rows are normalized to sum 1 only for the network, not within the ascent, where this would undo part of
-        each step.
     """
     centre, radius = softmax(alpha), _radius(context, perturbation_start, perturbation)
-    point = {kind: _drawn(matrix, radius, context) for kind, matrix in centre.items()}
+    point = _mixtures({kind: _drawn(matrix, radius, context) for kind, matrix in centre.items()})
     for _ in range(_ASCENT_STEPS):
-        _, loss_gradient = context.loss_gradient(_mixtures(point))
+        _, loss_gradient = context.loss_gradient(point)
         moved = {kind: point[kind] + 2 * radius / _ASCENT_STEPS * loss_gradient[kind].sign() for kind in point}
-        point = {kind: _within(moved[kind], centre[kind], radius) for kind in point}
-    worst = _mixtures(point)
-    return worst if context.loss_gradient(worst)[0] > context.loss_gradient(centre)[0] else centre
+        point = _mixtures({kind: _within(moved[kind], centre[kind], radius) for kind in point})
+    return point if context.loss_gradient(point)[0] > context.loss_gradient(centre)[0] else centre
 
 
 def _radius(context: RelaxationContext, start: float, end: float) -> float:
-    return start + (end - start) * context.progress
+    return start + (end - start) * context.elapsed
 
 
 def _drawn(centre: Tensor, radius: float, context: RelaxationContext) -> Tensor:

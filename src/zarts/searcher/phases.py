@@ -33,15 +33,17 @@ class Pace(NamedTuple):
 
     Args:
         learning_rate: of the weights.
-        progress: part of the epochs that are done, 0 in the first and 1 in the last one.
+        progress: how far the epoch is from the first to the last one, in [0, 1]: e / (E - 1) in epoch e of E, from 0.
+        elapsed: part of the epochs that are done when it begins: e / E.
         annealed: the same, from the end of the warm-up.
         updates_alpha: whether alpha is updated.
-        drop_path: probability that an operation's output is dropped.
+        drop_path: probability that an edge is dropped for an image; it grows like `progress`, as in RobustDARTS' code.
         skip_dropout: probability that an element of an identity's output is dropped.
     """
 
     learning_rate: float
     progress: float
+    elapsed: float
     annealed: float
     updates_alpha: bool
     drop_path: float
@@ -162,12 +164,14 @@ class Phases:
         done, warmup = epoch - first, phase.warmup if self.restart else settings.warmup_epochs
         left = self._most if phase.operations is None else min(phase.operations, self._most)
         decides = self.count == 1 or left > 1
+        progress, elapsed = done / max(1, epochs - 1), done / epochs
         return Pace(
-            cosine(settings.learning_rate, settings.learning_rate_min, done / epochs),
-            done / max(1, epochs - 1),
+            cosine(settings.learning_rate, settings.learning_rate_min, elapsed),
+            progress,
+            elapsed,
             max(0, done - warmup) / max(1, epochs - warmup),
             settings.arch_optimizer != "none" and done >= warmup and decides,
-            settings.drop_path * done / epochs,
+            settings.drop_path * progress,
             _dropout(phase, epoch - phase.first),
         )
 

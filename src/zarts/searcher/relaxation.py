@@ -28,8 +28,8 @@ class SearchRelaxation:
         self._relaxations = {name: partial(f, **keywords(f, settings)) for name, f in RELAXATIONS.items()}
         self.draws = torch.Generator()
         """The source of randomness of relaxations; see `draw_for`."""
-        self.progress = 0.0
-        """Part of the epochs that are done."""
+        self.progress, self.elapsed = 0.0, 0.0
+        """Of the present epoch, see `Pace`."""
 
     def for_alpha(self, alpha: Tensor) -> Matrices:
         """The operation weights that alpha is evaluated or differentiated at; 0 for dropped operations."""
@@ -48,7 +48,7 @@ class SearchRelaxation:
         )
 
     def _relax(self, name: str, alpha: Tensor, loss_gradient: LossGradient | None = None) -> Matrices:
-        context = RelaxationContext(self.phases.part.space, self.draws, self.progress)
+        context = RelaxationContext(self.phases.part.space, self.draws, self.progress, self.elapsed)
         if loss_gradient is not None:
             context = context._replace(loss_gradient=loss_gradient)
         return self.phases.part.scatter(self.phases.parameterization.relax(self._relaxations[name], alpha, context))

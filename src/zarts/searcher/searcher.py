@@ -153,7 +153,7 @@ class Searcher(Job):
         pace = self.phases.pace(epoch)
         for group in self.problem.optimizer.param_groups:
             group["lr"] = pace.learning_rate
-        self.relaxation.progress = pace.progress
+        self.relaxation.progress, self.relaxation.elapsed = pace.progress, pace.elapsed
         self.arch_optimizer.anneal(pace.annealed)
         self.supernet.drop.path, self.supernet.drop.skip = pace.drop_path, pace.skip_dropout
 
