@@ -29,7 +29,7 @@ ONE = {**TRAIN, "epochs": 1}
 
 DARTS_CIFAR = [0.025 / 2 * (1 + math.cos(math.pi * e / 600)) for e in range(600)]
 GROUP_IMAGENET = [
-    (0.5 * (245 - e) / 245 if 250 - e > 5 else 0.5 * (250 - e) / (245 * 5)) * ((e + 1) / 5 if e < 5 else 1)
+    0.5 * (e + 1) / 5 if e < 5 else 0.5 * (245 - e) / 245 if 250 - e > 5 else 0.5 * (250 - e) / (245 * 5)
     for e in range(250)
 ]
 DARTS_IMAGENET = [0.1 * 0.97**e for e in range(250)]
@@ -55,7 +55,7 @@ def test_learning_rate_of_every_epoch(preset, rates):
 def test_linear_and_warmup():
     settings = RetrainSettings(schedule="linear", epochs=10, learning_rate=1.0, learning_rate_min=0.5, warmup_epochs=4)
     rates = [learning_rate(settings, epoch) for epoch in range(10)]
-    assert rates == pytest.approx([1 / 4, 0.95 / 2, 0.9 * 3 / 4, 0.85, 0.8, 0.75, 0.7, 0.65, 0.6, 0.55])
+    assert rates == pytest.approx([1 / 4, 1 / 2, 3 / 4, 1.0, 0.8, 0.75, 0.7, 0.65, 0.6, 0.55])
     assert set(SCHEDULES) == set(RetrainSettings.model_fields["schedule"].annotation.__args__)
 
 

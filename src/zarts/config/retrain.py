@@ -39,7 +39,7 @@ class RetrainSettings(CommonSettings):
         0.97, "factor an epoch of the schedule exponential (DARTS' on ImageNet)", panel="Weights", gt=0, le=1
     )
     warmup_epochs: int = setting(
-        0, "W: in the e-th of the first W epochs the rate is e / W of the schedule's", panel="Weights", ge=0
+        0, "W: in the e-th of the first W epochs the rate is e / W of the full one", panel="Weights", ge=0
     )
     grad_clip: float = setting(5.0, "largest norm of the weights' gradient; 0: none", panel="Weights", ge=0)
     weights_from: str | None = setting(

@@ -47,11 +47,12 @@ SCHEDULES: dict[str, Callable[[RetrainSettings, int], float]] = {
 
 
 def learning_rate(settings: RetrainSettings, epoch: int) -> float:
-    """Learning rate of an epoch, counted from 0; in the W warm-up epochs, the schedule's times (epoch + 1) / W.
+    """Learning rate of an epoch, counted from 0: the schedule's; in W warm-up epochs (epoch + 1) / W of the full rate.
 
     Source: cosine and exponential: the released code of Liu et al., DARTS (ICLR 2019), for CIFAR-10 and for ImageNet;
-        linear-tail and warm-up: the released code of ZARTS (NeurIPS 2022) for ImageNet, as in Xu et al., PC-DARTS
-        (ICLR 2020).
+        linear-tail: the released code of ZARTS (NeurIPS 2022) for ImageNet, as in Xu et al., PC-DARTS (ICLR 2020);
+        warm-up: the latter's released code for ImageNet.
     """
-    rate = SCHEDULES[settings.schedule](settings, epoch)
-    return rate * min(1.0, (epoch + 1) / settings.warmup_epochs) if settings.warmup_epochs else rate
+    if epoch < settings.warmup_epochs:
+        return settings.learning_rate * (epoch + 1) / settings.warmup_epochs
+    return SCHEDULES[settings.schedule](settings, epoch)
