@@ -13,7 +13,7 @@ from zarts.errors import DataError, SettingsError
 
 
 def test_registry():
-    names = ["cifar10", "cifar100", "digits", "imagenet", "imagenet16", "imagenet16-120", "svhn"]
+    names = ["cifar10", "cifar100", "cifar100-p-darts", "digits", "imagenet", "imagenet16", "imagenet16-120", "svhn"]
     assert sorted(DATA_SETS) == names
 
 

@@ -10,6 +10,7 @@ import torch
 from scipy.io import savemat
 from torchvision import datasets
 
+from zarts.config import retrain_settings, search_settings
 from zarts.data import load_data
 from zarts.data.safe_pickle import read_pickled
 from zarts.errors import DataError, SettingsError
@@ -203,6 +204,11 @@ def test_pickled_cifar100(tmp_path):
     assert same(data.train, images[:3], fine[:3])
     assert same(data.test(), images[3:], fine[3:])
     assert (data.classes, data.mean) == (tuple("abcde"), (0.5071, 0.4865, 0.4409))
+    settings = search_settings({}, preset="p-darts-cifar100")
+    theirs = load_data(settings.data, data_dir=tmp_path)
+    assert (theirs.mean, theirs.std) == ((0.5071, 0.4867, 0.4408), (0.2675, 0.2565, 0.2761)), "of P-DARTS' code"
+    assert same(theirs.train, images[:3], fine[:3])
+    assert (settings.method, retrain_settings({}, preset="p-darts-cifar100").data) == ("p-darts", settings.data)
 
 
 def binary(images, *labels):

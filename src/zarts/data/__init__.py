@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from zarts.data.batch_transforms import Augment, Draws
-from zarts.data.builtin import load_cifar10, load_cifar100, load_digits, load_svhn
+from zarts.data.builtin import load_cifar10, load_cifar100, load_cifar100_p_darts, load_digits, load_svhn
 from zarts.data.config import ImageCache, Request
 from zarts.data.dataset import DataSet, Images, ImageSet, channel_statistics
 from zarts.data.image_folder import load_folder
@@ -45,6 +45,7 @@ DATA_SETS: dict[str, Callable[[str, Request], DataSet]] = {
     "digits": partial(from_arrays, load_digits),
     "cifar10": partial(from_arrays, load_cifar10),
     "cifar100": partial(from_arrays, load_cifar100),
+    "cifar100-p-darts": partial(from_arrays, load_cifar100_p_darts),
     "svhn": partial(from_arrays, load_svhn),
     "imagenet": load_imagenet,
     "imagenet16": partial(from_arrays, load_imagenet16),

@@ -16,7 +16,7 @@ from zarts.data.download import array_set, downloaded, note_on_others
 from zarts.data.split import split_test
 from zarts.errors import DataError
 
-__all__ = ["NamedSet", "load_cifar10", "load_cifar100", "load_digits", "load_svhn"]
+__all__ = ["NamedSet", "load_cifar10", "load_cifar100", "load_cifar100_p_darts", "load_digits", "load_svhn"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -61,6 +61,11 @@ def load_cifar10(data_dir: Path) -> NamedSet:
 def load_cifar100(data_dir: Path) -> NamedSet:
     """CIFAR-100: 50,000 and 10,000 colour images, 32×32 (Krizhevsky, 2009)."""
     return _cifar(CIFAR100, data_dir, (0.5071, 0.4865, 0.4409), (0.2673, 0.2564, 0.2762))
+
+
+def load_cifar100_p_darts(data_dir: Path) -> NamedSet:
+    """CIFAR-100 with mean and standard deviation of the released code of P-DARTS (Chen et al., ICCV 2019)."""
+    return _cifar(CIFAR100, data_dir, (0.5071, 0.4867, 0.4408), (0.2675, 0.2565, 0.2761))
 
 
 def load_svhn(data_dir: Path) -> NamedSet:
