@@ -8,7 +8,7 @@ RUN    := runs/quick-$(shell date +%Y%m%d-%H%M%S)
 endif
 
 .DEFAULT_GOAL := help
-.PHONY: help search test test-all lint types bench performance clean
+.PHONY: help search test test-all lint types bench gpu-check performance clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*##/\t/' | expand -t 12
@@ -42,6 +42,9 @@ test-all: lint types ## the same with the tests that take long: kills of whole c
 
 bench: $(VENV)/.dev ## time the weight step beside the textbook's, about ten minutes (ARGS=--quick: five)
 	$(BIN)/python -m benchmarks.supernet $(ARGS)
+
+gpu-check: $(VENV)/.dev ## check a machine with a GPU in at most five minutes: results against the CPU, a search, time and memory
+	$(BIN)/python -m benchmarks.gpu $(ARGS)
 
 performance: $(VENV)/.dev ## measure all tables of docs/performance.md, methods.md and memory.md, an hour on an idle machine
 	$(BIN)/python -m benchmarks.supernet --json $(TABLES)/supernet-2.json

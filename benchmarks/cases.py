@@ -127,12 +127,18 @@ def plain_step(size: Size, *, one_path: bool = False) -> Step:
     return step
 
 
-def fast_problem(size: Size, *, one_path: bool = False) -> Bilevel:
-    """The weights and optimizer of a search of that size; with `one_path` it runs `single_path`, whatever alpha is."""
+def fast_problem(size: Size, *, one_path: bool = False, device: torch.device | str = "cpu") -> Bilevel:
+    """The weights and optimizer of a search of that size; with `one_path` it runs `single_path`, whatever alpha is.
+
+    Args:
+        size: the supernet.
+        one_path: run one operation an edge.
+        device: of the supernet; weights and batches have to be there, too.
+    """
     space, settings = get_space(size.space), SearchSettings()
     with seeded(0):
-        net = build_supernet(space, **size.net, stem=size.stem)
-    path = single_path(size.space) if one_path else None
+        net = build_supernet(space, **size.net, stem=size.stem).to(device)
+    path = {kind: rows.to(device) for kind, rows in single_path(size.space).items()} if one_path else None
 
     def forward(alpha: Tensor, batch: Batch) -> BatchLoss:
         images, labels = batch
