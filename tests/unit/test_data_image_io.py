@@ -3,11 +3,16 @@ import pytest
 import torch
 from PIL import Image
 
-from zarts.data.image_io import decode, read_image
+from zarts.data import image_io
+from zarts.data.image_io import FileSource, read_image
 from zarts.errors import DataError
 
 COLOUR = np.random.default_rng(0).integers(0, 256, (12, 12, 3), dtype=np.uint8)
 GREY = COLOUR[:, :, 0]
+
+
+def decode(paths, size, **settings):
+    return image_io.decode(FileSource(paths[0].parent), [path.name for path in paths], size, **settings)
 
 
 def save(path, array, mode=None, **settings):

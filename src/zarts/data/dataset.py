@@ -27,7 +27,7 @@ class ImageSet:
     Args:
         images: (n, c, h, w), 0 to 255; the loaders lay them out channels_last.
         labels: (n,), indices into the classes of the data set.
-        names: for images from a folder, their paths relative to it.
+        names: for images from a folder, their paths relative to it; for those of an object, where in it they are.
         workers: threads that transform images one by one, if the augmentation does so; None: one for each processor,
             8 at most.
     """
@@ -83,6 +83,7 @@ class DataSet:
         manifest: what a run folder keeps as `split.json`. For a folder that was split here it lists
             the `train` and the `test` images by name; else it has the name and the counts.
         load_test: loads the test images; call `test()`.
+        load_val: loads the validation images; call `val()`. None: the user has named none.
         notes: messages to the user, a sentence each; empty when all is as expected.
     """
 
@@ -95,6 +96,7 @@ class DataSet:
     manifest: Mapping[str, Any]
     load_test: Callable[[], Images] = field(repr=False)
     notes: tuple[str, ...] = ()
+    load_val: Callable[[], Images] | None = field(default=None, repr=False)
 
     @property
     def image_size(self) -> int:
@@ -118,6 +120,14 @@ class DataSet:
             DataError: they cannot be read, or their classes differ from those of the training images.
         """
         return self.load_test()
+
+    def val(self) -> Images | None:
+        """The validation images that a search updates alpha by; None: it takes half of the training images.
+
+        Raises:
+            DataError: they cannot be read.
+        """
+        return None if self.load_val is None else self.load_val()
 
 
 def channel_statistics(images: UInt8[Tensor, "n c h w"]) -> tuple[tuple[float, ...], tuple[float, ...]]:

@@ -14,7 +14,6 @@ from zarts.errors import DataError
 __all__ = [
     "check_classes",
     "check_unchanged",
-    "class_of",
     "digest",
     "images_by_class",
     "names_of_manifest",
@@ -61,11 +60,6 @@ def check_classes(found: Mapping[str, list[str]], folder: Path, least: int) -> N
             )
 
 
-def class_of(name: str, part: str = "") -> str:
-    """The class of an image named relative to the root: its folder below `part`."""
-    return name.removeprefix(f"{part}/").split("/")[0]
-
-
 def train_and_test(root: Path, tests: Sequence[str] = ("test",)) -> tuple[str, str] | None:
     """Names of the sub-folders `train` and `test`, in upper or lower case, or None for a folder of classes.
 
@@ -93,13 +87,13 @@ def train_and_test(root: Path, tests: Sequence[str] = ("test",)) -> tuple[str, s
     return None
 
 
-def names_of_manifest(manifest: Mapping[str, Any], on_disk: set[str], root: Path) -> tuple[list[str], list[str]]:
+def names_of_manifest(manifest: Mapping[str, Any], on_disk: set[str], root: str) -> tuple[list[str], list[str]]:
     """The training and the test images of an earlier split.
 
     Args:
         manifest: has the lists `train` and `test`.
         on_disk: the images that exist now. Only these are ever opened, whatever is in the manifest.
-        root: the folder, for messages.
+        root: the folder, or what else they are listed in, for messages.
 
     Raises:
         DataError: a list is missing, an image is in both lists, or an image is gone.

@@ -5,8 +5,9 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, Protocol, runtime_checkable
 
 import numpy as np
 import torch
@@ -16,10 +17,29 @@ from torch import Tensor
 
 from zarts.errors import DataError
 
-__all__ = ["SUFFIXES", "Fit", "central_square", "centre_of_larger", "decode", "read_image"]
+__all__ = [
+    "SUFFIXES",
+    "FileSource",
+    "Fit",
+    "ImageSource",
+    "Mode",
+    "Pixels",
+    "central_square",
+    "centre_of_larger",
+    "decode",
+    "eight_bits",
+    "fitted",
+    "read_image",
+]
 
 Fit = Callable[[Image.Image, int], Image.Image]
 """Brings an image of any size to a square of the given side in pixels."""
+
+Mode = Literal["L", "RGB"]
+"""Grey or colour."""
+
+Pixels = np.ndarray[Any, np.dtype[np.uint8]]
+"""(h, w) or (h, w, 3), 0 to 255."""
 
 SUFFIXES = frozenset({".bmp", ".gif", ".jpeg", ".jpg", ".png", ".ppm", ".pgm", ".tif", ".tiff", ".webp"})
 
@@ -50,45 +70,71 @@ def centre_of_larger(image: Image.Image, size: int) -> Image.Image:
     return cropped
 
 
-def decode(
-    paths: Sequence[Path], size: int, channels: int | None = None, fit: Fit = central_square
-) -> UInt8[Tensor, "n c size size"]:
-    """Read image files, in a pool of threads (Pillow decodes outside the interpreter's lock).
+@runtime_checkable
+class ImageSource(Protocol):
+    """Reads images by name, from several threads at once."""
+
+    def read(self, name: str, size: int, mode: Mode | None = None, fit: Fit = central_square) -> Pixels:
+        """One image, brought to `size`; see `read_image`.
+
+        Raises:
+            DataError: the image cannot be read.
+        """
+
+
+@dataclass(frozen=True)
+class FileSource:
+    """Image files, named relative to a folder.
 
     Args:
-        paths: the files.
+        root: the folder.
+    """
+
+    root: Path
+
+    def read(self, name: str, size: int, mode: Mode | None = None, fit: Fit = central_square) -> Pixels:
+        """The image in one file; see `read_image`."""
+        return read_image(self.root / name, size, mode, fit)
+
+
+def decode(
+    source: ImageSource, names: Sequence[str], size: int, channels: int | None = None, fit: Fit = central_square
+) -> UInt8[Tensor, "n c size size"]:
+    """Read images, in a pool of threads (Pillow decodes outside the interpreter's lock).
+
+    Args:
+        source: reads them.
+        names: which of its images.
         size: height and width of the result, see `read_image`.
         channels: 1 or 3; None is 1 if every image is grey, else 3.
         fit: brings them to that size.
 
     Returns:
-        (n, c, size, size), channels_last, in the order of `paths`.
+        (n, c, size, size), channels_last, in the order of `names`.
 
     Raises:
-        DataError: a file cannot be read; the message names the first one.
+        DataError: an image cannot be read; the message names the first one.
     """
-    mode: Literal["L", "RGB"] | None = None if channels is None else "L" if channels == 1 else "RGB"
-    pixels = np.empty((len(paths), size, size, channels or 3), dtype=np.uint8)
+    mode: Mode | None = None if channels is None else "L" if channels == 1 else "RGB"
+    pixels = np.empty((len(names), size, size, channels or 3), dtype=np.uint8)
 
     def fill(start: int) -> bool:
         """Read one chunk; True if a colour image is among them."""
         colour = False
-        for i in range(start, min(start + _CHUNK, len(paths))):
-            image = read_image(paths[i], size, mode, fit)
+        for i in range(start, min(start + _CHUNK, len(names))):
+            image = source.read(names[i], size, mode, fit)
             pixels[i] = image if image.ndim == 3 else image[:, :, None]
             colour = colour or (image.ndim == 3 and bool((image != image[:, :, :1]).any()))
         return colour
 
     with ThreadPoolExecutor(min(_MAX_THREADS, os.cpu_count() or 1)) as pool:
-        colour = any(list(pool.map(fill, range(0, len(paths), _CHUNK))))
+        colour = any(list(pool.map(fill, range(0, len(names), _CHUNK))))
     if channels is None and not colour:
         pixels = pixels[:, :, :, :1].copy()
     return torch.from_numpy(pixels).permute(0, 3, 1, 2)
 
 
-def read_image(
-    path: Path, size: int, mode: Literal["L", "RGB"] | None = None, fit: Fit = central_square
-) -> np.ndarray[Any, np.dtype[np.uint8]]:
+def read_image(path: Path, size: int, mode: Mode | None = None, fit: Fit = central_square) -> Pixels:
     """One image file, upright, brought to `size`. Of several frames the first is taken.
 
     Args:
@@ -107,18 +153,26 @@ def read_image(
         with Image.open(path) as opened:
             if fit is central_square and opened.format == "JPEG" and min(opened.size) >= 4 * size:
                 opened.draft(None, (2 * size, 2 * size))  # decodes a large photo at a fraction of its size
-            image = _eight_bits(ImageOps.exif_transpose(opened))
-        if mode is not None and image.mode != mode:
-            image = image.convert(mode)
-        image = fit(image, size)
+            image = eight_bits(ImageOps.exif_transpose(opened))
+        return fitted(image, size, mode, fit)
     except Exception as error:  # on damaged files Pillow's readers raise nearly anything
         reason = (getattr(error, "strerror", None) or str(error) or type(error).__name__).splitlines()[0]
         raise DataError(f"cannot read the image {path} ({reason}); repair or remove it") from error
-    return np.asarray(image)
 
 
-def _eight_bits(image: Image.Image) -> Image.Image:
-    """The image in mode L or RGB; transparent pixels become white, 16 bits become 8."""
+def fitted(image: Image.Image, size: int, mode: Mode | None, fit: Fit) -> Pixels:
+    """An image of mode L or RGB, in `mode` if that is given, brought to `size`."""
+    if mode is not None and image.mode != mode:
+        image = image.convert(mode)
+    return np.asarray(fit(image, size))
+
+
+def eight_bits(image: Image.Image) -> Image.Image:
+    """The image in mode L or RGB; transparent pixels become white, 16 bits become 8.
+
+    Raises:
+        ValueError: its pixels are floating-point numbers.
+    """
     if image.mode == "F":
         raise ValueError("its pixels are floating-point numbers; save it with 8 or 16 bits")
     if image.mode.startswith("I"):

@@ -1,16 +1,13 @@
-"""Labelled images that stay in their files and are decoded when a batch needs them."""
+"""Labelled images that stay where they are and are read when a batch needs them."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from pathlib import Path
-from typing import Any, Literal
 
-import numpy as np
 from jaxtyping import Int64, UInt8
 from torch import Tensor
 
-from zarts.data.image_io import Fit, central_square, decode, read_image
+from zarts.data.image_io import Fit, ImageSource, Mode, Pixels, central_square, decode
 from zarts.data.transforms import Change, changed
 
 __all__ = ["StreamedSet"]
@@ -18,11 +15,11 @@ __all__ = ["StreamedSet"]
 
 @dataclass(frozen=True, eq=False)
 class StreamedSet:
-    """Labelled images in files.
+    """Labelled images in files, or in an object of the user's.
 
     Args:
-        root: the folder that the names are relative to.
-        names: the files.
+        source: reads them.
+        names: which of its images.
         labels: (n,), indices into the classes of the data set.
         size: height and width of the decoded images.
         channels: 1 or 3, of the decoded images.
@@ -30,7 +27,7 @@ class StreamedSet:
         fit: brings an image without a random crop to its size.
     """
 
-    root: Path
+    source: ImageSource
     names: tuple[str, ...]
     labels: Int64[Tensor, " n"]
     size: int
@@ -51,18 +48,18 @@ class StreamedSet:
         Raises:
             DataError: an image cannot be read.
         """
-        return decode([self.root / self.names[i] for i in indices.tolist()], self.size, self.channels, self.fit)
+        return decode(self.source, [self.names[i] for i in indices.tolist()], self.size, self.channels, self.fit)
 
-    def read(self, row: int, change: Change | None = None) -> np.ndarray[Any, np.dtype[np.uint8]]:
-        """One image, (size, size, channels), after its change; a crop is taken from the whole image in its file.
+    def read(self, row: int, change: Change | None = None) -> Pixels:
+        """One image, (size, size, channels), after its change; a crop is taken from the whole image as it is stored.
 
         Raises:
             DataError: the image cannot be read.
         """
-        path, size = self.root / self.names[row], self.size
-        mode: Literal["L", "RGB"] = "L" if self.channels == 1 else "RGB"
+        name, size = self.names[row], self.size
+        mode: Mode = "L" if self.channels == 1 else "RGB"
         if change is not None and change.crop is not None:
-            image = read_image(path, size, mode, change)
+            image = self.source.read(name, size, mode, change)
         else:
-            image = changed(read_image(path, size, mode, self.fit), change)
+            image = changed(self.source.read(name, size, mode, self.fit), change)
         return image.reshape(size, size, self.channels)
