@@ -1,4 +1,4 @@
-"""Data sets by name or by folder, their splits, and batches of images with their transforms.
+"""Data sets by name, path or as Python objects, their splits, and batches of images with their transforms.
 
 Outside, use the names in `__all__`: `load_data` returns a `DataSet`, and `Batches` yields its images.
 """
@@ -6,7 +6,7 @@ Outside, use the names in `__all__`: `load_data` returns a `DataSet`, and `Batch
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any, Literal
@@ -14,12 +14,14 @@ from typing import Any, Literal
 from zarts.data.batch_transforms import Augment, Draws
 from zarts.data.builtin import load_cifar10, load_cifar100, load_cifar100_p_darts, load_digits, load_svhn
 from zarts.data.config import ImageCache, Request
+from zarts.data.csv_list import is_csv, load_csv
 from zarts.data.dataset import DataSet, Images, ImageSet, channel_statistics
 from zarts.data.image_folder import load_folder
 from zarts.data.imagenet import load_imagenet, load_imagenet16
 from zarts.data.in_memory import from_arrays
 from zarts.data.loader import Batches
 from zarts.data.prefetch import default_workers
+from zarts.data.python_data import PYTHON, ImageParts, PythonData, python_data
 from zarts.data.split import halves
 from zarts.data.streaming import StreamedSet
 from zarts.errors import DataError, SettingsError, did_you_mean
@@ -27,18 +29,23 @@ from zarts.errors import DataError, SettingsError, did_you_mean
 __all__ = [
     "DATA_SETS",
     "DEFAULT_DATA_DIR",
+    "PYTHON",
     "Augment",
     "Batches",
     "DataSet",
     "Draws",
     "ImageCache",
+    "ImageParts",
     "ImageSet",
     "Images",
+    "PythonData",
     "StreamedSet",
     "channel_statistics",
     "check_data",
     "halves",
     "load_data",
+    "load_test_images",
+    "python_data",
 ]
 
 DATA_SETS: dict[str, Callable[[str, Request], DataSet]] = {
@@ -56,7 +63,7 @@ DEFAULT_DATA_DIR = "~/.cache/zarts"
 
 
 def load_data(
-    data: str | Path,
+    data: str | Path | PythonData,
     *,
     image_size: int | None = None,
     subset: int | float | None = None,
@@ -71,8 +78,9 @@ def load_data(
     """Load the training images of a data set; `DataSet.test()` loads its test images.
 
     Args:
-        data: a name in `DATA_SETS`, or the path of a folder of images (see `load_folder`). A name wins
-            over a folder of the same name; give that folder as `./NAME`.
+        data: a name in `DATA_SETS`, or the path of a folder of images (see `load_folder`) or of a CSV file that
+            lists them (see `load_csv`), or Python objects (see `python_data`). A name wins over a folder of the same
+            name; give that folder as `./NAME`.
         image_size: height and width, a multiple of 4 and at least 8; None is the set's own size, 32 for a folder and
             224 for `imagenet`.
         subset: number of training images to take, or, as a float below 1, their share; stratified. None is all.
@@ -94,7 +102,8 @@ def load_data(
     """
     if image_size is not None and (image_size < 8 or image_size % 4):
         raise SettingsError(f"image_size is {image_size}; it needs to be 8 or more and a multiple of 4")
-    check_data(data)
+    if not isinstance(data, PythonData):
+        check_data(data)
     request = Request(
         image_size,
         subset,
@@ -106,24 +115,61 @@ def load_data(
         workers=workers or default_workers(copies),
         resized=crop == "resized",
     )
+    if isinstance(data, PythonData):
+        return data.load(request)
     if str(data) in DATA_SETS:
         return DATA_SETS[str(data)](str(data), request)
-    return load_folder(Path(data).expanduser(), request)
+    path = Path(data).expanduser()
+    return load_csv(path, request) if is_csv(path) else load_folder(path, request)
+
+
+def load_test_images(
+    data: PythonData,
+    classes: Sequence[str],
+    *,
+    image_size: int,
+    channels: int,
+    workers: int | None = None,
+    crop: Literal["pad", "resized"] = "pad",
+) -> Images:
+    """Test images for a trained network, out of Python objects.
+
+    Args:
+        data: the part `test`, or the only one.
+        classes: the network's; an integer label that is the name of none of them is an index into them.
+        image_size: height and width.
+        channels: 1 or 3.
+        workers: see `load_data`.
+        crop: see `load_data`.
+
+    Raises:
+        DataError: the images cannot be used, or have other classes.
+    """
+    request = Request(
+        image_size, None, 0, Path(), None, "auto", 1, workers or default_workers(), resized=crop == "resized"
+    )
+    return data.load_test(classes, request, image_size, channels)
 
 
 def check_data(data: str | Path) -> None:
-    """Check that `data` is the name of a data set or an existing folder; no image is read.
+    """Check that `data` is the name of a data set, or an existing folder or CSV file; no image is read.
 
     Raises:
         SettingsError: the name is unknown.
         DataError: there is no folder at the path.
     """
     folder = Path(data).expanduser()
-    if str(data) in DATA_SETS or folder.is_dir():
+    if str(data) == PYTHON:
+        raise SettingsError(
+            "data = python: the images are Python objects, which only a call can give, as in `zarts.search(data=...)`: "
+            "name a data set, a folder or a CSV file"
+        )
+    if str(data) in DATA_SETS or folder.is_dir() or is_csv(folder):
         return
     if isinstance(data, str) and not any(sep in data for sep in ("/", os.sep)):
         raise SettingsError(
-            f"{did_you_mean('data set', data, DATA_SETS)}, or a folder of images with one sub-folder a class"
+            f"{did_you_mean('data set', data, DATA_SETS)}, or a folder of images with one sub-folder a class, or a "
+            "file .csv"
         )
     found = "is a file" if folder.exists() else "not found"
-    raise DataError(f"{folder}: {found}; expected a folder of images with one sub-folder a class")
+    raise DataError(f"{folder}: {found}; expected a folder of images with one sub-folder a class, or a file .csv")

@@ -1,0 +1,291 @@
+"""A data set that is given as a Python object: its parts, its classes, its fingerprint."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import threading
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property, partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from zarts.data.config import Request
+from zarts.data.dataset import DataSet, Images
+from zarts.data.image_io import FileSource, Fit, ImageSource, Mode, Pixels, central_square, fitted
+from zarts.data.image_list import DEFAULT_SIZE, ImageList, check_counts, load_list, read_part
+from zarts.data.items import Items, items_of
+from zarts.data.pixels import image_of, label_of
+from zarts.errors import DataError
+
+__all__ = ["PYTHON", "ImageParts", "PythonData", "python_data"]
+
+PYTHON = "python"
+"""The setting `data` of a run whose images are Python objects."""
+
+_PARTS = {"train": "train", "val": "val", "valid": "val", "validation": "val", "test": "test"}
+_READ_TWICE = 8
+_READING = threading.Lock()
+"""Held while an object of the user's gives an item: few are made for several threads."""
+
+
+@dataclass(frozen=True, eq=False)
+class ImageParts:
+    """The parts of a data set, and the names of its classes.
+
+    Args:
+        train: the training images, as a torch Dataset, (images, labels), an ImageFolder or a Hugging Face data set.
+        val: the images that a search updates alpha by; None: half of the training images.
+        test: the test images; None: a fifth of the training images is set aside.
+        classes: the names that integer labels are indices into; None: those of the object or, if it has none, the
+            labels themselves.
+    """
+
+    train: Any
+    val: Any = None
+    test: Any = None
+    classes: Sequence[str] | None = None
+
+
+@dataclass(frozen=True)
+class _Scan:
+    """What one pass over all images tells.
+
+    Args:
+        fingerprint: SHA-256 of all pixels and classes.
+        labels: of each part, the label of each image, by name if classes have names.
+        classes: the names of the classes with training images, in the order of the labels.
+        notes: messages to the user.
+    """
+
+    fingerprint: str
+    labels: Mapping[str, list[int | str]]
+    classes: tuple[str, ...]
+    notes: tuple[str, ...]
+
+
+@dataclass(frozen=True, eq=False)
+class _ItemSource:
+    """Reads images by names like `train[17]`: the part, and the index in the object.
+
+    Args:
+        parts: the parts by name.
+    """
+
+    parts: Mapping[str, Items]
+
+    def read(self, name: str, size: int, mode: Mode | None = None, fit: Fit = central_square) -> Pixels:
+        """One image, brought to `size`; see `zarts.data.image_io.read_image`."""
+        part, index = name.removesuffix("]").split("[")
+        with _READING:
+            image, _ = self.parts[part][int(index)]
+        return fitted(image_of(image, name), size, mode, fit)
+
+
+@dataclass(frozen=True, eq=False)
+class PythonData:
+    """Images that are given as Python objects.
+
+    Args:
+        parts: `train`, `val` and `test`, as far as they are given.
+        names: names of the classes that were given beside the parts.
+    """
+
+    parts: Mapping[str, Items]
+    names: tuple[str, ...] | None = None
+
+    @property
+    def fingerprint(self) -> str:
+        """SHA-256 of all images and classes: the same for the same images, whatever object they come in.
+
+        It is that of the pixels before they are resized; for image files that are used as they are, of their names
+        and sizes.
+
+        Raises:
+            DataError: an image or a label cannot be used.
+        """
+        return self._scan.fingerprint
+
+    def load(self, request: Request) -> DataSet:
+        """Load the training images, as from a folder in which the images of each class are in the order of the object.
+
+        Raises:
+            DataError: the images cannot be used, or are others than those of the request's manifest.
+        """
+        scan = self._scan
+        if "train" not in self.parts:
+            raise DataError(f"data: has no training images, only {', '.join(self.parts)}; add a part 'train'")
+        if request.manifest is not None and request.manifest.get("fingerprint") != scan.fingerprint:
+            raise DataError(
+                f"data: is not what the run began with: its fingerprint is {scan.fingerprint[:8]}, that of the run "
+                f"{str(request.manifest.get('fingerprint'))[:8]} (split.json): give the same images, or start a new run"
+            )
+        train, *others = (self._by_class(part, scan) for part in ("train", "val", "test"))
+        assert train is not None
+        val, test = others
+        check_counts(train, "data", least=1 if test is not None else 2)
+        source = _ItemSource(self.parts) if self._root is None else FileSource(self._root)
+        data = load_list(ImageList("data", source, train, None if test is None else partial(dict, test), val), request)
+        manifest = {**data.manifest, "source": PYTHON, "fingerprint": scan.fingerprint}
+        notes = (*scan.notes, *self._resized(request), *data.notes)
+        return replace(data, name=PYTHON, manifest=manifest, notes=notes)
+
+    def load_test(self, classes: Sequence[str], request: Request, size: int, channels: int) -> Images:
+        """The test images for a network that is trained already: the part `test`, or all images of a single part.
+
+        Args:
+            classes: the network's; an integer label that is the name of none of them is an index into them.
+            request: how test images are brought to their size, and where they are kept.
+            size: height and width.
+            channels: 1 or 3.
+
+        Raises:
+            DataError: there are no such images, or they have other classes.
+        """
+        if "test" not in self.parts and len(self.parts) > 1:
+            raise DataError(
+                f"data: has {' and '.join(self.parts)}, no test images; add a part 'test', or give one part"
+            )
+        part = "test" if "test" in self.parts else next(iter(self.parts))
+        labels = self._scan.labels[part]
+        if not labels:
+            raise DataError(f"data[{part!r}]: has no images")
+        if any(str(label) not in classes for label in labels):
+            labels = [label_of(label, classes, f"{part}[{i}]") for i, label in enumerate(labels)]
+        found: dict[str, list[str]] = {}
+        for label, name in zip(labels, self._names(part), strict=True):
+            found.setdefault(str(label), []).append(name)
+        source: ImageSource = _ItemSource(self.parts) if self._root is None else FileSource(self._root)
+        return read_part(source, found, classes, request, size, channels, request.test_fit)
+
+    @cached_property
+    def _root(self) -> Path | None:
+        """The folder of all image files, where nothing but their files matters."""
+        files = [items.files for items in self.parts.values()]
+        if any(found is None for found in files):
+            return None
+        paths = [path.parent for found in files for path, _ in found or ()]
+        return Path(os.path.commonpath(paths)) if paths else Path()
+
+    def _names(self, part: str) -> list[str]:
+        """The names of the images of a part, for its source, `split.json` and `test.json`."""
+        items = self.parts[part]
+        if self._root is None or items.files is None:
+            return [f"{part}[{i}]" for i in range(items.count)]
+        return [path.relative_to(self._root).as_posix() for path, _ in items.files]
+
+    def _by_class(self, part: str, scan: _Scan) -> dict[str, list[str]] | None:
+        """The names of a part's images by class, those of the training images first."""
+        if part not in self.parts:
+            return None
+        found: dict[str, list[str]] = {name: [] for name in scan.classes}
+        for label, name in zip(scan.labels[part], self._names(part), strict=True):
+            found.setdefault(str(label), []).append(name)
+        if self._root is not None:
+            found = {name: sorted(images) for name, images in found.items()}  # as in a folder
+        return found if part == "train" else {name: images for name, images in found.items() if images}
+
+    def _resized(self, request: Request) -> tuple[str, ...]:
+        """A note where images change their size without being asked to."""
+        if request.image_size is not None or self._root is not None:
+            return ()
+        first = image_of(self.parts["train"][0][0], "train[0]")
+        if first.size == (DEFAULT_SIZE, DEFAULT_SIZE):
+            return ()
+        width, height = first.size
+        return (
+            f"data: the images ({height}x{width} the first) are resized to {DEFAULT_SIZE}x{DEFAULT_SIZE}; choose "
+            "another size with image_size",
+        )
+
+    @cached_property
+    def _scan(self) -> _Scan:
+        """One pass over all images."""
+        digest = hashlib.sha256()
+        labels: dict[str, list[int | str]] = {}
+        brightest = 0
+        for part, items in self.parts.items():
+            classes = items.classes if self.names is None else self.names
+            if classes is not None and len(set(classes)) < len(classes):
+                raise DataError(f"{items.where}: two of its classes have the same name: {', '.join(classes)}")
+            labels[part] = []
+            names = self._names(part)
+            for i, name in enumerate(names):
+                if self._root is not None and items.files is not None:
+                    path, label = items.files[i]
+                    described = f"{name}:{path.stat().st_size}"
+                else:
+                    image, label = items[i]
+                    pixels = np.asarray(image_of(image, name))
+                    brightest = max(brightest, int(pixels.max()))
+                    described = str(pixels.shape)
+                    digest.update(pixels.tobytes())
+                labels[part].append(label_of(label, classes, name))
+                digest.update(f"{part}:{labels[part][-1]}:{described}\0".encode())
+            self._read_again(part, names)
+        if brightest <= 1 and self._root is None and any(labels.values()):
+            raise DataError(
+                f"data: all pixels are {'0 or 1' if brightest else '0'} of 255, which is black: give floats from 0 to "
+                "1, or booleans, or whole numbers from 0 to 255"
+            )
+        known = self.names if self.names is not None else self.parts["train"].classes if "train" in self.parts else None
+        classes, notes = _classes(labels.get("train", []), known)
+        return _Scan(digest.hexdigest(), labels, classes, notes)
+
+    def _read_again(self, part: str, names: Sequence[str]) -> None:
+        """Check that some images are the same when they are read again.
+
+        Raises:
+            DataError: they are not, as with a random transform.
+        """
+        items = self.parts[part]
+        if self._root is not None:
+            return
+        for i in range(0, items.count, max(1, items.count // _READ_TWICE)):
+            first, second = (np.asarray(image_of(items[i][0], names[i])) for _ in range(2))
+            if not np.array_equal(first, second):
+                raise DataError(
+                    f"{items.where}[{i}]: is another image each time it is read: take random transforms out of the "
+                    "data set; zarts crops, flips and cuts out itself (crop, color_jitter, flip, cutout)"
+                )
+
+
+def _classes(labels: Sequence[int | str], known: Sequence[str] | None) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """The names of the classes that have training images, in order, and notes."""
+    used = set(labels)
+    if known is not None:
+        missing = [name for name in known if name not in used]
+        notes = (f"data: classes without training images are left out: {', '.join(missing)}",) if missing else ()
+        return tuple(name for name in known if name in used), notes
+    if len({type(label) for label in used}) > 1:
+        raise DataError("data: some labels are integers, some are strings; give all of one kind")
+    return tuple(str(label) for label in sorted(used, key=lambda label: (isinstance(label, str), label))), ()
+
+
+def python_data(data: Any) -> PythonData:
+    """The parts of a Python object; no image is read yet.
+
+    Args:
+        data: a torch Dataset, (images, labels), an ImageFolder, a Hugging Face data set, `ImageParts`, or a mapping of
+            `train`, `val` and `test` to such.
+
+    Raises:
+        DataError: it is nothing of this.
+    """
+    if isinstance(data, PythonData):
+        return replace(data)  # its images may have changed
+    names = None
+    if isinstance(data, ImageParts):
+        names = None if data.classes is None else tuple(map(str, data.classes))
+        data = {part: getattr(data, part) for part in ("train", "val", "test") if getattr(data, part) is not None}
+    if not isinstance(data, Mapping):
+        return PythonData({"train": items_of(data, "data")})
+    unknown = [key for key in data if key not in _PARTS]
+    parts = [_PARTS[key] for key in data if key in _PARTS]
+    if unknown or not parts or len(set(parts)) < len(parts):
+        raise DataError(f"data: has parts {', '.join(map(repr, data))}; expected 'train', and perhaps 'val' and 'test'")
+    found = {_PARTS[key]: items_of(part, f"data[{key!r}]") for key, part in data.items()}
+    return PythonData({part: found[part] for part in ("train", "val", "test") if part in found}, names)
