@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 __all__ = [
     "Genotype",
+    "ImageParts",
     "ZartsError",
     "compare",
     "create_model",
@@ -45,12 +46,14 @@ if TYPE_CHECKING:
     )
     from zarts.callbacks import to_logger
     from zarts.comparison import compare
+    from zarts.data import ImageParts
     from zarts.networks import create_model, register_operation
     from zarts.spaces import Genotype
     from zarts.training import load_model
 
 _HOMES = {
     "Genotype": "zarts.spaces",
+    "ImageParts": "zarts.data",
     "compare": "zarts.comparison",
     "create_model": "zarts.networks",
     "diagnose": "zarts.api",

@@ -16,7 +16,7 @@ from zarts.config import RetrainSettings, SearchSettings
 from zarts.config import options as module
 from zarts.wording import in_python
 
-NAMED = {"search": {"data"}, "retrain": set()}
+NAMED = {"search": {"data"}, "retrain": {"data"}}
 """Settings that are parameters of the function by themselves."""
 
 

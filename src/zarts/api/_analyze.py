@@ -8,6 +8,7 @@ from typing import Any
 
 from zarts.analysis import Diagnosis, Landscape, make_landscape
 from zarts.analysis import diagnose as compute_diagnosis
+from zarts.api._data import given_again
 from zarts.api._ranks import joined, launch_ranks
 from zarts.api._search import note_writer, searched_settings
 from zarts.callbacks import Callbacks, Follower, progress
@@ -26,6 +27,7 @@ def landscape(
     run: Path | str,
     *,
     grid: int = 41,
+    data: Any = None,
     operations: Path | str | None = None,
     callbacks: Sequence[Follower] = (),
     quiet: bool = False,
@@ -40,6 +42,7 @@ def landscape(
     Args:
         run: the folder of the search, finished or interrupted.
         grid: number of points on each side, odd.
+        data: the images again, if the search was given Python objects.
         operations: the file of user-defined operations, if the run has such.
         callbacks: objects of `zarts.callbacks.Callback`, or functions that are called with every event.
         quiet: print nothing.
@@ -49,9 +52,10 @@ def landscape(
         ZartsError: see the subclasses in `zarts.errors`.
     """
     settings = searched_settings(run)
+    images = given_again(data, settings, Path(run), "zarts.landscape(RUN, data=...)")
     with joined(settings, _pieces(grid)) as ranks:
         on_event = Callbacks([progress(quiet=quiet), *callbacks] if ranks.lead else [])
-        folder = Run(Path(run), writes=ranks.lead)
+        folder = Run(Path(run), writes=ranks.lead, images=images)
         use_operations(folder, None if operations is None else Path(operations), note_writer(on_event))
         with folder.lock(), restore_search(settings, folder, on_event, ranks) as restored:
             made = make_landscape(restored, folder, on_event, grid=grid, **options)
@@ -75,6 +79,7 @@ def _pieces(grid: int) -> int:
 def diagnose(
     run: Path | str,
     *,
+    data: Any = None,
     operations: Path | str | None = None,
     callbacks: Sequence[Follower] = (),
     quiet: bool = False,
@@ -86,6 +91,7 @@ def diagnose(
 
     Args:
         run: the folder of the search, finished or interrupted.
+        data: the images again, if the search was given Python objects.
         operations: the file of user-defined operations, if the run has such.
         callbacks: objects of `zarts.callbacks.Callback`, or functions that are called with every event.
         quiet: print nothing.
@@ -95,7 +101,8 @@ def diagnose(
         ZartsError: see the subclasses in `zarts.errors`.
     """
     callback = Callbacks([progress(quiet=quiet), *callbacks])
-    settings, folder = searched_settings(run), Run(Path(run))
+    settings = searched_settings(run)
+    folder = Run(Path(run), images=given_again(data, settings, Path(run), "zarts.diagnose(RUN, data=...)"))
     use_operations(folder, None if operations is None else Path(operations), note_writer(callback))
     with restore_search(settings, folder, callback) as restored:
         diagnosis = compute_diagnosis(restored, callback, **options)

@@ -11,16 +11,17 @@ import torch
 from torch import Tensor
 
 from zarts.api._architecture import model_file
+from zarts.api._data import given_images, images_of
 from zarts.api._retrain import retrained_settings
-from zarts.data import DataSet, load_data
+from zarts.data import DataSet, Images, PythonData, load_data, load_test_images
 from zarts.data.image_io import SUFFIXES, central_square, centre_of_larger, read_image
 from zarts.errors import DataError, RunError, SettingsError
 from zarts.exports import OpenedModel, model_in, open_model
 from zarts.runs import Run
-from zarts.runs.new_run import same_images
+from zarts.runs.new_run import check_given, same_images
 from zarts.runs.user_files import use_operations
 from zarts.runtime.device import choose_device
-from zarts.training import ModelCard, answers, error_details, load_model, test_batches
+from zarts.training import ModelCard, RetrainResult, answers, error_details, load_model, test_batches
 
 __all__ = ["Prediction", "evaluate", "examine", "predict"]
 
@@ -29,9 +30,9 @@ _RUN_ONLY = "--operations belongs to a run: name the folder of the run, or leave
 
 
 def examine(
-    path: Path | str,
+    path: RetrainResult | Path | str,
     *,
-    data: str | None = None,
+    data: Any = None,
     run: Path | str | None = None,
     device: str = "auto",
     operations: Path | str | None = None,
@@ -40,27 +41,29 @@ def examine(
     """Test a trained network: its accuracy and its errors, as `zarts.training.error_details` returns them.
 
     Args:
-        path: folder of a `retrain` run, its `model.safetensors`, a folder that `export` wrote, or its file `.onnx`,
-            `.safetensors` or TorchScript `.pt`.
-        data: the images; None: those of the run.
+        path: a `retrain` run, as its result or its folder, its `model.safetensors`, a folder that `export` wrote, or
+            its file `.onnx`, `.safetensors` or TorchScript `.pt`.
+        data: the images; None: those of the run. A name, a path, or one of the objects that `zarts.search` takes. Of
+            objects that are not those of the run, all images are tested, or those of the part `test` if there is one.
         run: for an exported file, the run that it comes from, whose test images are used.
         device: see the setting of that name.
         operations: see `resume_retrain`.
         trust: whether an exported Python file may be run.
 
     Raises:
-        RunError: the folder or the model file cannot be used.
+        RunError: the folder or the model file cannot be used, or the images are Python objects and are not given.
         DataError: the images cannot be used.
         SettingsError: the images have other classes than the network, or are not named.
     """
-    path, where = Path(path), choose_device(device)
+    name, given = given_images(images_of(path) if data is None else data)
+    path, where = Path(path.run if isinstance(path, RetrainResult) else path), choose_device(device)
     if not path.exists():
         raise RunError(f"{path}: no such run folder or model file")
     written = model_in(path) if path.is_dir() else path
     if written is None:
         if run is not None:
             raise SettingsError(f"{path} is a run itself: leave --run out")
-        return _examine_run(path, data, where, operations)
+        return _examine_run(path, name, given, where, operations)
     if operations is not None:
         raise SettingsError(_RUN_ONLY)
     if data is not None and run is not None:
@@ -71,30 +74,32 @@ def examine(
         )
     model = open_model(written, trust=trust)
     if run is not None:
-        images = _images_of(Path(run), model.card, None)
+        test = _test_images_of(Path(run), model.card, None, None)
+    elif given is not None:
+        test = _test_images(given, model.card)
     else:
-        images = load_data(str(data), image_size=model.card.image_size, crop=model.card.crop)
-    _check_fit(images, model.card)
+        test = _fitting(load_data(str(name), image_size=model.card.image_size, crop=model.card.crop), model.card)
     module = model.module.to(where) if model.movable else model.module
-    test = images.test()
     batches = test_batches(test, _unnormalized(model.card), where if model.movable else torch.device("cpu"))
     return error_details(answers(module, batches), model.card.classes, test.names)
 
 
-def evaluate(path: Path | str, **options: Any) -> float:
+def evaluate(path: RetrainResult | Path | str, **options: Any) -> float:
     """Test accuracy, in percent, of a trained network; see `examine` for the options and errors."""
     accuracy: float = examine(path, **options)["accuracy"]
     return accuracy
 
 
-def _examine_run(path: Path, data: str | None, where: torch.device, operations: Path | str | None) -> dict[str, Any]:
-    retrained_settings(path)
+def _examine_run(
+    path: Path, name: str | None, given: PythonData | None, where: torch.device, operations: Path | str | None
+) -> dict[str, Any]:
+    settings = retrained_settings(path)
+    if name is None:
+        check_given(settings, None, path, "zarts.evaluate(RUN, data=...)")
     use_operations(Run(path), _path_or_none(operations), lambda text: None)
     network, card = load_model(model_file(path))
-    images = _images_of(path, card, data)
-    _check_fit(images, card)
+    test = _test_images_of(path, card, name, given)
     network = network.to(where).to(memory_format=torch.channels_last)
-    test = images.test()
     return error_details(answers(network, test_batches(test, card, where)), card.classes, test.names)
 
 
@@ -102,12 +107,16 @@ def _path_or_none(path: Path | str | None) -> Path | None:
     return None if path is None else Path(path)
 
 
-def _images_of(path: Path, card: ModelCard, data: str | None) -> DataSet:
-    """The images of a run, with its split into training and test images; or those of `data`."""
-    settings, run = retrained_settings(path), Run(path)
-    own, split = data is None or same_images(data, settings.data), run.split() or {}
-    return load_data(
-        settings.data if data is None else data,
+def _test_images_of(path: Path, card: ModelCard, name: str | None, given: PythonData | None) -> Images:
+    """The test images of a run, by its split into training and test images; or those that are named or given."""
+    settings, split = retrained_settings(path), Run(path).split() or {}
+    if name is None:
+        check_given(settings, None, path, "zarts.evaluate(MODEL, data=...)")
+    own = name is None or same_images(name, settings.data, given, split)
+    if given is not None and not own:
+        return _test_images(given, card)
+    data = load_data(
+        given or name or settings.data,
         image_size=card.image_size,
         subset=settings.subset if own else None,
         seed=settings.split_seed,
@@ -117,9 +126,15 @@ def _images_of(path: Path, card: ModelCard, data: str | None) -> DataSet:
         workers=settings.workers,
         crop=settings.crop,
     )
+    return _fitting(data, card)
 
 
-def _check_fit(images: DataSet, card: ModelCard) -> None:
+def _test_images(given: PythonData, card: ModelCard) -> Images:
+    return load_test_images(given, card.classes, image_size=card.image_size, channels=len(card.mean), crop=card.crop)
+
+
+def _fitting(images: DataSet, card: ModelCard) -> Images:
+    """The test images of a data set that fits the network."""
     if images.classes != card.classes:
         raise SettingsError(
             f"{images.name} has classes {list(images.classes)}; the network was trained for {list(card.classes)}"
@@ -128,6 +143,7 @@ def _check_fit(images: DataSet, card: ModelCard) -> None:
         raise SettingsError(
             f"{images.name}: images have {images.channels} channels; the network was trained on {len(card.mean)}"
         )
+    return images.test()
 
 
 def _unnormalized(card: ModelCard) -> ModelCard:

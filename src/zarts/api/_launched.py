@@ -17,6 +17,7 @@ import yaml
 
 from zarts.callbacks.base import OF_EPOCH, Callbacks, StopEarly
 from zarts.config import CommonSettings, RetrainSettings, dump, renamed_event
+from zarts.data import PYTHON
 from zarts.errors import DataError, Interrupted, RunError, SettingsError
 from zarts.runtime.distributed import started
 from zarts.runtime.signals import stop_request
@@ -31,11 +32,17 @@ _ERRORS = {2: SettingsError, 3: DataError}
 
 
 def check_launchable(settings: CommonSettings) -> None:
-    """Refuse to start processes below those that torchrun has started.
+    """Refuse to start processes below those that torchrun has started, or for images that they cannot be sent.
 
     Raises:
-        SettingsError: torchrun has started another number of ranks.
+        SettingsError: torchrun has started another number of ranks, or the images are Python objects.
     """
+    if settings.data == PYTHON:
+        raise SettingsError(
+            f"devices = {settings.devices}: images that are Python objects are not sent to other processes: run "
+            f"`torchrun --standalone --nproc-per-node={settings.devices} SCRIPT`, where each process makes its own, or "
+            "name a folder or a CSV file"
+        )
     if started() > 1:
         raise SettingsError(f"devices: torchrun has started {started()} ranks: leave it out")
 

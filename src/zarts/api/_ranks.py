@@ -13,6 +13,7 @@ import torch
 
 from zarts.arch_optim import zero_order_optimizer
 from zarts.config import RetrainSettings, SearchSettings
+from zarts.data import PYTHON
 from zarts.errors import RankError, SettingsError
 from zarts.methods import member
 from zarts.relax import Parameterization
@@ -217,6 +218,8 @@ def launch_ranks(
         SettingsError: the method cannot use that many ranks, or torchrun has started another number here.
         RankError: a rank was killed.
     """
+    if settings.data == PYTHON:
+        return None  # a command has no such objects, and refuses before it starts
     if started() > 1:
         here = int(os.environ["LOCAL_WORLD_SIZE"])
         if settings.devices not in ("auto", here):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -12,6 +13,7 @@ from yaml import safe_dump
 
 from zarts.api._architecture import Source, genotype_of, run_of
 from zarts.api._arguments import check_resumed, with_settings
+from zarts.api._data import given_again, given_images, images_of
 from zarts.api._launched import check_launchable, free_path, launch_new, launch_resumed
 from zarts.api._ranks import joined
 from zarts.api._retrain_source import begin_from, owner_of, retraining_of
@@ -20,6 +22,7 @@ from zarts.api._tensorboard import logged
 from zarts.callbacks import Callbacks, Follower, progress
 from zarts.config import RetrainSettings, retrain_settings
 from zarts.config.options import RetrainOptions
+from zarts.data import PYTHON, PythonData
 from zarts.errors import SettingsError
 from zarts.runs import Run
 from zarts.runs.new_run import anchored, discarded_unless_begun, new_run, same_images
@@ -40,6 +43,7 @@ __all__ = ["dry_run_retrain", "resume_retrain", "retrain", "retrained_settings",
 def retrain(
     source: Source | None = None,
     *,
+    data: Any = None,
     resume: Path | str | None = None,
     out: Path | str | None = None,
     preset: str | None = None,
@@ -56,8 +60,11 @@ def retrain(
         source: a search (its result or its folder), a genotype, its file or text, or the name of a published one.
             A search hands down its data, split, image size, flip and stem. None: the genotype of the trained
             network that the setting `weights_from` names.
+        data: see `search`; None: that of the search, preset or file, or `digits`. The result of a search keeps the
+            Python objects that it was given; its folder does not.
         resume: the folder of an interrupted retraining, to go on with; a finished one only returns its result. Beside
-            it, only `callbacks`, `quiet` and settings that may change are allowed.
+            it, only `callbacks`, `quiet` and settings that may change are allowed, and `data` if the retraining was
+            given Python objects: the same ones.
         out: the run folder; None: a new one in `runs/retrain`.
         preset: name of a preset, for example `cifar10`.
         config: a YAML file with settings.
@@ -74,22 +81,29 @@ def retrain(
     if resume is not None:
         others = {"source": source, "out": out, "preset": preset, "config": config}
         check_resumed(resume, others, given, RetrainSettings)
-        result = _resume_here_or_on_ranks(Path(resume), heard, given)
+        result = _resume_here_or_on_ranks(Path(resume), data, heard, given)
     else:
         config = None if config is None else Path(config)
-        source, settings = retraining_of(source, given, preset=preset, config=config)
-        result = _start_here_or_on_ranks(source, settings, out, heard)
+        name, images = given_images(images_of(source) if data is None else data)
+        named = {} if data is None else {"data": name}
+        source, settings = retraining_of(source, given | named, preset=preset, config=config, images=images)
+        images = images if settings.data == PYTHON else None
+        result = _start_here_or_on_ranks(source, settings, images, out, heard)
     if lead_here():
         heard.end(result)
     return result
 
 
 def _start_here_or_on_ranks(
-    source: Source, settings: RetrainSettings, out: Path | str | None, callbacks: Callbacks
+    source: Source,
+    settings: RetrainSettings,
+    images: PythonData | None,
+    out: Path | str | None,
+    callbacks: Callbacks,
 ) -> RetrainResult:
     """Retrain in this process or, with `devices`, in processes of their own, unless torchrun has started those."""
     if settings.devices in ("auto", started()):
-        return start_retrain(source, settings, out, callbacks)
+        return start_retrain(source, settings, out, callbacks, images=images)
     check_launchable(settings)
     settings = anchored(settings)
     path = free_path(run_path(genotype_of(source)[1], settings)) if out is None else Path(out)
@@ -104,10 +118,12 @@ def _start_here_or_on_ranks(
     return read_result(Run(path))
 
 
-def _resume_here_or_on_ranks(path: Path, callbacks: Callbacks, resumable: Mapping[str, Any]) -> RetrainResult:
+def _resume_here_or_on_ranks(
+    path: Path, data: Any, callbacks: Callbacks, resumable: Mapping[str, Any]
+) -> RetrainResult:
     settings = retrained_settings(path, **resumable)
     if settings.devices in ("auto", started()):
-        return resume_retrain(path, callbacks, **resumable)
+        return resume_retrain(path, callbacks, data=data, **resumable)
     check_launchable(settings)
     launch_resumed(settings, path, resumable, callbacks)
     return read_result(Run(path))
@@ -119,31 +135,41 @@ def run_path(name: str, settings: RetrainSettings) -> Path:
 
 
 def start_retrain(
-    source: Source, settings: RetrainSettings, out: Path | str | None, callback: Callback | None
+    source: Source,
+    settings: RetrainSettings,
+    out: Path | str | None,
+    callback: Callback | None,
+    *,
+    images: PythonData | None = None,
 ) -> RetrainResult:
-    """Retrain with resolved settings; see `retrain`."""
-    settings = anchored(settings)
+    """Retrain with resolved settings; see `retrain`, and `start_search` for `images`."""
+    settings = anchored(settings, images)
     with joined(settings) as ranks:
         _use_operations_of(source, settings, callback if ranks.lead else None)
         genotype, name = genotype_of(source)
         path = run_path(name, settings) if out is None else Path(out)
         made = new_run(path, settings, "retrain", numbered=out is None).path if ranks.lead else path
-        run = Run(ranks.broadcast(made), writes=ranks.lead)
+        run = Run(ranks.broadcast(made), writes=ranks.lead, images=images)
         with discarded_unless_begun(run):
             start = _prepare_retrain(source, genotype, settings, run, callback, ranks)
             return _retrain_and_draw(settings, genotype, run, callback, ranks, start=start)
 
 
 def dry_run_retrain(
-    source: Source, settings: RetrainSettings, callback: Callback | None = None, *, before_seconds: float = 0.0
+    source: Source,
+    settings: RetrainSettings,
+    callback: Callback | None = None,
+    *,
+    images: PythonData | None = None,
+    before_seconds: float = 0.0,
 ) -> Forecast:
     """Predict the time and memory of a retraining with these settings; see `dry_run_search`."""
-    settings = anchored(settings)
+    settings = anchored(settings, images)
     with joined(settings) as ranks:
         _use_operations_of(source, settings, callback if ranks.lead else None)
         genotype, _ = genotype_of(source)
         before_seconds *= min(2, ranks.count)  # the process that starts the ranks takes as long
-        with dry_run_in(settings, "retrain", before_seconds, ranks) as (run, dry_run):
+        with dry_run_in(settings, "retrain", before_seconds, ranks, images) as (run, dry_run):
             start = _prepare_retrain(source, genotype, settings, run, callback, ranks)
             _retrain_and_draw(settings, genotype, run, notes_only(callback), ranks, start=start, drive=dry_run.run)
             return dry_run.forecast()
@@ -162,13 +188,13 @@ def _retrain_and_draw(
 ) -> RetrainResult:
     """Retrain. Only the first rank calls the callback and draws."""
     if not ranks.lead:
-        return run_retrain(settings, genotype, run, start=start, resume=resume, drive=drive, ranks=ranks)
+        result = run_retrain(settings, genotype, run, start=start, resume=resume, drive=drive, ranks=ranks)
+        return replace(result, images=run.images)
     with logged(settings, run, callback) as callback:
-        return draw_result(
-            run_retrain(
-                settings, genotype, run, start=start, resume=resume, callback=callback, drive=drive, ranks=ranks
-            )
+        result = run_retrain(
+            settings, genotype, run, start=start, resume=resume, callback=callback, drive=drive, ranks=ranks
         )
+        return draw_result(replace(result, images=run.images))
 
 
 def _use_operations_of(source: Source, settings: RetrainSettings, callback: Callback | None) -> None:
@@ -201,8 +227,10 @@ def _prepare_retrain(
     if searched is not None:
         command = read_mapping(searched.path / "env.json").get("command")
         run.write("searched.yaml", safe_dump({**read_mapping(searched.path / "config.yaml"), "command": command}))
-    if searched is not None and same_images(settings.data, searched.settings("search")["data"]):
-        _copy_split(searched, settings, run)
+    if searched is not None:
+        data = searched.settings("search")["data"]
+        if same_images(settings.data, data, run.images, searched.split()):
+            _copy_split(searched, settings, run)
     return begin_from(source, genotype, settings, run, callback)
 
 
@@ -226,6 +254,8 @@ def _copy_split(searched: Run, settings: RetrainSettings, run: Run) -> None:
 def resume_retrain(
     path: Path | str,
     callback: Callback | None = None,
+    *,
+    data: Any = None,
     **resumable: Any,
 ) -> RetrainResult:
     """Go on with an interrupted retraining; a finished one only returns its result.
@@ -233,16 +263,20 @@ def resume_retrain(
     Args:
         path: the run folder.
         callback: called with every event.
+        data: the images again, if they are Python objects.
         resumable: new values of resumable settings, see `setting` in `zarts.config.base`. A run with user-defined
             operations needs `operations`, their file, again, whose code is run.
 
     Raises:
-        RunError: the folder or its checkpoint cannot be used.
+        RunError: the folder or its checkpoint cannot be used, or its images are not given.
+        DataError: `data` are other images than those of the run.
         SettingsError: the file of operations is not named, or is another one.
     """
-    settings = retrained_settings(path, **resumable)
+    settings, images = retrained_settings(path, **resumable), None
+    if data is not None or not Run(Path(path)).finished:
+        images = given_again(data, settings, Path(path), "zarts.retrain(resume=RUN, data=...)")
     with joined(settings) as ranks:
-        run = Run(Path(path), writes=ranks.lead)
+        run = Run(Path(path), writes=ranks.lead, images=images)
         use_operations(run, settings.operations, note_writer(callback if ranks.lead else None))
         genotype = Genotype.load(run.path / "genotype.json")
         return _retrain_and_draw(settings, genotype, run, callback, ranks, resume=True)

@@ -9,10 +9,12 @@ from typing import Any
 from zarts.api._architecture import Source, genotype_of, inherited, model_file, run_of
 from zarts.api._search import notes_only, searched_settings
 from zarts.config import RetrainSettings, retrain_settings
+from zarts.data import PythonData
 from zarts.errors import SettingsError
 from zarts.limits import FINAL_NETWORKS
 from zarts.networks import Network, build_network
 from zarts.runs import Run
+from zarts.runs.new_run import check_given
 from zarts.runs.user_files import use_operations, use_space
 from zarts.searcher import restore_search
 from zarts.spaces import Genotype
@@ -35,6 +37,7 @@ def retraining_of(
     *,
     preset: str | None = None,
     config: Path | None = None,
+    images: PythonData | None = None,
 ) -> tuple[Source, RetrainSettings]:
     """The source of a retraining and its resolved settings; see `zarts.config.retrain_settings`.
 
@@ -46,10 +49,11 @@ def retraining_of(
         options: settings by name.
         preset: name of a preset.
         config: a YAML file with settings.
+        images: the images, if they are Python objects.
 
     Raises:
         SettingsError: invalid settings, or no source.
-        RunError: the source or the network cannot be read.
+        RunError: the source or the network cannot be read, or its images are Python objects and are not given.
     """
     handed = {} if source is None else dict(inherited(source))
     asked = retrain_settings(options, preset=preset, config=config, inherited=handed)
@@ -68,7 +72,11 @@ def retraining_of(
         raise SettingsError("retrain what? name a search run, a genotype file, or a genotype of `zarts list genotypes`")
     if preset is None and genotype_of(source)[0].space == NASBENCH201.name:
         handed = {**_BENCHMARK, **handed}
-    return source, retrain_settings(options, preset=preset, config=config, inherited=handed, form=form)
+    settings = retrain_settings(options, preset=preset, config=config, inherited=handed, form=form)
+    searched = run_of(source)
+    if searched is not None and "data" not in options:
+        check_given(settings, images, searched.path, "zarts.retrain(RUN, data=...)")
+    return source, settings
 
 
 def owner_of(source: Source | None, weights_from: str | None) -> Run | None:
@@ -99,7 +107,8 @@ def begin_from(
     if settings.weights_from is None:
         return None
     if settings.weights_from == _SUPERNET:
-        return _start_from_supernet(_search_run(source), genotype, settings, callback)
+        searched = Run(_search_run(source).path, images=run.images)
+        return _start_from_supernet(searched, genotype, settings, callback)
     network, card = load_model(model_file(Path(settings.weights_from).expanduser()))
     if card.genotype.cells != genotype.cells:
         raise SettingsError(

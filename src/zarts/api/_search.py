@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, TypeVar
@@ -11,6 +12,7 @@ from typing import Any, TypeVar
 from typing_extensions import Unpack
 
 from zarts.api._arguments import check_resumed, with_settings
+from zarts.api._data import given_again, given_images
 from zarts.api._launched import check_launchable, free_path, launch_new, launch_resumed
 from zarts.api._ranks import joined
 from zarts.api._tensorboard import logged
@@ -18,6 +20,7 @@ from zarts.bench import Table, Truth, find_table, read_table
 from zarts.callbacks import Callbacks, Follower, progress
 from zarts.config import CommonSettings, SearchSettings, dump, search_settings
 from zarts.config.options import SearchOptions
+from zarts.data import PythonData
 from zarts.reports import draw_cells, write_report
 from zarts.runs import Run
 from zarts.runs.new_run import anchored, discarded_unless_begun, new_run
@@ -50,7 +53,7 @@ _R = TypeVar("_R", SearchResult, RetrainResult)
 
 @with_settings(SearchSettings)
 def search(
-    data: Path | str | None = None,
+    data: Any = None,
     *,
     resume: Path | str | None = None,
     out: Path | str | None = None,
@@ -68,9 +71,12 @@ def search(
     arrive, and the search goes on.
 
     Args:
-        data: a folder of images, or the name of a data set; None: that of the preset or file, or `digits`.
+        data: a folder of images or a CSV file, the name of a data set, or Python objects: a torch Dataset, (images,
+            labels), an ImageFolder, a Hugging Face data set, a mapping of `train`, `val` and `test` to such, or
+            `zarts.ImageParts`. None: that of the preset or file, or `digits`. See "Your images" in docs/python.md.
         resume: the folder of an interrupted search, to go on with; a finished one only returns its result. Beside it,
-            only `callbacks`, `quiet`, `trust` and settings that may change are allowed.
+            only `callbacks`, `quiet`, `trust` and settings that may change are allowed, and `data` if the search was
+            given Python objects: the same ones.
         out: the run folder; None: a new one in `runs/search`.
         preset: name of a preset, for example `quick`.
         config: a YAML file with settings.
@@ -86,24 +92,24 @@ def search(
     heard = Callbacks([progress(quiet=quiet), *callbacks])
     given: dict[str, Any] = dict(options)
     if resume is not None:
-        check_resumed(resume, {"data": data, "out": out, "preset": preset, "config": config}, given, SearchSettings)
-        result = _resume_here_or_on_ranks(Path(resume), heard, given, trust=trust)
+        check_resumed(resume, {"out": out, "preset": preset, "config": config}, given, SearchSettings)
+        result = _resume_here_or_on_ranks(Path(resume), data, heard, given, trust=trust)
     else:
-        if data is not None:
-            given["data"] = str(data)
-        settings = search_settings(given, preset=preset, config=None if config is None else Path(config))
-        result = _start_here_or_on_ranks(settings, out, heard, trust=trust)
+        name, images = given_images(data)
+        named = {} if name is None else {"data": name}
+        settings = search_settings(given | named, preset=preset, config=None if config is None else Path(config))
+        result = _start_here_or_on_ranks(settings, images, out, heard, trust=trust)
     if lead_here():
         heard.end(result)
     return result
 
 
 def _start_here_or_on_ranks(
-    settings: SearchSettings, out: Path | str | None, callbacks: Callbacks, *, trust: bool
+    settings: SearchSettings, images: PythonData | None, out: Path | str | None, callbacks: Callbacks, *, trust: bool
 ) -> SearchResult:
     """Search in this process or, with `devices`, in processes of their own, unless torchrun has started those."""
     if settings.devices in ("auto", started()):
-        return start_search(settings, out, callbacks, trust=trust)
+        return start_search(settings, out, callbacks, images=images, trust=trust)
     check_launchable(settings)
     settings = anchored(settings)
     path = free_path(run_path(settings)) if out is None else Path(out)
@@ -112,11 +118,11 @@ def _start_here_or_on_ranks(
 
 
 def _resume_here_or_on_ranks(
-    path: Path, callbacks: Callbacks, resumable: Mapping[str, Any], *, trust: bool
+    path: Path, data: Any, callbacks: Callbacks, resumable: Mapping[str, Any], *, trust: bool
 ) -> SearchResult:
     settings = searched_settings(path, **resumable)
     if settings.devices in ("auto", started()):
-        return resume_search(path, callbacks, trust=trust, **resumable)
+        return resume_search(path, callbacks, data=data, trust=trust, **resumable)
     check_launchable(settings)
     launch_resumed(settings, path, resumable, callbacks, ["--trust"] if trust else [])
     return read_result(settings, Run(path))
@@ -133,17 +139,27 @@ def start_search(
     out: Path | str | None,
     callback: Callback | None,
     *,
+    images: PythonData | None = None,
     loaded: Table | None = None,
     trust: bool = False,
 ) -> SearchResult:
-    """Search with resolved settings; `loaded` is a benchmark table that has been read already. See `search`."""
-    given, settings = settings, anchored(settings)
+    """Search with resolved settings; see `search`.
+
+    Args:
+        settings: the settings.
+        out: see `search`.
+        callback: called with every event.
+        images: the images, if they are Python objects and the setting `data` is `python`.
+        loaded: a benchmark table that has been read already.
+        trust: see `search`.
+    """
+    given, settings = settings, anchored(settings, images)
     path = run_path(settings) if out is None else Path(out)
     with joined(settings) as ranks:
         own = UserFiles.of(given, note_writer(callback if ranks.lead else None))
         table = loaded or (_table_of(settings, trust) if ranks.lead else None)
         made = new_run(path, settings, "search", numbered=out is None).path if ranks.lead else path
-        run = Run(ranks.broadcast(made), writes=ranks.lead)
+        run = Run(ranks.broadcast(made), writes=ranks.lead, images=images)
         with discarded_unless_begun(run):
             own.keep(run)
             return _search_and_draw(settings, run, callback, table, ranks)
@@ -153,6 +169,7 @@ def dry_run_search(
     settings: SearchSettings,
     callback: Callback | None = None,
     *,
+    images: PythonData | None = None,
     trust: bool = False,
     before_seconds: float = 0.0,
 ) -> Forecast:
@@ -161,18 +178,19 @@ def dry_run_search(
     Args:
         settings: resolved settings, see `zarts.config.search_settings`.
         callback: called with events of the kind `note`.
+        images: see `start_search`.
         trust: see `search`.
         before_seconds: seconds that the process has taken until now; the search itself will take them again.
 
     Raises:
         ZartsError: the errors that the search itself would raise.
     """
-    given, settings = settings, anchored(settings)
+    given, settings = settings, anchored(settings, images)
     with joined(settings) as ranks:
         UserFiles.of(given, note_writer(callback if ranks.lead else None))
         table = _table_of(settings, trust) if ranks.lead else None
         before_seconds *= min(2, ranks.count)  # the process that starts the ranks takes as long
-        with dry_run_in(settings, "search", before_seconds, ranks) as (run, dry_run):
+        with dry_run_in(settings, "search", before_seconds, ranks, images) as (run, dry_run):
             _search_and_draw(settings, run, notes_only(callback), table, ranks, drive=dry_run.run)
             return dry_run.forecast()
 
@@ -181,6 +199,7 @@ def resume_search(
     path: Path | str,
     callback: Callback | None = None,
     *,
+    data: Any = None,
     loaded: Table | None = None,
     trust: bool = False,
     **resumable: Any,
@@ -190,20 +209,25 @@ def resume_search(
     Args:
         path: the run folder.
         callback: called with every event.
+        data: the images again, if they are Python objects.
         loaded: a benchmark table that has been read already, instead of the one that the settings name.
         trust: see `search`.
         resumable: new values of resumable settings, see `setting` in `zarts.config.base`. A run with user-defined
             operations needs `operations`, their file, again.
 
     Raises:
-        RunError: the folder or its checkpoint cannot be used.
-        DataError: its benchmark table cannot be read.
+        RunError: the folder or its checkpoint cannot be used, or its images are not given.
+        DataError: its benchmark table cannot be read, or `data` are other images.
+        SettingsError: the run needs no `data`.
     """
-    settings = searched_settings(path, **resumable)
+    settings, images = searched_settings(path, **resumable), None
+    if data is not None or not Run(Path(path)).finished:
+        images = given_again(data, settings, Path(path), "zarts.search(resume=RUN, data=...)")
     with joined(settings) as ranks:
         use_operations(Run(Path(path)), settings.operations, note_writer(callback if ranks.lead else None))
         table = loaded or (_table_of(settings, trust) if ranks.lead else None)
-        return _search_and_draw(settings, Run(Path(path), writes=ranks.lead), callback, table, ranks, resume=True)
+        run = Run(Path(path), writes=ranks.lead, images=images)
+        return _search_and_draw(settings, run, callback, table, ranks, resume=True)
 
 
 def searched_settings(path: Path | str, **resumable: Any) -> SearchSettings:
@@ -230,13 +254,13 @@ def _search_and_draw(
 ) -> SearchResult:
     """Search. Only the first rank calls the callback, looks up true accuracies and draws."""
     if not ranks.lead:
-        return run_search(settings, run, resume=resume, drive=drive, ranks=ranks)
+        return replace(run_search(settings, run, resume=resume, drive=drive, ranks=ranks), images=run.images)
     with logged(settings, run, callback) as callback:
         truth = None if table is None else Truth(table, run, callback)
         result = run_search(settings, run, resume=resume, drive=drive, callback=truth or callback, ranks=ranks)
         if truth is not None:
             truth.finish(result.genotype)
-    return draw_result(result)
+    return draw_result(replace(result, images=run.images))
 
 
 def _table_of(settings: SearchSettings, trust: bool) -> Table | None:
@@ -252,12 +276,17 @@ def _table_of(settings: SearchSettings, trust: bool) -> Table | None:
 
 @contextmanager
 def dry_run_in(
-    settings: CommonSettings, command: str, before_seconds: float, ranks: Ranks | None = None
+    settings: CommonSettings,
+    command: str,
+    before_seconds: float,
+    ranks: Ranks | None = None,
+    images: PythonData | None = None,
 ) -> Iterator[tuple[Run, DryRun]]:
     """A temporary run folder, removed afterwards, and the dry run in it."""
     dry_run = DryRun(before_seconds, ranks)
     with TemporaryDirectory(prefix="zarts-") as folder:
-        yield Run.create(Path(folder) / command, dump(settings), command), dry_run
+        run = Run.create(Path(folder) / command, dump(settings), command)
+        yield Run(run.path, images=images), dry_run
 
 
 def draw_result(result: _R) -> _R:

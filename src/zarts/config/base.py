@@ -38,8 +38,8 @@ class CommonSettings(BaseModel):
 
     data: str = setting(
         "digits",
-        "digits, cifar10, cifar100, cifar100-p-darts, svhn, imagenet, imagenet16, imagenet16-120, or a folder of "
-        "images with a sub-folder a class",
+        "digits, cifar10, cifar100, cifar100-p-darts, svhn, imagenet, imagenet16, imagenet16-120, a folder of "
+        "images with a sub-folder a class, or a file .csv with the columns file and label",
         panel="Data",
     )
     data_dir: Path = setting(

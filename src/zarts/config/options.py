@@ -138,7 +138,6 @@ class SearchOptions(_SharedOptions, total=False):
 class RetrainOptions(_SharedOptions, total=False):
     """Settings of `zarts.retrain`."""
 
-    data: str
     precision: Literal["32-true", "bf16-mixed", "16-mixed"]
     micro_batches: int
     schedule: Literal["cosine", "linear", "linear-tail", "exponential"]

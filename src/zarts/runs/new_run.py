@@ -2,31 +2,36 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TypeVar
 
 from zarts.config import CommonSettings, RetrainSettings, SearchSettings, dump
-from zarts.data import DATA_SETS, check_data
-from zarts.errors import SettingsError, ZartsError
+from zarts.data import DATA_SETS, PYTHON, PythonData, check_data
+from zarts.errors import RunError, SettingsError, ZartsError
 from zarts.runs.run_dir import Run
 from zarts.spaces import get_space
 
-__all__ = ["anchored", "discarded_unless_begun", "new_run", "same_images"]
+__all__ = ["anchored", "check_given", "discarded_unless_begun", "new_run", "same_images"]
 
 _S = TypeVar("_S", SearchSettings, RetrainSettings)
 
 
-def anchored(settings: _S) -> _S:
+def anchored(settings: _S, images: PythonData | None = None) -> _S:
     """The settings with absolute paths, and the space by its name, so that a run can be resumed from any directory.
+
+    Args:
+        settings: resolved settings.
+        images: the images, if they are Python objects.
 
     Raises:
         SettingsError, DataError: there is no such data set or folder.
     """
-    check_data(settings.data)
+    if settings.data != PYTHON or images is None:
+        check_data(settings.data)
     paths: dict[str, Any] = {}
-    if settings.data not in DATA_SETS:
+    if settings.data not in (*DATA_SETS, PYTHON):
         paths["data"] = str(Path(settings.data).expanduser().resolve())
     if settings.data_dir.parts[:1] != ("~",):  # a home directory moves with its user
         paths["data_dir"] = settings.data_dir.expanduser().resolve()
@@ -47,7 +52,11 @@ def new_run(path: Path, settings: CommonSettings, command: str, *, numbered: boo
         RunError: the folder cannot be written.
     """
     images = Path(settings.data).expanduser()
-    if settings.data not in DATA_SETS and images.is_dir() and path.resolve().is_relative_to(images.resolve()):
+    if (
+        settings.data not in (*DATA_SETS, PYTHON)
+        and images.is_dir()
+        and path.resolve().is_relative_to(images.resolve())
+    ):
         raise SettingsError(
             f"{path} lies in the folder of images {settings.data}, whose sub-folders are classes: "
             "choose another --out, or start from another directory"
@@ -65,8 +74,38 @@ def discarded_unless_begun(run: Run) -> Iterator[None]:
         raise
 
 
-def same_images(data: str, other: str) -> bool:
-    """Whether two values of the setting `data` mean the same images: `images` and `./images/` are the same folder."""
+def check_given(settings: CommonSettings, images: PythonData | None, run: Path, call: str) -> None:
+    """Check that the images of a run are given, if they are Python objects.
+
+    Args:
+        settings: of the run.
+        images: the objects.
+        run: the run folder, for messages.
+        call: the call that takes them, for messages.
+
+    Raises:
+        RunError: they are not given.
+    """
+    if settings.data == PYTHON and images is None:
+        raise RunError(
+            f"{run}: its images were given in Python, and are not kept in the run: go on there with `{call}` and the "
+            "same images"
+        )
+
+
+def same_images(
+    data: str, other: str, images: PythonData | None = None, split: Mapping[str, Any] | None = None
+) -> bool:
+    """Whether two values of the setting `data` mean the same images: `images` and `./images/` are the same folder.
+
+    Args:
+        data: the setting.
+        other: that of another run.
+        images: the images of `data`, if they are Python objects.
+        split: the split of the other run, which has the fingerprint of such images.
+    """
+    if PYTHON in (data, other):
+        return data == other and images is not None and images.fingerprint == (split or {}).get("fingerprint")
     if data in DATA_SETS or other in DATA_SETS:
         return data == other
     return Path(data).expanduser().resolve() == Path(other).expanduser().resolve()

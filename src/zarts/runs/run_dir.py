@@ -16,6 +16,7 @@ import torch
 import yaml
 
 from zarts.config import renamed_mapping, renamed_settings
+from zarts.data import PythonData
 from zarts.errors import RunError, SettingsError
 from zarts.runs.checkpoint import load_checkpoint, save_checkpoint
 from zarts.runtime.environment import environment
@@ -66,10 +67,11 @@ class Run:
     Args:
         path: the folder.
         writes: whether this process writes; of several ranks only the first one does.
+        images: the images, if they are Python objects, of which the folder keeps the fingerprint alone.
     """
 
-    def __init__(self, path: Path, *, writes: bool = True) -> None:
-        self.path, self._writes = path, writes
+    def __init__(self, path: Path, *, writes: bool = True, images: PythonData | None = None) -> None:
+        self.path, self._writes, self.images = path, writes, images
 
     @staticmethod
     def create(path: Path, settings: Mapping[str, Any], command: str, *, numbered: bool = False) -> Run:

@@ -91,7 +91,7 @@ def restore_search(
         )
     ranks = ranks or Ranks()
     with torch_threads(settings.threads), stop_request(with_parent=ranks.count > 1) as stop:
-        searcher = build_searcher(settings, Run(run.path, writes=False), callback, ranks)
+        searcher = build_searcher(settings, Run(run.path, writes=False, images=run.images), callback, ranks)
         epoch, step = searcher.trainer.load_last(searcher)
         searcher.trainer.stop = stop
         searcher.begin_epoch(epoch if step else max(0, epoch - 1))

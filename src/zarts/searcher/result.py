@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from zarts.config import SearchSettings
+from zarts.data import PythonData
 from zarts.errors import RunError
 from zarts.runs import Run
 from zarts.spaces import PARAMETERLESS, Genotype, get_space
@@ -31,6 +32,7 @@ class SearchResult:
         seconds: wall time of all steps, over all resumptions.
         betas: cell type to the final entries of the edges `(edges,)`, see `relax.Parameterization`; empty where edges
             have no weights of their own.
+        images: the images, if they were given as Python objects: a retraining of this result takes the same ones.
     """
 
     genotype: Genotype
@@ -39,6 +41,7 @@ class SearchResult:
     run: Path
     seconds: float
     betas: dict[str, Tensor] = field(default_factory=dict)
+    images: PythonData | None = field(default=None, repr=False, compare=False)
 
 
 def counts(genotype: Genotype) -> dict[str, dict[str, int]]:

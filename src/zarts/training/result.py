@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from zarts.data import PythonData
 from zarts.errors import RunError
 from zarts.networks import AnyNetwork
 from zarts.runs import Run
@@ -27,6 +28,7 @@ class RetrainResult:
         history: all logged events, in order.
         run: the run folder; the network is its `model.safetensors`.
         seconds: wall time of training and testing, over all resumptions.
+        images: the images, if they were given as Python objects: `zarts.evaluate` takes the same ones.
     """
 
     genotype: Genotype
@@ -36,6 +38,7 @@ class RetrainResult:
     history: list[dict[str, Any]]
     run: Path
     seconds: float
+    images: PythonData | None = field(default=None, repr=False, compare=False)
 
     def load(self) -> AnyNetwork:
         """The trained network, in evaluation mode."""

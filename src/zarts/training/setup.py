@@ -10,9 +10,10 @@ import torch
 from torch import nn
 
 from zarts.config import CommonSettings
-from zarts.data import Augment, DataSet, ImageCache, load_data
-from zarts.errors import SettingsError
+from zarts.data import PYTHON, Augment, DataSet, ImageCache, load_data
+from zarts.errors import DataError, SettingsError
 from zarts.runs import Run
+from zarts.runs.new_run import check_given
 from zarts.runtime.distributed import Ranks
 from zarts.runtime.environment import environment
 from zarts.training.trainer import Callback
@@ -26,14 +27,17 @@ def load_images(
     """Load the images of the settings, with the run's split; a new run writes its split and its environment.
 
     Raises:
-        DataError: the images cannot be used.
+        DataError: the images cannot be used, or are others than those that the run began with.
+        RunError: they are Python objects, and were not given.
         SettingsError: there is no such data set, or the image size is impossible.
     """
     ranks = ranks or Ranks()
+    images = run.images if settings.data == PYTHON else None
+    check_given(settings, images, run.path, "data=...")
     manifest = ranks.broadcast(run.split() if ranks.lead else None)
     load = partial(
         load_data,
-        settings.data,
+        images or settings.data,
         image_size=settings.image_size,
         subset=settings.subset,
         seed=settings.split_seed,
@@ -47,12 +51,24 @@ def load_images(
     kept: ImageCache = ranks.broadcast(settings.image_cache if first is None else first.kept)
     with ranks.rank_zero_first():  # the first rank of a machine may have to download them
         data = first or load(image_cache=kept)
+    if images is not None:
+        _check_same(images.fingerprint, ranks)
     for note in data.notes:
         callback({"event": "note", "text": note})
     if not (run.path / "env.json").exists():
         run.write_json("split.json", {**data.manifest, "images": data.kept})
         run.write_json("env.json", environment(device, ranks.count))
     return data
+
+
+def _check_same(fingerprint: str, ranks: Ranks) -> None:
+    """Check that the Python objects of all ranks are the same; each rank has made its own."""
+    others = ranks.all_reduce(torch.tensor(float(ranks.broadcast(fingerprint) != fingerprint)))
+    if others > 0:
+        raise DataError(
+            f"data: {int(others)} of {ranks.count} processes were given other images than the first one (fingerprint "
+            f"here {fingerprint[:8]}): make them in the same way in each, with the same seed"
+        )
 
 
 def _kept(settings: CommonSettings, run: Run, manifest: Mapping[str, Any] | None) -> ImageCache:
