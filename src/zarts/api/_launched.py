@@ -16,7 +16,7 @@ from typing import IO, Any
 import yaml
 
 from zarts.callbacks.base import OF_EPOCH, Callbacks, StopEarly
-from zarts.config import CommonSettings, RetrainSettings, dump, renamed_event
+from zarts.config import CommonSettings, RetrainSettings, SearchSettings, dump, renamed_event
 from zarts.data import PYTHON
 from zarts.errors import DataError, Interrupted, RunError, SettingsError
 from zarts.runtime.distributed import started
@@ -31,7 +31,7 @@ _ERRORS = {2: SettingsError, 3: DataError}
 """By the exit code of a command."""
 
 
-def check_launchable(settings: CommonSettings) -> None:
+def check_launchable(settings: SearchSettings | RetrainSettings) -> None:
     """Refuse to start processes below those that torchrun has started, or for images that they cannot be sent.
 
     Raises:

@@ -125,6 +125,7 @@ def _resume_here_or_on_ranks(
     if settings.devices in ("auto", started()):
         return resume_retrain(path, callbacks, data=data, **resumable)
     check_launchable(settings)
+    given_again(data, settings, path, "zarts.retrain(resume=RUN, data=...)")
     launch_resumed(settings, path, resumable, callbacks)
     return read_result(Run(path))
 

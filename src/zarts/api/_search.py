@@ -124,6 +124,7 @@ def _resume_here_or_on_ranks(
     if settings.devices in ("auto", started()):
         return resume_search(path, callbacks, data=data, trust=trust, **resumable)
     check_launchable(settings)
+    given_again(data, settings, path, "zarts.search(resume=RUN, data=...)")
     launch_resumed(settings, path, resumable, callbacks, ["--trust"] if trust else [])
     return read_result(settings, Run(path))
 

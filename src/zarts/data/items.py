@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Mapping, Sequence
+import threading
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -22,6 +23,9 @@ _FORMS = (
     "a torch Dataset, (images, labels), an ImageFolder, a Hugging Face data set, a path or a name; parts by name: "
     '{"train": ..., "val": ..., "test": ...}'
 )
+_READING = threading.Lock()
+"""Held while an object of the user's gives an item: few are made for several threads."""
+
 _IMAGES, _LABELS = ("image", "img"), ("label", "labels")
 
 
@@ -50,7 +54,8 @@ class Items:
             DataError: the object fails, or its item is no pair.
         """
         try:
-            found = self.item(index)
+            with _READING:
+                found = self.item(index)
         except Exception as error:  # the user's code
             reason = f"{type(error).__name__}: {error}".splitlines()[0]
             raise DataError(f"{self.where}[{index}]: cannot be read ({reason})") from error
@@ -89,7 +94,7 @@ def items_of(part: Any, where: str) -> Items:
     if folder is not None and isinstance(part, folder.ImageFolder):
         plain = part.transform is None and part.target_transform is None and part.loader is folder.default_loader
         if plain:
-            files = tuple((Path(path).resolve(), label) for path, label in part.samples)
+            files = tuple((Path(path).absolute(), label) for path, label in part.samples)
             return Items(where, len(files), part.__getitem__, tuple(part.classes), files)
     return Items(where, len(part), part.__getitem__, _classes_of(part))
 
@@ -115,7 +120,7 @@ def _of_arrays(pair: tuple[Any, ...], where: str) -> Items:
     return Items(where, len(labels), partial(_row, images, labels), None)
 
 
-def _row(images: Sequence[Any], labels: np.ndarray[Any, Any], index: int) -> tuple[Any, Any]:
+def _row(images: Any, labels: np.ndarray[Any, np.dtype[Any]], index: int) -> tuple[Any, Any]:
     return images[index], labels[index]
 
 

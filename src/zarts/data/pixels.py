@@ -1,4 +1,4 @@
-"""Images and labels of Python objects, one by one, as 8-bit images and names of classes."""
+"""Images and labels of Python objects, one by one, as 8-bit pixels and names of classes."""
 
 from __future__ import annotations
 
@@ -9,16 +9,16 @@ import numpy as np
 import torch
 from PIL import Image
 
-from zarts.data.image_io import eight_bits
+from zarts.data.image_io import Pixels, eight_bits
 from zarts.errors import DataError
 
-__all__ = ["as_array", "image_of", "label_of"]
+__all__ = ["as_array", "label_of", "pixels_of"]
 
 _CHANNELS = (1, 3)
 
 
-def image_of(value: object, where: str) -> Image.Image:
-    """The image that an object is, in mode L or RGB.
+def pixels_of(value: object, where: str) -> Pixels:
+    """The pixels of the image that an object is, (h, w) or (h, w, 3).
 
     Args:
         value: a PIL image, or an array or tensor of shape (h, w), (h, w, c) or (c, h, w), where c is 1 or 3: whole
@@ -30,15 +30,15 @@ def image_of(value: object, where: str) -> Image.Image:
     """
     if isinstance(value, Image.Image):
         try:
-            return eight_bits(value)
+            return np.asarray(eight_bits(value))
         except Exception as error:  # on damaged files Pillow's readers raise nearly anything
             raise DataError(f"{where}: cannot be read ({error or type(error).__name__})") from error
     if not isinstance(value, np.ndarray | torch.Tensor):
         raise DataError(f"{where}: is a {type(value).__name__}; expected a PIL image, an array or a tensor")
-    return Image.fromarray(_levels(_channels_last(as_array(value), where), where))
+    return _levels(_channels_last(as_array(value), where), where)
 
 
-def as_array(value: np.ndarray[Any, Any] | torch.Tensor) -> np.ndarray[Any, Any]:
+def as_array(value: np.ndarray[Any, np.dtype[Any]] | torch.Tensor) -> np.ndarray[Any, np.dtype[Any]]:
     """An array, or a tensor on any device as one."""
     if isinstance(value, np.ndarray):
         return value
@@ -46,7 +46,7 @@ def as_array(value: np.ndarray[Any, Any] | torch.Tensor) -> np.ndarray[Any, Any]
     return (value.double() if value.dtype.is_floating_point else value).numpy()
 
 
-def _channels_last(array: np.ndarray[Any, Any], where: str) -> np.ndarray[Any, Any]:
+def _channels_last(array: np.ndarray[Any, np.dtype[Any]], where: str) -> np.ndarray[Any, np.dtype[Any]]:
     """Shape (h, w) or (h, w, 3)."""
     shape = array.shape
     if array.ndim == 3:
@@ -64,7 +64,7 @@ def _channels_last(array: np.ndarray[Any, Any], where: str) -> np.ndarray[Any, A
     return array
 
 
-def _levels(array: np.ndarray[Any, Any], where: str) -> np.ndarray[Any, np.dtype[np.uint8]]:
+def _levels(array: np.ndarray[Any, np.dtype[Any]], where: str) -> np.ndarray[Any, np.dtype[np.uint8]]:
     """Levels from 0 to 255; a float x is level 255 x, rounded."""
     if array.dtype == np.uint8:
         return np.ascontiguousarray(array)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import os
-import threading
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property, partial
@@ -12,13 +11,14 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from PIL import Image
 
 from zarts.data.config import Request
 from zarts.data.dataset import DataSet, Images
 from zarts.data.image_io import FileSource, Fit, ImageSource, Mode, Pixels, central_square, fitted
 from zarts.data.image_list import DEFAULT_SIZE, ImageList, check_counts, load_list, read_part
 from zarts.data.items import Items, items_of
-from zarts.data.pixels import image_of, label_of
+from zarts.data.pixels import label_of, pixels_of
 from zarts.errors import DataError
 
 __all__ = ["PYTHON", "ImageParts", "PythonData", "python_data"]
@@ -28,8 +28,6 @@ PYTHON = "python"
 
 _PARTS = {"train": "train", "val": "val", "valid": "val", "validation": "val", "test": "test"}
 _READ_TWICE = 8
-_READING = threading.Lock()
-"""Held while an object of the user's gives an item: few are made for several threads."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -80,9 +78,11 @@ class _ItemSource:
     def read(self, name: str, size: int, mode: Mode | None = None, fit: Fit = central_square) -> Pixels:
         """One image, brought to `size`; see `zarts.data.image_io.read_image`."""
         part, index = name.removesuffix("]").split("[")
-        with _READING:
-            image, _ = self.parts[part][int(index)]
-        return fitted(image_of(image, name), size, mode, fit)
+        image, _ = self.parts[part][int(index)]
+        pixels = pixels_of(image, name)
+        if fit is central_square and pixels.shape[:2] == (size, size) and mode in (None, _mode(pixels)):
+            return pixels
+        return fitted(Image.fromarray(pixels), size, mode, fit)
 
 
 @dataclass(frozen=True, eq=False)
@@ -192,10 +192,9 @@ class PythonData:
         """A note where images change their size without being asked to."""
         if request.image_size is not None or self._root is not None:
             return ()
-        first = image_of(self.parts["train"][0][0], "train[0]")
-        if first.size == (DEFAULT_SIZE, DEFAULT_SIZE):
+        height, width = pixels_of(self.parts["train"][0][0], "train[0]").shape[:2]
+        if height == width == DEFAULT_SIZE:
             return ()
-        width, height = first.size
         return (
             f"data: the images ({height}x{width} the first) are resized to {DEFAULT_SIZE}x{DEFAULT_SIZE}; choose "
             "another size with image_size",
@@ -216,13 +215,13 @@ class PythonData:
             for i, name in enumerate(names):
                 if self._root is not None and items.files is not None:
                     path, label = items.files[i]
-                    described = f"{name}:{path.stat().st_size}"
+                    described = f"{name}:{_bytes_of(path)}"
                 else:
                     image, label = items[i]
-                    pixels = np.asarray(image_of(image, name))
+                    pixels = pixels_of(image, name)
                     brightest = max(brightest, int(pixels.max()))
                     described = str(pixels.shape)
-                    digest.update(pixels.tobytes())
+                    digest.update(np.ascontiguousarray(pixels).data)
                 labels[part].append(label_of(label, classes, name))
                 digest.update(f"{part}:{labels[part][-1]}:{described}\0".encode())
             self._read_again(part, names)
@@ -245,12 +244,23 @@ class PythonData:
         if self._root is not None:
             return
         for i in range(0, items.count, max(1, items.count // _READ_TWICE)):
-            first, second = (np.asarray(image_of(items[i][0], names[i])) for _ in range(2))
+            first, second = (pixels_of(items[i][0], names[i]) for _ in range(2))
             if not np.array_equal(first, second):
                 raise DataError(
                     f"{items.where}[{i}]: is another image each time it is read: take random transforms out of the "
                     "data set; zarts crops, flips and cuts out itself (crop, color_jitter, flip, cutout)"
                 )
+
+
+def _mode(pixels: Pixels) -> Mode:
+    return "L" if pixels.ndim == 2 else "RGB"
+
+
+def _bytes_of(path: Path) -> int:
+    try:
+        return path.stat().st_size
+    except OSError as error:
+        raise DataError(f"{path}: cannot be read ({error.strerror}); list the images again") from error
 
 
 def _classes(labels: Sequence[int | str], known: Sequence[str] | None) -> tuple[tuple[str, ...], tuple[str, ...]]:
