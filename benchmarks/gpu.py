@@ -26,7 +26,6 @@ from torch import Tensor, nn
 
 import zarts
 from benchmarks.cases import PAPER, Size, architecture, data, fast_problem
-from zarts.api import resume_search
 from zarts.errors import Interrupted
 from zarts.networks import OPERATIONS, build_operation, seeded
 from zarts.runtime.measure import peak_bytes
@@ -146,8 +145,8 @@ def supernets(device: torch.device) -> str:
 def search_and_retrain(device: torch.device) -> str:
     """A quick search for the digits and a retraining of what it found, from the images to the test accuracy."""
     with TemporaryDirectory() as folder:
-        found = zarts.search(out=Path(folder) / "search", device=str(device), **SEARCH)
-        trained = zarts.retrain(found.run, out=Path(folder) / "retrain", device=str(device), **RETRAIN)
+        found = zarts.search(out=Path(folder) / "search", device=str(device), quiet=True, **SEARCH)
+        trained = zarts.retrain(found.run, out=Path(folder) / "retrain", device=str(device), quiet=True, **RETRAIN)
     losses = _losses(found.history)
     if not losses[max(losses)] < losses[min(losses)]:
         raise Unequal(f"the training loss of the search does not fall: {losses}")
@@ -161,16 +160,16 @@ def search_and_retrain(device: torch.device) -> str:
 
 def resumption(device: torch.device) -> str:
     """A search that is interrupted in its second epoch and resumed, against one that is not."""
-    options = {**SEARCH, "device": str(device)}
+    options = {**SEARCH, "device": str(device), "quiet": True}
     with TemporaryDirectory() as folder:
         straight = zarts.search(out=Path(folder) / "straight", **options)
         try:
-            zarts.search(out=Path(folder) / "run", callback=_interrupt_after_an_epoch, **options)
-        except (Interrupted, KeyboardInterrupt):
+            zarts.search(out=Path(folder) / "run", callbacks=[_interrupt_after_an_epoch], **options)
+        except Interrupted:
             pass
         else:
             raise Unequal("the search was not interrupted")
-        resumed = resume_search(Path(folder) / "run")
+        resumed = zarts.search(resume=Path(folder) / "run", quiet=True)
     ours, theirs = _losses(resumed.history), _losses(straight.history)
     logged = [event["epoch"] for event in resumed.history if event["event"] == "weight_epoch"]
     if logged != list(theirs):
