@@ -120,7 +120,7 @@ class TrainingJob(Job):
         )
         self.drops, self.noise = torch.Generator(self.device), torch.Generator(self.device)
         network = self._build(start)
-        self.network = network.to(self.device, memory_format=torch.channels_last)
+        self.network = network.to(self.device).to(memory_format=torch.channels_last)
         self.average = self._averaging() if settings.ema > 0 else None
         if settings.sync_batch_norm:
             share_norms(self.network, ranks, self.device)
