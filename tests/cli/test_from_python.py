@@ -34,9 +34,7 @@ def script(code, tmp_path):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(
-    ("number", "more"), [(signal.SIGINT, {}), (signal.SIGTERM, {}), (signal.SIGINT, {"devices": 2})]
-)
+@pytest.mark.parametrize(("number", "more"), [(signal.SIGINT, {}), (signal.SIGTERM, {"devices": 2})])
 def test_a_loop_ends_by_ctrl_c_after_saving(tmp_path, number, more):
     settings = {**LONG, "epochs": 30, **more}
     process = script(LOOP.format(settings=settings, out=tmp_path), tmp_path)
@@ -82,16 +80,16 @@ def test_what_several_ranks_cannot_do(tmp_path):
 
     with pytest.raises(SettingsError, match="on_step"):
         zarts.search(**SMALL, devices=2, out=tmp_path / "run", callbacks=[Steps()])
+    with pytest.raises(SettingsError, match="3 ranks are too many"):
+        zarts.search(**{**SMALL, "samples": 2}, devices=3, out=tmp_path / "run")
     assert not (tmp_path / "run").exists()
 
 
 @pytest.mark.slow
-def test_errors_of_the_ranks_have_their_class(tmp_path):
+def test_an_error_of_the_ranks_has_its_class(tmp_path):
     (tmp_path / "empty").mkdir()
     with pytest.raises(DataError, match="empty"):
         zarts.search(tmp_path / "empty", devices=2, out=tmp_path / "run", quiet=True)
-    with pytest.raises(SettingsError, match="3 ranks are too many"):
-        zarts.search(**{**SMALL, "samples": 2}, devices=3, out=tmp_path / "run", quiet=True)
 
 
 def test_a_resumed_run_takes_its_own_settings(searched):

@@ -15,6 +15,7 @@ from typing import IO, Any
 
 import yaml
 
+from zarts.api._ranks import ranks_here
 from zarts.callbacks.base import OF_EPOCH, Callbacks, StopEarly
 from zarts.config import CommonSettings, RetrainSettings, SearchSettings, dump, renamed_event
 from zarts.data import PYTHON
@@ -32,10 +33,11 @@ _ERRORS = {2: SettingsError, 3: DataError}
 
 
 def check_launchable(settings: SearchSettings | RetrainSettings) -> None:
-    """Refuse to start processes below those that torchrun has started, or for images that they cannot be sent.
+    """Refuse ranks that would have nothing to do, that cannot be sent the images, or below those of torchrun.
 
     Raises:
-        SettingsError: torchrun has started another number of ranks, or the images are Python objects.
+        SettingsError: the images are Python objects, torchrun has started another number of ranks, or there are more
+            than pieces of work.
     """
     if settings.data == PYTHON:
         raise SettingsError(
@@ -45,6 +47,7 @@ def check_launchable(settings: SearchSettings | RetrainSettings) -> None:
         )
     if started() > 1:
         raise SettingsError(f"devices: torchrun has started {started()} ranks: leave it out")
+    ranks_here(settings)
 
 
 def free_path(path: Path) -> Path:

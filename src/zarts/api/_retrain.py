@@ -122,7 +122,7 @@ def _resume_here_or_on_ranks(
     path: Path, data: Any, callbacks: Callbacks, resumable: Mapping[str, Any]
 ) -> RetrainResult:
     settings = retrained_settings(path, **resumable)
-    if settings.devices in ("auto", started()):
+    if settings.devices in ("auto", started()) or Run(path).finished:
         return resume_retrain(path, callbacks, data=data, **resumable)
     check_launchable(settings)
     given_again(data, settings, path, "zarts.retrain(resume=RUN, data=...)")

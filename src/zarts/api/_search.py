@@ -121,7 +121,7 @@ def _resume_here_or_on_ranks(
     path: Path, data: Any, callbacks: Callbacks, resumable: Mapping[str, Any], *, trust: bool
 ) -> SearchResult:
     settings = searched_settings(path, **resumable)
-    if settings.devices in ("auto", started()):
+    if settings.devices in ("auto", started()) or Run(path).finished:
         return resume_search(path, callbacks, data=data, trust=trust, **resumable)
     check_launchable(settings)
     given_again(data, settings, path, "zarts.search(resume=RUN, data=...)")
