@@ -3,9 +3,11 @@
 import io
 import sys
 
+import numpy as np
 import pytest
 import torch
 
+from zarts import zo
 from zarts.errors import DivergedError, RunError, SettingsError
 from zarts.zo import OPTIMIZERS
 
@@ -229,8 +231,6 @@ def test_wrong_gradients_are_refused(name):
         points = optimizer.ask(torch.full((6,), torch.nan))  # ignored
         assert points.isfinite().all()
         return
-    with pytest.raises(SettingsError, match="mixture_lambda"):
-        optimizer.ask()
     with pytest.raises(SettingsError, match=r"\(2, 3\)"):
         optimizer.ask(torch.zeros(2, 3))
     with pytest.raises(DivergedError, match="gradient"):
@@ -238,9 +238,39 @@ def test_wrong_gradients_are_refused(name):
 
 
 @every_method
+@pytest.mark.parametrize("vector", [torch.tensor, np.array, list], ids=["tensor", "array", "list"])
+def test_a_function_of_plain_numbers_is_minimised_by_the_class_alone(name, vector):
+    """Settings by name, a seed or none, floats in and out: a bowl's 0.76 falls below 0.06 from any kind of vector."""
+    optimizer = OPTIMIZERS[name](vector([0.5, -1.0, 0.0]))
+    for step in range(100):
+        optimizer.anneal(step / 100)
+        optimizer.tell([float(0.05 * ((point - 2) ** 2).sum()) for point in optimizer.ask()])
+    assert 0.05 * float((optimizer.x - 2).square().sum()) < 0.06
+    seeded = [OPTIMIZERS[name](vector([0.0, 0.0]), seed).ask() for seed in (0, 0, 1)]
+    by_generator = OPTIMIZERS[name](vector([0.0, 0.0]), torch.Generator().manual_seed(0)).ask()
+    assert torch.equal(seeded[0], seeded[1])
+    assert torch.equal(seeded[0], by_generator)
+    assert not torch.equal(seeded[0], seeded[2])
+
+
+def test_the_short_names_of_the_papers():
+    assert {zo.MGS, zo.RS, zo.GLD, zo.CMAES, zo.Nevergrad} == set(OPTIMIZERS.values())
+
+
+@every_case
+def test_no_gradient_is_a_gradient_of_zero(name, settings):
+    """With g = 0 both parts of eq. 8 are N(0, sigma^2)."""
+    without, zero = make(name, **settings), make(name, **settings)
+    assert torch.equal(without.ask(), zero.ask(torch.zeros(6)))
+    if name == "mgs" and settings.get("proposal") != "sum":
+        unguided = make(name, **{**settings, "mixture_lambda": 1.0})
+        assert torch.equal(unguided.ask(), make(name, **settings).ask())
+
+
+@every_method
 def test_wrong_starts_are_refused(name):
     generator = torch.Generator()
-    for x in (torch.zeros(2, 3), torch.zeros(0), torch.zeros(3, dtype=torch.int64)):
+    for x in (torch.zeros(2, 3), torch.zeros(0), torch.zeros(3, dtype=torch.int64), np.zeros((2, 3))):
         with pytest.raises(SettingsError, match="flat vector"):
             OPTIMIZERS[name](x, generator)
     with pytest.raises(SettingsError, match="'meta'"):

@@ -1,14 +1,17 @@
 """Zero-order optimisers over one flat vector, by ask and tell; they know no network.
 
-Make one through `OPTIMIZERS`, then use only `anneal`, `ask`, `tell` and the state.
+Make one by its class or through `OPTIMIZERS`, then use only `anneal`, `ask`, `tell` and the state.
 
 ```python
-optimizer = OPTIMIZERS["mgs"](torch.zeros(196), torch.Generator().manual_seed(0), mixture_lambda=1.0)
+optimizer = zarts.zo.MGS(torch.zeros(196), samples=8)
 for step in range(steps):
     optimizer.anneal(step / steps)
     points = optimizer.ask()
-    optimizer.tell(torch.stack([loss(point) for point in points]))
+    optimizer.tell([loss(point) for point in points])
+optimizer.x
 ```
+
+`MGS`, `RS`, `GLD` and `CMAES` are the papers' short names of the classes.
 """
 
 from __future__ import annotations
@@ -22,7 +25,11 @@ from zarts.zo.random_search import RandomSearch
 from zarts.zo.third_party import Cmaes, ExternalOptimizer, Nevergrad
 
 __all__ = [
+    "CMAES",
+    "GLD",
+    "MGS",
     "OPTIMIZERS",
+    "RS",
     "Cmaes",
     "ExternalOptimizer",
     "GradientlessDescent",
@@ -32,6 +39,8 @@ __all__ = [
     "Step",
     "ZeroOrderOptimizer",
 ]
+
+MGS, RS, GLD, CMAES = GuidedSearch, RandomSearch, GradientlessDescent, Cmaes
 
 OPTIMIZERS: dict[str, Callable[..., ZeroOrderOptimizer]] = {
     "mgs": GuidedSearch,

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+import numpy as np
 import torch
 from jaxtyping import Float
 from torch import Tensor
@@ -15,7 +16,13 @@ from zarts.errors import DivergedError, RunError, SettingsError
 from zarts.zo.mgs_weights import effective_samples
 from zarts.zo.validation import check
 
-__all__ = ["Pending", "Step", "ZeroOrderOptimizer", "diverged"]
+__all__ = ["Pending", "Randomness", "Step", "Vector", "ZeroOrderOptimizer", "diverged"]
+
+Vector = Tensor | np.ndarray | Sequence[float]
+"""Numbers in a row: a tensor, an array or a list."""
+
+Randomness = torch.Generator | int
+"""A generator, or the seed of a new one."""
 
 
 @dataclass(frozen=True)
@@ -67,17 +74,21 @@ class ZeroOrderOptimizer(ABC):
     losses into a move (`_weigh`); checks, annealing and state are here.
 
     Args:
-        x: the start, shape (d,); it is copied.
-        generator: the only source of randomness, on the device of x.
+        x: the start, shape (d,): a tensor of floats, an array or a list; it is copied.
+        generator: the only source of randomness, on the device of x; a whole number seeds a new one there.
 
     Raises:
         SettingsError: x is not a flat vector of floats, or the generator is on another device.
     """
 
-    def __init__(self, x: Tensor, generator: torch.Generator) -> None:
+    def __init__(self, x: Vector, generator: Randomness = 0) -> None:
+        x = torch.as_tensor(x)
+        if not isinstance(generator, torch.Generator):
+            generator = torch.Generator(x.device).manual_seed(generator)
         if x.dim() != 1 or len(x) == 0 or not x.is_floating_point():
             raise SettingsError(
-                f"x has shape {tuple(x.shape)} and {x.dtype}; needs a flat vector (d,) of floats, d >= 1: flatten it"
+                f"x has shape {tuple(x.shape)} and {x.dtype}; needs a flat vector (d,) of floats, d >= 1: "
+                "flatten it, or convert it to floats"
             )
         if generator.device.type != x.device.type:
             raise SettingsError(
@@ -91,7 +102,7 @@ class ZeroOrderOptimizer(ABC):
     @property
     @abstractmethod
     def uses_gradient(self) -> bool:
-        """Whether `ask` needs a gradient."""
+        """Whether the points of `ask` depend on a gradient."""
 
     @property
     @abstractmethod
@@ -124,17 +135,13 @@ class ZeroOrderOptimizer(ABC):
         A second call before `tell` draws new points and forgets the earlier ones.
 
         Args:
-            gradient: gradient of the loss at x, shape (d,); ignored unless `uses_gradient`.
+            gradient: gradient of the loss at x, shape (d,), which guides the points of an optimiser that
+                `uses_gradient`, and is ignored by the others; None: 0, nothing guides them.
 
         Raises:
-            SettingsError: the gradient is missing or has another shape than x.
+            SettingsError: the gradient has another shape than x.
             DivergedError: the gradient is not finite.
         """
-        if gradient is None and self.uses_gradient:
-            raise SettingsError(
-                f"{type(self).__name__}.ask needs a gradient of shape ({len(self.x)},), got None: "
-                "pass it, or set mixture_lambda to 1, which needs none"
-            )
         if gradient is None or not self.uses_gradient:
             gradient = torch.zeros_like(self.x)
         if gradient.shape != self.x.shape:
@@ -145,13 +152,13 @@ class ZeroOrderOptimizer(ABC):
         self._pending = Pending(self._sample(scale, gradient), scale, gradient)
         return self.x + self._pending.perturbations
 
-    def tell(self, losses: Tensor) -> Step:
+    def tell(self, losses: Vector | Sequence[Tensor]) -> Step:
         """Move x according to the losses of the asked points.
 
         A loss that is not finite does not count. After an error, x and the asked points are as before.
 
         Args:
-            losses: one loss a point, shape (n,), in the order of the points.
+            losses: one loss a point, shape (n,), in the order of the points: a tensor, an array or a list.
 
         Raises:
             SettingsError: nothing was asked, or the number of losses is wrong.
@@ -159,6 +166,7 @@ class ZeroOrderOptimizer(ABC):
         """
         if self._pending is None:
             raise SettingsError("tell has no asked points: call ask first, and tell once for each ask")
+        losses = torch.as_tensor(losses)
         if losses.shape != (len(self._pending.perturbations),):
             raise SettingsError(
                 f"losses have shape {tuple(losses.shape)}; {type(self).__name__} asked for "

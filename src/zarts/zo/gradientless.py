@@ -8,7 +8,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from zarts.zo.base import Pending, Step, ZeroOrderOptimizer
+from zarts.zo.base import Pending, Randomness, Step, Vector, ZeroOrderOptimizer
 from zarts.zo.sampling import sample_ball, sample_sphere
 from zarts.zo.validation import DECAYS, check, check_choice, decay
 
@@ -26,7 +26,7 @@ class GradientlessDescent(ZeroOrderOptimizer):
 
     Args:
         x: the start, shape (d,).
-        generator: the source of randomness, on the device of x.
+        generator: the source of randomness, on the device of x, or a seed.
         radius_max: R. Released plot code 0.13 a cell type, search value unpublished. 2.8 is 0.2 in each of 196
             coordinates, the length of a sample of our MGS; shorter ones drown in the noise of a loss.
         radius_min: r. Released plot code R / 2^14.8, 15 candidates. 0.04 gives K = 6: 7 candidates and
@@ -48,8 +48,8 @@ class GradientlessDescent(ZeroOrderOptimizer):
 
     def __init__(
         self,
-        x: Tensor,
-        generator: torch.Generator,
+        x: Vector,
+        generator: Randomness = 0,
         *,
         radius_max: float = 2.8,
         radius_min: float = 0.04,

@@ -8,7 +8,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from zarts.zo.base import Pending, Step, ZeroOrderOptimizer
+from zarts.zo.base import Pending, Randomness, Step, Vector, ZeroOrderOptimizer
 from zarts.zo.mgs_weights import effective_samples, log_density, released_weights, solve_tau
 from zarts.zo.sampling import sample_gaussian
 from zarts.zo.validation import DECAYS, check, check_choice, decay
@@ -27,7 +27,7 @@ class GuidedSearch(ZeroOrderOptimizer):
 
     Args:
         x: the start, shape (d,).
-        generator: the source of randomness, on the device of x.
+        generator: the source of randomness, on the device of x, or a seed.
         samples: N. Paper 4; 8 from our runs, where the move follows the losses with 4 antithetic pairs.
         sigma: standard deviation of a sample in each coordinate. Released scripts 0.025 (DARTS space) and 0.2
             (S1-S4); at 0.025 the losses have about 6 % of the move, most of it noise, so 0.2.
@@ -37,7 +37,8 @@ class GuidedSearch(ZeroOrderOptimizer):
         esr_target: for tau `auto`. 0.5 from our runs; the paper's curves end near 0.7. Losses that are not finite do
             not count in N; where N_e would be 1 or less, the best sample has all weight. With importance weights
             `exact`, 1 / q lowers N_e further.
-        mixture_lambda: part of the samples drawn without the gradient, in [0, 1]; at 1 none is needed. 1e-3 as
+        mixture_lambda: part of the samples drawn without the gradient, in [0, 1]; at 1 none is used;
+            where `ask` gets none, every lambda of a `mixture` draws alike. 1e-3 as
             released.
         proposal: `mixture` (eq. 8), or `sum` of two Gaussian variables (released code).
         importance_weights: `exact` (eq. 7); `released`, see `released_weights`; `softmax`, c_i ~ exp(-L_i / tau).
@@ -58,8 +59,8 @@ class GuidedSearch(ZeroOrderOptimizer):
 
     def __init__(
         self,
-        x: Tensor,
-        generator: torch.Generator,
+        x: Vector,
+        generator: Randomness = 0,
         *,
         samples: int = 8,
         sigma: float = 0.2,

@@ -8,7 +8,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from zarts.zo.base import Pending, Step, ZeroOrderOptimizer, diverged
+from zarts.zo.base import Pending, Randomness, Step, Vector, ZeroOrderOptimizer, diverged
 from zarts.zo.sampling import sample_gaussian, sample_sphere
 from zarts.zo.validation import check, check_choice
 
@@ -32,7 +32,7 @@ class RandomSearch(ZeroOrderOptimizer):
 
     Args:
         x: the start, shape (d,).
-        generator: the source of randomness, on the device of x.
+        generator: the source of randomness, on the device of x, or a seed.
         samples: N directions. 4 antithetic pairs are the 8 evaluations of our MGS; the released plot code has 8.
         estimator: `antithetic` (as released), `forward` or `one-point`.
         directions: `sphere`, jointly in R^d (released: one sphere a cell type), or `gaussian`, whose length is
@@ -60,8 +60,8 @@ class RandomSearch(ZeroOrderOptimizer):
 
     def __init__(
         self,
-        x: Tensor,
-        generator: torch.Generator,
+        x: Vector,
+        generator: Randomness = 0,
         *,
         samples: int = 4,
         estimator: str = "antithetic",

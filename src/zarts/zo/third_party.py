@@ -16,7 +16,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from zarts.errors import SettingsError, did_you_mean
-from zarts.zo.base import Pending, Step, ZeroOrderOptimizer
+from zarts.zo.base import Pending, Randomness, Step, Vector, ZeroOrderOptimizer
 from zarts.zo.validation import check
 
 __all__ = ["Cmaes", "ExternalOptimizer", "Nevergrad"]
@@ -30,7 +30,7 @@ class ExternalOptimizer(ZeroOrderOptimizer):
 
     Args:
         x: the start, shape (d,).
-        generator: draws the library's seed.
+        generator: draws the library's seed; or a seed, see `ZeroOrderOptimizer`.
         samples: N, the points of one ask.
         sigma: standard deviation of the first points in each coordinate; the library adapts it.
 
@@ -41,12 +41,12 @@ class ExternalOptimizer(ZeroOrderOptimizer):
         SettingsError: a setting is out of its range, or the library is not installed.
     """
 
-    def __init__(self, x: Tensor, generator: torch.Generator, *, samples: int = 8, sigma: float = 0.2) -> None:
+    def __init__(self, x: Vector, generator: Randomness = 0, *, samples: int = 8, sigma: float = 0.2) -> None:
         super().__init__(x, generator)
         check(samples >= 2, "samples", "a whole number >= 2", samples, "our MGS has 8")
         check(0 < sigma < math.inf, "sigma", "a number > 0", sigma, "0.2 suits alphas of order 1")
         self.samples, self.sigma = samples, sigma
-        seed = int(torch.randint(2**31, (1,), generator=generator, device=generator.device))
+        seed = int(torch.randint(2**31, (1,), generator=self.generator, device=self.generator.device))
         self._begin(self.x.clone(), seed)
 
     @abstractmethod
@@ -127,9 +127,9 @@ class Cmaes(ExternalOptimizer):
         but for the population, `samples`.
     """
 
-    def __init__(self, x: Tensor, generator: torch.Generator, *, samples: int = 8, sigma: float = 0.2) -> None:
+    def __init__(self, x: Vector, generator: Randomness = 0, *, samples: int = 8, sigma: float = 0.2) -> None:
         check(samples >= 4, "samples", "a whole number >= 4", samples, "fewer have no better half to learn from")
-        check(x.dim() != 1 or len(x) != 1, "x", "two coordinates or more", len(x), "one has no covariance")
+        check(torch.as_tensor(x).shape != (1,), "x", "two coordinates or more", 1, "one has no covariance")
         super().__init__(x, generator, samples=samples, sigma=sigma)
 
     def _start(self, point: Float[np.ndarray, " d"], seed: int) -> None:
@@ -169,7 +169,7 @@ class Nevergrad(ExternalOptimizer):
     """
 
     def __init__(
-        self, x: Tensor, generator: torch.Generator, name: str = "CMA", *, samples: int = 8, sigma: float = 0.2
+        self, x: Vector, generator: Randomness = 0, name: str = "CMA", *, samples: int = 8, sigma: float = 0.2
     ) -> None:
         self.name = name
         super().__init__(x, generator, samples=samples, sigma=sigma)
