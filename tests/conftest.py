@@ -31,11 +31,10 @@ def searched(tmp_path_factory):
 @pytest.fixture(scope="session")
 def retrained(searched, tmp_path_factory):
     """Its retraining, for tests that only read it."""
-    import zarts
     from small import TRAIN
 
     torch.set_num_threads(1)
-    return zarts.retrain(searched.run, out=tmp_path_factory.mktemp("retrained") / "run", **TRAIN)
+    return searched.retrain(out=tmp_path_factory.mktemp("retrained") / "run", **TRAIN)
 
 
 @pytest.fixture(scope="session")

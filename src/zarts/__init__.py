@@ -3,9 +3,9 @@
 Use the names in `__all__`; subpackages are rooms with names of their own.
 
 import zarts
-result = zarts.search(data="path/to/images", method="zarts-mgs")
-trained = zarts.retrain(result)
-trained.test_accuracy
+trained = zarts.search(data="path/to/images", method="zarts-mgs").retrain()
+print(trained)
+trained.predict("photo.jpg")
 """
 
 from __future__ import annotations
@@ -15,67 +15,98 @@ from typing import TYPE_CHECKING, Any
 __all__ = [
     "Genotype",
     "ImageParts",
+    "Prediction",
+    "RetrainResult",
+    "SearchResult",
     "ZartsError",
+    "callbacks",
     "compare",
     "create_model",
     "diagnose",
+    "draw",
+    "errors",
     "evaluate",
+    "examine",
     "export",
     "landscape",
+    "list_genotypes",
+    "list_methods",
+    "list_presets",
+    "list_spaces",
     "load_model",
+    "load_result",
     "lookup",
     "predict",
     "register_operation",
+    "report",
     "retrain",
     "search",
     "to_logger",
+    "zo",
 ]
 
 from zarts.errors import ZartsError
 
 if TYPE_CHECKING:
+    from zarts import callbacks, errors, zo
     from zarts.api import (
+        Prediction,
+        RetrainResult,
+        SearchResult,
+        create_model,
         diagnose,
+        draw,
         evaluate,
+        examine,
         export,
         landscape,
+        list_genotypes,
+        list_methods,
+        list_presets,
+        list_spaces,
+        load_model,
+        load_result,
         lookup,
         predict,
+        report,
         retrain,
         search,
     )
     from zarts.callbacks import to_logger
     from zarts.comparison import compare
     from zarts.data import ImageParts
-    from zarts.networks import create_model, register_operation
+    from zarts.networks import register_operation
     from zarts.spaces import Genotype
-    from zarts.training import load_model
 
-_HOMES = {
+    __version__: str
+
+_ELSEWHERE = {
     "Genotype": "zarts.spaces",
     "ImageParts": "zarts.data",
     "compare": "zarts.comparison",
-    "create_model": "zarts.networks",
-    "diagnose": "zarts.api",
-    "evaluate": "zarts.api",
-    "export": "zarts.api",
-    "landscape": "zarts.api",
-    "load_model": "zarts.training.model_file",
-    "lookup": "zarts.api",
-    "predict": "zarts.api",
     "register_operation": "zarts.networks",
-    "retrain": "zarts.api",
-    "search": "zarts.api",
     "to_logger": "zarts.callbacks",
 }
+"""Home of each public name that is not in `zarts.api`."""
+
+_MODULES = ("callbacks", "errors", "zo")
 
 
 def __getattr__(name: str) -> Any:
     """Import torch and the rest only when a name is first used: the command line stays quick."""
     import importlib
 
-    if name == "callbacks":
-        return importlib.import_module("zarts.callbacks")
-    if name in _HOMES:
-        return getattr(importlib.import_module(_HOMES[name]), name)
+    if name == "__version__":
+        from importlib.metadata import version
+
+        return version("zarts")
+    if name in _MODULES:
+        return importlib.import_module(f"zarts.{name}")
+    if name in __all__:
+        return getattr(importlib.import_module(_ELSEWHERE.get(name, "zarts.api")), name)
     raise AttributeError(f"module 'zarts' has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    """The public names and nothing else."""
+    return sorted([*__all__, "__version__"])

@@ -374,9 +374,13 @@ def test_predictions(tmp_path, photos, command):
 
 
 def test_the_example_that_serves_counts_the_same_images(as_onnx, photos):
+    from PIL import Image
+
     script = Path(__file__).parents[2] / "examples" / "serve_onnx.py"
     done = subprocess.run([sys.executable, script, as_onnx, photos], capture_output=True, text=True, check=True)
     images = [path for name in ("ant", "bee", "cat") for path in sorted((photos / name).iterdir())]
     found = zarts.predict(as_onnx / "model.onnx", images)
+    arrays = zarts.predict(as_onnx / "model.onnx", np.stack([np.asarray(Image.open(path)) for path in images]))
+    assert [p.classes for p in arrays] == [p.classes for p in found]
     right = sum(p.classes[0][0] == p.image.parent.name for p in found)
     assert done.stdout == f"{right} of 48 images: {100 * right / 48:.2f} %\n"

@@ -8,6 +8,7 @@ import pkgutil
 import re
 import subprocess
 import sys
+from importlib import metadata
 from pathlib import Path
 
 import pytest
@@ -109,6 +110,8 @@ def python(code):
     "module",
     [
         "zarts",
+        "zarts.api",
+        "zarts.api._lists",
         "zarts.config",
         "zarts.methods",
         "zarts.errors",
@@ -164,6 +167,41 @@ def test_a_name_that_is_not_there():
 def test_no_module_hides_a_public_name():
     """`import zarts.training` sets `zarts.training`; a module called `retrain` would hide the function."""
     parts = {part(path) for path in FILES}
-    assert not parts & set(zarts.__all__)
-    importlib.import_module("zarts.api")
-    assert all(callable(getattr(zarts, name)) for name in zarts.__all__)
+    modules = {name for name in zarts.__all__ if inspect.ismodule(getattr(zarts, name))}
+    assert modules == {"callbacks", "errors", "zo"}
+    assert not parts & (set(zarts.__all__) - modules)
+    assert all(callable(getattr(zarts, name)) for name in set(zarts.__all__) - modules)
+
+
+def test_public_names_stay_the_same_objects_whatever_is_imported():
+    """A module would hide a function of its name once it is imported: in `zarts` and in every room."""
+    code = """
+import importlib, json, pkgutil, sys, zarts
+def public():
+    rooms = [zarts, *(sys.modules[name] for name in sorted(rooms_of))]
+    return [(room.__name__, name, id(getattr(room, name))) for room in rooms for name in room.__all__]
+rooms_of = {m.name for m in pkgutil.iter_modules(zarts.__path__, "zarts.") if m.ispkg}
+for name in rooms_of: importlib.import_module(name)
+before = public()
+walked = [importlib.import_module(m.name) for m in pkgutil.walk_packages(zarts.__path__, "zarts.")
+          if m.name != "zarts.__main__"]
+print(json.dumps([[a[:2] for a, b in zip(before, public()) if a != b], len(before), len(walked)]))
+"""
+    changed, names, modules = json.loads(python(code))
+    assert changed == []
+    assert names > 200
+    assert modules > 200
+
+
+def test_dir_and_star_have_the_public_names_alone():
+    code = """
+import json, zarts
+listed = dir(zarts)
+own = set(globals()) | {"own"}
+from zarts import *
+print(json.dumps([listed, sorted(set(globals()) - own), zarts.__version__]))
+"""
+    listed, starred, version = json.loads(python(code))
+    assert listed == sorted([*zarts.__all__, "__version__"])
+    assert starred == sorted(zarts.__all__)
+    assert version == metadata.version("zarts")

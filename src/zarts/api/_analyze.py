@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
 from zarts.analysis import Diagnosis, Landscape, make_landscape
@@ -15,6 +14,7 @@ from zarts.callbacks import Callbacks, Follower, progress
 from zarts.reports import draw_landscape, write_report
 from zarts.runs import Run
 from zarts.runs.user_files import use_operations
+from zarts.runtime.io import PathLike, path_of
 from zarts.searcher import restore_search
 
 __all__ = ["diagnose", "landscape", "launch_landscape_ranks"]
@@ -24,11 +24,11 @@ _RESUME_HINT = "all but the last seconds of its work is kept: go on with the sam
 
 
 def landscape(
-    run: Path | str,
+    run: PathLike,
     *,
     grid: int = 41,
     data: Any = None,
-    operations: Path | str | None = None,
+    operations: PathLike | None = None,
     callbacks: Sequence[Follower] = (),
     quiet: bool = False,
     **options: Any,
@@ -40,7 +40,7 @@ def landscape(
     processes: it is a single rank, or one of the ranks that torchrun has started.
 
     Args:
-        run: the folder of the search, finished or interrupted.
+        run: the search, finished or interrupted: its folder or its result.
         grid: number of points on each side, odd.
         data: the images again, if the search was given Python objects.
         operations: the file of user-defined operations, if the run has such.
@@ -52,11 +52,11 @@ def landscape(
         ZartsError: see the subclasses in `zarts.errors`.
     """
     settings = searched_settings(run)
-    images = given_again(data, settings, Path(run), "zarts.landscape(RUN, data=...)")
+    images = given_again(data, settings, path_of(run), "zarts.landscape(RUN, data=...)")
     with joined(settings, _pieces(grid)) as ranks:
         on_event = Callbacks([progress(quiet=quiet), *callbacks] if ranks.lead else [])
-        folder = Run(Path(run), writes=ranks.lead, images=images)
-        use_operations(folder, None if operations is None else Path(operations), note_writer(on_event))
+        folder = Run(path_of(run), writes=ranks.lead, images=images)
+        use_operations(folder, None if operations is None else path_of(operations), note_writer(on_event))
         with folder.lock(), restore_search(settings, folder, on_event, ranks) as restored:
             made = make_landscape(restored, folder, on_event, grid=grid, **options)
         if ranks.lead:
@@ -65,7 +65,7 @@ def landscape(
     return made
 
 
-def launch_landscape_ranks(run: Path | str, argv: list[str], *, grid: int, devices: int | None) -> int | None:
+def launch_landscape_ranks(run: PathLike, argv: list[str], *, grid: int, devices: int | None) -> int | None:
     """Start `devices` ranks for a landscape, or as many as suit this machine; see `launch_ranks`."""
     settings = searched_settings(run).model_copy(update={"devices": devices or "auto"})
     return launch_ranks(settings, argv, _pieces(grid), _RESUME_HINT)
@@ -77,10 +77,10 @@ def _pieces(grid: int) -> int:
 
 
 def diagnose(
-    run: Path | str,
+    run: PathLike,
     *,
     data: Any = None,
-    operations: Path | str | None = None,
+    operations: PathLike | None = None,
     callbacks: Sequence[Follower] = (),
     quiet: bool = False,
     **options: Any,
@@ -90,7 +90,7 @@ def diagnose(
     The run folder gets the numbers as `diagnosis.json`, and a section in its report.
 
     Args:
-        run: the folder of the search, finished or interrupted.
+        run: the search, finished or interrupted: its folder or its result.
         data: the images again, if the search was given Python objects.
         operations: the file of user-defined operations, if the run has such.
         callbacks: objects of `zarts.callbacks.Callback`, or functions that are called with every event.
@@ -102,8 +102,8 @@ def diagnose(
     """
     callback = Callbacks([progress(quiet=quiet), *callbacks])
     settings = searched_settings(run)
-    folder = Run(Path(run), images=given_again(data, settings, Path(run), "zarts.diagnose(RUN, data=...)"))
-    use_operations(folder, None if operations is None else Path(operations), note_writer(callback))
+    folder = Run(path_of(run), images=given_again(data, settings, path_of(run), "zarts.diagnose(RUN, data=...)"))
+    use_operations(folder, None if operations is None else path_of(operations), note_writer(callback))
     with restore_search(settings, folder, callback) as restored:
         diagnosis = compute_diagnosis(restored, callback, **options)
     folder.write_json("diagnosis.json", {"run": folder.path.resolve().name, **diagnosis.to_dict()})

@@ -10,7 +10,8 @@ from typing import Any
 from zarts.errors import RunError, SettingsError, did_you_mean
 from zarts.runs import Run
 from zarts.runs.user_files import use_space
-from zarts.searcher import SearchResult
+from zarts.runtime.io import PathLike, path_of
+from zarts.searcher import SearchRecord
 from zarts.spaces import (
     SPACES,
     Genotype,
@@ -22,11 +23,11 @@ from zarts.spaces import (
     published_sources,
 )
 
-__all__ = ["Source", "genotype_of", "inherited", "model_file", "run_of", "string_of"]
+__all__ = ["Source", "folder_of", "genotype_of", "inherited", "model_file", "run_of", "string_of"]
 
-Source = SearchResult | Genotype | Path | str
-"""A search (its result or its folder), a genotype, its file, its text in a notation of `zarts.spaces.parse_genotype`,
-or the name of a published one."""
+Source = SearchRecord | Genotype | PathLike
+"""A search or retraining (its result or its folder), a genotype, its file, its text in a notation of
+`zarts.spaces.parse_genotype`, or the name of a published one."""
 
 _INHERITED = ("data", "data_dir", "image_size", "split_seed", "flip", "stem")
 
@@ -38,14 +39,14 @@ def genotype_of(source: Source) -> tuple[Genotype, str]:
         RunError: the source cannot be read, or nothing has that name.
         SettingsError: a string `|op~0|+...` that names no architecture.
     """
-    if isinstance(source, SearchResult):
+    if isinstance(source, SearchRecord):
         return source.genotype, source.run.name
     if isinstance(source, Genotype):
         return _checked(source, "genotype"), source.space
     if _is_text(source):
         genotype = parse_genotype(str(source))
         return genotype, genotype.space
-    path = Path(source)
+    path = path_of(source)
     if path.is_dir():
         use_space(Run(path))
         if not (path / "genotype.json").exists():
@@ -54,13 +55,14 @@ def genotype_of(source: Source) -> tuple[Genotype, str]:
         return _checked(Genotype.load(path / "genotype.json"), str(path / "genotype.json")), path.resolve().name
     if path.exists():
         return _checked(load_genotype(path), str(path)), path.stem
-    if str(source) in published_sources():
-        return published(str(source)), str(source).replace("/", "-")
+    name = os.fspath(source)
+    if name in published_sources():
+        return published(name), name.replace("/", "-")
     if path.suffix or len(path.parts) > 1:
-        raise RunError(f"{source}: no such run folder or genotype file, and no name of `zarts list genotypes`")
+        raise RunError(f"{name}: no such run folder or genotype file, and no name of `zarts list genotypes`")
     raise RunError(
         did_you_mean(
-            "run folder, genotype file or published genotype", str(source), published_sources(), "zarts list genotypes"
+            "run folder, genotype file or published genotype", name, published_sources(), "zarts list genotypes"
         )
     )
 
@@ -81,11 +83,21 @@ def string_of(source: Source) -> str:
 
 
 def run_of(source: Source) -> Run | None:
-    """The run of the search that the source is; None for another source."""
-    if isinstance(source, SearchResult):
-        return Run(source.run)
-    if isinstance(source, str | Path) and not _is_text(source) and Path(source).is_dir():
-        return Run.open(Path(source), "search")
+    """The run of the search that the source is; None for another source.
+
+    Raises:
+        RunError: the source is a folder, but not of a search.
+    """
+    folder = folder_of(source)
+    return None if folder is None else Run.open(folder, "search")
+
+
+def folder_of(source: Source) -> Path | None:
+    """The run folder that the source is; None for another source."""
+    if isinstance(source, SearchRecord):
+        return source.run
+    if isinstance(source, str | os.PathLike) and not _is_text(source) and path_of(source).is_dir():
+        return path_of(source)
     return None
 
 
@@ -99,12 +111,13 @@ def inherited(source: Source) -> Mapping[str, Any]:
     return {} if run is None else {k: v for k, v in run.settings("search").items() if k in _INHERITED}
 
 
-def model_file(path: Path) -> Path:
+def model_file(path: PathLike) -> Path:
     """The model file that `path` is, or that is in the run folder `path`.
 
     Raises:
         RunError: the folder is not that of a finished retraining.
     """
+    path = path_of(path)
     if not path.is_dir():
         return path
     if not Run.open(path, "retrain").finished:

@@ -10,8 +10,8 @@ from zarts.config import CommonSettings
 from zarts.data import PYTHON, PythonData, python_data
 from zarts.errors import SettingsError
 from zarts.runs.new_run import check_given
-from zarts.searcher import SearchResult
-from zarts.training import RetrainResult
+from zarts.searcher import SearchRecord
+from zarts.training import RetrainRecord
 
 __all__ = ["given_again", "given_images", "images_of"]
 
@@ -34,7 +34,7 @@ def given_images(data: Any) -> tuple[str | None, PythonData | None]:
 
 def images_of(source: object) -> PythonData | None:
     """The Python objects that a result keeps; None for anything else."""
-    kept = source.images if isinstance(source, SearchResult | RetrainResult) else None
+    kept = source.images if isinstance(source, SearchRecord | RetrainRecord) else None
     return None if kept is None else python_data(kept)
 
 

@@ -1,41 +1,38 @@
-"""Tests of trained networks, and their predictions for images."""
+"""Tests of trained networks."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import torch
-from torch import Tensor
 
 from zarts.api._architecture import model_file
 from zarts.api._data import given_images, images_of
 from zarts.api._retrain import retrained_settings
 from zarts.data import DataSet, Images, PythonData, load_data, load_test_images
-from zarts.data.image_io import SUFFIXES, central_square, centre_of_larger, read_image
-from zarts.errors import DataError, RunError, SettingsError
-from zarts.exports import OpenedModel, model_in, open_model
+from zarts.errors import RunError, SettingsError
+from zarts.exports import model_in, open_model
 from zarts.runs import Run
 from zarts.runs.new_run import check_given, same_images
 from zarts.runs.user_files import use_operations
 from zarts.runtime.device import choose_device
-from zarts.training import ModelCard, RetrainResult, answers, error_details, load_model, test_batches
+from zarts.runtime.io import PathLike, path_of
+from zarts.training import ModelCard, answers, error_details, load_model, test_batches
 
-__all__ = ["Prediction", "evaluate", "examine", "predict"]
+__all__ = ["evaluate", "examine"]
 
-_BATCH = 64
 _RUN_ONLY = "--operations belongs to a run: name the folder of the run, or leave it out"
 
 
 def examine(
-    path: RetrainResult | Path | str,
-    *,
+    path: PathLike,
     data: Any = None,
-    run: Path | str | None = None,
+    *,
+    run: PathLike | None = None,
     device: str = "auto",
-    operations: Path | str | None = None,
+    operations: PathLike | None = None,
     trust: bool = False,
 ) -> dict[str, Any]:
     """Test a trained network: its accuracy and its errors, as `zarts.training.error_details` returns them.
@@ -47,7 +44,7 @@ def examine(
             objects that are not those of the run, all images are tested, or those of the part `test` if there is one.
         run: for an exported file, the run that it comes from, whose test images are used.
         device: see the setting of that name.
-        operations: see `resume_retrain`.
+        operations: the file of user-defined operations, if the run has such; its code is run.
         trust: whether an exported Python file may be run.
 
     Raises:
@@ -56,7 +53,7 @@ def examine(
         SettingsError: the images have other classes than the network, or are not named.
     """
     name, given = given_images(images_of(path) if data is None else data)
-    path, where = Path(path.run if isinstance(path, RetrainResult) else path), choose_device(device)
+    path, where = path_of(path), choose_device(device)
     if not path.exists():
         raise RunError(f"{path}: no such run folder or model file")
     written = model_in(path) if path.is_dir() else path
@@ -74,7 +71,7 @@ def examine(
         )
     model = open_model(written, trust=trust)
     if run is not None:
-        test = _test_images_of(Path(run), model.card, None, None)
+        test = _test_images_of(path_of(run), model.card, None, None)
     elif given is not None:
         test = _test_images(given, model.card)
     else:
@@ -84,27 +81,23 @@ def examine(
     return error_details(answers(module, batches), model.card.classes, test.names)
 
 
-def evaluate(path: RetrainResult | Path | str, **options: Any) -> float:
+def evaluate(path: PathLike, data: Any = None, **options: Any) -> float:
     """Test accuracy, in percent, of a trained network; see `examine` for the options and errors."""
-    accuracy: float = examine(path, **options)["accuracy"]
+    accuracy: float = examine(path, data, **options)["accuracy"]
     return accuracy
 
 
 def _examine_run(
-    path: Path, name: str | None, given: PythonData | None, where: torch.device, operations: Path | str | None
+    path: Path, name: str | None, given: PythonData | None, where: torch.device, operations: PathLike | None
 ) -> dict[str, Any]:
     settings = retrained_settings(path)
     if name is None:
         check_given(settings, None, path, "zarts.evaluate(RUN, data=...)")
-    use_operations(Run(path), _path_or_none(operations), lambda text: None)
+    use_operations(Run(path), None if operations is None else path_of(operations), lambda text: None)
     network, card = load_model(model_file(path))
     test = _test_images_of(path, card, name, given)
     network = network.to(where).to(memory_format=torch.channels_last)
     return error_details(answers(network, test_batches(test, card, where)), card.classes, test.names)
-
-
-def _path_or_none(path: Path | str | None) -> Path | None:
-    return None if path is None else Path(path)
 
 
 def _test_images_of(path: Path, card: ModelCard, name: str | None, given: PythonData | None) -> Images:
@@ -150,94 +143,3 @@ def _unnormalized(card: ModelCard) -> ModelCard:
     """The card, for images that are scaled to [0, 1] but not normalized."""
     channels = len(card.mean)
     return replace(card, mean=(0.0,) * channels, std=(1.0,) * channels)
-
-
-@dataclass(frozen=True)
-class Prediction:
-    """The prediction of a network for one image.
-
-    Args:
-        image: the file.
-        classes: the likeliest classes in descending order, with their probabilities; empty where the image failed.
-        error: why the image could not be read; None where it could.
-    """
-
-    image: Path
-    classes: list[tuple[str, float]]
-    error: str | None = None
-
-
-def predict(
-    model: Path | str,
-    images: Iterable[Path | str],
-    *,
-    top: int = 1,
-    device: str = "auto",
-    operations: Path | str | None = None,
-    trust: bool = False,
-) -> Iterator[Prediction]:
-    """Predict the classes of images.
-
-    Args:
-        model: see `evaluate`.
-        images: files, or folders of files at any depth.
-        top: number of classes in each prediction.
-        device: see the setting of that name.
-        operations: see `resume_retrain`.
-        trust: whether an exported Python file may be run.
-
-    Yields:
-        One prediction for each image, in the order of `images`, and of the names in a folder.
-
-    Raises:
-        RunError, SettingsError: the model cannot be used.
-        DataError: a folder has no images.
-    """
-    path, where = Path(model), choose_device(device)
-    written = model_in(path) if path.is_dir() else path
-    if written is None:
-        use_operations(Run.open(path, "retrain"), _path_or_none(operations), lambda text: None)
-    elif operations is not None:
-        raise SettingsError(_RUN_ONLY)
-    opened = open_model(written or model_file(path), trust=trust)
-    files = [file for image in images for file in _image_files(Path(image))]
-    module = opened.module.to(where) if opened.movable else opened.module
-    for start in range(0, len(files), _BATCH):
-        yield from _predict_batch(opened, module, files[start : start + _BATCH], top)
-
-
-def _image_files(path: Path) -> list[Path]:
-    if not path.is_dir():
-        return [path]
-    found = sorted(file for file in path.rglob("*") if file.suffix.lower() in SUFFIXES and file.is_file())
-    if not found:
-        raise DataError(f"{path}: has no images ({', '.join(sorted(SUFFIXES))})")
-    return found
-
-
-@torch.no_grad()
-def _predict_batch(opened: OpenedModel, module: torch.nn.Module, files: list[Path], top: int) -> Iterator[Prediction]:
-    card, pixels, errors = opened.card, [], {}
-    for file in files:
-        try:
-            pixels.append(_read_scaled(file, card))
-        except DataError as error:
-            errors[file] = str(error)
-    device = next((tensor.device for tensor in module.buffers()), torch.device("cpu"))
-    chances = iter(module(torch.stack(pixels).to(device)).softmax(1).cpu() if pixels else ())
-    for file in files:
-        if file in errors:
-            yield Prediction(file, [], errors[file])
-        else:
-            best = next(chances).topk(min(top, len(card.classes)))
-            named = zip(best.indices.tolist(), best.values.tolist(), strict=True)
-            yield Prediction(file, [(card.classes[index], chance) for index, chance in named])
-
-
-def _read_scaled(file: Path, card: ModelCard) -> Tensor:
-    """Read an image in the size and colours that the network was trained on, scaled to [0, 1]."""
-    mode: Literal["L", "RGB"] = "L" if len(card.mean) == 1 else "RGB"
-    fit = centre_of_larger if card.crop == "resized" else central_square
-    image = torch.from_numpy(read_image(file, card.image_size, mode, fit).copy())
-    image = image[None] if image.ndim == 2 else image.permute(2, 0, 1)
-    return image.float() / 255

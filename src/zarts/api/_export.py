@@ -9,19 +9,19 @@ from zarts.errors import SettingsError, did_you_mean
 from zarts.exports import FORMATS, CardFacts, compare_logits, model_card, open_model, write_model
 from zarts.runs import Run
 from zarts.runs.user_files import use_operations, use_space
-from zarts.runtime.io import read_mapping, write_atomically
+from zarts.runtime.io import PathLike, path_of, read_mapping, write_atomically
 from zarts.training import load_model
 
 __all__ = ["export"]
 
 
 def export(
-    source: Path | str, form: str, *, out: Path | str | None = None, operations: Path | str | None = None
+    source: PathLike, form: str, *, out: PathLike | None = None, operations: PathLike | None = None
 ) -> list[Path]:
     """Export a trained network: a folder of files for other tools, with a model card.
 
     Args:
-        source: the folder of a retraining, or its `model.safetensors`.
+        source: a retraining (its result or its folder), or its `model.safetensors`.
         form: `onnx`, `torchscript`, `safetensors` or `python`.
         out: the folder, new or empty; None: `export/FORM` beside the model.
         operations: the file of user-defined operations, if the run has such; its code is run.
@@ -35,16 +35,16 @@ def export(
     """
     if form not in FORMATS:
         raise SettingsError(did_you_mean("format", form, FORMATS))
-    path = Path(source)
+    path = path_of(source)
     if path.is_dir():
         run = Run.open(path, "retrain")
         use_space(run)
-        use_operations(run, None if operations is None else Path(operations), lambda text: None)
+        use_operations(run, None if operations is None else path_of(operations), lambda text: None)
     elif operations is not None:
         raise SettingsError("--operations belongs to a run: name the folder of the run, or leave it out")
     file = model_file(path)
     network, card = load_model(file)
-    folder = file.parent / "export" / form if out is None else Path(out)
+    folder = file.parent / "export" / form if out is None else path_of(out)
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise SettingsError(f"{folder}: has files already, and nothing is overwritten: choose another --out")
     folder.mkdir(parents=True, exist_ok=True)

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 from zarts.api._architecture import Source, string_of
 from zarts.bench import Lookup, Table, find_table, look_up, read_table
+from zarts.runtime.io import PathLike, path_of
 
 __all__ = ["lookup"]
 
 
 def lookup(
-    architecture: Source | int, *, benchmark_table: Table | Path | str | None = None, trust: bool = False
+    architecture: Source | int, *, benchmark_table: Table | PathLike | None = None, trust: bool = False
 ) -> Lookup:
     """Look up the true accuracies, ranks and regrets of an architecture of the space `nasbench201`.
 
@@ -31,6 +30,6 @@ def lookup(
     if not isinstance(architecture, int):
         architecture = string_of(architecture)
     if not isinstance(benchmark_table, Table):
-        file = find_table(None if benchmark_table is None else Path(benchmark_table))
+        file = find_table(None if benchmark_table is None else path_of(benchmark_table))
         benchmark_table = read_table(file, trust=trust)
     return look_up(benchmark_table, architecture)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -16,6 +17,7 @@ from zarts.api._arguments import check_resumed, with_settings
 from zarts.api._data import given_again, given_images, images_of
 from zarts.api._launched import check_launchable, free_path, launch_new, launch_resumed
 from zarts.api._ranks import joined
+from zarts.api._results import RetrainResult
 from zarts.api._retrain_source import begin_from, owner_of, retraining_of
 from zarts.api._search import NOT_RESTORED, draw_result, dry_run_in, note_writer, notes_only
 from zarts.api._tensorboard import logged
@@ -28,10 +30,10 @@ from zarts.runs import Run
 from zarts.runs.new_run import anchored, discarded_unless_begun, new_run, same_images
 from zarts.runs.user_files import copy_user_files, use_operations, use_space
 from zarts.runtime.distributed import Ranks, lead_here, started
-from zarts.runtime.io import read_mapping
-from zarts.searcher import SearchResult
+from zarts.runtime.io import PathLike, path_of, read_mapping
+from zarts.searcher import SearchRecord
 from zarts.spaces import Genotype
-from zarts.training import RetrainResult, Start, read_result
+from zarts.training import Start, read_result
 from zarts.training import retrain as run_retrain
 from zarts.training.dry_run import Forecast
 from zarts.training.trainer import Callback, Driver
@@ -44,10 +46,10 @@ def retrain(
     source: Source | None = None,
     *,
     data: Any = None,
-    resume: Path | str | None = None,
-    out: Path | str | None = None,
+    resume: PathLike | None = None,
+    out: PathLike | None = None,
     preset: str | None = None,
-    config: Path | str | None = None,
+    config: PathLike | None = None,
     callbacks: Sequence[Follower] = (),
     quiet: bool = False,
     **options: Unpack[RetrainOptions],
@@ -80,10 +82,10 @@ def retrain(
     given: dict[str, Any] = dict(options)
     if resume is not None:
         others = {"source": source, "out": out, "preset": preset, "config": config}
-        check_resumed(resume, others, given, RetrainSettings)
-        result = _resume_here_or_on_ranks(Path(resume), data, heard, given)
+        check_resumed(path_of(resume), others, given, RetrainSettings)
+        result = _resume_here_or_on_ranks(path_of(resume), data, heard, given)
     else:
-        config = None if config is None else Path(config)
+        config = None if config is None else path_of(config)
         name, images = given_images(images_of(source) if data is None else data)
         named = {} if data is None else {"data": name}
         source, settings = retraining_of(source, given | named, preset=preset, config=config, images=images)
@@ -98,7 +100,7 @@ def _start_here_or_on_ranks(
     source: Source,
     settings: RetrainSettings,
     images: PythonData | None,
-    out: Path | str | None,
+    out: PathLike | None,
     callbacks: Callbacks,
 ) -> RetrainResult:
     """Retrain in this process or, with `devices`, in processes of their own, unless torchrun has started those."""
@@ -106,16 +108,16 @@ def _start_here_or_on_ranks(
         return start_retrain(source, settings, out, callbacks, images=images)
     check_launchable(settings)
     settings = anchored(settings)
-    path = free_path(run_path(genotype_of(source)[1], settings)) if out is None else Path(out)
+    path = free_path(run_path(genotype_of(source)[1], settings)) if out is None else path_of(out)
     with TemporaryDirectory(prefix="zarts-") as folder:
-        if isinstance(source, SearchResult):
+        if isinstance(source, SearchRecord):
             source = source.run
         elif isinstance(source, Genotype):
             file = Path(folder) / "genotype.json"
             file.write_text(source.to_json(), encoding="utf-8")
             source = file
-        launch_new(settings, path, callbacks, [str(source)])
-    return read_result(Run(path))
+        launch_new(settings, path, callbacks, [os.fspath(source)])
+    return RetrainResult.of(read_result(Run(path)))
 
 
 def _resume_here_or_on_ranks(
@@ -127,7 +129,7 @@ def _resume_here_or_on_ranks(
     check_launchable(settings)
     given_again(data, settings, path, "zarts.retrain(resume=RUN, data=...)")
     launch_resumed(settings, path, resumable, callbacks)
-    return read_result(Run(path))
+    return RetrainResult.of(read_result(Run(path)))
 
 
 def run_path(name: str, settings: RetrainSettings) -> Path:
@@ -138,7 +140,7 @@ def run_path(name: str, settings: RetrainSettings) -> Path:
 def start_retrain(
     source: Source,
     settings: RetrainSettings,
-    out: Path | str | None,
+    out: PathLike | None,
     callback: Callback | None,
     *,
     images: PythonData | None = None,
@@ -148,7 +150,7 @@ def start_retrain(
     with joined(settings) as ranks:
         _use_operations_of(source, settings, callback if ranks.lead else None)
         genotype, name = genotype_of(source)
-        path = run_path(name, settings) if out is None else Path(out)
+        path = run_path(name, settings) if out is None else path_of(out)
         made = new_run(path, settings, "retrain", numbered=out is None).path if ranks.lead else path
         run = Run(ranks.broadcast(made), writes=ranks.lead, images=images)
         with discarded_unless_begun(run):
@@ -189,13 +191,13 @@ def _retrain_and_draw(
 ) -> RetrainResult:
     """Retrain. Only the first rank calls the callback and draws."""
     if not ranks.lead:
-        result = run_retrain(settings, genotype, run, start=start, resume=resume, drive=drive, ranks=ranks)
-        return replace(result, images=run.images)
+        record = run_retrain(settings, genotype, run, start=start, resume=resume, drive=drive, ranks=ranks)
+        return RetrainResult.of(replace(record, images=run.images))
     with logged(settings, run, callback) as callback:
-        result = run_retrain(
+        record = run_retrain(
             settings, genotype, run, start=start, resume=resume, callback=callback, drive=drive, ranks=ranks
         )
-        return draw_result(replace(result, images=run.images))
+    return draw_result(RetrainResult.of(replace(record, images=run.images)))
 
 
 def _use_operations_of(source: Source, settings: RetrainSettings, callback: Callback | None) -> None:
@@ -253,7 +255,7 @@ def _copy_split(searched: Run, settings: RetrainSettings, run: Run) -> None:
 
 
 def resume_retrain(
-    path: Path | str,
+    path: PathLike,
     callback: Callback | None = None,
     *,
     data: Any = None,
@@ -262,7 +264,7 @@ def resume_retrain(
     """Go on with an interrupted retraining; a finished one only returns its result.
 
     Args:
-        path: the run folder.
+        path: the run folder, or the result.
         callback: called with every event.
         data: the images again, if they are Python objects.
         resumable: new values of resumable settings, see `setting` in `zarts.config.base`. A run with user-defined
@@ -273,23 +275,24 @@ def resume_retrain(
         DataError: `data` are other images than those of the run.
         SettingsError: the file of operations is not named, or is another one.
     """
-    settings, images = retrained_settings(path, **resumable), None
-    if data is not None or not Run(Path(path)).finished:
-        images = given_again(data, settings, Path(path), "zarts.retrain(resume=RUN, data=...)")
+    path, images = path_of(path), None
+    settings = retrained_settings(path, **resumable)
+    if data is not None or not Run(path).finished:
+        images = given_again(data, settings, path, "zarts.retrain(resume=RUN, data=...)")
     with joined(settings) as ranks:
-        run = Run(Path(path), writes=ranks.lead, images=images)
+        run = Run(path, writes=ranks.lead, images=images)
         use_operations(run, settings.operations, note_writer(callback if ranks.lead else None))
         genotype = Genotype.load(run.path / "genotype.json")
         return _retrain_and_draw(settings, genotype, run, callback, ranks, resume=True)
 
 
-def retrained_settings(path: Path | str, **resumable: Any) -> RetrainSettings:
+def retrained_settings(path: PathLike, **resumable: Any) -> RetrainSettings:
     """The settings of a retraining that has begun, with the resumable ones that are given.
 
     Raises:
         RunError: the folder is not that of a retraining.
     """
-    run = Run.open(Path(path), "retrain")
+    run = Run.open(path_of(path), "retrain")
     use_space(run)
     begun = {key: value for key, value in run.settings("retrain").items() if key not in NOT_RESTORED}
     return retrain_settings({**begun, **resumable}, where=str(run.path / "config.yaml"))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -46,7 +47,7 @@ def retraining_of(
 
     Args:
         source: see `zarts.retrain`; None: the genotype of the network that `weights_from` names.
-        options: settings by name.
+        options: settings by name; a path or result is taken as its text.
         preset: name of a preset.
         config: a YAML file with settings.
         images: the images, if they are Python objects.
@@ -55,6 +56,7 @@ def retraining_of(
         SettingsError: invalid settings, or no source.
         RunError: the source or the network cannot be read, or its images are Python objects and are not given.
     """
+    options = {key: os.fspath(value) if isinstance(value, os.PathLike) else value for key, value in options.items()}
     handed = {} if source is None else dict(inherited(source))
     asked = retrain_settings(options, preset=preset, config=config, inherited=handed)
     weights, form = asked.weights_from, dict[str, Any]()

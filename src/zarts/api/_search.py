@@ -15,6 +15,7 @@ from zarts.api._arguments import check_resumed, with_settings
 from zarts.api._data import given_again, given_images
 from zarts.api._launched import check_launchable, free_path, launch_new, launch_resumed
 from zarts.api._ranks import joined
+from zarts.api._results import RetrainResult, SearchResult
 from zarts.api._tensorboard import logged
 from zarts.bench import Table, Truth, find_table, read_table
 from zarts.callbacks import Callbacks, Follower, progress
@@ -26,9 +27,9 @@ from zarts.runs import Run
 from zarts.runs.new_run import anchored, discarded_unless_begun, new_run
 from zarts.runs.user_files import UserFiles, use_operations, use_space
 from zarts.runtime.distributed import Ranks, lead_here, started
-from zarts.searcher import SearchResult, read_result
+from zarts.runtime.io import PathLike, path_of
+from zarts.searcher import read_result
 from zarts.searcher import search as run_search
-from zarts.training import RetrainResult
 from zarts.training.dry_run import DryRun, Forecast
 from zarts.training.trainer import Callback, Driver
 
@@ -55,10 +56,10 @@ _R = TypeVar("_R", SearchResult, RetrainResult)
 def search(
     data: Any = None,
     *,
-    resume: Path | str | None = None,
-    out: Path | str | None = None,
+    resume: PathLike | None = None,
+    out: PathLike | None = None,
     preset: str | None = None,
-    config: Path | str | None = None,
+    config: PathLike | None = None,
     callbacks: Sequence[Follower] = (),
     quiet: bool = False,
     trust: bool = False,
@@ -92,12 +93,12 @@ def search(
     heard = Callbacks([progress(quiet=quiet), *callbacks])
     given: dict[str, Any] = dict(options)
     if resume is not None:
-        check_resumed(resume, {"out": out, "preset": preset, "config": config}, given, SearchSettings)
-        result = _resume_here_or_on_ranks(Path(resume), data, heard, given, trust=trust)
+        check_resumed(path_of(resume), {"out": out, "preset": preset, "config": config}, given, SearchSettings)
+        result = _resume_here_or_on_ranks(path_of(resume), data, heard, given, trust=trust)
     else:
         name, images = given_images(data)
         named = {} if name is None else {"data": name}
-        settings = search_settings(given | named, preset=preset, config=None if config is None else Path(config))
+        settings = search_settings(given | named, preset=preset, config=None if config is None else path_of(config))
         result = _start_here_or_on_ranks(settings, images, out, heard, trust=trust)
     if lead_here():
         heard.end(result)
@@ -105,16 +106,16 @@ def search(
 
 
 def _start_here_or_on_ranks(
-    settings: SearchSettings, images: PythonData | None, out: Path | str | None, callbacks: Callbacks, *, trust: bool
+    settings: SearchSettings, images: PythonData | None, out: PathLike | None, callbacks: Callbacks, *, trust: bool
 ) -> SearchResult:
     """Search in this process or, with `devices`, in processes of their own, unless torchrun has started those."""
     if settings.devices in ("auto", started()):
         return start_search(settings, out, callbacks, images=images, trust=trust)
     check_launchable(settings)
     settings = anchored(settings)
-    path = free_path(run_path(settings)) if out is None else Path(out)
+    path = free_path(run_path(settings)) if out is None else path_of(out)
     launch_new(settings, path, callbacks, ["--trust"] if trust else [])
-    return read_result(settings, Run(path))
+    return SearchResult.of(read_result(settings, Run(path)))
 
 
 def _resume_here_or_on_ranks(
@@ -126,7 +127,7 @@ def _resume_here_or_on_ranks(
     check_launchable(settings)
     given_again(data, settings, path, "zarts.search(resume=RUN, data=...)")
     launch_resumed(settings, path, resumable, callbacks, ["--trust"] if trust else [])
-    return read_result(settings, Run(path))
+    return SearchResult.of(read_result(settings, Run(path)))
 
 
 def run_path(settings: SearchSettings) -> Path:
@@ -137,7 +138,7 @@ def run_path(settings: SearchSettings) -> Path:
 
 def start_search(
     settings: SearchSettings,
-    out: Path | str | None,
+    out: PathLike | None,
     callback: Callback | None,
     *,
     images: PythonData | None = None,
@@ -155,7 +156,7 @@ def start_search(
         trust: see `search`.
     """
     given, settings = settings, anchored(settings, images)
-    path = run_path(settings) if out is None else Path(out)
+    path = run_path(settings) if out is None else path_of(out)
     with joined(settings) as ranks:
         own = UserFiles.of(given, note_writer(callback if ranks.lead else None))
         table = loaded or (_table_of(settings, trust) if ranks.lead else None)
@@ -197,7 +198,7 @@ def dry_run_search(
 
 
 def resume_search(
-    path: Path | str,
+    path: PathLike,
     callback: Callback | None = None,
     *,
     data: Any = None,
@@ -208,7 +209,7 @@ def resume_search(
     """Go on with an interrupted search; a finished one only returns its result.
 
     Args:
-        path: the run folder.
+        path: the run folder, or the result.
         callback: called with every event.
         data: the images again, if they are Python objects.
         loaded: a benchmark table that has been read already, instead of the one that the settings name.
@@ -221,23 +222,24 @@ def resume_search(
         DataError: its benchmark table cannot be read, or `data` are other images.
         SettingsError: the run needs no `data`.
     """
-    settings, images = searched_settings(path, **resumable), None
-    if data is not None or not Run(Path(path)).finished:
-        images = given_again(data, settings, Path(path), "zarts.search(resume=RUN, data=...)")
+    path, images = path_of(path), None
+    settings = searched_settings(path, **resumable)
+    if data is not None or not Run(path).finished:
+        images = given_again(data, settings, path, "zarts.search(resume=RUN, data=...)")
     with joined(settings) as ranks:
-        use_operations(Run(Path(path)), settings.operations, note_writer(callback if ranks.lead else None))
+        use_operations(Run(path), settings.operations, note_writer(callback if ranks.lead else None))
         table = loaded or (_table_of(settings, trust) if ranks.lead else None)
-        run = Run(Path(path), writes=ranks.lead, images=images)
+        run = Run(path, writes=ranks.lead, images=images)
         return _search_and_draw(settings, run, callback, table, ranks, resume=True)
 
 
-def searched_settings(path: Path | str, **resumable: Any) -> SearchSettings:
+def searched_settings(path: PathLike, **resumable: Any) -> SearchSettings:
     """The settings of a search that has begun, with the resumable ones that are given.
 
     Raises:
         RunError: the folder is not that of a search.
     """
-    run = Run.open(Path(path), "search")
+    run = Run.open(path_of(path), "search")
     use_space(run)
     begun = {key: value for key, value in run.settings("search").items() if key not in NOT_RESTORED}
     return search_settings({**begun, **resumable}, where=str(run.path / "config.yaml"))
@@ -255,13 +257,14 @@ def _search_and_draw(
 ) -> SearchResult:
     """Search. Only the first rank calls the callback, looks up true accuracies and draws."""
     if not ranks.lead:
-        return replace(run_search(settings, run, resume=resume, drive=drive, ranks=ranks), images=run.images)
+        record = run_search(settings, run, resume=resume, drive=drive, ranks=ranks)
+        return SearchResult.of(replace(record, images=run.images))
     with logged(settings, run, callback) as callback:
         truth = None if table is None else Truth(table, run, callback)
-        result = run_search(settings, run, resume=resume, drive=drive, callback=truth or callback, ranks=ranks)
+        record = run_search(settings, run, resume=resume, drive=drive, callback=truth or callback, ranks=ranks)
         if truth is not None:
-            truth.finish(result.genotype)
-    return draw_result(replace(result, images=run.images))
+            truth.finish(record.genotype)
+    return draw_result(SearchResult.of(replace(record, images=run.images)))
 
 
 def _table_of(settings: SearchSettings, trust: bool) -> Table | None:

@@ -22,14 +22,8 @@ def draw(
 ) -> None:
     """Draw the cells of a genotype as SVG and PNG."""
     from zarts import api
-    from zarts.reports import draw_cells, draw_strip
 
-    if every is None:
-        written = draw_cells(api.genotype_of(source)[0], out)
-    else:
-        api.searched_settings(source)
-        written = draw_strip(Path(source), every, out)
-    for path in written:
+    for path in api.draw(source, out, every=every):
         print(path)
 
 

@@ -28,7 +28,7 @@ def predict(
     from zarts import api
 
     failed = 0
-    for found in api.predict(model, images, top=top, device=device, operations=operations, trust=trust):
+    for found in api.iter_predictions(model, images, top=top, device=device, operations=operations, trust=trust):
         if found.error is not None:
             failed += 1
             print(f"zarts: {found.error}", file=sys.stderr)

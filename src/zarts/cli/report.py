@@ -12,6 +12,6 @@ __all__ = ["report"]
 
 def report(run: Annotated[Path, typer.Argument(help="folder of a search, a retraining or a comparison")]) -> None:
     """Write the report of a run or of a comparison again."""
-    from zarts.reports import write_report
+    from zarts import api
 
-    print(write_report(run))
+    print(api.report(run))

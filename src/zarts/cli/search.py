@@ -27,7 +27,7 @@ from zarts.cli.progress import progress
 from zarts.config import SearchSettings, resumable, search_settings
 
 if TYPE_CHECKING:
-    from zarts.searcher import SearchResult
+    from zarts.api import SearchResult
 
 __all__ = ["search"]
 

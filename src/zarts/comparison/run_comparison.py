@@ -31,7 +31,7 @@ from zarts.reports import write_report
 from zarts.reports.epoch_charts import Panel, draw_epochs
 from zarts.runtime.distributed import check_alone
 from zarts.runtime.environment import environment
-from zarts.runtime.io import write_atomically
+from zarts.runtime.io import PathLike, path_of, write_atomically
 from zarts.spaces.nasbench201 import NASBENCH201
 
 __all__ = ["Comparison", "compare"]
@@ -39,7 +39,7 @@ __all__ = ["Comparison", "compare"]
 
 @dataclass(frozen=True)
 class Comparison:
-    """The result of a comparison.
+    """The result of a comparison: a path that is its folder, and the tables when it is printed.
 
     Args:
         sections: a table for each space and data set: rows, and the columns of their accuracies.
@@ -57,6 +57,16 @@ class Comparison:
     markdown: str
     out: Path
 
+    def __fspath__(self) -> str:
+        return str(self.out)
+
+    def __repr__(self) -> str:
+        trials = f"{len(self.found)} of {len(self.found) + len(self.failed)} trials"
+        return f"{type(self).__name__}({str(self.out)!r}, {trials})"
+
+    def __str__(self) -> str:
+        return self.markdown.strip()
+
     @property
     def rows(self) -> list[Summary]:
         """The rows of all tables; in each table the rows of trials come before the baselines."""
@@ -73,11 +83,11 @@ def compare(
     seeds: str | int,
     *,
     grid: Mapping[str, Sequence[Any]] = MappingProxyType({}),
-    benchmark_table: Path | str = "auto",
+    benchmark_table: PathLike = "auto",
     retrain: Mapping[str, Any] | None = MappingProxyType({}),
-    out: Path | str | None = None,
+    out: PathLike | None = None,
     preset: str | None = None,
-    config: Path | str | None = None,
+    config: PathLike | None = None,
     jobs: int | None = None,
     engine: str = "processes",
     against: str | None = None,
@@ -127,8 +137,8 @@ def compare(
         ZartsError: see the subclasses in `zarts.errors`. A search that fails raises nothing: see `failed`.
     """
     check_alone("a comparison")
-    folder = _default(options, preset) if out is None else Path(out)
-    config = None if config is None else Path(config)
+    folder = _default(options, preset) if out is None else path_of(out)
+    config = None if config is None else path_of(config)
     rows = rows_of(methods, options, grid=grid, preset=preset, config=config)
     run_tasks = get_engine(engine)
     names = {row.name for row in rows}
@@ -140,7 +150,7 @@ def compare(
     tabular = any(row.group.space == NASBENCH201.name for row in rows)
     if tabular:
         _check_tabular(rows, retrain)
-        file = find_table(None if benchmark_table == "auto" else Path(benchmark_table)).resolve()
+        file = find_table(None if benchmark_table == "auto" else path_of(benchmark_table)).resolve()
         trials = plan(rows, seeds, out=folder, table=file)
         scorer: Scorer = TabularScorer(read_table(file, trust=trust), best_of=best_of, draws=draws)
     else:

@@ -12,11 +12,12 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from zarts.reports.cells import draw_cells
     from zarts.reports.landscape import draw_landscape
+    from zarts.reports.notebook import result_html
     from zarts.reports.run_page import write_report
     from zarts.reports.static_charts import Curve, draw_curves
     from zarts.reports.timeline import draw_strip
 
-__all__ = ["Curve", "draw_cells", "draw_curves", "draw_landscape", "draw_strip", "write_report"]
+__all__ = ["Curve", "draw_cells", "draw_curves", "draw_landscape", "draw_strip", "result_html", "write_report"]
 
 _HOMES = {
     "Curve": "static_charts",
@@ -24,6 +25,7 @@ _HOMES = {
     "draw_curves": "static_charts",
     "draw_landscape": "landscape",
     "draw_strip": "timeline",
+    "result_html": "notebook",
     "write_report": "run_page",
 }
 

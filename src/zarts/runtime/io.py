@@ -1,4 +1,4 @@
-"""Atomic writes of files, and tolerant reading of the files of a run."""
+"""Paths as users give them, atomic writes of files, and tolerant reading of the files of a run."""
 
 from __future__ import annotations
 
@@ -16,14 +16,39 @@ from typing import Any
 import yaml
 
 from zarts.config.renamed import renamed_event, renamed_mapping
-from zarts.errors import RunError
+from zarts.errors import RunError, SettingsError
 
 if sys.platform != "win32":
     import fcntl
 
-__all__ = ["epoch_files", "locked", "read_events", "read_mapping", "remove_empty", "remove_parts", "write_atomically"]
+__all__ = [
+    "PathLike",
+    "epoch_files",
+    "locked",
+    "path_of",
+    "read_events",
+    "read_mapping",
+    "remove_empty",
+    "remove_parts",
+    "write_atomically",
+]
+
+PathLike = str | os.PathLike[str]
+"""A path as users give it: text, a `Path`, or a result, which stands for its run folder."""
 
 _PART = ".part"
+
+
+def path_of(path: PathLike) -> Path:
+    """The path, with `~` as the home directory.
+
+    Raises:
+        SettingsError: it begins with `~NAME`, and there is no such user.
+    """
+    try:
+        return Path(path).expanduser()
+    except RuntimeError as error:
+        raise SettingsError(f"{os.fspath(path)}: {error}: write the path out") from None
 
 
 def write_atomically(path: Path, content: bytes | str) -> None:

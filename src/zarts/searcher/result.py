@@ -1,4 +1,4 @@
-"""The result of a search, in memory and in the run folder."""
+"""The record of a finished search, in memory and in the run folder."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ from zarts.errors import RunError
 from zarts.runs import Run
 from zarts.spaces import PARAMETERLESS, Genotype, get_space
 
-__all__ = ["SearchResult", "counts", "read_result", "write_result"]
+__all__ = ["SearchRecord", "counts", "read_result", "write_result"]
 
 
 @dataclass(frozen=True)
-class SearchResult:
-    """The result of a search.
+class SearchRecord:
+    """What a search leaves; `zarts.SearchRecord` adds what can be done next.
 
     Args:
         genotype: the genotype that the selection derived or, after early stopping, that of the chosen epoch.
@@ -60,7 +60,7 @@ def write_result(
     seconds: float,
     costs: Mapping[str, int] = MappingProxyType({}),
     betas: Mapping[str, Tensor] = MappingProxyType({}),
-) -> SearchResult:
+) -> SearchRecord:
     """Write `genotype.json` and `result.json`; the latter marks the run as finished."""
     matrices, entries = ({kind: part.cpu() for kind, part in parts.items()} for parts in (alphas, betas))
     run.write("genotype.json", genotype.to_json())
@@ -79,10 +79,10 @@ def write_result(
             "seconds": seconds,
         },
     )
-    return SearchResult(genotype, matrices, run.events(), run.path, seconds, entries)
+    return SearchRecord(genotype, matrices, run.events(), run.path, seconds, entries)
 
 
-def read_result(settings: SearchSettings, run: Run) -> SearchResult:
+def read_result(settings: SearchSettings, run: Run) -> SearchRecord:
     """The result of a finished run.
 
     Raises:
@@ -100,4 +100,4 @@ def read_result(settings: SearchSettings, run: Run) -> SearchResult:
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise RunError(f"{where}: not the result of a search ({type(error).__name__}: {error})") from error
     get_space(settings.space).check(genotype, where)
-    return SearchResult(genotype, alphas, run.events(), run.path, seconds, betas)
+    return SearchRecord(genotype, alphas, run.events(), run.path, seconds, betas)

@@ -14,7 +14,7 @@ from zarts.runtime.distributed import Ranks
 from zarts.runtime.environment import environment
 from zarts.runtime.seed import keyed_generator
 from zarts.searcher.build import build_searcher
-from zarts.searcher.result import SearchResult, read_result, write_result
+from zarts.searcher.result import SearchRecord, read_result, write_result
 from zarts.spaces import get_space
 from zarts.training.memory_check import check_memory
 from zarts.training.setup import load_images
@@ -31,7 +31,7 @@ def search(
     callback: Callback | None = None,
     drive: Driver | None = None,
     ranks: Ranks | None = None,
-) -> SearchResult:
+) -> SearchRecord:
     """Search, from the start or from the run's checkpoint, and write the results into the run folder.
 
     Args:
@@ -62,7 +62,7 @@ def search(
         return searcher.write_result()
 
 
-def draw(settings: SearchSettings, run: Run, callback: Callback) -> SearchResult:
+def draw(settings: SearchSettings, run: Run, callback: Callback) -> SearchRecord:
     """Method `random`: one draw without a network; images are loaded only for limits, which depend on them."""
     start = time.perf_counter()
     space, generator = get_space(settings.space), keyed_generator(settings.seed, "random")

@@ -27,7 +27,7 @@ from zarts.searcher.halves import Halves
 from zarts.searcher.noise_monitor import NoiseMonitor
 from zarts.searcher.phases import Phases, start_arch_optimizer
 from zarts.searcher.relaxation import SearchRelaxation
-from zarts.searcher.result import SearchResult, counts, write_result
+from zarts.searcher.result import SearchRecord, counts, write_result
 from zarts.searcher.supernet_loss import SupernetLoss
 from zarts.searcher.supernets import Supernets
 from zarts.training.metrics import Meter
@@ -78,7 +78,7 @@ class Searcher(Job):
         self.early_stopping, self.noise_monitor = EarlyStopping(settings), NoiseMonitor()
         self._start_supernet()
 
-    def run(self, *, resume: bool = False) -> SearchResult:
+    def run(self, *, resume: bool = False) -> SearchRecord:
         """Search, and write the result into the run folder.
 
         Args:
@@ -262,7 +262,7 @@ class Searcher(Job):
             event = {"event": "selection", "select": self.settings.select, **counts(self.genotype)}
             self.trainer.log({**event, **selected.info, "seconds": time.perf_counter() - start})
 
-    def write_result(self) -> SearchResult:
+    def write_result(self) -> SearchRecord:
         """Write the result into the run folder, which marks it as finished."""
         alpha = self.arch_optimizer.alpha
         return write_result(

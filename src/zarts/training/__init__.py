@@ -8,14 +8,14 @@ from __future__ import annotations
 from zarts.training.error_analysis import error_details
 from zarts.training.evaluate import accuracy, answers, test_batches
 from zarts.training.model_file import ModelCard, load_model, save_model
-from zarts.training.result import RetrainResult, read_result
+from zarts.training.result import RetrainRecord, read_result
 from zarts.training.retrain import retrain
 from zarts.training.warm_start import START, Start
 
 __all__ = [
     "START",
     "ModelCard",
-    "RetrainResult",
+    "RetrainRecord",
     "Start",
     "accuracy",
     "answers",

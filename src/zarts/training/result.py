@@ -1,4 +1,4 @@
-"""The result of training a network, and its reading from a run folder."""
+"""The record of a trained network, and its reading from a run folder."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from zarts.runs import Run
 from zarts.spaces import Genotype
 from zarts.training.model_file import load_model
 
-__all__ = ["RetrainResult", "read_result"]
+__all__ = ["RetrainRecord", "read_result"]
 
 
 @dataclass(frozen=True)
-class RetrainResult:
-    """The result of training a network.
+class RetrainRecord:
+    """What a retraining leaves; `zarts.RetrainRecord` adds what can be done next.
 
     Args:
         genotype: its cells.
@@ -45,7 +45,7 @@ class RetrainResult:
         return load_model(self.run / "model.safetensors")[0]
 
 
-def read_result(run: Run) -> RetrainResult:
+def read_result(run: Run) -> RetrainRecord:
     """The result of a finished run.
 
     Raises:
@@ -54,7 +54,7 @@ def read_result(run: Run) -> RetrainResult:
     where = str(run.path / "result.json")
     result = run.read_json("result.json")
     try:
-        return RetrainResult(
+        return RetrainRecord(
             genotype=Genotype.from_dict(result["genotype"], where),
             test_accuracy=result["test_accuracy"],
             parameters=result["parameters"],

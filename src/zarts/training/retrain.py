@@ -35,7 +35,7 @@ from zarts.training.lr_schedule import learning_rate
 from zarts.training.memory_check import check_memory
 from zarts.training.metrics import Meter
 from zarts.training.model_file import ModelCard, save_model
-from zarts.training.result import RetrainResult, read_result
+from zarts.training.result import RetrainRecord, read_result
 from zarts.training.setup import augmentation, load_images, sgd
 from zarts.training.train_step import WeightStep, own_part
 from zarts.training.trainer import Callback, Driver, Job, Trainer, no_callback
@@ -58,7 +58,7 @@ def retrain(
     callback: Callback | None = None,
     drive: Driver | None = None,
     ranks: Ranks | None = None,
-) -> RetrainResult:
+) -> RetrainRecord:
     """Train the network of `genotype` on all training images, and test it.
 
     Args:
@@ -78,7 +78,7 @@ def retrain(
     """
     ranks = ranks or Ranks()
     if ranks.broadcast(ranks.lead and run.finished):
-        return ranks.broadcast(read_result(run) if ranks.lead else cast(RetrainResult, None))
+        return ranks.broadcast(read_result(run) if ranks.lead else cast(RetrainRecord, None))
     with torch_threads(settings.threads):
         job = TrainingJob(settings, genotype, run, start, callback or no_callback, ranks)
         job.fit = check_memory(job, settings, ranks, always=drive is not None)
@@ -88,7 +88,7 @@ def retrain(
             drive(job)
         if ranks.lead:
             job.write_result()
-    return ranks.broadcast(read_result(run) if ranks.lead else cast(RetrainResult, None))
+    return ranks.broadcast(read_result(run) if ranks.lead else cast(RetrainRecord, None))
 
 
 class TrainingJob(Job):
