@@ -37,7 +37,7 @@ def test_a_search_goes_on_to_a_tested_and_exported_network(retrained, results, p
 @pytest.mark.parametrize("which", [0, 1], ids=["search", "retraining"])
 def test_what_is_loaded_or_resumed_is_the_result(results, searched, retrained, which):
     result, was = results[which], (searched, retrained)[which]
-    resumed = (zarts.resume_search, zarts.resume_retrain)[which](result)
+    resumed = (zarts.search, zarts.retrain)[which](resume=result)
     for one in (result, resumed, zarts.load_result(result), zarts.load_result(os.fspath(result))):
         assert type(one) is (zarts.SearchResult, zarts.RetrainResult)[which]
         assert one.run == result.run

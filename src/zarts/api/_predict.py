@@ -93,7 +93,7 @@ def predict(
             [0, 1], which are rounded to 8 bits, of any size and not normalized; or a list of any of these.
         top: number of classes in each prediction.
         device: see the setting of that name.
-        operations: see `resume_retrain`.
+        operations: the file of user-defined operations, if the run has such; its code is run.
         trust: whether an exported Python file may be run.
 
     Returns:
