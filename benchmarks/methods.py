@@ -74,7 +74,7 @@ def table(size: Mapping[str, Any], rounds: int, methods: Sequence[str] = tuple(M
         [
             f"`{name}`",
             METHODS[name].paper,
-            *(str(getattr(METHODS[name], axis)) for axis in AXES),
+            *METHODS[name].axes.values(),
             _ratio(ratios.get(name)),
             f"`digits/{name}`",
         ]

@@ -86,6 +86,19 @@ class Method:
     phases: str = "one"
     defaults: Mapping[str, object] = field(default_factory=dict)
 
+    @property
+    def axes(self) -> dict[str, str]:
+        """Each axis of `AXES` with its member."""
+        return {
+            "arch_optimizer": self.arch_optimizer,
+            "relaxation": self.relaxation,
+            "weight_relaxation": self.weight_relaxation,
+            "supernet": self.supernet,
+            "edge_normalization": str(self.edge_normalization),
+            "select": self.select,
+            "phases": self.phases,
+        }
+
 
 # DARTS alternates one step of alpha, on one batch, with one step of the weights, from the first epoch on (its code).
 _ALTERNATING = {"arch_learning_rate": 3e-4, "arch_update_interval": 1, "warmup_epochs": 0, "val_batches": 1}

@@ -48,7 +48,7 @@ def list_methods() -> Names:
     axes = ("relaxation", "weight_relaxation", "supernet", "edge_normalization", "arch_optimizer", "select", "phases")
     return Names(
         ("method", "what", *(axis.replace("_", " ") for axis in axes), "paper"),
-        [(m.name, m.summary, *(str(getattr(m, axis)) for axis in axes), m.paper) for m in METHODS.values()],
+        [(m.name, m.summary, *(m.axes[axis] for axis in axes), m.paper) for m in METHODS.values()],
     )
 
 

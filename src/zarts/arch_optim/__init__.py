@@ -13,13 +13,14 @@ from torch import Tensor
 
 from zarts.arch_optim.base import ArchOptimizer
 from zarts.arch_optim.fixed import FixedArchOptimizer
-from zarts.arch_optim.gradient import GradientArchOptimizer, amended, first_order, unrolled
+from zarts.arch_optim.gradient import GradientArchOptimizer, Rule, amended, first_order, unrolled
+from zarts.arch_optim.optimizers import zero_order_optimizer
 from zarts.arch_optim.reinforce import ReinforceArchOptimizer
 from zarts.arch_optim.zero_order import ZeroOrderArchOptimizer
-from zarts.config import SearchSettings, keywords
+from zarts.config import AdamSettings, SearchSettings
 from zarts.runtime.seed import keyed_generator
 from zarts.spaces import get_space
-from zarts.zo import OPTIMIZERS, ZeroOrderOptimizer
+from zarts.zo import OPTIMIZERS
 
 __all__ = [
     "ARCH_OPTIMIZERS",
@@ -30,19 +31,6 @@ __all__ = [
     "ZeroOrderArchOptimizer",
     "zero_order_optimizer",
 ]
-
-
-def zero_order_optimizer(settings: SearchSettings, alpha: Tensor, generator: torch.Generator) -> ZeroOrderOptimizer:
-    """The optimizer of a zero-order method; its keyword parameters are the settings of the same name.
-
-    Args:
-        settings: their `arch_optimizer` is a key of `zarts.zo.OPTIMIZERS`, or `nevergrad:NAME`.
-        alpha: the start, shape (d,).
-        generator: the source of randomness.
-    """
-    kind, _, name = settings.arch_optimizer.partition(":")
-    optimizer = OPTIMIZERS[kind]
-    return optimizer(alpha, generator, *([name] if name else []), **keywords(optimizer, settings))
 
 
 def _zero_order(settings: SearchSettings, alpha: Tensor, generator: torch.Generator) -> ArchOptimizer:
@@ -56,17 +44,26 @@ def _zero_order(settings: SearchSettings, alpha: Tensor, generator: torch.Genera
     )
 
 
-def _gradient(
-    rule: Callable[..., tuple[float, Tensor]], settings: SearchSettings, alpha: Tensor, generator: torch.Generator
-) -> ArchOptimizer:
-    named = keywords(rule, settings)
+def _by_adam(rule: Rule, settings: AdamSettings, alpha: Tensor) -> ArchOptimizer:
     return GradientArchOptimizer(
         alpha,
         lr=settings.arch_learning_rate,
         weight_decay=settings.arch_weight_decay,
         betas=(settings.arch_beta1, settings.arch_beta2),
-        rule=partial(rule, **named) if named else rule,
+        rule=rule,
     )
+
+
+def _gradient(settings: AdamSettings, alpha: Tensor, generator: torch.Generator) -> ArchOptimizer:
+    return _by_adam(first_order, settings, alpha)
+
+
+def _unrolled(settings: SearchSettings, alpha: Tensor, generator: torch.Generator) -> ArchOptimizer:
+    return _by_adam(partial(unrolled, hessian=settings.hessian), settings, alpha)
+
+
+def _amended(settings: SearchSettings, alpha: Tensor, generator: torch.Generator) -> ArchOptimizer:
+    return _by_adam(partial(amended, amend_strength=settings.amend_strength), settings, alpha)
 
 
 def _reinforce(settings: SearchSettings, alpha: Tensor, generator: torch.Generator) -> ArchOptimizer:
@@ -90,9 +87,9 @@ def _fixed(settings: SearchSettings, alpha: Tensor, generator: torch.Generator) 
 
 ARCH_OPTIMIZERS: dict[str, Callable[[SearchSettings, Tensor, torch.Generator], ArchOptimizer]] = {
     **dict.fromkeys(OPTIMIZERS, _zero_order),
-    "gradient": partial(_gradient, first_order),
-    "unrolled": partial(_gradient, unrolled),
-    "amended": partial(_gradient, amended),
+    "gradient": _gradient,
+    "unrolled": _unrolled,
+    "amended": _amended,
     "reinforce": _reinforce,
     "none": _fixed,
 }

@@ -14,7 +14,7 @@ from zarts.arch_optim.base import ArchOptimizer
 from zarts.bilevel import Batch, Bilevel, amended_gradient, first_order_gradient, unrolled_gradient
 from zarts.errors import DivergedError
 
-__all__ = ["GradientArchOptimizer", "amended", "first_order", "unrolled"]
+__all__ = ["GradientArchOptimizer", "Rule", "amended", "first_order", "unrolled"]
 
 Rule = Callable[[Bilevel, Tensor, Sequence[Batch], Sequence[Batch]], tuple[float, Tensor]]
 """Validation loss and gradient of (problem, alpha, training batches, validation batches)."""

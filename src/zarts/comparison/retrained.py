@@ -16,7 +16,7 @@ from zarts.comparison.grid import Group, Row
 from zarts.comparison.results import Summary, TrialResult, trial_result
 from zarts.comparison.scorer import Picture, Scorer, collapse
 from zarts.comparison.trials import Trial, check_begun
-from zarts.config import RetrainSettings, dump, resumable, retrain_settings
+from zarts.config import RetrainSettings, dump, resumable_values, retrain_settings
 from zarts.errors import RunError
 from zarts.runs.new_run import anchored
 from zarts.runtime.io import read_mapping, remove_empty
@@ -79,8 +79,7 @@ class RetrainedScorer(Scorer):
         """Train the derived network, or resume its training."""
         folder = trial.trained
         if (folder / "config.yaml").exists():
-            settings = self._of(trial)
-            resume_retrain(folder, **{key: getattr(settings, key) for key in resumable(RetrainSettings)})
+            resume_retrain(folder, **resumable_values(self._of(trial)))
             return
         remove_empty(folder)
         start_retrain(trial.folder, self._of(trial), folder, None)

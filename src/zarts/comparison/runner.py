@@ -13,7 +13,7 @@ from zarts.bench import Table
 from zarts.comparison.engines import Engine, Resources
 from zarts.comparison.scorer import Scorer
 from zarts.comparison.trials import Trial
-from zarts.config import SearchSettings, resumable, takes_part
+from zarts.config import resumable_values, takes_part
 from zarts.errors import Interrupted, RunError, ZartsError
 from zarts.runtime.io import locked, remove_empty
 from zarts.training.trainer import Callback
@@ -38,8 +38,8 @@ def search_trial(trial: Trial, scorer: Scorer, base: Path) -> None:
 
 def _search(trial: Trial, table: Table | None) -> None:
     if (trial.folder / "config.yaml").exists():
-        free = [key for key in resumable(SearchSettings) if takes_part(key, trial.settings)]
-        resume_search(trial.folder, loaded=table, **{key: getattr(trial.settings, key) for key in free})
+        free = {k: v for k, v in resumable_values(trial.settings).items() if takes_part(k, trial.settings)}
+        resume_search(trial.folder, loaded=table, **free)
         return
     remove_empty(trial.folder)
     start_search(trial.settings, trial.folder, None, loaded=table)

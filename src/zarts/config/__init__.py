@@ -5,24 +5,41 @@ Outside, use the names below. Nothing here imports torch.
 
 from __future__ import annotations
 
-from zarts.config.base import CommonSettings, resumable
+from zarts.config.candidates import CandidateSettings
+from zarts.config.common import CommonSettings, resumable, resumable_values
 from zarts.config.components import members, used
+from zarts.config.cost import CostSettings
+from zarts.config.gradient import AdamSettings
 from zarts.config.phases import Phase, plan_phases
 from zarts.config.preset_files import Layer, preset_layers, preset_names, preset_summary
+from zarts.config.relaxation import RelaxationSettings
 from zarts.config.renamed import renamed_event, renamed_mapping, renamed_settings, unknown_setting
-from zarts.config.resolve import dump, keywords, resolve_search, retrain_settings, row_settings, search_settings
+from zarts.config.resolve import dump, resolve_search, retrain_settings, row_settings, search_settings
 from zarts.config.retrain import RetrainSettings
+from zarts.config.selection import ArgmaxSettings, DrawSettings, EvolutionSettings, PerturbationSettings
 from zarts.config.settings import SearchSettings
 from zarts.config.validate import takes_part
+from zarts.config.zero_order import GLDSettings, MGSSettings, RSSettings, ThirdPartySettings
 
 __all__ = [
+    "AdamSettings",
+    "ArgmaxSettings",
+    "CandidateSettings",
     "CommonSettings",
+    "CostSettings",
+    "DrawSettings",
+    "EvolutionSettings",
+    "GLDSettings",
     "Layer",
+    "MGSSettings",
+    "PerturbationSettings",
     "Phase",
+    "RSSettings",
+    "RelaxationSettings",
     "RetrainSettings",
     "SearchSettings",
+    "ThirdPartySettings",
     "dump",
-    "keywords",
     "members",
     "plan_phases",
     "preset_layers",
@@ -33,6 +50,7 @@ __all__ = [
     "renamed_settings",
     "resolve_search",
     "resumable",
+    "resumable_values",
     "retrain_settings",
     "row_settings",
     "search_settings",

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from zarts.config.method import MethodSettings
 from zarts.config.preset_files import Layer
 from zarts.config.settings import SearchSettings
 from zarts.errors import SettingsError, did_you_mean
@@ -57,9 +58,7 @@ class Axes:
         if index == self.named:
             idle = {key for key in self.method.defaults if not used(key, self.members)}
             for axis in self.changed:  # Adam's learning rate, say, means nothing to another optimizer
-                before, now = (
-                    DEFAULTS.get(member(v), {}) for v in (str(getattr(self.method, axis)), self.values[axis])
-                )
+                before, now = (DEFAULTS.get(member(v), {}) for v in (self.method.axes[axis], self.values[axis]))
                 idle |= before.keys() - now.keys()
             values = {key: value for key, value in self.method.defaults.items() if key not in idle}
             layers.append(Layer(self.own, values))
@@ -75,7 +74,7 @@ def resolve_axes(layers: Sequence[Layer]) -> Axes:
     named = max((i for i, layer in enumerate(layers) if "method" in layer.values), default=-1)
     chosen = layers[named].values["method"] if named >= 0 else SearchSettings.model_fields["method"].default
     method = get_method(str(chosen))
-    values = {axis: str(getattr(method, axis)) for axis in AXES}
+    values = method.axes
     changed = {}
     for i, layer in enumerate(layers):
         for axis in AXES:
@@ -104,7 +103,7 @@ def _check(method: Method, axes: dict[str, str]) -> None:
     name = f"method {method.name!r}"
     if method.supernet == "none":
         for axis, value in axes.items():
-            if value != str(getattr(method, axis)):
+            if value != method.axes[axis]:
                 raise SettingsError(f"{axis} = {value}: {name} trains no supernet: choose another method")
         return
     if relaxation == "none" and arch_optimizer != "none":
@@ -212,10 +211,9 @@ def _check_phases(name: str, axes: dict[str, str]) -> None:
         )
 
 
-def members(settings: SearchSettings) -> frozenset[str]:
+def members(settings: MethodSettings) -> frozenset[str]:
     """All members of the axes of resolved settings."""
-    axes = {axis: str(getattr(settings, axis)) for axis in AXES}
-    return Axes(get_method(settings.method), -1, axes, {}).members
+    return frozenset(map(member, settings.axes.values()))
 
 
 def used_by(key: str) -> list[str]:

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import inspect
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any, TypeVar
 
 from pydantic import ValidationError
 
-from zarts.config.base import CommonSettings
+from zarts.config.common import CommonSettings
 from zarts.config.components import resolve_axes, used, used_by
 from zarts.config.preset_files import Layer, config_layer, is_transfer, preset_layers
 from zarts.config.renamed import unknown_setting
@@ -19,7 +18,7 @@ from zarts.config.settings import SearchSettings
 from zarts.config.validate import check_search, idle_because, takes_part
 from zarts.errors import SettingsError
 
-__all__ = ["dump", "keywords", "resolve_search", "retrain_settings", "row_settings", "search_settings"]
+__all__ = ["dump", "resolve_search", "retrain_settings", "row_settings", "search_settings"]
 
 
 _S = TypeVar("_S", bound=CommonSettings)
@@ -181,9 +180,3 @@ def _checked(settings: _S) -> _S:
             "backward pass: leave one of them out"
         )
     return settings
-
-
-def keywords(function: Callable[..., Any], settings: CommonSettings) -> dict[str, Any]:
-    """The settings for the keyword-only parameters of `function` (or of a class), by name."""
-    parameters = inspect.signature(function).parameters.values()
-    return {p.name: getattr(settings, p.name) for p in parameters if p.kind is p.KEYWORD_ONLY}

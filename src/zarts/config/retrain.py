@@ -7,7 +7,8 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from zarts.config.base import CommonSettings, setting
+from zarts.config.base import setting
+from zarts.config.common import CommonSettings
 from zarts.errors import SettingsError
 
 __all__ = ["TAIL", "RetrainSettings", "check_recipe"]
@@ -77,6 +78,12 @@ class RetrainSettings(CommonSettings):
         "processes (on GPUs: one each) that share every batch; auto: those that torchrun has started, else 1",
         panel="Run",
         resumable=True,
+    )
+    precision: Literal["32-true", "bf16-mixed", "16-mixed"] = setting(
+        "32-true",
+        "bf16-mixed: passes with gradient in bfloat16, weights in float32; only where the processor has bfloat16; "
+        "16-mixed: in float16, with a scaled loss",
+        panel="Run",
     )
     sync_batch_norm: bool = setting(
         True, "batch norm over the images of all processes, so that any number of them trains as one", panel="Run"

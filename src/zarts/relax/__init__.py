@@ -1,6 +1,6 @@
 """Relaxations: from alpha to the weight of every operation on every edge.
 
-Outside, use `RELAXATIONS` and `Parameterization`; the settings of a relaxation are its keyword parameters, by name.
+Outside, use `RELAXATIONS` and `Parameterization`; the settings of a relaxation are its keyword parameters.
 """
 
 from __future__ import annotations
@@ -23,6 +23,7 @@ __all__ = [
     "LossGradient",
     "Matrices",
     "Parameterization",
+    "Relaxation",
     "RelaxationContext",
     "adversarial",
     "gumbel",
@@ -38,7 +39,10 @@ __all__ = [
 Matrices = Mapping[str, Tensor]
 """Cell type to a matrix `(edges, ops)`."""
 
-RELAXATIONS: dict[str, Callable[..., Matrices]] = {
+Relaxation = Callable[[Mapping[str, Tensor], RelaxationContext], Matrices]
+"""From alpha, cell type to a matrix `(edges, ops)`, to the operation weights."""
+
+RELAXATIONS: dict[str, Relaxation] = {
     "softmax": lambda alpha, context: softmax(alpha),
     "gumbel": gumbel,
     "gumbel-soft": gumbel_soft,

@@ -9,13 +9,14 @@ from torch import Tensor
 
 from zarts.arch_optim import ArchOptimizer
 from zarts.bilevel import Batch, Bilevel, evaluate
-from zarts.config import SearchSettings, keywords
+from zarts.config import SearchSettings
 from zarts.limits import Constraints
 from zarts.methods import EVALUATING
 from zarts.runtime.seed import keyed_generator
 from zarts.searcher.halves import Halves
 from zarts.searcher.phases import Phases
-from zarts.select import SELECTIONS, Selected, SelectionContext
+from zarts.searcher.selections import select
+from zarts.select import Selected, SelectionContext
 from zarts.spaces import Genotype
 
 __all__ = ["Finalizer"]
@@ -64,7 +65,7 @@ class Finalizer:
             return self._select(self._settings.select, self._settings.epochs)
 
     def _select(self, name: str, epochs: int) -> Selected:
-        function, alpha = SELECTIONS[name], self._arch_optimizer.alpha
+        alpha = self._arch_optimizer.alpha
         self._next_step = epochs * len(self._train)
         context = SelectionContext(
             self._constraints,
@@ -76,7 +77,7 @@ class Finalizer:
             self._train_early,
             self._phases.parameterization.betas(alpha),
         )
-        return function(context, **keywords(function, self._settings))
+        return select(name, context, self._settings)
 
     def _sample(self, generator: torch.Generator) -> Genotype:
         return self._arch_optimizer.sample(self._phases.part.space, generator)

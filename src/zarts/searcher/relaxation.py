@@ -7,12 +7,37 @@ from functools import partial
 import torch
 from torch import Tensor
 
-from zarts.config import SearchSettings, keywords
-from zarts.relax import RELAXATIONS, LossGradient, Matrices, RelaxationContext
+from zarts.config import RelaxationSettings, SearchSettings
+from zarts.relax import (
+    RELAXATIONS,
+    LossGradient,
+    Matrices,
+    Relaxation,
+    RelaxationContext,
+    adversarial,
+    gumbel,
+    gumbel_soft,
+    noisy,
+    perturbed,
+)
 from zarts.runtime.seed import keyed_generator
 from zarts.searcher.phases import Phases
 
 __all__ = ["SearchRelaxation"]
+
+
+def _relaxations(settings: RelaxationSettings) -> dict[str, Relaxation]:
+    """Every relaxation with the settings that are its parameters."""
+    start, end = settings.temperature, settings.temperature_min
+    first, last = settings.perturbation_start, settings.perturbation
+    return {
+        **RELAXATIONS,
+        "gumbel": partial(gumbel, temperature=start, temperature_min=end),
+        "gumbel-soft": partial(gumbel_soft, temperature=start, temperature_min=end),
+        "noisy": partial(noisy, weight_noise=settings.weight_noise),
+        "perturbed": partial(perturbed, perturbation_start=first, perturbation=last),
+        "adversarial": partial(adversarial, perturbation_start=first, perturbation=last),
+    }
 
 
 class SearchRelaxation:
@@ -25,7 +50,7 @@ class SearchRelaxation:
 
     def __init__(self, settings: SearchSettings, phases: Phases) -> None:
         self._settings, self.phases = settings, phases
-        self._relaxations = {name: partial(f, **keywords(f, settings)) for name, f in RELAXATIONS.items()}
+        self._relaxations = _relaxations(settings)
         self.draws = torch.Generator()
         """The source of randomness of relaxations; see `draw_for`."""
         self.progress, self.elapsed = 0.0, 0.0

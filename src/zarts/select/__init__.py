@@ -1,6 +1,6 @@
 """Selections: from a trained supernet to a genotype.
 
-Outside, use `SELECTIONS` with a `SelectionContext`; the settings of a selection are its keyword parameters, by name.
+Outside, use `SELECTIONS` with a `SelectionContext`; the settings of a selection are its keyword parameters.
 """
 
 from __future__ import annotations

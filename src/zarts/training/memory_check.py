@@ -8,7 +8,7 @@ from dataclasses import replace
 
 import torch
 
-from zarts.config import CommonSettings
+from zarts.config import CandidateSettings, CommonSettings
 from zarts.errors import SettingsError
 from zarts.runtime.distributed import Ranks
 from zarts.runtime.measure import Fit, free_bytes
@@ -66,8 +66,10 @@ def _free(device: torch.device, settings: CommonSettings, ranks: Ranks) -> int |
 def _bound(job: Job, settings: CommonSettings) -> int:
     """A crude upper bound on the bytes that the steps need."""
     images, _ = job.train[0]
-    batches: int = getattr(settings, "val_batches", 1)  # an unrolled step passes them at once
-    largest = max(len(images), getattr(settings, "val_batch_size", None) or 0)
+    batches, largest = 1, len(images)
+    if isinstance(settings, CandidateSettings):
+        batches = settings.val_batches  # an unrolled step passes them at once
+        largest = max(largest, settings.val_batch_size or 0)
     return largest * batches * images[0, 0].numel() * settings.channels * settings.cells * _MAPS * 4
 
 
@@ -103,11 +105,10 @@ def _message(fit: Fit, less: Fit | None, settings: CommonSettings, here: int) ->
 
 def _smaller(images: int, settings: CommonSettings) -> str:
     """The options for weight steps on so many images, with validation batches in proportion."""
-    validation: int | None = getattr(settings, "val_batch_size", None)
     options = f"--batch-size {images}"
-    if validation is None:
-        return options
-    return f"{options} --val-batch-size {max(1, validation * images // settings.batch_size)}"
+    if isinstance(settings, CandidateSettings) and settings.val_batch_size is not None:
+        options += f" --val-batch-size {max(1, settings.val_batch_size * images // settings.batch_size)}"
+    return options
 
 
 def readable(size: int) -> str:

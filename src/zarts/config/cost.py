@@ -1,0 +1,53 @@
+"""Settings of the cost of the final network: limits, and its weight in the loss of alpha."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from zarts.config.base import UPDATING, Settings, setting
+
+__all__ = ["CostSettings"]
+
+
+class CostSettings(Settings):
+    """Limits of the final network, and what its expected cost adds to the loss of alpha."""
+
+    max_params: int | None = setting(
+        None,
+        "the final network has at most so many parameters: the network that `zarts retrain` builds by default",
+        panel="Cost",
+        ge=1,
+    )
+    max_macs: int | None = setting(None, "the final network has at most so many MACs an image", panel="Cost", ge=1)
+    limit_penalty: float = setting(
+        0.1,
+        "added to the loss of alpha at an expected cost of twice a limit, and in proportion to the excess (with 1, "
+        "searches of the digits ended far below their limits)",
+        panel="Cost",
+        used_by=UPDATING,
+        otherwise=0.0,
+        ge=0,
+    )
+    cost_weight: float = setting(
+        0.0,
+        "of the expected cost in the loss of alpha, in units of the cost at equal operation weights",
+        panel="Cost",
+        used_by=UPDATING,
+        otherwise=0.0,
+        ge=0,
+    )
+    cost: Literal["parameters", "macs"] = setting(
+        "parameters", "what cost_weight weighs: of the final network", panel="Cost", used_by=UPDATING
+    )
+    final_cells: int | None = setting(
+        None,
+        "cells of the network whose cost is counted (default: retrain's 20; in nasbench201 5 a stage)",
+        panel="Cost",
+        ge=1,
+    )
+    final_channels: int | None = setting(
+        None,
+        "channels of its first cells (default: retrain's 36; in nasbench201 16)",
+        panel="Cost",
+        ge=2,
+    )

@@ -1,0 +1,92 @@
+"""Settings of the images: which ones, how many, and how they are changed."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from zarts.config.base import SUPERNET, Settings, setting
+from zarts.config.types import Jitter
+
+__all__ = ["DataSettings", "SearchDataSettings"]
+
+
+class DataSettings(Settings):
+    """Settings of the images that searching and retraining share."""
+
+    data: str = setting(
+        "digits",
+        "digits, cifar10, cifar100, cifar100-p-darts, svhn, imagenet, imagenet16, imagenet16-120, a folder of "
+        "images with a sub-folder a class, or a file .csv with the columns file and label",
+        panel="Data",
+    )
+    data_dir: Path = setting(
+        Path("~/.cache/zarts"), "folder of the named data sets; missing ones are downloaded to it", panel="Data"
+    )
+    image_size: int | None = setting(
+        None,
+        "images are resized to this many pixels a side (default: their own; 32 for a folder, 224 for imagenet)",
+        panel="Data",
+        ge=8,
+        multiple_of=4,
+    )
+    image_cache: Literal["auto", "memory", "streamed"] = setting(
+        "auto",
+        "where the images of a folder are kept: all in memory, or streamed, decoded when a batch needs them; auto: "
+        "streamed if they take more than a quarter of the free memory",
+        panel="Data",
+        used_by=SUPERNET,
+    )
+    workers: int | None = setting(
+        None,
+        "threads that decode streamed images and change images one by one (default: one a processor, 8 at most)",
+        panel="Data",
+        used_by=SUPERNET,
+        resumable=True,
+        ge=1,
+    )
+    subset: Annotated[int, Field(ge=2)] | Annotated[float, Field(gt=0, lt=1)] | None = setting(
+        None,
+        "use only this many training images, or this share of them (0.25), drawn class by class",
+        panel="Data",
+        used_by=SUPERNET,
+    )
+    split_seed: int = setting(
+        0,
+        "draws the subset and, for a folder without test/, the test images; --seed changes neither",
+        panel="Data",
+        ge=0,
+    )
+    crop: Literal["pad", "resized"] = setting(
+        "pad",
+        "random crop; pad: of the original size, after padding; resized: of 8 to 100 % of the area, resized, as on "
+        "ImageNet (tests then use the centre, 224 / 256 of the shorter side)",
+        panel="Data",
+        used_by=SUPERNET,
+    )
+    crop_padding: int | None = setting(
+        None,
+        "random crop after this many pixels of padding (default: image size / 8, the paper's 4 at 32)",
+        panel="Data",
+        used_by=SUPERNET,
+        ge=0,
+    )
+    color_jitter: Jitter = setting(
+        (),
+        "strengths of random brightness, contrast, saturation and hue (DARTS on ImageNet: 0.4,0.4,0.4,0.2)",
+        panel="Data",
+        used_by=SUPERNET,
+    )
+    flip: bool | None = setting(
+        None, "random horizontal flip (default: the data set's; not for digits)", panel="Data", used_by=SUPERNET
+    )
+
+
+class SearchDataSettings(DataSettings):
+    """Settings of the images of a search."""
+
+    cutout: int = setting(
+        0, "side of the square cut out of every image, in pixels; 0: none", panel="Data", used_by=SUPERNET, ge=0
+    )
