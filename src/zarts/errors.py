@@ -17,6 +17,7 @@ __all__ = [
     "SettingsError",
     "ZartsError",
     "did_you_mean",
+    "nearest",
 ]
 
 
@@ -70,6 +71,13 @@ class Interrupted(_Worded, KeyboardInterrupt):
     exit_code = 130
 
 
+def nearest(got: str, known: Iterable[str]) -> str | None:
+    """The known name that is most like `got`, whatever its case; None: none is like it."""
+    names = {name.casefold(): name for name in known}
+    near = difflib.get_close_matches(got.casefold(), names, n=1, cutoff=0.5)
+    return names[near[0]] if near else None
+
+
 def did_you_mean(kind: str, got: str, known: Iterable[str], listed: str | None = None) -> str:
     """The message for an unknown name, with the nearest known one.
 
@@ -80,7 +88,7 @@ def did_you_mean(kind: str, got: str, known: Iterable[str], listed: str | None =
         listed: the command that lists them, if they are too many for a message.
     """
     names = sorted(known)
-    near = difflib.get_close_matches(got, names, n=1, cutoff=0.5)
-    hint = f"did you mean {near[0]!r}? " if near else ""
+    near = nearest(got, names)
+    hint = f"did you mean {near!r}? " if near else ""
     rest = f"`{listed}` lists them" if listed else f"known are {', '.join(names)}"
     return f"unknown {kind} {got!r}: {hint}{rest}"

@@ -85,10 +85,10 @@ def retrain(
         check_resumed(path_of(resume), others, given, RetrainSettings)
         result = _resume_here_or_on_ranks(path_of(resume), data, heard, given)
     else:
-        config = None if config is None else path_of(config)
+        config, note = None if config is None else path_of(config), note_writer(heard if lead_here() else None)
         name, images = given_images(images_of(source) if data is None else data)
         named = {} if data is None else {"data": name}
-        source, settings = retraining_of(source, given | named, preset=preset, config=config, images=images)
+        source, settings = retraining_of(source, given | named, preset=preset, config=config, images=images, note=note)
         images = images if settings.data == PYTHON else None
         result = _start_here_or_on_ranks(source, settings, images, out, heard)
     if lead_here():

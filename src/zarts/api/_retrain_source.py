@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -39,6 +39,7 @@ def retraining_of(
     preset: str | None = None,
     config: Path | None = None,
     images: PythonData | None = None,
+    note: Callable[[str], None] = lambda text: None,
 ) -> tuple[Source, RetrainSettings]:
     """The source of a retraining and its resolved settings; see `zarts.config.retrain_settings`.
 
@@ -51,6 +52,7 @@ def retraining_of(
         preset: name of a preset.
         config: a YAML file with settings.
         images: the images, if they are Python objects.
+        note: see `zarts.config.search_settings`.
 
     Raises:
         SettingsError: invalid settings, or no source.
@@ -74,7 +76,7 @@ def retraining_of(
         raise SettingsError("retrain what? name a search run, a genotype file, or a genotype of `zarts list genotypes`")
     if preset is None and genotype_of(source)[0].space == NASBENCH201.name:
         handed = {**_BENCHMARK, **handed}
-    settings = retrain_settings(options, preset=preset, config=config, inherited=handed, form=form)
+    settings = retrain_settings(options, preset=preset, config=config, inherited=handed, form=form, note=note)
     searched = run_of(source)
     if searched is not None and "data" not in options:
         check_given(settings, images, searched.path, "zarts.retrain(RUN, data=...)")

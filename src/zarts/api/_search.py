@@ -98,7 +98,8 @@ def search(
     else:
         name, images = given_images(data)
         named = {} if name is None else {"data": name}
-        settings = search_settings(given | named, preset=preset, config=None if config is None else path_of(config))
+        config, note = None if config is None else path_of(config), note_writer(heard if lead_here() else None)
+        settings = search_settings(given | named, preset=preset, config=config, note=note)
         result = _start_here_or_on_ranks(settings, images, out, heard, trust=trust)
     if lead_here():
         heard.end(result)

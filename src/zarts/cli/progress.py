@@ -2,16 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+import sys
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from typing import Any
 
 from zarts.callbacks.progress import progress_bar
 from zarts.cli.distributed import is_rank_zero
 
-__all__ = ["progress"]
+__all__ = ["print_notes", "progress"]
 
 
 def progress() -> AbstractContextManager[Callable[[Mapping[str, Any]], None]]:
     """A callback that draws a bar while the block lasts; only rank 0 draws."""
     return progress_bar(shown=is_rank_zero())
+
+
+def print_notes(notes: Sequence[str]) -> None:
+    """Print notes on standard error; only rank 0 prints."""
+    for text in notes if is_rank_zero() else ():
+        print(text, file=sys.stderr)

@@ -24,7 +24,7 @@ from zarts.cli.options import (
     print_config,
     with_settings,
 )
-from zarts.cli.progress import progress
+from zarts.cli.progress import print_notes, progress
 from zarts.config import RetrainSettings, resumable
 
 __all__ = ["retrain"]
@@ -67,10 +67,13 @@ def retrain(
     else:
         from zarts import api
 
-        found, settings = api.retraining_of(source, given, preset=preset, config=config)
+        notes: list[str] = []
+        found, settings = api.retraining_of(source, given, preset=preset, config=config, note=notes.append)
         if print_config_:
+            print_notes(notes)
             return print_config("retrain", settings)
         launch_ranks(settings)
+        print_notes(notes)
         with progress() as callback:
             if dry_run:
                 before = time.process_time()

@@ -23,7 +23,7 @@ from zarts.cli.options import (
     print_config,
     with_settings,
 )
-from zarts.cli.progress import progress
+from zarts.cli.progress import print_notes, progress
 from zarts.config import SearchSettings, resumable, search_settings
 
 if TYPE_CHECKING:
@@ -56,12 +56,15 @@ def search(
         with progress() as callback:
             result = api.resume_search(resume, callback, trust=trust, **other)
     else:
-        settings = search_settings(given, preset=preset, config=config)
+        notes: list[str] = []
+        settings = search_settings(given, preset=preset, config=config, note=notes.append)
         if print_config_:
+            print_notes(notes)
             return print_config("search", settings)
         from zarts import api
 
         launch_ranks(settings)
+        print_notes(notes)
         with progress() as callback:
             if dry_run:
                 before = time.process_time()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import product
 from pathlib import Path
@@ -117,6 +117,7 @@ def rows_of(
     grid: Mapping[str, Sequence[Any]] = MappingProxyType({}),
     preset: str | None = None,
     config: Path | None = None,
+    note: Callable[[str], None] = lambda text: None,
 ) -> list[Row]:
     """The rows, method by method, each at every point of the grid.
 
@@ -128,6 +129,8 @@ def rows_of(
         grid: settings and the values of each.
         preset: name of a preset.
         config: a YAML file with settings.
+        note: called with one line about settings of the preset, the file and the grid that rows do not use, and
+            about those that scale with others.
 
     Raises:
         SettingsError: invalid rows or settings.
@@ -139,9 +142,12 @@ def rows_of(
         if key in shared:
             raise SettingsError(f"{key} is no setting of a comparison: use {_ELSEWHERE[key]}")
     _check_grid(grid, shared)
+    notes: list[str] = []
     points = [
-        point for text in texts for point in _points(text, shared, grid, preset=preset, config=config)
-    ]  # fmt: skip
+        point
+        for text in texts
+        for point in _points(text, shared, grid, preset=preset, config=config, note=notes.append)
+    ]
     for key in shared:
         if not any(takes_part(key, point.settings) for point in points):
             raise SettingsError(f"{key} is used by none of {', '.join(texts)}: leave it out")
@@ -151,6 +157,8 @@ def rows_of(
                 f"grid: {key} changes none of {', '.join(texts)}, which do not use it or set it themselves: "
                 "leave it out"
             )
+    if notes:
+        note("; ".join(dict.fromkeys(notes)))
     return _grouped(points)
 
 
@@ -176,12 +184,20 @@ def _points(
     *,
     preset: str | None,
     config: Path | None,
+    note: Callable[[str], None],
 ) -> Iterable[_Point]:
     """A row of `methods` at every point of the grid that differs for it."""
     own, points = parse_row(text), {}
+
+    def of_row(line: str) -> None:
+        note(f"row {text!r}: {line}")
+
     for values in product(*grid.values()):
         point = dict(zip(grid, values, strict=True))
-        settings = row_settings(text, own, {**shared, **point}, preset=preset, config=config)
+        settings = row_settings(text, own, {**shared, **point}, preset=preset, config=config, note=of_row)
+        idle = [key for key in point if key not in own and not takes_part(key, settings)]
+        if idle:
+            of_row(f"ignored: {', '.join(idle)} (grid)")
         point = {key: value for key, value in point.items() if key not in own and takes_part(key, settings)}
         words = (*text.split(), *(f"{key}={_text(value)}" for key, value in point.items()))
         folder = [slug(text), *(f"{key}={_short(key, _text(value))}" for key, value in point.items())]

@@ -128,7 +128,7 @@ def compare(
         draws: the rows of random cells are means of so many draws; None: exact expectations.
         trust: whether the table may be unpickled.
         callbacks: functions, or objects of `zarts.callbacks.Callback`, that are called with an event `trial` at the end
-            of each trial.
+            of each trial, and with events `note`.
         quiet: print nothing; else one line at the end of each trial.
         options: settings of all rows; a row ignores a setting that its method does not use.
 
@@ -139,7 +139,11 @@ def compare(
     check_alone("a comparison")
     folder = _default(options, preset) if out is None else path_of(out)
     config = None if config is None else path_of(config)
-    rows = rows_of(methods, options, grid=grid, preset=preset, config=config)
+    callback = Callbacks([progress(quiet=quiet), *callbacks])
+    notes: list[str] = []
+    rows = rows_of(methods, options, grid=grid, preset=preset, config=config, note=notes.append)
+    for text in notes:
+        callback({"event": "note", "text": text})
     run_tasks = get_engine(engine)
     names = {row.name for row in rows}
     against = None if against is None else " ".join(against.split())
@@ -166,7 +170,7 @@ def compare(
         )
     scorer.check(trials)
     with alone_in(folder):
-        failed = search_all(trials, scorer, run_tasks, jobs, Callbacks([progress(quiet=quiet), *callbacks]))
+        failed = search_all(trials, scorer, run_tasks, jobs, callback)
         return _assemble(trials, scorer, failed, against, folder)
 
 

@@ -37,31 +37,22 @@ class Axes:
         return frozenset(map(member, self.values.values()))
 
     @property
-    def last(self) -> int:
-        """Index of the last layer that names the method or sets an axis."""
-        return max(self.named, *self.changed.values(), -1)
-
-    @property
-    def own(self) -> str:
-        """The name of the layer of the method's own defaults."""
-        return f"method {self.method.name!r}"
-
-    @property
-    def changes(self) -> str:
-        """The changed axes in words, for messages."""
-        return "".join(f" with {axis} = {self.values[axis]}" for axis in self.changed)
+    def title(self) -> str:
+        """The method and its changed axes in words, for messages."""
+        changes = "".join(f" with {axis} = {self.values[axis]}" for axis in self.changed)
+        return f"method {self.method.name!r}{changes}"
 
     def defaults(self, index: int) -> list[Layer]:
         """The defaults that go right below layer `index`; below all of them for -1."""
         own = [member(v) for axis, v in self.values.items() if self.changed.get(axis, self.named) == index]
-        layers = [Layer(name, DEFAULTS[name]) for name in own if name in DEFAULTS]
+        layers = [Layer(name, DEFAULTS[name], "method") for name in own if name in DEFAULTS]
         if index == self.named:
             idle = {key for key in self.method.defaults if not used(key, self.members)}
             for axis in self.changed:  # Adam's learning rate, say, means nothing to another optimizer
                 before, now = (DEFAULTS.get(member(v), {}) for v in (self.method.axes[axis], self.values[axis]))
                 idle |= before.keys() - now.keys()
             values = {key: value for key, value in self.method.defaults.items() if key not in idle}
-            layers.append(Layer(self.own, values))
+            layers.append(Layer(f"method {self.method.name!r}", values, "method"))
         return layers
 
 
@@ -75,15 +66,17 @@ def resolve_axes(layers: Sequence[Layer]) -> Axes:
     chosen = layers[named].values["method"] if named >= 0 else SearchSettings.model_fields["method"].default
     method = get_method(str(chosen))
     values = method.axes
-    changed = {}
+    changed, unknown = {}, []
     for i, layer in enumerate(layers):
         for axis in AXES:
             if i >= named and axis in layer.values:
                 value = _written(layer.values[axis])
                 if member(value) not in AXES[axis]:
-                    raise SettingsError(f"{axis} ({layer.where}): {did_you_mean('member', value, AXES[axis])}")
-                if value != values[axis]:
+                    unknown.append(f"{axis} ({layer.where}): {did_you_mean('member', value, AXES[axis])}")
+                elif value != values[axis]:
                     values[axis], changed[axis] = value, i
+    if unknown:
+        raise SettingsError("; ".join(unknown))
     _check(method, values)
     return Axes(method, named, values, changed)
 

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
 from itertools import pairwise
 from typing import NamedTuple
 
 from zarts.config.settings import SearchSettings
 from zarts.errors import SettingsError
 
-__all__ = ["Phase", "check_schedule", "plan_phases"]
+__all__ = ["Phase", "conflicts_of_schedule", "first_epochs", "plan_phases"]
 
 _DEPTH = 5 / 8, 6 / 8
 _ROUNDING = 1e-9
@@ -45,7 +46,7 @@ def plan_phases(settings: SearchSettings) -> list[Phase]:
     operations = (None, *(settings.phase_operations if settings.phases != "one" else ()))
     count = len(operations)
     cells = _cells(settings, count)
-    starts = [0, *_starts(settings, count), settings.epochs]
+    starts = [*first_epochs(settings), settings.epochs]
     dropout = settings.skip_dropout if len(settings.skip_dropout) > 1 else settings.skip_dropout * count
     if len(dropout) != count:
         raise SettingsError(
@@ -70,11 +71,15 @@ def _warmup(settings: SearchSettings, first: int, end: int) -> int:
     return settings.warmup_epochs if first == 0 else 0
 
 
-def _starts(settings: SearchSettings, count: int) -> list[int]:
-    """First epochs of the phases after the first."""
+def first_epochs(settings: SearchSettings) -> list[int]:
+    """The first epoch of each phase, counted from 0.
+
+    Raises:
+        SettingsError: lists that do not fit together.
+    """
     if settings.phases == "one":
-        return []
-    kept = settings.phase_operations
+        return [0]
+    kept, count = settings.phase_operations, 1 + len(settings.phase_operations)
     if not kept or any(after > before for before, after in pairwise(kept)):
         raise SettingsError(
             f"phase_operations = {list(kept)}: needs one number for each phase after the first, none larger than the "
@@ -86,7 +91,7 @@ def _starts(settings: SearchSettings, count: int) -> list[int]:
             f"phase_starts = {list(shares)}: needs {count - 1} rising shares above 0, one for each phase after the "
             "first (phase_operations has their operations)"
         )
-    return [math.ceil(share * settings.epochs - _ROUNDING) for share in shares]
+    return [0, *(math.ceil(share * settings.epochs - _ROUNDING) for share in shares)]
 
 
 def _cells(settings: SearchSettings, count: int) -> list[int]:
@@ -103,41 +108,40 @@ def _cells(settings: SearchSettings, count: int) -> list[int]:
     return list(settings.phase_cells)
 
 
-def check_schedule(settings: SearchSettings) -> None:
-    """Refuse settings of a schedule that do not go together.
-
-    Raises:
-        SettingsError: with the reason.
-    """
-    _check_eigenvalues(settings)
-    plan_phases(settings)
+def conflicts_of_schedule(settings: SearchSettings) -> Iterator[str]:
+    """What does not go together in the settings of a schedule, a message each."""
+    yield from _conflicts_of_eigenvalues(settings)
+    try:
+        plan_phases(settings)
+    except SettingsError as error:
+        yield str(error)
     if settings.phases != "one" and settings.compile:
-        raise SettingsError(
+        yield (
             f"compile = True: phases = {settings.phases} runs fewer operations from phase to phase, and a "
             "compiled network runs all: leave --compile out"
         )
 
 
-def _check_eigenvalues(settings: SearchSettings) -> None:
+def _conflicts_of_eigenvalues(settings: SearchSettings) -> Iterator[str]:
     if settings.eigenvalue_every == 0:
         return
     if settings.relaxation != "softmax":
-        raise SettingsError(
+        yield (
             f"eigenvalue_every = {settings.eigenvalue_every}: with relaxation = {settings.relaxation}, which "
             f"draws, the loss has no Hessian in alpha: take --relaxation softmax, or --eigenvalue-every 0"
         )
     if settings.phases != "one":
-        raise SettingsError(
+        yield (
             f"eigenvalue_every = {settings.eigenvalue_every}: with phases = {settings.phases} the Hessian is of "
             "another space from phase to phase: take --phases one, or --eigenvalue-every 0"
         )
     if settings.compile:
-        raise SettingsError(
+        yield (
             f"eigenvalue_every = {settings.eigenvalue_every}: compiled networks have no second derivatives: "
             "leave --compile out, or take --eigenvalue-every 0"
         )
     if settings.eigenvalue_growth is not None and settings.select != "argmax":
-        raise SettingsError(
+        yield (
             f"eigenvalue_growth = {settings.eigenvalue_growth:g}: early stopping returns the cell of an earlier "
             f"epoch, and select = {settings.select} evaluates with the weights of the last one: take --select argmax, "
             "or --eigenvalue-every 0"

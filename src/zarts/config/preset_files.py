@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from importlib import resources
 from importlib.resources.abc import Traversable
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import yaml
 
@@ -18,10 +18,18 @@ __all__ = ["Layer", "config_layer", "is_transfer", "preset_layers", "preset_name
 
 @dataclass(frozen=True)
 class Layer:
-    """Some settings, and where they come from (for messages): `preset 'quick'`, `options`."""
+    """Some settings, and where they come from.
+
+    Args:
+        where: the origin for messages: `preset 'quick'`, `options`.
+        values: the settings.
+        kind: `options`: given one by one, so each must have an effect; `file` or `preset`: what has none is a note;
+            `shared`: by the rows of a comparison, which leave out what has none; `method`: its defaults.
+    """
 
     where: str
     values: Mapping[str, Any]
+    kind: Literal["options", "file", "preset", "shared", "method"] = "options"
 
 
 def preset_names() -> list[str]:
@@ -59,7 +67,7 @@ def preset_layers(name: str, command: str) -> list[Layer]:
             f"preset {name!r} has no settings for `zarts {command}`: it is for `zarts {next(iter(commands))}`"
         )
     where = {part: f"preset {part!r}" for part in parts}
-    return [Layer(where[part], _section(content, command, where[part])) for part, content in parts.items()]
+    return [Layer(where[part], _section(content, command, where[part]), "preset") for part, content in parts.items()]
 
 
 def is_transfer(name: str) -> bool:
@@ -91,7 +99,7 @@ def config_layer(path: Path, command: str) -> Layer:
         data = yaml.safe_load(path.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
         raise SettingsError(f"{path}: cannot read settings ({' '.join(str(error).split())})") from error
-    return Layer(str(path), _section(data, command, str(path)))
+    return Layer(str(path), _section(data, command, str(path)), "file")
 
 
 def _section(data: Any, command: str, where: str) -> Mapping[str, Any]:

@@ -1,38 +1,52 @@
-"""Settings built from layers and checked: defaults < preset < configuration file < options."""
+"""Settings from layers, checked: defaults < preset < configuration file < options."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any, TypeVar
+from typing import Any
 
-from pydantic import ValidationError
-
+from zarts.config.build import build, refuse
 from zarts.config.common import CommonSettings
-from zarts.config.components import resolve_axes, used, used_by
+from zarts.config.components import resolve_axes, used
 from zarts.config.preset_files import Layer, config_layer, is_transfer, preset_layers
-from zarts.config.renamed import unknown_setting
-from zarts.config.retrain import RetrainSettings, check_recipe
+from zarts.config.retrain import RetrainSettings, conflicts_of_recipe, idle_in_retraining
+from zarts.config.scaling import scale_retraining, scale_search
 from zarts.config.settings import SearchSettings
-from zarts.config.validate import check_search, idle_because, takes_part
-from zarts.errors import SettingsError
+from zarts.config.unused import Unused, add_idle, unused_by_method
+from zarts.config.validate import conflicts, idle_because, takes_part
 
 __all__ = ["dump", "resolve_search", "retrain_settings", "row_settings", "search_settings"]
 
+Note = Callable[[str], None]
 
-_S = TypeVar("_S", bound=CommonSettings)
+
+def _silent(text: str) -> None:
+    """Pass no note on."""
 
 
 def search_settings(
-    options: Mapping[str, Any], *, preset: str | None = None, config: Path | None = None, where: str = "options"
+    options: Mapping[str, Any],
+    *,
+    preset: str | None = None,
+    config: Path | None = None,
+    where: str = "options",
+    note: Note = _silent,
 ) -> SearchSettings:
     """The settings of a search: defaults < preset < configuration file < options.
+
+    Args:
+        options: settings by name; each must have an effect, or say what happens anyway.
+        preset: name of a preset.
+        config: a YAML file with settings.
+        where: what messages call the options.
+        note: called with a line of text about settings that are ignored, and about those that scale with others.
 
     Raises:
         SettingsError: see `resolve_search`; or the preset or file cannot be read.
     """
-    return resolve_search(*_files("search", preset, config), Layer(where, options))
+    return resolve_search(*_files("search", preset, config), Layer(where, options), note=note)
 
 
 def row_settings(
@@ -42,6 +56,7 @@ def row_settings(
     *,
     preset: str | None = None,
     config: Path | None = None,
+    note: Note = _silent,
 ) -> SearchSettings:
     """The settings of a row of a comparison: defaults < preset < file < the method's defaults < shared ones < its own.
 
@@ -53,15 +68,15 @@ def row_settings(
         shared: settings of all rows.
         preset: see `search_settings`.
         config: see `search_settings`.
+        note: see `search_settings`.
 
     Raises:
         SettingsError: see `search_settings`.
     """
     method = Layer(f"row {row!r}", {"method": own["method"]})
     rest = Layer(method.where, {key: value for key, value in own.items() if key != "method"})
-    axes = resolve_axes([method, Layer("options", shared), rest])
-    common = {k: v for k, v in shared.items() if k not in SearchSettings.model_fields or used(k, axes.members)}
-    return resolve_search(*_files("search", preset, config), method, Layer("options", common), rest)
+    common = Layer("options", shared, "shared")
+    return resolve_search(*_files("search", preset, config), method, common, rest, note=note)
 
 
 def retrain_settings(
@@ -72,6 +87,7 @@ def retrain_settings(
     inherited: Mapping[str, Any] = MappingProxyType({}),
     form: Mapping[str, Any] = MappingProxyType({}),
     where: str = "options",
+    note: Note = _silent,
 ) -> RetrainSettings:
     """The settings of a retraining: defaults < preset < inherited ones < form < file < options.
 
@@ -85,64 +101,66 @@ def retrain_settings(
         inherited: settings of the search whose cell is retrained.
         form: channels and cells of the network whose weights the retraining starts from.
         where: what messages call the options.
+        note: see `search_settings`.
 
     Raises:
-        SettingsError: unknown names or values out of range; or the preset or file cannot be read.
+        SettingsError: all unknown names, values out of range, settings without an effect, and settings that do not go
+            together; or the preset or file cannot be read.
     """
     *below, file = _files("retrain", preset, config)
-    layers = [*below, Layer("the search", inherited)]
+    layers = [*below, Layer("the search", inherited, "method")]
     if preset is not None and is_transfer(preset):
         layers = layers[-1:] + below
-    layers.append(Layer("the network of weights_from", form))
-    settings = _build(RetrainSettings, [*layers, file, Layer(where, options)])
-    check_recipe(settings, options if where == "options" else ())
+    layers += [Layer("the network of weights_from", form, "method"), file, Layer(where, options)]
+    built = build(RetrainSettings, layers)
+    if built.settings is None:
+        refuse(built.problems)
+    assert built.settings is not None
+    settings, unused = scale_retraining(built.settings, layers, built.origin, note), Unused()
+    add_idle(unused, settings, built.origin, idle_in_retraining)
+    refuse([*built.problems, *unused.problems, *_conflicts_of_any(settings), *conflicts_of_recipe(settings)])
+    unused.tell(note)
     return settings
 
 
 def _files(command: str, preset: str | None, config: Path | None) -> list[Layer]:
     """The layers of the preset and, above them, one of the configuration file, which may be empty."""
     below = [] if preset is None else preset_layers(preset, command)
-    return [*below, Layer("no file", {}) if config is None else config_layer(config, command)]
+    return [*below, Layer("no file", {}, "file") if config is None else config_layer(config, command)]
 
 
-def resolve_search(*layers: Layer) -> SearchSettings:
+def resolve_search(*layers: Layer, note: Note = _silent) -> SearchSettings:
     """The settings of a search from layers; later layers win.
 
-    Consider the last layer that names the method or sets one of its axes. The layers below it may be written for
-    another combination (a preset for ZARTS, say): their settings that this combination does not use are dropped. In
-    that layer and above it, a setting that is not used is refused. The defaults of the method and of its axes (see
-    `zarts.methods`) go right below the layers that name them. A warm-up among the method's defaults is for the
-    default number of epochs; another number of epochs has the same share of them.
+    The defaults of the method and of its axes (see `zarts.methods`) go right below the layers that name them. A setting
+    that the combination does not use is refused if it is given as an option, unless it says what happens anyway. Those
+    of files and presets, which may be written for another combination, are dropped with a note. What is not given
+    scales with the number of epochs, see `scale_search`.
+
+    Args:
+        layers: in order.
+        note: see `search_settings`.
 
     Raises:
-        SettingsError: unknown names, values out of range, axes that do not go together, a setting that is not used.
+        SettingsError: axes that do not go together; else all unknown names, values out of range, settings without an
+            effect, and settings that do not go together.
     """
     axes = resolve_axes(layers)
     kept: list[Layer] = list(axes.defaults(-1))
     for i, layer in enumerate(layers):
-        idle = [key for key in layer.values if key in SearchSettings.model_fields and not used(key, axes.members)]
-        if idle and i >= axes.last:
-            raise SettingsError(
-                f"{idle[0]} ({layer.where}) is not used by method {axes.method.name!r}{axes.changes}: leave it out, or "
-                f"choose a method with {' or '.join(used_by(idle[0]))} (see `zarts list methods`)"
-            )
         kept += axes.defaults(i)
-        kept.append(Layer(layer.where, {k: v for k, v in layer.values.items() if k not in idle}))
-    kept.append(Layer("method", axes.values))
-    settings = _build(SearchSettings, kept)
-    if _last(kept, "warmup_epochs") == axes.own:
-        paper = SearchSettings.model_fields["epochs"].default
-        settings = settings.model_copy(update={"warmup_epochs": settings.warmup_epochs * settings.epochs // paper})
-    check_search(settings)
-    for key in layers[-1].values if layers else ():
-        if reason := idle_because(key, settings):
-            raise SettingsError(f"{key} ({layers[-1].where}) is used with {reason} only: leave it out")
+        known = {k: v for k, v in layer.values.items() if k not in SearchSettings.model_fields or used(k, axes.members)}
+        kept.append(Layer(layer.where, known, layer.kind))
+    built = build(SearchSettings, [*kept, Layer("method", axes.values, "method")])
+    unused = unused_by_method(layers, axes)
+    if built.settings is None:
+        refuse([*built.problems, *unused.problems])
+    assert built.settings is not None
+    settings = scale_search(built.settings, kept, built.origin, note)
+    add_idle(unused, settings, built.origin, idle_because)
+    refuse([*built.problems, *unused.problems, *_conflicts_of_any(settings), *conflicts(settings)])
+    unused.tell(note)
     return settings
-
-
-def _last(layers: list[Layer], key: str) -> str:
-    """The origin of the last layer that has a setting; empty if none has."""
-    return next((layer.where for layer in reversed(layers) if key in layer.values), "")
 
 
 def dump(settings: CommonSettings) -> dict[str, Any]:
@@ -153,30 +171,10 @@ def dump(settings: CommonSettings) -> dict[str, Any]:
     return data
 
 
-def _build(kind: type[_S], layers: list[Layer]) -> _S:
-    values: dict[str, Any] = {}
-    origin: dict[str, str] = {}
-    for layer in layers:
-        for key, value in layer.values.items():
-            if key not in kind.model_fields:
-                raise SettingsError(f"{layer.where}: {unknown_setting(key, kind.model_fields)}")
-            values[key], origin[key] = value, layer.where
-    try:
-        return _checked(kind(**values))
-    except ValidationError as error:
-        first = error.errors()[0]
-        key = str(first["loc"][0])
-        reason = " or ".join(
-            dict.fromkeys(e["msg"].removeprefix("Input ") for e in error.errors() if e["loc"][0] == key)
-        )
-        raise SettingsError(f"{key} = {values.get(key)!r} ({origin.get(key, 'default')}): {reason}") from None
-
-
-def _checked(settings: _S) -> _S:
-    """Refuse settings that neither searching nor retraining can combine."""
+def _conflicts_of_any(settings: CommonSettings) -> Iterator[str]:
+    """What neither searching nor retraining can combine, a message each."""
     if settings.compile and settings.checkpoint_activations:
-        raise SettingsError(
+        yield (
             "compile = True with checkpoint_activations = True: a compiled graph itself decides what it keeps for the "
             "backward pass: leave one of them out"
         )
-    return settings

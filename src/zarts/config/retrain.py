@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Iterator
 from typing import Annotated, Literal
 
 from pydantic import Field
 
 from zarts.config.base import setting
 from zarts.config.common import CommonSettings
-from zarts.errors import SettingsError
 
-__all__ = ["TAIL", "RetrainSettings", "check_recipe"]
+__all__ = ["TAIL", "RetrainSettings", "conflicts_of_recipe", "idle_in_retraining"]
 
 TAIL = 5
 """Epochs of the slower tail of schedule `linear-tail`."""
@@ -94,40 +93,30 @@ class RetrainSettings(CommonSettings):
 _OF_SCHEDULE = {"learning_rate_min": ("cosine", "linear"), "learning_rate_decay": ("exponential",)}
 
 
-def check_recipe(settings: RetrainSettings, named: Collection[str] = ()) -> None:
-    """Refuse settings that do not go together.
+def idle_in_retraining(key: str, settings: RetrainSettings) -> str:
+    """The condition under which a setting has an effect if it does not hold here; else an empty string."""
+    if key == "crop_padding" and settings.crop != "pad":
+        return "crop = pad"
+    schedules = _OF_SCHEDULE.get(key, ())
+    return f"schedule = {' or '.join(schedules)}" if schedules and settings.schedule not in schedules else ""
 
-    Args:
-        settings: the settings.
-        named: settings given by name in this call; each of them must have an effect.
 
-    Raises:
-        SettingsError: with the reason.
-    """
-    if "crop_padding" in named and settings.crop != "pad":
-        raise SettingsError(f"crop_padding is used with crop = pad only, and crop = {settings.crop}: leave it out")
-    for key, schedules in _OF_SCHEDULE.items():
-        if key in named and settings.schedule not in schedules:
-            raise SettingsError(
-                f"{key} is used with schedule = {' or '.join(schedules)} only, and schedule = "
-                f"{settings.schedule}: leave it out"
-            )
+def conflicts_of_recipe(settings: RetrainSettings) -> Iterator[str]:
+    """What does not go together in the settings of a retraining, a message each."""
     if settings.learning_rate_min > settings.learning_rate:
-        raise SettingsError(
+        yield (
             f"learning_rate_min = {settings.learning_rate_min:g} is above learning_rate = {settings.learning_rate:g}"
         )
     if settings.schedule == "linear-tail" and settings.epochs <= TAIL:
-        raise SettingsError(
+        yield (
             f"schedule = linear-tail has a tail of {TAIL} epochs, and epochs = {settings.epochs}: take more --epochs, "
             "or --schedule linear"
         )
     if settings.warmup_epochs >= settings.epochs and settings.warmup_epochs > 0:
-        raise SettingsError(
-            f"warmup_epochs = {settings.warmup_epochs} leaves none of {settings.epochs} epochs: take fewer"
-        )
+        yield (f"warmup_epochs = {settings.warmup_epochs} leaves none of {settings.epochs} epochs: take fewer")
     devices = 1 if settings.devices == "auto" else settings.devices
     if settings.batch_size < 2 * settings.micro_batches * devices:
-        raise SettingsError(
+        yield (
             f"batch_size = {settings.batch_size}: {devices} devices x {settings.micro_batches} micro_batches need 2 "
             f"images each, {2 * settings.micro_batches * devices} or more"
         )

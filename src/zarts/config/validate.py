@@ -2,68 +2,63 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 from zarts.config.components import members, used
-from zarts.config.phases import check_schedule
+from zarts.config.phases import conflicts_of_schedule
 from zarts.config.settings import SearchSettings
-from zarts.errors import SettingsError
 from zarts.methods import LIBRARIES, ZERO_ORDER, member
 
-__all__ = ["check_search", "idle_because", "takes_part"]
+__all__ = ["conflicts", "idle_because", "takes_part"]
 
 
-def check_search(settings: SearchSettings) -> None:
-    """Refuse settings that do not go together.
-
-    Raises:
-        SettingsError: with the reason.
-    """
+def conflicts(settings: SearchSettings) -> Iterator[str]:
+    """What does not go together in the settings of a search, a message each."""
     if settings.warmup_epochs >= settings.epochs and settings.phases == "one" and settings.arch_optimizer != "none":
-        raise SettingsError(
+        yield (
             f"warmup_epochs = {settings.warmup_epochs} leaves no epoch of {settings.epochs} to update alpha in: "
             f"take --warmup-epochs below {settings.epochs}"
         )
     if settings.ablation != "none" and not _has_candidates(settings):
-        raise SettingsError(
+        yield (
             f"ablation = {settings.ablation}: arch_optimizer = {settings.arch_optimizer} evaluates no candidates, "
             f"so there are no losses to leave out: choose one of {', '.join(ZERO_ORDER)}, or --select local-search"
         )
     if settings.ablation != "none" and member(settings.arch_optimizer) in LIBRARIES:
-        raise SettingsError(
+        yield (
             f"ablation = {settings.ablation}: arch_optimizer = {settings.arch_optimizer} ranks candidates by their "
             "losses and cannot do without: choose mgs, rs or gld"
         )
     if settings.ablation != "none" and settings.arch_optimizer == "mgs" and settings.importance_weights != "softmax":
-        raise SettingsError(
+        yield (
             f"ablation = {settings.ablation}: importance_weights = {settings.importance_weights} weighs by "
             "more than the losses: take --importance-weights softmax"
         )
     if settings.learning_rate_min > settings.learning_rate:
-        raise SettingsError(
+        yield (
             f"learning_rate_min = {settings.learning_rate_min:g} is above learning_rate = {settings.learning_rate:g}"
         )
     if settings.benchmark_table is not None and settings.space != "nasbench201":
-        raise SettingsError(
+        yield (
             f"benchmark_table = {settings.benchmark_table}: it holds cells of space 'nasbench201', and this search is "
             f"in {settings.space!r}: leave --benchmark-table out, or take --space nasbench201"
         )
     if settings.space == "nasbench201" and settings.supernet not in ("mixed", "none"):
-        raise SettingsError(
+        yield (
             f"supernet = {settings.supernet}: it has cells of DARTS and none of space 'nasbench201': "
             "take another space, or --supernet mixed --no-edge-normalization"
         )
     if settings.compile and settings.arch_optimizer == "unrolled" and settings.hessian == "exact":
-        raise SettingsError(
+        yield (
             "compile = True: compiled networks have no second derivatives, which hessian = exact needs: "
             "take --hessian central, or leave --compile out"
         )
     if settings.select_recalibration and settings.select_batch_norm == "train":
-        raise SettingsError(
-            f"select_recalibration = {settings.select_recalibration} it computes running statistics, which "
+        yield (
+            f"select_recalibration = {settings.select_recalibration}: it computes running statistics, which "
             "select_batch_norm = train does not use: take --select-batch-norm eval, or leave it out"
         )
-    check_schedule(settings)
+    yield from conflicts_of_schedule(settings)
 
 
 def _fine_tunes(settings: SearchSettings) -> bool:

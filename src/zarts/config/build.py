@@ -1,0 +1,76 @@
+"""Settings built from layers, with all that is wrong in them at once."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Generic, TypeVar, get_args
+
+from pydantic import ValidationError
+
+from zarts.config.common import CommonSettings
+from zarts.config.preset_files import Layer
+from zarts.config.renamed import unknown_setting
+from zarts.errors import SettingsError, nearest
+
+__all__ = ["Built", "build", "refuse"]
+
+_S = TypeVar("_S", bound=CommonSettings)
+
+
+@dataclass(frozen=True)
+class Built(Generic[_S]):
+    """Settings and the origin of each.
+
+    Args:
+        settings: the settings; None: a value is invalid.
+        origin: the last layer that sets each setting.
+        problems: unknown names and invalid values, a message each.
+    """
+
+    settings: _S | None
+    origin: Mapping[str, Layer]
+    problems: Sequence[str]
+
+
+def build(kind: type[_S], layers: Sequence[Layer]) -> Built[_S]:
+    """Settings from layers; later layers win."""
+    values: dict[str, Any] = {}
+    origin: dict[str, Layer] = {}
+    problems = []
+    for layer in layers:
+        for key, value in layer.values.items():
+            if key in kind.model_fields:
+                values[key], origin[key] = value, layer
+            else:
+                problems.append(f"{layer.where}: {unknown_setting(key, kind.model_fields)}")
+    try:
+        return Built(kind(**values), origin, problems)
+    except ValidationError as error:
+        reasons: dict[str, dict[str, None]] = {}  # in order, each once
+        for one in error.errors():
+            reasons.setdefault(str(one["loc"][0]), {})[one["msg"].removeprefix("Input ")] = None
+        for key, texts in reasons.items():
+            near = nearest(str(values[key]), _words(kind.model_fields[key].annotation))
+            hint = f": did you mean {near!r}?" if near else ""
+            problems.append(f"{key} = {values[key]!r} ({origin[key].where}): {' or '.join(texts)}{hint}")
+        return Built(None, origin, problems)
+
+
+def _words(annotation: Any) -> Iterator[str]:
+    """The words that a field takes as values."""
+    for part in get_args(annotation):
+        if isinstance(part, str):
+            yield part
+        else:
+            yield from _words(part)
+
+
+def refuse(problems: Sequence[str]) -> None:
+    """Report all problems at once.
+
+    Raises:
+        SettingsError: there are some.
+    """
+    if problems:
+        raise SettingsError("; ".join(problems))
