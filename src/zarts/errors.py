@@ -21,6 +21,10 @@ __all__ = [
 ]
 
 
+_MOST = 30
+"""So many known names are listed beside the nearest one; more would hide it."""
+
+
 class _Worded(BaseException):
     """An exception whose message is written with options and read with arguments; see `zarts.wording`."""
 
@@ -91,4 +95,6 @@ def did_you_mean(kind: str, got: str, known: Iterable[str], listed: str | None =
     near = nearest(got, names)
     hint = f"did you mean {near!r}? " if near else ""
     rest = f"`{listed}` lists them" if listed else f"known are {', '.join(names)}"
-    return f"unknown {kind} {got!r}: {hint}{rest}"
+    if near and not listed and len(names) > _MOST:
+        rest = ""
+    return f"unknown {kind} {got!r}: {hint}{rest}".rstrip()

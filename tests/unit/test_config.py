@@ -1,18 +1,22 @@
 """Settings: layers, names, ranges, and the same defaults everywhere."""
 
 import inspect
+import re
+from functools import partial
 from importlib import resources
 from pathlib import Path
 
 import pytest
+import torch
 import yaml
 
 from small import small
-from zarts.arch_optim import ARCH_OPTIMIZERS
+from zarts.arch_optim import ARCH_OPTIMIZERS, zero_order_optimizer
 from zarts.config import (
     RetrainSettings,
     SearchSettings,
     dump,
+    plan_phases,
     preset_layers,
     preset_names,
     preset_summary,
@@ -22,7 +26,9 @@ from zarts.config import (
 from zarts.errors import DataError, DivergedError, Interrupted, RunError, SettingsError, ZartsError, did_you_mean
 from zarts.methods import AXES, DEFAULTS, METHODS, get_method
 from zarts.relax import RELAXATIONS
-from zarts.select import SELECTIONS
+from zarts.searcher.relaxation import relaxations
+from zarts.searcher.selections import select
+from zarts.select import SELECTIONS, SelectionContext
 from zarts.supernet import FORMS
 from zarts.zo import OPTIMIZERS
 
@@ -129,7 +135,6 @@ def test_a_file_that_is_not_there(tmp_path):
         ({"arch_optimizer": "mgs:CMA"}, "arch_optimizer"),
         ({"arch_optimizer": "cmaes", "tau": 1.0}, "tau"),
         ({"method": "zarts-rs", "tau": 1.0}, "tau"),
-        ({"method": "random", "epochs": 4}, "epochs"),
         ({"radius_max": 1.0}, "radius_max"),
     ],
 )
@@ -164,17 +169,135 @@ def test_far_names_get_no_hint():
     assert did_you_mean("space", "zzz", ["s1", "darts"]) == "unknown space 'zzz': known are darts, s1"
 
 
-def test_unused_settings_of_a_preset_or_file_below_the_method_are_dropped(tmp_path):
-    config = written(tmp_path, {"sigma": 0.3, "epochs": 20})
-    settings = search_settings({"method": "darts"}, config=config)
+def noted(options, **more):
+    """The settings and the notes."""
+    notes = []
+    return search_settings(options, **more, note=notes.append), notes
+
+
+def test_what_a_preset_or_file_has_for_another_method_is_one_note(tmp_path):
+    config = written(tmp_path, {"sigma": 0.3, "antithetic": False, "epochs": 20})
+    settings, (note,) = noted({"method": "darts"}, config=config, preset="quick")
     assert settings.epochs == 20
     assert settings.sigma == SearchSettings.model_fields["sigma"].default
-    with pytest.raises(SettingsError, match=r"settings\.yaml"):
-        search_settings({}, config=written(tmp_path, {"method": "darts", "sigma": 0.3}))
+    assert "inner_steps (preset 'quick')" in note
+    assert re.search(r"antithetic, sigma \(.*settings.yaml\): not used by method 'darts'", note)
+    assert "samples" not in note, "the default"
+    assert noted({}, config=written(tmp_path, {"method": "darts", "sigma": 0.3}))[1]
     with pytest.raises(SettingsError, match="sigma"):
         search_settings({"sigma": 0.3}, config=written(tmp_path, {"method": "darts"}))
     with pytest.raises(SettingsError, match="'sigma'"):
         search_settings({"method": "darts"}, config=written(tmp_path, {"sigm": 0.3}))
+    _, (note,) = noted({"crop": "resized"}, preset="cifar10")
+    assert "crop_padding (preset 'cifar10')" in note
+
+
+@pytest.mark.parametrize("preset", preset_names())
+def test_a_preset_alone_has_nothing_to_note(preset):
+    notes = []
+    if preset not in ("imagenet/transfer", "imagenet/darts"):
+        search_settings({}, preset=preset, note=notes.append)
+    retrain_settings({}, preset=preset, note=notes.append)
+    assert notes == []
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"method": "darts", "devices": "1"},
+        {"method": "darts", "devices": "auto", "samples": "8", "inner_steps": 0},
+        {"method": "rsps", "warmup_epochs": 0},
+        {"method": "p-darts", "warmup_epochs": 10},
+        {"method": "darts", "partial_channels": 1, "limit_penalty": 0.1},
+        {"tau": 0.1, "esr_target": 0.5},
+    ],
+)
+def test_what_happens_anyway_may_be_said(options):
+    assert noted(options)[1] == []
+
+
+def test_all_that_is_wrong_is_reported_at_once():
+    given = {"method": "darts", "sigma": 0.3, "tau": "x", "epoch": 3, "channels": 1, "batch_norm": "Eval"}
+    with pytest.raises(SettingsError) as error:
+        search_settings(given)
+    text = str(error.value)
+    assert all(key in text for key in ("sigma (options)", "tau (options)", "'epochs'", "channels = 1", "batch_norm"))
+    with pytest.raises(SettingsError, match=r"esr_target .*; inner_momentum .*; learning_rate_min"):
+        search_settings({"tau": 1, "esr_target": 0.1, "inner_steps": 0, "inner_momentum": 0.5, "learning_rate": 1e-4})
+    with pytest.raises(SettingsError, match=r"'schedule'.*cutout = 'x'"):
+        retrain_settings({"shedule": "linear", "cutout": "x"})
+    with pytest.raises(SettingsError, match=r"learning_rate_decay .*; warmup_epochs = 3"):
+        retrain_settings({"learning_rate_decay": 0.9, "epochs": 3, "warmup_epochs": 3})
+
+
+@pytest.mark.parametrize(
+    ("options", "hint"),
+    [({"method": "ZARTS-MGS"}, "did you mean 'zarts-mgs'"), ({"proposal": "Mix"}, "did you mean 'mixture'")],
+)
+def test_case_hides_no_name(options, hint):
+    with pytest.raises(SettingsError, match=hint):
+        search_settings(options)
+
+
+@pytest.mark.parametrize(
+    ("options", "preset", "warmup"),
+    [
+        ({"epochs": 3}, None, 1),  # round(10 / 50 of 3)
+        ({"epochs": 100}, None, 20),
+        ({"epochs": 1}, None, 0),
+        ({"epochs": 20}, "quick", 7),  # 2 of 6
+        ({"epochs": 2, "method": "merge-zarts"}, "imagenet/zarts-mgs", 1),  # 20 of 50, and an epoch is left
+        ({"epochs": 3, "warmup_epochs": 2}, "quick", 2),
+    ],
+)
+def test_a_warm_up_that_is_not_given_scales_with_the_epochs(options, preset, warmup):
+    settings, notes = noted(options, preset=preset)
+    assert settings.warmup_epochs == warmup
+    scaled = [note for note in notes if note.startswith(f"warmup_epochs = {warmup} instead of")]
+    assert len(scaled) == (0 if "warmup_epochs" in options else 1)
+    assert noted(dump(settings)) == (settings, []), "as a resumed run"
+
+
+def test_a_warm_up_of_a_file_is_given(tmp_path):
+    config = written(tmp_path, {"epochs": 10, "warmup_epochs": 5})
+    assert search_settings({"epochs": 20}, config=config).warmup_epochs == 5
+    with pytest.raises(SettingsError, match="warmup_epochs = 5"):
+        search_settings({"epochs": 5}, config=config)
+
+
+@pytest.mark.parametrize("preset", [None, "quick"])
+@pytest.mark.parametrize("method", METHODS)
+def test_three_epochs_of_every_method(method, preset):
+    settings = search_settings({"method": method, "epochs": 3}, preset=preset)
+    phases = plan_phases(settings)
+    assert sum(phase.epochs for phase in phases) == settings.epochs
+    assert all(phase.epochs > phase.warmup for phase in phases) or settings.arch_optimizer == "none"
+    assert search_settings(dump(settings)) == settings
+
+
+def test_phases_fit_into_the_epochs():
+    assert search_settings({"method": "p-zarts", "epochs": 4}).phase_starts == (0.25, 0.5, 0.75)
+    shorter = search_settings({"method": "p-zarts", "epochs": 3})
+    assert (shorter.phase_operations, [phase.first for phase in plan_phases(shorter)]) == ((2, 1), [0, 1, 2])
+    shorter = search_settings({"method": "p-darts", "epochs": 2})
+    assert (shorter.phase_operations, shorter.skip_dropout) == ((3,), (0.0, 0.7))
+    assert search_settings({"method": "p-zarts", "epochs": 5}).phase_starts == (0.4, 0.6, 0.8)
+
+
+def test_early_stopping_may_look_back_to_the_same_share_of_the_epochs():
+    assert search_settings({"method": "r-darts"}).eigenvalue_after == 10
+    assert search_settings({"method": "r-darts", "epochs": 20}).eigenvalue_after == 4
+    assert search_settings({"epochs": 12}, preset="digits/r-darts").eigenvalue_after == 4  # 2 of 6
+    assert search_settings({"method": "darts", "epochs": 20}).eigenvalue_after == 10, "it has no effect"
+
+
+def test_a_short_retraining_by_a_preset_for_a_long_one():
+    notes = []
+    settings = retrain_settings({"epochs": 3}, preset="imagenet/transfer", note=notes.append)
+    assert (settings.warmup_epochs, settings.schedule, len(notes)) == (0, "linear", 2)
+    assert retrain_settings({"epochs": 100}, preset="imagenet/transfer").warmup_epochs == 2  # 5 of 250
+    with pytest.raises(SettingsError, match="linear-tail"):
+        retrain_settings({"epochs": 3, "schedule": "linear-tail"}, preset="imagenet/transfer")
 
 
 @pytest.mark.parametrize("method", METHODS)
@@ -252,6 +375,50 @@ def test_an_optimizers_own_defaults_are_those_of_the_settings(name):
     own = {p.name: p.default for p in parameters if p.kind is p.KEYWORD_ONLY}
     assert own == {key: getattr(settings, key) for key in own}
     assert not {k: v for k, v in own.items() if k not in dump(settings)}, "a setting that the method says it ignores"
+
+
+def keyword_only(function):
+    return {p.name for p in inspect.signature(function).parameters.values() if p.kind is p.KEYWORD_ONLY}
+
+
+class Called(Exception):
+    """The keywords of a call, raised in the place of the called function."""
+
+
+def raising(monkeypatch, where, function):
+    """Put a function that raises in the place of `function`."""
+
+    def called(*_, **keywords):
+        raise Called(keywords)
+
+    monkeypatch.setattr(f"{where}.{function.__name__}", called)
+
+
+@pytest.mark.parametrize("name", OPTIMIZERS)
+def test_a_factory_hands_every_setting_to_its_optimizer(monkeypatch, name):
+    raising(monkeypatch, "zarts.arch_optim.optimizers", OPTIMIZERS[name])
+    settings = SearchSettings(arch_optimizer=name, samples=5, sigma=0.3, radius_max=1.5, tau=0.2, antithetic=False)
+    with pytest.raises(Called) as call:
+        zero_order_optimizer(settings, torch.zeros(2), torch.Generator())
+    assert call.value.args[0] == settings.model_dump(include=keyword_only(OPTIMIZERS[name]))
+
+
+@pytest.mark.parametrize("name", SELECTIONS)
+def test_a_factory_hands_every_setting_to_its_selection(monkeypatch, name):
+    raising(monkeypatch, "zarts.searcher.selections", SELECTIONS[name])
+    settings = SearchSettings(max_skips=1, select_samples=7, select_tune_steps=3, select_rounds=2, ablation="uniform")
+    with pytest.raises(Called) as call:
+        select(name, object.__new__(SelectionContext), settings)
+    assert call.value.args[0] == settings.model_dump(include=keyword_only(SELECTIONS[name]))
+
+
+def test_relaxations_have_every_setting():
+    settings = SearchSettings(temperature=3.0, temperature_min=0.2, perturbation=0.4, weight_noise=0.7)
+    made = relaxations(settings)
+    assert made.keys() == RELAXATIONS.keys()
+    for name, function in RELAXATIONS.items():
+        keywords = made[name].keywords if isinstance(made[name], partial) else {}
+        assert keywords == settings.model_dump(include=keyword_only(function))
 
 
 @pytest.mark.parametrize("function", [*RELAXATIONS.values(), *SELECTIONS.values()])

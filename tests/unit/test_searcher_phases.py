@@ -330,7 +330,10 @@ def test_killed_between_two_phases(tmp_path, monkeypatch, method):
             {"method": "p-zarts", "warmup_epochs": 20},
             "1 of 4",
         ),
-        ({"method": "p-zarts", "epochs": 3, "warmup_epochs": 0}, "2 of 4"),
+        (
+            {"method": "p-zarts", "epochs": 3, "warmup_epochs": 0, "phase_starts": "0.4,0.6,0.8"},
+            "2 of 4",
+        ),
         ({"method": "p-darts", "phases": "one"}, "skip_dropout"),
         (
             {"method": "p-darts", "phase_operations": "3,5"},

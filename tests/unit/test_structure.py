@@ -80,6 +80,22 @@ def test_networks_and_optimisers_know_no_settings():
         assert not {other for other, _ in imported(ast.parse(path.read_text()))} & {"config", "methods"}, path
 
 
+def test_settings_are_read_by_name():
+    """A search for the name of a setting finds where it is used."""
+    assert not [path for path in FILES if re.search(r"getattr\(\w*settings\b", path.read_text())]
+
+
+def test_each_setting_has_one_default():
+    """Searching and retraining differ on purpose; within one of them each field is declared once with a value."""
+    from zarts.config import RetrainSettings, SearchSettings
+
+    for kind in (SearchSettings, RetrainSettings):
+        for key in kind.model_fields:
+            own = [base for base in kind.__mro__ if key in inspect.get_annotations(base)]
+            defaults = [b for b in own if not b.model_fields[key].is_required()]
+            assert len(defaults) == 1, f"{key}: {defaults}"
+
+
 def lines(path):
     return len(path.read_text().splitlines())
 

@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 
 import yaml
 
-from zarts.config import SearchSettings, row_settings, takes_part, unknown_setting
+from zarts.config import SearchSettings, row_settings, says_what_happens, takes_part, unknown_setting
 from zarts.data import DATA_SETS
 from zarts.errors import SettingsError
 from zarts.methods import get_method
@@ -148,15 +148,18 @@ def rows_of(
         for text in texts
         for point in _points(text, shared, grid, preset=preset, config=config, note=notes.append)
     ]
-    for key in shared:
-        if not any(takes_part(key, point.settings) for point in points):
-            raise SettingsError(f"{key} is used by none of {', '.join(texts)}: leave it out")
-    for key in grid:
-        if not any(key in point.keys for point in points):
-            raise SettingsError(
-                f"grid: {key} changes none of {', '.join(texts)}, which do not use it or set it themselves: "
-                "leave it out"
-            )
+    problems = [
+        f"{key} is used by none of {', '.join(texts)}: leave it out"
+        for key, value in shared.items()
+        if not any(takes_part(key, point.settings) for point in points) and not says_what_happens(key, value)
+    ]
+    problems += [
+        f"grid: {key} changes none of {', '.join(texts)}, which do not use it or set it themselves: leave it out"
+        for key in grid
+        if not any(key in point.keys for point in points)
+    ]
+    if problems:
+        raise SettingsError("; ".join(problems))
     if notes:
         note("; ".join(dict.fromkeys(notes)))
     return _grouped(points)

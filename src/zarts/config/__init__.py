@@ -18,6 +18,7 @@ from zarts.config.resolve import dump, resolve_search, retrain_settings, row_set
 from zarts.config.retrain import RetrainSettings
 from zarts.config.selection import ArgmaxSettings, DrawSettings, EvolutionSettings, PerturbationSettings
 from zarts.config.settings import SearchSettings
+from zarts.config.unused import says_what_happens
 from zarts.config.validate import takes_part
 from zarts.config.zero_order import GLDSettings, MGSSettings, RSSettings, ThirdPartySettings
 
@@ -53,6 +54,7 @@ __all__ = [
     "resumable_values",
     "retrain_settings",
     "row_settings",
+    "says_what_happens",
     "search_settings",
     "takes_part",
     "unknown_setting",

@@ -94,14 +94,17 @@ def _phases(settings: SearchSettings, origin: Mapping[str, Layer]) -> dict[str, 
         starts = first_epochs(settings)
         room = [min(start, epochs - count + number) for number, start in enumerate(starts)]
         return {} if room == starts else {"phase_starts": tuple(start / epochs for start in room[1:])}
-    lists = {"phase_operations": settings.phase_operations[count - epochs :]}
+    lists: dict[str, tuple[Any, ...]] = {
+        "phase_operations": settings.phase_operations[count - epochs :],
+        "phase_starts": tuple(number / epochs for number in range(1, epochs)),
+    }
     if settings.phase_cells is not None:
         lists["phase_cells"] = _first_and_last(settings.phase_cells, epochs)
     if len(settings.skip_dropout) > 1:
         lists["skip_dropout"] = _first_and_last(settings.skip_dropout, epochs)
     if any(_given(key, origin) for key in lists):
         return {}
-    return {**lists, "phase_starts": None}
+    return lists
 
 
 def _first_and_last(values: tuple[Any, ...], count: int) -> tuple[Any, ...]:

@@ -13,7 +13,7 @@ from zarts.config.components import Axes, resolve_axes, used, used_by
 from zarts.config.preset_files import Layer
 from zarts.config.settings import SearchSettings
 
-__all__ = ["Unused", "add_idle", "unused_by_method"]
+__all__ = ["Unused", "add_idle", "says_what_happens", "unused_by_method"]
 
 _S = TypeVar("_S", bound=CommonSettings)
 
@@ -45,6 +45,11 @@ class Unused:
         texts = [f"{', '.join(keys)} ({where}): {reason}" for (where, reason), keys in self.ignored.items()]
         if texts:
             note(f"ignored: {'; '.join(texts)}")
+
+
+def says_what_happens(key: str, value: Any) -> bool:
+    """Whether a setting of a search may have this value where it is not used: it is the default, or changes nothing."""
+    return all(_says_what_happens(SearchSettings, key, read) for _, read in _validated({key: value}))
 
 
 def _says_what_happens(kind: type[CommonSettings], key: str, value: Any) -> bool:

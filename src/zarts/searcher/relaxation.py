@@ -23,10 +23,10 @@ from zarts.relax import (
 from zarts.runtime.seed import keyed_generator
 from zarts.searcher.phases import Phases
 
-__all__ = ["SearchRelaxation"]
+__all__ = ["SearchRelaxation", "relaxations"]
 
 
-def _relaxations(settings: RelaxationSettings) -> dict[str, Relaxation]:
+def relaxations(settings: RelaxationSettings) -> dict[str, Relaxation]:
     """Every relaxation with the settings that are its parameters."""
     start, end = settings.temperature, settings.temperature_min
     first, last = settings.perturbation_start, settings.perturbation
@@ -50,7 +50,7 @@ class SearchRelaxation:
 
     def __init__(self, settings: SearchSettings, phases: Phases) -> None:
         self._settings, self.phases = settings, phases
-        self._relaxations = _relaxations(settings)
+        self._relaxations = relaxations(settings)
         self.draws = torch.Generator()
         """The source of randomness of relaxations; see `draw_for`."""
         self.progress, self.elapsed = 0.0, 0.0
