@@ -66,10 +66,10 @@ class SearchOptions(_SharedOptions, total=False):
     phase_cells: Sequence[int] | None
     phase_warmup: float
     skip_dropout: Sequence[float]
-    partial_channels: int
-    reduction: Literal["residual", "light"]
     arch_update_interval: int
     cutout: int
+    partial_channels: int
+    reduction: Literal["residual", "light"]
     benchmark_table: Path | str | Literal["auto"] | None
     kernels: Literal["auto", "native", "torch"]
     max_params: int | None
@@ -87,6 +87,9 @@ class SearchOptions(_SharedOptions, total=False):
     inner_momentum: float | None
     batch_norm: Literal["train", "eval"]
     arch_learning_rate: float
+    arch_weight_decay: float
+    arch_beta1: float
+    arch_beta2: float
     samples: int
     sigma: float
     sigma_decay: Literal["cosine", "constant"]
@@ -96,15 +99,12 @@ class SearchOptions(_SharedOptions, total=False):
     proposal: Literal["mixture", "sum"]
     importance_weights: Literal["exact", "released", "softmax"]
     antithetic: bool
-    estimator: Literal["antithetic", "forward", "one-point"]
     directions: Literal["sphere", "gaussian", "ball"]
+    estimator: Literal["antithetic", "forward", "one-point"]
     smoothing: float
     radius_max: float
     radius_min: float
     radius_decay: Literal["cosine", "constant"]
-    arch_weight_decay: float
-    arch_beta1: float
-    arch_beta2: float
     amend_strength: float
     hessian: Literal["central", "exact"]
     entropy_weight: float

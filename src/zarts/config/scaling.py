@@ -123,5 +123,5 @@ def _with(settings: _S, values: Mapping[str, Any], note: Note) -> _S:
     changed = {key: value for key, value in values.items() if value != before[key]}
     for key, value in changed.items():
         option = "--" + key.replace("_", "-")
-        note(f"{key} = {value} instead of {before[key]}, for epochs = {settings.epochs}: {option} sets another")
+        note(f"{key} = {value} instead of {before[key]}, for epochs = {settings.epochs}: give {option} to set another")
     return settings.model_copy(update=changed)
