@@ -4,7 +4,7 @@ import pytest
 import torch
 
 import zarts
-from small import SMALL, small
+from small import SMALL
 from zarts.api._ranks import joined, ranks_here
 from zarts.config import SearchSettings, search_settings
 from zarts.errors import Interrupted, RankError, SettingsError
@@ -127,12 +127,6 @@ def test_machines_that_differ(monkeypatch):
     torchrun(monkeypatch, 3, LOCAL_WORLD_SIZE=2, GROUP_WORLD_SIZE=2)
     with pytest.raises(SettingsError, match="2 machines"):
         zarts.search(**{**SMALL, "samples": 4})
-
-
-def test_python_starts_no_processes(tmp_path):
-    with pytest.raises(SettingsError, match="devices = 2"):
-        zarts.search(out=tmp_path / "run", devices=2, **small("zarts-rs"))
-    assert not (tmp_path / "run").exists()
 
 
 def test_torchrun_and_the_setting_disagree(monkeypatch, command, searched):
