@@ -112,6 +112,7 @@ DEFAULTS: dict[str, Mapping[str, object]] = {
         "arch_learning_rate": 1e-3,
         "arch_beta1": 0.0,
         "arch_weight_decay": 0.0,
+        "objective": "error",  # the reward is the accuracy
         "arch_update_interval": 4,  # 50 steps of the controller in an epoch of 196 weight steps (released code)
         "warmup_epochs": 0,
         "samples": 20,

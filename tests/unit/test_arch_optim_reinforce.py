@@ -8,7 +8,7 @@ from torch import nn
 
 from zarts.arch_optim import ReinforceArchOptimizer
 from zarts.arch_optim.controller import Controller
-from zarts.bilevel import BatchLoss, Bilevel
+from zarts.bilevel import ERROR, BatchLoss, Bilevel
 from zarts.spaces import SPACES, Space, get_space
 
 TINY = Space("tiny", {"normal": (("one", "two"),) * 3}, "this test", inputs=1, nodes=2, keep=None)
@@ -26,9 +26,10 @@ def bandit():
     model = nn.Linear(1, 1)
 
     def forward(point, batch):
-        return BatchLoss(torch.zeros(()), (10 * REWARDS[number(point[None])]).round().long()[0])
+        right = torch.arange(10) < (10 * REWARDS[number(point[None])]).round()
+        return BatchLoss(torch.zeros(()), right.sum(), logits=torch.stack([right, ~right], 1).float())
 
-    return Bilevel(model, torch.optim.SGD(model.parameters(), lr=0.1), forward)
+    return Bilevel(model, torch.optim.SGD(model.parameters(), lr=0.1), forward, objective=ERROR)
 
 
 def update(space=TINY, samples=4000, entropy_weight=0.0, **other):
@@ -85,7 +86,7 @@ def test_the_policy_gradient_is_the_gradient_of_the_expected_reward(baseline):
 def test_rewards_grow_and_the_baseline_is_their_moving_mean():
     learner = update(samples=10, lr=2e-2, baseline_decay=0.9)
     first = learner.step(bandit(), (), BATCHES)
-    rewards = [1 - loss for loss in first["losses"]]
+    rewards = [1 - loss for loss in first["values"]]
     baseline = sum(rewards) / 10
     for reward in rewards:
         baseline = 0.9 * baseline + 0.1 * reward
@@ -100,7 +101,7 @@ def test_entropy_is_rewarded():
     learner = update(samples=10, entropy_weight=2.0)
     step = learner.step(bandit(), (), BATCHES)
     assert step["entropy"] == pytest.approx(3 * math.log(2), abs=0.02)
-    assert step["baseline"] == pytest.approx(1 - sum(step["losses"]) / 10 + 2 * 3 * math.log(2), abs=0.1)
+    assert step["baseline"] == pytest.approx(1 - sum(step["values"]) / 10 + 2 * 3 * math.log(2), abs=0.1)
 
 
 @pytest.mark.parametrize("space", SPACES)

@@ -408,7 +408,7 @@ def test_the_training_loss_is_the_mean_of_the_losses_before_each_step():
     """Gradient descent on a quadratic: omega goes (1 - eta)^m of the way from its minimiser, whatever validates."""
     toy = Quadratic()
     points = torch.randn(5, 4, generator=torch.Generator().manual_seed(3), dtype=torch.float64)
-    losses = evaluate(toy.problem, points, [TRAIN] * 7, (), metric="training")
+    losses = evaluate(toy.problem, points, [TRAIN] * 7, (), on="training")
     distance = (points @ toy.a.T - toy.omega).square().sum(1) / 2
     shares = torch.tensor([(1 - ETA) ** (2 * m) for m in range(7)], dtype=torch.float64)
     torch.testing.assert_close(losses, distance * shares.mean(), rtol=1e-12, atol=1e-12)

@@ -12,7 +12,7 @@ import pytest
 from pydantic import ByteSize
 
 import zarts
-from zarts.config import RetrainSettings, SearchSettings
+from zarts.config import RetrainSettings, SearchSettings, UserFunction
 from zarts.config import options as module
 from zarts.wording import in_python
 
@@ -31,7 +31,9 @@ def text(kind):
         return f"Literal{list(inner)}".replace("'", '"')
     if origin is tuple:
         return f"Sequence[{text(inner[0])}]"
-    return {type(None): "None", ByteSize: "int | str", Path: "Path | str"}.get(kind) or kind.__name__
+    return {type(None): "None", ByteSize: "int | str", Path: "Path | str", UserFunction: "Callable[..., Any]"}.get(
+        kind
+    ) or kind.__name__
 
 
 def fields(kind, function):
@@ -48,9 +50,9 @@ def source():
         "",
         "from __future__ import annotations",
         "",
-        "from collections.abc import Sequence",
+        "from collections.abc import Callable, Sequence",
         "from pathlib import Path",
-        "from typing import Literal, TypedDict",
+        "from typing import Any, Literal, TypedDict",
         "",
         '__all__ = ["RetrainOptions", "SearchOptions"]',
     ]

@@ -18,6 +18,7 @@ from zarts.spaces import get_space
 from zarts.spaces.nasbench201 import from_string
 from zarts.supernet import SuperNet, supernet_weights
 from zarts.training import ModelCard, Start, dry_run, load_model, stub_forward
+from zarts.training.criterion import criterion_of
 from zarts.training.lr_schedule import SCHEDULES, learning_rate
 from zarts.training.retrain import TrainingJob
 from zarts.training.setup import sgd
@@ -125,7 +126,9 @@ def test_the_first_steps_of_a_recipe_decrease_the_loss(preset):
     optimizer = sgd(settings, network.parameters())
     for group in optimizer.param_groups:
         group["lr"] = learning_rate(settings, 0)
-    step = WeightStep(settings, network, optimizer, Ranks(), torch.device("cpu"), lambda number, piece: None)
+    cpu = torch.device("cpu")
+    loss = criterion_of(settings.criterion, torch.arange(4), 4, cpu, settings.label_smoothing).loss
+    step = WeightStep(settings, network, optimizer, Ranks(), cpu, loss, lambda number, piece: None)
     for number in range(20):
         labels = torch.randint(4, (16,), generator=generator)
         images = means[labels] + 0.5 * torch.randn(16, 3, size, size, generator=generator)

@@ -6,6 +6,7 @@ from types import SimpleNamespace
 import pytest
 import torch
 from torch import nn
+from torch.nn import functional as F
 
 from zarts.config import RetrainSettings
 from zarts.errors import DivergedError
@@ -87,6 +88,7 @@ def trained(ranks=None, steps=2, frozen_norms=False, images=12, drop=0.4, **sett
         optimizer,
         ranks,
         CPU,
+        F.cross_entropy,
         lambda number, piece: drops.manual_seed(keyed_generator("drops", number).initial_seed()),
     )
     losses = [[value.item() for value in step(plain, number, *batch(images))] for number in range(steps)]
@@ -172,7 +174,7 @@ def test_shared_norm_is_batch_norm_of_all_images():
 def step_of(network, images, labels, **settings):
     settings = RetrainSettings(**{"learning_rate": 0.1, "auxiliary_weight": 0.0, "drop_path": 0.0, **settings})
     optimizer = torch.optim.SGD(network.parameters(), lr=settings.learning_rate)
-    step = WeightStep(settings, network, optimizer, Ranks(), CPU, lambda number, piece: None)
+    step = WeightStep(settings, network, optimizer, Ranks(), CPU, F.cross_entropy, lambda number, piece: None)
     step(plain, 0, images, labels)
     return step
 
@@ -212,7 +214,7 @@ def test_a_scaled_loss_that_overflows_leaves_the_step_out():
     network = small_network()
     settings = RetrainSettings(precision="16-mixed", auxiliary_weight=0.0, drop_path=0.0)
     optimizer = torch.optim.SGD(network.parameters(), lr=0.1)
-    step = WeightStep(settings, network, optimizer, Ranks(), CPU, lambda number, piece: None)
+    step = WeightStep(settings, network, optimizer, Ranks(), CPU, F.cross_entropy, lambda number, piece: None)
     step.load_state_dict({**step.state_dict(), "scale": 1e38})
     before = [p.clone() for p in network.parameters()]
     step(plain, 0, 1e4 * images.float(), labels)

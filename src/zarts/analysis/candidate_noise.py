@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 import torch
@@ -44,8 +44,9 @@ class Measurement:
         sigma: standard deviation of the perturbations in each coordinate.
         inner_steps: M.
         parts: the components of the variance of their losses.
-        correlation: between the mean loss of a perturbation and its first-order prediction g u, where g is computed on
-            other validation batches than the losses: 1 if losses and gradient agree.
+        correlation: between the mean value of a perturbation and its first-order prediction g u, where g is computed on
+            other validation batches than the values: 1 if values and gradient agree. Where the objective has no
+            gradient, g is that of the loss.
         needed: see `Needed`.
     """
 
@@ -89,6 +90,8 @@ def measure(
         Interrupted: asked to stop.
     """
     problem, settings = found.problem, found.settings
+    objective = problem.objective
+    slope = problem if objective is None or objective.differentiable else replace(problem, objective=None)
     noise = torch.randn(candidates, len(found.alpha), generator=keyed_generator(seed, _STREAM, "moves"))
     perturbations = sigma * noise.to(found.alpha)
     tables, gradients = [], []
@@ -100,8 +103,8 @@ def measure(
             val, other = (
                 [found.val[first + i] for i in range(val_batches)] for first in _first_batches(draw, draws, val_batches)
             )
-            gradients.append(first_order_gradient(problem, found.alpha, other)[1])
-            _, table = evaluate_images(
+            gradients.append(first_order_gradient(slope, found.alpha, other)[1])
+            evaluated = evaluate_images(
                 problem,
                 found.alpha + perturbations,
                 train,
@@ -110,7 +113,8 @@ def measure(
                 momentum=settings.inner_momentum,
                 batch_norm=settings.batch_norm,
             )
-            tables.append(table)
+            means = bool(evaluated.images.isfinite().any())
+            tables.append(evaluated.images if means else evaluated.values[:, None])
             progress(draw + 1)
         snapshot.restore()
     least = min(table.shape[1] for table in tables)
@@ -151,6 +155,8 @@ def needed(parts: Components, dimensions: int, val_batches: int) -> Needed:
     signal = parts.perturbation.value
     if signal <= 0:
         return Needed(None, None)
+    if parts.images is None:
+        return Needed(math.ceil(dimensions / parts.snr.value), None)
     training = max(0.0, parts.interaction.value - parts.images)
     more = parts.images * val_batches / (signal - training) if signal > training else None
     return Needed(math.ceil(dimensions / parts.snr.value), None if more is None else max(1, math.ceil(more)))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import product
 from typing import Any
 
@@ -161,7 +161,7 @@ def diagnose(
         None
         if not directions
         else condition_number(
-            problem,
+            replace(problem, objective=None),
             alpha,
             train,
             val,
@@ -236,6 +236,8 @@ def _help(one: Measurement, reach: dict[str, float | int | None], val_batches: i
     found = []
     if one.parts.perturbation.value <= 0:
         found.append("The perturbations explain none of the variance: these losses predict nothing.")
+    elif one.parts.images is None:
+        found.append("The objective is no mean over images: the part of the images in its noise is not known.")
     elif reach["val_batches"] is None:
         found.append(
             "No number of validation batches is enough: the noise of the training batches alone exceeds the signal."

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal, NamedTuple
 
 from zarts.analysis.landscape_cache import LandscapeCache
@@ -87,6 +87,8 @@ def make_landscape(
 ) -> Landscape:
     """Evaluate the points of a plane through the alpha of a search; what the run folder already has is not repeated.
 
+    The values are validation losses, whatever the search's objective is.
+
     Args:
         found: the search at its last checkpoint; it is left as it is.
         run: its run folder, which gets `landscape.json`, and until that is complete `landscape.part.json`.
@@ -159,7 +161,15 @@ def _measured(
 
     try:
         train = [found.train[found.global_step + i] for i in range(max(cache.losses))]
-        surfaces = survey(found.problem, plane, cache.losses, train, val, **inner._asdict(), progress=progress)
+        surfaces = survey(
+            replace(found.problem, objective=None),
+            plane,
+            cache.losses,
+            train,
+            val,
+            **inner._asdict(),
+            progress=progress,
+        )
         cache.write()
         with ranks.together():
             start = keyed_generator(seed, "landscape", "eigenvalue")

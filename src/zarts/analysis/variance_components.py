@@ -30,14 +30,15 @@ class Components:
         perturbation: of the perturbation: the signal that a search can follow.
         batches: of the draw of batches, equal for all candidates: harmless if the candidates share their batches.
         interaction: of both together: the noise of a difference between candidates is twice this.
-        images: the part of `interaction` that the validation images cause; the training images cause the rest.
+        images: the part of `interaction` that the validation images cause; the training images cause the rest. None: it
+            is not known, because the values are no means over images.
         snr: perturbation / interaction.
     """
 
     perturbation: Interval
     batches: Interval
     interaction: Interval
-    images: float
+    images: float | None
     snr: Interval
 
 
@@ -45,7 +46,8 @@ def components(losses: Float[Tensor, "candidates draws images"], confidence: flo
     """The components of y_ijl = mu + a_i + b_j + (ab)_ij + c_jl + e_ijl, all random.
 
     Args:
-        losses: of candidate i in draw j on image l of that draw; at least two of each, and finite.
+        losses: of candidate i in draw j on image l of that draw, or of all its images together; finite, with at least
+            two candidates and two draws.
         confidence: of the intervals.
 
     The interval of interaction follows from its chi-squared distribution, that of the ratio from its F distribution;
@@ -57,7 +59,9 @@ def components(losses: Float[Tensor, "candidates draws images"], confidence: flo
     """
     candidates, draws, images = losses.shape
     table = mean_squares(losses.mean(2))
-    within = sum(mean_squares(losses[:, j]).interaction for j in range(draws)) / draws
+    within = None
+    if images > 1:
+        within = sum(mean_squares(losses[:, j]).interaction for j in range(draws)) / draws / images
     rest = (candidates - 1) * (draws - 1)
     alpha = 1 - confidence
     return Components(
@@ -68,7 +72,7 @@ def components(losses: Float[Tensor, "candidates draws images"], confidence: flo
             rest * table.interaction / float(chi2.ppf(1 - alpha / 2, rest)),
             rest * table.interaction / float(chi2.ppf(alpha / 2, rest)),
         ),
-        images=within / images,
+        images=within,
         snr=_ratio(table, rest, alpha),
     )
 

@@ -14,6 +14,7 @@ from zarts.callbacks import Callbacks, Follower, progress
 from zarts.reports import draw_landscape, write_report
 from zarts.runs import Run
 from zarts.runs.user_files import use_operations
+from zarts.runs.user_functions import load_functions, without_functions
 from zarts.runtime.io import PathLike, path_of
 from zarts.searcher import restore_search
 
@@ -29,6 +30,7 @@ def landscape(
     grid: int = 41,
     data: Any = None,
     operations: PathLike | None = None,
+    criterion: Any = None,
     callbacks: Sequence[Follower] = (),
     quiet: bool = False,
     **options: Any,
@@ -44,6 +46,7 @@ def landscape(
         grid: number of points on each side, odd.
         data: the images again, if the search was given Python objects.
         operations: the file of user-defined operations, if the run has such.
+        criterion: the user-defined criterion, if the run has one. Whatever the objective, the landscape is the loss's.
         callbacks: objects of `zarts.callbacks.Callback`, or functions that are called with every event.
         quiet: print nothing.
         options: see `zarts.analysis.make_landscape`; for example `inner_steps=[0, 10], radius=2.0`.
@@ -51,12 +54,13 @@ def landscape(
     Raises:
         ZartsError: see the subclasses in `zarts.errors`.
     """
-    settings = searched_settings(run)
+    settings = searched_settings(run, **({} if criterion is None else {"criterion": criterion}))
     images = given_again(data, settings, path_of(run), "zarts.landscape(RUN, data=...)")
     with joined(settings, _pieces(grid)) as ranks:
         on_event = Callbacks([progress(quiet=quiet), *callbacks] if ranks.lead else [])
         folder = Run(path_of(run), writes=ranks.lead, images=images)
         use_operations(folder, None if operations is None else path_of(operations), note_writer(on_event))
+        settings = load_functions(without_functions(settings, "objective"), note_writer(on_event), folder)
         with folder.lock(), restore_search(settings, folder, on_event, ranks) as restored:
             made = make_landscape(restored, folder, on_event, grid=grid, **options)
         if ranks.lead:
@@ -81,11 +85,13 @@ def diagnose(
     *,
     data: Any = None,
     operations: PathLike | None = None,
+    criterion: Any = None,
+    objective: Any = None,
     callbacks: Sequence[Follower] = (),
     quiet: bool = False,
     **options: Any,
 ) -> Diagnosis:
-    """Measure how much of the candidates' losses is signal and how much noise, at the checkpoint of a search.
+    """Measure how much of the candidates' values is signal and how much noise, at the checkpoint of a search.
 
     The run folder gets the numbers as `diagnosis.json`, and a section in its report.
 
@@ -93,6 +99,8 @@ def diagnose(
         run: the search, finished or interrupted: its folder or its result.
         data: the images again, if the search was given Python objects.
         operations: the file of user-defined operations, if the run has such.
+        criterion: the user-defined criterion, if the run has one.
+        objective: the user-defined objective, if the run has one.
         callbacks: objects of `zarts.callbacks.Callback`, or functions that are called with every event.
         quiet: print nothing.
         options: see `zarts.analysis.diagnose`; for example `sigmas=[0.2, 1.0], draws=16`.
@@ -101,9 +109,11 @@ def diagnose(
         ZartsError: see the subclasses in `zarts.errors`.
     """
     callback = Callbacks([progress(quiet=quiet), *callbacks])
-    settings = searched_settings(run)
+    given = {"criterion": criterion, "objective": objective}
+    settings = searched_settings(run, **{key: value for key, value in given.items() if value is not None})
     folder = Run(path_of(run), images=given_again(data, settings, path_of(run), "zarts.diagnose(RUN, data=...)"))
     use_operations(folder, None if operations is None else path_of(operations), note_writer(callback))
+    settings = load_functions(settings, note_writer(callback), folder)
     with restore_search(settings, folder, callback) as restored:
         diagnosis = compute_diagnosis(restored, callback, **options)
     folder.write_json("diagnosis.json", {"run": folder.path.resolve().name, **diagnosis.to_dict()})

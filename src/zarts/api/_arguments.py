@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, TypeVar
 
-from zarts.config import CommonSettings, resumable
+from zarts.config import FUNCTIONS, CommonSettings, resumable
 from zarts.errors import SettingsError
 from zarts.wording import in_python
 
@@ -59,7 +59,7 @@ def check_resumed(
     Raises:
         SettingsError: another argument is given, or a setting that may not change.
     """
-    free = [*resumable(kind), "devices"]
+    free = [*resumable(kind), "devices", *FUNCTIONS]
     for name in (*(key for key, value in others.items() if value is not None), *options):
         if name not in free:
             raise SettingsError(f"resume = {str(run)!r} uses the settings of that run: leave {name} out")

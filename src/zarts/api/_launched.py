@@ -20,6 +20,7 @@ from zarts.callbacks.base import OF_EPOCH, Callbacks, StopEarly
 from zarts.config import CommonSettings, RetrainSettings, SearchSettings, dump, renamed_event
 from zarts.data import PYTHON
 from zarts.errors import DataError, Interrupted, RunError, SettingsError
+from zarts.runs.user_functions import user_functions
 from zarts.runtime.distributed import started
 from zarts.runtime.signals import stop_request
 
@@ -36,8 +37,8 @@ def check_launchable(settings: SearchSettings | RetrainSettings) -> None:
     """Refuse ranks that would have nothing to do, that cannot be sent the images, or below those of torchrun.
 
     Raises:
-        SettingsError: the images are Python objects, torchrun has started another number of ranks, or there are more
-            than pieces of work.
+        SettingsError: images or a function are Python objects, torchrun has started another number of ranks, or there
+            are more than pieces of work.
     """
     if settings.data == PYTHON:
         raise SettingsError(
@@ -45,6 +46,12 @@ def check_launchable(settings: SearchSettings | RetrainSettings) -> None:
             f"`torchrun --standalone --nproc-per-node={settings.devices} SCRIPT`, where each process makes its own, or "
             "name a folder or a CSV file"
         )
+    for key, function in user_functions(settings).items():
+        if function.is_object:
+            raise SettingsError(
+                f"devices = {settings.devices}: other processes do not have the object {key} = {function.attribute}: "
+                f'put it into a file and pass {key}="FILE.py:{function.attribute}", or leave devices out'
+            )
     if started() > 1:
         raise SettingsError(f"devices: torchrun has started {started()} ranks: leave it out")
     ranks_here(settings)

@@ -22,13 +22,14 @@ from zarts.api._retrain_source import begin_from, owner_of, retraining_of
 from zarts.api._search import NOT_RESTORED, draw_result, dry_run_in, note_writer, notes_only
 from zarts.api._tensorboard import logged
 from zarts.callbacks import Callbacks, Follower, progress
-from zarts.config import RetrainSettings, retrain_settings
+from zarts.config import FUNCTIONS, RetrainSettings, retrain_settings
 from zarts.config.options import RetrainOptions
 from zarts.data import PYTHON, PythonData
 from zarts.errors import SettingsError
 from zarts.runs import Run
 from zarts.runs.new_run import anchored, discarded_unless_begun, new_run, same_images
 from zarts.runs.user_files import copy_user_files, use_operations, use_space
+from zarts.runs.user_functions import keep_functions, load_functions, same_functions
 from zarts.runtime.distributed import Ranks, lead_here, started
 from zarts.runtime.io import PathLike, path_of, read_mapping
 from zarts.searcher import SearchRecord
@@ -149,11 +150,13 @@ def start_retrain(
     settings = anchored(settings, images)
     with joined(settings) as ranks:
         _use_operations_of(source, settings, callback if ranks.lead else None)
+        settings = load_functions(settings, note_writer(callback if ranks.lead else None))
         genotype, name = genotype_of(source)
         path = run_path(name, settings) if out is None else path_of(out)
         made = new_run(path, settings, "retrain", numbered=out is None).path if ranks.lead else path
         run = Run(ranks.broadcast(made), writes=ranks.lead, images=images)
         with discarded_unless_begun(run):
+            keep_functions(settings, run)
             start = _prepare_retrain(source, genotype, settings, run, callback, ranks)
             return _retrain_and_draw(settings, genotype, run, callback, ranks, start=start)
 
@@ -170,6 +173,7 @@ def dry_run_retrain(
     settings = anchored(settings, images)
     with joined(settings) as ranks:
         _use_operations_of(source, settings, callback if ranks.lead else None)
+        settings = load_functions(settings, note_writer(callback if ranks.lead else None))
         genotype, _ = genotype_of(source)
         before_seconds *= min(2, ranks.count)  # the process that starts the ranks takes as long
         with dry_run_in(settings, "retrain", before_seconds, ranks, images) as (run, dry_run):
@@ -268,7 +272,7 @@ def resume_retrain(
         callback: called with every event.
         data: the images again, if they are Python objects.
         resumable: new values of resumable settings, see `setting` in `zarts.config.base`. A run with user-defined
-            operations needs `operations`, their file, again, whose code is run.
+            operations needs `operations`, their file, again, whose code is run; likewise a user-defined `criterion`.
 
     Raises:
         RunError: the folder or its checkpoint cannot be used, or its images are not given.
@@ -281,7 +285,9 @@ def resume_retrain(
         images = given_again(data, settings, path, "zarts.retrain(resume=RUN, data=...)")
     with joined(settings) as ranks:
         run = Run(path, writes=ranks.lead, images=images)
-        use_operations(run, settings.operations, note_writer(callback if ranks.lead else None))
+        note = note_writer(callback if ranks.lead else None)
+        use_operations(run, settings.operations, note)
+        settings = load_functions(settings, note, run)
         genotype = Genotype.load(run.path / "genotype.json")
         return _retrain_and_draw(settings, genotype, run, callback, ranks, resume=True)
 
@@ -295,4 +301,5 @@ def retrained_settings(path: PathLike, **resumable: Any) -> RetrainSettings:
     run = Run.open(path_of(path), "retrain")
     use_space(run)
     begun = {key: value for key, value in run.settings("retrain").items() if key not in NOT_RESTORED}
-    return retrain_settings({**begun, **resumable}, where=str(run.path / "config.yaml"))
+    functions = {key: resumable.pop(key) for key in FUNCTIONS if key in resumable}
+    return same_functions(run, retrain_settings({**begun, **resumable}, where=str(run.path / "config.yaml")), functions)

@@ -17,6 +17,7 @@ from zarts.networks import Network, build_network
 from zarts.runs import Run
 from zarts.runs.new_run import check_given
 from zarts.runs.user_files import use_operations, use_space
+from zarts.runs.user_functions import without_functions
 from zarts.searcher import restore_search
 from zarts.spaces import Genotype
 from zarts.spaces.nasbench201 import NASBENCH201
@@ -134,7 +135,8 @@ def _search_run(source: Source | None) -> Run:
 def _start_from_supernet(
     searched: Run, genotype: Genotype, settings: RetrainSettings, callback: Callback | None
 ) -> Start:
-    with restore_search(searched_settings(searched.path), searched, notes_only(callback)) as restored:
+    settings_of_search = without_functions(searched_settings(searched.path))
+    with restore_search(settings_of_search, searched, notes_only(callback)) as restored:
         supernet = restored.problem.model
         if not isinstance(supernet, SuperNet):
             raise SettingsError(

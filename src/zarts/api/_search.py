@@ -19,13 +19,14 @@ from zarts.api._results import RetrainResult, SearchResult
 from zarts.api._tensorboard import logged
 from zarts.bench import Table, Truth, find_table, read_table
 from zarts.callbacks import Callbacks, Follower, progress
-from zarts.config import CommonSettings, SearchSettings, dump, search_settings
+from zarts.config import FUNCTIONS, CommonSettings, SearchSettings, dump, search_settings
 from zarts.config.options import SearchOptions
 from zarts.data import PythonData
 from zarts.reports import draw_cells, write_report
 from zarts.runs import Run
 from zarts.runs.new_run import anchored, discarded_unless_begun, new_run
 from zarts.runs.user_files import UserFiles, use_operations, use_space
+from zarts.runs.user_functions import keep_functions, load_functions, same_functions
 from zarts.runtime.distributed import Ranks, lead_here, started
 from zarts.runtime.io import PathLike, path_of
 from zarts.searcher import read_result
@@ -159,12 +160,14 @@ def start_search(
     given, settings = settings, anchored(settings, images)
     path = run_path(settings) if out is None else path_of(out)
     with joined(settings) as ranks:
-        own = UserFiles.of(given, note_writer(callback if ranks.lead else None))
+        note = note_writer(callback if ranks.lead else None)
+        own, settings = UserFiles.of(given, note), load_functions(settings, note)
         table = loaded or (_table_of(settings, trust) if ranks.lead else None)
         made = new_run(path, settings, "search", numbered=out is None).path if ranks.lead else path
         run = Run(ranks.broadcast(made), writes=ranks.lead, images=images)
         with discarded_unless_begun(run):
             own.keep(run)
+            keep_functions(settings, run)
             return _search_and_draw(settings, run, callback, table, ranks)
 
 
@@ -190,7 +193,9 @@ def dry_run_search(
     """
     given, settings = settings, anchored(settings, images)
     with joined(settings) as ranks:
-        UserFiles.of(given, note_writer(callback if ranks.lead else None))
+        note = note_writer(callback if ranks.lead else None)
+        UserFiles.of(given, note)
+        settings = load_functions(settings, note)
         table = _table_of(settings, trust) if ranks.lead else None
         before_seconds *= min(2, ranks.count)  # the process that starts the ranks takes as long
         with dry_run_in(settings, "search", before_seconds, ranks, images) as (run, dry_run):
@@ -216,7 +221,7 @@ def resume_search(
         loaded: a benchmark table that has been read already, instead of the one that the settings name.
         trust: see `search`.
         resumable: new values of resumable settings, see `setting` in `zarts.config.base`. A run with user-defined
-            operations needs `operations`, their file, again.
+            operations needs `operations`, their file, again; likewise a user-defined `criterion` or `objective`.
 
     Raises:
         RunError: the folder or its checkpoint cannot be used, or its images are not given.
@@ -228,7 +233,9 @@ def resume_search(
     if data is not None or not Run(path).finished:
         images = given_again(data, settings, path, "zarts.search(resume=RUN, data=...)")
     with joined(settings) as ranks:
-        use_operations(Run(path), settings.operations, note_writer(callback if ranks.lead else None))
+        note = note_writer(callback if ranks.lead else None)
+        use_operations(Run(path), settings.operations, note)
+        settings = load_functions(settings, note, Run(path))
         table = loaded or (_table_of(settings, trust) if ranks.lead else None)
         run = Run(path, writes=ranks.lead, images=images)
         return _search_and_draw(settings, run, callback, table, ranks, resume=True)
@@ -239,11 +246,13 @@ def searched_settings(path: PathLike, **resumable: Any) -> SearchSettings:
 
     Raises:
         RunError: the folder is not that of a search.
+        SettingsError: a criterion or objective is given that the run did not begin with.
     """
     run = Run.open(path_of(path), "search")
     use_space(run)
     begun = {key: value for key, value in run.settings("search").items() if key not in NOT_RESTORED}
-    return search_settings({**begun, **resumable}, where=str(run.path / "config.yaml"))
+    functions = {key: resumable.pop(key) for key in FUNCTIONS if key in resumable}
+    return same_functions(run, search_settings({**begun, **resumable}, where=str(run.path / "config.yaml")), functions)
 
 
 def _search_and_draw(

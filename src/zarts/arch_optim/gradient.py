@@ -94,15 +94,18 @@ class GradientArchOptimizer(ArchOptimizer):
         Raises:
             DivergedError: the gradient is not finite; alpha is not changed.
         """
-        loss, gradient = self._rule(problem, self.alpha, train_batches, val_batches)
+        value, gradient = self._rule(problem, self.alpha, train_batches, val_batches)
         if not gradient.isfinite().all():
             raise DivergedError(
-                f"the gradient in alpha is not finite (validation loss {loss}): take a smaller --learning-rate"
+                f"the gradient in alpha is not finite (validation loss {value}): take a smaller --learning-rate"
             )
         before = self.alpha.clone()
         self._alpha.grad = gradient
         self._adam.step()
-        return {"losses": [loss], "move_norm": (self.alpha - before).norm().item()}
+        if (objective := problem.objective) is not None:
+            metric = value - problem.regularizer(before).item()
+            value = -metric if objective.larger_is_better else metric
+        return {**problem.record([value]), "move_norm": (self.alpha - before).norm().item()}
 
     @override
     def anneal(self, progress: float) -> None:

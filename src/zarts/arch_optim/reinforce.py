@@ -13,7 +13,7 @@ from typing_extensions import override
 
 from zarts.arch_optim.base import ArchOptimizer
 from zarts.arch_optim.controller import Controller
-from zarts.bilevel import Batch, Bilevel, evaluate
+from zarts.bilevel import Batch, Bilevel, evaluate_images
 from zarts.networks import seeded
 from zarts.spaces import Genotype, Space
 
@@ -25,9 +25,10 @@ _EPSILON = 1e-3
 class ReinforceArchOptimizer(ArchOptimizer):
     """Updates the controller by Adam, along the mean over N drawn cells of (reward - baseline) grad log p(cell).
 
-    The reward of a cell is its accuracy on the validation batches plus `entropy_weight` times the entropy that it was
-    drawn with; the baseline is a moving mean of rewards. The problem takes operation weights, and `alpha` is the most
-    likely cell in that form; the weights train at cells that the controller draws.
+    The reward of a cell is 1 - its value on the validation batches, which is the accuracy for the objective `error`,
+    plus `entropy_weight` times the entropy that it was drawn with; the baseline is a moving mean of rewards. The
+    problem takes operation weights, and `alpha` is the most likely cell in that form; the weights train at cells that
+    the controller draws.
 
     Args:
         space: whose cells.
@@ -93,7 +94,7 @@ class ReinforceArchOptimizer(ArchOptimizer):
 
     @override
     def step(self, problem: Bilevel, train_batches: Sequence[Batch], val_batches: Sequence[Batch]) -> dict[str, Any]:
-        """Draw cells, evaluate them, update the controller; the `losses` of the log are shares of wrong answers.
+        """Draw cells, evaluate them, update the controller.
 
         Raises:
             Interrupted: `problem.check` asks to stop.
@@ -101,8 +102,8 @@ class ReinforceArchOptimizer(ArchOptimizer):
         problem.align()
         drawn = self._controller(self._samples, self._generator)
         candidates = drawn.weights.to(self._like)
-        errors = evaluate(problem, candidates, (), val_batches, batch_norm=self._batch_norm, metric="accuracy").cpu()
-        rewards = 1 - errors + self._entropy_weight * drawn.entropy.detach()
+        found = evaluate_images(problem, candidates, (), val_batches, batch_norm=self._batch_norm)
+        rewards = 1 - found.values.cpu() + self._entropy_weight * drawn.entropy.detach()
         baseline = rewards.mean().item() if self._baseline is None else self._baseline
         loss = -(drawn.log_probability * (rewards - baseline)).mean()
         before = torch.nn.utils.parameters_to_vector(self._controller.parameters()).detach().clone()
@@ -114,7 +115,7 @@ class ReinforceArchOptimizer(ArchOptimizer):
         self._baseline = baseline
         after = torch.nn.utils.parameters_to_vector(self._controller.parameters()).detach()
         return {
-            "losses": errors.tolist(),
+            **problem.record((found.values if problem.objective is None else found.metrics).tolist()),
             "baseline": baseline,
             "entropy": drawn.entropy.mean().item(),
             "move_norm": (after - before).norm().item(),

@@ -32,6 +32,8 @@ class ZeroOrderArchOptimizer(ArchOptimizer):
     Source: ZARTS, supplementary 2.3 (Algorithm 1).
     Differs: the M inner batches are the next M that the weights themselves will be trained on, so that a candidate is
         evaluated at the weights that it would lead to; the released code takes them from the validation half.
+        Where the objective has no gradient, MGS's proposal is centred at 0 (g = 0 in eq. 8): the importance weights of
+        eq. 7 allow any proposal, but with the default ones the centre is part of the move, which would follow the loss.
     """
 
     def __init__(
@@ -66,9 +68,10 @@ class ZeroOrderArchOptimizer(ArchOptimizer):
         """Ask for candidates, evaluate them, tell their losses.
 
         Returns:
-            `losses`, `weights`, `ess`, `esr`, `move_norm`, the optimizer's `Step.info`, and `snr`: the signal-to-noise
-            ratio of the losses, by the analysis of variance of candidates and validation images. It leaves out the
-            noise of the training batches, which all candidates of a step share: the true ratio is lower.
+            `losses`, or `values` of an `objective`, `weights`, `ess`, `esr`, `move_norm`, the optimizer's `Step.info`,
+            and `snr`: the signal-to-noise ratio of the losses, by the analysis of variance of candidates and validation
+            images. It leaves out the noise of the training batches, which all candidates of a step share: the true
+            ratio is lower. There is no `snr` where the objective is no mean over images.
 
         Raises:
             DivergedError: no candidate has a finite loss, or the gradient that the proposal is centred at is not
@@ -78,11 +81,14 @@ class ZeroOrderArchOptimizer(ArchOptimizer):
         problem.align()
         gradient = None
         if self._optimizer.uses_gradient:
-            gradient = first_order_gradient(problem, self.alpha, val_batches)[1]
+            if problem.objective is None or problem.objective.differentiable:
+                gradient = first_order_gradient(problem, self.alpha, val_batches)[1]
+            else:
+                gradient = torch.zeros_like(self.alpha)
         candidates = self._optimizer.ask(gradient)
-        losses, signal = candidates.new_zeros(len(candidates)), {}
+        values, logged, signal = candidates.new_zeros(len(candidates)), problem.record([]), {}
         if self._uses_losses:
-            losses, images = evaluate_images(
+            found = evaluate_images(
                 problem,
                 candidates,
                 train_batches,
@@ -91,10 +97,11 @@ class ZeroOrderArchOptimizer(ArchOptimizer):
                 momentum=self._momentum,
                 batch_norm=self._batch_norm,
             )
-            signal = _signal(images)
-        step = self._optimizer.tell(losses)
+            values, signal = found.values, _signal(found.images)
+            logged = problem.record((values if problem.objective is None else found.metrics).tolist())
+        step = self._optimizer.tell(values)
         return {
-            "losses": losses.tolist() if self._uses_losses else [],
+            **logged,
             "weights": step.weights.tolist(),
             "ess": step.ess,
             "esr": step.esr,

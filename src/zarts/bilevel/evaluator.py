@@ -1,18 +1,26 @@
-"""Evaluation of candidates: all losses of architectures in a search are computed here."""
+"""Evaluation of candidates: all values of architectures in a search are computed here."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Literal
+from typing import Literal, NamedTuple
 
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from zarts.bilevel.problem import Batch, Bilevel
+from zarts.bilevel.problem import Batch, BatchLoss, Bilevel
 from zarts.errors import DivergedError
 
-__all__ = ["evaluate", "evaluate_images"]
+__all__ = ["Evaluated", "evaluate", "evaluate_images"]
+
+
+class Evaluated(NamedTuple):
+    """What candidates achieve; see `zarts.bilevel.problem.Measured`."""
+
+    values: Float[Tensor, " n"]
+    metrics: Float[Tensor, " n"]
+    images: Float[Tensor, "n images"]
 
 
 def evaluate(
@@ -25,15 +33,16 @@ def evaluate(
     learning_rate: float | None = None,
     momentum: float | None = None,
     batch_norm: Literal["train", "eval"] = "train",
-    metric: Literal["loss", "accuracy", "training"] = "loss",
+    on: Literal["validation", "training"] = "validation",
 ) -> Float[Tensor, " n"]:
-    """The loss L(alpha) = L_val(omega_M(alpha), alpha) of each candidate alpha.
+    """The value L(alpha) = L_val(omega_M(alpha), alpha) of each candidate alpha; smaller is better.
 
     Each candidate starts from the present weights and momentum and takes M weight steps with its alpha held fixed, one
-    on each of `train_batches`; its loss is then the mean over `val_batches`. All candidates see the same batches and
-    the same random numbers, because differences between them are a hundred times smaller than differences between
-    batches. Each rank of `problem.ranks` evaluates its share of them, from the same weights, and all ranks have all
-    losses at the end: to the bit those of one rank alone, where processors and threads are the same.
+    on each of `train_batches`. Its value is then the mean loss over `val_batches`, or `problem.objective` of all their
+    images together, its negative where larger is better; `problem.regularizer` is added. All candidates see the same
+    batches and the same random numbers, because differences between them are a hundred times smaller than differences
+    between batches. Each rank of `problem.ranks` evaluates its share of them, from the same weights, and all ranks have
+    all values at the end: to the bit those of one rank alone, where processors and threads are the same.
 
     Args:
         problem: the weights; they are restored at the end, also when a step raises.
@@ -46,24 +55,27 @@ def evaluate(
         momentum: of the M steps; None: the current one. The momentum of the weights is copied either way.
         batch_norm: statistics under which a candidate is evaluated: those of the batch (`train`, as in the
             released code) or the running ones, which the M steps have updated (`eval`).
-        metric: what is returned: `loss`; `accuracy`: the share of wrong answers; `training`: the mean loss on
-            `train_batches`, each before the step that learns from it, without `val_batches`.
+        on: images of the value: `validation`; `training`: those of `train_batches`, each before the step that learns
+            from it, without `val_batches` and regularizer.
 
     Returns:
-        The losses: nan for a candidate whose training loss was not finite, nan or inf where the validation loss is.
+        The values: nan for a candidate whose training loss was not finite, nan or inf where its value is.
 
     Raises:
         Interrupted: `problem.check` asks to stop, on this or another rank; everything is restored.
         RankError: another rank is gone; everything is restored.
+        SettingsError: the objective fails.
 
     Source: ZARTS, supplementary 1.2 and 2.3.
     Differs: from the released code, whose inner loop steps the optimizer of other weights than the candidate's.
     """
 
     def measure(alpha: Tensor) -> Tensor:
-        training = _train(problem, alpha, train_batches)
-        if metric == "training" or not training.isfinite().all():
-            return training.mean(0, keepdim=True)
+        steps = _train(problem, alpha, train_batches)
+        if steps is None:
+            return alpha.new_full((1,), torch.nan)
+        if on == "training":
+            return problem.training_value(steps, train_batches)[None]
         with torch.no_grad():
             problem.set_mode(training=True)
             for batch in recalibration:
@@ -71,7 +83,7 @@ def evaluate(
                 problem.forward(alpha, batch)
             problem.check()
             problem.set_mode(training=batch_norm == "train")
-            return (problem.mean_loss if metric == "loss" else problem.mean_error)(alpha, val_batches)[None]
+            return problem.value(alpha, val_batches)[None]
 
     return _each(problem, candidates, measure, 1, learning_rate, momentum)[:, 0]
 
@@ -85,24 +97,21 @@ def evaluate_images(
     learning_rate: float | None = None,
     momentum: float | None = None,
     batch_norm: Literal["train", "eval"] = "train",
-) -> tuple[Float[Tensor, " n"], Float[Tensor, "n images"]]:
-    """`evaluate`, and in the same passes the loss of each candidate on each image of `val_batches`.
-
-    The losses of candidates are those of `evaluate`; the losses of images are without `problem.regularizer`.
-    """
+) -> Evaluated:
+    """`evaluate`, and in the same passes the metric of each candidate, and its term of each image of `val_batches`."""
     images = sum(len(labels) for _, labels in val_batches)
 
     def measure(alpha: Tensor) -> Tensor:
-        if not _train(problem, alpha, train_batches).isfinite().all():
-            return alpha.new_full((1 + images,), float("nan"))
+        if _train(problem, alpha, train_batches) is None:
+            return alpha.new_full((2 + images,), torch.nan)
         problem.check()
         problem.set_mode(training=batch_norm == "train")
         with torch.no_grad():
-            loss, each = problem.losses(alpha, val_batches)
-        return torch.cat([loss[None].to(alpha), each.to(alpha)])
+            found = problem.measure(alpha, val_batches)
+        return torch.cat([torch.stack([found.value, found.metric]).to(alpha), found.images.to(alpha)])
 
-    found = _each(problem, candidates, measure, 1 + images, learning_rate, momentum)
-    return found[:, 0], found[:, 1:]
+    found = _each(problem, candidates, measure, 2 + images, learning_rate, momentum)
+    return Evaluated(found[:, 0], found[:, 1], found[:, 2:])
 
 
 def _each(
@@ -124,13 +133,13 @@ def _each(
     return problem.ranks.all_reduce(found)
 
 
-def _train(problem: Bilevel, alpha: Tensor, batches: Sequence[Batch]) -> Float[Tensor, " m"]:
-    """The loss before each weight step on `batches`; nan and no further step where one is not finite."""
-    losses = [alpha.new_zeros(0)]
+def _train(problem: Bilevel, alpha: Tensor, batches: Sequence[Batch]) -> list[BatchLoss] | None:
+    """The weight steps on `batches`, each with the loss before it; None where one is not finite."""
+    steps = []
     try:
         for batch in batches:
             problem.check()
-            losses.append(problem.weight_step(alpha, batch).loss[None])
+            steps.append(problem.weight_step(alpha, batch))
     except DivergedError:
-        losses.append(alpha.new_full((1,), float("nan")))
-    return torch.cat(losses)
+        return None
+    return steps

@@ -25,10 +25,10 @@ def first_order_gradient(
     *,
     batch_norm: Literal["train", "eval"] = "train",
 ) -> tuple[float, Float[Tensor, " d"]]:
-    """The loss under the present weights, and its gradient in alpha; nothing is changed.
+    """The value under the present weights, and its gradient in alpha; nothing is changed.
 
     Each batch sees the same random numbers, so that the ranks of `problem.ranks` can share the batches; the mean is
-    the same for any number of ranks.
+    the same for any number of ranks. An objective, which is no mean over batches, takes all of them in one pass.
 
     Args:
         problem: the weights.
@@ -41,13 +41,14 @@ def first_order_gradient(
         Interrupted: `problem.check` asks to stop, on this or another rank.
         RankError: another rank is gone.
     """
-    rows = alpha.new_zeros(len(batches), 1 + len(alpha))  # a batch's loss, and its gradient
+    parts = [list(batches)] if problem.objective is not None else [[batch] for batch in batches]
+    rows = alpha.new_zeros(len(parts), 1 + len(alpha))  # a part's value, and its gradient
     with problem.preserved() as snapshot, problem.ranks.together(), frozen(problem.model):
-        for i in snapshot.afresh(problem.ranks.share(len(batches))):
+        for i in snapshot.afresh(problem.ranks.share(len(parts))):
             problem.check()
             problem.set_mode(training=batch_norm == "train")
             leaf = alpha.detach().requires_grad_()
-            loss = problem.mean_loss(leaf, [batches[i]])
+            loss = problem.value(leaf, parts[i])
             rows[i, 0] = loss.detach()
             (rows[i, 1:],) = torch.autograd.grad(loss, leaf)
     mean = problem.ranks.all_reduce(rows).mean(0)
@@ -100,7 +101,7 @@ def unrolled_gradient(
         with torch.enable_grad():
             _unroll(problem, alpha, train_batch, weights)
             leaf = alpha.detach().requires_grad_()
-            loss = problem.mean_loss(leaf, val_batches)
+            loss = problem.value(leaf, val_batches)
             direct, *v = torch.autograd.grad(loss, [leaf, *weights], materialize_grads=True)
         snapshot.restore()
         problem.set_mode(training=True)
@@ -194,7 +195,7 @@ def amended_gradient(
         weights = [p for p in problem.model.parameters() if p.requires_grad]
         with torch.enable_grad():
             leaf = alpha.detach().requires_grad_()
-            loss = problem.mean_loss(leaf, val_batches)
+            loss = problem.value(leaf, val_batches)
             direct, *v = torch.autograd.grad(loss, [leaf, *weights], materialize_grads=True)
 
             def in_weights() -> list[Tensor]:

@@ -10,28 +10,48 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from zarts.bilevel.objectives import Objective
 from zarts.bilevel.snapshot import Snapshot
 from zarts.errors import DivergedError
 from zarts.runtime.distributed import Ranks
 
-__all__ = ["Batch", "BatchLoss", "Bilevel", "never_stop"]
+__all__ = ["Batch", "BatchLoss", "Bilevel", "Measured", "never_stop"]
 
 Batch = tuple[Tensor, Tensor]
 """Images `(b, c, h, w)` and labels `(b,)`."""
 
 
 class BatchLoss(NamedTuple):
-    """Mean loss of a batch; without gradient, the number of images that are classified correctly, and their losses."""
+    """Mean loss of a batch; without gradient, the number of images that are classified correctly, and their losses.
+
+    `images` is None where the loss is not a mean over images; `logits` is None where nothing but the loss is computed.
+    """
 
     loss: Tensor
     correct: Tensor
     images: Tensor | None = None
+    logits: Tensor | None = None
+
+
+class Measured(NamedTuple):
+    """What an architecture achieves on batches.
+
+    Args:
+        value: what it is compared by; smaller is better; with the regularizer.
+        metric: the objective as its function gives it, or the mean loss; without the regularizer.
+        images: terms of the images, without gradient, whose mean is `value` without the regularizer; nan where the
+            objective, or the loss, is no mean over images.
+    """
+
+    value: Float[Tensor, ""]
+    metric: Float[Tensor, ""]
+    images: Float[Tensor, " images"]
 
 
 def never_stop() -> None:
@@ -55,6 +75,7 @@ class Bilevel:
         generators: sources of randomness that `forward` draws from.
         check: called before each weight step of a candidate; may raise `Interrupted`.
         ranks: the processes that share the work on candidates; alone by default.
+        objective: what alpha is evaluated by, from the logits of all validation images together; None: the mean loss.
     """
 
     model: nn.Module
@@ -65,6 +86,7 @@ class Bilevel:
     generators: Sequence[torch.Generator] = ()
     check: Callable[[], None] = field(default=never_stop)
     ranks: Ranks = field(default_factory=Ranks)
+    objective: Objective | None = None
 
     def __post_init__(self) -> None:
         self._weights = list(self.model.parameters())  # kept: the walk over all modules takes a millisecond
@@ -83,7 +105,8 @@ class Bilevel:
         outcome.loss.backward()  # type: ignore[no-untyped-call]
         self._clip()
         self.optimizer.step()
-        return BatchLoss(outcome.loss.detach(), outcome.correct)
+        logits = None if outcome.logits is None else outcome.logits.detach()
+        return BatchLoss(outcome.loss.detach(), outcome.correct, logits=logits)
 
     def _clip(self) -> None:
         """Scale the gradient to `grad_clip` where its norm is larger, by the norm of all gradients in one vector.
@@ -110,27 +133,53 @@ class Bilevel:
         rate = self.optimizer.param_groups[0]["lr"]
         return f"the {what} is {value.item()}: take a smaller --learning-rate (now {rate:g}) or --grad-clip"
 
-    def mean_loss(self, alpha: Float[Tensor, " d"], batches: Sequence[Batch]) -> Float[Tensor, ""]:
-        """Mean over `batches` of the loss under the present weights and mode, plus the regularizer."""
-        return self.losses(alpha, batches)[0]
+    def value(self, alpha: Float[Tensor, " d"], batches: Sequence[Batch]) -> Float[Tensor, ""]:
+        """`Measured.value` on `batches`, under the present weights and mode."""
+        return self.measure(alpha, batches).value
 
-    def losses(
-        self, alpha: Float[Tensor, " d"], batches: Sequence[Batch]
-    ) -> tuple[Float[Tensor, ""], Float[Tensor, " images"]]:
-        """`mean_loss`, and the loss of each image, without gradient and regularizer; its batch's if unknown."""
+    def measure(self, alpha: Float[Tensor, " d"], batches: Sequence[Batch]) -> Measured:
+        """What alpha achieves on `batches` together, under the present weights and mode.
+
+        Raises:
+            SettingsError: the objective fails.
+        """
         outcomes = [self.forward(alpha, batch) for batch in batches]
+        if self.objective is not None:
+            logits = self._together([outcome.logits for outcome in outcomes])
+            labels = torch.cat([labels for _, labels in batches])
+            metric = self.objective.metric(logits, labels)
+            terms = self.objective.images
+            images = logits.new_full((len(labels),), torch.nan) if terms is None else terms(logits.detach(), labels)
+            value = self.objective.value(metric)
+            return Measured(value + self.regularizer(alpha).to(value), metric, images)
         mean = torch.stack([outcome.loss for outcome in outcomes]).mean()
-        images = [
-            loss.detach().expand(len(labels)) if known is None else known
-            for (loss, _, known), (_, labels) in zip(outcomes, batches, strict=True)
+        each = [
+            outcome.loss.new_full((len(labels),), torch.nan) if outcome.images is None else outcome.images
+            for outcome, (_, labels) in zip(outcomes, batches, strict=True)
         ]
-        return mean + self.regularizer(alpha).to(mean), torch.cat(images)
+        return Measured(mean + self.regularizer(alpha).to(mean), mean, torch.cat(each))
 
-    def mean_error(self, alpha: Float[Tensor, " d"], batches: Sequence[Batch]) -> Float[Tensor, ""]:
-        """Share of wrong answers on `batches` under the present weights and mode, plus the regularizer."""
-        correct = torch.stack([self.forward(alpha, batch).correct for batch in batches]).sum()
-        wrong = 1 - correct / sum(len(labels) for _, labels in batches)
-        return wrong + self.regularizer(alpha).to(wrong)
+    def training_value(self, outcomes: Sequence[BatchLoss], batches: Sequence[Batch]) -> Float[Tensor, ""]:
+        """What weight steps on `batches` came to, each before it learnt: the mean loss, or the objective of all images.
+
+        Smaller is better; without the regularizer.
+        """
+        if self.objective is None:
+            return torch.stack([outcome.loss for outcome in outcomes]).mean()
+        logits = self._together([outcome.logits for outcome in outcomes])
+        return self.objective.value(self.objective.metric(logits, torch.cat([labels for _, labels in batches])))
+
+    def _together(self, logits: Sequence[Tensor | None]) -> Float[Tensor, "n classes"]:
+        assert self.objective is not None
+        known = [tensor for tensor in logits if tensor is not None]
+        assert len(known) == len(logits), f"objective {self.objective.name} needs logits, which `forward` leaves out"
+        return torch.cat(known)
+
+    def record(self, values: Sequence[float]) -> dict[str, Any]:
+        """The numbers of candidates for the log: `losses`, or `values` with the name of their `objective`."""
+        if self.objective is None:
+            return {"losses": list(values)}
+        return {"objective": self.objective.name, "values": list(values)}
 
     def align(self) -> None:
         """Give all ranks rank 0's weights, buffers and momentum: other processors may round differently."""

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from zarts.cli.options import Operations
+from zarts.cli.options import Criterion, Objective, Operations
 from zarts.cli.progress import progress
 
 if TYPE_CHECKING:
@@ -38,6 +38,8 @@ def diagnose(
     directions: Annotated[int, typer.Option(help="directions of the condition number; 0: leave it out")] = 50,
     seed: Annotated[int, typer.Option(help="of the perturbations")] = 0,
     operations: Operations = None,
+    criterion: Criterion = None,
+    objective: Objective = None,
     json: Annotated[bool, typer.Option("--json", help="print JSON, as in the run's diagnosis.json")] = False,
 ) -> None:
     """Measure whether a search follows signal or noise, and say what would help."""
@@ -47,6 +49,8 @@ def diagnose(
         found = api.diagnose(
             run,
             operations=operations,
+            criterion=criterion,
+            objective=objective,
             callbacks=[callback],
             quiet=True,
             sigmas=sigma or (),

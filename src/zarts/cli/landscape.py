@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from zarts.cli.distributed import is_rank_zero
-from zarts.cli.options import Operations, parse_counts
+from zarts.cli.options import Criterion, Operations, parse_counts
 from zarts.cli.progress import progress
 
 if TYPE_CHECKING:
@@ -49,6 +49,7 @@ def landscape(
         int | None, typer.Option(help="processes that share the points (default: as suits the machine)", min=1)
     ] = None,
     operations: Operations = None,
+    criterion: Criterion = None,
 ) -> None:
     """Map the validation loss over a plane around a search's alpha; goes on where it was interrupted."""
     steps = parse_counts(inner_steps, "--inner-steps")
@@ -70,6 +71,7 @@ def landscape(
             seed=seed,
             again=again,
             operations=operations,
+            criterion=criterion,
             callbacks=[callback],
             quiet=True,
         )

@@ -17,9 +17,11 @@ from zarts.errors import SettingsError
 __all__ = [
     "SOURCE",
     "Config",
+    "Criterion",
     "Device",
     "DryRun",
     "Model",
+    "Objective",
     "Operations",
     "Out",
     "Preset",
@@ -48,6 +50,12 @@ Resume = Annotated[Path | None, typer.Option(help="resume this interrupted run",
 Print = Annotated[bool, typer.Option("--print-config", help="print all settings, and stop")]
 DryRun = Annotated[bool, typer.Option("--dry-run", help="predict time and memory from a few real steps, and stop")]
 Device = Annotated[str, typer.Option(help="auto, cpu, cuda, mps")]
+Criterion = Annotated[
+    str | None, typer.Option(help="the run's own criterion.py:function: its code is run", metavar="FILE.py:FUNCTION")
+]
+Objective = Annotated[
+    str | None, typer.Option(help="the run's own objective.py:function: its code is run", metavar="FILE.py:FUNCTION")
+]
 Operations = Annotated[Path | None, typer.Option(help="the run's own operations.py: its code is run", metavar="FILE")]
 
 SOURCE = "a run, a genotype file, a published genotype's name, or a genotype written out: 'Genotype(...)'"

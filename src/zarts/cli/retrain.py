@@ -25,7 +25,7 @@ from zarts.cli.options import (
     with_settings,
 )
 from zarts.cli.progress import print_notes, progress
-from zarts.config import RetrainSettings, resumable
+from zarts.config import FUNCTIONS, RetrainSettings, resumable
 
 __all__ = ["retrain"]
 
@@ -57,7 +57,7 @@ def retrain(
     if from_ is not None:
         given["weights_from"] = from_
     if resume is not None:
-        other = {key: given.pop(key) for key in resumable(RetrainSettings) if key in given}
+        other = {key: given.pop(key) for key in (*resumable(RetrainSettings), *FUNCTIONS) if key in given}
         check_alone(resume, source, preset, config, out, print_config_, dry_run, given)
         from zarts import api
 

@@ -24,7 +24,7 @@ from zarts.cli.options import (
     with_settings,
 )
 from zarts.cli.progress import print_notes, progress
-from zarts.config import SearchSettings, resumable, search_settings
+from zarts.config import FUNCTIONS, SearchSettings, resumable, search_settings
 
 if TYPE_CHECKING:
     from zarts.api import SearchResult
@@ -48,7 +48,7 @@ def search(
     """Search an architecture for the images of --data."""
     given = {**options, **parse_set(set_ or [])}
     if resume is not None:
-        other = {key: given.pop(key) for key in resumable(SearchSettings) if key in given}
+        other = {key: given.pop(key) for key in (*resumable(SearchSettings), *FUNCTIONS) if key in given}
         check_alone(resume, preset, config, out, print_config_, dry_run, given)
         from zarts import api
 

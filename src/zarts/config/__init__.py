@@ -9,6 +9,7 @@ from zarts.config.candidates import CandidateSettings
 from zarts.config.common import CommonSettings, resumable, resumable_values
 from zarts.config.components import members, used
 from zarts.config.cost import CostSettings
+from zarts.config.functions import FUNCTIONS, UserFunction
 from zarts.config.gradient import AdamSettings
 from zarts.config.phases import Phase, plan_phases
 from zarts.config.preset_files import Layer, preset_layers, preset_names, preset_summary
@@ -23,6 +24,7 @@ from zarts.config.validate import takes_part
 from zarts.config.zero_order import GLDSettings, MGSSettings, RSSettings, ThirdPartySettings
 
 __all__ = [
+    "FUNCTIONS",
     "AdamSettings",
     "ArgmaxSettings",
     "CandidateSettings",
@@ -40,6 +42,7 @@ __all__ = [
     "RetrainSettings",
     "SearchSettings",
     "ThirdPartySettings",
+    "UserFunction",
     "dump",
     "members",
     "plan_phases",

@@ -5,14 +5,23 @@ from __future__ import annotations
 from typing import Literal
 
 from zarts.config.base import SAMPLING, SUPERNET, UPDATING, Settings, setting
-from zarts.methods import ZERO_ORDER
+from zarts.config.functions import Objective
+from zarts.methods import EVALUATING, ZERO_ORDER
 
 __all__ = ["CandidateSettings"]
 
 
 class CandidateSettings(Settings):
-    """How a candidate gets its loss."""
+    """How a candidate is evaluated."""
 
+    objective: Objective = setting(
+        "loss",
+        "what candidates are compared by, on validation images: loss (the criterion), error, balanced-error, macro-f1, "
+        "or FILE.py:function of (logits, labels), whose code is run; its attribute larger_is_better says which way is "
+        "better; methods that follow its gradient in alpha take loss or a differentiable function",
+        panel="Candidates",
+        used_by=(*UPDATING, *EVALUATING),
+    )
     ablation: Literal["none", "uniform"] = setting(
         "none",
         "uniform: evaluate no candidate and weigh all alike: a zero-order optimizer or a local search without its "

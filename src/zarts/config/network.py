@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Literal
 
 from zarts.config.base import SUPERNET, Settings, setting
+from zarts.config.functions import Criterion
 
 __all__ = ["NetworkSettings", "SearchWeightSettings", "SupernetSettings", "WeightSettings"]
 
@@ -74,6 +75,13 @@ class WeightSettings(Settings):
     nesterov: bool = setting(False, "Nesterov momentum, as in NAS-Bench-201", panel="Weights", used_by=SUPERNET)
     weight_decay: float = setting(3e-4, "of the weights", panel="Weights", used_by=SUPERNET, ge=0)
     grad_clip: float
+    criterion: Criterion = setting(
+        "cross-entropy",
+        "loss that trains the weights: cross-entropy; balanced: each image's cross entropy times a weight inverse to "
+        "the number of training images of its class; or FILE.py:function of (logits, labels), whose code is run",
+        panel="Weights",
+        used_by=SUPERNET,
+    )
 
 
 class SearchWeightSettings(WeightSettings):

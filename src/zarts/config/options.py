@@ -4,9 +4,9 @@ tests/unit/test_config_options.py, which says how to make it anew.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Literal, TypedDict
+from typing import Any, Literal, TypedDict
 
 __all__ = ["RetrainOptions", "SearchOptions"]
 
@@ -31,6 +31,7 @@ class _SharedOptions(TypedDict, total=False):
     nesterov: bool
     weight_decay: float
     grad_clip: float
+    criterion: str | Callable[..., Any]
     channels: int
     cells: int
     stem: Literal["cifar", "imagenet"]
@@ -79,6 +80,7 @@ class SearchOptions(_SharedOptions, total=False):
     cost: Literal["parameters", "macs"]
     final_cells: int | None
     final_channels: int | None
+    objective: str | Callable[..., Any]
     ablation: Literal["none", "uniform"]
     inner_steps: int
     val_batches: int
@@ -118,7 +120,7 @@ class SearchOptions(_SharedOptions, total=False):
     eigenvalue_growth: float | None
     eigenvalue_after: int
     max_skips: int | None
-    select_metric: Literal["loss", "accuracy"]
+    select_metric: Literal["objective", "loss", "accuracy"]
     select_images: int
     select_batch_norm: Literal["train", "eval"]
     select_recalibration: int

@@ -157,6 +157,12 @@ def resolve_search(*layers: Layer, note: Note = _silent) -> SearchSettings:
         refuse([*built.problems, *unused.problems])
     assert built.settings is not None
     settings = scale_search(built.settings, kept, built.origin, note)
+    if (
+        settings.objective != "loss"
+        and "select_metric" in built.origin
+        and built.origin["select_metric"].kind == "method"
+    ):
+        settings = settings.model_copy(update={"select_metric": "objective"})  # above the default of a selection
     add_idle(unused, settings, built.origin, idle_because)
     refuse([*built.problems, *unused.problems, *_conflicts_of_any(settings), *conflicts(settings)])
     unused.tell(note)

@@ -33,8 +33,11 @@ class ArgmaxSettings(Settings):
 class EvaluationSettings(Settings):
     """How a selection evaluates cells and operations."""
 
-    select_metric: Literal["loss", "accuracy"] = setting(
-        "loss", "what the selection compares cells and operations by", panel="Selection", used_by=EVALUATING
+    select_metric: Literal["objective", "loss", "accuracy"] = setting(
+        "objective",
+        "what the selection compares cells and operations by: the objective, the loss, or the share of wrong answers",
+        panel="Selection",
+        used_by=EVALUATING,
     )
     select_images: int = setting(
         640,

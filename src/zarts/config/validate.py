@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 
 from zarts.config.components import members, used
+from zarts.config.functions import has_no_gradient
 from zarts.config.phases import conflicts_of_schedule
 from zarts.config.settings import SearchSettings
-from zarts.methods import LIBRARIES, ZERO_ORDER, member
+from zarts.methods import GRADIENT, LIBRARIES, ZERO_ORDER, member
 
 __all__ = ["conflicts", "idle_because", "takes_part"]
 
@@ -18,6 +19,12 @@ def conflicts(settings: SearchSettings) -> Iterator[str]:
         yield (
             f"warmup_epochs = {settings.warmup_epochs} leaves no epoch of {settings.epochs} to update alpha in: "
             f"take --warmup-epochs below {settings.epochs}"
+        )
+    if settings.arch_optimizer in GRADIENT and has_no_gradient(settings.objective):
+        yield (
+            f"objective = {settings.objective} with arch_optimizer = {settings.arch_optimizer}: method "
+            f"{settings.method!r} follows the gradient of the objective, and {settings.objective} is constant wherever "
+            "it has one: take a zero-order method (zarts-mgs, zarts-rs, zarts-gld), or --objective loss"
         )
     if settings.ablation != "none" and not _has_candidates(settings):
         yield (
@@ -84,6 +91,10 @@ def _counted(settings: SearchSettings) -> bool:
 _CONDITIONS: dict[str, tuple[str, Callable[[SearchSettings], bool]]] = {
     "crop_padding": ("crop = pad", lambda settings: settings.crop == "pad"),
     "ablation": ("a zero-order arch_optimizer or select = local-search", _has_candidates),
+    "mixture_lambda": (
+        "an objective that has a gradient",
+        lambda settings: not has_no_gradient(settings.objective),
+    ),
     "tau": ("ablation = none", _evaluates),
     "esr_target": ("tau = auto", lambda settings: settings.tau == "auto" and settings.ablation == "none"),
     "inner_steps": ("ablation = none", _evaluates),

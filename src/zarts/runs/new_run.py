@@ -11,6 +11,7 @@ from zarts.config import CommonSettings, RetrainSettings, SearchSettings, dump
 from zarts.data import DATA_SETS, PYTHON, PythonData, check_data
 from zarts.errors import RunError, SettingsError, ZartsError
 from zarts.runs.run_dir import Run
+from zarts.runs.user_functions import anchored_functions
 from zarts.spaces import get_space
 
 __all__ = ["anchored", "check_given", "discarded_unless_begun", "new_run", "same_images"]
@@ -41,7 +42,7 @@ def anchored(settings: _S, images: PythonData | None = None) -> _S:
         paths["operations"] = settings.operations.expanduser().resolve()
     if isinstance(settings, SearchSettings):
         paths["space"] = get_space(settings.space).name
-    return settings.model_copy(update=paths)
+    return settings.model_copy(update={**paths, **anchored_functions(settings)})
 
 
 def new_run(path: Path, settings: CommonSettings, command: str, *, numbered: bool) -> Run:

@@ -27,8 +27,8 @@ __all__ = ["Run", "genotype_file"]
 _FORMAT = 2
 
 _BEFORE_START = (
-    *("config.yaml", "env.json", "genotype.json", "operations.py", "searched.yaml", "space.yaml", "split.json"),
-    "start.json",
+    *("config.yaml", "criterion.py", "env.json", "genotype.json", "objective.py", "operations.py", "searched.yaml"),
+    *("space.yaml", "split.json", "start.json"),
 )
 """Files that a run writes before its first step."""
 

@@ -14,6 +14,7 @@ from zarts.searcher.relaxation import SearchRelaxation
 from zarts.searcher.searcher import Searcher
 from zarts.searcher.supernets import Supernets
 from zarts.spaces import get_space
+from zarts.training.criterion import criterion_of, objective_of
 from zarts.training.setup import load_images
 from zarts.training.trainer import Callback, Trainer
 
@@ -40,6 +41,8 @@ def build_searcher(settings: SearchSettings, folder: Run, callback: Callback, ra
     relaxation = SearchRelaxation(settings, phases)
     arch_optimizer = start_arch_optimizer(settings, phases, device)
     data = load_images(settings, folder, device, callback, ranks)
+    criterion = criterion_of(settings.criterion, data.train.labels, len(data.classes), device)
+    objective = objective_of(settings, len(data.classes), device)
     costs = Costs(settings, space, data)
     images = Halves(settings, data, device)
     supernets = Supernets(settings, space, data, device, callback, ranks)
@@ -64,6 +67,8 @@ def build_searcher(settings: SearchSettings, folder: Run, callback: Callback, ra
         arch_optimizer=arch_optimizer,
         supernets=supernets,
         passes=passes,
+        criterion=criterion,
+        objective=objective,
         costs=costs,
         ranks=ranks,
     )

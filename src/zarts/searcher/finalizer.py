@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 
 import torch
 from torch import Tensor
 
 from zarts.arch_optim import ArchOptimizer
-from zarts.bilevel import Batch, Bilevel, evaluate
+from zarts.bilevel import ERROR, Batch, Bilevel, evaluate
 from zarts.config import SearchSettings
 from zarts.limits import Constraints
 from zarts.methods import EVALUATING
@@ -85,14 +86,14 @@ class Finalizer:
     def _evaluate(self, weights: Tensor) -> Tensor:
         """The metric of each candidate `(n, d)` on the selection's images, under the shared weights."""
         settings, first = self._settings, self._settings.epochs * len(self._train)
+        objectives = {"objective": self._network.objective, "loss": None, "accuracy": ERROR}
         return evaluate(
-            self._network,
+            replace(self._network, objective=objectives[settings.select_metric]),
             weights.to(self._arch_optimizer.alpha),
             (),
             list(self._images.selection()),
             recalibration=[self._train[first + i] for i in range(settings.select_recalibration)],
             batch_norm=settings.select_batch_norm,
-            metric=settings.select_metric,
         )
 
     def _tune(self, weights: Tensor, steps: int) -> None:
@@ -103,12 +104,12 @@ class Finalizer:
             self._network.weight_step(weights.to(self._arch_optimizer.alpha), batch)
 
     def _train_early(self, weights: Tensor, steps: int) -> Tensor:
-        """The mean training loss of each candidate `(n, d)` over some steps from new weights, the same for all."""
+        """The training loss, or objective, of each candidate `(n, d)` over some steps from new weights, one for all."""
         number = self._next_step
         batches = list(self._batches(steps))
         self._next_step += 1  # so that the next call has other weights even without steps
         network = self._new_network(number)
-        return evaluate(network, weights.to(self._arch_optimizer.alpha), batches, (), metric="training")
+        return evaluate(network, weights.to(self._arch_optimizer.alpha), batches, (), on="training")
 
     def _batches(self, count: int) -> Iterator[Batch]:
         """The next training batches, which no other call gets."""

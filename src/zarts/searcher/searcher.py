@@ -15,7 +15,7 @@ from torch import Tensor
 from typing_extensions import override
 
 from zarts.arch_optim import ArchOptimizer
-from zarts.bilevel import Batch, Bilevel, first_order_gradient, never_stop
+from zarts.bilevel import Batch, Bilevel, Objective, first_order_gradient, never_stop
 from zarts.config import SearchSettings
 from zarts.limits import Costs
 from zarts.relax import Matrices
@@ -30,6 +30,7 @@ from zarts.searcher.relaxation import SearchRelaxation
 from zarts.searcher.result import SearchRecord, counts, write_result
 from zarts.searcher.supernet_loss import SupernetLoss
 from zarts.searcher.supernets import Supernets
+from zarts.training.criterion import Criterion
 from zarts.training.metrics import Meter
 from zarts.training.setup import sgd
 from zarts.training.trainer import Job, Trainer
@@ -50,6 +51,8 @@ class Searcher(Job):
         arch_optimizer: owns alpha and updates it.
         supernets: makes the network whose weights all architectures share.
         passes: runs a network on a batch.
+        criterion: the loss that trains weights.
+        objective: what candidates are compared by; None: the criterion.
         costs: of the networks that a genotype stands for, and the limits.
         ranks: the processes that share the candidates.
     """
@@ -66,6 +69,8 @@ class Searcher(Job):
         arch_optimizer: ArchOptimizer,
         supernets: Supernets,
         passes: Callable[..., Any],
+        criterion: Criterion,
+        objective: Objective | None,
         costs: Costs,
         ranks: Ranks,
     ) -> None:
@@ -73,6 +78,7 @@ class Searcher(Job):
         self.images, self.train, self.val, self.device = images, images.train, images.val, supernets.device
         self.phases, self.relaxation, self.arch_optimizer = phases, relaxation, arch_optimizer
         self.supernets, self.costs, self._passes = supernets, costs, passes
+        self.criterion, self.objective = criterion, objective
         self.updates = 0
         """How often alpha has been updated."""
         self.early_stopping, self.noise_monitor = EarlyStopping(settings), NoiseMonitor()
@@ -172,7 +178,9 @@ class Searcher(Job):
     def _start_supernet(self) -> None:
         """Build the supernet of the present phase, with the optimizer of its weights."""
         self.supernet = self.supernets.shared(self.phases.number, self.phases.present.cells)
-        self.loss = SupernetLoss(self.supernet, self._passes, self.phases.space, self.relaxation, self.costs)
+        self.loss = SupernetLoss(
+            self.supernet, self._passes, self.criterion, self.phases.space, self.relaxation, self.costs
+        )
         self.shared = Bilevel(
             self.supernet,
             sgd(self.settings, self.supernet.parameters()),
@@ -181,12 +189,13 @@ class Searcher(Job):
             generators=[self.supernets.noise, self.relaxation.draws],
             check=self.trainer.check_stop,
             ranks=self.ranks,
+            objective=self.objective,
         )
         """The shared weights, under an architecture given by operation weights."""
         self.problem = replace(self.shared, forward=self.loss.at_alpha, regularizer=self.loss.regularizer)
         """The shared weights, under an architecture given by alpha."""
-        self._unstoppable = replace(self.shared, check=never_stop)
-        """`shared` for passes after an update of alpha: a search that stopped there could not be resumed."""
+        self._unstoppable = replace(self.shared, check=never_stop, objective=None)
+        """The loss of `shared`, for passes after an update of alpha: a search that stopped there could not resume."""
         self._restrict()
 
     def _restrict(self) -> None:
@@ -205,7 +214,7 @@ class Searcher(Job):
     def new_network(self, number: int) -> Bilevel:
         """A deep network with initial weights of its own, drawn from `number`, as a function of operation weights."""
         network = self.supernets.deep(number)
-        loss = SupernetLoss(network, self._passes, self.phases.space, self.relaxation, self.costs)
+        loss = SupernetLoss(network, self._passes, self.criterion, self.phases.space, self.relaxation, self.costs)
         optimizer = sgd(self.settings, network.parameters())
         return replace(self.shared, model=network, optimizer=optimizer, forward=loss.at_weights)
 

@@ -7,7 +7,6 @@ from typing import Any
 
 from jaxtyping import Float
 from torch import Tensor
-from torch.nn import functional as F
 
 from zarts.bilevel import Batch, BatchLoss
 from zarts.limits import Costs
@@ -15,6 +14,7 @@ from zarts.relax import Matrices
 from zarts.searcher.relaxation import SearchRelaxation
 from zarts.spaces import Space
 from zarts.supernet import AnySuperNet
+from zarts.training.criterion import Criterion
 
 __all__ = ["SupernetLoss"]
 
@@ -25,6 +25,7 @@ class SupernetLoss:
     Args:
         supernet: the network.
         passes: runs it on a batch, like `zarts.runtime.precision.Passes`.
+        criterion: the loss that trains weights.
         space: the whole space.
         relaxation: turns alpha into operation weights.
         costs: give the regularizer.
@@ -34,11 +35,12 @@ class SupernetLoss:
         self,
         supernet: AnySuperNet,
         passes: Callable[..., Any],
+        criterion: Criterion,
         space: Space,
         relaxation: SearchRelaxation,
         costs: Costs,
     ) -> None:
-        self.supernet, self.passes = supernet, passes
+        self.supernet, self.passes, self._criterion = supernet, passes, criterion
         self._space, self.relaxation, self._costs = space, relaxation, costs
 
     def at_alpha(self, alpha: Float[Tensor, " d"], batch: Batch) -> BatchLoss:
@@ -56,6 +58,6 @@ class SupernetLoss:
     def _loss(self, weights: Matrices, batch: Batch) -> BatchLoss:
         images, labels = batch
         logits: Tensor = self.passes(self.supernet, images, weights).float()
-        detached = logits.detach()
-        each = F.cross_entropy(detached, labels, reduction="none")
-        return BatchLoss(F.cross_entropy(logits, labels), (detached.argmax(1) == labels).sum(), each)
+        detached, criterion = logits.detach(), self._criterion
+        each = None if criterion.images is None else criterion.images(detached, labels)
+        return BatchLoss(criterion.loss(logits, labels), (detached.argmax(1) == labels).sum(), each, logits)

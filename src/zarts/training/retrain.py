@@ -29,6 +29,7 @@ from zarts.runtime.distributed import Ranks
 from zarts.runtime.precision import Passes
 from zarts.runtime.seed import keyed_generator
 from zarts.spaces import Genotype
+from zarts.training.criterion import criterion_of
 from zarts.training.error_analysis import error_details, worst_images
 from zarts.training.evaluate import Answers, answers, test_batches
 from zarts.training.lr_schedule import learning_rate
@@ -125,7 +126,9 @@ class TrainingJob(Job):
         if settings.sync_batch_norm:
             share_norms(self.network, ranks, self.device)
         self.optimizer = sgd(settings, self.network.parameters())
-        self.weight_step = WeightStep(settings, self.network, self.optimizer, ranks, self.device, self._draw)
+        smoothing, classes = settings.label_smoothing, len(data.classes)
+        loss = criterion_of(settings.criterion, data.train.labels, classes, self.device, smoothing).loss
+        self.weight_step = WeightStep(settings, self.network, self.optimizer, ranks, self.device, loss, self._draw)
         self.train = Batches(
             data.train,
             None,

@@ -7,7 +7,6 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
 
 from zarts.config import RetrainSettings
 from zarts.errors import DivergedError
@@ -54,6 +53,7 @@ class WeightStep:
         optimizer: the optimizer of its weights.
         ranks: the processes that share each batch.
         device: where the network is.
+        loss: of logits and labels, one number for a piece of a batch.
         draw: called before each piece with the numbers of the step and of the piece, to seed the network's generators.
 
     Source: loss scaling and clipping after unscaling: Micikevicius et al., Mixed Precision Training (ICLR 2018).
@@ -66,10 +66,11 @@ class WeightStep:
         optimizer: torch.optim.Optimizer,
         ranks: Ranks,
         device: torch.device,
+        loss: Callable[[Tensor, Tensor], Tensor],
         draw: Callable[[int, int], None],
     ) -> None:
         self._settings, self._network, self._optimizer = settings, network, optimizer
-        self._ranks, self._device, self._draw = ranks, device, draw
+        self._ranks, self._device, self._loss_of, self._draw = ranks, device, loss, draw
         self._parameters = list(network.parameters())
         self._scaler = torch.amp.GradScaler(device.type, enabled=settings.precision == "16-mixed")
 
@@ -128,7 +129,7 @@ class WeightStep:
 
     def _loss(self, logits: Tensor, labels: Tensor) -> Tensor:
         logits = logits.float() if logits.element_size() < 4 else logits  # 16 bits are too few for the sums
-        return F.cross_entropy(logits, labels, label_smoothing=self._settings.label_smoothing)
+        return self._loss_of(logits, labels)
 
     def _combined(self, found: Tensor) -> tuple[Tensor, Tensor]:
         """Loss and right answers over all ranks; every rank's gradient becomes the sum over ranks."""
