@@ -25,13 +25,15 @@ _COUNTERS = ("epoch", "update", "step")
 
 
 def scalars(event: Mapping[str, Any]) -> dict[str, float]:
-    """The finite numbers of an event under names like `cell/parameterless/normal`; candidates' losses as their mean."""
+    """The finite numbers of an event under names like `cell/parameterless/normal`; of candidates the mean."""
     group = _GROUPS.get(event["event"])
     if group is None:
         return {}
     numbers = dict(_numbers(group, {k: v for k, v in event.items() if k not in _COUNTERS}))
-    losses = [loss for loss in event.get("losses") or () if loss is not None and math.isfinite(loss)]
-    return {**numbers, f"{group}/loss": fmean(losses)} if losses else numbers
+    for key, name in (("losses", "loss"), ("values", "objective")):
+        finite = [value for value in event.get(key) or () if value is not None and math.isfinite(value)]
+        numbers |= {f"{group}/{name}": fmean(finite)} if finite else {}
+    return numbers
 
 
 def _numbers(name: str, value: Any) -> Iterator[tuple[str, float]]:

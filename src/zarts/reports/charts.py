@@ -124,16 +124,18 @@ def _supernet(events: Sequence[Mapping[str, Any]]) -> list[Chart | None]:
 def _steps(events: Sequence[Mapping[str, Any]]) -> list[Chart | None]:
     """The losses of updates of alpha, and how much they say."""
     steps = alpha_steps(events)
-    losses = bands([event.get("losses") or [] for event in steps])
-    several = any(len(event.get("losses") or []) > 1 for event in steps)
+    values = [_candidate_values(event) for event in steps]
+    several = any(len(row) > 1 for row in values)
+    name = next((str(event["objective"]) for event in steps if "objective" in event), "")
+    title = f"{name.rpartition(':')[2]} of the candidates" if name else "Losses of the candidates"
     return [
         _band_chart(
             "candidates",
-            "Losses of the candidates" if several else "Validation loss",
-            "Per update of alpha: the mean, and the span from the best candidate to the worst."
+            title if several or name else "Validation loss",
+            "Per update of alpha: the mean, and the span from the smallest to the largest."
             if several
             else "Per update of alpha.",
-            losses,
+            bands(values),
             "dil",
         ),
         _band_chart(
@@ -155,6 +157,11 @@ def _steps(events: Sequence[Mapping[str, Any]]) -> list[Chart | None]:
             levels={"as much signal as noise": 1.0},
         ),
     ]
+
+
+def _candidate_values(event: Mapping[str, Any]) -> list[Any]:
+    """The losses of the candidates of an update of alpha, or their values of another objective."""
+    return event.get("losses") or event.get("values") or []
 
 
 def _band_chart(
