@@ -101,8 +101,12 @@ class Report:
         """Print the table; write everything to `file` unless it is None."""
         print(self.markdown())
         if file:
-            file.parent.mkdir(parents=True, exist_ok=True)
-            file.write_text(json.dumps(asdict(self), indent=1, ensure_ascii=False) + "\n")
+            self.write(file)
+
+    def write(self, file: Path) -> None:
+        """Write everything as JSON."""
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text(json.dumps(asdict(self), indent=1, ensure_ascii=False) + "\n")
 
     @staticmethod
     def load(file: Path) -> Report:
