@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 import torch
 
+from zarts.bilevel import Evaluator
 from zarts.config import members, search_settings, used
 from zarts.errors import KernelError
 from zarts.kernels import prepare
@@ -57,6 +58,11 @@ TRAIN = {
     "drop_path": 0.0,
     "cutout": 0,
 }
+
+
+def evaluate(problem, candidates, train_batches, val_batches, **options):
+    """The values of candidates, see `zarts.bilevel.Evaluator`."""
+    return Evaluator(problem, **options).evaluate(candidates, train_batches, val_batches).values
 
 
 def _compiles() -> bool:

@@ -22,7 +22,7 @@ def unevaluated(monkeypatch):
     def refuse(*args, **options):
         raise AssertionError("a candidate was evaluated")
 
-    monkeypatch.setattr(zero_order, "evaluate_images", refuse)
+    monkeypatch.setattr(zero_order, "Evaluator", refuse)
 
 
 @pytest.mark.parametrize("name", [name for name in OPTIMIZERS if name not in LIBRARIES])

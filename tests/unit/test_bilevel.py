@@ -8,13 +8,14 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
+from small import evaluate
 from zarts.arch_optim import GradientArchOptimizer, ZeroOrderArchOptimizer
 from zarts.arch_optim.gradient import amended, first_order, unrolled
 from zarts.bilevel import (
     BatchLoss,
     Bilevel,
+    Evaluator,
     amended_gradient,
-    evaluate,
     first_order_gradient,
     hessian_vector_product,
     unrolled_gradient,
@@ -408,7 +409,7 @@ def test_the_training_loss_is_the_mean_of_the_losses_before_each_step():
     """Gradient descent on a quadratic: omega goes (1 - eta)^m of the way from its minimiser, whatever validates."""
     toy = Quadratic()
     points = torch.randn(5, 4, generator=torch.Generator().manual_seed(3), dtype=torch.float64)
-    losses = evaluate(toy.problem, points, [TRAIN] * 7, (), on="training")
+    losses = Evaluator(toy.problem).evaluate_early(points, [TRAIN] * 7)
     distance = (points @ toy.a.T - toy.omega).square().sum(1) / 2
     shares = torch.tensor([(1 - ETA) ** (2 * m) for m in range(7)], dtype=torch.float64)
     torch.testing.assert_close(losses, distance * shares.mean(), rtol=1e-12, atol=1e-12)

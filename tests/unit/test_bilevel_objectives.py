@@ -8,8 +8,9 @@ from sklearn.metrics import accuracy_score, balanced_accuracy_score, f1_score
 from torch import nn
 from torch.nn import functional as F
 
+from small import evaluate
 from zarts.arch_optim import GradientArchOptimizer, ZeroOrderArchOptimizer
-from zarts.bilevel import ERROR, METRICS, BatchLoss, Bilevel, Objective, evaluate, evaluate_images, first_order_gradient
+from zarts.bilevel import ERROR, METRICS, BatchLoss, Bilevel, Evaluator, Objective, first_order_gradient
 from zarts.errors import SettingsError
 from zarts.spaces import Space
 from zarts.zo import GradientlessDescent, GuidedSearch, RandomSearch
@@ -174,7 +175,7 @@ def test_the_log_has_the_metric_and_the_comparison_the_regularizer():
     at = problem(METRICS["macro-f1"])
     at.regularizer = lambda alpha: alpha[0]
     alphas = torch.tensor([[1.0, 0.0], [-3.0, 0.0]])
-    found = evaluate_images(at, alphas, (), BATCHES)
+    found = Evaluator(at).evaluate(alphas, (), BATCHES)
     torch.testing.assert_close(found.values, alphas[:, 0] - found.metrics)
     assert found.metrics[1] > 0.9
     assert found.images.isnan().all()
@@ -183,4 +184,4 @@ def test_the_log_has_the_metric_and_the_comparison_the_regularizer():
 def test_training_images_are_judged_together_and_before_they_are_learnt():
     """The objective of weight steps is that of all their images, whose logits do not depend on the weights here."""
     at, alphas = problem(METRICS["balanced-error"]), points(torch.tensor([0.2, 0.9]))
-    torch.testing.assert_close(evaluate(at, alphas, BATCHES, (), on="training"), evaluate(at, alphas, (), BATCHES))
+    torch.testing.assert_close(Evaluator(at).evaluate_early(alphas, BATCHES), evaluate(at, alphas, (), BATCHES))

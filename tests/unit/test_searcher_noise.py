@@ -6,10 +6,10 @@ import pytest
 import torch
 from torch import nn
 
-from small import SMALL
+from small import SMALL, evaluate
 from zarts.api import search
 from zarts.arch_optim import ZeroOrderArchOptimizer
-from zarts.bilevel import BatchLoss, Bilevel, evaluate, evaluate_images, mean_squares
+from zarts.bilevel import BatchLoss, Bilevel, Evaluator, mean_squares
 from zarts.searcher import noise_monitor
 from zarts.searcher.noise_monitor import NoiseMonitor
 from zarts.zo import GuidedSearch
@@ -34,7 +34,7 @@ def batches():
 
 def test_images_are_evaluated_in_the_passes_of_their_candidates(batches):
     problem, points = images_problem(), torch.randn(3, 4, generator=torch.Generator().manual_seed(1))
-    losses, metrics, images = evaluate_images(problem, points, batches[:1], batches)
+    losses, metrics, images = Evaluator(problem).evaluate(points, batches[:1], batches)
     assert torch.equal(losses, metrics)
     assert torch.equal(losses, evaluate(problem, points, batches[:1], batches))
     expected = (points @ torch.cat([x for x, _ in batches]).T - 1).square()
@@ -45,7 +45,7 @@ def test_images_are_evaluated_in_the_passes_of_their_candidates(batches):
 def test_a_candidate_that_diverges_has_no_images(batches):
     problem = images_problem()
     points = torch.tensor([[0.0] * 4, [float("nan")] * 4])
-    losses, _, images = evaluate_images(problem, points, batches[:1], batches[1:])
+    losses, _, images = Evaluator(problem).evaluate(points, batches[:1], batches[1:])
     assert losses.isnan().tolist() == [False, True]
     assert images.isnan().all(1).tolist() == [False, True]
 
@@ -55,7 +55,7 @@ def test_a_step_tells_the_ratio_of_its_own_losses(batches):
     optimizer = GuidedSearch(torch.zeros(4), torch.Generator().manual_seed(2), samples=4, mixture_lambda=1.0)
     again = GuidedSearch(torch.zeros(4), torch.Generator().manual_seed(2), samples=4, mixture_lambda=1.0)
     outcome = ZeroOrderArchOptimizer(optimizer, inner_steps=0).step(problem, [], batches)
-    images = evaluate_images(problem, again.ask(), [], batches).images
+    images = Evaluator(problem).evaluate(again.ask(), [], batches).images
     assert outcome["snr"] == mean_squares(images).signal_to_noise
     one = ZeroOrderArchOptimizer(
         GuidedSearch(torch.zeros(4), torch.Generator(), samples=1, antithetic=False), inner_steps=0

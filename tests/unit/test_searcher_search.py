@@ -185,14 +185,15 @@ def test_the_test_images_are_never_looked_at(tmp_path, monkeypatch, photos):
 
 def test_a_candidate_without_a_finite_loss_gets_no_weight(tmp_path, monkeypatch):
     from zarts.arch_optim import zero_order
-    from zarts.bilevel import evaluate_images
 
-    def broken(*args, **options):
-        losses, images = evaluate_images(*args, **options)
-        losses[0] = images[0] = float("nan")
-        return losses, images
+    evaluate = zero_order.Evaluator.evaluate
 
-    monkeypatch.setattr(zero_order, "evaluate_images", broken)
+    def broken(*args):
+        found = evaluate(*args)
+        found.values[0] = found.images[0] = float("nan")
+        return found
+
+    monkeypatch.setattr(zero_order.Evaluator, "evaluate", broken)
     heard = []
     result = zarts.search(out=tmp_path / "run", callbacks=[heard.append], **{**SMALL, "samples": 4})
     for step in alpha_steps(result):

@@ -13,7 +13,7 @@ from scipy.stats import norm, pearsonr
 from torch import Tensor
 
 from zarts.analysis.variance_components import Components, Interval, components
-from zarts.bilevel import evaluate_images, first_order_gradient
+from zarts.bilevel import Evaluator, first_order_gradient
 from zarts.errors import DivergedError
 from zarts.runtime.seed import keyed_generator
 from zarts.searcher import RestoredSearch
@@ -104,15 +104,13 @@ def measure(
                 [found.val[first + i] for i in range(val_batches)] for first in _first_batches(draw, draws, val_batches)
             )
             gradients.append(first_order_gradient(slope, found.alpha, other)[1])
-            evaluated = evaluate_images(
+            evaluator = Evaluator(
                 problem,
-                found.alpha + perturbations,
-                train,
-                val,
                 learning_rate=settings.inner_learning_rate,
                 momentum=settings.inner_momentum,
                 batch_norm=settings.batch_norm,
             )
+            evaluated = evaluator.evaluate(found.alpha + perturbations, train, val)
             means = bool(evaluated.images.isfinite().any())
             tables.append(evaluated.images if means else evaluated.values[:, None])
             progress(draw + 1)

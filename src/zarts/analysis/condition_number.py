@@ -10,7 +10,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from zarts.bilevel import Batch, Bilevel, evaluate
+from zarts.bilevel import Batch, Bilevel, Evaluator
 
 __all__ = ["condition_number"]
 
@@ -30,8 +30,8 @@ def condition_number(
 ) -> float:
     """Kappa = max_k |(L(alpha + d_k) - L(alpha)) / epsilon * |alpha| / L(alpha)|, |d_k| = epsilon.
 
-    L is the loss of `evaluate`: alpha and each alpha + d_k start from the same weights, take the same M weight steps
-    and see the same validation images. With many directions, kappa approaches |grad L| |alpha| / L from below, the
+    L is the loss of `Evaluator.evaluate`: alpha and each alpha + d_k start from the same weights, take the same M weight
+    steps and see the same validation images. With many directions, kappa approaches |grad L| |alpha| / L from below, the
     condition number of L in the Euclidean norm; in high dimensions it stays far below, by about sqrt(2 log(k) / d) for
     k directions.
 
@@ -43,9 +43,9 @@ def condition_number(
         generator: draws the directions, uniform over the sphere, on the CPU.
         directions: k, 1 or more.
         epsilon: above 0.
-        learning_rate: see `evaluate`.
-        momentum: see `evaluate`.
-        batch_norm: see `evaluate`.
+        learning_rate: see `Evaluator`.
+        momentum: see `Evaluator`.
+        batch_norm: see `Evaluator`.
 
     Returns:
         kappa, 0 or more; nan where a loss is not finite, or L(alpha) is 0.
@@ -63,15 +63,8 @@ def condition_number(
     perturbations = epsilon * drawn / drawn.norm(dim=1, keepdim=True)
     start = alpha.detach().cpu().double()
     alphas = torch.cat([start[None], start + perturbations]).to(alpha)
-    losses = evaluate(
-        problem,
-        alphas,
-        train_batches,
-        val_batches,
-        learning_rate=learning_rate,
-        momentum=momentum,
-        batch_norm=batch_norm,
-    ).double()
+    evaluator = Evaluator(problem, learning_rate=learning_rate, momentum=momentum, batch_norm=batch_norm)
+    losses = evaluator.evaluate(alphas, train_batches, val_batches).values.double()
     base = float(losses[0])
     if base == 0 or not losses.isfinite().all():
         return math.nan

@@ -11,7 +11,7 @@ from jaxtyping import Float64
 from torch import Tensor
 
 from zarts.analysis.plane import Minimum, Plane
-from zarts.bilevel import Batch, Bilevel, evaluate
+from zarts.bilevel import Batch, Bilevel, Evaluator
 
 __all__ = ["Surface", "number_of", "surface_name", "survey"]
 
@@ -92,9 +92,9 @@ def survey(
             block by block, so that an interruption loses no finished block.
         train_batches: as many as the largest number of inner steps.
         val_batches: batches of the validation half.
-        learning_rate: see `evaluate`.
-        momentum: see `evaluate`.
-        batch_norm: see `evaluate`.
+        learning_rate: see `Evaluator`.
+        momentum: see `Evaluator`.
+        batch_norm: see `Evaluator`.
         progress: called after each block of points.
 
     Raises:
@@ -106,19 +106,12 @@ def survey(
         unrolled step, but clipped; the released code takes 2 steps for 1 and 11 for 10, with momentum from zero.
     """
     points = len(plane.places) ** 2
+    evaluator = Evaluator(problem, learning_rate=learning_rate, momentum=momentum, batch_norm=batch_norm)
     for inner_steps, losses in known.items():
         while len(losses) < points:
             block = range(len(losses), min(points, len(losses) + _BLOCK * problem.ranks.count))
-            found = evaluate(
-                problem,
-                plane.points(block),
-                train_batches[:inner_steps],
-                val_batches,
-                learning_rate=learning_rate,
-                momentum=momentum,
-                batch_norm=batch_norm,
-            )
-            losses += found.tolist()
+            found = evaluator.evaluate(plane.points(block), train_batches[:inner_steps], val_batches)
+            losses += found.values.tolist()
             progress()
     return [Surface.of(plane, inner_steps, losses) for inner_steps, losses in known.items()]
 

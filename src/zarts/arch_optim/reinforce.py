@@ -13,7 +13,7 @@ from typing_extensions import override
 
 from zarts.arch_optim.base import ArchOptimizer
 from zarts.arch_optim.controller import Controller
-from zarts.bilevel import Batch, Bilevel, evaluate_images
+from zarts.bilevel import Batch, Bilevel, Evaluator
 from zarts.networks import seeded
 from zarts.spaces import Genotype, Space
 
@@ -40,7 +40,7 @@ class ReinforceArchOptimizer(ArchOptimizer):
         betas: decay rates of Adam's moments.
         entropy_weight: of the entropy in the reward.
         baseline_decay: share of the old baseline after each cell.
-        batch_norm: see `zarts.bilevel.evaluate`.
+        batch_norm: see `zarts.bilevel.Evaluator`.
 
     Source: Pham et al., ENAS (ICML 2018), section 2.2; numbers: the search of NAS-Bench-201 (ICLR 2020).
     Differs: the N cells of a step are evaluated on the same batches; a step uses the baseline of before it.
@@ -102,7 +102,7 @@ class ReinforceArchOptimizer(ArchOptimizer):
         problem.align()
         drawn = self._controller(self._samples, self._generator)
         candidates = drawn.weights.to(self._like)
-        found = evaluate_images(problem, candidates, (), val_batches, batch_norm=self._batch_norm)
+        found = Evaluator(problem, batch_norm=self._batch_norm).evaluate(candidates, (), val_batches)
         rewards = 1 - found.values.cpu() + self._entropy_weight * drawn.entropy.detach()
         baseline = rewards.mean().item() if self._baseline is None else self._baseline
         loss = -(drawn.log_probability * (rewards - baseline)).mean()

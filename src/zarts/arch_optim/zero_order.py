@@ -11,7 +11,7 @@ from torch import Tensor
 from typing_extensions import override
 
 from zarts.arch_optim.base import ArchOptimizer
-from zarts.bilevel import Batch, Bilevel, evaluate_images, first_order_gradient, mean_squares
+from zarts.bilevel import Batch, Bilevel, Evaluator, first_order_gradient, mean_squares
 from zarts.zo import ZeroOrderOptimizer
 
 __all__ = ["ZeroOrderArchOptimizer"]
@@ -25,7 +25,7 @@ class ZeroOrderArchOptimizer(ArchOptimizer):
         inner_steps: M.
         learning_rate: of the inner steps; None: the weights' current one.
         momentum: of the inner steps; None: the weights'.
-        batch_norm: see `zarts.bilevel.evaluate`.
+        batch_norm: see `zarts.bilevel.Evaluator`.
         uses_losses: False is the ablation: no candidate is evaluated, and all have the loss 0, which leaves the recipe
             without its losses. MGS then moves by the mean of its samples, RS and GLD not at all.
 
@@ -86,18 +86,13 @@ class ZeroOrderArchOptimizer(ArchOptimizer):
             else:
                 gradient = torch.zeros_like(self.alpha)
         candidates = self._optimizer.ask(gradient)
-        values, logged, signal = candidates.new_zeros(len(candidates)), problem.record([]), {}
+        values, logged, images = candidates.new_zeros(len(candidates)), problem.record([]), None
         if self._uses_losses:
-            found = evaluate_images(
-                problem,
-                candidates,
-                train_batches,
-                val_batches,
-                learning_rate=self._learning_rate,
-                momentum=self._momentum,
-                batch_norm=self._batch_norm,
+            evaluator = Evaluator(
+                problem, learning_rate=self._learning_rate, momentum=self._momentum, batch_norm=self._batch_norm
             )
-            values, signal = found.values, _signal(found.images)
+            found = evaluator.evaluate(candidates, train_batches, val_batches)
+            values, images = found.values, found.images
             logged = problem.record((values if problem.objective is None else found.metrics).tolist())
         step = self._optimizer.tell(values)
         return {
@@ -106,7 +101,7 @@ class ZeroOrderArchOptimizer(ArchOptimizer):
             "ess": step.ess,
             "esr": step.esr,
             "move_norm": step.move.norm().item(),
-            **signal,
+            **({} if images is None else _signal(images)),
             **step.info,
         }
 

@@ -6,7 +6,7 @@ Outside, build a `Bilevel` and pass it to the functions; each of them restores w
 from __future__ import annotations
 
 from zarts.bilevel.anova import MeanSquares, mean_squares
-from zarts.bilevel.evaluator import Evaluated, evaluate, evaluate_images
+from zarts.bilevel.evaluator import Evaluated, Evaluator
 from zarts.bilevel.gradients import amended_gradient, first_order_gradient, hessian_vector_product, unrolled_gradient
 from zarts.bilevel.hessian import dominant_eigenvalue, lanczos
 from zarts.bilevel.objectives import ERROR, METRICS, Objective
@@ -20,14 +20,13 @@ __all__ = [
     "BatchLoss",
     "Bilevel",
     "Evaluated",
+    "Evaluator",
     "MeanSquares",
     "Measured",
     "Objective",
     "Snapshot",
     "amended_gradient",
     "dominant_eigenvalue",
-    "evaluate",
-    "evaluate_images",
     "first_order_gradient",
     "hessian_vector_product",
     "lanczos",

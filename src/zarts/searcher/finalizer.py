@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from zarts.arch_optim import ArchOptimizer
-from zarts.bilevel import ERROR, Batch, Bilevel, evaluate
+from zarts.bilevel import ERROR, Batch, Bilevel, Evaluator
 from zarts.config import SearchSettings
 from zarts.limits import Constraints
 from zarts.methods import EVALUATING
@@ -87,14 +87,13 @@ class Finalizer:
         """The metric of each candidate `(n, d)` on the selection's images, under the shared weights."""
         settings, first = self._settings, self._settings.epochs * len(self._train)
         objectives = {"objective": self._network.objective, "loss": None, "accuracy": ERROR}
-        return evaluate(
+        evaluator = Evaluator(
             replace(self._network, objective=objectives[settings.select_metric]),
-            weights.to(self._arch_optimizer.alpha),
-            (),
-            list(self._images.selection()),
-            recalibration=[self._train[first + i] for i in range(settings.select_recalibration)],
             batch_norm=settings.select_batch_norm,
+            recalibration=[self._train[first + i] for i in range(settings.select_recalibration)],
         )
+        images = list(self._images.selection())
+        return evaluator.evaluate(weights.to(self._arch_optimizer.alpha), (), images).values
 
     def _tune(self, weights: Tensor, steps: int) -> None:
         """Train the shared weights at these operation weights, on the batches that follow."""
@@ -109,7 +108,7 @@ class Finalizer:
         batches = list(self._batches(steps))
         self._next_step += 1  # so that the next call has other weights even without steps
         network = self._new_network(number)
-        return evaluate(network, weights.to(self._arch_optimizer.alpha), batches, (), on="training")
+        return Evaluator(network).evaluate_early(weights.to(self._arch_optimizer.alpha), batches)
 
     def _batches(self, count: int) -> Iterator[Batch]:
         """The next training batches, which no other call gets."""
