@@ -30,10 +30,10 @@ def condition_number(
 ) -> float:
     """Kappa = max_k |(L(alpha + d_k) - L(alpha)) / epsilon * |alpha| / L(alpha)|, |d_k| = epsilon.
 
-    L is the loss of `Evaluator.evaluate`: alpha and each alpha + d_k start from the same weights, take the same M weight
-    steps and see the same validation images. With many directions, kappa approaches |grad L| |alpha| / L from below, the
-    condition number of L in the Euclidean norm; in high dimensions it stays far below, by about sqrt(2 log(k) / d) for
-    k directions.
+    L is the loss of `Evaluator.evaluate`: alpha and each alpha + d_k start from the same weights, take the same M
+    weight steps and see the same validation images. With many directions, kappa approaches |grad L| |alpha| / L from
+    below, the condition number of L in the Euclidean norm; in high dimensions it stays far below, by about sqrt(2
+    log(k) / d) for k directions.
 
     Args:
         problem: the weights, which are left as they are.
