@@ -20,7 +20,7 @@ from zarts.networks import checkpoint_cells
 from zarts.runs import Run
 from zarts.runtime.measure import peak_bytes
 from zarts.runtime.system_memory import keep_freed_memory
-from zarts.searcher import search as run_search
+from zarts.searcher import measure_search
 from zarts.spaces import published
 from zarts.training import retrain as run_retrain
 from zarts.training.memory_forecast import needs
@@ -85,7 +85,7 @@ def _with_job(settings: Mapping[str, Any], look: Callable[[Job], Any], threads: 
         run = Run.create(Path(folder) / "run", {}, "search" if "method" in settings else "retrain")
         try:
             if "method" in settings:
-                run_search(search_settings(settings), run, drive=drive)
+                measure_search(search_settings(settings), run, drive)
             else:
                 run_retrain(retrain_settings(settings), published("DARTS_V2"), run, drive=drive)
         except _EnoughError:

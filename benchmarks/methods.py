@@ -21,7 +21,7 @@ from zarts.config import dump, members, search_settings, used
 from zarts.methods import AXES, METHODS
 from zarts.runs import Run
 from zarts.runtime.system_memory import keep_freed_memory
-from zarts.searcher import search
+from zarts.searcher import prepare_search
 
 __all__ = ["SIZE", "epoch_seconds", "main", "table"]
 
@@ -61,7 +61,7 @@ def epoch_seconds(method: str, size: Mapping[str, Any]) -> float:
     gc.collect()
     with tempfile.TemporaryDirectory() as folder:
         run = Run.create(Path(folder) / "run", dump(settings), "search")
-        search(settings, run, callback=callback)
+        prepare_search(settings, run, callback).run()
     return (ends[-1] - ends[0]) / (len(ends) - 1)
 
 

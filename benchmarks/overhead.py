@@ -21,7 +21,7 @@ from benchmarks.report import Report, environment, options
 from zarts.config import dump, search_settings
 from zarts.runs import Run
 from zarts.runtime.system_memory import keep_freed_memory
-from zarts.searcher import search
+from zarts.searcher import measure_search
 from zarts.training.trainer import Job
 
 __all__ = ["SIZE", "Overhead", "main"]
@@ -95,7 +95,7 @@ def table(settings: dict[str, Any], steps: dict[str, tuple[int, int]]) -> Report
     overhead = Overhead(steps)
     with tempfile.TemporaryDirectory() as folder:
         run = Run.create(Path(folder) / "run", dump(resolved), "search")
-        search(resolved, run, drive=overhead.run)
+        measure_search(resolved, run, overhead.run)
     rows = [
         [name, f"{1e3 * whole / count:.1f}", f"{1e3 * rest / count:.2f}", f"{rest / whole:.1%}"]
         for name, (count, whole, rest) in overhead.seconds.items()

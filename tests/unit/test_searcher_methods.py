@@ -13,7 +13,7 @@ from zarts.errors import DataError, SettingsError
 from zarts.methods import EVALUATING, METHODS
 from zarts.relax import softmax
 from zarts.runs import Run
-from zarts.searcher import search as run_search
+from zarts.searcher import measure_search
 from zarts.spaces import get_space
 from zarts.training.setup import sgd
 
@@ -151,7 +151,7 @@ def test_selections_leave_the_search_as_it_was_and_find_the_same_again(tmp_path,
         for generator, state in zip(job.shared.generators, states, strict=True):
             assert torch.equal(generator.get_state(), state)
 
-    run_search(settings, run, drive=drive)
+    measure_search(settings, run, drive)
 
 
 def test_all_is_evaluated_on_the_same_images_as_they_are(monkeypatch, tmp_path):

@@ -15,7 +15,7 @@ from zarts.errors import Interrupted, SettingsError
 from zarts.limits import Constraints
 from zarts.relax import softmax
 from zarts.runs import Run
-from zarts.searcher import search as run_search
+from zarts.searcher import measure_search
 from zarts.searcher.phases import DROPPED, Phases
 from zarts.spaces import get_space
 
@@ -218,7 +218,7 @@ def test_what_starts_anew(tmp_path, restarts):
             job.trainer.count(*job.step(epoch, step))
         job.finish()
 
-    run_search(settings, Run.create(tmp_path / "run", {}, "search"), drive=drive)
+    measure_search(settings, Run.create(tmp_path / "run", {}, "search"), drive)
     assert [number for number, _, _ in seen] == list(range(1, len(seen) + 1))
 
 

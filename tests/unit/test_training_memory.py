@@ -3,7 +3,6 @@
 import gc
 import sys
 from contextlib import nullcontext, suppress
-from functools import partial
 
 import pytest
 import torch
@@ -18,7 +17,7 @@ from zarts.kernels.allocator import ALLOCATOR
 from zarts.runs import Run
 from zarts.runtime.distributed import Ranks
 from zarts.runtime.measure import Allocations, Fit
-from zarts.searcher import search as run_search
+from zarts.searcher import measure_search, prepare_search
 from zarts.spaces import published
 from zarts.training import retrain as run_retrain
 from zarts.training.memory_check import _free, check_memory, readable
@@ -43,9 +42,10 @@ def with_job(settings, folder, look):
     settings = settings.model_copy(update={"memory_limit": "none"})
     search, run = isinstance(settings, SearchSettings), Run.create(folder, {}, "search")
     with suppress(Enough):
-        (partial(run_search, settings) if search else partial(run_retrain, settings, published("DARTS_V2")))(
-            run, drive=drive
-        )
+        if search:
+            measure_search(settings, run, drive)
+        else:
+            run_retrain(settings, published("DARTS_V2"), run, drive=drive)
     return seen[0]
 
 
@@ -220,7 +220,7 @@ def test_a_dry_run_knows_what_is_needed_and_what_is_free(monkeypatch):
 
 def test_a_dry_run_does_not_count_a_look_that_the_run_does_not_take(monkeypatch):
     monkeypatch.setattr("zarts.training.dry_run._SECONDS", 0.0)
-    module = sys.modules["zarts.searcher.run_search"]
+    module = sys.modules["zarts.searcher.prepare"]
     monkeypatch.setattr(module, "check_memory", lambda *_, **__: Fit(1, 2, 3, seconds=1000.0))
     start, *_ = api.dry_run_search(search_settings({**SMALL, "channels": 4})).parts
     assert -1000 < start.seconds < -900
@@ -235,7 +235,7 @@ def test_a_search_that_does_not_fit_does_not_begin(tmp_path):
     settings = search_settings({**SMALL, "channels": 4, "memory_limit": "1MB"})
     run = Run.create(tmp_path / "run", {}, "search")
     with pytest.raises(SettingsError, match="--channels"):
-        run_search(settings, run)
+        prepare_search(settings, run)
     assert not run.started
 
 

@@ -23,7 +23,15 @@ if TYPE_CHECKING:
     from zarts.api._results import RetrainResult, SearchResult, load_result
     from zarts.api._retrain import dry_run_retrain, resume_retrain, retrain, retrained_settings, start_retrain
     from zarts.api._retrain_source import retraining_of
-    from zarts.api._search import dry_run_search, resume_search, search, searched_settings, start_search
+    from zarts.api._search import (
+        begun_search,
+        dry_run_search,
+        new_search,
+        resume_search,
+        search,
+        searched_settings,
+        start_search,
+    )
 
 _HOMES = {
     "ImageLike": "_predict",
@@ -32,6 +40,7 @@ _HOMES = {
     "RetrainResult": "_results",
     "SearchResult": "_results",
     "Source": "_architecture",
+    "begun_search": "_search",
     "create_model": "_networks",
     "diagnose": "_analyze",
     "draw": "_draw",
@@ -52,6 +61,7 @@ _HOMES = {
     "load_model": "_networks",
     "load_result": "_results",
     "lookup": "_query",
+    "new_search": "_search",
     "predict": "_predict",
     "report": "_draw",
     "resume_retrain": "_retrain",
@@ -72,6 +82,7 @@ __all__ = [
     "RetrainResult",
     "SearchResult",
     "Source",
+    "begun_search",
     "create_model",
     "diagnose",
     "draw",
@@ -92,6 +103,7 @@ __all__ = [
     "load_model",
     "load_result",
     "lookup",
+    "new_search",
     "predict",
     "report",
     "resume_retrain",

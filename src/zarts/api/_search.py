@@ -27,18 +27,21 @@ from zarts.runs import Run
 from zarts.runs.new_run import anchored, discarded_unless_begun, new_run
 from zarts.runs.user_files import UserFiles, use_operations, use_space
 from zarts.runs.user_functions import keep_functions, load_functions, same_functions
+from zarts.runtime.device import torch_threads
 from zarts.runtime.distributed import Ranks, lead_here, started
 from zarts.runtime.io import PathLike, path_of
-from zarts.searcher import read_result
-from zarts.searcher import search as run_search
+from zarts.searcher import Runnable, measure_search, prepare_search, read_result
+from zarts.spaces import Genotype
 from zarts.training.dry_run import DryRun, Forecast
-from zarts.training.trainer import Callback, Driver
+from zarts.training.trainer import Callback
 
 __all__ = [
     "NOT_RESTORED",
+    "begun_search",
     "draw_result",
     "dry_run_in",
     "dry_run_search",
+    "new_search",
     "note_writer",
     "notes_only",
     "resume_search",
@@ -147,15 +150,34 @@ def start_search(
     loaded: Table | None = None,
     trust: bool = False,
 ) -> SearchResult:
-    """Search with resolved settings; see `search`.
+    """Search with resolved settings; see `search`, and `new_search` for the arguments."""
+    with new_search(settings, out, callback, images=images, loaded=loaded, trust=trust) as searcher:
+        record = searcher.run()
+    return SearchResult.of(replace(record, images=images))
+
+
+@contextmanager
+def new_search(
+    settings: SearchSettings,
+    out: PathLike | None,
+    callback: Callback | None,
+    *,
+    images: PythonData | None = None,
+    loaded: Table | None = None,
+    trust: bool = False,
+) -> Iterator[Runnable]:
+    """A search in a new run folder, ready to run; when it has run, its cells are drawn and its report is written.
 
     Args:
-        settings: the settings.
+        settings: resolved settings.
         out: see `search`.
         callback: called with every event.
         images: the images, if they are Python objects and the setting `data` is `python`.
         loaded: a benchmark table that has been read already.
         trust: see `search`.
+
+    Raises:
+        ZartsError: see `search`.
     """
     given, settings = settings, anchored(settings, images)
     path = run_path(settings) if out is None else path_of(out)
@@ -168,7 +190,8 @@ def start_search(
         with discarded_unless_begun(run):
             own.keep(run)
             keep_functions(settings, run)
-            return _search_and_draw(settings, run, callback, table, ranks)
+            with _reported(settings, run, callback, table, ranks) as heard:
+                yield prepare_search(settings, run, heard, ranks)
 
 
 def dry_run_search(
@@ -184,7 +207,7 @@ def dry_run_search(
     Args:
         settings: resolved settings, see `zarts.config.search_settings`.
         callback: called with events of the kind `note`.
-        images: see `start_search`.
+        images: see `new_search`.
         trust: see `search`.
         before_seconds: seconds that the process has taken until now; the search itself will take them again.
 
@@ -199,7 +222,8 @@ def dry_run_search(
         table = _table_of(settings, trust) if ranks.lead else None
         before_seconds *= min(2, ranks.count)  # the process that starts the ranks takes as long
         with dry_run_in(settings, "search", before_seconds, ranks, images) as (run, dry_run):
-            _search_and_draw(settings, run, notes_only(callback), table, ranks, drive=dry_run.run)
+            with _reported(settings, run, notes_only(callback), table, ranks) as heard:
+                measure_search(settings, run, dry_run.run, heard, ranks)
             return dry_run.forecast()
 
 
@@ -212,7 +236,23 @@ def resume_search(
     trust: bool = False,
     **resumable: Any,
 ) -> SearchResult:
-    """Go on with an interrupted search; a finished one only returns its result.
+    """Go on with an interrupted search; a finished one only returns its result; see `begun_search`."""
+    with begun_search(path, callback, data=data, loaded=loaded, trust=trust, **resumable) as searcher:
+        record = searcher.run(resume=True)
+    return SearchResult.of(replace(record, images=searcher.folder.images))
+
+
+@contextmanager
+def begun_search(
+    path: PathLike,
+    callback: Callback | None = None,
+    *,
+    data: Any = None,
+    loaded: Table | None = None,
+    trust: bool = False,
+    **resumable: Any,
+) -> Iterator[Runnable]:
+    """A search that has begun, ready to go on by `run(resume=True)`; afterwards see `new_search`.
 
     Args:
         path: the run folder, or the result.
@@ -238,7 +278,8 @@ def resume_search(
         settings = load_functions(settings, note, Run(path))
         table = loaded or (_table_of(settings, trust) if ranks.lead else None)
         run = Run(path, writes=ranks.lead, images=images)
-        return _search_and_draw(settings, run, callback, table, ranks, resume=True)
+        with _reported(settings, run, callback, table, ranks) as heard:
+            yield prepare_search(settings, run, heard, ranks)
 
 
 def searched_settings(path: PathLike, **resumable: Any) -> SearchSettings:
@@ -255,26 +296,26 @@ def searched_settings(path: PathLike, **resumable: Any) -> SearchSettings:
     return same_functions(run, search_settings({**begun, **resumable}, where=str(run.path / "config.yaml")), functions)
 
 
-def _search_and_draw(
-    settings: SearchSettings,
-    run: Run,
-    callback: Callback | None,
-    table: Table | None,
-    ranks: Ranks,
-    *,
-    resume: bool = False,
-    drive: Driver | None = None,
-) -> SearchResult:
-    """Search. Only the first rank calls the callback, looks up true accuracies and draws."""
-    if not ranks.lead:
-        record = run_search(settings, run, resume=resume, drive=drive, ranks=ranks)
-        return SearchResult.of(replace(record, images=run.images))
-    with logged(settings, run, callback) as callback:
-        truth = None if table is None else Truth(table, run, callback)
-        record = run_search(settings, run, resume=resume, drive=drive, callback=truth or callback, ranks=ranks)
-        if truth is not None:
-            truth.finish(record.genotype)
-    return draw_result(SearchResult.of(replace(record, images=run.images)))
+@contextmanager
+def _reported(
+    settings: SearchSettings, run: Run, callback: Callback | None, table: Table | None, ranks: Ranks
+) -> Iterator[Callback | None]:
+    """The callback for the search inside; afterwards true accuracies are looked up and the report is written.
+
+    Only the first rank calls the callback, looks up and draws.
+    """
+    with torch_threads(settings.threads):
+        if not ranks.lead:
+            yield None
+            return
+        with logged(settings, run, callback) as heard:
+            truth = None if table is None else Truth(table, run, heard)
+            yield truth or heard
+            genotype = Genotype.load(run.path / "genotype.json")
+            if truth is not None:
+                truth.finish(genotype)
+    draw_cells(genotype, run.path / "cells")
+    write_report(run.path)
 
 
 def _table_of(settings: SearchSettings, trust: bool) -> Table | None:

@@ -27,7 +27,7 @@ from zarts.cli.progress import print_notes, progress
 from zarts.config import FUNCTIONS, SearchSettings, resumable, search_settings
 
 if TYPE_CHECKING:
-    from zarts.api import SearchResult
+    from zarts.searcher import SearchRecord
 
 __all__ = ["search"]
 
@@ -53,8 +53,8 @@ def search(
         from zarts import api
 
         launch_ranks(api.searched_settings(resume, **other))
-        with progress() as callback:
-            result = api.resume_search(resume, callback, trust=trust, **other)
+        with progress() as callback, api.begun_search(resume, callback, trust=trust, **other) as searcher:
+            result = searcher.run(resume=True)
     else:
         notes: list[str] = []
         settings = search_settings(given, preset=preset, config=config, note=notes.append)
@@ -65,16 +65,17 @@ def search(
 
         launch_ranks(settings)
         print_notes(notes)
-        with progress() as callback:
-            if dry_run:
-                before = time.process_time()
+        if dry_run:
+            before = time.process_time()
+            with progress() as callback:
                 forecast = api.dry_run_search(settings, callback, trust=trust, before_seconds=before)
-                return print_forecast(forecast) if is_rank_zero() else None
-            result = api.start_search(settings, out, callback, trust=trust)
+            return print_forecast(forecast) if is_rank_zero() else None
+        with progress() as callback, api.new_search(settings, out, callback, trust=trust) as searcher:
+            result = searcher.run()
     return _print(result) if is_rank_zero() else None
 
 
-def _print(result: SearchResult) -> None:
+def _print(result: SearchRecord) -> None:
     """Print the cells, the report, and the commands that can follow."""
     for kind in result.genotype.cells:
         print(f"{kind}: {result.genotype.describe(kind)}")
