@@ -103,7 +103,8 @@ class GradientArchOptimizer(ArchOptimizer):
         self._alpha.grad = gradient
         self._adam.step()
         if (objective := problem.objective) is not None:
-            metric = value - problem.regularizer(before).item()
+            added = 0.0 if problem.regularizer is None else problem.regularizer(before).item()
+            metric = value - added
             value = -metric if objective.larger_is_better else metric
         return {**problem.record([value]), "move_norm": (self.alpha - before).norm().item()}
 

@@ -86,22 +86,22 @@ class ZeroOrderArchOptimizer(ArchOptimizer):
             else:
                 gradient = torch.zeros_like(self.alpha)
         candidates = self._optimizer.ask(gradient)
-        values, logged, images = candidates.new_zeros(len(candidates)), problem.record([]), None
+        values, found = candidates.new_zeros(len(candidates)), None
         if self._uses_losses:
             evaluator = Evaluator(
                 problem, learning_rate=self._learning_rate, momentum=self._momentum, batch_norm=self._batch_norm
             )
             found = evaluator.evaluate(candidates, train_batches, val_batches)
-            values, images = found.values, found.images
-            logged = problem.record((values if problem.objective is None else found.metrics).tolist())
+            values = found.values
         step = self._optimizer.tell(values)
+        logged = [] if found is None else (values if problem.objective is None else found.metrics).tolist()
         return {
-            **logged,
+            **problem.record(logged),
             "weights": step.weights.tolist(),
             "ess": step.ess,
             "esr": step.esr,
             "move_norm": step.move.norm().item(),
-            **({} if images is None else _signal(images)),
+            **({} if found is None else _signal(found.images)),
             **step.info,
         }
 

@@ -58,10 +58,6 @@ def never_stop() -> None:
     """Do not ask to stop."""
 
 
-def _nothing(alpha: Tensor) -> Tensor:
-    return alpha.new_zeros(())
-
-
 @dataclass
 class Bilevel:
     """Weights, the optimizer that trains them, and the loss of a batch under an architecture.
@@ -70,7 +66,7 @@ class Bilevel:
         model: holds the weights omega.
         optimizer: trains them.
         forward: the loss of `(alpha, batch)` under the model's present weights.
-        regularizer: a function of alpha alone, added to the loss wherever alpha is evaluated.
+        regularizer: a function of alpha alone, added to the loss wherever alpha is evaluated; None: nothing is added.
         grad_clip: largest norm of the weights' gradient.
         generators: sources of randomness that `forward` draws from.
         check: called before each weight step of a candidate; may raise `Interrupted`.
@@ -82,7 +78,7 @@ class Bilevel:
     optimizer: torch.optim.Optimizer
     forward: Callable[[Tensor, Batch], BatchLoss]
     grad_clip: float = float("inf")
-    regularizer: Callable[[Tensor], Tensor] = field(default=_nothing)
+    regularizer: Callable[[Tensor], Tensor] | None = None
     generators: Sequence[torch.Generator] = ()
     check: Callable[[], None] = field(default=never_stop)
     ranks: Ranks = field(default_factory=Ranks)
@@ -150,14 +146,16 @@ class Bilevel:
             metric = self.objective.metric(logits, labels)
             terms = self.objective.images
             images = logits.new_full((len(labels),), torch.nan) if terms is None else terms(logits.detach(), labels)
-            value = self.objective.value(metric)
-            return Measured(value + self.regularizer(alpha).to(value), metric, images)
+            return Measured(self._regularized(self.objective.value(metric), alpha), metric, images)
         mean = torch.stack([outcome.loss for outcome in outcomes]).mean()
         each = [
             outcome.loss.new_full((len(labels),), torch.nan) if outcome.images is None else outcome.images
             for outcome, (_, labels) in zip(outcomes, batches, strict=True)
         ]
-        return Measured(mean + self.regularizer(alpha).to(mean), mean, torch.cat(each))
+        return Measured(mean if self.regularizer is None else self._regularized(mean, alpha), mean, torch.cat(each))
+
+    def _regularized(self, value: Float[Tensor, ""], alpha: Float[Tensor, " d"]) -> Float[Tensor, ""]:
+        return value if self.regularizer is None else value + self.regularizer(alpha).to(value)
 
     def training_value(self, outcomes: Sequence[BatchLoss], batches: Sequence[Batch]) -> Float[Tensor, ""]:
         """What weight steps on `batches` came to, each before it learnt: the mean loss, or the objective of all images.

@@ -214,6 +214,11 @@ class Costs:
             even = {kind: torch.full(shape, 1 / shape[1]) for kind, shape in space.shapes.items()}
             self._unit = self._cost.expected(even).item()
 
+    @property
+    def regularizes(self) -> bool:
+        """Whether `regularizer` can be other than 0."""
+        return self._weight > 0 or bool(self.constraints.limits)
+
     def regularizer(self, weights: Matrices) -> Float[Tensor, ""]:
         """The term that is added to the loss of alpha, differentiable in the operation weights.
 

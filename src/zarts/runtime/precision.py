@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from contextlib import AbstractContextManager, nullcontext
 from typing import Any, TypeVar
 
 import torch
@@ -61,14 +60,13 @@ class Passes:
         if self._compile:
             network = self._compiled.setdefault(network, torch.compile(network, fullgraph=True))
             inputs = tuple(_differentiable(value) for value in inputs)
-        with self._precision():
+        if self._mixed is None:
+            return network(*inputs)
+        with torch.autocast(self._device.type, self._mixed):
             return network(*inputs)
 
-    def _precision(self) -> AbstractContextManager[Any]:
-        return nullcontext() if self._mixed is None else torch.autocast(self._device.type, self._mixed)
-
     def _multiply(self, x: Tensor) -> Tensor:
-        with self._precision():
+        with torch.autocast(self._device.type, self._mixed):
             return x @ x
 
 

@@ -192,7 +192,8 @@ class Searcher(Job):
             objective=self.objective,
         )
         """The shared weights, under an architecture given by operation weights."""
-        self.problem = replace(self.shared, forward=self.loss.at_alpha, regularizer=self.loss.regularizer)
+        regularizer = self.loss.regularizer if self.costs.regularizes else None
+        self.problem = replace(self.shared, forward=self.loss.at_alpha, regularizer=regularizer)
         """The shared weights, under an architecture given by alpha."""
         self._unstoppable = replace(self.shared, check=never_stop, objective=None)
         """The loss of `shared`, for passes after an update of alpha: a search that stopped there could not resume."""

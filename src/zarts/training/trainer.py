@@ -202,7 +202,8 @@ class Trainer:
                 self._checked(self._run.restore(self._identity, self._device), job)
             if self._ranks.lead and self._epoch == 0 and self._step == 0:
                 self._save(job)
-            self._follow(job)
+            if self._ranks.count > 1:
+                self._follow(job)
             self._job = job
             try:
                 yield
@@ -285,10 +286,9 @@ class Trainer:
 
     def _follow(self, job: Job) -> None:
         """Let all ranks continue from rank 0's checkpoint, which other machines need not be able to read."""
-        if self._ranks.count > 1:
-            content = self._ranks.broadcast(self._run.checkpoint() if self._ranks.lead else b"")
-            if not self._ranks.lead:
-                self._load(load_checkpoint(io.BytesIO(content), self._device), job)
+        content = self._ranks.broadcast(self._run.checkpoint() if self._ranks.lead else b"")
+        if not self._ranks.lead:
+            self._load(load_checkpoint(io.BytesIO(content), self._device), job)
 
     def load_last(self, job: Job) -> tuple[int, int]:
         """Load the last checkpoint without changing the run; the epoch and the step that come next.
