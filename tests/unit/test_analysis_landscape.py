@@ -252,10 +252,10 @@ def test_files_of_another_run_state_or_options_are_refused_and_replaced_when_ask
 @pytest.mark.parametrize(
     ("name", "text", "message"),
     [
-        ("landscape.json", "{", "--again"),
-        ("landscape.json", "[]", "--again"),
-        ("landscape.part.json", "{", "--again"),
-        ("landscape.part.json", "TIES", "--again"),
+        ("landscape.json", "{", "again=True"),
+        ("landscape.json", "[]", "again=True"),
+        ("landscape.part.json", "{", "again=True"),
+        ("landscape.part.json", "TIES", "again=True"),
     ],
 )
 def test_damaged_files_are_refused_and_replaced_when_asked(tmp_path, name, text, message):

@@ -200,7 +200,7 @@ def test_global_random_state_is_untouched(tmp_path, searched):
 
 
 def test_diverged(tmp_path, searched):
-    with pytest.raises(DivergedError, match="--learning-rate"):
+    with pytest.raises(DivergedError, match="learning_rate"):
         zarts.retrain(searched.genotype, out=tmp_path / "run", **TRAIN, learning_rate=1e30)
     assert torch.load(tmp_path / "run/checkpoint.pt", weights_only=True)["epoch"] <= 1
 
@@ -261,7 +261,7 @@ def test_a_search_that_has_not_finished(tmp_path, searched):
     run = tmp_path / "run"
     run.mkdir()
     shutil.copy(searched.run / "config.yaml", run)
-    with pytest.raises(RunError, match=f"search --resume {run}"):
+    with pytest.raises(RunError, match=f"search.resume=.{run}"):
         zarts.retrain(run, **ONE)
 
 
@@ -269,7 +269,7 @@ def test_evaluate_a_retraining_that_has_not_finished(tmp_path, retrained):
     run = tmp_path / "run"
     run.mkdir()
     shutil.copy(retrained.run / "config.yaml", run)
-    with pytest.raises(RunError, match=f"retrain --resume {run}"):
+    with pytest.raises(RunError, match=f"retrain.resume=.{run}"):
         zarts.evaluate(run)
 
 

@@ -251,9 +251,9 @@ class TestFind:
 
     def test_what_to_get_and_where_it_goes(self, tmp_path, monkeypatch):
         monkeypatch.delenv("ZARTS_DATA", raising=False)
-        with pytest.raises(DataError, match="--benchmark-table"):
+        with pytest.raises(DataError, match="benchmark_table"):
             find_table()
-        with pytest.raises(DataError, match="--benchmark-table"):
+        with pytest.raises(DataError, match="benchmark_table"):
             find_table(tmp_path / "absent")
         with pytest.raises(DataError, match=r"nasbench201\.csv"):
             find_table(tmp_path)
@@ -324,7 +324,7 @@ class TestOfficial:
     def test_natsbench_file(self, tmp_path):
         pytest.importorskip("nats_bench")
         path = self.pickled(tmp_path / "NATS-tss-v1_0-3ffb9.pickle.pbz2", official("12", "200"))
-        with pytest.raises(DataError, match="--trust"):
+        with pytest.raises(DataError, match="trust=True"):
             read_table(find_table(tmp_path))
         check_official(read_table(path, trust=True))
 
@@ -348,7 +348,7 @@ class TestOfficial:
     def test_nasbench201_file_with_objects_needs_trust(self, tmp_path):
         path = tmp_path / "NAS-Bench-201-v1_0-e61699.pth"
         torch.save({**official("less", "full"), "configuration": Configuration(1)}, path)
-        with pytest.raises(DataError, match="--trust"):
+        with pytest.raises(DataError, match="trust=True"):
             read_table(path)
         check_official(read_table(path, trust=True))
 

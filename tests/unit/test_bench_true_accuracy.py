@@ -100,13 +100,13 @@ def test_the_report_shows_it(searched):
 
 
 def test_a_table_for_another_space(tmp_path):
-    with pytest.raises(SettingsError, match="--benchmark-table"):
+    with pytest.raises(SettingsError, match="benchmark_table"):
         zarts.search(out=tmp_path / "run", benchmark_table=tmp_path / "t.csv", **small("darts"))
 
 
 def test_no_such_table(tmp_path, monkeypatch):
     monkeypatch.delenv("ZARTS_DATA", raising=False)
-    with pytest.raises(DataError, match="--benchmark-table"):
+    with pytest.raises(DataError, match="benchmark_table"):
         zarts.search(out=tmp_path / "run", benchmark_table=tmp_path / "absent", **CELLS)
     with pytest.raises(DataError, match="NAS-Bench-201"):
         zarts.search(out=tmp_path / "run", benchmark_table="auto", **CELLS)

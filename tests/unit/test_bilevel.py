@@ -373,7 +373,7 @@ def weights(problem):
 def test_the_weights_step_refuses_a_loss_that_is_not_finite():
     problem, batches = small_problem()
     before = weights(problem)
-    with pytest.raises(DivergedError, match="--learning-rate"):
+    with pytest.raises(DivergedError, match="learning_rate"):
         problem.weight_step(torch.full((4,), float("nan")), batches[0])
     assert_same(before, weights(problem))
 
@@ -384,7 +384,7 @@ def test_the_weights_step_refuses_a_gradient_that_is_not_finite():
     before = weights(problem)
     last = problem.model.last.bias
     problem.forward = lambda alpha, batch: BatchLoss((last * 0).sum().sqrt(), torch.tensor(0))
-    with pytest.raises(DivergedError, match="--learning-rate"):
+    with pytest.raises(DivergedError, match="learning_rate"):
         problem.weight_step(torch.zeros(4), batches[0])
     assert_same(before, weights(problem))
 

@@ -89,8 +89,8 @@ class TestPlan:
             ("", "unknown method ''"),
             ("darts arch_learning_rate", "arch_learning_rate"),
             ("darts arch_learning_rate=[", "YAML"),
-            ("darts seed=3", "--seeds"),
-            ("darts benchmark_table=x", "--benchmark-table"),
+            ("darts seed=3", "seeds"),
+            ("darts benchmark_table=x", "benchmark_table"),
         ],
     )
     def test_rows_that_cannot_be(self, text, message):
@@ -134,8 +134,8 @@ class TestPlan:
             ("darts", {"epoch": 3}, "'epochs'"),
             ("darts", {"epochs": 0}, "epochs = 0"),
             ("darts epochs=x", {}, "epochs = 'x'"),
-            ("darts", {"seed": 3}, "--seeds"),
-            ("darts", {"method": "random"}, "--methods"),
+            ("darts", {"seed": 3}, "seeds"),
+            ("darts", {"method": "random"}, "methods"),
             ("darts,random,darts", {}, "twice"),
             (["darts  arch_learning_rate=1", "darts arch_learning_rate=1"], {}, "twice"),
         ],
@@ -275,9 +275,9 @@ class TestComparison:
                 "'random'",
             ),
             ({"retrain": {"epochs": 3}}, SettingsError, "'nasbench201'"),
-            ({"retrain": None}, SettingsError, "--no-retrain"),
+            ({"retrain": None}, SettingsError, "leave retrain out"),
             ({"draws": 1}, SettingsError, "draws = 1"),
-            ({"benchmark_table": tmp_path / "absent"}, DataError, "--benchmark-table"),
+            ({"benchmark_table": tmp_path / "absent"}, DataError, "benchmark_table"),
             ({"benchmark_table": "auto"}, DataError, "NAS-Bench-201"),
             (
                 {"benchmark_table": one},

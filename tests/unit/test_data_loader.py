@@ -162,7 +162,7 @@ def test_same_batches_in_another_process():
 @pytest.mark.parametrize(
     ("count", "settings", "error", "message"),
     [
-        (3, {}, DataError, "--batch-size"),
+        (3, {}, DataError, "batch_size"),
         (0, {"shuffle": False}, DataError, "'w'"),
         (8, {"batch_size": 0}, SettingsError, "batch_size is 0"),
         (8, {"mean": (0.5,)}, SettingsError, "mean has 1"),

@@ -90,7 +90,7 @@ def test_no_compiler_is_said(monkeypatch):
         notes = []
         assert not native_kernels("auto", CPU, "darts", [4], notes.append)
         assert "several times slower" in notes[0]
-        with pytest.raises(SettingsError, match="--kernels torch"):
+        with pytest.raises(SettingsError, match='kernels="torch"'):
             native_kernels("native", CPU, "darts", [4], notes.append)
     finally:
         build._compiler.cache_clear()

@@ -205,7 +205,7 @@ def test_a_run_needs_no_other_file_and_runs_no_code_unasked(tmp_path, own, monke
     forget()
     run = (tmp_path / "run").rename(tmp_path / "moved")
     kept = run / "operations.py"
-    with pytest.raises(SettingsError, match=f"--operations {kept}"):
+    with pytest.raises(SettingsError, match=f"operations=.{kept}"):
         resume_search(run)
     assert "gated_conv" not in OPERATIONS
     other = tmp_path / "other.py"
@@ -251,7 +251,7 @@ def test_a_space_without_operations_of_ones_own_needs_none(tmp_path):
     SPACES.pop("mine")
     trained = zarts.retrain(result.run, out=tmp_path / "trained", **TRAIN)
     assert evaluate(trained.run) == trained.test_accuracy
-    with pytest.raises(SettingsError, match="--operations"):
+    with pytest.raises(SettingsError, match="operations"):
         evaluate(trained.run, operations=EXAMPLE / "operations.py")
 
 

@@ -101,7 +101,7 @@ def test_one_candidate(tmp_path):
         ({"method": "zarts-rs", "directions": "ball"}, "directions .*ball"),
         ({"space": "s9"}, "'s4'"),
         ({"data": "digit"}, "'digits'"),
-        ({"device": "toaster"}, "--device"),
+        ({"device": "toaster"}, "device="),
         ({"image_size": 10}, "image_size = 10"),
         ({"cutout": 100}, "cutout is 100"),
     ],
@@ -213,7 +213,7 @@ def test_no_finite_candidate_stops_with_the_checkpoint_intact(tmp_path):
 
 
 def test_diverging_weights_stop_with_the_checkpoint_intact(tmp_path):
-    with pytest.raises(DivergedError, match="--learning-rate"):
+    with pytest.raises(DivergedError, match="learning_rate"):
         zarts.search(out=tmp_path / "run", **SMALL, learning_rate=1e30)
     assert torch.load(tmp_path / "run/checkpoint.pt", weights_only=True)["epoch"] == 0
 

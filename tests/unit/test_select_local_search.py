@@ -211,7 +211,7 @@ def _without_steps(settings):
     [
         ({"method": "rsps", "select": "local-search"}, "select = local-search"),
         ({"method": "zarts", "ablation": "uniform", "select_cells": 3}, "select_cells"),
-        ({"method": "darts-pt", "ablation": "uniform"}, "--select"),
+        ({"method": "darts-pt", "ablation": "uniform"}, "select="),
         ({"method": "darts-pt", "select_rounds": 2}, "select_rounds"),
     ],
 )

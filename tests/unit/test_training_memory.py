@@ -234,7 +234,7 @@ def test_a_dry_run_does_not_count_a_look_that_the_run_does_not_take(monkeypatch)
 def test_a_search_that_does_not_fit_does_not_begin(tmp_path):
     settings = search_settings({**SMALL, "channels": 4, "memory_limit": "1MB"})
     run = Run.create(tmp_path / "run", {}, "search")
-    with pytest.raises(SettingsError, match="--channels"):
+    with pytest.raises(SettingsError, match="channels"):
         prepare_search(settings, run)
     assert not run.started
 
@@ -254,11 +254,11 @@ def test_what_does_not_fit_is_refused_with_the_batch_that_would():
     settings = limited(20)
     words = (
         rf"^steps on 64 images need 54\.2 MB of memory, memory_limit = {settings.memory_limit}: "
-        r"take --batch-size 20; --memory-limit none goes on anyway$"
+        r"take batch_size=20; memory_limit=.none. goes on anyway$"
     )
     with pytest.raises(SettingsError, match=words):
         check_memory(Toy(BATCH, 1), settings, Ranks())
-    with pytest.raises(SettingsError, match=r"take --batch-size 1[01] --val-batch-size 2[02];"):
+    with pytest.raises(SettingsError, match=r"take batch_size=1[01], val_batch_size=2[02];"):
         check_memory(Toy(BATCH, 1), limited(10, val_batch_size=128), Ranks())
     fit = check_memory(Toy(BATCH, 1), limited(70), Ranks())
     assert fit.largest in (70, 71)
@@ -281,10 +281,10 @@ def test_checkpointing_may_be_enough(tmp_path):
     def look(job):
         whole, less = (max(line.whole for line in needs(job, 16, checkpointing=on)) for on in (False, True))
         between = settings.model_copy(update={"memory_limit": int(less + 0.2 * (whole - less))})
-        with pytest.raises(SettingsError, match=r"or --checkpoint-activations, with which they need [\d.]+ MB; "):
+        with pytest.raises(SettingsError, match=r"or checkpoint_activations=True, with which they need [\d.]+ MB; "):
             check_memory(job, between, Ranks())
         shorter = settings.model_copy(update={"memory_limit": int(_ONCE + 0.5 * (less - _ONCE))})
-        with pytest.raises(SettingsError, match=r"or --checkpoint-activations --batch-size \d+; "):
+        with pytest.raises(SettingsError, match=r"or checkpoint_activations=True, batch_size=\d+; "):
             check_memory(job, shorter, Ranks())
         assert not job.network.checkpointing.on, "as the settings say"
         return (whole - _ONCE) / _SPREAD, (less - _ONCE) / _HOLES

@@ -224,5 +224,5 @@ def test_a_scaled_loss_that_overflows_leaves_the_step_out():
 
 def test_a_loss_that_is_not_finite():
     images, labels = batch()
-    with pytest.raises(DivergedError, match="--learning-rate"):
+    with pytest.raises(DivergedError, match="learning_rate"):
         step_of(small_network(), torch.nan * images.float(), labels)
