@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import torch
 
@@ -23,6 +23,7 @@ from zarts.training.trainer import Callback, Driver, no_callback
 __all__ = ["Runnable", "measure_search", "prepare_search"]
 
 
+@runtime_checkable
 class Runnable(Protocol):
     """A search in a run folder."""
 
