@@ -221,7 +221,9 @@ def test_all_that_is_wrong_is_reported_at_once():
     with pytest.raises(SettingsError) as error:
         search_settings(given)
     text = str(error.value)
-    assert all(key in text for key in ("sigma (arguments)", "tau (arguments)", "'epochs'", "channels = 1", "batch_norm"))
+    assert all(
+        key in text for key in ("sigma (arguments)", "tau (arguments)", "'epochs'", "channels = 1", "batch_norm")
+    )
     with pytest.raises(SettingsError, match=r"esr_target .*; inner_momentum .*; learning_rate_min"):
         search_settings({"tau": 1, "esr_target": 0.1, "inner_steps": 0, "inner_momentum": 0.5, "learning_rate": 1e-4})
     with pytest.raises(SettingsError, match=r"'schedule'.*cutout = 'x'"):
