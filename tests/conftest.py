@@ -48,8 +48,8 @@ def every(tmp_path_factory):
 @pytest.fixture
 def no_pictures(monkeypatch):
     """Runs draw nothing, which is half of the time of the smallest ones."""
-    monkeypatch.setattr("zarts.api._search.draw_cells", lambda genotype, folder: [])
-    monkeypatch.setattr("zarts.api._search.write_report", lambda run: run / "report.html")
+    monkeypatch.setattr("zarts.api._new_search.draw_cells", lambda genotype, folder: [])
+    monkeypatch.setattr("zarts.api._new_search.write_report", lambda run: run / "report.html")
 
 
 @pytest.fixture

@@ -164,8 +164,8 @@ def in_this_process(monkeypatch: pytest.MonkeyPatch) -> None:
                 done(task, None)
 
     monkeypatch.setitem(ENGINES, "processes", run_tasks)
-    monkeypatch.setattr("zarts.api._search.draw_cells", lambda genotype, folder: [])
-    monkeypatch.setattr("zarts.api._search.write_report", lambda run: run / "report.html")
+    monkeypatch.setattr("zarts.api._new_search.draw_cells", lambda genotype, folder: [])
+    monkeypatch.setattr("zarts.api._new_search.write_report", lambda run: run / "report.html")
 
 
 def leftovers(run: Path) -> list[str]:

@@ -44,8 +44,8 @@ def found(digits, tmp_path_factory):
     """A search and a retraining from arrays, to read only."""
     images, labels, _ = digits
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("zarts.api._search.draw_cells", lambda genotype, folder: [])
-        patch.setattr("zarts.api._search.write_report", lambda run: run / "report.html")
+        patch.setattr("zarts.api._new_search.draw_cells", lambda genotype, folder: [])
+        patch.setattr("zarts.api._new_search.write_report", lambda run: run / "report.html")
         out = tmp_path_factory.mktemp("runs")
         searched = zarts.search(**{**SEARCH, "data": (images, labels)}, out=out / "searched")
         return searched, zarts.retrain(searched, out=out / "retrained", **RETRAIN)

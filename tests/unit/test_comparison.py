@@ -47,7 +47,7 @@ def read(path, *, trust=False):
 
 def _stub_forward(monkeypatch):
     in_this_process(monkeypatch)
-    for module in ("zarts.comparison.run_comparison", "zarts.api._search"):
+    for module in ("zarts.comparison.run_comparison", "zarts.api._new_search"):
         monkeypatch.setattr(f"{module}.read_table", read)
 
 

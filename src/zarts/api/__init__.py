@@ -17,21 +17,21 @@ if TYPE_CHECKING:
     from zarts.api._export import export
     from zarts.api._lists import Names, list_genotypes, list_methods, list_presets, list_spaces
     from zarts.api._networks import create_model, load_model
+    from zarts.api._new_search import (
+        begun_search,
+        dry_run_search,
+        new_search,
+        resume_search,
+        searched_settings,
+        start_search,
+    )
     from zarts.api._predict import ImageLike, Prediction, iter_predictions, predict
     from zarts.api._query import lookup
     from zarts.api._ranks import launch_ranks
     from zarts.api._results import RetrainResult, SearchResult, load_result
     from zarts.api._retrain import dry_run_retrain, resume_retrain, retrain, retrained_settings, start_retrain
     from zarts.api._retrain_source import retraining_of
-    from zarts.api._search import (
-        begun_search,
-        dry_run_search,
-        new_search,
-        resume_search,
-        search,
-        searched_settings,
-        start_search,
-    )
+    from zarts.api._search import search
 
 _HOMES = {
     "ImageLike": "_predict",
@@ -40,12 +40,12 @@ _HOMES = {
     "RetrainResult": "_results",
     "SearchResult": "_results",
     "Source": "_architecture",
-    "begun_search": "_search",
+    "begun_search": "_new_search",
     "create_model": "_networks",
     "diagnose": "_analyze",
     "draw": "_draw",
     "dry_run_retrain": "_retrain",
-    "dry_run_search": "_search",
+    "dry_run_search": "_new_search",
     "evaluate": "_evaluate",
     "examine": "_evaluate",
     "export": "_export",
@@ -61,18 +61,18 @@ _HOMES = {
     "load_model": "_networks",
     "load_result": "_results",
     "lookup": "_query",
-    "new_search": "_search",
+    "new_search": "_new_search",
     "predict": "_predict",
     "report": "_draw",
     "resume_retrain": "_retrain",
-    "resume_search": "_search",
+    "resume_search": "_new_search",
     "retrain": "_retrain",
     "retrained_settings": "_retrain",
     "retraining_of": "_retrain_source",
     "search": "_search",
-    "searched_settings": "_search",
+    "searched_settings": "_new_search",
     "start_retrain": "_retrain",
-    "start_search": "_search",
+    "start_search": "_new_search",
 }
 
 __all__ = [

@@ -8,8 +8,8 @@ from typing import Any
 from zarts.analysis import Diagnosis, Landscape, make_landscape
 from zarts.analysis import diagnose as compute_diagnosis
 from zarts.api._data import given_again
+from zarts.api._new_search import note_writer, searched_settings
 from zarts.api._ranks import joined, launch_ranks
-from zarts.api._search import note_writer, searched_settings
 from zarts.callbacks import Callbacks, Follower, progress
 from zarts.reports import draw_landscape, write_report
 from zarts.runs import Run

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from zarts.api._architecture import Source, folder_of, genotype_of
-from zarts.api._search import searched_settings
+from zarts.api._new_search import searched_settings
 from zarts.errors import SettingsError
 from zarts.reports import draw_cells, draw_strip, write_report
 from zarts.runtime.io import PathLike, path_of

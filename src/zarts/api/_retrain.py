@@ -16,10 +16,10 @@ from zarts.api._architecture import Source, genotype_of, run_of
 from zarts.api._arguments import check_resumed, with_settings
 from zarts.api._data import given_again, given_images, images_of
 from zarts.api._launched import check_launchable, free_path, launch_new, launch_resumed
+from zarts.api._new_search import NOT_RESTORED, draw_result, dry_run_in, note_writer, notes_only
 from zarts.api._ranks import joined
 from zarts.api._results import RetrainResult
 from zarts.api._retrain_source import begin_from, owner_of, retraining_of
-from zarts.api._search import NOT_RESTORED, draw_result, dry_run_in, note_writer, notes_only
 from zarts.api._tensorboard import logged
 from zarts.callbacks import Callbacks, Follower, progress
 from zarts.config import FUNCTIONS, RetrainSettings, retrain_settings

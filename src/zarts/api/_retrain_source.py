@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from zarts.api._architecture import Source, genotype_of, inherited, model_file, run_of
-from zarts.api._search import notes_only, searched_settings
+from zarts.api._new_search import notes_only, searched_settings
 from zarts.config import RetrainSettings, retrain_settings
 from zarts.data import PythonData
 from zarts.errors import SettingsError
