@@ -203,7 +203,7 @@ def test_an_object_is_passed_again(tmp_path, monkeypatch):
             resume_search(tmp_path / "run", **given)
     with pytest.raises(SettingsError, match="passed again"):
         resume_search(tmp_path / "run", objective=other, criterion=settings["criterion"])
-    resume_search(tmp_path / "run", objective=mine, criterion=settings["criterion"])
+    zarts.search(resume=tmp_path / "run", objective=mine, criterion=settings["criterion"])
 
 
 def test_the_metric_error_is_what_a_function_that_computes_it_is(tmp_path):
