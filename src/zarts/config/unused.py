@@ -8,6 +8,7 @@ from typing import Any, TypeVar
 
 from pydantic import ValidationError
 
+from zarts.config.base import SUPERNET
 from zarts.config.common import CommonSettings
 from zarts.config.components import Axes, resolve_axes, used, used_by
 from zarts.config.preset_files import Layer
@@ -70,9 +71,8 @@ def unused_by_method(layers: Sequence[Layer], axes: Axes) -> Unused:
         for key, value in _validated(layer.values):
             known = layer.kind == "preset" and not used(key, own)
             if not used(key, axes.members) and not known and not _says_what_happens(SearchSettings, key, value):
-                way_out = (
-                    f"leave it out, or choose a method with {' or '.join(used_by(key))} (see `zarts list methods`)"
-                )
+                users = "a supernet" if tuple(used_by(key)) == SUPERNET else " or ".join(used_by(key))
+                way_out = f"leave it out, or choose a method with {users} (see `zarts list methods`)"
                 found.add(key, layer, f"not used by {axes.title}", way_out)
     return found
 
