@@ -17,21 +17,23 @@ __all__ = ["check_resumed", "with_settings"]
 _F = TypeVar("_F", bound=Callable[..., Any])
 
 
-def with_settings(kind: type[CommonSettings]) -> Callable[[_F], _F]:
+def with_settings(kind: type[CommonSettings], options: type[Any]) -> Callable[[_F], _F]:
     """Give a function that ends in `**options` a signature and a docstring that list the settings.
 
     The defaults are those of the settings; a method or a preset may bring others.
 
     Args:
         kind: the settings. One that is a parameter of the function already is not listed again.
+        options: the same as a `TypedDict`, whose types are the shorter ones to read.
     """
+    types = {name: getattr(hint, "__forward_arg__", hint) for name, hint in options.__annotations__.items()}
 
     def decorate(function: _F) -> _F:
         signature = inspect.signature(function)
         own = [one for one in signature.parameters.values() if one.kind is not one.VAR_KEYWORD]
         fields = {name: field for name, field in kind.model_fields.items() if name not in signature.parameters}
         settings = [
-            inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=field.default, annotation=field.annotation)
+            inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=field.default, annotation=types[name])
             for name, field in fields.items()
         ]
         function.__signature__ = signature.replace(parameters=[*own, *settings])  # type: ignore[attr-defined]

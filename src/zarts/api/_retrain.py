@@ -42,7 +42,7 @@ from zarts.training.trainer import Callback, Driver
 __all__ = ["dry_run_retrain", "resume_retrain", "retrain", "retrained_settings", "start_retrain"]
 
 
-@with_settings(RetrainSettings)
+@with_settings(RetrainSettings, RetrainOptions)
 def retrain(
     source: Source | None = None,
     *,

@@ -26,7 +26,7 @@ from zarts.searcher import read_result
 __all__ = ["search"]
 
 
-@with_settings(SearchSettings)
+@with_settings(SearchSettings, SearchOptions)
 def search(
     data: Any = None,
     *,
