@@ -34,7 +34,10 @@ def script(code, tmp_path):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("number", "more"), [(signal.SIGINT, {}), (signal.SIGTERM, {"devices": 2})])
+@pytest.mark.parametrize(
+    ("number", "more"),
+    [(signal.SIGINT, {}), pytest.param(signal.SIGTERM, {"devices": 2}, marks=pytest.mark.long)],
+)
 def test_a_loop_ends_by_ctrl_c_after_saving(tmp_path, number, more):
     settings = {**LONG, "epochs": 30, **more}
     process = script(LOOP.format(settings=settings, out=tmp_path), tmp_path)
@@ -50,7 +53,7 @@ def test_a_loop_ends_by_ctrl_c_after_saving(tmp_path, number, more):
     assert lines == sorted(set(lines), key=lines.index)
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_two_ranks_from_python_end_with_the_bits_of_one(tmp_path, searched, capsys):
     class Epochs(Callback):
         heard, results = [], []
@@ -85,7 +88,7 @@ def test_what_several_ranks_cannot_do(tmp_path):
     assert not (tmp_path / "run").exists()
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_an_error_of_the_ranks_has_its_class(tmp_path):
     (tmp_path / "empty").mkdir()
     with pytest.raises(DataError, match="empty"):

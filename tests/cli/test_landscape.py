@@ -56,7 +56,7 @@ def test_landscape_then_drawn_again(command, run, quick):
         ("landscape RUN --grid 4 --devices 1", 2, "grid = 4"),
         ("landscape RUN --grid 3 --devices 10", 2, "10 ranks"),
         ("landscape RUN --devices 0", 2, "'--devices'"),
-        ("draw DARTS_V2 --every 2", 1, "DARTS_V2"),
+        ("draw DARTS_V2 --every 2", 2, "DARTS_V2"),
         ("draw RUN --every 0", 2, "'--every'"),
     ],
 )

@@ -33,7 +33,9 @@ def draw(source: Source, out: PathLike = "cells", *, every: int | None = None) -
         return draw_cells(genotype_of(source)[0], path_of(out))
     folder = folder_of(source)
     if folder is None:
-        raise SettingsError(f"every = {every}: the source is no run folder of a search, so it has no epochs")
+        raise SettingsError(
+            f"every = {every}: {source} is no run folder of a search, so it has no epochs: leave it out"
+        )
     if every < 1:
         raise SettingsError(f"every = {every}; expected 1 or more")
     searched_settings(folder)
