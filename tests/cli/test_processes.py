@@ -72,7 +72,7 @@ def test_asked_to_stop_before_there_is_anything_to_save(tmp_path, command):
     code = """
 import sys, zarts.cli, zarts.api
 def load(*words, **more): raise KeyboardInterrupt
-zarts.api.start_search = load
+zarts.api.new_search = load
 sys.argv = ["zarts", "search"]
 zarts.cli.main()
 """
