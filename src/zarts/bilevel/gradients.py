@@ -48,7 +48,7 @@ def first_order_gradient(
             problem.check()
             problem.set_mode(training=batch_norm == "train")
             leaf = alpha.detach().requires_grad_()
-            loss = problem.value(leaf, parts[i])
+            loss = problem.measure(leaf, parts[i]).value
             rows[i, 0] = loss.detach()
             (rows[i, 1:],) = torch.autograd.grad(loss, leaf)
     mean = problem.ranks.all_reduce(rows).mean(0)
@@ -101,7 +101,7 @@ def unrolled_gradient(
         with torch.enable_grad():
             _unroll(problem, alpha, train_batch, weights)
             leaf = alpha.detach().requires_grad_()
-            loss = problem.value(leaf, val_batches)
+            loss = problem.measure(leaf, val_batches).value
             direct, *v = torch.autograd.grad(loss, [leaf, *weights], materialize_grads=True)
         snapshot.restore()
         problem.set_mode(training=True)
@@ -195,7 +195,7 @@ def amended_gradient(
         weights = [p for p in problem.model.parameters() if p.requires_grad]
         with torch.enable_grad():
             leaf = alpha.detach().requires_grad_()
-            loss = problem.value(leaf, val_batches)
+            loss = problem.measure(leaf, val_batches).value
             direct, *v = torch.autograd.grad(loss, [leaf, *weights], materialize_grads=True)
 
             def in_weights() -> list[Tensor]:

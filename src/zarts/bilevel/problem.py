@@ -129,10 +129,6 @@ class Bilevel:
         rate = self.optimizer.param_groups[0]["lr"]
         return f"the {what} is {value.item()}: take a smaller --learning-rate (now {rate:g}) or --grad-clip"
 
-    def value(self, alpha: Float[Tensor, " d"], batches: Sequence[Batch]) -> Float[Tensor, ""]:
-        """`Measured.value` on `batches`, under the present weights and mode."""
-        return self.measure(alpha, batches).value
-
     def measure(self, alpha: Float[Tensor, " d"], batches: Sequence[Batch]) -> Measured:
         """What alpha achieves on `batches` together, under the present weights and mode.
 
@@ -181,6 +177,8 @@ class Bilevel:
 
     def align(self) -> None:
         """Give all ranks rank 0's weights, buffers and momentum: other processors may round differently."""
+        if self.ranks.count == 1:
+            return
         momenta = [v for state in self.optimizer.state.values() for v in state.values() if isinstance(v, Tensor)]
         self.ranks.align([*self.model.parameters(), *self.model.buffers(), *momenta])
 

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import TypeVar
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 
 __all__ = ["Snapshot"]
 
@@ -34,7 +34,8 @@ class Snapshot:
         momenta = [value for state in self._state.values() for value in state.values() if torch.is_tensor(value)]
         self._tensors = [*self._weights, *model.buffers(), *momenta]
         self._values = [torch.empty_like(tensor) for tensor in self._tensors]
-        _copy(self._values, self._tensors)
+        if self._tensors:  # at once: for most of hundreds of tensors a call takes longer than the copy
+            torch._foreach_copy_(self._values, self._tensors)
         self._generators = [(generator, generator.get_state()) for generator in generators]
         self._global_state = torch.get_rng_state()
 
@@ -48,7 +49,8 @@ class Snapshot:
     @torch.no_grad()
     def restore(self) -> None:
         """Restore everything; gradients are dropped. May be called any number of times."""
-        _copy(self._tensors, self._values)
+        if self._tensors:
+            torch._foreach_copy_(self._tensors, self._values)
         for weight in self._weights:
             weight.grad = None
         for module, training in self._modes:
@@ -64,9 +66,3 @@ class Snapshot:
         for generator, generator_state in self._generators:
             generator.set_state(generator_state)
         torch.set_rng_state(self._global_state)
-
-
-def _copy(targets: list[Tensor], values: list[Tensor]) -> None:
-    """Copy all at once: a network has hundreds of tensors, and for most a call takes longer than the copy."""
-    if targets:
-        torch._foreach_copy_(targets, values)

@@ -80,6 +80,8 @@ class Constraints:
         Raises:
             SettingsError: no genotype is within.
         """
+        if not self.limits:
+            return self.space.derive(strengths)
         genotype = self.strongest(strengths)
         if genotype is None:
             names = " and ".join(f"{limit.name} = {limit.most}" for limit in self.limits)
@@ -192,9 +194,10 @@ class Costs:
         self._weight, self._penalty = settings.cost_weight, settings.limit_penalty
         most = {"parameters": ("max_params", settings.max_params), "macs": ("max_macs", settings.max_macs)}
         cells, channels = FINAL_NETWORKS[space.skeleton]
-        self._counted = {}
+        self.counted: dict[str, Cost] = {}
+        """What is counted: empty if no setting needs it."""
         if self._weight > 0 or any(limit is not None for _, limit in most.values()):
-            self._counted = count_costs(
+            self.counted = count_costs(
                 space,
                 channels=settings.final_channels or channels,
                 cells=settings.final_cells or cells,
@@ -204,13 +207,13 @@ class Costs:
                 stem=settings.stem,
             )
         limits = [
-            Limit(setting, self._counted[name], limit) for name, (setting, limit) in most.items() if limit is not None
+            Limit(setting, self.counted[name], limit) for name, (setting, limit) in most.items() if limit is not None
         ]
         self.constraints = Constraints(space, limits)
         """The genotypes that may be chosen."""
         self._most = {name: limit for name, (_, limit) in most.items()}
         if self._weight > 0:
-            self._cost = self._counted[settings.cost]
+            self._cost = self.counted[settings.cost]
             even = {kind: torch.full(shape, 1 / shape[1]) for kind, shape in space.shapes.items()}
             self._unit = self._cost.expected(even).item()
 
@@ -238,11 +241,11 @@ class Costs:
 
     def of(self, genotype: Genotype) -> dict[str, int]:
         """The counted costs of one network."""
-        return {name: cost.of(genotype) for name, cost in self._counted.items()}
+        return {name: cost.of(genotype) for name, cost in self.counted.items()}
 
     def record(self, genotype: Genotype, weights: Matrices) -> dict[str, dict[str, Any]]:
         """The log's entry: for each cost that of the operation weights, that of the genotype, and the limit."""
         return {
             name: {"expected": cost.expected(weights).item(), "derived": cost.of(genotype), "limit": self._most[name]}
-            for name, cost in self._counted.items()
+            for name, cost in self.counted.items()
         }

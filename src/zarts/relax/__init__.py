@@ -43,7 +43,7 @@ Relaxation = Callable[[Mapping[str, Tensor], RelaxationContext], Matrices]
 """From alpha, cell type to a matrix `(edges, ops)`, to the operation weights."""
 
 RELAXATIONS: dict[str, Relaxation] = {
-    "softmax": lambda alpha, context: softmax(alpha),
+    "softmax": softmax,
     "gumbel": gumbel,
     "gumbel-soft": gumbel_soft,
     "path": path,

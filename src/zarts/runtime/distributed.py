@@ -32,12 +32,9 @@ class Ranks:
         self._fabric = fabric
         self.rank: int = 0 if fabric is None else fabric.global_rank
         self.count: int = 1 if fabric is None else fabric.world_size
-        self._first_here = fabric is None or fabric.local_rank == 0
-
-    @property
-    def lead(self) -> bool:
+        self.lead = self.rank == 0
         """Whether this is rank 0, which alone writes files and prints."""
-        return self.rank == 0
+        self._first_here = fabric is None or fabric.local_rank == 0
 
     def share(self, number: int) -> range:
         """The indices of this rank's share of `number` pieces of work."""

@@ -75,6 +75,8 @@ class Phases:
         """The whole space."""
         self._most = max(ops for _, ops in space.shapes.values())
         self.restart = settings.phases == "restart"
+        self.count = len(self._plan)
+        """Number of phases."""
         self.number = 0
         """The present phase, counted from 0."""
         self._enter(Subspace.all_of(space))
@@ -85,11 +87,6 @@ class Phases:
         """The operations that are left."""
         self.parameterization = Parameterization(part.space, self._settings.edge_normalization)
         """The layout of the present phase's alpha."""
-
-    @property
-    def count(self) -> int:
-        """Number of phases."""
-        return len(self._plan)
 
     @property
     def present(self) -> Phase:
@@ -172,7 +169,7 @@ class Phases:
             max(0, done - warmup) / max(1, epochs - warmup),
             settings.arch_optimizer != "none" and done >= warmup and decides,
             settings.drop_path * progress,
-            _dropout(phase, epoch - phase.first),
+            _dropout(phase, epoch - phase.first) if phase.skip_dropout > 0 else 0.0,
         )
 
     def state_dict(self) -> dict[str, Any]:

@@ -245,7 +245,8 @@ class Searcher(Job):
         self.trainer.log({"event": "weight_epoch", "epoch": epoch + 1, **weights})
         self.folder.write(genotype_file(epoch + 1), genotype.to_json())
         self.trainer.log({"event": "genotype", "epoch": epoch + 1, **counts(genotype), **self._alphas()})
-        if costs := self.costs.record(genotype, self.relaxation.probabilities(self.arch_optimizer.alpha)):
+        if self.costs.counted:
+            costs = self.costs.record(genotype, self.relaxation.probabilities(self.arch_optimizer.alpha))
             self.trainer.log({"event": "cost", "epoch": epoch + 1, **costs})
         if watched := self.early_stopping.end_epoch(epoch + 1, genotype):
             self.trainer.log({"event": "eigenvalue", "epoch": epoch + 1, **watched})

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
 from functools import cached_property
+from operator import itemgetter
 from types import MappingProxyType
 from typing import Any
 
@@ -160,12 +161,12 @@ class Space:
         incoming: dict[int, list[tuple[float, Choice]]] = {}
         for (node, source), allowed in self.allowed(kind).items():
             pairs = zip(rows[node, source], names[node, source], strict=True)
-            strength, op = max(((w, op) for w, op in pairs if op in allowed), key=lambda pair: pair[0])
+            strength, op = max(((w, op) for w, op in pairs if op in allowed), key=itemgetter(0))
             incoming.setdefault(node, []).append((strength, Choice(op, source)))
         if self.keep is None:
             return tuple(tuple(choice for _, choice in edges) for edges in incoming.values())
         return tuple(
-            tuple(choice for _, choice in sorted(edges, key=lambda pair: -pair[0])[: self.keep])
+            tuple(choice for _, choice in sorted(edges, key=itemgetter(0), reverse=True)[: self.keep])
             for edges in incoming.values()
         )
 

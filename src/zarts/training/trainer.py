@@ -196,7 +196,6 @@ class Trainer:
             RunError: the checkpoint cannot be used here, a checkpoint cannot be written, or another process is at work
                 on the run.
         """
-        resume_hint = self._run.resume_hint(self._command)
         with self._run.lock(), stop_request(with_parent=self._ranks.count > 1) as self.stop:
             if self._ranks.lead and resume and self._run.started:
                 self._checked(self._run.restore(self._identity, self._device), job)
@@ -210,9 +209,9 @@ class Trainer:
                 self.seconds += time.perf_counter() - self._last_epoch_end
             except Interrupted as error:
                 self._save(job)
-                raise Interrupted(f"{error}{resume_hint}") from None
+                raise Interrupted(f"{error}{self._run.resume_hint(self._command)}") from None
             except RankError as error:
-                raise RankError(f"{error}{resume_hint}") from error
+                raise RankError(f"{error}{self._run.resume_hint(self._command)}") from error
 
     def epochs(self) -> Iterator[int]:
         """The remaining epochs; the state is saved at the end of each."""
@@ -243,10 +242,13 @@ class Trainer:
         self._tell({"event": "step", **position, **self.meter.means()})
 
     def close_epoch(self, job: Job) -> None:
-        """Go on to the first step of the next epoch, and save the state."""
+        """Go on to the first step of the next epoch, and save the state; or end, if rank 0's callback asked for it."""
         self.seconds += self.meter.seconds
         self._tell({"event": "epoch", "epoch": self._epoch + 1, "epochs": self._epochs})
-        self._end_if_asked()
+        self._stop_early = self._ranks.broadcast(self._stop_early)
+        if self._stop_early is not None and not self.ended and self._epoch + 1 < self._epochs:
+            self.ended = True
+            self.log({"event": "stopped", "epoch": self._epoch + 1, "text": self._stop_early})
         self._epoch, self._step, self.meter = self._epoch + 1, 0, Meter(self._device)
         self._save(job)
 
@@ -271,13 +273,6 @@ class Trainer:
             yield
         finally:
             self._muted = False
-
-    def _end_if_asked(self) -> None:
-        """End after the present epoch, on all ranks, if rank 0's callback has asked for it."""
-        self._stop_early = self._ranks.broadcast(self._stop_early)
-        if self._stop_early is not None and not self.ended and self._epoch + 1 < self._epochs:
-            self.ended = True
-            self.log({"event": "stopped", "epoch": self._epoch + 1, "text": self._stop_early})
 
     def _save(self, job: Job) -> None:
         own = {"epoch": self._epoch, "step": self._step, "seconds": self.seconds, "meter": self.meter.state_dict()}
