@@ -184,7 +184,7 @@ class TestCommandLine:
     @pytest.mark.parametrize(
         ("words", "message"),
         [
-            (["samples"], "--grid"),
+            (["samples"], "grid"),
             (["a=1", "a=2"], "twice"),
             (["a=["], "YAML"),
         ],
