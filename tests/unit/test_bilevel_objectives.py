@@ -181,7 +181,7 @@ def test_the_log_has_the_metric_and_the_comparison_the_regularizer():
     assert found.images.isnan().all()
 
 
-def test_training_images_are_judged_together_and_before_they_are_learnt():
+def test_training_images_are_evaluated_together_and_before_they_are_learnt():
     """The objective of weight steps is that of all their images, whose logits do not depend on the weights here."""
     at, alphas = problem(METRICS["balanced-error"]), points(torch.tensor([0.2, 0.9]))
     torch.testing.assert_close(Evaluator(at).evaluate_early(alphas, BATCHES), evaluate(at, alphas, (), BATCHES))

@@ -7,11 +7,11 @@ from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any, TypeVar
+from typing import Any
 
 from zarts.api._data import given_again
 from zarts.api._ranks import joined
-from zarts.api._results import RetrainResult, SearchResult
+from zarts.api._results import SearchResult
 from zarts.api._tensorboard import logged
 from zarts.bench import Table, Truth, find_table, read_table
 from zarts.config import FUNCTIONS, CommonSettings, SearchSettings, dump, search_settings
@@ -32,7 +32,7 @@ from zarts.training.trainer import Callback
 __all__ = [
     "NOT_RESTORED",
     "begun_search",
-    "draw_result",
+    "draw_run",
     "dry_run_in",
     "dry_run_search",
     "new_search",
@@ -46,8 +46,6 @@ __all__ = [
 
 NOT_RESTORED = ("devices", "operations", "logger")
 """Settings that a resumed run does not take from its folder: they must be given again."""
-
-_R = TypeVar("_R", SearchResult, RetrainResult)
 
 
 def run_path(settings: SearchSettings) -> Path:
@@ -229,8 +227,7 @@ def _reported(
             genotype = Genotype.load(run.path / "genotype.json")
             if truth is not None:
                 truth.finish(genotype)
-    draw_cells(genotype, run.path / "cells")
-    write_report(run.path)
+    draw_run(genotype, run.path)
 
 
 def _table_of(settings: SearchSettings, trust: bool) -> Table | None:
@@ -259,11 +256,10 @@ def dry_run_in(
         yield Run(run.path, images=images), dry_run
 
 
-def draw_result(result: _R) -> _R:
-    """Draw the cells of a result and write the report, both into its run folder; the result itself."""
-    draw_cells(result.genotype, result.run / "cells")
-    write_report(result.run)
-    return result
+def draw_run(genotype: Genotype, folder: Path) -> None:
+    """Draw the cells that a run ended with and write its report, both into its folder."""
+    draw_cells(genotype, folder / "cells")
+    write_report(folder)
 
 
 def notes_only(callback: Callback | None) -> Callback:

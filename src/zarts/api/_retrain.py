@@ -16,7 +16,7 @@ from zarts.api._architecture import Source, genotype_of, run_of
 from zarts.api._arguments import check_resumed, with_settings
 from zarts.api._data import given_again, given_images, images_of
 from zarts.api._launched import check_launchable, free_path, launch_new, launch_resumed
-from zarts.api._new_search import NOT_RESTORED, draw_result, dry_run_in, note_writer, notes_only
+from zarts.api._new_search import NOT_RESTORED, draw_run, dry_run_in, note_writer, notes_only
 from zarts.api._ranks import joined
 from zarts.api._results import RetrainResult
 from zarts.api._retrain_source import begin_from, owner_of, retraining_of
@@ -201,7 +201,8 @@ def _retrain_and_draw(
         record = run_retrain(
             settings, genotype, run, start=start, resume=resume, callback=callback, drive=drive, ranks=ranks
         )
-    return draw_result(RetrainResult.of(replace(record, images=run.images)))
+    draw_run(genotype, run.path)
+    return RetrainResult.of(replace(record, images=run.images))
 
 
 def _use_operations_of(source: Source, settings: RetrainSettings, callback: Callback | None) -> None:

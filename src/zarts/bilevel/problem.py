@@ -136,22 +136,23 @@ class Bilevel:
             SettingsError: the objective fails.
         """
         outcomes = [self.forward(alpha, batch) for batch in batches]
-        if self.objective is not None:
+        if self.objective is None:
+            value = metric = torch.stack([outcome.loss for outcome in outcomes]).mean()
+            each = [
+                outcome.loss.new_full((len(labels),), torch.nan) if outcome.images is None else outcome.images
+                for outcome, (_, labels) in zip(outcomes, batches, strict=True)
+            ]
+            images = torch.cat(each)
+        else:
             logits = self._together([outcome.logits for outcome in outcomes])
             labels = torch.cat([labels for _, labels in batches])
             metric = self.objective.metric(logits, labels)
+            value = self.objective.value(metric)
             terms = self.objective.images
             images = logits.new_full((len(labels),), torch.nan) if terms is None else terms(logits.detach(), labels)
-            return Measured(self._regularized(self.objective.value(metric), alpha), metric, images)
-        mean = torch.stack([outcome.loss for outcome in outcomes]).mean()
-        each = [
-            outcome.loss.new_full((len(labels),), torch.nan) if outcome.images is None else outcome.images
-            for outcome, (_, labels) in zip(outcomes, batches, strict=True)
-        ]
-        return Measured(mean if self.regularizer is None else self._regularized(mean, alpha), mean, torch.cat(each))
-
-    def _regularized(self, value: Float[Tensor, ""], alpha: Float[Tensor, " d"]) -> Float[Tensor, ""]:
-        return value if self.regularizer is None else value + self.regularizer(alpha).to(value)
+        if self.regularizer is not None:
+            value = value + self.regularizer(alpha).to(value)
+        return Measured(value, metric, images)
 
     def training_value(self, outcomes: Sequence[BatchLoss], batches: Sequence[Batch]) -> Float[Tensor, ""]:
         """What weight steps on `batches` came to, each before it learnt: the mean loss, or the objective of all images.
