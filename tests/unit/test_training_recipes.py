@@ -192,7 +192,6 @@ def test_what_networks_of_the_benchmark_do_not_have(tmp_path, options, message):
         ({"schedule": "linear-tail", "epochs": 5}, "5 epochs"),
         ({"warmup_epochs": 3, "epochs": 3}, "warmup_epochs = 3"),
         ({"batch_size": 16, "micro_batches": 3, "devices": 3}, "3 devices"),
-        ({"devices": 2}, "devices = 2"),
         ({"weights_from": "supernet"}, "weights_from = supernet"),
     ],
 )

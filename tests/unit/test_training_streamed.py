@@ -74,8 +74,9 @@ def like_imagenet(tmp_path):
 def test_direct_search_on_a_folder_like_imagenets(like_imagenet, monkeypatch, preset):
     monkeypatch.setattr(dry_run, "_SECONDS", 0.0)
     smaller = {"image_size": 32, "channels": 2, "cells": 3, "batch_size": 4, "inner_steps": 1, "samples": 2}
-    streamed = {"data_dir": like_imagenet, "image_cache": "streamed", "epochs": 21, "kernels": "torch"}
-    cost = api.dry_run_search(search_settings({**smaller, **streamed}, preset=preset))
+    streamed = {"data_dir": like_imagenet, "image_cache": "streamed", "kernels": "torch"}
+    epochs = {"epochs": 21, "warmup_epochs": 20}
+    cost = api.dry_run_search(search_settings({**smaller, **streamed, **epochs}, preset=preset))
     counts = {part.name: part.count for part in cost.parts}
     assert counts["weight step"] + counts["alpha update and weight step"] == 21 * 2  # a quarter of 48, halved, in fours
     assert counts["alpha update and weight step"] == 1
