@@ -152,7 +152,7 @@ def test_parts(tmp_path):
         assert files.val() is None
         val = data.val()
         assert (len(val), val.channels, val.names[0]) == (8, 1, "val[0]")
-    assert "test" not in data.manifest
+    assert "seed" not in data.manifest
     folders = {part: ImageFolder(tmp_path / part) for part in ("train", "test")}
     check_same(load_data(python_data(folders), image_size=8), files)
 
@@ -239,7 +239,8 @@ class Stream(IterableDataset):
         ((X, Y, Y), '"train"'),
         ({"train": (X, Y), "tset": (X, Y)}, "'tset'"),
         ({"test": (X, Y)}, "no training images"),
-        ({"train": (X, Y), "test": (X, Y + 1)}, "'2' has test images"),
+        ({"train": (X, Y), "test": (255 - X, Y + 1)}, "'2' has test images"),
+        ({"train": (X, Y), "test": (X, Y)}, "copy of one of the test images"),
         (zarts.ImageParts((X, Y + 1), classes=CLASSES), "labels 0 to 1"),
         (zarts.ImageParts((X, Y - 1), classes=CLASSES), "labels 0 to 1"),
         (zarts.ImageParts((X, Y), classes=("a", "a")), "same name"),
@@ -273,7 +274,7 @@ def test_columns_of_a_hugging_face_table():
     table.features |= {"coarse_label": table.features["fine_label"]}
     with pytest.raises(DataError, match="fine_label, coarse_label"):
         python_data(table)
-    data = python_data({"train": Table(X, Y), "test": Table(X, Y)})
+    data = python_data({"train": Table(X, Y), "test": Table(255 - X, Y)})
     assert load_data(data, image_size=8).classes == CLASSES
 
 
@@ -310,7 +311,7 @@ def test_a_csv_file_is_the_folder(tmp_path):
     again = load_data(root / "images.csv", image_size=8, seed=5, manifest=data.manifest)
     assert again.test().names == data.test().names
     other = [(name, "cat" if name == "dog/017.png" else label) for name, label in rows_of(root)]
-    with pytest.raises(DataError, match="labels"):
+    with pytest.raises(DataError, match="is of class 'cat' now"):
         load_data(listed(root, other), image_size=8, manifest=data.manifest)
 
 

@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from zarts.data import halves
-from zarts.data.split import split_test, subset_indices
+from zarts.data.split import UnitsError, split_test, split_units, subset_indices
 from zarts.errors import DataError, SettingsError
 from zarts.runtime.seed import keyed_generator
 
@@ -120,3 +120,67 @@ def test_keys_do_not_run_together():
     keys = [(1, "a"), (1, "a", 0), ("1", "a"), (1, "b"), (2, "a"), (11, "a"), (1, "1a")]
     draws = {int(torch.randint(2**40, (1,), generator=keyed_generator(*key))) for key in keys}
     assert len(draws) == len(keys)
+
+
+def parts_of(labels, units, **options):
+    labels, units = torch.tensor(labels), torch.tensor(units)
+    first, second = split_units(labels, units, 0, "x", **options)
+    assert sorted([*first.tolist(), *second.tolist()]) == list(range(len(labels)))
+    assert not set(units[first].tolist()) & set(units[second].tolist())
+    return labels[first], labels[second]
+
+
+def test_units_of_one_are_split_as_single_images_are_by_number():
+    labels = [0] * 10 + [1] * 20 + [2] * 2
+    first, second = parts_of(labels, range(32))
+    assert torch.bincount(second).tolist() == [2, 4, 1]
+    assert torch.bincount(first).tolist() == [8, 16, 1]
+
+
+def test_films_of_twenty_frames_stay_whole():
+    """Ten films a class: two are a fifth."""
+    labels = [film // 10 for film in range(30) for _ in range(20)]
+    _, second = parts_of(labels, [film for film in range(30) for _ in range(20)])
+    assert torch.bincount(second).tolist() == [40, 40, 40]
+
+
+def test_units_of_several_classes_and_sizes_come_near_to_a_fifth():
+    generator = torch.Generator().manual_seed(3)
+    units = torch.randint(0, 200, (3000,), generator=generator).tolist()
+    labels = torch.randint(0, 4, (3000,), generator=generator).tolist()
+    _, second = parts_of(labels, units)
+    assert all(abs(count - 150) < 20 for count in torch.bincount(second).tolist())
+
+
+def test_a_class_of_two_large_units_gives_the_smaller_one():
+    _, second = parts_of([0] * 9 + [1] * 10, [0] * 5 + [1] * 4 + list(range(2, 12)))
+    assert torch.bincount(second).tolist() == [4, 2]
+
+
+def test_a_class_of_one_unit():
+    labels, units = [0] * 4 + [1] * 10, [0] * 4 + list(range(1, 11))
+    with pytest.raises(UnitsError) as raised:
+        parts_of(labels, units)
+    assert raised.value.kind == 0
+    first, second = parts_of(labels, units, share=0.5, each=False)
+    assert (first == 0).sum() == 4
+    assert torch.bincount(second).tolist() == [0, 5]
+
+
+def test_known_images_keep_their_part_and_new_ones_fill_up_to_a_fifth():
+    labels, known = [0] * 30, [0] * 9 + [1] + [-1] * 20
+    first, second = split_units(torch.tensor(labels), torch.arange(30), 0, known=torch.tensor(known))
+    assert set(range(9)) <= set(first.tolist())
+    assert 9 in second.tolist()
+    assert len(second) == 6
+    together = torch.tensor([9] * 15 + list(range(15, 30)))  # 0 to 14 are one unit with the known test image
+    known = torch.tensor([-1] * 9 + [1] + [-1] * 20)
+    assert split_units(torch.tensor(labels), together, 0, known=known)[1].tolist() == list(range(15))
+
+
+def test_halves_keep_units_together():
+    labels = torch.tensor([0] * 20 + [1] * 20)
+    units = torch.arange(40) // 2
+    one, other = halves(labels, 0, units)
+    assert not set(units[one].tolist()) & set(units[other].tolist())
+    assert torch.bincount(labels[other]).tolist() == [10, 10]

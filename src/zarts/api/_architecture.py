@@ -29,7 +29,7 @@ Source = SearchRecord | Genotype | PathLike
 """A search or retraining (its result or its folder), a genotype, its file, its text in a notation of
 `zarts.spaces.parse_genotype`, or the name of a published one."""
 
-_INHERITED = ("data", "data_dir", "image_size", "split_seed", "flip", "stem")
+_INHERITED = ("data", "data_dir", "image_size", "split_seed", "flip", "stem", "allow_left_out", "group_by")
 
 
 def genotype_of(source: Source) -> tuple[Genotype, str]:

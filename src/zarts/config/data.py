@@ -47,6 +47,20 @@ class DataSettings(Settings):
         resumable=True,
         ge=1,
     )
+    allow_left_out: bool = setting(
+        False,
+        "go on where more than 5 % of the images are left out, because they are damaged, are no images, or would leak "
+        "from the test; they are listed in left_out.csv",
+        panel="Data",
+        used_by=SUPERNET,
+    )
+    group_by: str | None = setting(
+        None,
+        "keep images of a group, such as the frames of a film or the pictures of a patient, in one part: a regular "
+        "expression that is searched in file names and whose first bracket is the group ('^([^_]+)_'), or a file .csv "
+        "with the columns file and group",
+        panel="Data",
+    )
     subset: Annotated[int, Field(ge=2)] | Annotated[float, Field(gt=0, lt=1)] | None = setting(
         None,
         "use only this many training images, or this share of them (0.25), drawn class by class",

@@ -18,6 +18,8 @@ class _SharedOptions(TypedDict, total=False):
     image_size: int | None
     image_cache: Literal["auto", "memory", "streamed"]
     workers: int | None
+    allow_left_out: bool
+    group_by: str | None
     subset: int | float | None
     split_seed: int
     crop: Literal["pad", "resized"]

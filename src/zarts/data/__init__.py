@@ -14,11 +14,13 @@ from typing import Any, Literal
 from zarts.data.batch_transforms import Augment, Draws
 from zarts.data.builtin import load_cifar10, load_cifar100, load_cifar100_p_darts, load_digits, load_svhn
 from zarts.data.config import ImageCache, Request
+from zarts.data.contents import Report, no_report
 from zarts.data.csv_list import is_csv, load_csv
 from zarts.data.dataset import DataSet, Images, ImageSet, channel_statistics
 from zarts.data.image_folder import load_folder
 from zarts.data.imagenet import load_imagenet, load_imagenet16
 from zarts.data.in_memory import from_arrays
+from zarts.data.left_out import left_out_csv
 from zarts.data.loader import Batches
 from zarts.data.prefetch import default_workers
 from zarts.data.python_data import PYTHON, ImageParts, PythonData, python_data
@@ -43,6 +45,7 @@ __all__ = [
     "channel_statistics",
     "check_data",
     "halves",
+    "left_out_csv",
     "load_data",
     "load_test_images",
     "python_data",
@@ -74,6 +77,10 @@ def load_data(
     copies: int = 1,
     workers: int | None = None,
     crop: Literal["pad", "resized"] = "pad",
+    allow_left_out: bool = False,
+    group_by: str | None = None,
+    goes_on: bool = True,
+    report: Report = no_report,
 ) -> DataSet:
     """Load the training images of a data set; `DataSet.test()` loads its test images.
 
@@ -86,8 +93,7 @@ def load_data(
         subset: number of training images to take, or, as a float below 1, their share; stratified. None is all.
         seed: of the subset and, for a folder without `train/` and `test/`, of the split.
         data_dir: where downloaded sets are kept.
-        manifest: `manifest` of an earlier load. It gives the same split of a folder again; training images that have
-            changed since are an error.
+        manifest: `manifest` of an earlier load, whose images keep their parts.
         image_cache: where the images of a folder are kept: all in `memory`, or `streamed` from their files, batch by
             batch. `auto` streams images that would take more than `MEMORY_SHARE`, a quarter, of the free memory.
         copies: number of processes of this machine that keep images in memory.
@@ -95,6 +101,11 @@ def load_data(
             each processor, 8 at most.
         crop: how training images are cropped. With `resized`, a test image is the centre that is 224 / 256 of
             the shorter side; with `pad`, it is the whole central square.
+        allow_left_out: whether more than 5 % of the images may be left out, for example because they are damaged.
+        group_by: keeps images together in one part, see `zarts.data.groups.groups_of`; None: copies only.
+        goes_on: whether the manifest is that of a run that goes on: missing training images are an error, and new ones
+            are left out. Otherwise new images are dealt to the parts.
+        report: called while many images are listed, with a text, the number that is done, and that of all.
 
     Raises:
         SettingsError: the name is unknown, or the networks cannot use the size.
@@ -114,6 +125,10 @@ def load_data(
         copies=copies,
         workers=workers or default_workers(copies),
         resized=crop == "resized",
+        allow_left_out=allow_left_out,
+        group_by=group_by,
+        goes_on=manifest is not None and goes_on,
+        report=report,
     )
     if isinstance(data, PythonData):
         return data.load(request)

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
+from zarts.data.contents import Report, no_report
 from zarts.data.image_io import Fit, central_square, centre_of_larger
 from zarts.runtime.system_memory import free_memory
 
@@ -33,6 +34,10 @@ class Request:
         copies: number of processes of this machine that keep images in memory.
         workers: threads of each process that decode streamed images and transform images one by one.
         resized: whether training images are random crops, resized; test images are then enlarged to match.
+        allow_left_out: whether more than 5 % of the images may be left out.
+        group_by: what keeps images together, see `zarts.data.groups`.
+        goes_on: whether the manifest is that of a run that goes on, which needs the same training images.
+        report: called with the progress of listing images.
     """
 
     image_size: int | None
@@ -44,6 +49,10 @@ class Request:
     copies: int
     workers: int
     resized: bool
+    allow_left_out: bool = False
+    group_by: str | None = None
+    goes_on: bool = False
+    report: Report = no_report
 
     @property
     def test_fit(self) -> Fit:

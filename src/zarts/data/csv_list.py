@@ -4,18 +4,19 @@ from __future__ import annotations
 
 import csv
 import os
-from collections.abc import Callable
 from dataclasses import replace
-from functools import partial
 from pathlib import Path
 
 from zarts.data.config import Request
+from zarts.data.contents import read_contents
 from zarts.data.dataset import DataSet
+from zarts.data.file_index import class_name, on_disk
 from zarts.data.image_io import FileSource
-from zarts.data.image_list import ByClass, ImageList, check_counts, load_list
+from zarts.data.image_list import ImageList, check_counts, load_list
+from zarts.data.known_split import contents_of
 from zarts.errors import DataError
 
-__all__ = ["is_csv", "load_csv"]
+__all__ = ["is_csv", "list_csv", "load_csv"]
 
 _SPLITS = ("train", "val", "test")
 
@@ -39,16 +40,28 @@ def load_csv(path: Path, request: Request) -> DataSet:
     Raises:
         DataError: a line cannot be used, an image is missing, or see `load_list`.
     """
-    rows, notes = _rows(path)
-    parts: dict[str, dict[str, list[str]]] = {}
-    for split, label, file in sorted(rows):
-        parts.setdefault(split, {}).setdefault(label, []).append(file)
-    train, val, test = (parts.get(split) for split in _SPLITS)
-    if request.manifest is None or test is not None:
-        check_counts(train or {}, str(path), least=2 if test is None else 1)
-    list_test: Callable[[], ByClass] | None = None if test is None else partial(dict, test)
-    data = load_list(ImageList(str(path), FileSource(path.parent), train or {}, list_test, val), request)
+    listed, notes = list_csv(path, request)
+    if request.manifest is None or "test" in listed.parts:
+        check_counts(listed.parts["train"], str(path), least=1 if "test" in listed.parts else 2)
+    data = load_list(listed, request)
     return replace(data, notes=(*notes, *data.notes))
+
+
+def list_csv(path: Path, request: Request) -> tuple[ImageList, tuple[str, ...]]:
+    """List the images of a CSV file, and notes.
+
+    Raises:
+        DataError: a line cannot be used, or an image is missing.
+    """
+    rows, notes = _rows(path)
+    contents, left_out = read_contents(
+        path.parent, [file for _, _, file in rows], contents_of(request.manifest), request.report
+    )
+    parts: dict[str, dict[str, list[str]]] = {"train": {}}
+    for split, label, file in sorted(rows):
+        if file in contents:
+            parts.setdefault(split, {}).setdefault(label, []).append(file)
+    return ImageList(str(path), FileSource(path.parent), parts, contents, left_out), notes
 
 
 def _rows(path: Path) -> tuple[list[tuple[str, str, str]], tuple[str, ...]]:
@@ -59,14 +72,14 @@ def _rows(path: Path) -> tuple[list[tuple[str, str, str]], tuple[str, ...]]:
     """
     found: dict[str, tuple[int, str, str]] = {}
     try:
-        with path.open(encoding="utf-8-sig", newline="") as file:
+        with path.open(encoding="utf-8-sig", errors="surrogateescape", newline="") as file:
             reader = csv.DictReader(file, strict=True)
             columns = list(reader.fieldnames or [])
             for column in ("file", "label"):
                 if column not in columns:
                     raise DataError(
                         f"{path}: has no column {column!r}, only {', '.join(map(repr, columns))}; its first line needs "
-                        "to be file,label or file,label,split"
+                        "to be file,label or file,label,split, in UTF-8"
                     )
             for row in reader:
                 line = reader.line_num
@@ -76,13 +89,15 @@ def _rows(path: Path) -> tuple[list[tuple[str, str, str]], tuple[str, ...]]:
                         f"{path}: line {line} has file {name!r}, label {label!r}, split {split!r}; expected "
                         f"{', '.join(columns)}, with split one of {', '.join(_SPLITS)}"
                     )
+                if not label.isascii() and any("\udc80" <= letter <= "\udcff" for letter in label):
+                    raise DataError(f"{path}: line {line}: label {label!r} is not in UTF-8; save the file as UTF-8")
                 if name in found:
                     raise DataError(f"{path}: line {line}: {name} is in line {found[name][0]} already; remove one")
-                found[name] = (line, split, label)
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
+                found[name] = (line, split, class_name(label))
+    except (OSError, csv.Error) as error:
         raise DataError(f"{path}: cannot be read as CSV in UTF-8 ({error})") from error
     for name, (line, _, _) in found.items():
-        if not os.path.isfile(path.parent / name):  # noqa: PTH113 (50,000 files)
+        if not os.path.isfile(on_disk(path.parent, name)):  # noqa: PTH113 (50,000 files)
             raise DataError(
                 f"{path}: line {line}: {name}: no such file; names are relative to {path.parent}, or absolute"
             )

@@ -11,6 +11,7 @@ import torch
 from jaxtyping import Int64, UInt8
 from torch import Tensor
 
+from zarts.data.left_out import LeftOut
 from zarts.data.streaming import StreamedSet
 from zarts.data.transforms import Change, changed
 
@@ -85,6 +86,9 @@ class DataSet:
         load_test: loads the test images; call `test()`.
         load_val: loads the validation images; call `val()`. None: the user has named none.
         notes: messages to the user, a sentence each; empty when all is as expected.
+        left_out: files that are not used, and why.
+        counts: number of images of each part, as far as they are known.
+        units: (n,) training images of the same unit stay together in a search; None: each is one.
     """
 
     name: str
@@ -97,6 +101,9 @@ class DataSet:
     load_test: Callable[[], Images] = field(repr=False)
     notes: tuple[str, ...] = ()
     load_val: Callable[[], Images] | None = field(default=None, repr=False)
+    left_out: tuple[LeftOut, ...] = ()
+    counts: Mapping[str, int] = field(default_factory=dict)
+    units: Int64[Tensor, " n"] | None = None
 
     @property
     def image_size(self) -> int:

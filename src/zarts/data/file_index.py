@@ -1,67 +1,79 @@
-"""Index of the image files of a folder: names and classes; no file is opened."""
+"""Index of the files of a folder: parts, classes and names, and what is left out; no file is opened."""
 
 from __future__ import annotations
 
-import hashlib
+import mimetypes
 import os
-from collections.abc import Iterable, Mapping, Sequence
+import sys
+import unicodedata
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
-from zarts.data.image_io import SUFFIXES
+from zarts.data.left_out import LeftOut
 from zarts.errors import DataError
 
 __all__ = [
-    "check_classes",
-    "check_unchanged",
-    "digest",
-    "images_by_class",
-    "names_of_manifest",
-    "train_and_test",
+    "ByClass",
+    "FolderIndex",
+    "another_kind",
+    "class_name",
+    "files_below",
+    "folder_parts",
+    "index_folder",
+    "on_disk",
+    "subfolders",
 ]
 
+ByClass = dict[str, list[str]]
+"""The names of the images of each class."""
 
-def images_by_class(root: Path, part: str = "") -> dict[str, list[str]]:
-    """The image files below each sub-folder of `root/part`: class to sorted names relative to `root`.
+_DEBRIS = frozenset({".ds_store", "thumbs.db", "ehthumbs.db", "desktop.ini", "icon\r", ".directory"})
+_DEBRIS_FOLDERS = frozenset(
+    {"__macosx", ".ipynb_checkpoints", "@eadir", "$recycle.bin", "system volume information", "lost+found"}
+)
+_TEXTS = frozenset(
+    {"readme", "license", "licence", "copying", "makefile", "notice", "changelog", "authors", "sha256sums"}
+)
+_OTHER_KINDS = frozenset(
+    {".yaml", ".yml", ".md", ".rst", ".ipynb", ".toml", ".cfg", ".ini", ".log", ".pkl", ".npy", ".npz", ".pt", ".pth"}
+    | {".parquet", ".lock", ".db", ".sqlite", ".h5", ".hdf5", ".mat", ".tfrecord", ".names", ".data", ".md5", ".sha256"}
+)
+VALIDATION = ("val", "valid", "validation")
+"""Possible names of the folder with validation images."""
 
-    Files with the suffix of an image count, at any depth; hidden files and folders do not.
 
-    Raises:
-        DataError: a folder cannot be read.
-    """
-    return {
-        folder.name: sorted(path.relative_to(root).as_posix() for path in _images_below(folder))
-        for folder in sorted(_subfolders(root / part))
-    }
-
-
-def check_classes(found: Mapping[str, list[str]], folder: Path, least: int) -> None:
-    """Check that a classifier can be trained on a folder.
+@dataclass
+class FolderIndex:
+    """The files below the classes of a folder, or of one of its parts.
 
     Args:
-        found: the images of each class.
-        folder: where they are, for messages.
-        least: number of images that a class needs.
-
-    Raises:
-        DataError: there are fewer than two classes, or a class has too few images.
+        files: by class, in the order of their names; they may turn out to be no images.
+        left_out: what is no image by its name or by its place.
     """
-    if len(found) < 2:
-        has = f"one class, {next(iter(found))!r}" if found else "no sub-folders"
-        raise DataError(f"{folder}: has {has}; expected two or more sub-folders, one a class")
-    for name, images in found.items():
-        if not images:
-            raise DataError(
-                f"{folder}: class {name!r} has no images ({', '.join(sorted(SUFFIXES))}); add some or remove the folder"
-            )
-        if len(images) < least:
-            raise DataError(
-                f"{folder}: class {name!r} has {len(images)} image, needs {least} (one for the test); add some"
-            )
+
+    files: ByClass = field(default_factory=dict)
+    left_out: list[LeftOut] = field(default_factory=list)
 
 
-def train_and_test(root: Path, tests: Sequence[str] = ("test",)) -> tuple[str, str] | None:
-    """Names of the sub-folders `train` and `test`, in upper or lower case, or None for a folder of classes.
+def on_disk(root: Path, name: str) -> str:
+    """The path of a file by its name in a list.
+
+    Names in lists are the bytes of the disk, read as UTF-8; other bytes are kept as surrogates. So they are the same
+    in each locale.
+    """
+    if sys.getfilesystemencoding() == "utf-8":
+        return f"{root}/{name}"
+    return os.fsdecode(os.path.join(os.fsencode(root), name.encode("utf-8", "surrogateescape")))  # noqa: PTH118
+
+
+def class_name(text: str) -> str:
+    """The name of a class in the form in which names are compared: Unicode's NFC."""
+    return unicodedata.normalize("NFC", text)
+
+
+def folder_parts(root: Path, tests: Sequence[str] = ("test",)) -> dict[str, str] | None:
+    """The sub-folders with training, validation and test images, in upper or lower case; None: a folder of classes.
 
     A class may itself be called `train`: without a `test` beside it, a `train` without sub-folders is a class.
 
@@ -69,106 +81,131 @@ def train_and_test(root: Path, tests: Sequence[str] = ("test",)) -> tuple[str, s
         root: the folder.
         tests: possible names of the folder with test images; the first one that exists counts.
 
+    Returns:
+        `train`, `test`, and perhaps `val`, to the name of the folder.
+
     Raises:
-        DataError: one exists without the other.
+        DataError: `train` or `test` exists without the other.
     """
-    parts = {folder.name.lower(): folder for folder in _subfolders(root)}
-    train, test = parts.get("train"), next((parts[name] for name in tests if name in parts), None)
+    found = {name.lower(): name for name in subfolders(root)}
+    train, test = found.get("train"), next((name for name in tests if name in found), None)
+    val = next((found[name] for name in VALIDATION if name in found and name != test), None)
     if train is not None and test is not None:
-        return train.name, test.name
+        return {"train": train, "test": found[test]} | ({} if val is None else {"val": val})
     if test is not None:
-        raise DataError(f"{root}: has {test.name}/ but no train/; expected both, or one sub-folder a class")
-    if train is not None and _subfolders(train):
-        others = [parts[name].name for name in ("val", "valid", "validation") if name in parts]
-        hint = f"; rename {others[0]}/ to test/ if it holds the test images" if others else ""
+        raise DataError(f"{root}: has {found[test]}/ but no train/; expected both, or one sub-folder a class")
+    if train is not None and subfolders(root / train):
+        hint = "" if val is None else f"; rename {val}/ to test/ if it holds the test images"
         raise DataError(
-            f"{root}: has {train.name}/ but no {'/ or '.join(tests)}/; expected both, or one sub-folder a class{hint}"
+            f"{root}: has {train}/ but no {'/ or '.join(tests)}/; expected both, or one sub-folder a class{hint}"
         )
     return None
 
 
-def names_of_manifest(manifest: Mapping[str, Any], on_disk: set[str], root: str) -> tuple[list[str], list[str]]:
-    """The training and the test images of an earlier split.
+def index_folder(root: Path, part: str = "") -> FolderIndex:
+    """The files below each sub-folder of `root/part`: class to sorted names relative to `root`.
 
-    Args:
-        manifest: has the lists `train` and `test`.
-        on_disk: the images that exist now. Only these are ever opened, whatever is in the manifest.
-        root: the folder, or what else they are listed in, for messages.
+    Links are followed, and a folder counts once in a class, so that loops of links end. Debris of other systems and
+    hidden files are neither images nor classes.
 
     Raises:
-        DataError: a list is missing, an image is in both lists, or an image is gone.
+        DataError: a folder cannot be read.
     """
-    for part in ("train", "test"):
-        names = manifest.get(part)
-        if not isinstance(names, list) or not names or not all(isinstance(name, str) for name in names):
-            raise DataError(
-                f"{root}: the earlier split (split.json) lists no {part} images; it is of "
-                f"{manifest.get('source', 'another data set')}, or was edited"
+    index = FolderIndex()
+    prefix = f"{part}/" if part else ""
+    for entry in _scan(root / part):
+        name, is_folder = _name(entry.name), _kind(entry)[0]
+        reason = _debris(name, folder=is_folder)
+        if reason is None and is_folder:
+            files = index.files.setdefault(class_name(name), [])
+            files += _below(root, prefix + name, index.left_out)
+        else:
+            index.left_out.append(
+                LeftOut(prefix + name, reason or ("another kind of file" if another_kind(name) else "in no class"))
             )
-    train, test = manifest["train"], manifest["test"]
-    for name in (*train, *test):
-        if name not in on_disk:
-            raise DataError(
-                f"{root}: {name!r} of the earlier split (split.json) is gone; put it back, or start a new search"
-            )
-    both = sorted(set(train) & set(test))
-    if both:
-        raise DataError(
-            f"{root}: {both[0]!r} is in both lists, train and test, of the earlier split (split.json); remove it from "
-            "one, or start a new search"
-        )
-    return train, test
+    index.files = {name: sorted(index.files[name]) for name in sorted(index.files)}
+    return index
 
 
-def digest(names: Iterable[str]) -> str:
-    """A short digest of a set of names, independent of their order."""
-    listed = "\0".join(sorted(names)).encode("utf-8", "surrogateescape")
-    return hashlib.blake2b(listed, digest_size=16).hexdigest()
+def files_below(root: Path) -> FolderIndex:
+    """All files below a folder, at any depth, as those of one class without a name."""
+    index = FolderIndex()
+    index.files[""] = sorted(_below(root, "", index.left_out))
+    return index
 
 
-def check_unchanged(manifest: Mapping[str, Any], now: Mapping[str, Any]) -> None:
-    """Check that the training images are those of an earlier load; others would change the halves of a search.
+def _below(root: Path, top: str, left_out: list[LeftOut]) -> Iterator[str]:
+    """The names of the files below `root/top`, each folder once."""
+    seen: set[tuple[int, int]] = set()
+    folders = [top]
+    while folders:
+        folder = folders.pop()
+        path = Path(on_disk(root, folder)) if folder else root
+        entries = _scan(path)
+        status = path.stat()
+        if (status.st_dev, status.st_ino) in seen:
+            continue
+        seen.add((status.st_dev, status.st_ino))
+        for entry in entries:
+            own = _name(entry.name)
+            name = f"{folder}/{own}" if folder else own
+            is_folder, is_file = _kind(entry)
+            reason = _debris(own, folder=is_folder)
+            if reason is None and not is_folder and not is_file:
+                reason = "broken link" if entry.is_symlink() else "no file"
+            if reason is not None:
+                left_out.append(LeftOut(name, reason))
+            elif is_folder:
+                folders.append(name)
+            else:
+                yield name
 
-    Args:
-        manifest: of the earlier load.
-        now: of this load, with `source`, `train_images` and perhaps `train_names`, the digest of their names.
 
-    Raises:
-        DataError: the number of images has changed, or their names have, if `now` has their digest.
-    """
-    source, earlier = now["source"], "the earlier split (split.json)"
-    of = manifest.get("source", "another data set")
-    for key in ("train_images", "train_names"):
-        if key in now and key not in manifest:
-            raise DataError(f"{source}: {earlier} has no {key}; it is of {of}, or was edited")
-    way_out = "start a new search, or put the images back"
-    was, count = manifest["train_images"], now["train_images"]
-    if was != count:
-        raise DataError(f"{source}: {earlier} is of {was} training images, now there are {count}; {way_out}")
-    if "train_names" in now and manifest["train_names"] != now["train_names"]:
-        raise DataError(
-            f"{source}: the names of the {was} training images of {earlier} have changed (digest "
-            f"{str(manifest['train_names'])[:8]}, now {now['train_names'][:8]}); {way_out}"
-        )
-
-
-def _subfolders(folder: Path) -> list[Path]:
+def _kind(entry: os.DirEntry[str]) -> tuple[bool, bool]:
+    """Whether an entry is a folder, and whether it is a file; a link that leads nowhere is neither."""
     try:
-        return [path for path in folder.iterdir() if path.is_dir() and not path.name.startswith(".")]
+        return entry.is_dir(), entry.is_file()
+    except OSError:  # a loop of links
+        return False, False
+
+
+def _debris(name: str, *, folder: bool) -> str | None:
+    """Why a file or a folder is no image and no class, by its name; None: it may be one."""
+    small = name.lower()
+    if small in (_DEBRIS_FOLDERS if folder else _DEBRIS) or small.startswith("._"):
+        return "left by another system"
+    return "hidden" if small.startswith(".") else None
+
+
+def another_kind(name: str) -> bool:
+    """Whether the name of a file says that it is something else than an image, such as a text or an archive."""
+    stem, suffix = os.path.splitext(name.lower())  # noqa: PTH122 (a million files)
+    if not suffix:
+        return stem in _TEXTS
+    kind = mimetypes.guess_type(f"x{suffix}", strict=False)[0]
+    return suffix in _OTHER_KINDS or (kind is not None and not kind.startswith("image/"))
+
+
+def subfolders(folder: Path) -> list[str]:
+    """The names of the sub-folders that may be classes or parts.
+
+    Raises:
+        DataError: the folder cannot be read.
+    """
+    names = [_name(entry.name) for entry in _scan(folder) if _kind(entry)[0]]
+    return [name for name in names if _debris(name, folder=True) is None]
+
+
+def _scan(folder: Path) -> list[os.DirEntry[str]]:
+    try:
+        with os.scandir(folder) as entries:
+            return sorted(entries, key=lambda entry: entry.name)
     except OSError as error:
         raise DataError(f"{folder}: cannot read the folder ({error.strerror})") from error
 
 
-def _images_below(folder: Path) -> list[Path]:
-    def fail(error: OSError) -> None:
-        raise DataError(f"{error.filename}: cannot read the folder ({error.strerror})") from error
-
-    found = []
-    for base, folders, files in os.walk(folder, onerror=fail):  # follows no symbolic links, so no loops
-        folders[:] = [name for name in folders if not name.startswith(".")]
-        found += [
-            Path(base, name)
-            for name in files
-            if not name.startswith(".") and os.path.splitext(name)[1].lower() in SUFFIXES  # noqa: PTH122 (50,000 files)
-        ]
-    return found
+def _name(name: str) -> str:
+    """The name of a file on the disk in a list, see `on_disk`."""
+    if sys.getfilesystemencoding() == "utf-8":
+        return name
+    return os.fsencode(name).decode("utf-8", "surrogateescape")

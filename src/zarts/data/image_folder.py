@@ -2,76 +2,145 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
-from functools import partial
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from zarts.data.config import Request
+from zarts.data.contents import read_contents
 from zarts.data.dataset import DataSet
-from zarts.data.file_index import check_classes, images_by_class, train_and_test
-from zarts.data.image_io import FileSource
-from zarts.data.image_list import ByClass, ImageList, Known, load_list
+from zarts.data.decoding import Known
+from zarts.data.file_index import ByClass, files_below, folder_parts, index_folder, subfolders
+from zarts.data.image_io import SUFFIXES, FileSource
+from zarts.data.image_list import ImageList, load_list
+from zarts.data.known_split import contents_of
+from zarts.data.left_out import LeftOut
 from zarts.errors import DataError
 
-__all__ = ["load_folder"]
+__all__ = ["image_files", "list_folder", "load_folder"]
 
 
 def load_folder(root: Path, request: Request, known: Known | None = None) -> DataSet:
-    """Load images from `root/train/CLASS` and `root/test/CLASS`, or load them from `root/CLASS` and split them.
+    """Load images from `root/train/CLASS`, `root/test/CLASS` and perhaps `root/val/CLASS`, or split `root/CLASS`.
 
-    Nothing reads `test/` before `DataSet.test()`. Without `train/` and `test/`, a stratified fifth of the images is set
-    aside for the test, drawn by the request's seed. These images are not opened before `DataSet.test()` either.
+    Without `train/` and `test/`, a stratified fifth of the images is set aside for the test, drawn by the request's
+    seed. Test images are listed here, to tell them from training images by their contents; `DataSet.test()` decodes
+    them.
 
     Args:
         root: the folder.
-        request: see `load_list`. With the manifest of an earlier load images stay training or test images, whatever
-            the seed is; with `train/` and `test/` the training images must be the same as then.
+        request: see `load_list`.
         known: facts that are known beforehand; such a folder needs both `train/` and a folder with test images.
 
     Raises:
         DataError: there is no such folder, there are fewer than two classes, a class has no images, an image cannot
             be read, or the manifest does not fit the folder.
     """
+    listed = list_folder(root, request, known)
+    going_on = request.manifest is not None and request.goes_on
+    for part, found in listed.parts.items():
+        _check_classes(found, _path(root, part, listed), least=1 if len(listed.parts) > 1 or going_on else 2)
+    if "test" in listed.parts:
+        _check_same(listed.parts, root)
+    return load_list(listed, request, known)
+
+
+def list_folder(root: Path, request: Request, known: Known | None = None, *, only_test: bool = False) -> ImageList:
+    """List the images of a folder.
+
+    Args:
+        root: the folder.
+        request: has the earlier split, whose files need not be read again, and the report.
+        known: facts that are known beforehand: every file whose name ends as an image's is one.
+        only_test: whether a folder `test/` alone is enough.
+
+    Raises:
+        DataError: there is no such folder, or a folder in it cannot be read.
+    """
     if not root.is_dir():
         found = "is a file" if root.exists() else "not found"
         raise DataError(f"{root}: {found}; expected a folder of images with one sub-folder a class")
-    parts = train_and_test(root, known.tests if known is not None else ("test",))
-    manifest = request.manifest
-    if parts is None:
-        if known is not None:
-            raise DataError(
-                f"{root}: has no train/ and {'/ or '.join(known.tests)}/; add both, with a sub-folder a class"
-            )
-        train = images_by_class(root)
-        if manifest is None:
-            check_classes(train, root, least=2)
-        return load_list(ImageList(str(root), FileSource(root), train, labels_in_names=True), request)
-    if manifest is not None and "test" in manifest:
-        raise DataError(
-            f"{root}: has {parts[0]}/ and {parts[1]}/, the folder of the earlier split (split.json) had neither; "
-            "move them away, or start a new search"
-        )
-    train = images_by_class(root, parts[0])
-    check_classes(train, root / parts[0], least=1)
-    test = partial(_list_test, root, parts, tuple(train))
-    return load_list(ImageList(str(root), FileSource(root), train, test, labels_in_names=True), request, known)
+    tests = known.tests if known is not None else ("test",)
+    alone = [name for name in subfolders(root) if name.lower() == "test"] if only_test else []
+    parts = {"test": alone[0]} if alone else folder_parts(root, tests)
+    if parts is None and known is not None:
+        raise DataError(f"{root}: has no train/ and {'/ or '.join(known.tests)}/; add both, with a sub-folder a class")
+    left_out: list[LeftOut] = []
+    if parts is not None:
+        left_out += [LeftOut(name, "another folder") for name in subfolders(root) if name not in parts.values()]
+    indices = {part: index_folder(root, name) for part, name in (parts or {"train": ""}).items()}
+    for index in indices.values():
+        left_out += index.left_out
+    files = {part: index.files for part, index in indices.items()}
+    if known is not None:
+        images = {part: _by_suffix(found, left_out) for part, found in files.items()}
+        return ImageList(str(root), FileSource(root), images, None, left_out, labels_in_names=True)
+    names = [name for found in files.values() for own in found.values() for name in own]
+    contents, others = read_contents(root, names, contents_of(request.manifest), request.report)
+    images = {
+        part: {kind: [name for name in own if name in contents] for kind, own in found.items()}
+        for part, found in files.items()
+    }
+    left_out += others
+    return ImageList(str(root), FileSource(root), images, contents, left_out, labels_in_names=True)
 
 
-def _list_test(root: Path, parts: tuple[str, str], classes: Collection[str]) -> ByClass:
-    """The test images in `test/`, which is read for the first time."""
-    train_part, test_part = parts
-    found = images_by_class(root, test_part)
-    if not found:
-        raise DataError(
-            f"{root / test_part}: has no sub-folders; sort its images into one a class, as in {train_part}/"
-        )
-    missing, extra = sorted(set(classes) - set(found)), sorted(set(found) - set(classes))
-    if missing or extra:
-        only = [
-            f"only in {part}/: {', '.join(names)}"
-            for part, names in ((train_part, missing), (test_part, extra))
-            if names
+def image_files(root: Path) -> tuple[list[str], list[LeftOut]]:
+    """The names of the images below a folder, at any depth, and the files that are none."""
+    index = files_below(root)
+    contents, others = read_contents(root, index.files[""], {})
+    return list(contents), [*index.left_out, *others]
+
+
+def _by_suffix(found: ByClass, left_out: list[LeftOut]) -> ByClass:
+    """The files whose names end as those of images."""
+    images: ByClass = {}
+    for kind, names in found.items():
+        ends = [name[name.rfind(".") :].lower() in SUFFIXES for name in names]
+        images[kind] = [name for name, image in zip(names, ends, strict=True) if image]
+        left_out += [
+            LeftOut(name, "no image by its name") for name, image in zip(names, ends, strict=True) if not image
         ]
-        raise DataError(f"{root}: {train_part}/ and {test_part}/ need the same classes; {'; '.join(only)}")
-    check_classes(found, root / test_part, least=1)
-    return found
+    return images
+
+
+def _path(root: Path, part: str, listed: ImageList) -> Path:
+    """The folder of a part, for messages."""
+    return root if len(listed.parts) == 1 else root / part
+
+
+def _check_classes(found: Mapping[str, Sequence[str]], folder: Path, least: int) -> None:
+    """Check that a classifier can be trained on a folder.
+
+    Args:
+        found: the images of each class.
+        folder: where they are, for messages.
+        least: number of images that a class needs.
+
+    Raises:
+        DataError: there are fewer than two classes, or a class has too few images.
+    """
+    if len(found) < 2:
+        has = f"one class, {next(iter(found))!r}" if found else "no sub-folders"
+        raise DataError(f"{folder}: has {has}; expected two or more sub-folders, one a class")
+    for name, images in found.items():
+        if not images:
+            raise DataError(f"{folder}: class {name!r} has no images; add some or remove the folder")
+        if len(images) < least:
+            raise DataError(
+                f"{folder}: class {name!r} has {len(images)} image, needs {least} (one for the test); add some"
+            )
+
+
+def _check_same(parts: Mapping[str, Mapping[str, Sequence[str]]], root: Path) -> None:
+    """Check that all parts have the same classes.
+
+    Raises:
+        DataError: they have not.
+    """
+    for part in [part for part in parts if part != "train"]:
+        missing, extra = sorted(set(parts["train"]) - set(parts[part])), sorted(set(parts[part]) - set(parts["train"]))
+        if missing or extra:
+            only = [
+                f"only in {name}/: {', '.join(kinds)}" for name, kinds in (("train", missing), (part, extra)) if kinds
+            ]
+            raise DataError(f"{root}: train/ and {part}/ need the same classes; {'; '.join(only)}")

@@ -15,6 +15,7 @@ from jaxtyping import UInt8
 from PIL import Image, ImageOps
 from torch import Tensor
 
+from zarts.data.file_index import on_disk
 from zarts.errors import DataError
 
 __all__ = [
@@ -94,11 +95,16 @@ class FileSource:
 
     def read(self, name: str, size: int, mode: Mode | None = None, fit: Fit = central_square) -> Pixels:
         """The image in one file; see `read_image`."""
-        return read_image(self.root / name, size, mode, fit)
+        return read_image(Path(on_disk(self.root, name)), size, mode, fit)
 
 
 def decode(
-    source: ImageSource, names: Sequence[str], size: int, channels: int | None = None, fit: Fit = central_square
+    source: ImageSource,
+    names: Sequence[str],
+    size: int,
+    channels: int | None = None,
+    fit: Fit = central_square,
+    failed: dict[str, str] | None = None,
 ) -> UInt8[Tensor, "n c size size"]:
     """Read images, in a pool of threads (Pillow decodes outside the interpreter's lock).
 
@@ -108,6 +114,7 @@ def decode(
         size: height and width of the result, see `read_image`.
         channels: 1 or 3; None is 1 if every image is grey, else 3.
         fit: brings them to that size.
+        failed: if given, images that cannot be read are left out, and put into it with the reasons.
 
     Returns:
         (n, c, size, size), channels_last, in the order of `names`.
@@ -122,7 +129,13 @@ def decode(
         """Read one chunk; True if a colour image is among them."""
         colour = False
         for i in range(start, min(start + _CHUNK, len(names))):
-            image = source.read(names[i], size, mode, fit)
+            try:
+                image = source.read(names[i], size, mode, fit)
+            except DataError as error:
+                if failed is None:
+                    raise
+                failed[names[i]] = str(error)
+                continue
             pixels[i] = image if image.ndim == 3 else image[:, :, None]
             colour = colour or (image.ndim == 3 and bool((image != image[:, :, :1]).any()))
         return colour
@@ -131,6 +144,8 @@ def decode(
         colour = any(list(pool.map(fill, range(0, len(names), _CHUNK))))
     if channels is None and not colour:
         pixels = pixels[:, :, :, :1].copy()
+    if failed:
+        pixels = pixels[[name not in failed for name in names]]
     return torch.from_numpy(pixels).permute(0, 3, 1, 2)
 
 

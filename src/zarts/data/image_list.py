@@ -2,68 +2,50 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
-import torch
-from jaxtyping import Int64
-from torch import Tensor
-
 from zarts.data.config import Request
-from zarts.data.dataset import DataSet, Images, ImageSet, channel_statistics
-from zarts.data.file_index import check_unchanged, digest, names_of_manifest
-from zarts.data.image_io import Fit, ImageSource, central_square, decode
-from zarts.data.split import split_test, subset_indices
+from zarts.data.contents import Content
+from zarts.data.dataset import DataSet, Images
+from zarts.data.decoding import ByClass, Known, read_part, training_images
+from zarts.data.division import Division, divide, units_of
+from zarts.data.groups import groups_of
+from zarts.data.image_io import Fit, ImageSource, central_square
+from zarts.data.known_split import KnownSplit, check_unchanged, digest, written_split
+from zarts.data.left_out import LeftOut, check_share, left_out_note
 from zarts.data.streaming import StreamedSet
 from zarts.errors import DataError
-from zarts.runtime.seed import keyed_generator
 
-__all__ = ["DEFAULT_SIZE", "ByClass", "ImageList", "Known", "check_counts", "load_list", "read_part"]
+__all__ = ["ImageList", "check_counts", "load_list"]
 
-DEFAULT_SIZE = 32
-_SAMPLE = 2000
 _FLIP = True  # folders hold photographs, as a rule; only the user can know better
-
-ByClass = Mapping[str, Sequence[str]]
-"""The names of the images of each class."""
-
-
-@dataclass(frozen=True)
-class Known:
-    """Facts about a folder that are known without reading its images.
-
-    Args:
-        mean: per channel, of images scaled to [0, 1].
-        std: likewise.
-        tests: possible names of the folder with test images; the first one that exists counts.
-    """
-
-    mean: tuple[float, ...]
-    std: tuple[float, ...]
-    tests: tuple[str, ...]
 
 
 @dataclass(frozen=True)
 class ImageList:
-    """The labelled images of a data set; none is read yet.
+    """The labelled images of a data set; none is decoded yet.
 
     Args:
         where: what they are listed in, for messages and the manifest.
         source: reads them by name.
-        train: the training images. The order of the classes is that of the labels.
-        test: lists the test images; None: a fifth of the training images is set aside for the test.
-        val: the validation images; None: there are none.
+        parts: `train`, and perhaps `val` and `test`, to the images of each class; the order of the classes in `train`
+            is that of the labels. Without `test` a fifth of the training images is set aside.
+        contents: identifies each image; None: they are those of a published set, with parts of its own.
+        left_out: files that are no images.
         labels_in_names: whether the name of an image tells its class, as in a folder.
+        files: whether names are those of files.
     """
 
     where: str
     source: ImageSource
-    train: ByClass
-    test: Callable[[], ByClass] | None = None
-    val: ByClass | None = None
+    parts: Mapping[str, ByClass]
+    contents: Mapping[str, Content] | None
+    left_out: Sequence[LeftOut] = ()
     labels_in_names: bool = False
+    files: bool = True
 
 
 def check_counts(train: ByClass, where: str, least: int) -> None:
@@ -89,7 +71,7 @@ def check_counts(train: ByClass, where: str, least: int) -> None:
 
 
 def load_list(listed: ImageList, request: Request, known: Known | None = None) -> DataSet:
-    """Load the training images of a list; its other images are read when they are asked for.
+    """Load the training images of a list; its other images are decoded when they are asked for.
 
     Without test images a stratified fifth is set aside, drawn by the request's seed. Streamed images are opened when a
     batch needs them. Unless they are known, mean and deviation are then computed from 2,000 training images drawn by
@@ -98,70 +80,121 @@ def load_list(listed: ImageList, request: Request, known: Known | None = None) -
     Args:
         listed: the images.
         request: image size (None is 32), subset (chosen before any image is read), and so on. With the manifest of an
-            earlier load its images stay training or test images, whatever the seed is. Images added since are left
-            out, and `notes` tells the user. With test images of their own the training images must be the same as then.
+            earlier load its images keep their parts, whatever the seed is. Images added since are dealt to the parts,
+            or left out if the request is of a run that goes on.
         known: facts that are known beforehand.
 
     Raises:
         DataError: an image cannot be read, or the manifest does not fit the list.
+        SettingsError: the images cannot be grouped.
     """
-    where, manifest = listed.where, request.manifest
-    class_of = {name: kind for kind, names in listed.train.items() for name in names}
-    notes: tuple[str, ...] = ()
-    if listed.test is None:
-        manifest = _split(listed, class_of, request.seed) if manifest is None else manifest
-        train, test = names_of_manifest(manifest, set(class_of), where)
-        _check_labels(listed, class_of, manifest)
-        notes = _notes(where, set(class_of) - {*train, *test})
-        list_test: Callable[[], ByClass] = partial(_grouped, test, class_of)
-    else:
-        train, list_test = list(class_of), listed.test
-        written = {
-            "source": where,
-            "classes": len(listed.train),
-            "train_images": len(train),
-            "train_names": _digest(listed, class_of, train),
-        }
-        if manifest is not None:
-            check_unchanged(manifest, written)
-        manifest = written
+    class_of = {name: kind for part in listed.parts.values() for kind, names in part.items() for name in names}
+    groups = groups_of(request.group_by, list(class_of), listed.where, files=listed.files)
+    division = _divided(listed, class_of, groups, request)
+    train = division.parts["train"]
     used = {class_of[name] for name in train}
-    classes = tuple(kind for kind in listed.train if kind in used)
-    labels = _labels([class_of[name] for name in train], classes)
-    images, mean, std, others = _training(listed, train, labels, request, known)
-    load = partial(_read_listed, listed, classes, request, images)
+    left_out = _checked(listed, division, request)
+    classes = tuple(kind for kind in listed.parts["train"] if kind in used)
+    images, mean, std, others, damaged = training_images(
+        listed.where, listed.source, train, classes, class_of, request, known
+    )
+    division.left_out += [LeftOut(name, "damaged") for name in damaged]
+    division.parts["train"] = [name for name in train if name not in damaged]
+    left_out = _checked(listed, division, request) if damaged else left_out
+    if not request.goes_on:
+        _check_classes(division, class_of, used, listed.where)
+    fits = {"val": central_square, "test": request.test_fit}
+    others_of = {part: _grouped(names, class_of) for part, names in division.parts.items() if part != "train"}
+    loads = {
+        part: partial(_read_listed, listed, classes, request, images, found, fits[part], part)
+        for part, found in others_of.items()
+    }
+    units = None if listed.contents is None else units_of(images.names or (), listed.contents, groups)
     return DataSet(
-        name=where,
+        name=listed.where,
         classes=classes,
         train=images,
         mean=mean,
         std=std,
         flip=_FLIP,
-        manifest=manifest,
-        load_test=partial(load, list_test, request.test_fit, "test"),
-        load_val=None if listed.val is None else partial(load, partial(dict, listed.val), central_square, "validation"),
-        notes=(*notes, *others),
+        manifest=_manifest(listed, division, class_of, request),
+        load_test=loads["test"],
+        load_val=loads.get("val"),
+        notes=(*left_out_note(listed.where, left_out), *division.notes, *others),
+        left_out=tuple(left_out),
+        counts={part: len(names) for part, names in division.parts.items()},
+        units=units,
     )
 
 
-def _split(listed: ImageList, class_of: Mapping[str, str], seed: int) -> dict[str, Any]:
-    """Set the test images aside; the manifest of the split."""
-    names = list(class_of)
-    train, test = split_test(_labels(class_of.values(), list(listed.train)), seed)
-    manifest: dict[str, Any] = {
+def _divided(
+    listed: ImageList, class_of: Mapping[str, str], groups: Mapping[str, str] | None, request: Request
+) -> Division:
+    """The parts of the images, as the list or the manifest of an earlier load has them.
+
+    Raises:
+        DataError: the manifest does not fit.
+    """
+    given = {part: [name for names in found.values() for name in names] for part, found in listed.parts.items()}
+    manifest, known = request.manifest, None
+    if manifest is not None and ("train_names" in manifest or listed.contents is None):
+        if request.goes_on:
+            check_unchanged(manifest, _counted(listed, given["train"], class_of))
+            return Division(given)
+    elif manifest is not None:
+        known = KnownSplit.read(manifest, listed.where, strict=request.goes_on)
+        if request.goes_on:
+            _check_labels(listed, class_of, manifest)
+    return divide(listed.where, given, class_of, listed.contents or {}, groups, request.seed, known)
+
+
+def _checked(listed: ImageList, division: Division, request: Request) -> list[LeftOut]:
+    """All that is left out.
+
+    Raises:
+        DataError: it is too much, unless the run goes on.
+    """
+    left_out, used = [*listed.left_out, *division.left_out], sum(map(len, division.parts.values()))
+    check_share(listed.where, used, left_out, allowed=request.allow_left_out or request.goes_on)
+    if not division.parts["train"]:
+        raise DataError(f"{listed.where}: no training images are left; add some")
+    return left_out
+
+
+def _manifest(
+    listed: ImageList, division: Division, class_of: Mapping[str, str], request: Request
+) -> Mapping[str, Any]:
+    """What the run folder keeps as `split.json`."""
+    if request.manifest is not None and request.goes_on:
+        return request.manifest
+    if listed.contents is None:
+        return _counted(listed, division.parts["train"], class_of)
+    left_out = [one.name for one in division.left_out]
+    drawn_by = None if "test" in listed.parts else request.seed
+    return written_split(listed.where, division.parts, class_of, listed.contents, left_out, drawn_by)
+
+
+def _counted(listed: ImageList, train: Sequence[str], class_of: Mapping[str, str]) -> dict[str, Any]:
+    """The manifest of a published set, and of folders in zarts 0.1.0: counts, and a digest of the training images."""
+    return {
         "source": listed.where,
-        "seed": seed,
-        "test": [names[i] for i in test.tolist()],
-        "train": [names[i] for i in train.tolist()],
+        "classes": len(listed.parts["train"]),
+        "train_images": len(train),
+        "train_names": _digest(listed, class_of, train),
     }
-    if not listed.labels_in_names:
-        manifest["labels"] = _digest(listed, class_of, names)
-    return manifest
 
 
-def _labels(kinds: Iterable[str], classes: Sequence[str]) -> Int64[Tensor, " n"]:
-    label = {name: i for i, name in enumerate(classes)}
-    return torch.tensor([label[kind] for kind in kinds])
+def _check_classes(division: Division, class_of: Mapping[str, str], used: set[str], where: str) -> None:
+    """Check that classes have training images after some were left out, and that others have no other classes."""
+    left = {class_of[name] for name in division.parts["train"]}
+    if lost := sorted(used - left):
+        raise DataError(f"{where}: class {lost[0]!r} has no training images that can be read; add some")
+    for part, names in division.parts.items():
+        if unseen := sorted({class_of[name] for name in names} - used):
+            raise DataError(
+                f"{where}: class {unseen[0]!r} has {part} images but no training images; add some, or start a new "
+                "search"
+            )
 
 
 def _digest(listed: ImageList, class_of: Mapping[str, str], names: Sequence[str]) -> str:
@@ -170,22 +203,13 @@ def _digest(listed: ImageList, class_of: Mapping[str, str], names: Sequence[str]
 
 
 def _check_labels(listed: ImageList, class_of: Mapping[str, str], manifest: Mapping[str, Any]) -> None:
-    """Check that the images of an earlier split have the classes that they had then."""
-    names = [*manifest["train"], *manifest["test"]]
-    if not listed.labels_in_names and manifest.get("labels") != _digest(listed, class_of, names):
+    """Check that the images of a split of zarts 0.1.0 have the classes that they had then."""
+    names = [name for part in ("train", "test") for name in manifest[part] if name in class_of]
+    if isinstance(manifest.get("labels"), str) and manifest["labels"] != _digest(listed, class_of, names):
         raise DataError(
             f"{listed.where}: the labels of the images of the earlier split (split.json) have changed; start a new "
             "search, or put them back"
         )
-
-
-def _notes(where: str, unlisted: set[str]) -> tuple[str, ...]:
-    if not unlisted:
-        return ()
-    return (
-        f"{where}: {len(unlisted)} images were added after the split and are left out (first: {min(unlisted)}); a new "
-        "search will use them",
-    )
 
 
 def _grouped(names: Sequence[str], class_of: Mapping[str, str]) -> ByClass:
@@ -196,43 +220,16 @@ def _grouped(names: Sequence[str], class_of: Mapping[str, str]) -> ByClass:
     return found
 
 
-def _training(
-    listed: ImageList, names: Sequence[str], labels: Tensor, request: Request, known: Known | None
-) -> tuple[Images, tuple[float, ...], tuple[float, ...], tuple[str, ...]]:
-    """The training images, their mean and deviation, and notes for the user."""
-    size, source = request.image_size or DEFAULT_SIZE, listed.source
-    chosen = subset_indices(labels, request.subset, request.seed)
-    kept, labels = tuple(names[i] for i in chosen.tolist()), labels[chosen]
-    channels = None if known is None else len(known.mean)
-    if not request.streams(len(kept), size):
-        images = decode(source, kept, size, channels)
-        statistics = channel_statistics(images) if known is None else (known.mean, known.std)
-        return ImageSet(images, labels, kept, request.workers), *statistics, ()
-    if known is not None:
-        return StreamedSet(source, kept, labels, size, len(known.mean), request.workers), known.mean, known.std, ()
-    order = torch.randperm(len(kept), generator=keyed_generator(request.seed, "sample"))
-    sample = decode(source, [kept[i] for i in order[:_SAMPLE].tolist()], size)
-    notes: tuple[str, ...] = ()
-    if len(sample) < len(kept):
-        colours = "colour" if sample.shape[1] == 3 else "grey"
-        notes = (
-            f"{listed.where}: {len(kept)} images are streamed as {colours} images; colour, mean and deviation come "
-            f"from a sample of {len(sample)} (split_seed = {request.seed})",
-        )
-    return StreamedSet(source, kept, labels, size, sample.shape[1], request.workers), *channel_statistics(sample), notes
-
-
 def _read_listed(
     listed: ImageList,
     classes: tuple[str, ...],
     request: Request,
     train: Images,
-    list_images: Callable[[], ByClass],
+    found: ByClass,
     fit: Fit,
     part: str,
 ) -> Images:
     """The images of another part, of the size and the channels of the training images."""
-    found = list_images()
     if unseen := sorted(set(found) - set(classes)):
         raise DataError(
             f"{listed.where}: class {unseen[0]!r} has {part} images but no training images; add some, or start a new "
@@ -240,37 +237,3 @@ def _read_listed(
         )
     streams = isinstance(train, StreamedSet)
     return read_part(listed.source, found, classes, request, train.size, train.channels, fit, streams=streams)
-
-
-def read_part(
-    source: ImageSource,
-    found: ByClass,
-    classes: Sequence[str],
-    request: Request,
-    size: int,
-    channels: int,
-    fit: Fit,
-    *,
-    streams: bool = False,
-) -> Images:
-    """Labelled images of a given size and number of channels, decoded now or streamed.
-
-    Args:
-        source: reads them.
-        found: the images.
-        classes: all classes, in the order of the labels.
-        request: asks for memory or streaming.
-        size: height and width.
-        channels: 1 or 3.
-        fit: brings them to that size.
-        streams: stream them, whatever the request asks for.
-
-    Raises:
-        DataError: an image cannot be read.
-    """
-    names = tuple(name for images in found.values() for name in images)
-    labels = _labels([kind for kind, images in found.items() for _ in images], classes)
-    streamed = StreamedSet(source, names, labels, size, channels, request.workers, fit)
-    if streams or request.streams(len(names), size):
-        return streamed
-    return ImageSet(streamed.pixels(torch.arange(len(names))), labels, names, request.workers)

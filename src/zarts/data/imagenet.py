@@ -11,9 +11,9 @@ import torch
 from zarts.data.builtin import NamedSet
 from zarts.data.config import Request
 from zarts.data.dataset import DataSet, ImageSet
+from zarts.data.decoding import Known
 from zarts.data.download import array_set, note_on_others, numbered
 from zarts.data.image_folder import load_folder
-from zarts.data.image_list import Known
 from zarts.data.safe_pickle import read_pickled
 from zarts.errors import DataError
 

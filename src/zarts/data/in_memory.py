@@ -17,8 +17,8 @@ from torch.nn.functional import interpolate
 from zarts.data.builtin import NamedSet
 from zarts.data.config import Request
 from zarts.data.dataset import DataSet, ImageSet, channel_statistics
-from zarts.data.file_index import check_unchanged
 from zarts.data.image_io import centre_of_larger
+from zarts.data.known_split import check_unchanged
 from zarts.data.split import subset_indices
 from zarts.errors import SettingsError
 
@@ -34,11 +34,14 @@ def from_arrays(load: Callable[[Path], NamedSet], name: str, request: Request) -
     """
     if request.image_cache == "streamed":
         raise SettingsError(f"image_cache = streamed: {name} has few large files, not one for each image: leave it out")
+    if request.group_by is not None:
+        raise SettingsError(f"group_by = {request.group_by}: {name} is published without file names: leave it out")
     published = load(request.data_dir)
     train = replace(published.train, workers=request.workers)
     written = {"source": name, "classes": len(published.classes), "train_images": len(train)}
     if request.manifest is not None:
         check_unchanged(request.manifest, written)
+    counts = {"train": len(train)}
     if request.subset is not None:
         train = train.take(subset_indices(train.labels, request.subset, request.seed))
     train = _resized(train, request.image_size)
@@ -55,6 +58,7 @@ def from_arrays(load: Callable[[Path], NamedSet], name: str, request: Request) -
         manifest=written,
         load_test=partial(_load_test, published.load_test, request.image_size, request.resized),
         notes=published.notes,
+        counts=counts,
     )
 
 

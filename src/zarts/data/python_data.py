@@ -6,7 +6,7 @@ import hashlib
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import cached_property, partial
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -14,9 +14,11 @@ import numpy as np
 from PIL import Image
 
 from zarts.data.config import Request
+from zarts.data.contents import Content, read_contents
 from zarts.data.dataset import DataSet, Images
+from zarts.data.decoding import DEFAULT_SIZE, read_part
 from zarts.data.image_io import FileSource, Fit, ImageSource, Mode, Pixels, central_square, fitted
-from zarts.data.image_list import DEFAULT_SIZE, ImageList, check_counts, load_list, read_part
+from zarts.data.image_list import ImageList, check_counts, load_list
 from zarts.data.items import Items, items_of
 from zarts.data.pixels import label_of, pixels_of
 from zarts.errors import DataError
@@ -57,12 +59,14 @@ class _Scan:
         labels: of each part, the label of each image, by name if classes have names.
         classes: the names of the classes with training images, in the order of the labels.
         notes: messages to the user.
+        digests: of the pixels of each image by name; of image files that are used as they are, nothing yet.
     """
 
     fingerprint: str
     labels: Mapping[str, list[int | str]]
     classes: tuple[str, ...]
     notes: tuple[str, ...]
+    digests: Mapping[str, str]
 
 
 @dataclass(frozen=True, eq=False)
@@ -123,12 +127,16 @@ class PythonData:
                 f"data: is not what the run began with: its fingerprint is {scan.fingerprint[:8]}, that of the run "
                 f"{str(request.manifest.get('fingerprint'))[:8]} (split.json): give the same images, or start a new run"
             )
-        train, *others = (self._by_class(part, scan) for part in ("train", "val", "test"))
-        assert train is not None
-        val, test = others
-        check_counts(train, "data", least=1 if test is not None else 2)
+        found = {part: self._by_class(part, scan) for part in ("train", "val", "test") if part in self.parts}
+        check_counts(found["train"], "data", least=1 if "test" in found else 2)
         source = _ItemSource(self.parts) if self._root is None else FileSource(self._root)
-        data = load_list(ImageList("data", source, train, None if test is None else partial(dict, test), val), request)
+        contents = {name: Content(digest, 0, 0) for name, digest in scan.digests.items()}
+        if self._root is not None:
+            contents, left_out = read_contents(self._root, list(contents), {}, request.report)
+            found = {p: {k: [n for n in own if n in contents] for k, own in of.items()} for p, of in found.items()}
+        else:
+            left_out = []
+        data = load_list(ImageList("data", source, found, contents, left_out, files=self._root is not None), request)
         manifest = {**data.manifest, "source": PYTHON, "fingerprint": scan.fingerprint}
         notes = (*scan.notes, *self._resized(request), *data.notes)
         return replace(data, name=PYTHON, manifest=manifest, notes=notes)
@@ -177,10 +185,8 @@ class PythonData:
             return [f"{part}[{i}]" for i in range(items.count)]
         return [path.relative_to(self._root).as_posix() for path, _ in items.files]
 
-    def _by_class(self, part: str, scan: _Scan) -> dict[str, list[str]] | None:
+    def _by_class(self, part: str, scan: _Scan) -> dict[str, list[str]]:
         """The names of a part's images by class, those of the training images first."""
-        if part not in self.parts:
-            return None
         found: dict[str, list[str]] = {name: [] for name in scan.classes}
         for label, name in zip(scan.labels[part], self._names(part), strict=True):
             found.setdefault(str(label), []).append(name)
@@ -205,6 +211,7 @@ class PythonData:
         """One pass over all images."""
         digest = hashlib.sha256()
         labels: dict[str, list[int | str]] = {}
+        digests: dict[str, str] = {}
         brightest = 0
         for part, items in self.parts.items():
             classes = items.classes if self.names is None else self.names
@@ -216,12 +223,14 @@ class PythonData:
                 if self._root is not None and items.files is not None:
                     path, label = items.files[i]
                     described = f"{name}:{_bytes_of(path)}"
+                    digests[name] = ""
                 else:
                     image, label = items[i]
                     pixels = pixels_of(image, name)
                     brightest = max(brightest, int(pixels.max()))
                     described = str(pixels.shape)
                     digest.update(np.ascontiguousarray(pixels).data)
+                    digests[name] = _digest(pixels)
                 labels[part].append(label_of(label, classes, name))
                 digest.update(f"{part}:{labels[part][-1]}:{described}\0".encode())
             self._read_again(part, names)
@@ -232,7 +241,7 @@ class PythonData:
             )
         known = self.names if self.names is not None else self.parts["train"].classes if "train" in self.parts else None
         classes, notes = _classes(labels.get("train", []), known)
-        return _Scan(digest.hexdigest(), labels, classes, notes)
+        return _Scan(digest.hexdigest(), labels, classes, notes, digests)
 
     def _read_again(self, part: str, names: Sequence[str]) -> None:
         """Check that some images are the same when they are read again.
@@ -254,6 +263,13 @@ class PythonData:
 
 def _mode(pixels: Pixels) -> Mode:
     return "L" if pixels.ndim == 2 else "RGB"
+
+
+def _digest(pixels: Pixels) -> str:
+    """A digest of an image: of its shape and its pixels."""
+    return hashlib.blake2b(
+        np.ascontiguousarray(pixels).data, digest_size=10, key=repr(pixels.shape).encode()
+    ).hexdigest()
 
 
 def _bytes_of(path: Path) -> int:

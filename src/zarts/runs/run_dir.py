@@ -27,7 +27,16 @@ __all__ = ["Run", "genotype_file"]
 _FORMAT = 2
 
 _BEFORE_START = (
-    *("config.yaml", "criterion.py", "env.json", "genotype.json", "objective.py", "operations.py", "searched.yaml"),
+    *(
+        "config.yaml",
+        "criterion.py",
+        "env.json",
+        "genotype.json",
+        "left_out.csv",
+        "objective.py",
+        "operations.py",
+        "searched.yaml",
+    ),
     *("space.yaml", "split.json", "start.json"),
 )
 """Files that a run writes before its first step."""

@@ -37,7 +37,7 @@ class Halves:
         val = data.val()
         self._alpha_images = data.train if val is None else val
         if val is None:
-            weights_half, self._alpha_half = halves(data.train.labels, settings.seed)
+            weights_half, self._alpha_half = halves(data.train.labels, settings.seed, data.units)
         else:
             weights_half, self._alpha_half = torch.arange(len(data.train)), torch.arange(len(val))
         augment, half = augmentation(settings, data, settings.cutout), len(self._alpha_half)

@@ -10,7 +10,7 @@ import torch
 from torch import nn
 
 from zarts.config import CommonSettings
-from zarts.data import PYTHON, Augment, DataSet, ImageCache, load_data
+from zarts.data import PYTHON, Augment, DataSet, ImageCache, left_out_csv, load_data
 from zarts.errors import DataError, SettingsError
 from zarts.runs import Run
 from zarts.runs.new_run import check_given
@@ -46,6 +46,10 @@ def load_images(
         copies=ranks.count,
         workers=settings.workers,
         crop=settings.crop,
+        allow_left_out=settings.allow_left_out,
+        group_by=settings.group_by,
+        goes_on=ranks.broadcast((run.path / "env.json").exists()),
+        report=lambda text, done, of: callback({"event": "part", "text": text, "done": done, "of": of}),
     )
     first = load(image_cache=_kept(settings, run, manifest)) if ranks.lead else None
     kept: ImageCache = ranks.broadcast(settings.image_cache if first is None else first.kept)
@@ -53,12 +57,23 @@ def load_images(
         data = first or load(image_cache=kept)
     if images is not None:
         _check_same(images.fingerprint, ranks)
-    for note in data.notes:
+    for note in (_counts(data), *data.notes):
         callback({"event": "note", "text": note})
     if not (run.path / "env.json").exists():
+        if data.left_out:
+            run.write("left_out.csv", left_out_csv(data.left_out))
         run.write_json("split.json", {**data.manifest, "images": data.kept})
         run.write_json("env.json", environment(device, ranks.count))
     return data
+
+
+def _counts(data: DataSet) -> str:
+    """One line that says how many images go where."""
+    names = {"train": "training", "val": "validation", "test": "test"}
+    parts = ", ".join(f"{data.counts[part]} {name}" for part, name in names.items() if part in data.counts)
+    drawn = f" (drawn by split_seed = {data.manifest['seed']})" if "seed" in data.manifest else ""
+    subset = "" if len(data.train) == data.counts["train"] else f", of which {len(data.train)} are used to train"
+    return f"{data.name}: {len(data.classes)} classes, {parts} images{drawn}{subset}"
 
 
 def _check_same(fingerprint: str, ranks: Ranks) -> None:

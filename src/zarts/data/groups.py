@@ -1,0 +1,72 @@
+"""Groups of images that stay together, such as the frames of a film or the pictures of a patient."""
+
+from __future__ import annotations
+
+import csv
+import re
+from collections.abc import Sequence
+from pathlib import Path
+
+from zarts.errors import DataError, SettingsError
+from zarts.runtime.io import path_of
+
+__all__ = ["groups_of"]
+
+_COLUMNS = ("file", "group")
+
+
+def groups_of(group_by: str | None, names: Sequence[str], where: str, *, files: bool = True) -> dict[str, str] | None:
+    """The group of each image.
+
+    Args:
+        group_by: a regular expression that is searched in the names, whose first bracket, or else whose whole match is
+            the group; or the path of a CSV file with the columns `file` and `group`. None: there are no groups.
+        names: of the images, with `/` between folders.
+        where: what they are listed in, for messages.
+        files: whether the names are those of files.
+
+    Returns:
+        The group of each name, or None.
+
+    Raises:
+        SettingsError: the expression is none, the images have no file names, or one of them has no group.
+        DataError: the CSV file cannot be used.
+    """
+    if group_by is None:
+        return None
+    if not files:
+        raise SettingsError(f"group_by = {group_by}: {where} has no file names to group by: leave it out")
+    path = path_of(group_by)
+    if path.suffix.lower() == ".csv":
+        groups = _listed(path)
+        missing = [name for name in names if name not in groups]
+        if missing:
+            raise DataError(f"{path}: {len(missing)} images have no group (first: {missing[0]}); add their lines")
+        return {name: groups[name] for name in names}
+    try:
+        expression = re.compile(group_by)
+    except re.error as error:
+        raise SettingsError(f"group_by = {group_by}: is no regular expression ({error}), and no file .csv") from None
+    found = {name: match[min(1, expression.groups)] for name in names if (match := expression.search(name))}
+    if others := [name for name in names if found.get(name) is None]:
+        raise SettingsError(
+            f"group_by = {group_by}: does not match {len(others)} of {len(names)} names in {where} (first: {others[0]})"
+        )
+    return found
+
+
+def _listed(path: Path) -> dict[str, str]:
+    """The groups in a CSV file.
+
+    Raises:
+        DataError: the file cannot be read, or lacks a column.
+    """
+    try:
+        with path.open(encoding="utf-8-sig", errors="surrogateescape", newline="") as file:
+            reader = csv.DictReader(file, strict=True)
+            for column in _COLUMNS:
+                if column not in (reader.fieldnames or ()):
+                    raise DataError(f"{path}: has no column {column!r}; its first line needs to be file,group")
+            return {row["file"]: row["group"] for row in reader}
+    except (OSError, csv.Error) as error:
+        raise DataError(f"{path}: cannot be read as CSV ({error})") from error
