@@ -6,6 +6,7 @@ import shutil
 import pytest
 import safetensors.torch
 import torch
+from PIL import Image
 
 import zarts
 from small import SMALL, TRAIN, small
@@ -95,44 +96,58 @@ def test_a_folder_with_a_bracket_in_its_name(tmp_path, searched):
 
 
 def test_what_a_search_hands_down(tmp_path, photos):
-    """Data, image size, and which images are for the test."""
+    """Data, image size, and which images are for the test; evaluate takes what predict takes."""
     search = small("darts", data=str(photos), image_size=8, subset=None, epochs=1, warmup_epochs=0)
     found = zarts.search(out=tmp_path / "search", **search)
     options = {k: v for k, v in ONE.items() if k not in ("data", "subset")}
-    (photos / "ant/late.png").write_bytes((photos / "ant/00.png").read_bytes())
+    first = json.loads((found.run / "split.json").read_text())
+    (photos / "ant/copy.png").write_bytes((photos / first["train"][0]).read_bytes())
     result = zarts.retrain(found.run, out=tmp_path / "retrain", **options)
-    first, second = (json.loads((run / "split.json").read_text()) for run in (found.run, result.run))
-    assert first == second
-    assert not set(first["train"]) & set(first["test"])
-    assert "ant/late.png" not in {*first["train"], *first["test"]}
+    second = json.loads((result.run / "split.json").read_text())
+    assert second["test"] == first["test"]
+    assert second["train"] == [*first["train"], "ant/copy.png"]
     assert load_model(result.run / "model.safetensors")[1].image_size == 8
     assert zarts.evaluate(result.run) == result.test_accuracy
-    for name in first["train"]:
-        assert name not in first["test"]
     with pytest.raises(SettingsError, match="'ant'"):
         zarts.evaluate(result.run, data="digits")
     other = shutil.copytree(photos, tmp_path / "grey")
-    from PIL import Image
-
     for path in other.rglob("*.png"):
         Image.open(path).convert("L").save(path)
-    with pytest.raises(SettingsError, match="1 channels"):
-        zarts.evaluate(result.run, data=str(other))
+    details = zarts.api.examine(result.run, data=str(other))
+    assert (details["images"], details["trained_on"]) == (49, 0)
+    assert "none of its images are those of the run" in details["notes"][0]
+    predicted = zarts.predict(result.run, other)
+    assert details["accuracy"] == 100 * sum(one.label == one.image.parent.name for one in predicted) / 49
 
 
-def test_the_same_folder_by_another_name_keeps_its_split(tmp_path, photos, monkeypatch):
-    """What the retraining is tested on, the search has never seen; with a late image another split would be drawn."""
+def test_the_same_images_elsewhere_keep_their_parts(tmp_path, photos, monkeypatch):
+    """By another name of the folder, in a copy that has grown (case 21), and in a test folder."""
     monkeypatch.chdir(photos.parent)
     search = small("darts", data="photos", image_size=8, subset=None, epochs=1, warmup_epochs=0)
     found = zarts.search(out=tmp_path / "search", **search)
+    grown = shutil.copytree(photos, tmp_path / "grown")
     for i in range(8):
-        (photos / f"ant/0{i}-late.png").write_bytes((photos / "ant/00.png").read_bytes())
+        Image.new("RGB", (12, 10), (i, 7, 9)).save(grown / f"ant/0{i}-late.png")
     result = zarts.retrain(found.run, out=tmp_path / "retrain", **{**ONE, "subset": None, "data": "./photos/"})
     first, second = (json.loads((run / "split.json").read_text()) for run in (found.run, result.run))
     assert second == first
-    assert not {*load_data("./photos/", image_size=8, manifest=second).test().names} & {*first["train"]}
-    assert {*load_data("./photos/", image_size=8).test().names} & {*first["train"]}, "as its own split would"
     assert zarts.evaluate(result.run, data="../" + str(photos.relative_to(photos.parents[1]))) == result.test_accuracy
+    late = zarts.retrain(found.run, out=tmp_path / "late", **{**ONE, "subset": None, "data": str(grown)})
+    third = json.loads((late.run / "split.json").read_text())
+    new = {name for part in ("train", "test") for name in third[part] if "late" in name}
+    assert len(new) == 8
+    assert {*third["train"]} - new == {*first["train"]}
+    assert {*third["test"]} - new == {*first["test"]}
+    details = zarts.api.examine(result.run, data=str(grown))
+    assert (details["images"], details["trained_on"]) == (len(third["test"]), 0)
+    shutil.copytree(grown, tmp_path / "apart/test")  # alone, and with images that the network was trained on
+    details = zarts.api.examine(result.run, data=tmp_path / "apart")
+    assert (details["images"], details["trained_on"]) == (56, len(first["train"]))
+    right = sum(
+        one.label == one.image.parent.name
+        for one in zarts.predict(result.run, [grown / n for n in [*first["test"], *new]])
+    )
+    assert details["accuracy_of_new"] == 100 * right / (56 - len(first["train"]))
 
 
 def test_noise_is_the_same_in_every_test(tmp_path, searched):

@@ -55,7 +55,7 @@ def landscape(
         ZartsError: see the subclasses in `zarts.errors`.
     """
     settings = searched_settings(run, **({} if criterion is None else {"criterion": criterion}))
-    images = given_again(data, settings, path_of(run), "zarts.landscape(RUN, data=...)")
+    settings, images = given_again(data, settings, path_of(run), "zarts.landscape(RUN, data=...)")
     with joined(settings, _pieces(grid)) as ranks:
         on_event = Callbacks([progress(quiet=quiet), *callbacks] if ranks.lead else [])
         folder = Run(path_of(run), writes=ranks.lead, images=images)
@@ -111,7 +111,8 @@ def diagnose(
     callback = Callbacks([progress(quiet=quiet), *callbacks])
     given = {"criterion": criterion, "objective": objective}
     settings = searched_settings(run, **{key: value for key, value in given.items() if value is not None})
-    folder = Run(path_of(run), images=given_again(data, settings, path_of(run), "zarts.diagnose(RUN, data=...)"))
+    settings, images = given_again(data, settings, path_of(run), "zarts.diagnose(RUN, data=...)")
+    folder = Run(path_of(run), images=images)
     use_operations(folder, None if operations is None else path_of(operations), note_writer(callback))
     settings = load_functions(settings, note_writer(callback), folder)
     with restore_search(settings, folder, callback) as restored:

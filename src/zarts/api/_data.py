@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
-from zarts.config import CommonSettings
-from zarts.data import PYTHON, PythonData, python_data
+from zarts.config import RetrainSettings, SearchSettings
+from zarts.data import DATA_SETS, PYTHON, PythonData, check_data, python_data
 from zarts.errors import SettingsError
+from zarts.runs import Run
 from zarts.runs.new_run import check_given
+from zarts.runtime.io import path_of
 from zarts.searcher import SearchRecord
 from zarts.training import RetrainRecord
 
@@ -38,8 +40,14 @@ def images_of(source: object) -> PythonData | None:
     return None if kept is None else python_data(kept)
 
 
-def given_again(data: Any, settings: CommonSettings, run: Path, call: str) -> PythonData | None:
-    """The images of a run that goes on: Python objects have to be given again, and nothing else.
+_S = TypeVar("_S", SearchSettings, RetrainSettings)
+
+
+def given_again(data: Any, settings: _S, run: Path, call: str) -> tuple[_S, PythonData | None]:
+    """The settings and the images of a run that goes on.
+
+    Python objects have to be given again. The images of a folder may be in another place, which the settings then name;
+    they are compared with the run's split when they are loaded.
 
     Args:
         data: the argument.
@@ -49,11 +57,17 @@ def given_again(data: Any, settings: CommonSettings, run: Path, call: str) -> Py
 
     Raises:
         RunError: the images of the run are Python objects, and none are given.
-        SettingsError: they are not, but some are given.
+        SettingsError: the run began with a named set or objects, and others are given; or it has finished.
         DataError: `data` is nothing that can be used.
     """
     name, images = given_images(data)
-    if name is not None and (images is None or settings.data != PYTHON):
+    free = name is None or name == settings.data == PYTHON
+    if not free and (settings.data in (*DATA_SETS, PYTHON) or name in (*DATA_SETS, PYTHON)):
         raise SettingsError(f"{run}: goes on with its own images, data = {settings.data}: leave data out")
     check_given(settings, images, run, call)
-    return images
+    if name is None or images is not None:
+        return settings, images
+    if Run(run).finished:
+        raise SettingsError(f"{run}: has finished, and needs its images no more: leave data out")
+    check_data(name)
+    return settings.model_copy(update={"data": str(path_of(name).resolve())}), None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -11,7 +12,7 @@ import torch
 from zarts.api._architecture import model_file
 from zarts.api._data import given_images, images_of
 from zarts.api._retrain import retrained_settings
-from zarts.data import DataSet, Images, PythonData, load_data, load_test_images
+from zarts.data import PythonData, Tested, load_data, load_test_images
 from zarts.errors import RunError, SettingsError
 from zarts.exports import model_in, open_model
 from zarts.runs import Run
@@ -19,7 +20,7 @@ from zarts.runs.new_run import check_given, same_images
 from zarts.runs.user_files import use_operations
 from zarts.runtime.device import choose_device
 from zarts.runtime.io import PathLike, path_of
-from zarts.training import ModelCard, answers, error_details, load_model, test_batches
+from zarts.training import Answers, ModelCard, answers, error_details, load_model, test_batches
 
 __all__ = ["evaluate", "examine"]
 
@@ -34,8 +35,12 @@ def examine(
     device: str = "auto",
     operations: PathLike | None = None,
     trust: bool = False,
+    allow_left_out: bool = False,
 ) -> dict[str, Any]:
     """Test a trained network: its accuracy and its errors, as `zarts.training.error_details` returns them.
+
+    Beside these: `notes`, messages to the user; `trained_on`, the number of tested images that the network was trained
+    on, by their contents; and where there are such, `accuracy_of_new`, the accuracy without them.
 
     Args:
         path: a `retrain` run, as its result or its folder, its `model.safetensors`, a folder that `export` wrote, or
@@ -46,6 +51,7 @@ def examine(
         device: see the setting of that name.
         operations: the file of user-defined operations, if the run has such; its code is run.
         trust: whether an exported Python file may be run.
+        allow_left_out: whether more than 5 % of the images may be left out, because they are no images or damaged.
 
     Raises:
         RunError: the folder or the model file cannot be used, or the images are Python objects and are not given.
@@ -60,7 +66,7 @@ def examine(
     if written is None:
         if run is not None:
             raise SettingsError(f"{path} is a run itself: leave --run out")
-        return _examine_run(path, name, given, where, operations)
+        return _examine_run(path, name, given, where, operations, allow_left_out=allow_left_out)
     if operations is not None:
         raise SettingsError(_RUN_ONLY)
     if data is not None and run is not None:
@@ -71,14 +77,12 @@ def examine(
         )
     model = open_model(written, trust=trust)
     if run is not None:
-        test = _test_images_of(path_of(run), model.card, None, None)
-    elif given is not None:
-        test = _test_images(given, model.card)
+        tested = _of_run(path_of(run), model.card, None, None, allow_left_out=allow_left_out)
     else:
-        test = _fitting(load_data(str(name), image_size=model.card.image_size, crop=model.card.crop), model.card)
+        tested = _of_others(name if given is None else given, model.card, {}, allow_left_out=allow_left_out)
     module = model.module.to(where) if model.movable else model.module
-    batches = test_batches(test, _unnormalized(model.card), where if model.movable else torch.device("cpu"))
-    return error_details(answers(module, batches), model.card.classes, test.names)
+    batches = test_batches(tested.images, _unnormalized(model.card), where if model.movable else torch.device("cpu"))
+    return _details(answers(module, batches), model.card, tested)
 
 
 def evaluate(path: PathLike, data: Any = None, **options: Any) -> float:
@@ -88,55 +92,62 @@ def evaluate(path: PathLike, data: Any = None, **options: Any) -> float:
 
 
 def _examine_run(
-    path: Path, name: str | None, given: PythonData | None, where: torch.device, operations: PathLike | None
+    path: Path,
+    name: str | None,
+    given: PythonData | None,
+    where: torch.device,
+    operations: PathLike | None,
+    *,
+    allow_left_out: bool,
 ) -> dict[str, Any]:
     settings = retrained_settings(path)
     if name is None:
         check_given(settings, None, path, "zarts.evaluate(RUN, data=...)")
     use_operations(Run(path), None if operations is None else path_of(operations), lambda text: None)
     network, card = load_model(model_file(path))
-    test = _test_images_of(path, card, name, given)
+    tested = _of_run(path, card, name, given, allow_left_out=allow_left_out)
     network = network.to(where).to(memory_format=torch.channels_last)
-    return error_details(answers(network, test_batches(test, card, where)), card.classes, test.names)
+    return _details(answers(network, test_batches(tested.images, card, where)), card, tested)
 
 
-def _test_images_of(path: Path, card: ModelCard, name: str | None, given: PythonData | None) -> Images:
-    """The test images of a run, by its split into training and test images; or those that are named or given."""
+def _of_run(path: Path, card: ModelCard, name: str | None, given: PythonData | None, *, allow_left_out: bool) -> Tested:
+    """The test images of a run, by its split; or those that are named or given, of which it knows its own."""
     settings, split = retrained_settings(path), Run(path).split() or {}
     if name is None:
         check_given(settings, None, path, "zarts.evaluate(MODEL, data=...)")
     own = name is None or same_images(name, settings.data, given, split)
-    if given is not None and not own:
-        return _test_images(given, card)
-    data = load_data(
-        given or name or settings.data,
+    if given is not None and own:  # its parts are those of the run
+        size, workers = card.image_size, settings.workers
+        data = load_data(given, image_size=size, manifest=split, workers=workers, crop=settings.crop)
+        images = data.test()
+        return Tested(images, torch.zeros(len(images), dtype=torch.bool))
+    options = {"own": own, "seed": settings.split_seed, "data_dir": settings.data_dir}
+    allowed = allow_left_out or (own and settings.allow_left_out)
+    return _of_others(given or name or settings.data, card, split, allow_left_out=allowed, **options)
+
+
+def _of_others(data: Any, card: ModelCard, split: Mapping[str, Any], **options: Any) -> Tested:
+    """Test images for a network, which need not be those of its run."""
+    return load_test_images(
+        data,
+        card.classes,
         image_size=card.image_size,
-        subset=settings.subset if own else None,
-        seed=settings.split_seed,
-        data_dir=settings.data_dir,
-        manifest=split if own and "test" in split else None,
-        image_cache="auto",
-        workers=settings.workers,
-        crop=settings.crop,
+        channels=len(card.mean),
+        crop=card.crop,
+        manifest=split or None,
+        **options,
     )
-    return _fitting(data, card)
 
 
-def _test_images(given: PythonData, card: ModelCard) -> Images:
-    return load_test_images(given, card.classes, image_size=card.image_size, channels=len(card.mean), crop=card.crop)
-
-
-def _fitting(images: DataSet, card: ModelCard) -> Images:
-    """The test images of a data set that fits the network."""
-    if images.classes != card.classes:
-        raise SettingsError(
-            f"{images.name} has classes {list(images.classes)}; the network was trained for {list(card.classes)}"
-        )
-    if images.channels != len(card.mean):
-        raise SettingsError(
-            f"{images.name}: images have {images.channels} channels; the network was trained on {len(card.mean)}"
-        )
-    return images.test()
+def _details(found: Answers, card: ModelCard, tested: Tested) -> dict[str, Any]:
+    """The error analysis, and the accuracy without images that the network was trained on."""
+    details = error_details(found, card.classes, tested.images.names)
+    details["notes"] = list(tested.notes)
+    details["trained_on"] = int(tested.seen.sum())
+    if 0 < details["trained_on"] < len(tested.seen):
+        new = ~tested.seen
+        details["accuracy_of_new"] = Answers(found.labels[new], found.predicted[new], found.losses[new]).accuracy
+    return details
 
 
 def _unnormalized(card: ModelCard) -> ModelCard:

@@ -170,7 +170,7 @@ def begun_search(
     Args:
         path: the run folder, or the result.
         callback: called with every event.
-        data: the images again, if they are Python objects.
+        data: the images again, if they are Python objects, or the path where they are now.
         loaded: a benchmark table that has been read already, instead of the one that the settings name.
         trust: see `search`.
         resumable: new values of resumable settings, see `setting` in `zarts.config.base`. A run with user-defined
@@ -184,7 +184,7 @@ def begun_search(
     path, images = path_of(path), None
     settings = searched_settings(path, **resumable)
     if data is not None or not Run(path).finished:
-        images = given_again(data, settings, path, "zarts.search(resume=RUN, data=...)")
+        settings, images = given_again(data, settings, path, "zarts.search(resume=RUN, data=...)")
     with joined(settings) as ranks:
         note = note_writer(callback if ranks.lead else None)
         use_operations(Run(path), settings.operations, note)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,7 +13,10 @@ from PIL import Image, ImageOps
 from torch import Tensor
 
 from zarts.api._architecture import model_file
-from zarts.data.image_io import SUFFIXES, Mode, central_square, centre_of_larger, eight_bits, fitted, read_image
+from zarts.data.file_index import on_disk
+from zarts.data.image_folder import image_files
+from zarts.data.image_io import Mode, central_square, centre_of_larger, eight_bits, fitted, read_image
+from zarts.data.left_out import EXPECTED, left_out_note
 from zarts.data.pixels import pixels_of
 from zarts.errors import DataError, SettingsError
 from zarts.exports import OpenedModel, model_in, open_model
@@ -98,7 +101,8 @@ def predict(
 
     Returns:
         One prediction for each image, in the order of `images`, and of the names in a folder. An image that cannot be
-        read has an `error` instead of classes.
+        read has an `error` instead of classes. In a folder, debris of other systems, hidden files and files of other
+        kinds, such as texts, are no images.
 
     Raises:
         RunError, SettingsError: the model cannot be used.
@@ -115,11 +119,12 @@ def iter_predictions(
     device: str = "auto",
     operations: PathLike | None = None,
     trust: bool = False,
+    note: Callable[[str], None] = lambda text: None,
 ) -> Iterator[Prediction]:
-    """The predictions of `predict`, one after the other."""
+    """The predictions of `predict`, one after the other; `note` is called with what is left out of folders."""
     where = choose_device(device)
     opened = _opened(model, operations=operations, trust=trust)
-    given = list(_images_in(images))
+    given = list(_images_in(images, note))
     module = opened.module.to(where) if opened.movable else opened.module
     for start in range(0, len(given), _BATCH):
         yield from _predict_batch(opened, module, given[start : start + _BATCH], top)
@@ -145,7 +150,7 @@ _Named = tuple[Path | int, Path | Image.Image]
 """An image and its name in a `Prediction`."""
 
 
-def _images_in(images: ImageLike | Iterable[ImageLike]) -> Iterator[_Named]:
+def _images_in(images: ImageLike | Iterable[ImageLike], note: Callable[[str], None]) -> Iterator[_Named]:
     """Every single image in what was given."""
     if isinstance(images, str | os.PathLike | Image.Image | np.ndarray | Tensor):
         images = [images]
@@ -153,15 +158,15 @@ def _images_in(images: ImageLike | Iterable[ImageLike]) -> Iterator[_Named]:
         raise _no_image(images)
     place = 0
     for one in images:
-        found = _images_of(one)
+        found = _images_of(one, note)
         yield from ((image if isinstance(image, Path) else place + i, image) for i, image in enumerate(found))
         place += len(found)
 
 
-def _images_of(one: ImageLike) -> Sequence[Path | Image.Image]:
+def _images_of(one: ImageLike, note: Callable[[str], None]) -> Sequence[Path | Image.Image]:
     """The images that one path, image, array or tensor holds."""
     if isinstance(one, str | os.PathLike):
-        return _image_files(path_of(one))
+        return _image_files(path_of(one), note)
     if isinstance(one, Image.Image):
         return [one]
     if isinstance(one, np.ndarray | Tensor):
@@ -174,13 +179,22 @@ def _no_image(found: object) -> DataError:
     return DataError(f"images: {type(found).__name__} is no image; expected {kinds}, or a list of them")
 
 
-def _image_files(path: Path) -> list[Path]:
+def _image_files(path: Path, note: Callable[[str], None]) -> list[Path]:
+    """A file, or the files below a folder but for those that are surely no images.
+
+    Raises:
+        DataError: the folder has none, or cannot be read.
+    """
     if not path.is_dir():
         return [path]
-    found = sorted(file for file in path.rglob("*") if file.suffix.lower() in SUFFIXES and file.is_file())
+    names, left_out = image_files(path)
+    surely = [one for one in left_out if one.reason in EXPECTED]
+    found = sorted([*names, *(one.name for one in left_out if one.reason not in EXPECTED)])
+    for text in left_out_note(str(path), surely, file=None):
+        note(text)
     if not found:
-        raise DataError(f"{path}: has no images ({', '.join(sorted(SUFFIXES))})")
-    return found
+        raise DataError(f"{path}: has no images")
+    return [Path(on_disk(path, name)) for name in found]
 
 
 @torch.no_grad()

@@ -24,7 +24,7 @@ from zarts.api._tensorboard import logged
 from zarts.callbacks import Callbacks, Follower, progress
 from zarts.config import FUNCTIONS, RetrainSettings, retrain_settings
 from zarts.config.options import RetrainOptions
-from zarts.data import PYTHON, PythonData
+from zarts.data import DATA_SETS, PYTHON, PythonData
 from zarts.errors import SettingsError
 from zarts.runs import Run
 from zarts.runs.new_run import anchored, discarded_unless_begun, new_run, same_images
@@ -66,8 +66,8 @@ def retrain(
         data: see `search`; None: that of the search, preset or file, or `digits`. The result of a search keeps the
             Python objects that it was given; its folder does not.
         resume: the folder of an interrupted retraining, to go on with; a finished one only returns its result. Beside
-            it, only `callbacks`, `quiet` and settings that may change are allowed, and `data` if the retraining was
-            given Python objects: the same ones.
+            it, only `callbacks`, `quiet` and settings that may change are allowed, and `data`: the same Python objects
+            again, or the path where the images are now.
         out: the run folder; None: a new one in `runs/retrain`.
         preset: name of a preset, for example `cifar10`.
         config: a YAML file with settings.
@@ -128,8 +128,9 @@ def _resume_here_or_on_ranks(
     if settings.devices in ("auto", started()) or Run(path).finished:
         return resume_retrain(path, callbacks, data=data, **resumable)
     check_launchable(settings)
-    given_again(data, settings, path, "zarts.retrain(resume=RUN, data=...)")
-    launch_resumed(settings, path, resumable, callbacks)
+    settings, _ = given_again(data, settings, path, "zarts.retrain(resume=RUN, data=...)")
+    words = [] if data is None else ["--data", settings.data]
+    launch_resumed(settings, path, resumable, callbacks, words)
     return RetrainResult.of(read_result(Run(path)))
 
 
@@ -236,22 +237,25 @@ def _prepare_retrain(
         command = read_mapping(searched.path / "env.json").get("command")
         run.write("searched.yaml", safe_dump({**read_mapping(searched.path / "config.yaml"), "command": command}))
     if searched is not None:
-        data = searched.settings("search")["data"]
-        if same_images(settings.data, data, run.images, searched.split()):
-            _copy_split(searched, settings, run)
+        _copy_split(searched, settings, run)
     return begin_from(source, genotype, settings, run, callback)
 
 
 def _copy_split(searched: Run, settings: RetrainSettings, run: Run) -> None:
     """Copy the split of a search, whose test images the search has never seen, into the folder of its retraining.
 
+    There the images of the search keep their parts, wherever they are now.
+
     Raises:
         SettingsError: `split_seed` asks for another split.
     """
-    split = searched.split()
-    if split is None or "test" not in split:
+    split, before = searched.split(), searched.settings("search")
+    if split is None or "train" not in split or settings.data in DATA_SETS:
         return
-    if settings.subset is None and settings.split_seed != searched.settings("search").get("split_seed"):
+    same = same_images(settings.data, before["data"], run.images, split)
+    if not same and PYTHON in (settings.data, before["data"]):
+        return
+    if same and "seed" in split and settings.subset is None and settings.split_seed != before.get("split_seed"):
         raise SettingsError(
             f"split_seed = {settings.split_seed} would test on images that the search {searched.path} has seen: "
             "leave it out, the retraining keeps the split of the search"
@@ -283,7 +287,7 @@ def resume_retrain(
     path, images = path_of(path), None
     settings = retrained_settings(path, **resumable)
     if data is not None or not Run(path).finished:
-        images = given_again(data, settings, path, "zarts.retrain(resume=RUN, data=...)")
+        settings, images = given_again(data, settings, path, "zarts.retrain(resume=RUN, data=...)")
     with joined(settings) as ranks:
         run = Run(path, writes=ranks.lead, images=images)
         note = note_writer(callback if ranks.lead else None)

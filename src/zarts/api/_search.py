@@ -100,6 +100,7 @@ def _resume_here_or_on_ranks(
     if settings.devices in ("auto", started()) or Run(path).finished:
         return resume_search(path, callbacks, data=data, trust=trust, **resumable)
     check_launchable(settings)
-    given_again(data, settings, path, "zarts.search(resume=RUN, data=...)")
-    launch_resumed(settings, path, resumable, callbacks, ["--trust"] if trust else [])
+    settings, _ = given_again(data, settings, path, "zarts.search(resume=RUN, data=...)")
+    words = [*(["--trust"] if trust else []), *([] if data is None else ["--data", settings.data])]
+    launch_resumed(settings, path, resumable, callbacks, words)
     return SearchResult.of(read_result(settings, Run(path)))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 from typing import Annotated
 
@@ -21,6 +22,9 @@ def evaluate(
     device: Device = "auto",
     operations: Operations = None,
     trust: TrustModel = False,
+    allow_left_out: Annotated[
+        bool, typer.Option("--allow-left-out", help="go on where more than 5 % of the images are left out")
+    ] = False,
     details: Annotated[
         bool, typer.Option("--details", help="print the accuracy of each class and the most frequent confusions, too")
     ] = False,
@@ -28,8 +32,22 @@ def evaluate(
     """Test a trained network again, from its files alone."""
     from zarts import api
 
-    found = api.examine(model, data=data, run=run, device=device, operations=operations, trust=trust)
+    found = api.examine(
+        model,
+        data=data,
+        run=run,
+        device=device,
+        operations=operations,
+        trust=trust,
+        allow_left_out=allow_left_out,
+    )
+    for note in found["notes"]:
+        print(f"note: {note}", file=sys.stderr)
     print(f"test accuracy: {found['accuracy']:.2f} %")
+    if found["trained_on"]:
+        print(f"{found['trained_on']} of the {found['images']} images are ones that the network was trained on")
+    if "accuracy_of_new" in found:
+        print(f"test accuracy without them: {found['accuracy_of_new']:.2f} %")
     if not details:
         return
     print("\nclass: accuracy, images")

@@ -28,7 +28,10 @@ def predict(
     from zarts import api
 
     failed = 0
-    for found in api.iter_predictions(model, images, top=top, device=device, operations=operations, trust=trust):
+    found_in = api.iter_predictions(
+        model, images, top=top, device=device, operations=operations, trust=trust, note=_note
+    )
+    for found in found_in:
         if found.error is not None:
             failed += 1
             print(f"zarts: {found.error}", file=sys.stderr)
@@ -38,3 +41,7 @@ def predict(
             print(f"{found.image}: " + ", ".join(f"{name} {100 * chance:.1f} %" for name, chance in found.classes))
     if failed:
         raise SystemExit(DataError.exit_code)
+
+
+def _note(text: str) -> None:
+    print(f"note: {text}", file=sys.stderr)

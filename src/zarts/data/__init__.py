@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any, Literal
@@ -20,13 +21,15 @@ from zarts.data.dataset import DataSet, Images, ImageSet, channel_statistics
 from zarts.data.image_folder import load_folder
 from zarts.data.imagenet import load_imagenet, load_imagenet16
 from zarts.data.in_memory import from_arrays
-from zarts.data.left_out import left_out_csv
+from zarts.data.left_out import left_out_csv, left_out_note
 from zarts.data.loader import Batches
 from zarts.data.prefetch import default_workers
 from zarts.data.python_data import PYTHON, ImageParts, PythonData, python_data
 from zarts.data.split import halves
 from zarts.data.streaming import StreamedSet
+from zarts.data.tested import Tested, tested_in, tested_objects, tested_set
 from zarts.errors import DataError, SettingsError, did_you_mean
+from zarts.runtime.io import path_of
 
 __all__ = [
     "DATA_SETS",
@@ -42,10 +45,12 @@ __all__ = [
     "Images",
     "PythonData",
     "StreamedSet",
+    "Tested",
     "channel_statistics",
     "check_data",
     "halves",
     "left_out_csv",
+    "left_out_note",
     "load_data",
     "load_test_images",
     "python_data",
@@ -139,31 +144,50 @@ def load_data(
 
 
 def load_test_images(
-    data: PythonData,
+    data: str | Path | PythonData,
     classes: Sequence[str],
     *,
     image_size: int,
     channels: int,
+    manifest: Mapping[str, Any] | None = None,
+    own: bool = False,
+    seed: int = 0,
+    data_dir: Path | str = DEFAULT_DATA_DIR,
     workers: int | None = None,
     crop: Literal["pad", "resized"] = "pad",
-) -> Images:
-    """Test images for a trained network, out of Python objects.
+    allow_left_out: bool = False,
+) -> Tested:
+    """Test images for a trained network, brought to the size and the colours that it knows.
 
     Args:
-        data: the part `test`, or the only one.
+        data: see `load_data`. Of a folder it is `test/`, which may be alone; of a folder of classes all images that
+            are not those of the run or, of a folder with images of the run, its test images and a fifth of the new
+            ones. Of Python objects it is the part `test`, or the only one.
         classes: the network's; an integer label that is the name of none of them is an index into them.
         image_size: height and width.
         channels: 1 or 3.
+        manifest: of the run that trained the network, which knows its training images.
+        own: whether `data` are the images of that run.
+        seed: see `load_data`.
+        data_dir: see `load_data`.
         workers: see `load_data`.
         crop: see `load_data`.
+        allow_left_out: see `load_data`.
 
     Raises:
-        DataError: the images cannot be used, or have other classes.
+        DataError: the images cannot be used.
+        SettingsError: they have other classes.
     """
-    request = Request(
-        image_size, None, 0, Path(), None, "auto", 1, workers or default_workers(), resized=crop == "resized"
-    )
-    return data.load_test(classes, request, image_size, channels)
+    threads = workers or default_workers()
+    resized = crop == "resized"
+    request = Request(image_size, None, seed, path_of(data_dir), manifest, "auto", 1, threads, resized, allow_left_out)
+    if isinstance(data, PythonData):
+        return tested_objects(data, classes, request, image_size, channels)
+    check_data(data)
+    if str(data) in DATA_SETS:
+        named = DATA_SETS[str(data)](str(data), replace(request, manifest=None))
+        return tested_set(named.test(), named.classes, classes, channels, str(data))
+    return tested_in(path_of(data), classes, request, image_size, channels, own=own)
 
 
 def check_data(data: str | Path) -> None:

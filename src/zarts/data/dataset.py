@@ -31,12 +31,14 @@ class ImageSet:
         names: for images from a folder, their paths relative to it; for those of an object, where in it they are.
         workers: threads that transform images one by one, if the augmentation does so; None: one for each processor,
             8 at most.
+        left_out: images that could not be decoded.
     """
 
     images: UInt8[Tensor, "n c h w"]
     labels: Int64[Tensor, " n"]
     names: tuple[str, ...] | None = None
     workers: int | None = None
+    left_out: tuple[LeftOut, ...] = ()
 
     def __len__(self) -> int:
         return len(self.labels)

@@ -12,8 +12,10 @@ from torch import Tensor
 from zarts.data.config import Request
 from zarts.data.dataset import Images, ImageSet, channel_statistics
 from zarts.data.image_io import Fit, ImageSource, decode
+from zarts.data.left_out import LeftOut, check_share
 from zarts.data.split import subset_indices
 from zarts.data.streaming import StreamedSet
+from zarts.errors import DataError
 from zarts.runtime.seed import keyed_generator
 
 __all__ = ["DEFAULT_SIZE", "ByClass", "Known", "labels_of", "read_part", "training_images"]
@@ -100,6 +102,7 @@ def _without(damaged: Mapping[str, str], names: tuple[str, ...], labels: Tensor)
 
 
 def read_part(
+    where: str,
     source: ImageSource,
     found: ByClass,
     classes: Sequence[str],
@@ -113,24 +116,32 @@ def read_part(
     """Labelled images of a given size and number of channels, decoded now or streamed.
 
     Args:
+        where: what they are listed in, for messages.
         source: reads them.
         found: the images.
         classes: all classes, in the order of the labels.
-        request: asks for memory or streaming.
+        request: asks for memory or streaming, and says whether many may be left out.
         size: height and width.
         channels: 1 or 3.
         fit: brings them to that size.
         streams: stream them, whatever the request asks for.
 
     Raises:
-        DataError: an image cannot be read.
+        DataError: more than 5 % of the images cannot be decoded, or none can.
     """
     names = tuple(name for images in found.values() for name in images)
     labels = labels_of([kind for kind, images in found.items() for _ in images], classes)
-    streamed = StreamedSet(source, names, labels, size, channels, request.workers, fit)
     if streams or request.streams(len(names), size):
-        return streamed
-    return ImageSet(streamed.pixels(torch.arange(len(names))), labels, names, request.workers)
+        return StreamedSet(source, names, labels, size, channels, request.workers, fit)
+    damaged: dict[str, str] = {}
+    pixels = decode(source, names, size, channels, fit, damaged)
+    left_out = tuple(LeftOut(name, "damaged") for name in damaged)
+    if damaged:
+        check_share(where, len(pixels), left_out, allowed=request.allow_left_out)
+        if not len(pixels):
+            raise DataError(next(iter(damaged.values())))
+        names, labels = _without(damaged, names, labels)
+    return ImageSet(pixels, labels, names, request.workers, left_out)
 
 
 def labels_of(kinds: Iterable[str], classes: Sequence[str]) -> Int64[Tensor, " n"]:

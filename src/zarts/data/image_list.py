@@ -14,7 +14,7 @@ from zarts.data.decoding import ByClass, Known, read_part, training_images
 from zarts.data.division import Division, divide, units_of
 from zarts.data.groups import groups_of
 from zarts.data.image_io import Fit, ImageSource, central_square
-from zarts.data.known_split import KnownSplit, check_unchanged, digest, written_split
+from zarts.data.known_split import KnownSplit, check_unchanged, digest, with_contents, written_split
 from zarts.data.left_out import LeftOut, check_share, left_out_note
 from zarts.data.streaming import StreamedSet
 from zarts.errors import DataError
@@ -142,7 +142,7 @@ def _divided(
             check_unchanged(manifest, _counted(listed, given["train"], class_of))
             return Division(given)
     elif manifest is not None:
-        known = KnownSplit.read(manifest, listed.where, strict=request.goes_on)
+        known = with_contents(KnownSplit.read(manifest, listed.where, strict=request.goes_on), listed.where)
         if request.goes_on:
             _check_labels(listed, class_of, manifest)
     return divide(listed.where, given, class_of, listed.contents or {}, groups, request.seed, known)
@@ -235,5 +235,5 @@ def _read_listed(
             f"{listed.where}: class {unseen[0]!r} has {part} images but no training images; add some, or start a new "
             "search"
         )
-    streams = isinstance(train, StreamedSet)
-    return read_part(listed.source, found, classes, request, train.size, train.channels, fit, streams=streams)
+    size, channels, streams = train.size, train.channels, isinstance(train, StreamedSet)
+    return read_part(listed.where, listed.source, found, classes, request, size, channels, fit, streams=streams)

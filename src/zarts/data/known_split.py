@@ -5,13 +5,23 @@ from __future__ import annotations
 import contextlib
 import hashlib
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import Any
 
-from zarts.data.contents import Content
+from zarts.data.contents import Content, read_contents
 from zarts.errors import DataError
 
-__all__ = ["PARTS", "KnownSplit", "Recognised", "check_unchanged", "contents_of", "digest", "written_split"]
+__all__ = [
+    "PARTS",
+    "KnownSplit",
+    "Recognised",
+    "check_unchanged",
+    "contents_of",
+    "digest",
+    "with_contents",
+    "written_split",
+]
 
 PARTS = ("train", "val", "test")
 
@@ -162,6 +172,16 @@ def contents_of(manifest: Mapping[str, Any] | None) -> dict[str, Content]:
         with contextlib.suppress(ValueError):
             found |= zip((manifest or {})[part], map(Content.parse, texts), strict=False)
     return found
+
+
+def with_contents(known: KnownSplit, where: str) -> KnownSplit:
+    """A split of zarts 0.1.0 with the contents of its images, if they are still where they were."""
+    source = Path(known.source)
+    if known.contents or known.source == where or not source.is_dir():
+        return known
+    names = [name for own in known.parts.values() for name in own]
+    contents, _ = read_contents(source, names, {})
+    return replace(known, contents=contents)
 
 
 def written_split(

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from zarts.errors import DataError
 
-__all__ = ["LeftOut", "check_share", "left_out_csv", "left_out_note"]
+__all__ = ["EXPECTED", "LeftOut", "check_share", "left_out_csv", "left_out_note"]
 
 _SHARE = 0.05
 """A run stops where a larger share of the images is left out."""
@@ -32,9 +32,10 @@ class LeftOut:
     reason: str
 
 
-def left_out_note(where: str, left_out: Sequence[LeftOut]) -> tuple[str, ...]:
-    """One line that counts what is left out, by reason; nothing if nothing is."""
-    return (f"{where}: left out: {_counted(left_out)}; all are in left_out.csv",) if left_out else ()
+def left_out_note(where: str, left_out: Sequence[LeftOut], file: str | None = "left_out.csv") -> tuple[str, ...]:
+    """One line that counts what is left out, by reason, and names the file that lists it; nothing if nothing is."""
+    listed = "" if file is None else f"; all are in {file}"
+    return (f"{where}: left out: {_counted(left_out)}{listed}",) if left_out else ()
 
 
 def check_share(where: str, used: int, left_out: Sequence[LeftOut], *, allowed: bool) -> None:

@@ -141,8 +141,10 @@ class PythonData:
         notes = (*scan.notes, *self._resized(request), *data.notes)
         return replace(data, name=PYTHON, manifest=manifest, notes=notes)
 
-    def load_test(self, classes: Sequence[str], request: Request, size: int, channels: int) -> Images:
-        """The test images for a network that is trained already: the part `test`, or all images of a single part.
+    def load_test(self, classes: Sequence[str], request: Request, size: int, channels: int) -> tuple[Images, list[str]]:
+        """The test images for a network that is trained already, and a digest of each.
+
+        They are the part `test`, or all images of a single part.
 
         Args:
             classes: the network's; an integer label that is the name of none of them is an index into them.
@@ -167,7 +169,8 @@ class PythonData:
         for label, name in zip(labels, self._names(part), strict=True):
             found.setdefault(str(label), []).append(name)
         source: ImageSource = _ItemSource(self.parts) if self._root is None else FileSource(self._root)
-        return read_part(source, found, classes, request, size, channels, request.test_fit)
+        digests = [self._scan.digests[name] for names in found.values() for name in names]
+        return read_part("data", source, found, classes, request, size, channels, request.test_fit), digests
 
     @cached_property
     def _root(self) -> Path | None:

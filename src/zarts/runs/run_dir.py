@@ -138,6 +138,20 @@ class Run:
             raise RunError(f"{self.path}: not the folder of a {command} run")
         return renamed_settings(data[command])
 
+    def moved(self, key: str, path: str) -> None:
+        """Keep the path where something is now, in place of the one in the settings of the run.
+
+        Raises:
+            RunError: see `write`.
+        """
+        if not self._writes:
+            return
+        data = yaml.safe_load((self.path / "config.yaml").read_text(encoding="utf-8"))
+        for settings in data.values():
+            if key in settings and settings[key] != path:
+                settings[key] = path
+                self.write("config.yaml", yaml.safe_dump(data, sort_keys=False))
+
     def write(self, name: str, content: str | bytes) -> None:
         """Write a file of the folder, whole or not at all.
 

@@ -46,7 +46,7 @@ def build_searcher(settings: SearchSettings, folder: Run, callback: Callback, ra
     costs = Costs(settings, space, data)
     images = Halves(settings, data, device)
     supernets = Supernets(settings, space, data, device, callback, ranks)
-    identity = {key: value for key, value in dump(settings).items() if key not in resumable(SearchSettings)}
+    identity = {key: value for key, value in dump(settings).items() if key not in (*resumable(SearchSettings), "data")}
     trainer = Trainer(
         folder,
         "search",

@@ -6,7 +6,7 @@ Outside, use the names in `__all__`; searches also use `trainer`, `setup`, `memo
 from __future__ import annotations
 
 from zarts.training.error_analysis import error_details
-from zarts.training.evaluate import accuracy, answers, test_batches
+from zarts.training.evaluate import Answers, accuracy, answers, test_batches
 from zarts.training.model_file import ModelCard, load_model, save_model
 from zarts.training.result import RetrainRecord, read_result
 from zarts.training.retrain import retrain
@@ -14,6 +14,7 @@ from zarts.training.warm_start import START, Start
 
 __all__ = [
     "START",
+    "Answers",
     "ModelCard",
     "RetrainRecord",
     "Start",

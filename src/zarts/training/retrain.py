@@ -18,7 +18,7 @@ from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 from typing_extensions import override
 
 from zarts.config import RetrainSettings, dump, resumable
-from zarts.data import Batches
+from zarts.data import Batches, ImageSet, left_out_csv, left_out_note
 from zarts.errors import SettingsError
 from zarts.limits import count_macs, count_parameters
 from zarts.networks import AnyNetwork, Network, checkpoint_cells, seeded, share_norms
@@ -44,8 +44,8 @@ from zarts.training.warm_start import START, Start, begin
 
 __all__ = ["TrainingJob", "retrain"]
 
-
-_RESUMABLE = {key: RetrainSettings.model_fields[key].default for key in (*resumable(RetrainSettings), "weights_from")}
+_FREE = (*resumable(RetrainSettings), "weights_from", "data")
+_RESUMABLE = {key: RetrainSettings.model_fields[key].default for key in _FREE}
 """Settings that may change when a run is resumed, with the value that replaces them in its identity."""
 
 
@@ -70,12 +70,10 @@ def retrain(
         resume: continue from the run's checkpoint if there is one.
         callback: called with every event: the logged events, and `step` after each weight step.
         drive: does the job's steps in place of its loop, like `DryRun.run`.
-        ranks: the processes that train the network together; by default one.
+        ranks: the processes that train together; by default one.
 
     Raises:
-        Interrupted: Ctrl-C or SIGTERM; the state is saved and the run can be resumed.
-        DivergedError: the loss is not finite; the last checkpoint is intact.
-        DataError, RunError, SettingsError: see their texts.
+        Interrupted, DivergedError, DataError, RunError, SettingsError: see their texts.
     """
     ranks = ranks or Ranks()
     if ranks.broadcast(ranks.lead and run.finished):
@@ -143,6 +141,9 @@ class TrainingJob(Job):
         )
         test = data.test()
         self.test, self.test_names = test_batches(test, self.card, self.device), test.names
+        if isinstance(test, ImageSet) and test.left_out:
+            callback({"event": "note", "text": left_out_note(data.name, test.left_out)[0]})
+            run.write("left_out.csv", left_out_csv([*data.left_out, *test.left_out]))
         run.write("genotype.json", genotype.to_json())
         self.trainer = Trainer(
             run,

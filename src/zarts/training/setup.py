@@ -64,6 +64,7 @@ def load_images(
             run.write("left_out.csv", left_out_csv(data.left_out))
         run.write_json("split.json", {**data.manifest, "images": data.kept})
         run.write_json("env.json", environment(device, ranks.count))
+    run.moved("data", settings.data)
     return data
 
 
