@@ -267,6 +267,7 @@ def test_operations_that_nothing_uses_are_refused(tmp_path, own):
 
 def test_the_command_line_says_that_code_is_run(tmp_path, own, command, monkeypatch):
     monkeypatch.setattr("zarts.training.dry_run._SECONDS", 0.0)
+    monkeypatch.setattr("zarts.training.stub_forward._SECONDS", 0.0)
     code, _, err = command(
         "search",
         "--space",
@@ -288,6 +289,10 @@ def test_the_command_line_says_that_code_is_run(tmp_path, own, command, monkeypa
         "batch_size=16",
         "--set",
         "inner_steps=1",
+        "--set",
+        "samples=2",
+        "--memory-limit",
+        "none",
         "--devices",
         "1",
     )
