@@ -20,6 +20,7 @@ from zarts.supernet import SuperNet
 
 pytestmark = pytest.mark.usefixtures("unchecked")
 
+ONE = {**TRAIN, "epochs": 1}
 EXAMPLE = Path(__file__).parents[2] / "examples" / "own_space"
 OPS = ["skip_connect", "sep_conv_3x3"]
 GOOD = {"name": "mine", "nodes": 2, "normal": OPS, "reduce": OPS}
@@ -217,8 +218,8 @@ def test_a_run_needs_no_other_file_and_runs_no_code_unasked(tmp_path, own, monke
 
     forget()
     with pytest.raises(SettingsError, match="not run unasked"):
-        zarts.retrain(run, out=tmp_path / "trained", **TRAIN)
-    trained = zarts.retrain(run, out=tmp_path / "trained", operations=str(kept), **TRAIN)
+        zarts.retrain(run, out=tmp_path / "trained", **ONE)
+    trained = zarts.retrain(run, out=tmp_path / "trained", operations=str(kept), **ONE)
     assert trained.genotype == resumed.genotype
     shutil.rmtree(run)
     forget()
@@ -233,7 +234,7 @@ def test_a_run_needs_no_other_file_and_runs_no_code_unasked(tmp_path, own, monke
     (found,) = predict(trained.run, [image], operations=kept, top=10)
     assert sum(chance for _, chance in found.classes) == pytest.approx(1)
     forget()
-    start = {"weights_from": str(trained.run), "out": tmp_path / "tuned", **TRAIN}
+    start = {"weights_from": str(trained.run), "out": tmp_path / "tuned", **ONE}
     with pytest.raises(SettingsError, match="not run unasked"):
         zarts.retrain(**start)
     tuned = zarts.retrain(operations=str(kept), **start)
