@@ -11,12 +11,13 @@ import time
 import pytest
 
 import zarts
-from small import LONG, TRAIN, ZARTS, finish, leftovers, options, outcome, start, wait_for_lines
+from small import LONG, TRAIN, ZARTS, finish, leftovers, options, outcome, start, stop_at, wait_for_lines
+from zarts.errors import Interrupted
 
 pytestmark = pytest.mark.usefixtures("unchecked")
 
 
-@pytest.mark.slow
+@pytest.mark.long  # below, one is killed once
 @pytest.mark.usefixtures("no_pictures")
 def test_killed_at_random_moments(tmp_path, command, straight):
     """Kill -9 a search, resume it, kill it again; then let it finish."""
@@ -38,7 +39,8 @@ def test_killed_at_random_moments(tmp_path, command, straight):
 
 @pytest.mark.slow
 @pytest.mark.usefixtures("no_pictures")
-def test_a_search_is_asked_to_stop(tmp_path, command, straight):
+def test_a_search_is_asked_to_stop_and_then_killed(tmp_path, command, straight):
+    """Ctrl-C; resumed, kill -9 after the next events; resumed again, it ends with the bits of an uninterrupted one."""
     run = tmp_path / "run"
     process = start("search", *options(LONG), "--out", run)
     wait_for_lines(process, run / "metrics.jsonl", 3)
@@ -46,12 +48,19 @@ def test_a_search_is_asked_to_stop(tmp_path, command, straight):
     code, out, err = finish(process)
     assert (code, out, err.count("\n")) == (130, "", 1)
     assert f"zarts search --resume {run}" in err
+    done = (run / "metrics.jsonl").read_bytes().count(b"\n")
+    assert done < len(straight.history) - 3
+    process = start("search", "--resume", run)
+    wait_for_lines(process, run / "metrics.jsonl", done + 1)
+    process.kill()
+    assert finish(process)[0] == -signal.SIGKILL
     assert not (run / "result.json").exists()
     assert command("search", "--resume", run)[0] == 0
     assert outcome(run) == outcome(straight.run)
+    assert leftovers(run) == []
 
 
-@pytest.mark.slow
+@pytest.mark.long  # one on two ranks is, too: test_several_processes.py
 @pytest.mark.usefixtures("no_pictures")
 def test_a_retraining_is_asked_to_stop(tmp_path, command, searched):
     settings = {**TRAIN, "epochs": 12, "drop_path": 0.3, "batch_size": 32}
@@ -81,18 +90,23 @@ zarts.cli.main()
     assert "interrupted" in process.stderr
 
 
-@pytest.mark.slow
 @pytest.mark.usefixtures("no_pictures")
-def test_a_limit_on_the_size_of_files(tmp_path, command, straight):
-    """A limit that comes while the search is at work: its next checkpoint does not fit any more."""
+def test_a_limit_on_the_size_of_files(tmp_path, command, straight, monkeypatch):
+    """A limit that comes while the search is at work, in this process: its next checkpoint does not fit any more."""
     run = tmp_path / "run"
-    process = start("search", *options(LONG), "--out", run)
-    wait_for_lines(process, run / "metrics.jsonl", 1)
-    limit = (run / "checkpoint.pt").stat().st_size // 2
-    resource.prlimit(process.pid, resource.RLIMIT_FSIZE, (limit, limit))
-    code, out, err = finish(process)
+    monkeypatch.setattr("zarts.training.trainer.stop_request", stop_at(4))
+    with pytest.raises(Interrupted):
+        zarts.search(out=run, quiet=True, **LONG)
+    monkeypatch.setattr("zarts.training.trainer.stop_request", stop_at(0))
+    limit, (soft, hard) = (run / "checkpoint.pt").stat().st_size // 2, resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (limit, hard))
+    try:
+        code, out, err = command("search", "--resume", run)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
     assert (code, out, err.count("\n")) == (1, "", 1)
     assert f"{run}/checkpoint.pt" in err
+    assert not (run / "result.json").exists()
     assert leftovers(run) == []
     assert command("search", "--resume", run)[0] == 0
     assert outcome(run) == outcome(straight.run)

@@ -217,10 +217,12 @@ def test_processes_need_the_same_images():
         check_same("of the second one", Second())
 
 
-def test_dry_runs(digits, found):
+def test_dry_runs(digits, monkeypatch):
     images, labels, _ = digits
+    monkeypatch.setattr("zarts.training.dry_run._SECONDS", 0.0)
+    monkeypatch.setattr("zarts.training.stub_forward._SECONDS", 0.0)
     given = python_data((images, labels))
-    settings = search_settings({**SEARCH, "data": "python"})
+    settings = search_settings({**SEARCH, "data": "python", "memory_limit": "none"})
     assert api.dry_run_search(settings, images=given).seconds > 0
 
 

@@ -34,13 +34,24 @@ def model(request, tmp_path_factory):
     return write_model(network, card, "safetensors", tmp_path_factory.mktemp("model"))[0], network, card
 
 
-@pytest.fixture(params=[(8, 8), (13, 10)], ids=["its size", "another size"])
+@pytest.fixture
 def photo(request, tmp_path):
     pixels = torch.randint(256, (*request.param, 3), generator=torch.Generator().manual_seed(0), dtype=torch.uint8)
     Image.fromarray(pixels.numpy()).save(tmp_path / "photo.png")
     return tmp_path / "photo.png"
 
 
+@pytest.mark.parametrize(
+    ("model", "photo"),
+    [
+        (1, (8, 8)),
+        (3, (13, 10)),
+        pytest.param(1, (13, 10), marks=pytest.mark.long),
+        pytest.param(3, (8, 8), marks=pytest.mark.long),
+    ],
+    ids=["grey-its size", "colour-another size", "grey-another size", "colour-its size"],
+    indirect=True,
+)
 def test_one_image_in_every_form_has_one_prediction(model, photo, monkeypatch):
     """To the bit: pixels, divided by 255 or not, go the way of the file."""
     path, network, card = model

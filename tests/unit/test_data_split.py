@@ -104,6 +104,7 @@ def test_two_images_a_class_give_one_to_each_part():
     assert labels[train].sort().values.tolist() == labels[test].sort().values.tolist() == list(range(30))
 
 
+@pytest.mark.long  # batches, which they draw, are the same there: test_data_loader.py
 def test_keyed_generators_are_the_same_in_another_process():
     code = (
         "from zarts.runtime.seed import keyed_generator; import torch;"

@@ -10,7 +10,7 @@ import zarts
 PAGE = Path(__file__).parents[2] / "docs" / "python.md"
 
 
-@pytest.mark.usefixtures("unchecked")
+@pytest.mark.usefixtures("unchecked", "no_pictures")
 def test_the_page_runs(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     blocks = list(re.finditer(r"^```python\n(.*?)^```$", PAGE.read_text("utf-8"), re.M | re.S))

@@ -20,6 +20,7 @@ from zarts.supernet import SuperNet
 
 pytestmark = pytest.mark.usefixtures("unchecked")
 
+ONE = {**TRAIN, "epochs": 1}
 EXAMPLE = Path(__file__).parents[2] / "examples" / "own_space"
 OPS = ["skip_connect", "sep_conv_3x3"]
 GOOD = {"name": "mine", "nodes": 2, "normal": OPS, "reduce": OPS}
@@ -217,8 +218,8 @@ def test_a_run_needs_no_other_file_and_runs_no_code_unasked(tmp_path, own, monke
 
     forget()
     with pytest.raises(SettingsError, match="not run unasked"):
-        zarts.retrain(run, out=tmp_path / "trained", **TRAIN)
-    trained = zarts.retrain(run, out=tmp_path / "trained", operations=str(kept), **TRAIN)
+        zarts.retrain(run, out=tmp_path / "trained", **ONE)
+    trained = zarts.retrain(run, out=tmp_path / "trained", operations=str(kept), **ONE)
     assert trained.genotype == resumed.genotype
     shutil.rmtree(run)
     forget()
@@ -233,7 +234,7 @@ def test_a_run_needs_no_other_file_and_runs_no_code_unasked(tmp_path, own, monke
     (found,) = predict(trained.run, [image], operations=kept, top=10)
     assert sum(chance for _, chance in found.classes) == pytest.approx(1)
     forget()
-    start = {"weights_from": str(trained.run), "out": tmp_path / "tuned", **TRAIN}
+    start = {"weights_from": str(trained.run), "out": tmp_path / "tuned", **ONE}
     with pytest.raises(SettingsError, match="not run unasked"):
         zarts.retrain(**start)
     tuned = zarts.retrain(operations=str(kept), **start)
@@ -267,6 +268,7 @@ def test_operations_that_nothing_uses_are_refused(tmp_path, own):
 
 def test_the_command_line_says_that_code_is_run(tmp_path, own, command, monkeypatch):
     monkeypatch.setattr("zarts.training.dry_run._SECONDS", 0.0)
+    monkeypatch.setattr("zarts.training.stub_forward._SECONDS", 0.0)
     code, _, err = command(
         "search",
         "--space",
@@ -288,6 +290,10 @@ def test_the_command_line_says_that_code_is_run(tmp_path, own, command, monkeypa
         "batch_size=16",
         "--set",
         "inner_steps=1",
+        "--set",
+        "samples=2",
+        "--memory-limit",
+        "none",
         "--devices",
         "1",
     )

@@ -34,8 +34,15 @@ def test_equals_the_plain_form(space, draw, mode, generator):
         compare(plain, fast, images, weights, differentiable)
 
 
-@pytest.mark.parametrize("parts", [2, 3])
-@pytest.mark.parametrize(("stem", "sides"), [("cifar", (7, 9)), ("imagenet", (37, 33))])
+@pytest.mark.parametrize(
+    ("parts", "stem", "sides"),
+    [
+        (2, "cifar", (7, 9)),
+        (3, "imagenet", (37, 33)),
+        pytest.param(3, "cifar", (7, 9), marks=pytest.mark.long),
+        pytest.param(2, "imagenet", (37, 33), marks=pytest.mark.long),
+    ],
+)
 def test_equals_it_for_odd_sizes_and_other_parts(parts, stem, sides, generator):
     plain, fast = partial_pair("darts-zero", parts, channels=6 if parts == 2 else 9, stem=stem, in_channels=3)
     images = torch.randn(2, 3, *sides, generator=generator, dtype=torch.float64)

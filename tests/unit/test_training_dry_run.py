@@ -24,6 +24,8 @@ from zarts.training.trainer import Job
 pytestmark = pytest.mark.usefixtures("no_pictures", "unchecked")
 
 PASS_SECONDS = 0.02
+UNMEASURED = {"memory_limit": "none"}
+"""Memory is not looked at: test_training_memory.py does."""
 
 
 class Slow(nn.Module):
@@ -177,7 +179,7 @@ def test_passes_that_are_differentiated_in_the_operation_weights_are_run(quick):
 
 @pytest.mark.parametrize("method", often(METHODS, "zarts-mgs", "darts-2nd", "enas", "random"))
 def test_all_of_a_search_is_counted(method, quick, tmp_path):
-    settings = small(method)
+    settings = small(method) | ({} if method == "random" else UNMEASURED)
     if settings.get("epochs") == 2:
         settings["epochs"] = 4
     history = zarts.search(out=tmp_path / "run", **settings).history
@@ -216,10 +218,10 @@ def test_a_dry_run_leaves_nothing_behind(tmp_path, monkeypatch, quick):
 
 
 def test_a_retraining(searched, retrained, quick):
-    forecast = api.dry_run_retrain(*api.retraining_of(searched.run, TRAIN))
+    forecast = api.dry_run_retrain(*api.retraining_of(searched.run, {**TRAIN, **UNMEASURED}))
     assert forecast.macs == retrained.macs
     assert forecast.parameters == retrained.parameters
-    with_head = retrain_settings({**TRAIN, "auxiliary_weight": 0.4, "image_size": 32})
+    with_head = retrain_settings({**TRAIN, **UNMEASURED, "auxiliary_weight": 0.4, "image_size": 32})
     forecast = api.dry_run_retrain("DARTS_V2", with_head)
     network = zarts.create_model(published("DARTS_V2"), channels=2, cells=3, in_channels=1)
     assert forecast.parameters == count_parameters(network)
@@ -232,6 +234,6 @@ def test_notes_are_heard_and_steps_are_not(monkeypatch, quick):
 
     monkeypatch.setattr("zarts.searcher.supernets.prepare", no_compiler)
     heard = []
-    api.dry_run_search(search_settings(SMALL), heard.append)
+    api.dry_run_search(search_settings({**SMALL, **UNMEASURED}), heard.append)
     assert [event["event"] for event in heard] == ["note"]
     assert heard[0]["text"].startswith("no compiler; torch's own kernels")

@@ -199,9 +199,10 @@ def test_a_search_is_the_same_to_the_bit(method, measured, tmp_path):
 
 
 def test_a_retraining_is_the_same_to_the_bit(measured, tmp_path):
-    settings = {**TRAIN, "drop_path": 0.3, "ema": 0.9}
+    """Also with drop-path, an auxiliary head, a moving average and the operation noise."""
+    settings = {**TRAIN, "drop_path": 0.3, "auxiliary_weight": 0.4, "ema": 0.9}
     plain, other = (
-        zarts.retrain("DARTS_V2", out=tmp_path / more["memory_limit"], **settings, **more)
+        zarts.retrain("sdarts/c10_s4_rs", out=tmp_path / more["memory_limit"], **settings, **more)
         for more in ({"memory_limit": "none"}, {"memory_limit": "1GB", "checkpoint_activations": True})
     )
     assert untimed(plain.history) == untimed(other.history)
