@@ -34,6 +34,8 @@ lint: $(VENV)/.dev ## check format and style
 types: $(VENV)/.dev ## check types
 	$(BIN)/mypy
 
+# tests start many processes, which compile the package once if they may keep the bytecode
+test: export PYTHONDONTWRITEBYTECODE =
 test: lint types ## install the development extra, check style and types, run the tests
 	OMP_NUM_THREADS=1 $(BIN)/pytest -n auto --dist worksteal -m "not long"
 

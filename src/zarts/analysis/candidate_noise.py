@@ -7,9 +7,9 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import NamedTuple
 
+import scipy  # its parts are imported when they are used
 import torch
 from jaxtyping import Float
-from scipy.stats import norm, pearsonr
 from torch import Tensor
 
 from zarts.analysis.variance_components import Components, Interval, components
@@ -164,9 +164,9 @@ def _correlation(losses: Float[Tensor, " n"], predicted: Float[Tensor, " n"], co
     """Pearson's correlation with Fisher's interval: -1 to 1 for fewer than four values; 0 if either does not vary."""
     if losses.std() == 0 or predicted.std() == 0:
         return Interval(0.0, -1.0, 1.0)
-    value = float(pearsonr(losses.numpy(), predicted.numpy()).statistic)
+    value = float(scipy.stats.pearsonr(losses.numpy(), predicted.numpy()).statistic)
     if len(losses) < 4:
         return Interval(value, -1.0, 1.0)
-    half = float(norm.ppf((1 + confidence) / 2)) / math.sqrt(len(losses) - 3)
+    half = float(scipy.stats.norm.ppf((1 + confidence) / 2)) / math.sqrt(len(losses) - 3)
     middle = math.atanh(max(-1 + 1e-12, min(1 - 1e-12, value)))
     return Interval(value, math.tanh(middle - half), math.tanh(middle + half))

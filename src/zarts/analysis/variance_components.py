@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import NamedTuple
 
+import scipy  # its parts are imported when they are used
 from jaxtyping import Float
-from scipy.stats import chi2, f
 from torch import Tensor
 
 from zarts.bilevel import MeanSquares, mean_squares
@@ -69,8 +69,8 @@ def components(losses: Float[Tensor, "candidates draws images"], confidence: flo
         batches=_difference(table.conditions, draws - 1, table.interaction, rest, candidates, alpha),
         interaction=Interval(
             table.interaction,
-            rest * table.interaction / float(chi2.ppf(1 - alpha / 2, rest)),
-            rest * table.interaction / float(chi2.ppf(alpha / 2, rest)),
+            rest * table.interaction / float(scipy.stats.chi2.ppf(1 - alpha / 2, rest)),
+            rest * table.interaction / float(scipy.stats.chi2.ppf(alpha / 2, rest)),
         ),
         images=within,
         snr=_ratio(table, rest, alpha),
@@ -83,16 +83,16 @@ def _ratio(table: MeanSquares, rest: int, alpha: float) -> Interval:
         return Interval(*[float("inf") if table.candidates > 0 else 0.0] * 3)
     freedom = (table.rows - 1, rest)
     found = table.candidates / table.interaction
-    low, high = (found / float(f.ppf(q, *freedom)) for q in (1 - alpha / 2, alpha / 2))
+    low, high = (found / float(scipy.stats.f.ppf(q, *freedom)) for q in (1 - alpha / 2, alpha / 2))
     return Interval(*((value - 1) / table.columns for value in (found, low, high)))
 
 
 def _difference(first: float, n1: int, second: float, n2: int, count: int, alpha: float) -> Interval:
     """Of (E[first] - E[second]) / count, two mean squares with n1 and n2 degrees of freedom."""
     half = alpha / 2
-    g1, h1 = 1 - n1 / float(chi2.ppf(1 - half, n1)), n1 / float(chi2.ppf(half, n1)) - 1
-    g2, h2 = 1 - n2 / float(chi2.ppf(1 - half, n2)), n2 / float(chi2.ppf(half, n2)) - 1
-    upper, lower = float(f.ppf(1 - half, n1, n2)), float(f.ppf(half, n1, n2))
+    g1, h1 = 1 - n1 / float(scipy.stats.chi2.ppf(1 - half, n1)), n1 / float(scipy.stats.chi2.ppf(half, n1)) - 1
+    g2, h2 = 1 - n2 / float(scipy.stats.chi2.ppf(1 - half, n2)), n2 / float(scipy.stats.chi2.ppf(half, n2)) - 1
+    upper, lower = float(scipy.stats.f.ppf(1 - half, n1, n2)), float(scipy.stats.f.ppf(half, n1, n2))
     g12 = ((upper - 1) ** 2 - (g1 * upper) ** 2 - h2**2) / upper
     h12 = ((1 - lower) ** 2 - (h1 * lower) ** 2 - g2**2) / lower
     below = (g1 * first) ** 2 + (h2 * second) ** 2 + g12 * first * second

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+import scipy  # its parts are imported when they are used
 import torch
 from jaxtyping import Float
-from scipy.optimize import Bounds, LinearConstraint, milp
 from torch import Tensor
 
 from zarts.config import RetrainSettings, SearchSettings
@@ -102,10 +102,10 @@ class Constraints:
             for kind, matrix in strengths.items()
             for edge, op in (matrix.cpu().isfinite() & self.limits[0].cost.kept(kind).bool()).nonzero().tolist()
         ]
-        solution = milp(
+        solution = scipy.optimize.milp(
             [-float(strengths[kind][edge, op]) for kind, edge, op in rows],
             integrality=np.ones(len(rows)),
-            bounds=Bounds(0, 1),
+            bounds=scipy.optimize.Bounds(0, 1),
             constraints=[*self._cells(rows), *self._costs(rows)],
             options={"mip_rel_gap": 0.0},
         )
@@ -139,7 +139,7 @@ class Constraints:
             }
         )
 
-    def _cells(self, rows: Sequence[tuple[str, int, int]]) -> list[LinearConstraint]:
+    def _cells(self, rows: Sequence[tuple[str, int, int]]) -> list[scipy.optimize.LinearConstraint]:
         """At most one operation an edge, and the right number of edges a node: what makes a genotype."""
         space = self.space
         by_edge: dict[tuple[str, int], list[int]] = {}
@@ -149,14 +149,14 @@ class Constraints:
             by_node.setdefault((kind, space.edges[edge][0]), []).append(column)
         nodes = [float(min(space.keep or node, node)) for _, node in by_node]
         return [
-            LinearConstraint(_indicators(by_edge, len(rows)), -np.inf, 1),
-            LinearConstraint(_indicators(by_node, len(rows)), nodes, nodes),
+            scipy.optimize.LinearConstraint(_indicators(by_edge, len(rows)), -np.inf, 1),
+            scipy.optimize.LinearConstraint(_indicators(by_node, len(rows)), nodes, nodes),
         ]
 
-    def _costs(self, rows: Sequence[tuple[str, int, int]]) -> list[LinearConstraint]:
+    def _costs(self, rows: Sequence[tuple[str, int, int]]) -> list[scipy.optimize.LinearConstraint]:
         """The limits, each plus a half: as exact, because costs are whole numbers, and safe from rounding."""
         return [
-            LinearConstraint(
+            scipy.optimize.LinearConstraint(
                 np.array([[float(limit.cost.operations[kind][edge, op]) for kind, edge, op in rows]]),
                 -np.inf,
                 limit.most - limit.cost.base + 0.5,
