@@ -18,7 +18,7 @@ from zarts.runs import Run
 from zarts.runs.new_run import check_given, same_images
 from zarts.runs.user_files import use_operations
 from zarts.runtime.device import choose_device
-from zarts.runtime.io import PathLike, path_of
+from zarts.runtime.paths import PathLike, path_of
 from zarts.training import ModelCard, answers, error_details, load_model, test_batches
 
 __all__ = ["evaluate", "examine"]

@@ -23,7 +23,7 @@ from zarts.runs.user_files import UserFiles, use_operations, use_space
 from zarts.runs.user_functions import keep_functions, load_functions, same_functions
 from zarts.runtime.device import torch_threads
 from zarts.runtime.distributed import Ranks
-from zarts.runtime.io import PathLike, path_of
+from zarts.runtime.paths import PathLike, path_of
 from zarts.searcher import Runnable, measure_search, prepare_search
 from zarts.spaces import Genotype
 from zarts.training.dry_run import DryRun, Forecast

@@ -25,6 +25,7 @@ from zarts.data.python_data import PYTHON, ImageParts, PythonData, python_data
 from zarts.data.split import halves
 from zarts.data.streaming import StreamedSet
 from zarts.errors import DataError, SettingsError, did_you_mean
+from zarts.runtime.paths import path_of
 
 __all__ = [
     "DATA_SETS",
@@ -108,7 +109,7 @@ def load_data(
         image_size,
         subset,
         seed,
-        Path(data_dir).expanduser(),
+        path_of(data_dir),
         manifest,
         image_cache=image_cache,
         copies=copies,
@@ -119,7 +120,7 @@ def load_data(
         return data.load(request)
     if str(data) in DATA_SETS:
         return DATA_SETS[str(data)](str(data), request)
-    path = Path(data).expanduser()
+    path = path_of(data)
     return load_csv(path, request) if is_csv(path) else load_folder(path, request)
 
 
@@ -158,13 +159,15 @@ def check_data(data: str | Path) -> None:
         SettingsError: the name is unknown.
         DataError: there is no folder at the path.
     """
-    folder = Path(data).expanduser()
     if str(data) == PYTHON:
         raise SettingsError(
             "data = python: the images are Python objects, which only a call can give, as in `zarts.search(data=...)`: "
             "name a data set, a folder or a CSV file"
         )
-    if str(data) in DATA_SETS or folder.is_dir() or is_csv(folder):
+    if str(data) in DATA_SETS:
+        return
+    folder = path_of(data)
+    if folder.is_dir() or is_csv(folder):
         return
     if isinstance(data, str) and not any(sep in data for sep in ("/", os.sep)):
         raise SettingsError(

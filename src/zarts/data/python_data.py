@@ -223,7 +223,7 @@ class PythonData:
                     described = str(pixels.shape)
                     digest.update(np.ascontiguousarray(pixels).data)
                 labels[part].append(label_of(label, classes, name))
-                digest.update(f"{part}:{labels[part][-1]}:{described}\0".encode())
+                digest.update(f"{part}:{labels[part][-1]}:{described}\0".encode("utf-8", "surrogateescape"))
             self._read_again(part, names)
         if brightest <= 1 and self._root is None and any(labels.values()):
             raise DataError(

@@ -63,7 +63,7 @@ def draw_strip(run: Path, every: int, folder: Path) -> list[Path]:
     with drawing():
         dpi = min(_DPI, _WIDEST / strip.width * _POINTS_PER_INCH)
         contents = {
-            "strip.svg": to_svg(strip).encode(),
+            "strip.svg": to_svg(strip),
             "strip.png": to_png(figure_of(strip), dpi),
             "epochs.gif": _animation([to_png(figure_of(frame), _FRAME_DPI) for frame in frames]),
         }
