@@ -198,11 +198,11 @@ def _retrain_and_draw(
     if not ranks.lead:
         record = run_retrain(settings, genotype, run, start=start, resume=resume, drive=drive, ranks=ranks)
         return RetrainResult.of(replace(record, images=run.images))
-    with logged(settings, run, callback) as callback:
+    with logged(settings, run, callback) as heard:
         record = run_retrain(
-            settings, genotype, run, start=start, resume=resume, callback=callback, drive=drive, ranks=ranks
+            settings, genotype, run, start=start, resume=resume, callback=heard, drive=drive, ranks=ranks
         )
-    draw_run(genotype, run.path)
+    draw_run(genotype, run.path, callback)
     return RetrainResult.of(replace(record, images=run.images))
 
 
