@@ -16,10 +16,12 @@ from zarts.data.builtin import load_cifar10, load_cifar100, load_cifar100_p_dart
 from zarts.data.config import ImageCache, Request
 from zarts.data.csv_list import is_csv, load_csv
 from zarts.data.dataset import DataSet, Images, ImageSet, channel_statistics
+from zarts.data.idx import load_fashion_mnist, load_mnist
 from zarts.data.image_folder import load_folder
 from zarts.data.imagenet import load_imagenet, load_imagenet16
 from zarts.data.in_memory import from_arrays
 from zarts.data.loader import Batches
+from zarts.data.npz import is_arrays, load_arrays
 from zarts.data.prefetch import default_workers
 from zarts.data.python_data import PYTHON, ImageParts, PythonData, python_data
 from zarts.data.split import halves
@@ -54,6 +56,8 @@ DATA_SETS: dict[str, Callable[[str, Request], DataSet]] = {
     "cifar10": partial(from_arrays, load_cifar10),
     "cifar100": partial(from_arrays, load_cifar100),
     "cifar100-p-darts": partial(from_arrays, load_cifar100_p_darts),
+    "fashion-mnist": partial(from_arrays, load_fashion_mnist),
+    "mnist": partial(from_arrays, load_mnist),
     "svhn": partial(from_arrays, load_svhn),
     "imagenet": load_imagenet,
     "imagenet16": partial(from_arrays, load_imagenet16),
@@ -79,9 +83,9 @@ def load_data(
     """Load the training images of a data set; `DataSet.test()` loads its test images.
 
     Args:
-        data: a name in `DATA_SETS`, or the path of a folder of images (see `load_folder`) or of a CSV file that
-            lists them (see `load_csv`), or Python objects (see `python_data`). A name wins over a folder of the same
-            name; give that folder as `./NAME`.
+        data: a name in `DATA_SETS`, or the path of a folder of images (see `load_folder`), of a CSV file that lists
+            them (see `load_csv`) or of arrays (see `load_arrays`), or Python objects (see `python_data`). A name wins
+            over a folder of the same name; give that folder as `./NAME`.
         image_size: height and width, a multiple of 4 and at least 8; None is the set's own size, 32 for a folder and
             224 for `imagenet`.
         subset: number of training images to take, or, as a float below 1, their share; stratified. None is all.
@@ -121,6 +125,8 @@ def load_data(
     if str(data) in DATA_SETS:
         return DATA_SETS[str(data)](str(data), request)
     path = path_of(data)
+    if is_arrays(path):
+        return load_arrays(path, request)
     return load_csv(path, request) if is_csv(path) else load_folder(path, request)
 
 
@@ -153,7 +159,7 @@ def load_test_images(
 
 
 def check_data(data: str | Path) -> None:
-    """Check that `data` is the name of a data set, or an existing folder or CSV file; no image is read.
+    """Check that `data` is the name of a data set, or an existing folder or file; no image is read.
 
     Raises:
         SettingsError: the name is unknown.
@@ -162,17 +168,19 @@ def check_data(data: str | Path) -> None:
     if str(data) == PYTHON:
         raise SettingsError(
             "data = python: the images are Python objects, which only a call can give, as in `zarts.search(data=...)`: "
-            "name a data set, a folder or a CSV file"
+            "name a data set, a folder or a file .csv or .npz"
         )
     if str(data) in DATA_SETS:
         return
     folder = path_of(data)
-    if folder.is_dir() or is_csv(folder):
+    if folder.is_dir() or is_csv(folder) or is_arrays(folder):
         return
     if isinstance(data, str) and not any(sep in data for sep in ("/", os.sep)):
         raise SettingsError(
             f"{did_you_mean('data set', data, DATA_SETS)}, or a folder of images with one sub-folder a class, or a "
-            "file .csv"
+            "file .csv or .npz"
         )
     found = "is a file" if folder.exists() else "not found"
-    raise DataError(f"{folder}: {found}; expected a folder of images with one sub-folder a class, or a file .csv")
+    raise DataError(
+        f"{folder}: {found}; expected a folder of images with one sub-folder a class, or a file .csv or .npz"
+    )
