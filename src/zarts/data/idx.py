@@ -130,11 +130,12 @@ def _download(mirrors: list[str], folder: Path, file: str, md5: str) -> None:
 
     for mirror in mirrors:
         try:
-            return utils.download_url(mirror + file, str(folder), file, md5)
+            utils.download_url(mirror + file, str(folder), file, md5)
         except (OSError, RuntimeError):
             if mirror == mirrors[-1]:
                 raise
-    return None
+        else:
+            return
 
 
 def _md5(file: Path) -> str:

@@ -92,7 +92,8 @@ def _npz_parts(path: Path) -> ImageParts:
         zipfile.BadZipFile,
     ) as error:
         raise DataError(f"{path}: cannot be read as NumPy's .npz ({' '.join(str(error).split())})") from error
-    return ImageParts(**{part: (images, _flat(labels, images, part, path)) for part, (images, labels) in parts.items()})
+    found = {part: (images, _flat(labels, images, part, path)) for part, (images, labels) in parts.items()}
+    return ImageParts(found["train"], found.get("val"), found.get("test"))
 
 
 def _known(keys: list[str], path: Path) -> dict[str, tuple[str, str]]:
