@@ -67,6 +67,17 @@ def test_a_search_whose_report_fails(command, tmp_path, nothing_can_be_drawn):
     assert zarts.load_result(run).genotype
 
 
+def test_ctrl_c_while_the_report_is_drawn(command, tmp_path, no_pictures, monkeypatch):
+    def interrupted(folder):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("zarts.api._new_search.write_report", interrupted)
+    run = tmp_path / "run"
+    line = f"interrupted: the result is safe, but report.html is missing: `zarts report {run}` makes up for it"
+    assert command("search", *options(SMALL), "--out", run) == (130, "", f"zarts: {line}\n")
+    assert (run / "result.json").exists()
+
+
 def test_a_retraining_that_was_killed_before_its_result(tmp_path, monkeypatch):
     """The last checkpoint is there, the answers to the test images are not: they are computed again."""
     straight = zarts.retrain("DARTS_V2", out=tmp_path / "straight", quiet=True, **TRAIN)
