@@ -13,7 +13,8 @@ from zarts.errors import DataError, SettingsError
 
 
 def test_registry():
-    names = ["cifar10", "cifar100", "cifar100-p-darts", "digits", "imagenet", "imagenet16", "imagenet16-120", "svhn"]
+    names = ["cifar10", "cifar100", "cifar100-p-darts", "digits", "fashion-mnist", "imagenet", "imagenet16"]
+    names += ["imagenet16-120", "mnist", "svhn"]
     assert sorted(DATA_SETS) == names
 
 

@@ -15,7 +15,7 @@ from zarts.reports import draw_landscape, write_report
 from zarts.runs import Run
 from zarts.runs.user_files import use_operations
 from zarts.runs.user_functions import load_functions, without_functions
-from zarts.runtime.io import PathLike, path_of
+from zarts.runtime.paths import PathLike, path_of
 from zarts.searcher import restore_search
 
 __all__ = ["diagnose", "landscape", "launch_landscape_ranks"]

@@ -10,7 +10,7 @@ from typing import Any
 from zarts.errors import RunError, SettingsError, did_you_mean
 from zarts.runs import Run
 from zarts.runs.user_files import use_space
-from zarts.runtime.io import PathLike, path_of
+from zarts.runtime.paths import PathLike, path_of
 from zarts.searcher import SearchRecord
 from zarts.spaces import (
     SPACES,

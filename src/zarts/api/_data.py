@@ -11,7 +11,7 @@ from zarts.data import DATA_SETS, PYTHON, PythonData, check_data, python_data
 from zarts.errors import SettingsError
 from zarts.runs import Run
 from zarts.runs.new_run import check_given
-from zarts.runtime.io import path_of
+from zarts.runtime.paths import path_of
 from zarts.searcher import SearchRecord
 from zarts.training import RetrainRecord
 

@@ -8,7 +8,7 @@ from zarts.api._architecture import Source, folder_of, genotype_of
 from zarts.api._new_search import searched_settings
 from zarts.errors import SettingsError
 from zarts.reports import draw_cells, draw_strip, write_report
-from zarts.runtime.io import PathLike, path_of
+from zarts.runtime.paths import PathLike, path_of
 
 __all__ = ["draw", "report"]
 

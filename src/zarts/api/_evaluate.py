@@ -12,14 +12,14 @@ import torch
 from zarts.api._architecture import model_file
 from zarts.api._data import given_images, images_of
 from zarts.api._retrain import retrained_settings
-from zarts.data import PythonData, Tested, load_data, load_test_images
+from zarts.data import PythonData, Tested, load_test_images
 from zarts.errors import RunError, SettingsError
 from zarts.exports import model_in, open_model
 from zarts.runs import Run
 from zarts.runs.new_run import check_given, same_images
 from zarts.runs.user_files import use_operations
 from zarts.runtime.device import choose_device
-from zarts.runtime.io import PathLike, path_of
+from zarts.runtime.paths import PathLike, path_of
 from zarts.training import Answers, ModelCard, answers, error_details, load_model, test_batches
 
 __all__ = ["evaluate", "examine"]
@@ -116,11 +116,6 @@ def _of_run(path: Path, card: ModelCard, name: str | None, given: PythonData | N
     if name is None:
         check_given(settings, None, path, "zarts.evaluate(MODEL, data=...)")
     own = name is None or same_images(name, settings.data, given, split)
-    if given is not None and own:  # its parts are those of the run
-        size, workers = card.image_size, settings.workers
-        data = load_data(given, image_size=size, manifest=split, workers=workers, crop=settings.crop)
-        images = data.test()
-        return Tested(images, torch.zeros(len(images), dtype=torch.bool))
     options = {"own": own, "seed": settings.split_seed, "data_dir": settings.data_dir}
     allowed = allow_left_out or (own and settings.allow_left_out)
     return _of_others(given or name or settings.data, card, split, allow_left_out=allowed, **options)

@@ -9,7 +9,8 @@ from zarts.errors import SettingsError, did_you_mean
 from zarts.exports import FORMATS, CardFacts, compare_logits, model_card, open_model, write_model
 from zarts.runs import Run
 from zarts.runs.user_files import use_operations, use_space
-from zarts.runtime.io import PathLike, path_of, read_mapping, write_atomically
+from zarts.runtime.io import read_mapping, write_atomically
+from zarts.runtime.paths import PathLike, path_of
 from zarts.training import load_model
 
 __all__ = ["export"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
@@ -35,10 +36,12 @@ class Names(list[str]):
     def __str__(self) -> str:
         from rich.console import Console
 
+        from zarts.runtime.paths import encodable
+
         console = Console()
         with console.capture() as capture:
             console.print(self.table())
-        return capture.get()
+        return encodable(capture.get(), sys.stdout)
 
 
 def list_methods() -> Names:

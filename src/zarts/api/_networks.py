@@ -12,7 +12,7 @@ from zarts.limits import FINAL_NETWORKS
 from zarts.networks import AnyNetwork, build_network
 from zarts.runs import Run
 from zarts.runs.user_files import use_operations, use_space
-from zarts.runtime.io import PathLike, path_of
+from zarts.runtime.paths import PathLike, path_of
 from zarts.spaces import SPACES
 from zarts.training import ModelCard
 from zarts.training import load_model as read_model

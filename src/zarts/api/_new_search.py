@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
@@ -18,12 +19,13 @@ from zarts.config import FUNCTIONS, CommonSettings, SearchSettings, dump, search
 from zarts.data import PythonData
 from zarts.reports import draw_cells, write_report
 from zarts.runs import Run
+from zarts.runs.afterwards import afterwards
 from zarts.runs.new_run import anchored, discarded_unless_begun, new_run
 from zarts.runs.user_files import UserFiles, use_operations, use_space
 from zarts.runs.user_functions import keep_functions, load_functions, same_functions
 from zarts.runtime.device import torch_threads
 from zarts.runtime.distributed import Ranks
-from zarts.runtime.io import PathLike, path_of
+from zarts.runtime.paths import PathLike, path_of
 from zarts.searcher import Runnable, measure_search, prepare_search
 from zarts.spaces import Genotype
 from zarts.training.dry_run import DryRun, Forecast
@@ -226,8 +228,9 @@ def _reported(
             yield truth or heard
             genotype = Genotype.load(run.path / "genotype.json")
             if truth is not None:
-                truth.finish(genotype)
-    draw_run(genotype, run.path)
+                with afterwards("its true accuracy is not in its log", f"zarts lookup {_quoted(run.path)}", heard):
+                    truth.finish(genotype)
+    draw_run(genotype, run.path, callback)
 
 
 def _table_of(settings: SearchSettings, trust: bool) -> Table | None:
@@ -256,10 +259,16 @@ def dry_run_in(
         yield Run(run.path, images=images), dry_run
 
 
-def draw_run(genotype: Genotype, folder: Path) -> None:
-    """Draw the cells that a run ended with and write its report, both into its folder."""
-    draw_cells(genotype, folder / "cells")
-    write_report(folder)
+def draw_run(genotype: Genotype, folder: Path, callback: Callback | None = None) -> None:
+    """Draw the cells that a run ended with and write its report, both into its folder; what fails is a warning."""
+    with afterwards("cells/ is missing", f"zarts draw {_quoted(folder)} --out {_quoted(folder / 'cells')}", callback):
+        draw_cells(genotype, folder / "cells")
+    with afterwards("report.html is missing", f"zarts report {_quoted(folder)}", callback):
+        write_report(folder)
+
+
+def _quoted(path: Path) -> str:
+    return shlex.quote(str(path))
 
 
 def notes_only(callback: Callback | None) -> Callback:

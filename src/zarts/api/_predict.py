@@ -23,7 +23,7 @@ from zarts.exports import OpenedModel, model_in, open_model
 from zarts.runs import Run
 from zarts.runs.user_files import use_operations
 from zarts.runtime.device import choose_device
-from zarts.runtime.io import PathLike, path_of
+from zarts.runtime.paths import PathLike, path_of
 from zarts.training import ModelCard
 
 __all__ = ["ImageLike", "Prediction", "iter_predictions", "predict"]

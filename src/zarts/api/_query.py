@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from zarts.api._architecture import Source, string_of
 from zarts.bench import Lookup, Table, find_table, look_up, read_table
-from zarts.runtime.io import PathLike, path_of
+from zarts.runtime.paths import PathLike, path_of
 
 __all__ = ["lookup"]
 

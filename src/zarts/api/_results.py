@@ -14,7 +14,8 @@ from zarts.bench import Lookup
 from zarts.errors import RunError
 from zarts.reports import result_html
 from zarts.runs import Run
-from zarts.runtime.io import PathLike, path_of, read_mapping
+from zarts.runtime.io import read_mapping
+from zarts.runtime.paths import PathLike, path_of, printable
 from zarts.searcher import SearchRecord
 from zarts.searcher.result import counts
 from zarts.searcher.result import read_result as read_search
@@ -50,7 +51,7 @@ class _Result(ABC):
         return f"{type(self).__name__}({str(self.run)!r}, space={self.genotype.space!r})"
 
     def __str__(self) -> str:
-        return "\n".join(self._lines())
+        return "\n".join(map(printable, self._lines()))
 
     def _repr_html_(self) -> str:
         return result_html(self._lines(), self.genotype)

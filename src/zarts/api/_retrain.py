@@ -31,7 +31,8 @@ from zarts.runs.new_run import anchored, discarded_unless_begun, new_run, same_i
 from zarts.runs.user_files import copy_user_files, use_operations, use_space
 from zarts.runs.user_functions import keep_functions, load_functions, same_functions
 from zarts.runtime.distributed import Ranks, lead_here, started
-from zarts.runtime.io import PathLike, path_of, read_mapping
+from zarts.runtime.io import read_mapping
+from zarts.runtime.paths import PathLike, path_of
 from zarts.searcher import SearchRecord
 from zarts.spaces import Genotype
 from zarts.training import Start, read_result
@@ -198,11 +199,11 @@ def _retrain_and_draw(
     if not ranks.lead:
         record = run_retrain(settings, genotype, run, start=start, resume=resume, drive=drive, ranks=ranks)
         return RetrainResult.of(replace(record, images=run.images))
-    with logged(settings, run, callback) as callback:
+    with logged(settings, run, callback) as heard:
         record = run_retrain(
-            settings, genotype, run, start=start, resume=resume, callback=callback, drive=drive, ranks=ranks
+            settings, genotype, run, start=start, resume=resume, callback=heard, drive=drive, ranks=ranks
         )
-    draw_run(genotype, run.path)
+    draw_run(genotype, run.path, callback)
     return RetrainResult.of(replace(record, images=run.images))
 
 

@@ -70,7 +70,7 @@ def retraining_of(
         assert owner is not None
         use_space(owner)
         use_operations(owner, asked.operations, lambda text: None)
-        _, card = load_model(model_file(Path(weights).expanduser()))
+        _, card = load_model(model_file(weights))
         source = card.genotype if source is None else source
         form = {key: getattr(card, key) for key in ("channels", "cells", "stem", "image_size")}
     if source is None:
@@ -95,7 +95,7 @@ def owner_of(source: Source | None, weights_from: str | None) -> Run | None:
     searched = None if source is None else run_of(source)
     if searched is not None or weights_from in (None, _SUPERNET):
         return searched
-    return Run(model_file(Path(str(weights_from)).expanduser()).parent)
+    return Run(model_file(str(weights_from)).parent)
 
 
 def begin_from(
@@ -114,7 +114,7 @@ def begin_from(
     if settings.weights_from == _SUPERNET:
         searched = Run(_search_run(source).path, images=run.images)
         return _start_from_supernet(searched, genotype, settings, callback)
-    network, card = load_model(model_file(Path(settings.weights_from).expanduser()))
+    network, card = load_model(model_file(settings.weights_from))
     if card.genotype.cells != genotype.cells:
         raise SettingsError(
             f"weights_from = {settings.weights_from}: the network has another genotype: name its genotype, or no source"

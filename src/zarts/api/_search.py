@@ -20,7 +20,7 @@ from zarts.data import PythonData
 from zarts.runs import Run
 from zarts.runs.new_run import anchored
 from zarts.runtime.distributed import lead_here, started
-from zarts.runtime.io import PathLike, path_of
+from zarts.runtime.paths import PathLike, path_of
 from zarts.searcher import read_result
 
 __all__ = ["search"]

@@ -12,6 +12,7 @@ from typing import Any
 from zarts.bench.natsbench_files import read_nasbench201, read_natsbench
 from zarts.bench.table import SECONDS, Column, Table
 from zarts.errors import DataError
+from zarts.runtime.paths import path_of
 
 __all__ = ["find_table", "read_table"]
 
@@ -42,7 +43,7 @@ def find_table(path: Path | None = None) -> Path:
                 f"no table of NAS-Bench-201: {_GET}; name it by --benchmark-table, or its directory by {_VARIABLE}"
             )
         path = Path(directory)
-    path = path.expanduser()
+    path = path_of(path)
     if not path.exists():
         raise DataError(f"{path}: named by {'--benchmark-table' if given else _VARIABLE}, but not found; {_GET}")
     if not path.is_dir() or _is_archive(path):

@@ -16,6 +16,7 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, Ti
 from typing_extensions import override
 
 from zarts.reports.collapse import COLLAPSE, GROWTH
+from zarts.runtime.paths import encodable, printable
 from zarts.wording import worded
 
 __all__ = ["progress", "progress_bar"]
@@ -97,15 +98,18 @@ class _Bar(_Watcher):
 
     @override
     def show(self, text: str, done: int, total: int) -> None:
-        self._bar.update(self._task, completed=done, total=total, description=text)
+        self._bar.update(self._task, completed=done, total=total, description=self._shown(text))
 
     @override
     def say(self, text: str) -> None:
-        self._bar.console.print(text, markup=False, highlight=False, soft_wrap=True)
+        self._bar.console.print(self._shown(text), markup=False, highlight=False, soft_wrap=True)
 
     @override
     def end_epoch(self, line: str) -> None:
         """Do nothing: the bar has it."""
+
+    def _shown(self, text: str) -> str:
+        return encodable(printable(text), self._bar.console.file)
 
 
 class _Lines(_Watcher):
@@ -147,6 +151,7 @@ class _NotebookBar(_Watcher):
         now = time.perf_counter()
         if done == total or now - self._drawn > _REDRAW_SECONDS:
             self._drawn = now
+            text = printable(text)
             bar = f'<progress value="{done}" max="{total}"></progress> {html.escape(text)}'
             self._handle.update({"text/html": bar, "text/plain": f"{text} ({100 * done // total} %)"}, raw=True)
 
@@ -160,7 +165,7 @@ class _NotebookBar(_Watcher):
 
 
 def _write(text: str) -> None:
-    sys.stderr.write(f"{text}\n")
+    sys.stderr.write(encodable(f"{printable(text)}\n", sys.stderr))
     sys.stderr.flush()
 
 
@@ -173,7 +178,7 @@ def progress_bar(*, shown: bool = True) -> Iterator[_Watcher]:
     """
     console = Console(stderr=True)
     columns = (
-        TextColumn("{task.description}"),
+        TextColumn("{task.description}", markup=False),
         BarColumn(bar_width=20),
         TimeElapsedColumn(),
         TextColumn("left"),

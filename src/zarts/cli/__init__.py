@@ -11,6 +11,7 @@ import sys
 import traceback
 
 from zarts.cli.distributed import is_local_rank_zero
+from zarts.runtime.paths import printable, replace_unencodable
 from zarts.wording import options_in_messages
 
 __all__ = ["main"]
@@ -18,6 +19,7 @@ __all__ = ["main"]
 
 def main() -> None:
     """Run `zarts` with the process's arguments and exit: 0 done, 1 failed, 2 usage, 3 data, 130 interrupted."""
+    replace_unencodable()
     argv = [word for word in sys.argv[1:] if word != "--debug"]
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # as Ctrl-C; loops that can save first handle both
     try:
@@ -49,6 +51,10 @@ def _run(argv: list[str], *, debug: bool) -> int:
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
+    except OSError as error:
+        if debug or error.filename is None:
+            raise
+        return _fail(f"{error.filename}: {error.strerror}", 1)
     except Exception as error:
         if "RANK" in os.environ:
             error.add_note(f"on rank {os.environ['RANK']}")
@@ -70,5 +76,5 @@ def _renamed_option(error: Exception) -> str:
 
 def _fail(message: str, code: int) -> int:
     if is_local_rank_zero():
-        print(f"zarts: {' '.join(message.split())}", file=sys.stderr)
+        print(f"zarts: {printable(' '.join(message.split()))}", file=sys.stderr)
     return code

@@ -12,6 +12,7 @@ from zarts.cli.options import Config, Preset, Set, Trust, parse_grid, parse_set,
 from zarts.cli.progress import progress
 from zarts.config import SearchSettings, unknown_setting
 from zarts.errors import RunError, SettingsError
+from zarts.runtime.paths import printable
 
 __all__ = ["compare"]
 
@@ -93,7 +94,7 @@ def compare(
         )
     print(found.markdown, end="")
     for trial, line in found.failed.items():
-        print(f"zarts: {trial.title}: {line}", file=sys.stderr)
+        print(printable(f"zarts: {trial.title}: {line}"), file=sys.stderr)
     if found.failed:
         several = f"{len(found.failed)} of {len(found.failed) + len(found.found)} searches"
         raise RunError(f"{several} failed: the same command tries them again ({found.out})")

@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 
 from zarts.cli.options import Device, Model, Operations, TrustModel
+from zarts.runtime.paths import printable
 
 __all__ = ["evaluate"]
 
@@ -53,7 +54,7 @@ def evaluate(
     print("\nclass: accuracy, images")
     for row in found["per_class"]:
         right = "–" if row["accuracy"] is None else f"{row['accuracy']:.2f} %"
-        print(f"{row['class']}: {right}, {row['images']}")
+        print(f"{printable(row['class'])}: {right}, {row['images']}")
     print("\nconfused classes: images")
     for row in found["confused"]:
-        print(f"{row['true']} for {row['predicted']}: {row['images']}")
+        print(f"{printable(row['true'])} for {printable(row['predicted'])}: {row['images']}")

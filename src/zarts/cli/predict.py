@@ -11,6 +11,7 @@ import typer
 
 from zarts.cli.options import Device, Model, Operations, TrustModel
 from zarts.errors import DataError
+from zarts.runtime.paths import printable
 
 __all__ = ["predict"]
 
@@ -34,11 +35,12 @@ def predict(
     for found in found_in:
         if found.error is not None:
             failed += 1
-            print(f"zarts: {found.error}", file=sys.stderr)
+            print(f"zarts: {printable(found.error)}", file=sys.stderr)
         if json:
             print(dumps({"image": str(found.image), "classes": dict(found.classes), "error": found.error}))
         elif found.error is None:
-            print(f"{found.image}: " + ", ".join(f"{name} {100 * chance:.1f} %" for name, chance in found.classes))
+            likeliest = ", ".join(f"{name} {100 * chance:.1f} %" for name, chance in found.classes)
+            print(printable(f"{found.image}: {likeliest}"))
     if failed:
         raise SystemExit(DataError.exit_code)
 

@@ -9,6 +9,7 @@ from typing import Any
 
 from zarts.callbacks.progress import progress_bar
 from zarts.cli.distributed import is_rank_zero
+from zarts.runtime.paths import printable
 
 __all__ = ["print_notes", "progress"]
 
@@ -21,4 +22,4 @@ def progress() -> AbstractContextManager[Callable[[Mapping[str, Any]], None]]:
 def print_notes(notes: Sequence[str]) -> None:
     """Print notes on standard error; only rank 0 prints."""
     for text in notes if is_rank_zero() else ():
-        print(text, file=sys.stderr)
+        print(printable(text), file=sys.stderr)

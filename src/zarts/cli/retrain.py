@@ -26,6 +26,7 @@ from zarts.cli.options import (
 )
 from zarts.cli.progress import print_notes, progress
 from zarts.config import FUNCTIONS, RetrainSettings, resumable
+from zarts.runtime.paths import path_of
 
 __all__ = ["retrain"]
 
@@ -68,7 +69,9 @@ def retrain(
         from zarts import api
 
         notes: list[str] = []
-        found, settings = api.retraining_of(source, given, preset=preset, config=config, note=notes.append)
+        found, settings = api.retraining_of(
+            source, given, preset=preset, config=config and path_of(config), note=notes.append
+        )
         if print_config_:
             print_notes(notes)
             return print_config("retrain", settings)

@@ -25,6 +25,7 @@ from zarts.cli.options import (
 )
 from zarts.cli.progress import print_notes, progress
 from zarts.config import FUNCTIONS, SearchSettings, resumable, search_settings
+from zarts.runtime.paths import path_of
 
 if TYPE_CHECKING:
     from zarts.searcher import SearchRecord
@@ -57,7 +58,7 @@ def search(
             result = searcher.run(resume=True)
     else:
         notes: list[str] = []
-        settings = search_settings(given, preset=preset, config=config, note=notes.append)
+        settings = search_settings(given, preset=preset, config=config and path_of(config), note=notes.append)
         if print_config_:
             print_notes(notes)
             return print_config("search", settings)

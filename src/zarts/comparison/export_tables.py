@@ -13,6 +13,7 @@ from zarts.comparison.footnotes import title_of
 from zarts.comparison.results import Summary
 from zarts.comparison.tables import Section
 from zarts.reports.comparison import MORE, column_title, mean_std_text
+from zarts.runtime.paths import printable
 
 __all__ = ["to_csv", "to_latex", "to_markdown"]
 
@@ -85,14 +86,14 @@ def _fewer(row: Summary, section: Section) -> str:
 def _in_markdown(table: _Lines, name: str) -> str:
     head, *body = table
     lines = [head, ["---", *["---:"] * (len(head) - 1)], *body]
-    text = "\n".join("| " + " | ".join(line) + " |" for line in lines)
-    return f"## {name}\n\n{text}" if name else text
+    text = "\n".join("| " + " | ".join(map(printable, line)) + " |" for line in lines)
+    return f"## {printable(name)}\n\n{text}" if name else text
 
 
 def _in_latex(table: _Lines, name: str) -> str:
     head, *body = (" & ".join(map(_escaped, line)) + r" \\" for line in table)
     begin, end = rf"\begin{{tabular}}{{l{'r' * (len(table[0]) - 1)}}}", r"\end{tabular}"
-    return "\n".join([*[f"% {name}"] * bool(name), begin, r"\hline", head, r"\hline", *body, r"\hline", end])
+    return "\n".join([*[f"% {printable(name)}"] * bool(name), begin, r"\hline", head, r"\hline", *body, r"\hline", end])
 
 
 def _texts(row: Summary, columns: Iterable[Column], more: Iterable[str]) -> list[str]:
@@ -109,5 +110,5 @@ def _or_dash(value: Any, form: Callable[[Any], str]) -> str:
 
 
 def _escaped(text: str) -> str:
-    text = re.sub(r"([%&_#$])", r"\\\1", text)
+    text = re.sub(r"([%&_#$])", r"\\\1", printable(text).replace("\\", r"\textbackslash "))
     return text.replace("±", r"$\pm$").replace("×", r"$\times$").replace(_DASH, "--")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -17,6 +18,7 @@ from zarts.config import SearchSettings, row_settings, says_what_happens, takes_
 from zarts.data import DATA_SETS
 from zarts.errors import SettingsError
 from zarts.methods import get_method
+from zarts.runtime.paths import path_of
 from zarts.spaces import get_space, is_file
 
 __all__ = ["Group", "Row", "parse_row", "rows_of", "slug"]
@@ -245,7 +247,7 @@ def _told_apart(datas: Iterable[str]) -> dict[str, str]:
 
 
 def _resolved(data: str) -> str:
-    return data if data in DATA_SETS else str(Path(data).expanduser().resolve())
+    return data if data in DATA_SETS else str(path_of(data).resolve())
 
 
 def _text(value: Any) -> str:
@@ -262,8 +264,8 @@ def _short(key: str, value: str) -> str:
     """A value in the name of a folder; a path or a long value is cut to its end and a hash of the whole."""
     whole = value
     if (key == "data" and value not in DATA_SETS) or (key == "space" and is_file(value)):
-        whole = str(Path(value).expanduser().resolve())
+        whole = str(path_of(value).resolve())
     elif slug(value) == value and len(value) <= _LONGEST:
         return value
-    mark = hashlib.sha256(whole.encode()).hexdigest()[:6]
+    mark = hashlib.sha256(os.fsencode(whole)).hexdigest()[:6]
     return f"{slug(Path(whole).name)[-_LONGEST:]}~{mark}"

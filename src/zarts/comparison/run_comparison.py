@@ -31,7 +31,8 @@ from zarts.reports import write_report
 from zarts.reports.epoch_charts import Panel, draw_epochs
 from zarts.runtime.distributed import check_alone
 from zarts.runtime.environment import environment
-from zarts.runtime.io import PathLike, path_of, write_atomically
+from zarts.runtime.io import write_atomically
+from zarts.runtime.paths import PathLike, path_of
 from zarts.spaces.nasbench201 import NASBENCH201
 
 __all__ = ["Comparison", "compare"]

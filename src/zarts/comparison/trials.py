@@ -12,6 +12,7 @@ from zarts.comparison.grid import Group, Row
 from zarts.config import CommonSettings, SearchSettings, dump, resumable, takes_part
 from zarts.errors import SettingsError
 from zarts.runs.new_run import anchored
+from zarts.runtime.paths import path_of
 from zarts.spaces import is_file
 
 __all__ = ["Trial", "check_begun", "parse_seeds", "plan"]
@@ -100,7 +101,7 @@ def plan(rows: Sequence[Row], seeds: str | int, *, out: Path, table: Path | None
 def _space(settings: SearchSettings) -> str:
     """The name of the space; of a space file its absolute path, so that another process can read it."""
     space = settings.space
-    return str(Path(space).expanduser().resolve()) if is_file(space) else space
+    return str(path_of(space).resolve()) if is_file(space) else space
 
 
 def check_begun(folder: Path, then: CommonSettings, now: CommonSettings) -> None:

@@ -18,8 +18,9 @@ class DataSettings(Settings):
 
     data: str = setting(
         "digits",
-        "digits, cifar10, cifar100, cifar100-p-darts, svhn, imagenet, imagenet16, imagenet16-120, a folder of "
-        "images with a sub-folder a class, or a file .csv with the columns file and label",
+        "digits, cifar10, cifar100, cifar100-p-darts, mnist, fashion-mnist, svhn, imagenet, imagenet16, "
+        "imagenet16-120, a folder of images with a sub-folder a class or of IDX files, a file .csv with the columns "
+        "file and label, or .npz",
         panel="Data",
     )
     data_dir: Path = setting(

@@ -12,24 +12,28 @@ from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
+import torch
+
 from zarts.data.batch_transforms import Augment, Draws
 from zarts.data.builtin import load_cifar10, load_cifar100, load_cifar100_p_darts, load_digits, load_svhn
 from zarts.data.config import ImageCache, Request
 from zarts.data.contents import Report, no_report
 from zarts.data.csv_list import is_csv, load_csv
 from zarts.data.dataset import DataSet, Images, ImageSet, channel_statistics
+from zarts.data.idx import load_fashion_mnist, load_mnist
 from zarts.data.image_folder import load_folder
 from zarts.data.imagenet import load_imagenet, load_imagenet16
 from zarts.data.in_memory import from_arrays
 from zarts.data.left_out import left_out_csv, left_out_note
 from zarts.data.loader import Batches
+from zarts.data.npz import arrays_in, is_arrays, load_arrays
 from zarts.data.prefetch import default_workers
 from zarts.data.python_data import PYTHON, ImageParts, PythonData, python_data
 from zarts.data.split import halves
 from zarts.data.streaming import StreamedSet
 from zarts.data.tested import Tested, tested_in, tested_objects, tested_set
 from zarts.errors import DataError, SettingsError, did_you_mean
-from zarts.runtime.io import path_of
+from zarts.runtime.paths import path_of
 
 __all__ = [
     "DATA_SETS",
@@ -61,6 +65,8 @@ DATA_SETS: dict[str, Callable[[str, Request], DataSet]] = {
     "cifar10": partial(from_arrays, load_cifar10),
     "cifar100": partial(from_arrays, load_cifar100),
     "cifar100-p-darts": partial(from_arrays, load_cifar100_p_darts),
+    "fashion-mnist": partial(from_arrays, load_fashion_mnist),
+    "mnist": partial(from_arrays, load_mnist),
     "svhn": partial(from_arrays, load_svhn),
     "imagenet": load_imagenet,
     "imagenet16": partial(from_arrays, load_imagenet16),
@@ -90,9 +96,9 @@ def load_data(
     """Load the training images of a data set; `DataSet.test()` loads its test images.
 
     Args:
-        data: a name in `DATA_SETS`, or the path of a folder of images (see `load_folder`) or of a CSV file that
-            lists them (see `load_csv`), or Python objects (see `python_data`). A name wins over a folder of the same
-            name; give that folder as `./NAME`.
+        data: a name in `DATA_SETS`, or the path of a folder of images (see `load_folder`), of a CSV file that lists
+            them (see `load_csv`) or of arrays (see `load_arrays`), or Python objects (see `python_data`). A name wins
+            over a folder of the same name; give that folder as `./NAME`.
         image_size: height and width, a multiple of 4 and at least 8; None is the set's own size, 32 for a folder and
             224 for `imagenet`.
         subset: number of training images to take, or, as a float below 1, their share; stratified. None is all.
@@ -124,7 +130,7 @@ def load_data(
         image_size,
         subset,
         seed,
-        Path(data_dir).expanduser(),
+        path_of(data_dir),
         manifest,
         image_cache=image_cache,
         copies=copies,
@@ -139,7 +145,9 @@ def load_data(
         return data.load(request)
     if str(data) in DATA_SETS:
         return DATA_SETS[str(data)](str(data), request)
-    path = Path(data).expanduser()
+    path = path_of(data)
+    if is_arrays(path):
+        return load_arrays(path, request)
     return load_csv(path, request) if is_csv(path) else load_folder(path, request)
 
 
@@ -181,34 +189,45 @@ def load_test_images(
     threads = workers or default_workers()
     resized = crop == "resized"
     request = Request(image_size, None, seed, path_of(data_dir), manifest, "auto", 1, threads, resized, allow_left_out)
+    if not isinstance(data, PythonData):
+        check_data(data)
+        path = path_of(data)
+        arrays = str(data) not in DATA_SETS and is_arrays(path)
+        data = arrays_in(path) if arrays and not own else data
+    if own and (isinstance(data, PythonData) or is_arrays(path)):
+        images = load_data(data, image_size=image_size, manifest=manifest, workers=workers, crop=crop).test()
+        return Tested(images, torch.zeros(len(images), dtype=torch.bool))
     if isinstance(data, PythonData):
         return tested_objects(data, classes, request, image_size, channels)
-    check_data(data)
     if str(data) in DATA_SETS:
         named = DATA_SETS[str(data)](str(data), replace(request, manifest=None))
         return tested_set(named.test(), named.classes, classes, channels, str(data))
-    return tested_in(path_of(data), classes, request, image_size, channels, own=own)
+    return tested_in(path, classes, request, image_size, channels, own=own)
 
 
 def check_data(data: str | Path) -> None:
-    """Check that `data` is the name of a data set, or an existing folder or CSV file; no image is read.
+    """Check that `data` is the name of a data set, or an existing folder or file; no image is read.
 
     Raises:
         SettingsError: the name is unknown.
         DataError: there is no folder at the path.
     """
-    folder = Path(data).expanduser()
     if str(data) == PYTHON:
         raise SettingsError(
             "data = python: the images are Python objects, which only a call can give, as in `zarts.search(data=...)`: "
-            "name a data set, a folder or a CSV file"
+            "name a data set, a folder or a file .csv or .npz"
         )
-    if str(data) in DATA_SETS or folder.is_dir() or is_csv(folder):
+    if str(data) in DATA_SETS:
+        return
+    folder = path_of(data)
+    if folder.is_dir() or is_csv(folder) or is_arrays(folder):
         return
     if isinstance(data, str) and not any(sep in data for sep in ("/", os.sep)):
         raise SettingsError(
             f"{did_you_mean('data set', data, DATA_SETS)}, or a folder of images with one sub-folder a class, or a "
-            "file .csv"
+            "file .csv or .npz"
         )
     found = "is a file" if folder.exists() else "not found"
-    raise DataError(f"{folder}: {found}; expected a folder of images with one sub-folder a class, or a file .csv")
+    raise DataError(
+        f"{folder}: {found}; expected a folder of images with one sub-folder a class, or a file .csv or .npz"
+    )

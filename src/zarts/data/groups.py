@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from zarts.errors import DataError, SettingsError
-from zarts.runtime.io import path_of
+from zarts.runtime.paths import path_of
 
 __all__ = ["groups_of"]
 

@@ -122,10 +122,10 @@ class PythonData:
         scan = self._scan
         if "train" not in self.parts:
             raise DataError(f"data: has no training images, only {', '.join(self.parts)}; add a part 'train'")
-        if request.manifest is not None and request.manifest.get("fingerprint") != scan.fingerprint:
+        if request.goes_on and (before := (request.manifest or {}).get("fingerprint")) != scan.fingerprint:
             raise DataError(
                 f"data: is not what the run began with: its fingerprint is {scan.fingerprint[:8]}, that of the run "
-                f"{str(request.manifest.get('fingerprint'))[:8]} (split.json): give the same images, or start a new run"
+                f"{str(before)[:8]} (split.json): give the same images, or start a new run"
             )
         found = {part: self._by_class(part, scan) for part in ("train", "val", "test") if part in self.parts}
         check_counts(found["train"], "data", least=1 if "test" in found else 2)
@@ -235,7 +235,7 @@ class PythonData:
                     digest.update(np.ascontiguousarray(pixels).data)
                     digests[name] = _digest(pixels)
                 labels[part].append(label_of(label, classes, name))
-                digest.update(f"{part}:{labels[part][-1]}:{described}\0".encode())
+                digest.update(f"{part}:{labels[part][-1]}:{described}\0".encode("utf-8", "surrogateescape"))
             self._read_again(part, names)
         if brightest <= 1 and self._root is None and any(labels.values()):
             raise DataError(

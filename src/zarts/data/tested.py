@@ -23,7 +23,7 @@ from zarts.data.image_folder import list_folder
 from zarts.data.image_list import ImageList
 from zarts.data.known_split import KnownSplit, with_contents
 from zarts.data.left_out import check_share, left_out_note
-from zarts.data.python_data import PYTHON, PythonData
+from zarts.data.python_data import PythonData
 from zarts.data.streaming import StreamedSet
 from zarts.errors import DataError, SettingsError
 
@@ -144,7 +144,7 @@ def tested_objects(data: PythonData, classes: Sequence[str], request: Request, s
     images, digests = data.load_test(classes, request, size, channels)
     trained: set[str] = set()
     manifest = request.manifest
-    if manifest is not None and manifest.get("source") == PYTHON and "files" in manifest:
+    if manifest is not None and "fingerprint" in manifest and "files" in manifest:
         trained = {Content.parse(text).digest for text in manifest["files"]["train"]}
     return Tested(images, torch.tensor([bool(digest) and digest in trained for digest in digests]))
 

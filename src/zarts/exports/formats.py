@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import warnings
 from collections.abc import Callable
@@ -116,7 +117,9 @@ def _torchscript(network: AnyNetwork, card: ModelCard, folder: Path) -> list[Pat
         warnings.simplefilter("ignore")  # torch recommends torch.export
         with torch.no_grad():
             traced = _call_exporter("torchscript", lambda: torch.jit.trace(served, _example(card)))  # type: ignore[no-untyped-call]
-        _checked_write(file, lambda: torch.jit.save(traced, file, _extra_files={EXTRA: card.to_json()}))
+        stream = io.BytesIO()  # torch's own writer takes only paths in UTF-8
+        torch.jit.save(traced, stream, _extra_files={EXTRA: card.to_json()})
+    write_atomically(file, stream.getvalue())
     return [file]
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import io
 import json
 import warnings
 from collections.abc import Callable
@@ -62,13 +63,22 @@ class _Onnx(nn.Module):
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = torch.get_num_threads()
         try:
-            self.session = onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
+            self.session = onnxruntime.InferenceSession(_named(path), options, providers=["CPUExecutionProvider"])
         except Exception as error:  # its errors have no common class
             raise RunError(f"{path}: not an ONNX model ({str(error).splitlines()[0]})") from error
 
     def forward(self, images: Float[Tensor, "batch channels height width"]) -> Float[Tensor, "batch classes"]:
         (logits,) = self.session.run(None, {self.session.get_inputs()[0].name: images.contiguous().numpy()})
         return torch.from_numpy(logits)
+
+
+def _named(path: Path) -> str | bytes:
+    """The path, for a library that takes only paths in UTF-8; the content of the file if its path is no such."""
+    try:
+        str(path).encode()
+    except UnicodeEncodeError:
+        return path.read_bytes()
+    return str(path)
 
 
 def model_in(folder: Path) -> Path | None:
@@ -136,7 +146,7 @@ def _open_torchscript(path: Path) -> OpenedModel:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # torch recommends torch.export
-            module = torch.jit.load(path, map_location="cpu", _extra_files=extra)  # type: ignore[no-untyped-call]
+            module = torch.jit.load(io.BytesIO(path.read_bytes()), map_location="cpu", _extra_files=extra)  # type: ignore[no-untyped-call]
     except RuntimeError as error:
         raise RunError(f"{path}: not a TorchScript file ({str(error).splitlines()[0]})") from error
     text: Any = extra[EXTRA]

@@ -19,11 +19,13 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from zarts.exports.inference import OpenedModel
 from zarts.limits import count_macs, count_parameters
 from zarts.networks import AnyNetwork
+from zarts.runtime.paths import printable
 from zarts.spaces import genotype_string
 
 __all__ = ["CardFacts", "Latency", "measure_latency", "model_card"]
 
 _WARM_UP, _RUNS = 3, 20
+_LISTED = 20  # classes
 _RUNTIMES = {"onnx": "onnxruntime", "torchscript": "TorchScript"}
 
 
@@ -96,7 +98,8 @@ def model_card(
             form=form,
             files=[file.name for file in files],
             facts=facts,
-            data=Path(name).name,
+            classes=[printable(kind) for kind in card.classes[:_LISTED]],
+            data=printable(Path(name).name),
             parameters=count_parameters(network),
             macs=count_macs(network, shape),
             latency=measure_latency(written, form),

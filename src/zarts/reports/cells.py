@@ -42,7 +42,7 @@ def draw_cells(genotype: Genotype, folder: Path) -> list[Path]:
         picture = cell_picture(cell, kind, genotype.space)
         with drawing():
             png = to_png(figure_of(picture), _PNG_DPI)
-        for suffix, data in ((".svg", to_svg(picture).encode()), (".png", png)):
+        for suffix, data in ((".svg", to_svg(picture)), (".png", png)):
             path = folder / f"{kind}{suffix}"
             write_atomically(path, data)
             written.append(path)

@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 
 from zarts.errors import RunError
 from zarts.runtime.io import read_mapping
+from zarts.runtime.paths import printable
 
 __all__ = ["ConfusionCell", "Tested", "WorstImage", "read_tested"]
 
@@ -56,9 +57,9 @@ def read_tested(folder: Path) -> Tested | None:
     try:
         return Tested(
             int(data["images"]),
-            [(str(row["class"]), int(row["images"]), row["accuracy"]) for row in data["per_class"]],
+            [(printable(row["class"]), int(row["images"]), row["accuracy"]) for row in data["per_class"]],
             _matrix(data),
-            [(str(row["true"]), str(row["predicted"]), int(row["images"])) for row in data["confused"]],
+            [(printable(row["true"]), printable(row["predicted"]), int(row["images"])) for row in data["confused"]],
             [_worst(folder, number, row) for number, row in enumerate(data["worst"])],
         )
     except (KeyError, TypeError, ValueError) as error:
@@ -66,7 +67,7 @@ def read_tested(folder: Path) -> Tested | None:
 
 
 def _matrix(data: dict[str, Any]) -> list[tuple[str, list[ConfusionCell]]]:
-    names = [str(row["class"]) for row in data["per_class"]]
+    names = [printable(row["class"]) for row in data["per_class"]]
     if len(names) > _MATRIX or "confusion" not in data:
         return []
     rows = []
@@ -94,8 +95,8 @@ def _worst(folder: Path, number: int, row: dict[str, Any]) -> WorstImage:
     image = base64.b64encode(file.read_bytes()).decode() if file.exists() else ""
     return WorstImage(
         f"data:image/png;base64,{image}" if image else "",
-        str(row["image"]),
-        str(row["true"]),
-        str(row["predicted"]),
+        printable(row["image"]),
+        printable(row["true"]),
+        printable(row["predicted"]),
         "not finite" if row["loss"] is None else f"{row['loss']:.2f}",  # JSON has no nan
     )

@@ -39,7 +39,10 @@ def draw_landscape(folder: Path) -> list[Path]:
         raise RunError(f"{folder / 'landscape.json'}: not a landscape (it has no surfaces)")
     with drawing():
         figure = _draw(landscape)
-        files = {folder / "landscape.svg": to_svg(figure).encode(), folder / "landscape.png": to_png(figure, _DPI)}
+        files: dict[Path, bytes | str] = {
+            folder / "landscape.svg": to_svg(figure),
+            folder / "landscape.png": to_png(figure, _DPI),
+        }
     for file, content in files.items():
         write_atomically(file, content)
     return list(files)

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 
 from zarts.errors import RunError
 from zarts.reports.cells import cell_svg
+from zarts.runtime.paths import printable
 from zarts.spaces import Genotype
 
 __all__ = ["result_html"]
@@ -25,7 +26,7 @@ def result_html(lines: Sequence[str], genotype: Genotype) -> str:
         lines: what the result is, where it is, and its figures.
         genotype: has the cells; one that cannot be drawn is left out.
     """
-    rows = "".join(f'<tr><td style="text-align: left">{html.escape(line)}</td></tr>' for line in lines)
+    rows = "".join(f'<tr><td style="text-align: left">{html.escape(printable(line))}</td></tr>' for line in lines)
     return f"<table>{rows}</table>{''.join(_picture(genotype, kind) for kind in genotype.cells)}"
 
 
@@ -34,5 +35,5 @@ def _picture(genotype: Genotype, kind: str) -> str:
         svg = cell_svg(genotype, kind)
     except RunError:
         return ""
-    data = base64.b64encode(svg.encode()).decode()
+    data = base64.b64encode(svg.encode("utf-8", "backslashreplace")).decode()
     return f'<img style="{_WIDTH}" alt="{html.escape(kind)} cell" src="data:image/svg+xml;base64,{data}">'

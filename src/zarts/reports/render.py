@@ -21,6 +21,7 @@ from zarts.reports.plotly_charts import Figure, figure_of
 from zarts.reports.static_charts import draw_chart
 from zarts.reports.svg import inline
 from zarts.reports.theme import ROLES
+from zarts.runtime.paths import printable
 
 __all__ = ["Still", "fragment", "pack", "render", "stills"]
 
@@ -70,7 +71,7 @@ def fragment(template: str, **shown: Any) -> str:
 
 def pack(text: str) -> str:
     """A text compressed by gzip, as base64; the same bytes each time."""
-    return base64.b64encode(gzip.compress(text.encode(), 9, mtime=0)).decode()
+    return base64.b64encode(gzip.compress(text.encode("utf-8", "backslashreplace"), 9, mtime=0)).decode()
 
 
 def _packed_data(data: dict[str, Any]) -> str:
@@ -82,12 +83,18 @@ def _plotly() -> str:
     return pack(get_plotlyjs())
 
 
+def _shown(value: object) -> object:
+    """A text from a run, as a page shows it; a line may break."""
+    return printable(value, keep="\n\t") if isinstance(value, str) and not isinstance(value, Markup) else value
+
+
 @lru_cache(maxsize=1)
 def _environment() -> Environment:
     return Environment(
         loader=PackageLoader("zarts.reports"),
         autoescape=True,
         undefined=StrictUndefined,
+        finalize=_shown,
         trim_blocks=True,
         lstrip_blocks=True,
     )

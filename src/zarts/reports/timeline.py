@@ -62,8 +62,8 @@ def draw_strip(run: Path, every: int, folder: Path) -> list[Path]:
     strip, frames = _picture(columns, heights), [_picture([column], heights, widest) for column in columns]
     with drawing():
         dpi = min(_DPI, _WIDEST / strip.width * _POINTS_PER_INCH)
-        contents = {
-            "strip.svg": to_svg(strip).encode(),
+        contents: dict[str, bytes | str] = {
+            "strip.svg": to_svg(strip),
             "strip.png": to_png(figure_of(strip), dpi),
             "epochs.gif": _animation([to_png(figure_of(frame), _FRAME_DPI) for frame in frames]),
         }

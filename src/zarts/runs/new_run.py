@@ -12,6 +12,7 @@ from zarts.data import DATA_SETS, PYTHON, PythonData, check_data
 from zarts.errors import RunError, SettingsError, ZartsError
 from zarts.runs.run_dir import Run
 from zarts.runs.user_functions import anchored_functions
+from zarts.runtime.paths import path_of
 from zarts.spaces import get_space
 
 __all__ = ["anchored", "check_given", "discarded_unless_begun", "new_run", "same_images"]
@@ -33,13 +34,13 @@ def anchored(settings: _S, images: PythonData | None = None) -> _S:
         check_data(settings.data)
     paths: dict[str, Any] = {}
     if settings.data not in (*DATA_SETS, PYTHON):
-        paths["data"] = str(Path(settings.data).expanduser().resolve())
+        paths["data"] = str(path_of(settings.data).resolve())
     if settings.data_dir.parts[:1] != ("~",):  # a home directory moves with its user
-        paths["data_dir"] = settings.data_dir.expanduser().resolve()
+        paths["data_dir"] = path_of(settings.data_dir).resolve()
     if isinstance(settings, SearchSettings) and isinstance(settings.benchmark_table, Path):
-        paths["benchmark_table"] = settings.benchmark_table.expanduser().resolve()
+        paths["benchmark_table"] = path_of(settings.benchmark_table).resolve()
     if settings.operations is not None:
-        paths["operations"] = settings.operations.expanduser().resolve()
+        paths["operations"] = path_of(settings.operations).resolve()
     if isinstance(settings, SearchSettings):
         paths["space"] = get_space(settings.space).name
     return settings.model_copy(update={**paths, **anchored_functions(settings)})
@@ -52,7 +53,7 @@ def new_run(path: Path, settings: CommonSettings, command: str, *, numbered: boo
         SettingsError: the folder exists, or lies in the folder of images, where it would be a class.
         RunError: the folder cannot be written.
     """
-    images = Path(settings.data).expanduser()
+    images = path_of(settings.data)
     if (
         settings.data not in (*DATA_SETS, PYTHON)
         and images.is_dir()
@@ -109,4 +110,4 @@ def same_images(
         return data == other and images is not None and images.fingerprint == (split or {}).get("fingerprint")
     if data in DATA_SETS or other in DATA_SETS:
         return data == other
-    return Path(data).expanduser().resolve() == Path(other).expanduser().resolve()
+    return path_of(data).resolve() == path_of(other).resolve()

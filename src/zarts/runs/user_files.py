@@ -11,6 +11,7 @@ from zarts.config import SearchSettings
 from zarts.errors import RunError, SettingsError
 from zarts.networks import load_operations
 from zarts.runs.run_dir import Run
+from zarts.runtime.paths import path_of
 from zarts.spaces import get_space, is_file
 
 __all__ = ["UserFiles", "copy_user_files", "use_operations", "use_space"]
@@ -38,8 +39,8 @@ class UserFiles:
         """
         operations = None
         if settings.operations is not None:
-            names = _run(settings.operations.expanduser(), note)
-            operations = _read(settings.operations.expanduser())
+            names = _run(path_of(settings.operations), note)
+            operations = _read(path_of(settings.operations))
             space = get_space(settings.space)
             if not set(names) & set(space.operations):
                 raise SettingsError(
@@ -47,7 +48,7 @@ class UserFiles:
                     "name them in a space of your own, --space FILE.yaml"
                 )
         get_space(settings.space)
-        return UserFiles(_read(Path(settings.space).expanduser()) if is_file(settings.space) else None, operations)
+        return UserFiles(_read(path_of(settings.space)) if is_file(settings.space) else None, operations)
 
     def keep(self, run: Run) -> None:
         """Copy both files into a run folder, so that the run needs no others."""
@@ -83,7 +84,7 @@ def use_operations(run: Run, operations: Path | None, note: Callable[[str], None
         raise SettingsError(
             f"{run.path} has user-defined operations, Python code that is not run unasked: read it, and add {again}"
         )
-    if _read(operations.expanduser()) != _read(kept):
+    if _read(path_of(operations)) != _read(kept):
         raise SettingsError(f"{operations} is not the file that {run.path} began with: take {again}")
     _run(kept, note)
 

@@ -15,6 +15,7 @@ from torch import Tensor
 from zarts.config import RetrainSettings, SearchSettings, UserFunction
 from zarts.errors import SettingsError
 from zarts.runs.run_dir import Run
+from zarts.runtime.paths import path_of
 
 __all__ = [
     "anchored_functions",
@@ -54,7 +55,7 @@ def load_functions(settings: _S, note: Callable[[str], None], run: Run | None = 
             continue
         if value.path is None:
             raise SettingsError(_unnamed(key, value, run))
-        path = value.path.expanduser().resolve()
+        path = path_of(value.path).resolve()
         if path not in loaded:
             note(f"running the Python code of {value.path}")
             loaded[path] = _run(path)
@@ -139,7 +140,7 @@ def _same(run: Run, key: str, begun: UserFunction, now: UserFunction) -> UserFun
                 f"{key} = {now.name}: {run.path} began with the object {begun.attribute}, which has to be passed again"
             )
         return now
-    kept, file = run.path / f"{key}.py", now.path and now.path.expanduser()
+    kept, file = run.path / f"{key}.py", now.path and path_of(now.path)
     same = file is not None and file.is_file() and file.read_bytes() == kept.read_bytes()
     if not same or now.attribute != begun.attribute:
         raise SettingsError(f"{now.name} is not what {run.path} began with: take {_option(run, key, begun)}")
@@ -167,6 +168,6 @@ def anchored_functions(settings: _S) -> dict[str, UserFunction]:
     found = {}
     for key, value in user_functions(settings).items():
         if value.path is not None and value.function is None:
-            path = value.path.expanduser().resolve()
+            path = path_of(value.path).resolve()
             found[key] = UserFunction(f"{path}:{value.attribute}", path)
     return found

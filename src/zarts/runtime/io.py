@@ -1,4 +1,4 @@
-"""Paths as users give them, atomic writes of files, and tolerant reading of the files of a run."""
+"""Atomic writes of files, and tolerant reading of the files of a run."""
 
 from __future__ import annotations
 
@@ -16,16 +16,14 @@ from typing import Any
 import yaml
 
 from zarts.config.renamed import renamed_event, renamed_mapping
-from zarts.errors import RunError, SettingsError
+from zarts.errors import RunError
 
 if sys.platform != "win32":
     import fcntl
 
 __all__ = [
-    "PathLike",
     "epoch_files",
     "locked",
-    "path_of",
     "read_events",
     "read_mapping",
     "remove_empty",
@@ -33,31 +31,19 @@ __all__ = [
     "write_atomically",
 ]
 
-PathLike = str | os.PathLike[str]
-"""A path as users give it: text, a `Path`, or a result, which stands for its run folder."""
-
 _PART = ".part"
 
 
-def path_of(path: PathLike) -> Path:
-    """The path, with `~` as the home directory.
-
-    Raises:
-        SettingsError: it begins with `~NAME`, and there is no such user.
-    """
-    try:
-        return Path(path).expanduser()
-    except RuntimeError as error:
-        raise SettingsError(f"{os.fspath(path)}: {error}: write the path out") from None
-
-
 def write_atomically(path: Path, content: bytes | str) -> None:
-    """Replace `path` by a file with `content`; the old or the new file is always there, whole.
+    r"""Replace `path` by a file with `content`; the old or the new file is always there, whole.
+
+    Text is written in UTF-8. What has no form in it, the bytes of a file name in another encoding, is written as
+    escapes `\udce9`, which JSON reads back as the same name.
 
     Raises:
         RunError: the file cannot be written (a full disk, say); the old file is unchanged.
     """
-    data = content.encode("utf-8") if isinstance(content, str) else content
+    data = content.encode("utf-8", "backslashreplace") if isinstance(content, str) else content
     temporary = None
     try:
         path.parent.mkdir(parents=True, exist_ok=True)

@@ -5,9 +5,8 @@ Outside, use the names below; `get_space` also reads the file of a user-defined 
 
 from __future__ import annotations
 
-from pathlib import Path
-
 from zarts.errors import SettingsError, did_you_mean
+from zarts.runtime.paths import path_of
 from zarts.spaces.custom import is_file, read_space
 from zarts.spaces.darts import DARTS, DARTS_ZERO, S1, S2, S3, S4
 from zarts.spaces.formats import genotype_string, load_genotype, parse_genotype
@@ -47,7 +46,7 @@ def get_space(name: str) -> Space:
         SettingsError: there is no such space, the file describes none, or its name is that of a built-in space.
     """
     if is_file(name):
-        custom = read_space(Path(name).expanduser())
+        custom = read_space(path_of(name))
         if custom.name in _BUILT_IN:
             raise SettingsError(f"{name}: space {custom.name!r} is built in: choose another name")
         SPACES[custom.name] = custom

@@ -19,8 +19,8 @@ from zarts.methods import GRADIENT
 
 __all__ = ["Criterion", "criterion_of", "objective_of"]
 
-_TRIED_IMAGES = 4
-"""Images of each class that user-defined functions are tried with."""
+_TRIED_IMAGES, _TRIED_CLASSES = 4, 100
+"""Images of each class, and classes, that user-defined functions are tried with."""
 
 
 @dataclass(frozen=True)
@@ -158,8 +158,9 @@ def _known(setting: str, function: UserFunction) -> Callable[..., Any]:
 
 
 def _images(classes: int, device: torch.device) -> tuple[Tensor, Tensor]:
-    """Random logits `(4 classes, classes)`, and labels of every class."""
-    labels = torch.arange(classes).repeat(_TRIED_IMAGES)
+    """Random logits `(4 k, classes)`, and four labels of each of k classes: of every one, up to a hundred."""
+    tried = torch.linspace(0, classes - 1, min(classes, _TRIED_CLASSES), dtype=torch.float64).round().long()
+    labels = tried.repeat(_TRIED_IMAGES)
     logits = torch.randn(len(labels), classes, generator=torch.Generator().manual_seed(0))
     return logits.to(device), labels.to(device)
 

@@ -12,21 +12,16 @@ from PIL import Image
 from torch import Tensor
 
 from zarts.data import Batches
+from zarts.runs import Run
 from zarts.training.evaluate import Answers
 from zarts.training.model_file import ModelCard
 
-__all__ = ["confusion", "error_details", "worst_images"]
+__all__ = ["error_details", "worst_images", "write_details"]
 
 _MATRIX = 100  # the whole matrix is written for up to so many classes
 _PAIRS = 50
 _WORST = 24
 _SIDE = 96  # larger images are scaled to so many pixels a side, because the report contains them all
-
-
-def confusion(answers: Answers, classes: int) -> Int64[Tensor, "classes classes"]:
-    """Number of images of each class (row) that are taken for each class (column)."""
-    pairs = answers.labels * classes + answers.predicted
-    return torch.bincount(pairs, minlength=classes**2).view(classes, classes)
 
 
 def error_details(answers: Answers, classes: Sequence[str], names: Sequence[str] | None = None) -> dict[str, Any]:
@@ -42,10 +37,9 @@ def error_details(answers: Answers, classes: Sequence[str], names: Sequence[str]
         classes: the matrix, whose rows are true classes; `confused`: the most frequent pairs of a true and another
         predicted class; `worst`: the wrong answers with the largest losses. Accuracies are percentages.
     """
-    matrix = confusion(answers, len(classes))
-    images, right = matrix.sum(1).tolist(), matrix.diagonal().tolist()
-    wrong = matrix.clone().fill_diagonal_(0)
-    order = wrong.flatten().argsort(descending=True, stable=True)[:_PAIRS].tolist()
+    labels, predicted, number = answers.labels, answers.predicted, len(classes)
+    images = torch.bincount(labels, minlength=number).tolist()
+    right = torch.bincount(labels[predicted == labels], minlength=number).tolist()
     found: dict[str, Any] = {
         "images": len(answers.labels),
         "accuracy": answers.accuracy,
@@ -54,9 +48,8 @@ def error_details(answers: Answers, classes: Sequence[str], names: Sequence[str]
             for name, count, hits in zip(classes, images, right, strict=True)
         ],
         "confused": [
-            {"true": classes[pair // len(classes)], "predicted": classes[pair % len(classes)], "images": count}
-            for pair in order
-            if (count := int(wrong.flatten()[pair])) > 0
+            {"true": classes[true], "predicted": classes[taken_for], "images": count}
+            for true, taken_for, count in _confused(labels, predicted, number)
         ],
         "worst": [
             {
@@ -68,9 +61,30 @@ def error_details(answers: Answers, classes: Sequence[str], names: Sequence[str]
             for index in _worst(answers)
         ],
     }
-    if len(classes) <= _MATRIX:
-        found["confusion"] = matrix.tolist()
+    if number <= _MATRIX:
+        pairs = torch.bincount(labels * number + predicted, minlength=number**2)
+        found["confusion"] = pairs.view(number, number).tolist()
     return found
+
+
+def _confused(labels: Int64[Tensor, " n"], predicted: Int64[Tensor, " n"], classes: int) -> list[tuple[int, int, int]]:
+    """The most frequent pairs of a true and another predicted class, with their number of images.
+
+    Only pairs that occur are counted: their number is at most that of the images, whatever that of the classes is.
+    """
+    wrong = predicted != labels
+    pairs, counts = torch.unique(labels[wrong] * classes + predicted[wrong], return_counts=True)
+    order = counts.argsort(descending=True, stable=True)[:_PAIRS].tolist()
+    return [(int(pairs[i]) // classes, int(pairs[i]) % classes, int(counts[i])) for i in order]
+
+
+def write_details(
+    run: Run, answers: Answers, batches: Batches, card: ModelCard, names: Sequence[str] | None = None
+) -> None:
+    """Write `test.json` and the images of `worst` into the folder of a retraining."""
+    run.write_json("test.json", error_details(answers, card.classes, names))
+    for number, image in enumerate(worst_images(answers, batches, card)):
+        run.write(f"worst/{number:02}.png", image)
 
 
 def _worst(answers: Answers) -> list[int]:

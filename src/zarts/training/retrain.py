@@ -7,6 +7,7 @@ Differs: the accuracy of the last epoch is the result; the released code of ZART
 
 from __future__ import annotations
 
+import shlex
 import time
 from collections.abc import Mapping
 from functools import partial
@@ -24,13 +25,14 @@ from zarts.limits import count_macs, count_parameters
 from zarts.networks import AnyNetwork, Network, checkpoint_cells, seeded, share_norms
 from zarts.networks.operations import Noise
 from zarts.runs import Run
+from zarts.runs.afterwards import afterwards
 from zarts.runtime.device import choose_device, torch_threads
 from zarts.runtime.distributed import Ranks
 from zarts.runtime.precision import Passes
 from zarts.runtime.seed import keyed_generator
 from zarts.spaces import Genotype
 from zarts.training.criterion import criterion_of
-from zarts.training.error_analysis import error_details, worst_images
+from zarts.training.error_analysis import write_details
 from zarts.training.evaluate import Answers, answers, test_batches
 from zarts.training.lr_schedule import learning_rate
 from zarts.training.memory_check import check_memory
@@ -141,6 +143,7 @@ class TrainingJob(Job):
         )
         test = data.test()
         self.test, self.test_names = test_batches(test, self.card, self.device), test.names
+        self.last: Answers | None = None
         if isinstance(test, ImageSet) and test.left_out:
             callback({"event": "note", "text": left_out_note(data.name, test.left_out)[0]})
             run.write("left_out.csv", left_out_csv([*data.left_out, *test.left_out]))
@@ -244,8 +247,7 @@ class TrainingJob(Job):
             start = time.perf_counter()
             found = self._test()
             tested["test_accuracy"] = found.accuracy
-            if epoch + 1 == self.settings.epochs and self.ranks.lead:
-                self._write_details(found)
+            self.last = found if epoch + 1 == self.settings.epochs else None
             meter.seconds += time.perf_counter() - start
         self.trainer.log(
             {
@@ -266,23 +268,16 @@ class TrainingJob(Job):
         """Whether the network is tested after this epoch: every `test_every` epochs, and always after the last one."""
         return (epoch + 1) % self.settings.test_every == 0 or epoch + 1 == self.settings.epochs
 
-    def _write_details(self, found: Answers) -> None:
-        """Write the error analysis and the images with the largest losses."""
-        self.folder.write_json("test.json", error_details(found, self.card.classes, self.test_names))
-        for number, image in enumerate(worst_images(found, self.test, self.card)):
-            self.folder.write(f"worst/{number:02}.png", image)
-
     @override
     def finish(self) -> None:
-        """Test the network of the last epoch, which is the result, if a callback has ended the training early."""
+        """Test the network of the last epoch, which is the result, if it has ended early or its answers are lost."""
+        self.last = self._test() if self.trainer.ended or self.last is None else self.last
         if self.trainer.ended:
-            found = self._test()
-            if self.ranks.lead:
-                self._write_details(found)
-            self.trainer.log({"event": "test", "epoch": self.trainer.epochs_done, "test_accuracy": found.accuracy})
+            accuracy = self.last.accuracy
+            self.trainer.log({"event": "test", "epoch": self.trainer.epochs_done, "test_accuracy": accuracy})
 
     def write_result(self) -> None:
-        """Write `model.safetensors` and `result.json`; with the latter the run counts as finished."""
+        """Write `model.safetensors` and `result.json`, which ends the run; then the error analysis."""
         save_model(self.folder.path / "model.safetensors", self.tested, self.card)
         tests = {event["epoch"]: event["test_accuracy"] for event in self.folder.events() if "test_accuracy" in event}
         best = max(tests, key=lambda epoch: tests[epoch])
@@ -301,6 +296,10 @@ class TrainingJob(Job):
                 "seconds": self.trainer.seconds,
             },
         )
+        again = f"zarts evaluate {shlex.quote(str(self.folder.path))} --details"
+        with afterwards("its error analysis is missing", again, self.trainer.log):
+            assert self.last is not None
+            write_details(self.folder, self.last, self.test, self.card, self.test_names)
 
     @override
     def state_dict(self) -> dict[str, Any]:

@@ -1,0 +1,34 @@
+"""What is made after the result of a run, and must not cost it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any
+
+from zarts.errors import Interrupted
+
+__all__ = ["afterwards"]
+
+
+@contextmanager
+def afterwards(what: str, command: str, tell: Callable[[Mapping[str, Any]], None] | None) -> Iterator[None]:
+    """Inside, something is made of a result that is safe already: a failure becomes a warning of one line.
+
+    Args:
+        what: what is missing then, with its verb: `the report is missing`.
+        command: the command that makes it again, or shows it.
+        tell: called with the event `warning`.
+
+    Raises:
+        Interrupted: Ctrl-C; the message says the same.
+    """
+    try:
+        yield
+    except KeyboardInterrupt:
+        raise Interrupted(f"interrupted: the result is safe, but {what}: `{command}` makes up for it") from None
+    except Exception as error:  # whatever drawing raises, the training was not in vain
+        reason = " ".join(f"{type(error).__name__}: {error}".split())
+        if tell is not None:
+            text = f"the result is safe, but {what} ({reason}): `{command}` makes up for it"
+            tell({"event": "warning", "text": text})
