@@ -221,7 +221,7 @@ def test_operations_of_ones_own_do_not_leave_as_python(tmp_path, monkeypatch):
 
 def test_an_export_has_a_card_that_says_what_is_known(tmp_path, searched, retrained):
     files = zarts.export(retrained.run, "safetensors", out=tmp_path / "out")
-    assert sorted(p.name for p in files) == ["README.md", "config.json", "model.safetensors"]
+    assert sorted(p.name for p in files) == ["README.md", "config.json", "model.safetensors", "preprocess.py"]
     text = (tmp_path / "out" / "README.md").read_text()
     assert f"{retrained.test_accuracy:.2f} %, of the last epoch, on the test images of `digits`" in text
     assert f"| parameters | {retrained.parameters:,} |" in text
@@ -259,7 +259,7 @@ def test_the_card_has_the_commands_and_no_folders_of_the_machine(tmp_path, searc
     zarts.export(retrained.run, "python", out=tmp_path / "python")
     assert "from Python" not in (tmp_path / "python" / "README.md").read_text()
     assert sorted(p.name for p in (tmp_path / "python").iterdir()) == [
-        *("README.md", "config.json", "model.py", "weights.pt")
+        *("README.md", "config.json", "model.py", "preprocess.py", "weights.pt")
     ]
 
 

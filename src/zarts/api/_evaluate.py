@@ -75,7 +75,7 @@ def examine(
     elif given is not None:
         test = _test_images(given, model.card)
     else:
-        test = _fitting(load_data(str(name), image_size=model.card.image_size, crop=model.card.crop), model.card)
+        test = _fitting(load_data(str(name), **_images(model.card)), model.card)
     module = model.module.to(where) if model.movable else model.module
     batches = test_batches(test, _unnormalized(model.card), where if model.movable else torch.device("cpu"))
     return error_details(answers(module, batches), model.card.classes, test.names)
@@ -110,20 +110,24 @@ def _test_images_of(path: Path, card: ModelCard, name: str | None, given: Python
         return _test_images(given, card)
     data = load_data(
         given or name or settings.data,
-        image_size=card.image_size,
         subset=settings.subset if own else None,
         seed=settings.split_seed,
         data_dir=settings.data_dir,
         manifest=split if own and "test" in split else None,
         image_cache="auto",
         workers=settings.workers,
-        crop=settings.crop,
+        **_images(card),
     )
     return _fitting(data, card)
 
 
 def _test_images(given: PythonData, card: ModelCard) -> Images:
-    return load_test_images(given, card.classes, image_size=card.image_size, channels=len(card.mean), crop=card.crop)
+    return load_test_images(given, card.classes, channels=len(card.mean), **_images(card))
+
+
+def _images(card: ModelCard) -> dict[str, Any]:
+    """How images are prepared for a network, for `load_data`."""
+    return {"image_size": card.image_size, "crop": card.crop, "bits": card.bits}
 
 
 def _fitting(images: DataSet, card: ModelCard) -> Images:

@@ -74,6 +74,7 @@ def load_data(
     copies: int = 1,
     workers: int | None = None,
     crop: Literal["pad", "resized"] = "pad",
+    bits: Mapping[str, int] | None = None,
 ) -> DataSet:
     """Load the training images of a data set; `DataSet.test()` loads its test images.
 
@@ -95,6 +96,8 @@ def load_data(
             each processor, 8 at most.
         crop: how training images are cropped. With `resized`, a test image is the centre that is 224 / 256 of
             the shorter side; with `pad`, it is the whole central square.
+        bits: of whole numbers of more than 8 bits in image files, from a model card; None: as the training images use
+            them.
 
     Raises:
         SettingsError: the name is unknown, or the networks cannot use the size.
@@ -114,6 +117,7 @@ def load_data(
         copies=copies,
         workers=workers or default_workers(copies),
         resized=crop == "resized",
+        bits=bits,
     )
     if isinstance(data, PythonData):
         return data.load(request)
@@ -131,6 +135,7 @@ def load_test_images(
     channels: int,
     workers: int | None = None,
     crop: Literal["pad", "resized"] = "pad",
+    bits: Mapping[str, int] | None = None,
 ) -> Images:
     """Test images for a trained network, out of Python objects.
 
@@ -141,13 +146,13 @@ def load_test_images(
         channels: 1 or 3.
         workers: see `load_data`.
         crop: see `load_data`.
+        bits: see `load_data`.
 
     Raises:
         DataError: the images cannot be used, or have other classes.
     """
-    request = Request(
-        image_size, None, 0, Path(), None, "auto", 1, workers or default_workers(), resized=crop == "resized"
-    )
+    threads, resized = workers or default_workers(), crop == "resized"
+    request = Request(image_size, None, 0, Path(), None, "auto", 1, threads, resized, bits)
     return data.load_test(classes, request, image_size, channels)
 
 

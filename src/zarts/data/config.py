@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from zarts.data.image_io import Fit, central_square, centre_of_larger
+from zarts.data.image_io import Bits, Fit, central_square, centre_of_larger
 from zarts.runtime.system_memory import free_memory
 
 __all__ = ["MEMORY_SHARE", "ImageCache", "Request"]
@@ -33,6 +33,8 @@ class Request:
         copies: number of processes of this machine that keep images in memory.
         workers: threads of each process that decode streamed images and transform images one by one.
         resized: whether training images are random crops, resized; test images are then enlarged to match.
+        bits: of whole numbers of more than 8 bits in image files; None: as the training images use them, see
+            `zarts.data.image_io.levels_of`.
     """
 
     image_size: int | None
@@ -44,6 +46,7 @@ class Request:
     copies: int
     workers: int
     resized: bool
+    bits: Bits | None = None
 
     @property
     def test_fit(self) -> Fit:

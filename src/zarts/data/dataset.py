@@ -85,6 +85,7 @@ class DataSet:
         load_test: loads the test images; call `test()`.
         load_val: loads the validation images; call `val()`. None: the user has named none.
         notes: messages to the user, a sentence each; empty when all is as expected.
+        bits: of whole numbers of more than 8 bits in image files, see `zarts.data.image_io.levels_of`.
     """
 
     name: str
@@ -97,6 +98,7 @@ class DataSet:
     load_test: Callable[[], Images] = field(repr=False)
     notes: tuple[str, ...] = ()
     load_val: Callable[[], Images] | None = field(default=None, repr=False)
+    bits: Mapping[str, int] = field(default_factory=dict)
 
     @property
     def image_size(self) -> int:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
@@ -14,7 +14,7 @@ from torch import Tensor
 from zarts.data.config import Request
 from zarts.data.dataset import DataSet, Images, ImageSet, channel_statistics
 from zarts.data.file_index import check_unchanged, digest, names_of_manifest
-from zarts.data.image_io import Fit, ImageSource, central_square, decode
+from zarts.data.image_io import FileSource, Fit, ImageSource, central_square, decode, levels_of
 from zarts.data.split import split_test, subset_indices
 from zarts.data.streaming import StreamedSet
 from zarts.errors import DataError
@@ -128,7 +128,7 @@ def load_list(listed: ImageList, request: Request, known: Known | None = None) -
     used = {class_of[name] for name in train}
     classes = tuple(kind for kind in listed.train if kind in used)
     labels = _labels([class_of[name] for name in train], classes)
-    images, mean, std, others = _training(listed, train, labels, request, known)
+    listed, images, mean, std, others = _training(listed, train, labels, request, known)
     load = partial(_read_listed, listed, classes, request, images)
     return DataSet(
         name=where,
@@ -141,6 +141,7 @@ def load_list(listed: ImageList, request: Request, known: Known | None = None) -
         load_test=partial(load, list_test, request.test_fit, "test"),
         load_val=None if listed.val is None else partial(load, partial(dict, listed.val), central_square, "validation"),
         notes=(*notes, *others),
+        bits=listed.source.bits if isinstance(listed.source, FileSource) else {},
     )
 
 
@@ -198,28 +199,34 @@ def _grouped(names: Sequence[str], class_of: Mapping[str, str]) -> ByClass:
 
 def _training(
     listed: ImageList, names: Sequence[str], labels: Tensor, request: Request, known: Known | None
-) -> tuple[Images, tuple[float, ...], tuple[float, ...], tuple[str, ...]]:
-    """The training images, their mean and deviation, and notes for the user."""
-    size, source = request.image_size or DEFAULT_SIZE, listed.source
+) -> tuple[ImageList, Images, tuple[float, ...], tuple[float, ...], tuple[str, ...]]:
+    """The list with the bits of its images, the training images, their mean and deviation, and notes for the user."""
+    size = request.image_size or DEFAULT_SIZE
+    notes: tuple[str, ...] = ()
     chosen = subset_indices(labels, request.subset, request.seed)
     kept, labels = tuple(names[i] for i in chosen.tolist()), labels[chosen]
-    channels = None if known is None else len(known.mean)
+    if known is None and isinstance(listed.source, FileSource):
+        bits, notes = levels_of(listed.source, kept) if request.bits is None else (request.bits, ())
+        listed = replace(listed, source=replace(listed.source, bits=bits))
+    source, channels = listed.source, None if known is None else len(known.mean)
     if not request.streams(len(kept), size):
         images = decode(source, kept, size, channels)
         statistics = channel_statistics(images) if known is None else (known.mean, known.std)
-        return ImageSet(images, labels, kept, request.workers), *statistics, ()
+        return listed, ImageSet(images, labels, kept, request.workers), *statistics, notes
     if known is not None:
-        return StreamedSet(source, kept, labels, size, len(known.mean), request.workers), known.mean, known.std, ()
+        streamed = StreamedSet(source, kept, labels, size, len(known.mean), request.workers)
+        return listed, streamed, known.mean, known.std, ()
     order = torch.randperm(len(kept), generator=keyed_generator(request.seed, "sample"))
     sample = decode(source, [kept[i] for i in order[:_SAMPLE].tolist()], size)
-    notes: tuple[str, ...] = ()
     if len(sample) < len(kept):
         colours = "colour" if sample.shape[1] == 3 else "grey"
         notes = (
+            *notes,
             f"{listed.where}: {len(kept)} images are streamed as {colours} images; colour, mean and deviation come "
             f"from a sample of {len(sample)} (split_seed = {request.seed})",
         )
-    return StreamedSet(source, kept, labels, size, sample.shape[1], request.workers), *channel_statistics(sample), notes
+    streamed = StreamedSet(source, kept, labels, size, sample.shape[1], request.workers)
+    return listed, streamed, *channel_statistics(sample), notes
 
 
 def _read_listed(

@@ -32,7 +32,7 @@ def pixels_of(value: object, where: str) -> Pixels:
         try:
             return np.asarray(eight_bits(value))
         except Exception as error:  # on damaged files Pillow's readers raise nearly anything
-            raise DataError(f"{where}: cannot be read ({error or type(error).__name__})") from error
+            raise DataError(f"{where}: cannot be read ({str(error) or type(error).__name__})") from error
     if not isinstance(value, np.ndarray | torch.Tensor):
         raise DataError(f"{where}: is a {type(value).__name__}; expected a PIL image, an array or a tensor")
     return _levels(_channels_last(as_array(value), where), where)

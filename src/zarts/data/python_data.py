@@ -158,7 +158,8 @@ class PythonData:
         found: dict[str, list[str]] = {}
         for label, name in zip(labels, self._names(part), strict=True):
             found.setdefault(str(label), []).append(name)
-        source: ImageSource = _ItemSource(self.parts) if self._root is None else FileSource(self._root)
+        files = None if self._root is None else FileSource(self._root, request.bits or {})
+        source: ImageSource = files or _ItemSource(self.parts)
         return read_part(source, found, classes, request, size, channels, request.test_fit)
 
     @cached_property
