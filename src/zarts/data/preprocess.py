@@ -80,7 +80,7 @@ _OTHERS = (
     *((magic, "camera raw") for magic in (b"FUJIFILMCCD-RAW", b"IIU\0", b"IIRO", b"IIRS", b"MMOR", b"FOVb", b"\0MRM")),
 )
 _HEIC = frozenset((b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"mif1", b"msf1"))
-_TURNS = dict(enumerate((0, 1, 3, 5, 4, 6, 2), 2))  # EXIF orientation to Pillow's Transpose
+_TURNS = dict(enumerate((0, 3, 1, 5, 4, 6, 2), 2))  # EXIF orientation to Pillow's Transpose
 _MODE_BITS = {"I;16": (8, 10, 12, 14), "I": (8, 10, 12, 14, 16, 24, 31)}
 _MOST_KNOWN = 2**24
 _SAME = 2  # levels: a profile that changes colours by no more is sRGB
