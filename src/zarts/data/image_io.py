@@ -211,13 +211,20 @@ def levels_of(source: ImageSource, names: Sequence[str]) -> tuple[dict[str, int]
     Returns:
         The fewest of 8, 10, 12 and 14 (of 32 bits also 16, 24 and 31) that hold the largest value of each kind, see
         `zarts.data.preprocess.Bits`.
+
+    Raises:
+        DataError: colour images of 16 bits use a small part of them.
+        SettingsError: see `read_image`.
     """
     if not isinstance(source, FileSource):
         return {}, ()
 
     def largest(start: int) -> list[tuple[str, int]]:
         """The kinds and largest values in one chunk."""
-        values = [preprocess.largest_level(source.root / name) for name in names[start : start + _CHUNK]]
+        try:
+            values = [preprocess.largest_level(source.root / name) for name in names[start : start + _CHUNK]]
+        except LimitError as error:
+            raise SettingsError(str(error)) from error
         return [value for value in values if value is not None]
 
     with ThreadPoolExecutor(min(_MAX_THREADS, os.cpu_count() or 1)) as pool:
@@ -227,6 +234,11 @@ def levels_of(source: ImageSource, names: Sequence[str]) -> tuple[dict[str, int]
     for kind in sorted({kind for kind, _ in found}):
         values = [largest for of, largest in found if of == kind]
         used, whole = preprocess.fewest_bits(kind, max(values)), 16 if kind == "I;16" else 32
+        if used is not None and kind == "RGB;16":
+            raise DataError(
+                f"{len(values)} training images have 16 bits a channel and reach only {max(values)} of 65535: of "
+                "colours the upper 8 bits are read, which would be dark: save them with 8 bits, or from 0 to 65535"
+            )
         if used is not None:
             bits[kind] = used
             notes.append(

@@ -81,7 +81,7 @@ _OTHERS = (
 )
 _HEIC = frozenset((b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"mif1", b"msf1"))
 _TURNS = dict(enumerate((0, 3, 1, 5, 4, 6, 2), 2))  # EXIF orientation to Pillow's Transpose
-_MODE_BITS = {"I;16": (8, 10, 12, 14), "I": (8, 10, 12, 14, 16, 24, 31)}
+_USUAL_BITS = {"I;16": (8, 10, 12, 14), "I": (8, 10, 12, 14, 16, 24, 31), "RGB;16": (8, 10, 12, 14)}
 _MOST_KNOWN = 2**24
 _SAME = 2  # levels: a profile that changes colours by no more is sRGB
 _PROFILES = 16
@@ -207,7 +207,7 @@ def check_image(content: bytes | BinaryIO, name: str) -> None:
 
 
 def largest_level(path: Path) -> tuple[str, int] | None:
-    """The kind (`I;16` or `I`) and the largest value of an image of whole numbers of more than 8 bits.
+    """The kind and the largest value of an image of more than 8 bits: `I;16` or `I`, grey, or `RGB;16`, colour.
 
     None for all others, after a look at their first bytes, and for files that cannot be read.
     """
@@ -218,7 +218,9 @@ def largest_level(path: Path) -> tuple[str, int] | None:
                 return None
             with _opened(file, path.name) as image:
                 if not image.mode.startswith("I"):
-                    return None
+                    colour = image.format == "PNG" or _tags(image).get(258, (8,))[0] == 16
+                    upper = np.asarray(image.convert("RGB")).max() if colour else 0
+                    return ("RGB;16", 256 * int(upper) + 255) if colour else None
                 kind, levels, _ = _whole_numbers(image)
                 return None if kind is None else (kind, int(levels.max()))
     except (NotReadable, OSError):
@@ -227,7 +229,7 @@ def largest_level(path: Path) -> tuple[str, int] | None:
 
 def fewest_bits(kind: str, largest: int) -> int | None:
     """The fewest of the usual bits that hold the largest value of a kind; None: all of them."""
-    return next((bits for bits in _MODE_BITS[kind] if largest < 2**bits), None)
+    return next((bits for bits in _USUAL_BITS[kind] if largest < 2**bits), None)
 
 
 def eight_bits(image: Image.Image, bits: Bits | None = None) -> Image.Image:
