@@ -11,13 +11,14 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image, ImageCms
 from torchvision.transforms import v2
 
 from pictures import COLOUR, DEEP, GREY, P3, PALETTE, READ, by_pillow, gif, matrix_profile, pictures, png, tiff
-from zarts.data import image_io, preprocess
+from zarts.data import image_io, load_data, preprocess
 from zarts.data.image_io import FileSource, levels_of, read_image
 from zarts.data.preprocess import LimitError, NotReadable, check_image, fewest_bits
 from zarts.errors import DataError, SettingsError
@@ -234,6 +235,29 @@ def test_the_bits_that_training_images_use(tmp_path):
     for content in (png(colours >> 4, 16, 2), tiff(colours >> 4, 16, 2, order=">")):
         with pytest.raises(DataError, match=r"16 bits a channel .* 8 bits"):
             levels_of(*files_of(tmp_path, a=content))
+
+
+@pytest.mark.parametrize("cache", ["memory", "streamed"])
+def test_one_picture_in_every_depth(tmp_path, cache):
+    """Case 11: 8 bits as a TIFF of 32, as a PNG of 16, and with alpha; the bits go with the data set."""
+    ramp = np.tile(np.linspace(0, 234, 16).astype(int), (16, 1))
+    for kind, grey in (("bright", ramp), ("dark", 234 - ramp)):
+        for part in ("train", "test"):
+            folder = tmp_path / part / kind
+            folder.mkdir(parents=True)
+            (folder / "1.tif").write_bytes(tiff(grey, 32, sample=2))
+            (folder / "2.png").write_bytes(png(grey * 257, 16, 0))
+            (folder / "3.png").write_bytes(png(np.dstack([grey] * 3 + [np.full_like(grey, 255)]), 8, 6))
+    data = load_data(tmp_path, image_size=16, image_cache=cache)
+    assert data.bits == {"I": 8}
+    assert [note for note in data.notes if "32 bits that reach 234" in note]
+    for images in (data.train, data.test()):
+        got = images.pixels(torch.arange(6))
+        assert np.array_equal(got[:3, 0], np.stack([ramp] * 3))
+        assert np.array_equal(got[3:, 0], np.stack([234 - ramp] * 3))
+    assert load_data(tmp_path, image_size=16, bits={"I": 10}).test().pixels(torch.tensor([0])).max() == 58  # 234 / 1023
+    with pytest.raises(DataError, match=r"1\.tif .*32-bit pixels of unknown range"):
+        load_data(tmp_path, image_size=16, image_cache="memory", bits={})
 
 
 def test_images_that_fail_are_left_out_with_their_reason(tmp_path):

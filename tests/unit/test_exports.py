@@ -165,6 +165,9 @@ CODE = '"""; raise SystemExit("run"); """'
         ("std", [float("nan")] * 3, "std has nan"),
         ("classes", [3], "class is 3"),
         ("crop", None, "crop is None"),
+        ("bits", {"I;16": "12"}, "bits is "),
+        ("bits", {CODE: 12}, "bits is "),
+        ("bits", [12], "bits is "),
     ],
 )
 def test_a_description_is_no_code(key, value, message):
@@ -279,7 +282,15 @@ def test_a_file_that_is_not_the_network_is_not_left_behind(tmp_path, retrained, 
 
 
 def test_a_file_is_tested_on_the_images_of_its_run(tmp_path, photos, searched, no_pictures):
-    """Of a folder without train/ and test/: another draw of the two would test on what it was trained on."""
+    """Of a folder without train/ and test/: another draw of the two would test on what it was trained on.
+
+    The images have 16 bits, of which 12 are used; whoever reads one of them shows the network the same pixels.
+    """
+    from PIL import Image
+
+    for file in photos.glob("*/*.png"):
+        levels = np.asarray(Image.open(file).convert("L"), np.uint16)
+        Image.fromarray(levels * 16).save(file)
     settings = {**TRAIN, "data": str(photos), "image_size": 8, "subset": 32, "epochs": 1, "split_seed": 3}
     run = zarts.retrain(Genotype.load(searched.run / "genotype.json"), out=tmp_path / "run", **settings).run
     (model, *_) = zarts.export(run, "torchscript", out=tmp_path / "out")
@@ -287,6 +298,15 @@ def test_a_file_is_tested_on_the_images_of_its_run(tmp_path, photos, searched, n
     found = zarts.api.examine(model, run=run)
     assert {row["image"] for row in found["worst"]} == {row["image"] for row in tested["worst"]}
     assert found["accuracy"] == tested["accuracy"]
+    config = json.loads((tmp_path / "out" / "config.json").read_text())
+    assert config["bits"] == {"I;16": 12}
+    assert "16 bits use 12 bits" in (tmp_path / "out" / "README.md").read_text()
+    shown = preprocess.prepare([file], config) * 255
+    assert np.array_equal(np.rint(shown), np.full((1, 1, 8, 8), round(int(levels[0, 0]) * 16 * 255 / 4095)))
+    for network in (tmp_path / "out", run):
+        (one,) = zarts.predict(network, file, top=3)
+        (same,) = zarts.predict(network, np.rint(shown[0]).astype(np.uint8), top=3)
+        assert one.classes == same.classes
     assert set(json.loads((run / "split.json").read_text())["test"]) >= {row["image"] for row in found["worst"]}
     with pytest.raises(SettingsError, match="run"):
         zarts.evaluate(run, run=run)
