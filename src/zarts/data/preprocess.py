@@ -380,19 +380,18 @@ def _opened(image: ImageFile, name: str = "") -> Iterator[Image.Image]:
 def _open(file: BinaryIO, name: str) -> Image.Image:
     """Read the header of an image; the formats are tried by their first bytes."""
     file.seek(0)
-    start, ending = file.read(_START), Path(name).suffix[1:].lower()
+    start, ending = file.read(_START), name.rpartition(".")[2].lower()
     if not start:
         raise NotReadable("empty", "copy it again, or remove it")
     Image.init()
-    if other := _other_kind(start, ending):
+    form, fits = _format(start[:16])
+    if form in (None, "TIFF", "AVIF") and (other := _other_kind(start, ending)):
         raise NotReadable(other)
-    fits = {form: accept(start[:16]) for form in FORMATS if (accept := Image.OPEN.get(form, (None, None))[1])}
-    form = next((form for form, found in fits.items() if found), None)
     if form is None and (ending in ("tga", "icb", "vda", "vst") or _ends_as_tga(file)):
         form = "TGA"
     if form is None:
         raise NotReadable("not an image", _REMOVE)
-    if isinstance(fits.get(form), str):  # Pillow is without its library
+    if isinstance(fits, str):  # Pillow is without its library
         raise NotReadable(form)
     file.seek(0)
     try:
@@ -412,6 +411,15 @@ def _open(file: BinaryIO, name: str) -> Image.Image:
         elif start[25] == 0 and depth in (2, 4):
             image.info["transparency"] = key * 255 // (2**depth - 1)
     return image
+
+
+def _format(start: bytes) -> tuple[str | None, bool | str]:
+    """The format that these first bytes are of, and Pillow's answer to them: a text if it lacks a library."""
+    for form in FORMATS:
+        accept = Image.OPEN.get(form, (None, None))[1]
+        if accept is not None and (fits := accept(start)):
+            return form, fits
+    return None, False
 
 
 def _other_kind(start: bytes, ending: str) -> str | None:
