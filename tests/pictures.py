@@ -435,7 +435,9 @@ def _tiff():
         ],
         "other kinds of TIFF": [
             ("64-bit floats", tiff(GREY / 255, 64, sample=3), "unusual TIFF"),
-            ("six bits", tiff(GREY >> 2, 8, 2), "unusual TIFF"),
+            ("colour of one channel", tiff(GREY, 8, 2), "unusual TIFF"),
+            ("planes of 16 bits", tiff(colours, 16, 2, planar=2), "unusual TIFF"),
+            ("signed, packed, big", tiff(DEEP >> 1, 16, order=">", sample=2, deflate=True), "unusual TIFF"),
         ],
     }
 
@@ -580,7 +582,7 @@ def _coded():
         ],
         "AVIF": [],
     }
-    if features.check("avif"):
+    if "avif" in features.modules and features.check("avif"):
         found["AVIF"] = [
             ("colour", by_pillow(photo, "AVIF", quality=100, subsampling="4:4:4"), photo, {"tolerance": 3})
         ]

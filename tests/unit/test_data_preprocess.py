@@ -17,9 +17,10 @@ from hypothesis import strategies as st
 from PIL import Image, ImageCms
 from torchvision.transforms import v2
 
-from pictures import COLOUR, DEEP, GREY, P3, PALETTE, READ, by_pillow, gif, matrix_profile, pictures, png, tiff
-from zarts.data import image_io, load_data, preprocess
+from pictures import COLOUR, DEEP, GREY, P3, PALETTE, READ, by_pillow, exif, gif, matrix_profile, pictures, png, tiff
+from zarts.data import image_io, load_data, preprocess, python_data
 from zarts.data.image_io import FileSource, levels_of, read_image
+from zarts.data.pixels import pixels_of
 from zarts.data.preprocess import LimitError, NotReadable, check_image, fewest_bits
 from zarts.errors import DataError, SettingsError
 
@@ -59,7 +60,7 @@ def test_a_picture_shows_what_it_was_made_of(picture, tmp_path):
 def test_the_docs_name_every_kind():
     rows = "".join(f"| {kind} | {read} |\n" for kind, read in READ.items())
     assert f"| picture | what is read |\n| --- | --- |\n{rows}\n" in (DOCS / "data.md").read_text("utf-8")
-    assert {picture.kind for picture in PICTURES} == set(READ)
+    assert {picture.kind for picture in PICTURES} | {"AVIF"} == set(READ)  # Pillow may be without it
     assert len(PICTURES) > 100
 
 
@@ -131,6 +132,20 @@ def test_forms_of_one_file_have_the_same_pixels():
         expected = preprocess.read(content, 4)
         for form in (io.BytesIO(content), Image.open(io.BytesIO(content)), memoryview(content), bytearray(content)):
             assert np.array_equal(preprocess.read(form, 4), expected)
+    turned = png(COLOUR, 8, 2, [(b"eXIf", exif(6))])
+    assert np.array_equal(pixels_of(Image.open(io.BytesIO(turned)), "here"), COLOUR[::-1].swapaxes(0, 1))
+
+
+def test_objects_whose_16_bits_are_hardly_used():
+    """Of objects nothing keeps the bits; what would be dark is refused."""
+
+    def given(levels):
+        images = [Image.fromarray(part.astype(np.uint16)) for part in (levels, levels[::-1], levels, levels)]
+        return python_data([(image, i % 2) for i, image in enumerate(images)])
+
+    assert load_data(given(DEEP), image_size=8).train.size == 8
+    with pytest.raises(DataError, match=r"16 bits reach only .* 8 bits"):
+        load_data(given(DEEP >> 4), image_size=8)
 
 
 def test_a_profile_that_is_srgb_changes_nothing():

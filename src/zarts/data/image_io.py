@@ -221,8 +221,9 @@ def levels_of(source: ImageSource, names: Sequence[str]) -> tuple[dict[str, int]
 
     def largest(start: int) -> list[tuple[str, int]]:
         """The kinds and largest values in one chunk."""
+        some = [os.path.join(source.root, name) for name in names[start : start + _CHUNK]]  # noqa: PTH118 (many files)
         try:
-            values = [preprocess.largest_level(source.root / name) for name in names[start : start + _CHUNK]]
+            values = [preprocess.largest_level(path) for path in some]
         except LimitError as error:
             raise SettingsError(str(error)) from error
         return [value for value in values if value is not None]

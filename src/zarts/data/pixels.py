@@ -12,7 +12,7 @@ from PIL import Image
 from zarts.data.image_io import Pixels, eight_bits
 from zarts.errors import DataError
 
-__all__ = ["as_array", "label_of", "pixels_of"]
+__all__ = ["as_array", "deepest_level", "label_of", "pixels_of"]
 
 _CHANNELS = (1, 3)
 
@@ -36,6 +36,12 @@ def pixels_of(value: object, where: str) -> Pixels:
     if not isinstance(value, np.ndarray | torch.Tensor):
         raise DataError(f"{where}: is a {type(value).__name__}; expected a PIL image, an array or a tensor")
     return _levels(_channels_last(as_array(value), where), where)
+
+
+def deepest_level(value: object) -> int:
+    """The largest value of an image of Pillow of 16 bits; -1 for all others."""
+    deep = isinstance(value, Image.Image) and value.mode.startswith("I;16")
+    return int(np.asarray(value).max()) if deep else -1
 
 
 def as_array(value: np.ndarray[Any, np.dtype[Any]] | torch.Tensor) -> np.ndarray[Any, np.dtype[Any]]:

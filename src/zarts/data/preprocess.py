@@ -63,6 +63,7 @@ ImageFile = str | os.PathLike[str] | bytes | BinaryIO | Image.Image
 
 _START = 4096
 _REMOVE = "remove it, or save it as JPEG or PNG"
+_UNUSUAL = "its kind of pixels is not read; save it with 8 or 16 bits"
 _RAW = re.compile("3fr|arw|cr2|cr3|crw|dcr|dng|erf|iiq|kdc|mef|mos|mrw|nef|nrw|orf|pef|raf|raw|rw2|rwl|sr2|srf|srw|x3f")
 _OTHERS = (
     (b"8BPS", "PSD"),
@@ -206,23 +207,23 @@ def check_image(content: bytes | BinaryIO, name: str) -> None:
         pass
 
 
-def largest_level(path: Path) -> tuple[str, int] | None:
+def largest_level(path: str) -> tuple[str, int] | None:
     """The kind and the largest value of an image of more than 8 bits: `I;16` or `I`, grey, or `RGB;16`, colour.
 
     None for all others, after a look at their first bytes, and for files that cannot be read.
     """
     try:
-        with path.open("rb") as file:
+        with open(path, "rb", buffering=0) as file:  # noqa: PTH123 (a million files)
             start = file.read(25)
-            if start[:2] not in (b"II", b"MM") and not (start[1:4] == b"PNG" and start[24:] == b"\x10"):
-                return None
-            with _opened(file, path.name) as image:
-                if not image.mode.startswith("I"):
-                    colour = image.format == "PNG" or _tags(image).get(258, (8,))[0] == 16
-                    upper = np.asarray(image.convert("RGB")).max() if colour else 0
-                    return ("RGB;16", 256 * int(upper) + 255) if colour else None
-                kind, levels, _ = _whole_numbers(image)
-                return None if kind is None else (kind, int(levels.max()))
+        if start[:2] not in (b"II", b"MM") and not (start[1:4] == b"PNG" and start[24:] == b"\x10"):
+            return None
+        with _opened(path) as image:
+            if not image.mode.startswith("I"):
+                colour = image.format == "PNG" or _tags(image).get(258, (8,))[0] == 16
+                upper = np.asarray(image.convert("RGB")).max() if colour else 0
+                return ("RGB;16", 256 * int(upper) + 255) if colour else None
+            kind, levels, _ = _whole_numbers(image)
+            return None if kind is None else (kind, int(levels.max()))
     except (NotReadable, OSError):
         return None
 
@@ -269,8 +270,13 @@ def _check_kind(image: Image.Image) -> None:
     tags = _tags(image)
     if 50706 in tags or tags.get(262) in (32803, 34892) or (330 in tags and tags.get(254, 0) & 1):
         raise NotReadable("camera raw")  # DNG, a colour filter array, or a thumbnail before the raw image
-    if tags.get(339, (1,))[0] == 2 and tags.get(258, (1,))[0] == 8:
+    depth, signed, packed = tags.get(258, (1,)), tags.get(339, (1,))[0] == 2, tags.get(259, 1) != 1
+    if signed and depth[0] == 8:
         raise NotReadable("signed 8-bit pixels", "save it with unsigned ones")
+    if (tags.get(284) == 2 and len(depth) > 1 and depth[0] == 16 and not packed) or (
+        signed and packed and getattr(tags, "prefix", b"II") == b"MM"
+    ):  # Pillow mixes up their bytes
+        raise NotReadable("unusual TIFF", _UNUSUAL)
 
 
 def _tags(image: Image.Image) -> Mapping[int, Any]:
@@ -401,7 +407,7 @@ def _open(file: BinaryIO, name: str) -> Image.Image:
         if start.isascii() and b"\0" not in start:
             raise NotReadable("not an image", _REMOVE) from None  # a text
         if form == "TIFF" and ("pixel mode" in str(error) or "data organi" in str(error)):
-            raise NotReadable("unusual TIFF", "its kind of pixels is not read; save it with 8 or 16 bits") from None
+            raise NotReadable("unusual TIFF", _UNUSUAL) from None
         raise
     key = image.info.get("transparency")
     if form == "PNG" and key is not None:  # Pillow scales levels of few and of many bits to 8, but not their key

@@ -18,7 +18,7 @@ from zarts.data.dataset import DataSet, Images
 from zarts.data.image_io import FileSource, Fit, ImageSource, Mode, Pixels, central_square, fitted
 from zarts.data.image_list import DEFAULT_SIZE, ImageList, check_counts, load_list, read_part
 from zarts.data.items import Items, items_of
-from zarts.data.pixels import label_of, pixels_of
+from zarts.data.pixels import deepest_level, label_of, pixels_of
 from zarts.errors import DataError
 
 __all__ = ["PYTHON", "ImageParts", "PythonData", "python_data"]
@@ -28,6 +28,7 @@ PYTHON = "python"
 
 _PARTS = {"train": "train", "val": "val", "valid": "val", "validation": "val", "test": "test"}
 _READ_TWICE = 8
+_FEW_OF_16_BITS = 2**14
 
 
 @dataclass(frozen=True, eq=False)
@@ -206,7 +207,7 @@ class PythonData:
         """One pass over all images."""
         digest = hashlib.sha256()
         labels: dict[str, list[int | str]] = {}
-        brightest = 0
+        brightest, deepest = 0, -1
         for part, items in self.parts.items():
             classes = items.classes if self.names is None else self.names
             if classes is not None and len(set(classes)) < len(classes):
@@ -220,7 +221,7 @@ class PythonData:
                 else:
                     image, label = items[i]
                     pixels = pixels_of(image, name)
-                    brightest = max(brightest, int(pixels.max()))
+                    brightest, deepest = max(brightest, int(pixels.max())), max(deepest, deepest_level(image))
                     described = str(pixels.shape)
                     digest.update(np.ascontiguousarray(pixels).data)
                 labels[part].append(label_of(label, classes, name))
@@ -230,6 +231,10 @@ class PythonData:
             raise DataError(
                 f"data: all pixels are {'0 or 1' if brightest else '0'} of 255, which is black: give floats from 0 to "
                 "1, or booleans, or whole numbers from 0 to 255"
+            )
+        if 0 <= deepest < _FEW_OF_16_BITS:
+            raise DataError(
+                f"data: its images of 16 bits reach only {deepest} of 65535, and would be dark: give them with 8 bits"
             )
         known = self.names if self.names is not None else self.parts["train"].classes if "train" in self.parts else None
         classes, notes = _classes(labels.get("train", []), known)
