@@ -206,7 +206,8 @@ def _training(
     chosen = subset_indices(labels, request.subset, request.seed)
     kept, labels = tuple(names[i] for i in chosen.tolist()), labels[chosen]
     if known is None and isinstance(listed.source, FileSource):
-        bits, notes = levels_of(listed.source, kept) if request.bits is None else (request.bits, ())
+        bits, found = levels_of(listed.source, kept) if request.bits is None else (request.bits, ())
+        notes = tuple(f"{listed.where}: {note}" for note in found)
         listed = replace(listed, source=replace(listed.source, bits=bits))
     source, channels = listed.source, None if known is None else len(known.mean)
     if not request.streams(len(kept), size):

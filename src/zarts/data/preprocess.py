@@ -299,25 +299,29 @@ def _colours(image: Image.Image) -> tuple[Image.Image, Image.Image | None]:
 def _grey(image: Image.Image, bits: Bits) -> tuple[Image.Image, Image.Image | None]:
     """An image of whole numbers of more than 8 bits in mode L, and its alpha channel."""
     kind, levels, depth = _whole_numbers(image)
-    if kind == "I" and kind not in bits and (most := int(levels.max())) < _MOST_KNOWN:
+    most = int(levels.max())
+    if kind == "I" and kind not in bits and most < _MOST_KNOWN:
         raise NotReadable("32-bit pixels of unknown range", f"they reach only {most}; save it with 8 or 16 bits")
     top = 2 ** min(depth, bits.get(kind or "", depth)) - 1
-    shown = (levels.clip(max=top) * 255 + top // 2) // top
+    values = np.arange(2**16) if most < 2**16 else levels.astype(np.int64)
+    shown = ((values.clip(max=top) * 255 + top // 2) // top).astype(np.uint8)
+    if most < 2**16:
+        shown = shown[levels]
     if _tags(image).get(262) == 0:  # white is zero
         shown = 255 - shown
     key = image.info.get("transparency")
     alpha = Image.fromarray(((levels != key) * 255).astype(np.uint8)) if isinstance(key, int) else None
-    return Image.fromarray(shown.astype(np.uint8)), alpha
+    return Image.fromarray(shown), alpha
 
 
-def _whole_numbers(image: Image.Image) -> tuple[str | None, np.ndarray[Any, np.dtype[np.int64]], int]:
+def _whole_numbers(image: Image.Image) -> tuple[str | None, np.ndarray[Any, np.dtype[Any]], int]:
     """Kind, values and bits of an image of whole numbers; no kind where the file says how many bits it uses."""
-    levels, tags = np.asarray(image).astype(np.int64), _tags(image)
+    levels, tags = np.asarray(image), _tags(image)
     kind, depth = ("I", 31) if image.mode == "I" and image.format != "PNG" else ("I;16", 16)
     if tags:
         depth, signed = tags.get(258, (1,))[0], tags.get(339, (1,))[0] == 2
         if depth == 32 and not signed:
-            levels &= 2**32 - 1
+            levels = levels.view(np.uint32)
         kind, depth = {16: "I;16", 32: "I"}.get(depth, ""), depth - signed
     elif image.format in ("PPM", "JPEG2000"):
         kind, depth = "", 16  # Pillow has scaled them
