@@ -177,10 +177,16 @@ def test_large_pictures_and_their_limit(tmp_path, monkeypatch, recwarn):
     monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 7)
     with pytest.raises(DataError, match="4x4 = 16 pixels, more than 14"):
         read_image(tmp_path / "a.png", 4)
+    assert preprocess.read(Image.fromarray(COLOUR.astype(np.uint8)), 4).shape == (4, 4, 3)  # is in memory already
     monkeypatch.setenv("ZARTS_MAX_PIXELS", "16")
     for name, content in (("PNG", png(GREY[:4, :4], 8, 0)), ("TIFF", tiff(GREY[:4, :4], 8)), ("WebP", _webp())):
         assert preprocess.read(content, 4).shape[:2] == (4, 4), name
     assert Image.MAX_IMAGE_PIXELS == 7
+    monkeypatch.setenv("ZARTS_MAX_PIXELS", "5")
+    with pytest.raises(NotReadable, match="ZARTS_MAX_PIXELS") as found:  # before its canvas is allocated
+        preprocess.read(_webp(), 4)
+    assert found.value.reason == "too large"
+    monkeypatch.setenv("ZARTS_MAX_PIXELS", "16")
     with ThreadPoolExecutor(4) as pool:
         list(pool.map(lambda _: preprocess.read(tmp_path / "a.png", 4), range(200)))
     assert (Image.MAX_IMAGE_PIXELS, preprocess._readers) == (7, [])

@@ -64,6 +64,7 @@ ImageFile = str | os.PathLike[str] | bytes | BinaryIO | Image.Image
 _START = 4096
 _REMOVE = "remove it, or save it as JPEG or PNG"
 _UNUSUAL = "its kind of pixels is not read; save it with 8 or 16 bits"
+_SMALLER = "make it smaller, or set the environment variable ZARTS_MAX_PIXELS to a larger number"
 _RAW = re.compile("3fr|arw|cr2|cr3|crw|dcr|dng|erf|iiq|kdc|mef|mos|mrw|nef|nrw|orf|pef|raf|raw|rw2|rwl|sr2|srf|srw|x3f")
 _OTHERS = (
     (b"8BPS", "PSD"),
@@ -376,19 +377,13 @@ def _opened(image: ImageFile, name: str = "") -> Iterator[Image.Image]:
         elif isinstance(image, bytes | bytearray | memoryview):
             image = io.BytesIO(image)
         with _damage("damaged"):
-            opened = image if isinstance(image, Image.Image) else _open(image, name)
-            if (pixels := opened.width * opened.height) > most:
-                raise NotReadable(
-                    "too large",
-                    f"{opened.width}x{opened.height} = {pixels} pixels, more than {most}: make it smaller, or set the "
-                    "environment variable ZARTS_MAX_PIXELS to a larger number",
-                )
+            opened = image if isinstance(image, Image.Image) else _open(image, name, most)
             _check_kind(opened)
             yield opened
 
 
-def _open(file: BinaryIO, name: str) -> Image.Image:
-    """Read the header of an image; the formats are tried by their first bytes."""
+def _open(file: BinaryIO, name: str, most: float) -> Image.Image:
+    """Read the header of an image of so many pixels at most; the formats are tried by their first bytes."""
     file.seek(0)
     start, ending = file.read(_START), name.rpartition(".")[2].lower()
     if not start:
@@ -413,6 +408,8 @@ def _open(file: BinaryIO, name: str) -> Image.Image:
         if form == "TIFF" and ("pixel mode" in str(error) or "data organi" in str(error)):
             raise NotReadable("unusual TIFF", _UNUSUAL) from None
         raise
+    if (pixels := image.width * image.height) > most:
+        raise NotReadable("too large", f"{image.width}x{image.height} = {pixels} pixels, more than {most}: {_SMALLER}")
     key = image.info.get("transparency")
     if form == "PNG" and key is not None:  # Pillow scales levels of few and of many bits to 8, but not their key
         depth = start[24]
@@ -466,6 +463,8 @@ def _damage(reason: str) -> Iterator[None]:
         if isinstance(error, OSError) and error.errno is not None:
             raise
         text = (str(error) or type(error).__name__).splitlines()[0]
+        if isinstance(error, Image.DecompressionBombError):
+            raise NotReadable("too large", f"{text} {_SMALLER}") from error
         raise NotReadable(reason, f"{text}; repair or remove it") from error
 
 
@@ -475,18 +474,19 @@ _readers: list[int | None] = []  # what Pillow's own limit was, for each reader 
 
 @contextlib.contextmanager
 def _own_limit() -> Iterator[float]:
-    """The most pixels that an image may have; Pillow does not check, because it prints a warning at half of them."""
+    """The most pixels that an image may have; Pillow's own limit is theirs meanwhile, without its warning at half."""
     text = os.environ.get("ZARTS_MAX_PIXELS", "")
     if text and (not text.isdecimal() or int(text) < 1):
         raise LimitError(f"ZARTS_MAX_PIXELS is {text!r}; expected a whole number of pixels, such as 500000000")
     with _lock:
         pillows = _readers[0] if _readers else Image.MAX_IMAGE_PIXELS
+        most = int(text) if text else None if pillows is None else 2 * pillows
         _readers.append(pillows)
-        Image.MAX_IMAGE_PIXELS = None
+        Image.MAX_IMAGE_PIXELS = most
     try:
-        yield int(text) if text else float("inf") if pillows is None else 2 * pillows
+        yield float("inf") if most is None else most
     finally:
         with _lock:
-            Image.MAX_IMAGE_PIXELS = _readers.pop()
-            if _readers:
-                Image.MAX_IMAGE_PIXELS = None
+            pillows = _readers.pop()
+            if not _readers:
+                Image.MAX_IMAGE_PIXELS = pillows
