@@ -24,8 +24,6 @@ from zarts.data.pixels import pixels_of
 from zarts.data.preprocess import LimitError, NotReadable, check_image, fewest_bits
 from zarts.errors import DataError, SettingsError
 
-pytestmark = pytest.mark.usefixtures("unchecked")
-
 PICTURES = pictures()
 DOCS = Path(__file__).parents[2] / "docs"
 
@@ -72,6 +70,14 @@ def test_a_header_tells_what_is_refused_before_any_pixel_is_decoded():
             with pytest.raises(NotReadable) as found:
                 check_image(picture.content, f"a{picture.ending}")
             assert found.value.reason == picture.shows
+
+
+def test_the_first_bytes_of_many_kinds_are_enough():
+    photo = Image.fromarray(COLOUR.astype(np.uint8)).resize((300, 200), Image.Resampling.BICUBIC)
+    for form in ("JPEG", "PNG", "GIF", "BMP", "PPM"):
+        content = by_pillow(photo, form)
+        assert len(content) > 4500
+        check_image(content[:4096], "a")
 
 
 @settings(max_examples=150, deadline=None, derandomize=True)

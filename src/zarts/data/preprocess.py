@@ -19,7 +19,7 @@ import re
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any, BinaryIO, Literal
+from typing import Any, Literal
 
 import numpy as np
 from PIL import Image, ImageCms
@@ -58,7 +58,7 @@ Pixels = np.ndarray[Any, np.dtype[np.uint8]]
 Bits = Mapping[str, int]
 """The bits that whole numbers of 16 (`I;16`) and of 32 bits (`I`) use in the training images, where not all."""
 
-ImageFile = str | os.PathLike[str] | bytes | BinaryIO | Image.Image
+ImageFile = str | os.PathLike[str] | bytes | bytearray | memoryview | io.BufferedIOBase | Image.Image
 """A path, the content of a file, a file opened in binary mode, or an image of Pillow."""
 
 _START = 4096
@@ -192,7 +192,7 @@ def fitted(image: Image.Image, size: int, mode: Mode | None, fit: Fit) -> Pixels
     return np.asarray(fit(image, size))
 
 
-def check_image(content: bytes | BinaryIO, name: str) -> None:
+def check_image(content: bytes | io.BufferedIOBase, name: str) -> None:
     """Check by its header that a file is an image that is read; pixels are not decoded.
 
     Args:
@@ -382,7 +382,7 @@ def _opened(image: ImageFile, name: str = "") -> Iterator[Image.Image]:
             yield opened
 
 
-def _open(file: BinaryIO, name: str, most: float) -> Image.Image:
+def _open(file: io.BufferedIOBase, name: str, most: float) -> Image.Image:
     """Read the header of an image of so many pixels at most; the formats are tried by their first bytes."""
     file.seek(0)
     start, ending = file.read(_START), name.rpartition(".")[2].lower()
@@ -401,7 +401,8 @@ def _open(file: BinaryIO, name: str, most: float) -> Image.Image:
     file.seek(0)
     try:
         with _damage("damaged header"):
-            image = Image.OPEN[form][0](file, "")
+            opens: Any = Image.OPEN[form][0]
+            image: Image.Image = opens(file, "")
     except NotReadable as error:
         if start.isascii() and b"\0" not in start:
             raise NotReadable("not an image", _REMOVE) from None  # a text
@@ -409,7 +410,8 @@ def _open(file: BinaryIO, name: str, most: float) -> Image.Image:
             raise NotReadable("unusual TIFF", _UNUSUAL) from None
         raise
     if (pixels := image.width * image.height) > most:
-        raise NotReadable("too large", f"{image.width}x{image.height} = {pixels} pixels, more than {most}: {_SMALLER}")
+        side = f"{image.width}x{image.height}"
+        raise NotReadable("too large", f"{side} = {pixels} pixels, more than {most:.0f}: {_SMALLER}")
     key = image.info.get("transparency")
     if form == "PNG" and key is not None:  # Pillow scales levels of few and of many bits to 8, but not their key
         depth = start[24]
@@ -446,7 +448,7 @@ def _other_kind(start: bytes, ending: str) -> str | None:
     return next((kind for magic, kind in _OTHERS if start.startswith(magic)), None)
 
 
-def _ends_as_tga(file: BinaryIO) -> bool:
+def _ends_as_tga(file: io.BufferedIOBase) -> bool:
     file.seek(0, os.SEEK_END)
     file.seek(max(0, file.tell() - 18))
     return file.read() == b"TRUEVISION-XFILE.\0"
@@ -484,7 +486,7 @@ def _own_limit() -> Iterator[float]:
         _readers.append(pillows)
         Image.MAX_IMAGE_PIXELS = most
     try:
-        yield float("inf") if most is None else most
+        yield float("inf") if most is None else float(most)
     finally:
         with _lock:
             pillows = _readers.pop()
