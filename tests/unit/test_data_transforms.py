@@ -10,7 +10,6 @@ from torchvision.transforms import v2
 from torchvision.transforms.v2 import _geometry
 
 from zarts.data import Augment, Batches, ImageSet
-from zarts.data.image_io import centre_of_larger, read_image
 from zarts.data.transforms import Change, CropDraw, draw_changes
 from zarts.errors import SettingsError
 from zarts.runtime.seed import keyed_generator
@@ -137,13 +136,6 @@ def test_jitter_without_a_crop_keeps_what_is_where():
     x, _ = Batches(black, batch_size=4, seed=0, stream="w", mean=(0.0,) * 3, std=(1.0,) * 3, augment=augment)[0]
     assert (x > 0).nonzero()[:, 2:].unique(dim=0).tolist() == [[2, 5]]
     assert len(x[:, 0, 2, 5].unique()) > 1
-
-
-@pytest.mark.parametrize("size", [(500, 375), (375, 500), (250, 250), (1000, 300)])
-def test_tests_see_what_torchvisions_resize_and_centre_crop_show(tmp_path, size):
-    photo(*size).save(tmp_path / "a.png")
-    theirs = v2.Compose([v2.Resize(256), v2.CenterCrop(224)])(photo(*size))
-    assert np.array_equal(read_image(tmp_path / "a.png", 224, "RGB", centre_of_larger), np.asarray(theirs))
 
 
 @pytest.mark.parametrize(

@@ -6,6 +6,7 @@ import re
 import shutil
 import subprocess
 import sys
+import zlib
 from pathlib import Path
 
 import numpy as np
@@ -14,9 +15,11 @@ import torch
 import yaml
 
 import zarts
+from pictures import P3, matrix_profile, png
 from small import TRAIN
+from zarts.data import preprocess
 from zarts.errors import DataError, RunError, SettingsError
-from zarts.exports import FORMATS, Served, model_in, open_model, write_model
+from zarts.exports import FORMATS, OpenedModel, Served, model_in, open_model, write_model
 from zarts.exports.codegen import python_file
 from zarts.networks import OPERATIONS, seeded
 from zarts.spaces import Genotype
@@ -76,19 +79,20 @@ def as_onnx(tmp_path_factory):
     """A folder with a network as ONNX; torch takes seconds for it."""
     pytest.importorskip("onnxruntime")
     folder = tmp_path_factory.mktemp("onnx")
-    write_model(*made(classes=("ant", "bee", "cat")), "onnx", folder)
+    write_model(*made(classes=("ant", "bee", "cat"), size=20), "onnx", folder)
     return folder
 
 
 @pytest.mark.parametrize("form", FORMATS)
 def test_a_file_gives_the_logits_of_the_network_for_any_batch(tmp_path, form, request):
-    network, card = made(classes=("ant", "bee", "cat"))
+    network, card = made(classes=("ant", "bee", "cat"), size=20 if form == "onnx" else 10)
     folder = request.getfixturevalue("as_onnx") if form == "onnx" else tmp_path
     if form != "onnx":
         write_model(network, card, form, folder)
     names = {"onnx": "model.onnx", "torchscript": "model.pt", "safetensors": "model.safetensors", "python": ""}
     opened = open_model(folder / names[form], trust=True)
     assert opened.card == card
+    assert (folder / "preprocess.py").read_bytes() == Path(preprocess.__file__).read_bytes()
     for count in (1, 2, 7):
         images = random_images(card, count)
         with torch.no_grad():
@@ -161,6 +165,9 @@ CODE = '"""; raise SystemExit("run"); """'
         ("std", [float("nan")] * 3, "std has nan"),
         ("classes", [3], "class is 3"),
         ("crop", None, "crop is None"),
+        ("bits", {"I;16": "12"}, "bits is "),
+        ("bits", {CODE: 12}, "bits is "),
+        ("bits", [12], "bits is "),
     ],
 )
 def test_a_description_is_no_code(key, value, message):
@@ -187,7 +194,7 @@ def test_names_are_no_code():
 def test_onnx_says_how_it_is_used(as_onnx):
     import onnx
 
-    _, card = made(classes=("ant", "bee", "cat"))
+    _, card = made(classes=("ant", "bee", "cat"), size=20)
     model = onnx.load(as_onnx / "model.onnx")
     properties = {p.key: p.value for p in model.metadata_props}
     assert ModelCard.from_json(properties["zarts"], "onnx") == card
@@ -195,7 +202,7 @@ def test_onnx_says_how_it_is_used(as_onnx):
     assert (images.name, outputs.name) == ("images", "logits")
     sides = images.type.tensor_type.shape.dim
     assert sides[0].dim_param
-    assert [side.dim_value for side in sides[1:]] == [3, 10, 10]
+    assert [side.dim_value for side in sides[1:]] == [3, 20, 20]
 
 
 @pytest.mark.parametrize("form", ["onnx", "torchscript", "python"])
@@ -221,7 +228,7 @@ def test_operations_of_ones_own_do_not_leave_as_python(tmp_path, monkeypatch):
 
 def test_an_export_has_a_card_that_says_what_is_known(tmp_path, searched, retrained):
     files = zarts.export(retrained.run, "safetensors", out=tmp_path / "out")
-    assert sorted(p.name for p in files) == ["README.md", "config.json", "model.safetensors"]
+    assert sorted(p.name for p in files) == ["README.md", "config.json", "model.safetensors", "preprocess.py"]
     text = (tmp_path / "out" / "README.md").read_text()
     assert f"{retrained.test_accuracy:.2f} %, of the last epoch, on the test images of `digits`" in text
     assert f"| parameters | {retrained.parameters:,} |" in text
@@ -259,7 +266,7 @@ def test_the_card_has_the_commands_and_no_folders_of_the_machine(tmp_path, searc
     zarts.export(retrained.run, "python", out=tmp_path / "python")
     assert "from Python" not in (tmp_path / "python" / "README.md").read_text()
     assert sorted(p.name for p in (tmp_path / "python").iterdir()) == [
-        *("README.md", "config.json", "model.py", "weights.pt")
+        *("README.md", "config.json", "model.py", "preprocess.py", "weights.pt")
     ]
 
 
@@ -275,7 +282,15 @@ def test_a_file_that_is_not_the_network_is_not_left_behind(tmp_path, retrained, 
 
 
 def test_a_file_is_tested_on_the_images_of_its_run(tmp_path, photos, searched, no_pictures):
-    """Of a folder without train/ and test/: another draw of the two would test on what it was trained on."""
+    """Of a folder without train/ and test/: another draw of the two would test on what it was trained on.
+
+    The images have 16 bits, of which 12 are used; whoever reads one of them shows the network the same pixels.
+    """
+    from PIL import Image
+
+    for file in photos.glob("*/*.png"):
+        levels = np.asarray(Image.open(file).convert("L"), np.uint16)
+        Image.fromarray(levels * 16).save(file)
     settings = {**TRAIN, "data": str(photos), "image_size": 8, "subset": 32, "epochs": 1, "split_seed": 3}
     run = zarts.retrain(Genotype.load(searched.run / "genotype.json"), out=tmp_path / "run", **settings).run
     (model, *_) = zarts.export(run, "torchscript", out=tmp_path / "out")
@@ -283,6 +298,15 @@ def test_a_file_is_tested_on_the_images_of_its_run(tmp_path, photos, searched, n
     found = zarts.api.examine(model, run=run)
     assert {row["image"] for row in found["worst"]} == {row["image"] for row in tested["worst"]}
     assert found["accuracy"] == tested["accuracy"]
+    config = json.loads((tmp_path / "out" / "config.json").read_text())
+    assert config["bits"] == {"I;16": 12}
+    assert "16 bits use 12 bits" in (tmp_path / "out" / "README.md").read_text()
+    shown = preprocess.prepare([file], config) * 255
+    assert np.array_equal(np.rint(shown), np.full((1, 1, 8, 8), round(int(levels[0, 0]) * 16 * 255 / 4095)))
+    for network in (tmp_path / "out", run):
+        (one,) = zarts.predict(network, file, top=3)
+        (same,) = zarts.predict(network, np.rint(shown[0]).astype(np.uint8), top=3)
+        assert one.classes == same.classes
     assert set(json.loads((run / "split.json").read_text())["test"]) >= {row["image"] for row in found["worst"]}
     with pytest.raises(SettingsError, match="run"):
         zarts.evaluate(run, run=run)
@@ -371,6 +395,79 @@ def test_predictions(tmp_path, photos, command):
     (tmp_path / "none").mkdir()
     with pytest.raises(DataError, match="has no images"):
         list(zarts.predict(tmp_path / "model.safetensors", [tmp_path / "none"]))
+
+
+class Recorder(torch.nn.Module):
+    """A network that keeps the images that it is given."""
+
+    def __init__(self, network):
+        super().__init__()
+        self.network, self.seen = network, []
+
+    def forward(self, images):
+        self.seen.append(images)
+        return self.network(images)
+
+
+@pytest.fixture
+def odd(tmp_path):
+    """A folder whose test images have alpha, 16 bits, a camera's turn, a palette, inks, many pixels and a profile."""
+    from PIL import Image
+
+    colours = np.random.default_rng(0).integers(0, 256, (12, 9, 4), dtype=np.uint8)
+    large = Image.fromarray(colours[..., :3]).resize((450, 600), Image.Resampling.BICUBIC)
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    palette = Image.fromarray(colours[..., :3]).quantize(16)
+    for part in ("train", "test"):
+        for kind in ("ant", "bee", "cat"):
+            (tmp_path / part / kind).mkdir(parents=True)
+            Image.fromarray(colours[..., :3]).save(tmp_path / part / kind / "plain.png")
+    test = tmp_path / "test"
+    Image.fromarray(colours).save(test / "ant" / "alpha.png")
+    Image.fromarray(colours[..., 0].astype(np.uint16) * 200).save(test / "ant" / "deep.png")
+    large.save(test / "bee" / "large.jpg", quality=90)
+    large.resize((90, 60)).save(test / "bee" / "turned.jpg", exif=exif)
+    palette.save(test / "cat" / "palette.png", transparency=3)
+    large.convert("CMYK").save(test / "cat" / "inks.jpg")
+    wide = (b"iCCP", b"x\0\0" + zlib.compress(matrix_profile(P3, 2.2)))
+    (test / "cat" / "wide.png").write_bytes(png(colours[..., :3], 8, 2, [wide]))
+    return tmp_path
+
+
+def test_every_way_to_a_network_shows_it_the_same_pixels(as_onnx, odd, monkeypatch):
+    """To the bit: predict, evaluate, and a process without zarts and torch, whose chances are those of predict."""
+    recorders = []
+
+    def opened(path, **options):
+        model = open_model(path, **options)
+        recorders.append(Recorder(model.module))
+        return OpenedModel(recorders[-1], model.card, movable=False)
+
+    monkeypatch.setattr("zarts.api._predict.open_model", opened)
+    monkeypatch.setattr("zarts.api._evaluate.open_model", opened)
+    files = [path for kind in ("ant", "bee", "cat") for path in sorted((odd / "test" / kind).iterdir())]
+    found = zarts.predict(as_onnx, files, top=3)
+    zarts.evaluate(as_onnx, data=str(odd))
+    code = """
+import sys
+sys.modules["zarts"] = sys.modules["torch"] = sys.modules["torchvision"] = None  # importing them fails
+import json, pathlib, numpy, onnxruntime, preprocess
+config = json.loads(pathlib.Path("config.json").read_text("utf-8"))
+images = preprocess.prepare(sys.argv[2:], config)
+(logits,) = onnxruntime.InferenceSession("model.onnx").run(None, {"images": images})
+numpy.savez(sys.argv[1], images=images, logits=logits)
+"""
+    there = [sys.executable, "-W", "error", "-c", code, str(odd / "there.npz"), *map(str, files)]
+    subprocess.run(there, cwd=as_onnx, check=True)
+    served = np.load(odd / "there.npz")
+    predicted, evaluated = (torch.cat(recorder.seen).numpy() for recorder in recorders)
+    assert np.array_equal(predicted, served["images"])
+    assert np.array_equal(np.rint(evaluated * 255), np.rint(predicted * 255))
+    np.testing.assert_allclose(evaluated, predicted, atol=1e-7)  # it multiplies by 1 / 255, in one step with the mean
+    chances = torch.from_numpy(served["logits"]).softmax(1).tolist()
+    for one, row in zip(found, chances, strict=True):
+        assert dict(one.classes) == pytest.approx(dict(zip(("ant", "bee", "cat"), row, strict=True)), abs=1e-6)
 
 
 def test_the_example_that_serves_counts_the_same_images(as_onnx, photos):

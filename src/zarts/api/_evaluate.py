@@ -129,6 +129,7 @@ def _of_others(data: Any, card: ModelCard, split: Mapping[str, Any], **options: 
         image_size=card.image_size,
         channels=len(card.mean),
         crop=card.crop,
+        bits=card.bits,
         manifest=split or None,
         **options,
     )

@@ -9,13 +9,13 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from PIL import Image, ImageOps
+from PIL import Image
 from torch import Tensor
 
 from zarts.api._architecture import model_file
 from zarts.data.file_index import on_disk
 from zarts.data.image_folder import image_files
-from zarts.data.image_io import Mode, central_square, centre_of_larger, eight_bits, fitted, read_image
+from zarts.data.image_io import prepared
 from zarts.data.left_out import EXPECTED, left_out_note
 from zarts.data.pixels import pixels_of
 from zarts.errors import DataError, SettingsError
@@ -24,7 +24,6 @@ from zarts.runs import Run
 from zarts.runs.user_files import use_operations
 from zarts.runtime.device import choose_device
 from zarts.runtime.paths import PathLike, path_of
-from zarts.training import ModelCard
 
 __all__ = ["ImageLike", "Prediction", "iter_predictions", "predict"]
 
@@ -202,7 +201,7 @@ def _predict_batch(opened: OpenedModel, module: torch.nn.Module, given: list[_Na
     card, pixels, errors = opened.card, [], {}
     for name, image in given:
         try:
-            pixels.append(_read_scaled(image, card))
+            pixels.append(torch.from_numpy(prepared(image, vars(card))))
         except DataError as error:
             errors[name] = str(error)
     device = next((tensor.device for tensor in module.buffers()), torch.device("cpu"))
@@ -214,28 +213,3 @@ def _predict_batch(opened: OpenedModel, module: torch.nn.Module, given: list[_Na
             best = next(chances).topk(min(top, len(card.classes)))
             named = zip(best.indices.tolist(), best.values.tolist(), strict=True)
             yield Prediction(name, [(card.classes[index], chance) for index, chance in named])
-
-
-def _read_scaled(image: Path | Image.Image, card: ModelCard) -> Tensor:
-    """An image in the size and colours that the network was trained on, scaled to [0, 1]."""
-    mode: Mode = "L" if len(card.mean) == 1 else "RGB"
-    fit = centre_of_larger if card.crop == "resized" else central_square
-    if isinstance(image, Path):
-        read = read_image(image, card.image_size, mode, fit)
-    else:
-        read = fitted(_upright(image), card.image_size, mode, fit)
-    pixels = torch.from_numpy(read.copy())
-    pixels = pixels[None] if pixels.ndim == 2 else pixels.permute(2, 0, 1)
-    return pixels.float() / 255
-
-
-def _upright(image: Image.Image) -> Image.Image:
-    """An image of Pillow, in mode L or RGB; the original stays as it is.
-
-    Raises:
-        DataError: it cannot be read.
-    """
-    try:
-        return eight_bits(ImageOps.exif_transpose(image))
-    except Exception as error:  # on damaged files Pillow's readers raise nearly anything
-        raise DataError(f"cannot read the image ({error or type(error).__name__}); repair or remove it") from error

@@ -92,6 +92,7 @@ def load_data(
     group_by: str | None = None,
     goes_on: bool = True,
     report: Report = no_report,
+    bits: Mapping[str, int] | None = None,
 ) -> DataSet:
     """Load the training images of a data set; `DataSet.test()` loads its test images.
 
@@ -117,6 +118,8 @@ def load_data(
         goes_on: whether the manifest is that of a run that goes on: missing training images are an error, and new ones
             are left out. Otherwise new images are dealt to the parts.
         report: called while many images are listed, with a text, the number that is done, and that of all.
+        bits: of whole numbers of more than 8 bits in image files, from a model card; None: as the training images use
+            them.
 
     Raises:
         SettingsError: the name is unknown, or the networks cannot use the size.
@@ -140,6 +143,7 @@ def load_data(
         group_by=group_by,
         goes_on=manifest is not None and goes_on,
         report=report,
+        bits=bits,
     )
     if isinstance(data, PythonData):
         return data.load(request)
@@ -164,6 +168,7 @@ def load_test_images(
     workers: int | None = None,
     crop: Literal["pad", "resized"] = "pad",
     allow_left_out: bool = False,
+    bits: Mapping[str, int] | None = None,
 ) -> Tested:
     """Test images for a trained network, brought to the size and the colours that it knows.
 
@@ -181,6 +186,7 @@ def load_test_images(
         workers: see `load_data`.
         crop: see `load_data`.
         allow_left_out: see `load_data`.
+        bits: see `load_data`.
 
     Raises:
         DataError: the images cannot be used.
@@ -189,20 +195,20 @@ def load_test_images(
     threads = workers or default_workers()
     resized = crop == "resized"
     request = Request(image_size, None, seed, path_of(data_dir), manifest, "auto", 1, threads, resized, allow_left_out)
+    request = replace(request, bits=bits)
     if not isinstance(data, PythonData):
         check_data(data)
-        path = path_of(data)
-        arrays = str(data) not in DATA_SETS and is_arrays(path)
-        data = arrays_in(path) if arrays and not own else data
-    if own and (isinstance(data, PythonData) or is_arrays(path)):
-        images = load_data(data, image_size=image_size, manifest=manifest, workers=workers, crop=crop).test()
+    arrays = not isinstance(data, PythonData) and str(data) not in DATA_SETS and is_arrays(path_of(data))
+    if own and (isinstance(data, PythonData) or arrays):
+        images = load_data(data, image_size=image_size, manifest=manifest, workers=workers, crop=crop, bits=bits).test()
         return Tested(images, torch.zeros(len(images), dtype=torch.bool))
-    if isinstance(data, PythonData):
-        return tested_objects(data, classes, request, image_size, channels)
+    if isinstance(data, PythonData) or arrays:
+        objects = data if isinstance(data, PythonData) else arrays_in(path_of(data))
+        return tested_objects(objects, classes, request, image_size, channels)
     if str(data) in DATA_SETS:
         named = DATA_SETS[str(data)](str(data), replace(request, manifest=None))
         return tested_set(named.test(), named.classes, classes, channels, str(data))
-    return tested_in(path, classes, request, image_size, channels, own=own)
+    return tested_in(path_of(data), classes, request, image_size, channels, own=own)
 
 
 def check_data(data: str | Path) -> None:

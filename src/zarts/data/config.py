@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from zarts.data.contents import Report, no_report
-from zarts.data.image_io import Fit, central_square, centre_of_larger
+from zarts.data.image_io import Bits, Fit, central_square, centre_of_larger
 from zarts.runtime.system_memory import free_memory
 
 __all__ = ["MEMORY_SHARE", "ImageCache", "Request"]
@@ -38,6 +38,8 @@ class Request:
         group_by: what keeps images together, see `zarts.data.groups`.
         goes_on: whether the manifest is that of a run that goes on, which needs the same training images.
         report: called with the progress of listing images.
+        bits: of whole numbers of more than 8 bits in image files; None: as the training images use them, see
+            `zarts.data.image_io.levels_of`.
     """
 
     image_size: int | None
@@ -53,6 +55,7 @@ class Request:
     group_by: str | None = None
     goes_on: bool = False
     report: Report = no_report
+    bits: Bits | None = None
 
     @property
     def test_fit(self) -> Fit:

@@ -5,12 +5,13 @@ from __future__ import annotations
 import hashlib
 import os
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
 from zarts.data.file_index import another_kind, on_disk
+from zarts.data.image_io import NotReadable, check_image
 from zarts.data.left_out import LeftOut
 
 __all__ = ["Content", "Report", "no_report", "read_contents"]
@@ -113,28 +114,7 @@ def _read(root: Path, name: str, before: Content | None) -> Content | LeftOut:
         return LeftOut(name, f"that cannot be opened ({error.strerror})")
     try:
         check_image(content, name)
-    except ValueError as error:
-        return LeftOut(name, "another kind of file" if another_kind(name) else str(error))
+    except NotReadable as error:
+        return LeftOut(name, "another kind of file" if another_kind(name) else error.reason)
     digest = hashlib.blake2b(content, digest_size=_DIGEST_BYTES).hexdigest()
     return Content(digest, status.st_size, status.st_mtime_ns)
-
-
-def copies(contents: Mapping[str, Content], names: Iterable[str]) -> dict[str, list[str]]:
-    """The names of each content that several files have."""
-    found: dict[str, list[str]] = {}
-    for name in names:
-        found.setdefault(contents[name].digest, []).append(name)
-    return {digest: same for digest, same in found.items() if len(same) > 1}
-
-
-def check_image(content: bytes, name: str) -> None:
-    import io
-
-    from PIL import Image
-
-    if not content:
-        raise ValueError("empty")
-    try:
-        Image.open(io.BytesIO(content))
-    except Exception as error:
-        raise ValueError("no image") from error

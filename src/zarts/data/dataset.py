@@ -91,6 +91,7 @@ class DataSet:
         left_out: files that are not used, and why.
         counts: number of images of each part, as far as they are known.
         units: (n,) training images of the same unit stay together in a search; None: each is one.
+        bits: of whole numbers of more than 8 bits in image files, see `zarts.data.image_io.levels_of`.
     """
 
     name: str
@@ -106,6 +107,7 @@ class DataSet:
     left_out: tuple[LeftOut, ...] = ()
     counts: Mapping[str, int] = field(default_factory=dict)
     units: Int64[Tensor, " n"] | None = None
+    bits: Mapping[str, int] = field(default_factory=dict)
 
     @property
     def image_size(self) -> int:

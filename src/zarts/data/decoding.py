@@ -135,11 +135,13 @@ def read_part(
         return StreamedSet(source, names, labels, size, channels, request.workers, fit)
     damaged: dict[str, str] = {}
     pixels = decode(source, names, size, channels, fit, damaged)
-    left_out = tuple(LeftOut(name, "damaged") for name in damaged)
+    left_out = tuple(LeftOut(name, reason) for name, reason in damaged.items())
     if damaged:
         check_share(where, len(pixels), left_out, allowed=request.allow_left_out)
         if not len(pixels):
-            raise DataError(next(iter(damaged.values())))
+            raise DataError(
+                f"{where}: none of its {len(damaged)} images can be read: {left_out[0].name}: {left_out[0].reason}"
+            )
         names, labels = _without(damaged, names, labels)
     return ImageSet(pixels, labels, names, request.workers, left_out)
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
@@ -13,7 +13,7 @@ from zarts.data.dataset import DataSet, Images
 from zarts.data.decoding import ByClass, Known, read_part, training_images
 from zarts.data.division import Division, divide, units_of
 from zarts.data.groups import groups_of
-from zarts.data.image_io import Fit, ImageSource, central_square
+from zarts.data.image_io import FileSource, Fit, ImageSource, central_square, levels_of
 from zarts.data.known_split import KnownSplit, check_unchanged, digest, with_contents, written_split
 from zarts.data.left_out import LeftOut, check_share, left_out_note
 from zarts.data.streaming import StreamedSet
@@ -95,10 +95,9 @@ def load_list(listed: ImageList, request: Request, known: Known | None = None) -
     used = {class_of[name] for name in train}
     left_out = _checked(listed, division, request)
     classes = tuple(kind for kind in listed.parts["train"] if kind in used)
-    images, mean, std, others, damaged = training_images(
-        listed.where, listed.source, train, classes, class_of, request, known
-    )
-    division.left_out += [LeftOut(name, "damaged") for name in damaged]
+    source, deep = _with_bits(listed, train, request, known)
+    images, mean, std, others, damaged = training_images(listed.where, source, train, classes, class_of, request, known)
+    division.left_out += [LeftOut(name, reason) for name, reason in damaged.items()]
     division.parts["train"] = [name for name in train if name not in damaged]
     left_out = _checked(listed, division, request) if damaged else left_out
     if not request.goes_on:
@@ -106,7 +105,7 @@ def load_list(listed: ImageList, request: Request, known: Known | None = None) -
     fits = {"val": central_square, "test": request.test_fit}
     others_of = {part: _grouped(names, class_of) for part, names in division.parts.items() if part != "train"}
     loads = {
-        part: partial(_read_listed, listed, classes, request, images, found, fits[part], part)
+        part: partial(_read_listed, listed.where, source, classes, request, images, found, fits[part], part)
         for part, found in others_of.items()
     }
     units = None if listed.contents is None else units_of(images.names or (), listed.contents, groups)
@@ -120,11 +119,22 @@ def load_list(listed: ImageList, request: Request, known: Known | None = None) -
         manifest=_manifest(listed, division, class_of, request),
         load_test=loads["test"],
         load_val=loads.get("val"),
-        notes=(*left_out_note(listed.where, left_out), *division.notes, *others),
+        notes=(*left_out_note(listed.where, left_out), *division.notes, *deep, *others),
         left_out=tuple(left_out),
         counts={part: len(names) for part, names in division.parts.items()},
         units=units,
+        bits=source.bits if isinstance(source, FileSource) else {},
     )
+
+
+def _with_bits(
+    listed: ImageList, train: Sequence[str], request: Request, known: Known | None
+) -> tuple[ImageSource, tuple[str, ...]]:
+    """The source that knows the bits of whole numbers of more than 8 bits, and notes."""
+    if known is not None or not isinstance(listed.source, FileSource):
+        return listed.source, ()
+    bits, notes = levels_of(listed.source, train) if request.bits is None else (request.bits, ())
+    return replace(listed.source, bits=bits), tuple(f"{listed.where}: {note}" for note in notes)
 
 
 def _divided(
@@ -221,7 +231,8 @@ def _grouped(names: Sequence[str], class_of: Mapping[str, str]) -> ByClass:
 
 
 def _read_listed(
-    listed: ImageList,
+    where: str,
+    source: ImageSource,
     classes: tuple[str, ...],
     request: Request,
     train: Images,
@@ -232,8 +243,7 @@ def _read_listed(
     """The images of another part, of the size and the channels of the training images."""
     if unseen := sorted(set(found) - set(classes)):
         raise DataError(
-            f"{listed.where}: class {unseen[0]!r} has {part} images but no training images; add some, or start a new "
-            "search"
+            f"{where}: class {unseen[0]!r} has {part} images but no training images; add some, or start a new search"
         )
     size, channels, streams = train.size, train.channels, isinstance(train, StreamedSet)
-    return read_part(listed.where, listed.source, found, classes, request, size, channels, fit, streams=streams)
+    return read_part(where, source, found, classes, request, size, channels, fit, streams=streams)

@@ -12,12 +12,14 @@ from typing import Any
 
 import numpy as np
 import torch
+from PIL import Image
 from torch.utils.data import DataLoader, IterableDataset
 
-from zarts.data.pixels import as_array
+from zarts.data.image_io import Fit, Mode, Pixels, central_square, fitted
+from zarts.data.pixels import as_array, pixels_of
 from zarts.errors import DataError
 
-__all__ = ["Items", "items_of"]
+__all__ = ["ItemSource", "Items", "items_of"]
 
 _FORMS = (
     "a torch Dataset, (images, labels), an ImageFolder, a Hugging Face data set, a path or a name; parts by name: "
@@ -62,6 +64,30 @@ class Items:
         if not isinstance(found, tuple | list) or len(found) != 2:
             raise DataError(f"{self.where}[{index}]: is a {type(found).__name__}; expected a pair (image, label)")
         return found[0], found[1]
+
+
+@dataclass(frozen=True, eq=False)
+class ItemSource:
+    """Reads images by names like `train[17]`: the part, and the index in the object.
+
+    Args:
+        parts: the parts by name.
+    """
+
+    parts: Mapping[str, Items]
+
+    def read(self, name: str, size: int, mode: Mode | None = None, fit: Fit = central_square) -> Pixels:
+        """One image, brought to `size`; see `zarts.data.image_io.read_image`."""
+        part, index = name.removesuffix("]").split("[")
+        image, _ = self.parts[part][int(index)]
+        pixels = pixels_of(image, name)
+        if fit is central_square and pixels.shape[:2] == (size, size) and mode in (None, _mode(pixels)):
+            return pixels
+        return fitted(Image.fromarray(pixels), size, mode, fit)
+
+
+def _mode(pixels: Pixels) -> Mode:
+    return "L" if pixels.ndim == 2 else "RGB"
 
 
 def items_of(part: Any, where: str) -> Items:

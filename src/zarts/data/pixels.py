@@ -12,7 +12,7 @@ from PIL import Image
 from zarts.data.image_io import Pixels, eight_bits
 from zarts.errors import DataError
 
-__all__ = ["as_array", "label_of", "pixels_of"]
+__all__ = ["as_array", "deepest_level", "label_of", "pixels_of"]
 
 _CHANNELS = (1, 3)
 
@@ -32,10 +32,16 @@ def pixels_of(value: object, where: str) -> Pixels:
         try:
             return np.asarray(eight_bits(value))
         except Exception as error:  # on damaged files Pillow's readers raise nearly anything
-            raise DataError(f"{where}: cannot be read ({error or type(error).__name__})") from error
+            raise DataError(f"{where}: cannot be read ({str(error) or type(error).__name__})") from error
     if not isinstance(value, np.ndarray | torch.Tensor):
         raise DataError(f"{where}: is a {type(value).__name__}; expected a PIL image, an array or a tensor")
     return _levels(_channels_last(as_array(value), where), where)
+
+
+def deepest_level(value: object) -> int:
+    """The largest value of an image of Pillow of 16 bits; -1 for all others."""
+    deep = isinstance(value, Image.Image) and value.mode.startswith("I;16")
+    return int(np.asarray(value).max()) if deep else -1
 
 
 def as_array(value: np.ndarray[Any, np.dtype[Any]] | torch.Tensor) -> np.ndarray[Any, np.dtype[Any]]:

@@ -11,16 +11,15 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from PIL import Image
 
 from zarts.data.config import Request
 from zarts.data.contents import Content, read_contents
 from zarts.data.dataset import DataSet, Images
 from zarts.data.decoding import DEFAULT_SIZE, read_part
-from zarts.data.image_io import FileSource, Fit, ImageSource, Mode, Pixels, central_square, fitted
+from zarts.data.image_io import FileSource, ImageSource, Pixels
 from zarts.data.image_list import ImageList, check_counts, load_list
-from zarts.data.items import Items, items_of
-from zarts.data.pixels import label_of, pixels_of
+from zarts.data.items import Items, ItemSource, items_of
+from zarts.data.pixels import deepest_level, label_of, pixels_of
 from zarts.errors import DataError
 
 __all__ = ["PYTHON", "ImageParts", "PythonData", "python_data"]
@@ -30,6 +29,7 @@ PYTHON = "python"
 
 _PARTS = {"train": "train", "val": "val", "valid": "val", "validation": "val", "test": "test"}
 _READ_TWICE = 8
+_FEW_OF_16_BITS = 2**14
 
 
 @dataclass(frozen=True, eq=False)
@@ -67,26 +67,6 @@ class _Scan:
     classes: tuple[str, ...]
     notes: tuple[str, ...]
     digests: Mapping[str, str]
-
-
-@dataclass(frozen=True, eq=False)
-class _ItemSource:
-    """Reads images by names like `train[17]`: the part, and the index in the object.
-
-    Args:
-        parts: the parts by name.
-    """
-
-    parts: Mapping[str, Items]
-
-    def read(self, name: str, size: int, mode: Mode | None = None, fit: Fit = central_square) -> Pixels:
-        """One image, brought to `size`; see `zarts.data.image_io.read_image`."""
-        part, index = name.removesuffix("]").split("[")
-        image, _ = self.parts[part][int(index)]
-        pixels = pixels_of(image, name)
-        if fit is central_square and pixels.shape[:2] == (size, size) and mode in (None, _mode(pixels)):
-            return pixels
-        return fitted(Image.fromarray(pixels), size, mode, fit)
 
 
 @dataclass(frozen=True, eq=False)
@@ -129,7 +109,7 @@ class PythonData:
             )
         found = {part: self._by_class(part, scan) for part in ("train", "val", "test") if part in self.parts}
         check_counts(found["train"], "data", least=1 if "test" in found else 2)
-        source = _ItemSource(self.parts) if self._root is None else FileSource(self._root)
+        source = ItemSource(self.parts) if self._root is None else FileSource(self._root)
         contents = {name: Content(digest, 0, 0) for name, digest in scan.digests.items()}
         if self._root is not None:
             contents, left_out = read_contents(self._root, list(contents), {}, request.report)
@@ -168,7 +148,8 @@ class PythonData:
         found: dict[str, list[str]] = {}
         for label, name in zip(labels, self._names(part), strict=True):
             found.setdefault(str(label), []).append(name)
-        source: ImageSource = _ItemSource(self.parts) if self._root is None else FileSource(self._root)
+        files = None if self._root is None else FileSource(self._root, request.bits or {})
+        source: ImageSource = files or ItemSource(self.parts)
         digests = [self._scan.digests[name] for names in found.values() for name in names]
         return read_part("data", source, found, classes, request, size, channels, request.test_fit), digests
 
@@ -215,7 +196,7 @@ class PythonData:
         digest = hashlib.sha256()
         labels: dict[str, list[int | str]] = {}
         digests: dict[str, str] = {}
-        brightest = 0
+        brightest, deepest = 0, -1
         for part, items in self.parts.items():
             classes = items.classes if self.names is None else self.names
             if classes is not None and len(set(classes)) < len(classes):
@@ -230,7 +211,7 @@ class PythonData:
                 else:
                     image, label = items[i]
                     pixels = pixels_of(image, name)
-                    brightest = max(brightest, int(pixels.max()))
+                    brightest, deepest = max(brightest, int(pixels.max())), max(deepest, deepest_level(image))
                     described = str(pixels.shape)
                     digest.update(np.ascontiguousarray(pixels).data)
                     digests[name] = _digest(pixels)
@@ -241,6 +222,10 @@ class PythonData:
             raise DataError(
                 f"data: all pixels are {'0 or 1' if brightest else '0'} of 255, which is black: give floats from 0 to "
                 "1, or booleans, or whole numbers from 0 to 255"
+            )
+        if 0 <= deepest < _FEW_OF_16_BITS:
+            raise DataError(
+                f"data: its images of 16 bits reach only {deepest} of 65535, and would be dark: give them with 8 bits"
             )
         known = self.names if self.names is not None else self.parts["train"].classes if "train" in self.parts else None
         classes, notes = _classes(labels.get("train", []), known)
@@ -262,10 +247,6 @@ class PythonData:
                     f"{items.where}[{i}]: is another image each time it is read: take random transforms out of the "
                     "data set; zarts crops, flips and cuts out itself (crop, color_jitter, flip, cutout)"
                 )
-
-
-def _mode(pixels: Pixels) -> Mode:
-    return "L" if pixels.ndim == 2 else "RGB"
 
 
 def _digest(pixels: Pixels) -> str:

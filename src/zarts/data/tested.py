@@ -20,6 +20,7 @@ from zarts.data.decoding import read_part
 from zarts.data.division import divide
 from zarts.data.file_index import class_name
 from zarts.data.image_folder import list_folder
+from zarts.data.image_io import FileSource
 from zarts.data.image_list import ImageList
 from zarts.data.known_split import KnownSplit, with_contents
 from zarts.data.left_out import check_share, left_out_note
@@ -80,7 +81,8 @@ def tested_in(
     found: dict[str, list[str]] = {}
     for name in names:
         found.setdefault(classes[numbers[class_of[name]]], []).append(name)
-    images = read_part(str(path), listed.source, found, classes, request, size, channels, request.test_fit)
+    source = replace(listed.source, bits=request.bits or {}) if isinstance(listed.source, FileSource) else listed.source
+    images = read_part(str(path), source, found, classes, request, size, channels, request.test_fit)
     missing = [kind for kind in classes if kind not in found]
     if missing:
         text = f"{path}: has no images of {len(missing)} of the {len(classes)} classes: {', '.join(missing[:5])}"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import io
 import json
 import warnings
@@ -11,6 +12,7 @@ from typing import Any
 
 import torch
 
+from zarts.data import preprocess
 from zarts.errors import RunError, SettingsError, did_you_mean
 from zarts.exports.codegen import python_file
 from zarts.exports.preprocessing import Served
@@ -23,6 +25,8 @@ __all__ = ["CARD", "EXTRA", "FORMATS", "write_model"]
 
 CARD = "config.json"
 """File beside the weights, which describes the network and its images: the `ModelCard` as JSON."""
+PREPROCESS = "preprocess.py"
+"""File beside the weights that makes the pixels of images, for servers without zarts."""
 EXTRA = "zarts"
 """Key of the same description inside ONNX and TorchScript files."""
 
@@ -30,7 +34,7 @@ _USER_DEFINED = "is a user-defined operation, whose code cannot be exported: use
 
 
 def write_model(network: AnyNetwork, card: ModelCard, form: str, folder: Path) -> list[Path]:
-    """Write a network into a folder; only the format safetensors needs zarts to be read.
+    """Write a network into a folder, and what prepares its images; only safetensors needs zarts to be read.
 
     Args:
         network: trained; in evaluation mode on the CPU.
@@ -54,7 +58,8 @@ def write_model(network: AnyNetwork, card: ModelCard, form: str, folder: Path) -
         )
     description = json.dumps(json.loads(card.to_json()), indent=2, ensure_ascii=False) + "\n"
     write_atomically(folder / CARD, description)
-    return [*FORMATS[form](network, card, folder), folder / CARD]
+    write_atomically(folder / PREPROCESS, inspect.getsource(preprocess))
+    return [*FORMATS[form](network, card, folder), folder / PREPROCESS, folder / CARD]
 
 
 def _safetensors(network: AnyNetwork, card: ModelCard, folder: Path) -> list[Path]:

@@ -13,6 +13,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any, TypeGuard
 
+import PIL
 import torch
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
@@ -106,6 +107,7 @@ def model_card(
             genotype=genotype_string(card.genotype),
             commands=[_without_folders(command) for command in commands if _is_ours(command)],
             difference=difference,
+            pillow=PIL.__version__,
         )
     )
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
@@ -37,6 +37,8 @@ class ModelCard:
         mean: per channel, of images scaled to [0, 1].
         std: likewise.
         crop: how training images were cropped; with `resized`, test images are enlarged to match, see `load_data`.
+        bits: of whole numbers of more than 8 bits in image files: `I;16` of those of 16 bits, `I` of those of 32, where
+            the training images use fewer; see `zarts.data.preprocess`.
     """
 
     genotype: Genotype
@@ -48,6 +50,7 @@ class ModelCard:
     mean: tuple[float, ...]
     std: tuple[float, ...]
     crop: Literal["pad", "resized"] = "pad"
+    bits: Mapping[str, int] = field(default_factory=dict, hash=False)
 
     def build(self, *, auxiliary: bool = False, **options: Any) -> AnyNetwork:
         """The network, with fresh weights; `options` go to `build_network`."""
@@ -96,6 +99,11 @@ def _check(data: Mapping[str, Any]) -> None:
                 raise TypeError(f"{key} is {data[key]!r}")
     if data.get("crop", "pad") not in ("pad", "resized"):
         raise TypeError(f"crop is {data['crop']!r}")
+    bits = data.get("bits", {})
+    if not isinstance(bits, dict) or not all(
+        kind in ("I;16", "I") and type(used) is int and 1 <= used <= 32 for kind, used in bits.items()
+    ):
+        raise TypeError(f"bits is {bits!r}")
     for name in data["classes"]:
         if not isinstance(name, str):
             raise TypeError(f"a class is {name!r}")

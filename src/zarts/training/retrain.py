@@ -116,9 +116,8 @@ class TrainingJob(Job):
                 f"weights_from: its network needs images of {len(mean)} channels, these have {data.channels}: take "
                 "other --data"
             )
-        self.card = ModelCard(
-            genotype, settings.channels, settings.cells, settings.stem, data.classes, size, mean, std, settings.crop
-        )
+        cells = (genotype, settings.channels, settings.cells, settings.stem)
+        self.card = ModelCard(*cells, data.classes, size, mean, std, settings.crop, data.bits)
         self.drops, self.noise = torch.Generator(self.device), torch.Generator(self.device)
         network = self._build(start)
         self.network = network.to(self.device).to(memory_format=torch.channels_last)
