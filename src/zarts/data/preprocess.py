@@ -37,6 +37,7 @@ __all__ = [
     "centre_of_larger",
     "check_image",
     "eight_bits",
+    "fewest_bits",
     "fitted",
     "largest_level",
     "prepare",
