@@ -255,3 +255,12 @@ def test_the_share_that_may_be_left_out(monkeypatch):
         left_out_module.check_share("x", 94, left, allowed=False)
     debris = [left_out_module.LeftOut(str(i), "hidden") for i in range(50)]
     left_out_module.check_share("x", 95, [*left, *debris], allowed=False)
+
+
+def test_a_picture_in_two_classes_is_said(tmp_path):
+    root = fill(tmp_path / "pets", ["cat", "dog"], 6)
+    shutil.copy(root / "cat/000.png", root / "dog/zz.png")
+    data = load_data(root, image_size=8)
+    assert data.notes == (f"{root}: 1 pictures are in two classes (first: cat/000.png, dog/zz.png)",)
+    parts = [set(data.train.names), set(data.test().names)]
+    assert any({"cat/000.png", "dog/zz.png"} <= part for part in parts)

@@ -45,6 +45,8 @@ def units_of(
         contents: of each image.
         groups: the group of each image; None: there are no groups.
     """
+    if groups is None and len({contents[name].digest for name in names if name in contents}) == len(names):
+        return None
     unit: dict[tuple[str, str], int] = {}
     parent: list[int] = []
 
@@ -102,6 +104,7 @@ def divide(
             return _grown(where, given, class_of, contents, groups, seed, found)
     division = Division({part: list(names) for part, names in given.items()})
     _remove_leaks(division, contents, groups)
+    division.notes += _in_two_classes(where, division.parts, class_of, contents)
     if "test" not in given:
         names = division.parts["train"]
         train, test = _drawn(where, names, class_of, units_of(names, contents, groups), seed)
@@ -112,6 +115,8 @@ def divide(
 def _remove_leaks(division: Division, contents: Mapping[str, Content], groups: Mapping[str, str] | None) -> None:
     """Take images out of the training images that are also in a later part, or whose group is; likewise validation."""
     kept_from: dict[tuple[str, str], str] = {}
+    if len(division.parts) < 2:
+        return
     for part in ("test", "val", "train"):
         own: set[tuple[str, str]] = set()
         staying = []
@@ -129,6 +134,22 @@ def _remove_leaks(division: Division, contents: Mapping[str, Content], groups: M
         if part in division.parts:
             division.parts[part] = staying
         kept_from.update(dict.fromkeys(own, part))
+
+
+def _in_two_classes(
+    where: str, parts: Mapping[str, Sequence[str]], class_of: Mapping[str, str], contents: Mapping[str, Content]
+) -> list[str]:
+    """A note if copies of one picture have different classes, which no network can learn."""
+    first: dict[str, str] = {}
+    twice: dict[str, str] = {}
+    for names in parts.values():
+        for name in names:
+            if name in contents:
+                other = first.setdefault(contents[name].digest, name)
+                if class_of[other] != class_of[name]:
+                    twice[other] = name
+    pair = next(iter(twice.items()), None)
+    return [] if pair is None else [f"{where}: {len(twice)} pictures are in two classes (first: {pair[0]}, {pair[1]})"]
 
 
 def _drawn(

@@ -10,7 +10,7 @@ import torch
 from torch import nn
 
 from zarts.config import CommonSettings
-from zarts.data import PYTHON, Augment, DataSet, ImageCache, left_out_csv, load_data
+from zarts.data import DATA_SETS, PYTHON, Augment, DataSet, ImageCache, left_out_csv, load_data
 from zarts.errors import DataError, SettingsError
 from zarts.runs import Run
 from zarts.runs.new_run import check_given
@@ -57,7 +57,7 @@ def load_images(
         data = first or load(image_cache=kept)
     if images is not None:
         _check_same(images.fingerprint, ranks)
-    for note in (_counts(data), *data.notes):
+    for note in (*(() if settings.data in DATA_SETS else (_counts(data),)), *data.notes):
         callback({"event": "note", "text": note})
     if not (run.path / "env.json").exists():
         if data.left_out:
@@ -69,7 +69,7 @@ def load_images(
 
 
 def _counts(data: DataSet) -> str:
-    """One line that says how many images go where."""
+    """One line that says how many images go where; those of named sets are known."""
     names = {"train": "training", "val": "validation", "test": "test"}
     parts = ", ".join(f"{data.counts[part]} {name}" for part, name in names.items() if part in data.counts)
     drawn = f" (drawn by split_seed = {data.manifest['seed']})" if "seed" in data.manifest else ""
