@@ -13,7 +13,7 @@ from zarts.data.file_index import ByClass, files_below, folder_parts, index_fold
 from zarts.data.image_io import SUFFIXES, FileSource
 from zarts.data.image_list import ImageList, load_list
 from zarts.data.known_split import contents_of
-from zarts.data.left_out import LeftOut
+from zarts.data.left_out import LeftOut, counted
 from zarts.errors import DataError
 
 __all__ = ["image_files", "list_folder", "load_folder"]
@@ -38,7 +38,8 @@ def load_folder(root: Path, request: Request, known: Known | None = None) -> Dat
     listed = list_folder(root, request, known)
     going_on = request.manifest is not None and request.goes_on
     for part, found in listed.parts.items():
-        _check_classes(found, _path(root, part, listed), least=1 if len(listed.parts) > 1 or going_on else 2)
+        least = 1 if len(listed.parts) > 1 or going_on else 2
+        _check_classes(found, _path(root, part, listed), least, listed.left_out)
     if "test" in listed.parts:
         _check_same(listed.parts, root)
     return load_list(listed, request, known)
@@ -108,13 +109,14 @@ def _path(root: Path, part: str, listed: ImageList) -> Path:
     return root if len(listed.parts) == 1 else root / part
 
 
-def _check_classes(found: Mapping[str, Sequence[str]], folder: Path, least: int) -> None:
+def _check_classes(found: Mapping[str, Sequence[str]], folder: Path, least: int, left_out: Sequence[LeftOut]) -> None:
     """Check that a classifier can be trained on a folder.
 
     Args:
         found: the images of each class.
         folder: where they are, for messages.
         least: number of images that a class needs.
+        left_out: files that are no images, for the message.
 
     Raises:
         DataError: there are fewer than two classes, or a class has too few images.
@@ -124,7 +126,9 @@ def _check_classes(found: Mapping[str, Sequence[str]], folder: Path, least: int)
         raise DataError(f"{folder}: has {has}; expected two or more sub-folders, one a class")
     for name, images in found.items():
         if not images:
-            raise DataError(f"{folder}: class {name!r} has no images; add some or remove the folder")
+            lost = [one for one in left_out if name in one.name.split("/")[:-1]]
+            why = f" (left out: {counted(lost)})" if lost else ""
+            raise DataError(f"{folder}: class {name!r} has no images{why}; add some or remove the folder")
         if len(images) < least:
             raise DataError(
                 f"{folder}: class {name!r} has {len(images)} image, needs {least} (one for the test); add some"

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from zarts.errors import DataError
 
-__all__ = ["EXPECTED", "LeftOut", "check_share", "left_out_csv", "left_out_note"]
+__all__ = ["EXPECTED", "LeftOut", "check_share", "counted", "left_out_csv", "left_out_note"]
 
 _SHARE = 0.05
 """A run stops where a larger share of the images is left out."""
@@ -35,7 +35,7 @@ class LeftOut:
 def left_out_note(where: str, left_out: Sequence[LeftOut], file: str | None = "left_out.csv") -> tuple[str, ...]:
     """One line that counts what is left out, by reason, and names the file that lists it; nothing if nothing is."""
     listed = "" if file is None else f"; all are in {file}"
-    return (f"{where}: left out: {_counted(left_out)}{listed}",) if left_out else ()
+    return (f"{where}: left out: {counted(left_out)}{listed}",) if left_out else ()
 
 
 def check_share(where: str, used: int, left_out: Sequence[LeftOut], *, allowed: bool) -> None:
@@ -55,7 +55,7 @@ def check_share(where: str, used: int, left_out: Sequence[LeftOut], *, allowed: 
         share = 100 * len(counting) / (used + len(counting))
         raise DataError(
             f"{where}: {len(counting)} of {used + len(counting)} images ({share:.0f} %) would be left out: "
-            f"{_counted(counting)}: repair or remove them, or go on without them by --allow-left-out"
+            f"{counted(counting)}: repair or remove them, or go on without them by --allow-left-out"
         )
 
 
@@ -68,7 +68,8 @@ def left_out_csv(left_out: Sequence[LeftOut]) -> str:
     return text.getvalue()
 
 
-def _counted(left_out: Sequence[LeftOut]) -> str:
+def counted(left_out: Sequence[LeftOut]) -> str:
+    """How many are left out for each reason, and the first of them."""
     counts = Counter(one.reason for one in left_out)
     first = {one.reason: one.name for one in reversed(left_out)}
     return ", ".join(f"{count} {reason} (first: {first[reason]})" for reason, count in counts.most_common())
