@@ -83,7 +83,7 @@ class FileSource:
 
     def read(self, name: str, size: int, mode: Mode | None = None, fit: Fit = central_square) -> Pixels:
         """The image in one file; see `read_image`."""
-        return read_image(Path(on_disk(self.root, name)), size, mode, fit, self.bits)
+        return read_image(on_disk(self.root, name), size, mode, fit, self.bits)
 
 
 def decode(
@@ -150,7 +150,7 @@ def _reason(error: DataError) -> str:
 
 
 def read_image(
-    path: Path, size: int, mode: Mode | None = None, fit: Fit = central_square, bits: Bits | None = None
+    path: Path | str, size: int, mode: Mode | None = None, fit: Fit = central_square, bits: Bits | None = None
 ) -> Pixels:
     """One image file, upright, brought to `size`; see `zarts.data.preprocess.read`.
 
