@@ -228,7 +228,7 @@ def test_a_run_goes_on_where_its_images_were_moved(tmp_path, monkeypatch):
         zarts.search(out=tmp_path / "run", **settings)
     monkeypatch.undo()
     moved = root.rename(tmp_path / "moved")
-    with pytest.raises(DataError, match="pets: not found"):
+    with pytest.raises(DataError, match=r"pets: not found; if the images of .* were moved, name the new place by data"):
         zarts.search(resume=tmp_path / "run")
     for other in ("digits", str(fill(tmp_path / "other", ["cat", "dog"], 20, first=500))):
         with pytest.raises((SettingsError, DataError), match=r"data = |is gone"):

@@ -53,7 +53,7 @@ def given_again(data: Any, settings: _S, run: Path, call: str) -> tuple[_S, Pyth
         data: the argument.
         settings: of the run.
         run: the run folder, for messages.
-        call: the call that takes the objects, for messages.
+        call: the call that takes them, for messages; one that has `resume` goes on with the run.
 
     Raises:
         RunError: the images of the run are Python objects, and none are given.
@@ -64,10 +64,10 @@ def given_again(data: Any, settings: _S, run: Path, call: str) -> tuple[_S, Pyth
     free = name is None or name == settings.data == PYTHON
     if not free and (settings.data in (*DATA_SETS, PYTHON) or name in (*DATA_SETS, PYTHON)):
         raise SettingsError(f"{run}: goes on with its own images, data = {settings.data}: leave data out")
-    check_given(settings, images, run, call)
     if name is None or images is not None:
+        check_given(settings, images, run, call)
         return settings, images
-    if Run(run).finished:
+    if "resume" in call and Run(run).finished:
         raise SettingsError(f"{run}: has finished, and needs its images no more: leave data out")
     check_data(name)
     return settings.model_copy(update={"data": str(path_of(name).resolve())}), None

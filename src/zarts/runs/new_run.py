@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 
 from zarts.config import CommonSettings, RetrainSettings, SearchSettings, dump
 from zarts.data import DATA_SETS, PYTHON, PythonData, check_data
-from zarts.errors import RunError, SettingsError, ZartsError
+from zarts.errors import DataError, RunError, SettingsError, ZartsError
 from zarts.runs.run_dir import Run
 from zarts.runs.user_functions import anchored_functions
 from zarts.runtime.paths import path_of
@@ -87,7 +87,10 @@ def check_given(settings: CommonSettings, images: PythonData | None, run: Path, 
 
     Raises:
         RunError: they are not given.
+        DataError: the folder or file of the images is not there any more.
     """
+    if settings.data not in (*DATA_SETS, PYTHON) and not path_of(settings.data).exists():
+        raise DataError(f"{settings.data}: not found; if the images of {run} were moved, name the new place by --data")
     if settings.data == PYTHON and images is None:
         raise RunError(
             f"{run}: its images were given in Python, and are not kept in the run: go on there with `{call}` and the "
