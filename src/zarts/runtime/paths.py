@@ -7,7 +7,6 @@ import os
 import sys
 import unicodedata
 from pathlib import Path
-from typing import IO, Any
 
 from zarts.errors import SettingsError
 
@@ -68,7 +67,7 @@ def _is_plain(character: str) -> bool:
     return character.isprintable() or character in _JOINERS or unicodedata.category(character) == "Zs"
 
 
-def encodable(text: str, stream: IO[Any] | None) -> str:
+def encodable(text: str, stream: object) -> str:
     """The text with escapes for what the stream cannot encode."""
     encoding = getattr(stream, "encoding", None) or "utf-8"
     return text.encode(encoding, "backslashreplace").decode(encoding)
