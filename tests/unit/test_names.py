@@ -75,7 +75,10 @@ def test_a_search_goes_through(command, run, tmp_path):
     settings = {**SMALL, "data": run.run.parent / "do\udcf6s", "subset": 12, "epochs": 1, "image_size": 8}
     settings |= {"warmup_epochs": 0, "batch_size": 4}
     code, out, err = command("search", *options(settings), "--out", tmp_path / "r\udcfcn")
-    assert (code, "r\\udcfcn" in out, err) == (0, True, "")
+    assert (code, "r\\udcfcn" in out) == (0, True)
+    assert err.endswith(
+        "do\\udcf6s: 4 classes, 19 training (12 of them used), 5 test images (drawn by split_seed = 0)\n"
+    )
 
 
 @pytest.mark.parametrize("encoding", ["ascii", "cp1252"])

@@ -71,10 +71,14 @@ def load_images(
 def _counts(data: DataSet) -> str:
     """One line that says how many images go where; those of named sets are known."""
     names = {"train": "training", "val": "validation", "test": "test"}
-    parts = ", ".join(f"{data.counts[part]} {name}" for part, name in names.items() if part in data.counts)
+    used = "" if len(data.train) == data.counts["train"] else f" ({len(data.train)} of them used)"
+    parts = ", ".join(
+        f"{data.counts[part]} {name}{used if part == 'train' else ''}"
+        for part, name in names.items()
+        if part in data.counts
+    )
     drawn = f" (drawn by split_seed = {data.manifest['seed']})" if "seed" in data.manifest else ""
-    subset = "" if len(data.train) == data.counts["train"] else f", of which {len(data.train)} are used to train"
-    return f"{data.name}: {len(data.classes)} classes, {parts} images{drawn}{subset}"
+    return f"{data.name}: {len(data.classes)} classes, {parts} images{drawn}"
 
 
 def _check_same(fingerprint: str, ranks: Ranks) -> None:
