@@ -295,7 +295,7 @@ class TrainingJob(Job):
                 "seconds": self.trainer.seconds,
             },
         )
-        again = f"zarts evaluate {shlex.quote(str(self.folder.path))} --details"
+        again = f"zarts evaluate {shlex.quote(str(self.folder.path))}"
         with afterwards("its error analysis is missing", again, self.trainer.log):
             assert self.last is not None
             write_details(self.folder, self.last, self.test, self.card, self.test_names)
