@@ -37,7 +37,7 @@ def test_a_retraining_without_error_analysis_cells_and_report(command, tmp_path,
         f"the result is safe, but {missing} (ZeroDivisionError: a chart without numbers): `zarts {again}` makes up for "
         "it"
         for missing, again in (
-            ("its error analysis is missing", f"evaluate {run} --details"),
+            ("its error analysis is missing", f"evaluate {run}"),
             ("cells/ is missing", f"draw {run} --out {run}/cells"),
             ("report.html is missing", f"report {run}"),
         )
