@@ -115,6 +115,7 @@ def test_the_steps_of_both_sides_move_the_weights(build, size, monkeypatch):
     assert sum(parameter.numel() for parameter in moved) == sum(p.numel() for p in plain_net(size).parameters())
 
 
+@pytest.mark.long
 def test_time_by_kind_of_operation(tiny):
     options, file = tiny
     breakdown.main(["--case", *options])
@@ -125,6 +126,7 @@ def test_time_by_kind_of_operation(tiny):
     assert plain["optimizer forward"] > 0
 
 
+@pytest.mark.long
 def test_time_by_kind_of_module():
     modules = breakdown.spent(plain_step(DARTS), "module")
     for kind in ("Conv2d depthwise 5×5 dilated", "Conv2d 1×1", "BatchNorm2d", "ReLU", "MaxPool2d", "MixedEdge"):
@@ -147,6 +149,7 @@ def test_an_alpha_step_beside_its_weight_steps(monkeypatch):
     assert all(alpha.wall > weight.wall for pairs in report.raw.values() for weight, alpha in pairs)
 
 
+@pytest.mark.long
 def test_what_is_neither_pass_nor_optimizer():
     steps = {"weight steps": (0, 3), "alpha steps": (1, 2)}
     report = overhead.table({**small("zarts-mgs", samples=2, inner_steps=3), "batch_size": 8}, steps)
@@ -194,6 +197,7 @@ def test_the_page_of_methods_has_them_all():
     assert shown == [[f"`{m.name}`", m.paper, *(str(getattr(m, axis)) for axis in AXES)] for m in METHODS.values()]
 
 
+@pytest.mark.long
 def test_the_cost_of_an_epoch_beside_darts():
     tiny = {"data": "digits", "subset": 64, "space": "s2", "channels": 2, "cells": 3, "batch_size": 16}
     report = methods.table({**tiny, "epochs": 2, "warmup_epochs": 0, "threads": 1}, 2, ["random", "darts", "rsps"])
@@ -230,6 +234,7 @@ def test_the_cases_of_memory_are_settings(name):
     (search_settings if "method" in settings else retrain_settings)(settings)
 
 
+@pytest.mark.long
 def test_what_steps_use_is_seen_in_a_job():
     pairs = memory._with_job(
         {**small("darts", channels=4), "memory_limit": "none"}, lambda job: memory._timed(job, 2), 1

@@ -302,8 +302,19 @@ def test_a_short_retraining_by_a_preset_for_a_long_one():
         retrain_settings({"epochs": 3, "schedule": "linear-tail"}, preset="imagenet/transfer")
 
 
-@pytest.mark.parametrize("method", METHODS)
-@pytest.mark.parametrize("preset", [None, "cifar10", "nb201"])
+@pytest.mark.parametrize(
+    ("method", "preset"),
+    [
+        *((method, None) for method in METHODS),
+        *(
+            pytest.param(
+                method, preset, marks=[] if method in ("zarts-mgs", "pc-darts", "p-darts") else pytest.mark.long
+            )
+            for method in METHODS
+            for preset in ("cifar10", "nb201")
+        ),
+    ],
+)
 def test_dumped_settings_read_back_the_same(tmp_path, method, preset):
     space = search_settings({}, preset=preset).space
     if space == "nasbench201" and METHODS[method].supernet in ("partial", "merged"):

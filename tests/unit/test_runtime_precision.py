@@ -24,6 +24,7 @@ def python(code, *words, **environment):
     return subprocess.run(command, capture_output=True, text=True, env={**os.environ, **more})
 
 
+@pytest.mark.long
 def test_no_compiler(tmp_path):
     code = (
         "import torch; from zarts.config import SearchSettings; from zarts.runtime.precision import Passes; "

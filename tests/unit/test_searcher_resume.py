@@ -51,9 +51,8 @@ def stopped_at_the_last_check(tmp_path, monkeypatch, settings):
 
 
 ARCH_OPTIMIZERS = ["cmaes", "nevergrad:TwoPointsDE"]
-OFTEN = ["zarts-rs", "zarts-gld", "zarts", "darts-pt", "amended-darts", "sdarts-rs", "sdarts-adv", "gdas"]
-OFTEN += ["proxyless", "fbnet", "rsps", "enas"]
-"""Every member of an axis, but those that go on below and in tests of stages, early stops and combinations."""
+OFTEN = ["zarts-rs", "zarts-gld", "amended-darts", "sdarts-adv", "gdas", "proxyless", "fbnet", "rsps", "enas"]
+"""Members of the axes, but those that go on below and in tests of stages, early stops and combinations."""
 
 
 @pytest.mark.parametrize(
@@ -95,7 +94,7 @@ def test_within_the_selection(tmp_path, monkeypatch, method):
     assert outcome(run) == outcome(straight.run)
 
 
-@pytest.mark.parametrize("method", ["sdarts-adv", "zarts-rs"])
+@pytest.mark.parametrize("method", [pytest.param("sdarts-adv", marks=pytest.mark.long), "zarts-rs"])
 def test_at_the_last_moment(tmp_path, monkeypatch, method):
     """Nothing asks to stop where alpha has moved already and the weights have not."""
     straight, run = stopped_at_the_last_check(tmp_path, monkeypatch, small(method, space="s4"))
