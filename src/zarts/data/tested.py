@@ -101,12 +101,13 @@ def _chosen(
     manifest = request.manifest
     if manifest is None:
         return given["test"] if "test" in given else given["train"], (), ()
-    if "train" not in manifest:  # given parts of zarts 0.1.0, which kept no names
+    if "train" not in manifest:  # a named set, or given parts of zarts 0.1.0, which kept no names
+        unchecked = () if own or "train_names" not in manifest else (_UNCHECKED,)
         if "test" not in given:
-            return given["train"], (), (_UNCHECKED,)
+            return given["train"], (), unchecked
         trained = {contents[name].digest for name in given.get("train", ()) if name in contents} if own else set()
         seen = {name for name in given["test"] if name in contents and contents[name].digest in trained}
-        return given["test"], seen, () if own else (_UNCHECKED,)
+        return given["test"], seen, unchecked
     known = with_contents(KnownSplit.read(manifest, listed.where, strict=own), listed.where)
     trained = {known.contents[name].digest for name in known.parts["train"] if name in known.contents}
     notes: tuple[str, ...] = ()
