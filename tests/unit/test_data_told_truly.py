@@ -14,7 +14,7 @@ from PIL import Image
 import zarts
 from small import small, stop_at
 from zarts.config import dump, search_settings
-from zarts.data import halves, load_data
+from zarts.data import halves, load_data, load_test_images, python_data
 from zarts.data import left_out as left_out_module
 from zarts.data.groups import groups_of
 from zarts.errors import DataError, Interrupted, SettingsError
@@ -264,3 +264,35 @@ def test_a_picture_in_two_classes_is_said(tmp_path):
     assert data.notes == (f"{root}: 1 pictures are in two classes (first: cat/000.png, dog/zz.png)",)
     parts = [set(data.train.names), set(data.test().names)]
     assert any({"cat/000.png", "dog/zz.png"} <= part for part in parts)
+
+
+def test_which_images_a_network_was_trained_on(tmp_path):
+    """Of images elsewhere, also by a split of 0.1.0 whose folder is still there."""
+    root = fill(tmp_path / "pets", ["cat", "dog"], 10)
+    data = load_data(root, image_size=8)
+    old = {key: data.manifest[key] for key in ("source", "seed", "train", "test")}
+    other = tmp_path / "other"
+    for path in root.rglob("*.png"):
+        (other / path.parent.name).mkdir(parents=True, exist_ok=True)
+        shutil.copy(path, other / path.parent.name / f"x{path.name}")
+    apart = tmp_path / "apart/test"
+    shutil.copytree(other, apart)
+    for manifest in (data.manifest, old):
+        options = {"image_size": 8, "channels": 3, "manifest": manifest}
+        again = load_test_images(other, ("dog", "cat"), **options)
+        assert {name.replace("/x", "/") for name in again.images.names} == set(data.test().names)
+        assert (again.seen.any(), again.notes) == (False, ())
+        whole = load_test_images(tmp_path / "apart", ("dog", "cat"), **options)
+        assert (len(whole.images), int(whole.seen.sum())) == (20, len(data.train))
+        assert whole.images.labels.tolist() == [1] * 10 + [0] * 10
+    shutil.copy(root / data.train.names[0], root / data.test().names[0])  # an old split may have copies in both parts
+    leaked = load_test_images(root, data.classes, image_size=8, channels=3, manifest=old, own=True)
+    assert (len(leaked.images), int(leaked.seen.sum())) == (4, 1)
+    arrays = python_data(
+        (np.zeros((8, 8, 8), np.uint8) + np.arange(8, dtype=np.uint8)[:, None, None], np.arange(8) % 2)
+    )
+    made = load_data(arrays, image_size=8)
+    (note,) = load_test_images(root, data.classes, image_size=8, channels=3, manifest=made.manifest).notes
+    assert "not known" in note
+    tested = load_test_images(arrays, made.classes, image_size=8, channels=1, manifest=made.manifest)
+    assert (len(tested.images), int(tested.seen.sum())) == (8, len(made.train))

@@ -109,9 +109,11 @@ def _chosen(
         seen = {name for name in given["test"] if name in contents and contents[name].digest in trained}
         return given["test"], seen, unchecked
     known = with_contents(KnownSplit.read(manifest, listed.where, strict=own), listed.where)
-    trained = {known.contents[name].digest for name in known.parts["train"] if name in known.contents}
-    notes: tuple[str, ...] = ()
     found = known.recognise([name for names in given.values() for name in names], contents, listed.where)
+    trained = {known.contents[name].digest for name in known.parts["train"] if name in known.contents}
+    trained |= {contents[name].digest for name in found.parts.get("train", ()) if name in contents}
+    of_pixels = any(content.size == 0 for content in known.contents.values())  # of arrays, which no file equals
+    notes: tuple[str, ...] = (_UNCHECKED,) if of_pixels else ()
     if own:
         gone = [name for name in known.parts["test"] if name in set(found.gone)]
         if gone:
@@ -124,11 +126,11 @@ def _chosen(
         names, notes = division.parts.get("test", []), tuple(division.notes)
     else:
         names = given["train"]
-        notes = (f"{listed.where}: none of its images are those of the run: all {len(names)} are tested",)
+        notes = notes or (f"{listed.where}: none of its images are those of the run: all {len(names)} are tested",)
     return names, {name for name in names if name in contents and contents[name].digest in trained}, notes
 
 
-_UNCHECKED = "whether the network was trained on some of these images is not known: its run kept no contents"
+_UNCHECKED = "whether the network was trained on some of these images is not known: its run kept no contents of files"
 
 
 def tested_objects(data: PythonData, classes: Sequence[str], request: Request, size: int, channels: int) -> Tested:
