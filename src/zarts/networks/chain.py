@@ -33,9 +33,9 @@ class Convolution(nn.Conv2d):
     """
 
     def __init__(self, inputs: int, outputs: int, kernel: int, stride: int, *, depthwise: bool = False) -> None:
-        self.picks = stride if kernel == 1 else 1
-        groups = inputs if depthwise else 1
-        super().__init__(inputs, outputs, kernel, stride // self.picks, kernel // 2, groups=groups, bias=False)
+        picks, groups = stride if kernel == 1 else 1, inputs if depthwise else 1
+        super().__init__(inputs, outputs, kernel, stride // picks, kernel // 2, groups=groups, bias=False)
+        self.picks = picks
 
     def forward(self, x: Features) -> Output:
         """Another number of channels, the strided size."""

@@ -11,9 +11,9 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from zarts.errors import RunError, SettingsError, did_you_mean
-from zarts.spaces.genotype import Genotype, read_text
+from zarts.spaces.genotype import read_text
 
-__all__ = ["ACTIVATIONS", "KINDS", "Architecture", "Chain", "ChainStem", "Stage"]
+__all__ = ["ACTIVATIONS", "KINDS", "Chain", "ChainStem", "Stage"]
 
 _FORMAT = 1
 _MOST = 1 << 16  # of any width, depth or factor; files may be anybody's
@@ -125,10 +125,11 @@ class Chain:
             raise SettingsError(f"chain: {did_you_mean('activation', str(self.activation), ACTIVATIONS)}")
         if not isinstance(self.name, str) or not re.fullmatch(r"[\w-]{0,64}", self.name, re.ASCII):
             raise SettingsError(f"chain: name is {self.name!r}; needs letters, digits, - and _, at most 64")
-        for number, (before, stage) in enumerate(zip((self.stem, *self.stages), self.stages, strict=False)):
-            if stage.kind == "residual" and stage.shortcut == "padding" and stage.width < before.width:
+        widths = [self.stem.width, *(stage.width for stage in self.stages)]
+        for number, (before, stage) in enumerate(zip(widths, self.stages, strict=False), start=1):
+            if stage.kind == "residual" and stage.shortcut == "padding" and stage.width < before:
                 raise SettingsError(
-                    f"chain, stage {number}: width {stage.width} after {before.width}: shortcut 'padding' cannot make "
+                    f"chain, stage {number}: width {stage.width} after {before}: shortcut 'padding' cannot make "
                     "it smaller: take 'projection'"
                 )
 
@@ -179,7 +180,7 @@ class Chain:
         lines += [f"stage {number}: {_words(stage)}" for number, stage in enumerate(self.stages, start=1)]
         lines += [] if self.head is None else [f"head: 1×1 convolution, {self.head} channels"]
         dropout = f", dropout {self.dropout:g}" if self.dropout else ""
-        return [*lines, f"average over pixels{dropout}, linear classifier"]
+        return [*lines, f"classifier: average over pixels{dropout}, linear"]
 
     def to_dict(self) -> dict[str, Any]:
         """Plain data, the inverse of `from_dict`."""
@@ -238,10 +239,6 @@ class Chain:
             RunError: the file is not there or is not a chain.
         """
         return Chain.from_json(read_text(path), where=str(path))
-
-
-Architecture = Genotype | Chain
-"""What a network is built from: cells that a search has found, or a chain."""
 
 
 def _read(kind: type[_T], data: Any, where: str) -> _T:
