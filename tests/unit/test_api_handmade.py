@@ -152,6 +152,11 @@ def test_settings_of_a_preset_are_ignored_with_a_note():
     assert not {"width", "stem_stride"} & set(dump(settings))
 
 
+def test_what_does_not_fit_says_how_to_make_the_network_smaller(tmp_path):
+    with pytest.raises(SettingsError, match="width or stem_stride"):
+        zarts.retrain("resnet8", out=tmp_path / "run", memory_limit="100kB", **SMALL)
+
+
 def test_a_chain_of_one_s_own_is_trained_as_it_is(tmp_path):
     chain = Chain.from_dict(handmade("mobilenet_v2", 0.1).to_dict() | {"name": ""})
     file = tmp_path / "own.json"
