@@ -18,7 +18,7 @@ from zarts.config import members, search_settings, used
 from zarts.errors import KernelError
 from zarts.kernels import prepare
 from zarts.methods import AXES
-from zarts.spaces import SPACES
+from zarts.spaces import SPACES, Chain, ChainStem, Stage
 
 STACKED = [name for name, space in SPACES.items() if space.skeleton == "darts"]
 EVERY = {
@@ -193,3 +193,23 @@ def stop_at(number: int):
         yield request.stop
 
     return request
+
+
+EVERY_KIND = Chain(
+    ChainStem(8, 2, 5, pool=True),
+    (
+        Stage("conv", 8, 2, 2, 5, downsampling="max-pool"),
+        Stage("residual", 12, 2, 2),
+        Stage("residual", 16, shortcut="padding"),
+        Stage("inverted", 10, 2, 1, 5, expansion=3, squeeze_excitation=True),
+        Stage("separable", 14, 1, 2, 5),
+        Stage("skip", 14, 2),
+        Stage("skip", 9, 1, 2),
+    ),
+    head=24,
+    dropout=0.1,
+    activation="relu6",
+    divisor=2,
+    name="every",
+)
+"""A chain with every kind of layer and every option."""

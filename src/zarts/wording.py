@@ -30,7 +30,7 @@ _FUNCTIONS = {
 }
 """Commands that are functions of `zarts` too."""
 
-_LISTS = {"methods", "spaces", "genotypes"}
+_LISTS = {"methods", "spaces", "genotypes", "networks"}
 """What `zarts list NAME` and `zarts.list_NAME()` both list."""
 
 _WORD_AFTER = (

@@ -8,7 +8,7 @@ from zarts.spaces import (
     Choice,
     Genotype,
     genotype_string,
-    load_genotype,
+    load_architecture,
     parse_genotype,
     published,
     published_sources,
@@ -90,8 +90,8 @@ def test_files_in_every_notation(tmp_path):
     for text, space in ((V2.to_json(), "darts-zero"), (TEXT, "darts"), (f"{cell}\n", "nasbench201")):
         path = tmp_path / "cell.txt"
         path.write_text(text, encoding="utf-8")
-        assert load_genotype(path).space == space
-    assert genotype_string(load_genotype(path)) == cell
+        assert load_architecture(path).space == space
+    assert genotype_string(load_architecture(path)) == cell
 
 
 @pytest.mark.parametrize(

@@ -11,11 +11,11 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from zarts.api._analyze import diagnose, landscape, launch_landscape_ranks
-    from zarts.api._architecture import Source, genotype_of
+    from zarts.api._architecture import Source, architecture_of, genotype_of
     from zarts.api._draw import draw, report
     from zarts.api._evaluate import evaluate, examine
     from zarts.api._export import export
-    from zarts.api._lists import Names, list_genotypes, list_methods, list_presets, list_spaces
+    from zarts.api._lists import Names, list_genotypes, list_methods, list_networks, list_presets, list_spaces
     from zarts.api._networks import create_model, load_model
     from zarts.api._new_search import (
         begun_search,
@@ -41,6 +41,7 @@ _HOMES = {
     "SearchResult": "_results",
     "Source": "_architecture",
     "begun_search": "_new_search",
+    "architecture_of": "_architecture",
     "create_model": "_networks",
     "diagnose": "_analyze",
     "draw": "_draw",
@@ -56,6 +57,7 @@ _HOMES = {
     "launch_ranks": "_ranks",
     "list_genotypes": "_lists",
     "list_methods": "_lists",
+    "list_networks": "_lists",
     "list_presets": "_lists",
     "list_spaces": "_lists",
     "load_model": "_networks",
@@ -82,6 +84,7 @@ __all__ = [
     "RetrainResult",
     "SearchResult",
     "Source",
+    "architecture_of",
     "begun_search",
     "create_model",
     "diagnose",
@@ -98,6 +101,7 @@ __all__ = [
     "launch_ranks",
     "list_genotypes",
     "list_methods",
+    "list_networks",
     "list_presets",
     "list_spaces",
     "load_model",

@@ -1,4 +1,4 @@
-"""Sources of an architecture: a search, a genotype, its file or text, or the name of a published one."""
+"""Sources of an architecture: a search, a genotype or chain, its file or text, or the name of a known one."""
 
 from __future__ import annotations
 
@@ -7,33 +7,60 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from zarts.errors import RunError, SettingsError, did_you_mean
+from zarts.errors import RunError, SettingsError, did_you_mean, nearest
 from zarts.runs import Run
 from zarts.runs.user_files import use_space
 from zarts.runtime.paths import PathLike, path_of
 from zarts.searcher import SearchRecord
 from zarts.spaces import (
+    HANDMADE,
     SPACES,
+    Architecture,
+    Chain,
     Genotype,
     get_space,
-    load_genotype,
+    handmade,
+    load_architecture,
     nasbench201,
     parse_genotype,
     published,
     published_sources,
 )
 
-__all__ = ["Source", "folder_of", "genotype_of", "inherited", "model_file", "run_of", "string_of"]
+__all__ = [
+    "Source",
+    "architecture_of",
+    "folder_of",
+    "genotype_of",
+    "inherited",
+    "model_file",
+    "run_of",
+    "string_of",
+]
 
-Source = SearchRecord | Genotype | PathLike
-"""A search or retraining (its result or its folder), a genotype, its file, its text in a notation of
-`zarts.spaces.parse_genotype`, or the name of a published one."""
+Source = SearchRecord | Genotype | Chain | PathLike
+"""A search or retraining (its result or its folder), a genotype or a chain, its file, a genotype's text in a notation
+of `zarts.spaces.parse_genotype`, or the name of a hand-made network or of a published genotype."""
 
 _INHERITED = ("data", "data_dir", "image_size", "split_seed", "flip", "stem", "allow_left_out", "group_by")
 
 
 def genotype_of(source: Source) -> tuple[Genotype, str]:
     """The genotype of a source, and a name for it.
+
+    Raises:
+        RunError, SettingsError: see `architecture_of`; or the source is a chain, which has no cells.
+    """
+    found, name = architecture_of(source)
+    if isinstance(found, Chain):
+        raise SettingsError(
+            f"{name}: is a network without cells: name a search, or a genotype of `zarts list genotypes`"
+        )
+    return found, name
+
+
+def architecture_of(source: Source) -> tuple[Architecture, str]:
+    """The architecture of a source, and a name for it; a hand-made network as published.
 
     Raises:
         RunError: the source cannot be read, or nothing has that name.
@@ -43,28 +70,44 @@ def genotype_of(source: Source) -> tuple[Genotype, str]:
         return source.genotype, source.run.name
     if isinstance(source, Genotype):
         return _checked(source, "genotype"), source.space
+    if isinstance(source, Chain):
+        return source, source.name or "chain"
     if _is_text(source):
         genotype = parse_genotype(str(source))
         return genotype, genotype.space
     path = path_of(source)
     if path.is_dir():
-        use_space(Run(path))
-        if not (path / "genotype.json").exists():
-            Run.open(path, "search")
-            raise RunError(f"{path}: the search has not finished: go on with `zarts search --resume {path}`")
-        return _checked(Genotype.load(path / "genotype.json"), str(path / "genotype.json")), path.resolve().name
+        return _of_folder(path), path.resolve().name
     if path.exists():
-        return _checked(load_genotype(path), str(path)), path.stem
+        found = load_architecture(path)
+        return found if isinstance(found, Chain) else _checked(found, str(path)), path.stem
     name = os.fspath(source)
+    if name in HANDMADE:
+        return handmade(name), name
     if name in published_sources():
         return published(name), name.replace("/", "-")
     if path.suffix or len(path.parts) > 1:
-        raise RunError(f"{name}: no such run folder or genotype file, and no name of `zarts list genotypes`")
+        raise RunError(
+            f"{name}: no such run folder or genotype file, and no name of `zarts list genotypes` or of `zarts list "
+            "networks`"
+        )
+    known = (*HANDMADE, *published_sources())
+    lists = "networks" if nearest(name, known) in HANDMADE else "genotypes"
     raise RunError(
         did_you_mean(
-            "run folder, genotype file or published genotype", name, published_sources(), "zarts list genotypes"
+            "run folder, genotype file, published genotype or hand-made network", name, known, f"zarts list {lists}"
         )
     )
+
+
+def _of_folder(path: Path) -> Architecture:
+    use_space(Run(path))
+    if (path / "chain.json").exists():
+        return Chain.load(path / "chain.json")
+    if not (path / "genotype.json").exists():
+        Run.open(path, "search")
+        raise RunError(f"{path}: the search has not finished: go on with `zarts search --resume {path}`")
+    return _checked(Genotype.load(path / "genotype.json"), str(path / "genotype.json"))
 
 
 def string_of(source: Source) -> str:

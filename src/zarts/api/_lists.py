@@ -1,4 +1,4 @@
-"""Lists of what has a name: methods, spaces, presets and published genotypes; imports no torch before it must."""
+"""Lists of what has a name: methods, spaces, presets, genotypes, hand-made networks; torch is imported late."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from rich.table import Table
 
-__all__ = ["Names", "list_genotypes", "list_methods", "list_presets", "list_spaces"]
+__all__ = ["Names", "list_genotypes", "list_methods", "list_networks", "list_presets", "list_spaces"]
 
 
 class Names(list[str]):
@@ -84,3 +84,27 @@ def list_genotypes() -> Names:
         genotype = published(name)
         rows.append((name, genotype.space, genotype.describe("normal"), genotype.describe("reduce"), source))
     return Names(("genotype", "space", "normal cell", "reduction cell", "source"), rows)
+
+
+def list_networks() -> Names:
+    """The names of all hand-made networks, for `create_model(NAME)` and `retrain(NAME)`; printed with their costs.
+
+    These are of width 1, with 10 classes and colour images of 32×32 pixels.
+    """
+    import torch
+
+    from zarts.limits import count_macs, count_parameters
+    from zarts.networks import create_chain, seeded
+    from zarts.spaces import HANDMADE
+
+    rows = []
+    for name, (published, summary, source) in HANDMADE.items():
+        chain = published.for_images(_SIDE)
+        with seeded(0), torch.device("meta"):
+            network = create_chain(chain)
+        costs = (f"{count_parameters(network):,}", f"{count_macs(network, (3, _SIDE, _SIDE)):,}")
+        rows.append((name, *costs, str(chain.stem.stride), summary, source))
+    return Names(("network", "parameters", "MACs", "stem stride", "what", "source"), rows)
+
+
+_SIDE = 32

@@ -27,7 +27,7 @@ from zarts.runtime.device import torch_threads
 from zarts.runtime.distributed import Ranks
 from zarts.runtime.paths import PathLike, path_of
 from zarts.searcher import Runnable, measure_search, prepare_search
-from zarts.spaces import Genotype
+from zarts.spaces import Architecture, Chain, Genotype
 from zarts.training.dry_run import DryRun, Forecast
 from zarts.training.trainer import Callback
 
@@ -259,10 +259,16 @@ def dry_run_in(
         yield Run(run.path, images=images), dry_run
 
 
-def draw_run(genotype: Genotype, folder: Path, callback: Callback | None = None) -> None:
+def draw_run(architecture: Architecture, folder: Path, callback: Callback | None = None) -> None:
     """Draw the cells that a run ended with and write its report, both into its folder; what fails is a warning."""
+    if isinstance(architecture, Chain):
+        return _write_report(folder, callback)
     with afterwards("cells/ is missing", f"zarts draw {_quoted(folder)} --out {_quoted(folder / 'cells')}", callback):
-        draw_cells(genotype, folder / "cells")
+        draw_cells(architecture, folder / "cells")
+    return _write_report(folder, callback)
+
+
+def _write_report(folder: Path, callback: Callback | None) -> None:
     with afterwards("report.html is missing", f"zarts report {_quoted(folder)}", callback):
         write_report(folder)
 

@@ -19,7 +19,7 @@ from zarts.runtime.paths import PathLike, path_of, printable
 from zarts.searcher import SearchRecord
 from zarts.searcher.result import counts
 from zarts.searcher.result import read_result as read_search
-from zarts.spaces import Genotype
+from zarts.spaces import Chain, Genotype
 from zarts.training import RetrainRecord
 from zarts.training.result import read_result as read_retrain
 
@@ -50,11 +50,15 @@ class _Result(ABC):
     def __repr__(self) -> str:
         return f"{type(self).__name__}({str(self.run)!r}, space={self.genotype.space!r})"
 
+    def _cells(self) -> Genotype | None:
+        """The cells that a notebook shows, if there are some."""
+        return self.genotype
+
     def __str__(self) -> str:
         return "\n".join(map(printable, self._lines()))
 
     def _repr_html_(self) -> str:
-        return result_html(self._lines(), self.genotype)
+        return result_html(self._lines(), self._cells())
 
 
 class SearchResult(_Result, SearchRecord):
@@ -106,13 +110,14 @@ class SearchResult(_Result, SearchRecord):
 
 
 class RetrainResult(_Result, RetrainRecord):
-    """The result of training a derived network.
+    """The result of training a network.
 
     It stands for its run folder wherever a path is asked for, prints in three lines, and shows its cells in a
     notebook, as `SearchResult` does.
 
     Attributes:
-        genotype: its cells.
+        architecture: its cells, a `zarts.Genotype`, or its chain.
+        genotype: its cells; a chain has none.
         test_accuracy: after the last epoch, in percent.
         parameters: number of parameters, without the auxiliary head.
         macs: MACs for one image.
@@ -121,6 +126,18 @@ class RetrainResult(_Result, RetrainRecord):
         seconds: wall time of training and testing, over all resumptions.
         images: the images, if they were given as Python objects: `evaluate` takes the same ones.
     """
+
+    def __repr__(self) -> str:
+        chain = self.architecture if isinstance(self.architecture, Chain) else None
+        return super().__repr__() if chain is None else f"RetrainResult({str(self.run)!r}, chain={chain.name!r})"
+
+    def _cells(self) -> Genotype | None:
+        return None if isinstance(self.architecture, Chain) else self.architecture
+
+    def _network(self) -> str:
+        if isinstance(self.architecture, Chain):
+            return f"hand-made network {self.architecture.name}"
+        return f"network of a genotype in space {self.architecture.space}"
 
     @classmethod
     def of(cls, record: RetrainRecord) -> RetrainResult:
@@ -140,7 +157,8 @@ class RetrainResult(_Result, RetrainRecord):
         return api.export(self, form, **options)
 
     def _lines(self) -> tuple[str, str, str]:
-        what = f"network of a genotype in space {self.genotype.space}{_of(_settings(self.run, 'retrain'))}"
+        settings = _settings(self.run, "retrain")
+        what = f"{self._network()}{_of(settings)}"
         size = f"{self.parameters:,} parameters, {self.macs:,} MACs"
         return what, str(self.run), f"test accuracy {self.test_accuracy:.2f} %; {size}; {self.seconds:.0f} s"
 

@@ -12,14 +12,14 @@ from typing import Any
 from typing_extensions import Unpack
 from yaml import safe_dump
 
-from zarts.api._architecture import Source, genotype_of, run_of
+from zarts.api._architecture import Source, architecture_of, run_of
 from zarts.api._arguments import check_resumed, with_settings
 from zarts.api._data import given_again, given_images, images_of
 from zarts.api._launched import check_launchable, free_path, launch_new, launch_resumed
 from zarts.api._new_search import NOT_RESTORED, draw_run, dry_run_in, note_writer, notes_only
 from zarts.api._ranks import joined
 from zarts.api._results import RetrainResult
-from zarts.api._retrain_source import begin_from, owner_of, retraining_of
+from zarts.api._retrain_source import begin_from, owner_of, retraining_of, sized_architecture
 from zarts.api._tensorboard import logged
 from zarts.callbacks import Callbacks, Follower, progress
 from zarts.config import FUNCTIONS, RetrainSettings, retrain_settings
@@ -34,8 +34,8 @@ from zarts.runtime.distributed import Ranks, lead_here, started
 from zarts.runtime.io import read_mapping
 from zarts.runtime.paths import PathLike, path_of
 from zarts.searcher import SearchRecord
-from zarts.spaces import Genotype
-from zarts.training import Start, read_result
+from zarts.spaces import Architecture, Chain, Genotype
+from zarts.training import Start, read_architecture, read_result, write_architecture
 from zarts.training import retrain as run_retrain
 from zarts.training.dry_run import Forecast
 from zarts.training.trainer import Callback, Driver
@@ -56,14 +56,14 @@ def retrain(
     quiet: bool = False,
     **options: Unpack[RetrainOptions],
 ) -> RetrainResult:
-    """Train a derived network, from scratch or from given weights, and test it.
+    """Train a derived or a hand-made network, from scratch or from given weights, and test it.
 
     It shows its progress, and ends by Ctrl-C and SIGTERM, like `search`.
 
     Args:
-        source: a search (its result or its folder), a genotype, its file or text, or the name of a published one.
-            A search hands down its data, split, image size, flip and stem. None: the genotype of the trained
-            network that the setting `weights_from` names.
+        source: a search (its result or its folder), a genotype, its file or text, the name of a published one or of
+            a hand-made network, or a `zarts.spaces.Chain` or its file. A search hands down its data, split, image size,
+            flip and stem. None: the architecture of the trained network that the setting `weights_from` names.
         data: see `search`; None: that of the search, preset or file, or `digits`. The result of a search keeps the
             Python objects that it was given; its folder does not.
         resume: the folder of an interrupted retraining, to go on with; a finished one only returns its result. Beside
@@ -110,12 +110,12 @@ def _start_here_or_on_ranks(
         return start_retrain(source, settings, out, callbacks, images=images)
     check_launchable(settings)
     settings = anchored(settings)
-    path = free_path(run_path(genotype_of(source)[1], settings)) if out is None else path_of(out)
+    path = free_path(run_path(architecture_of(source)[1], settings)) if out is None else path_of(out)
     with TemporaryDirectory(prefix="zarts-") as folder:
         if isinstance(source, SearchRecord):
             source = source.run
-        elif isinstance(source, Genotype):
-            file = Path(folder) / "genotype.json"
+        elif isinstance(source, Genotype | Chain):
+            file = Path(folder) / "architecture.json"
             file.write_text(source.to_json(), encoding="utf-8")
             source = file
         launch_new(settings, path, callbacks, [os.fspath(source)])
@@ -153,14 +153,14 @@ def start_retrain(
     with joined(settings) as ranks:
         _use_operations_of(source, settings, callback if ranks.lead else None)
         settings = load_functions(settings, note_writer(callback if ranks.lead else None))
-        genotype, name = genotype_of(source)
+        architecture, name = sized_architecture(source, settings)
         path = run_path(name, settings) if out is None else path_of(out)
         made = new_run(path, settings, "retrain", numbered=out is None).path if ranks.lead else path
         run = Run(ranks.broadcast(made), writes=ranks.lead, images=images)
         with discarded_unless_begun(run):
             keep_functions(settings, run)
-            start = _prepare_retrain(source, genotype, settings, run, callback, ranks)
-            return _retrain_and_draw(settings, genotype, run, callback, ranks, start=start)
+            start = _prepare_retrain(source, architecture, settings, run, callback, ranks)
+            return _retrain_and_draw(settings, architecture, run, callback, ranks, start=start)
 
 
 def dry_run_retrain(
@@ -176,17 +176,17 @@ def dry_run_retrain(
     with joined(settings) as ranks:
         _use_operations_of(source, settings, callback if ranks.lead else None)
         settings = load_functions(settings, note_writer(callback if ranks.lead else None))
-        genotype, _ = genotype_of(source)
+        architecture, _ = sized_architecture(source, settings)
         before_seconds *= min(2, ranks.count)  # the process that starts the ranks takes as long
         with dry_run_in(settings, "retrain", before_seconds, ranks, images) as (run, dry_run):
-            start = _prepare_retrain(source, genotype, settings, run, callback, ranks)
-            _retrain_and_draw(settings, genotype, run, notes_only(callback), ranks, start=start, drive=dry_run.run)
+            start = _prepare_retrain(source, architecture, settings, run, callback, ranks)
+            _retrain_and_draw(settings, architecture, run, notes_only(callback), ranks, start=start, drive=dry_run.run)
             return dry_run.forecast()
 
 
 def _retrain_and_draw(
     settings: RetrainSettings,
-    genotype: Genotype,
+    architecture: Architecture,
     run: Run,
     callback: Callback | None,
     ranks: Ranks,
@@ -197,13 +197,13 @@ def _retrain_and_draw(
 ) -> RetrainResult:
     """Retrain. Only the first rank calls the callback and draws."""
     if not ranks.lead:
-        record = run_retrain(settings, genotype, run, start=start, resume=resume, drive=drive, ranks=ranks)
+        record = run_retrain(settings, architecture, run, start=start, resume=resume, drive=drive, ranks=ranks)
         return RetrainResult.of(replace(record, images=run.images))
     with logged(settings, run, callback) as heard:
         record = run_retrain(
-            settings, genotype, run, start=start, resume=resume, callback=heard, drive=drive, ranks=ranks
+            settings, architecture, run, start=start, resume=resume, callback=heard, drive=drive, ranks=ranks
         )
-    draw_run(genotype, run.path, callback)
+    draw_run(architecture, run.path, callback)
     return RetrainResult.of(replace(record, images=run.images))
 
 
@@ -218,7 +218,7 @@ def _use_operations_of(source: Source, settings: RetrainSettings, callback: Call
 
 def _prepare_retrain(
     source: Source,
-    genotype: Genotype,
+    architecture: Architecture,
     settings: RetrainSettings,
     run: Run,
     callback: Callback | None,
@@ -230,7 +230,7 @@ def _prepare_retrain(
     """
     if not ranks.lead:
         return None
-    run.write("genotype.json", genotype.to_json())
+    write_architecture(run, architecture)
     owner, searched = owner_of(source, settings.weights_from), run_of(source)
     if owner is not None:
         copy_user_files(owner, run)
@@ -239,7 +239,7 @@ def _prepare_retrain(
         run.write("searched.yaml", safe_dump({**read_mapping(searched.path / "config.yaml"), "command": command}))
     if searched is not None:
         _copy_split(searched, settings, run)
-    return begin_from(source, genotype, settings, run, callback)
+    return begin_from(source, architecture, settings, run, callback)
 
 
 def _copy_split(searched: Run, settings: RetrainSettings, run: Run) -> None:
@@ -294,8 +294,8 @@ def resume_retrain(
         note = note_writer(callback if ranks.lead else None)
         use_operations(run, settings.operations, note)
         settings = load_functions(settings, note, run)
-        genotype = Genotype.load(run.path / "genotype.json")
-        return _retrain_and_draw(settings, genotype, run, callback, ranks, resume=True)
+        architecture = read_architecture(run)
+        return _retrain_and_draw(settings, architecture, run, callback, ranks, resume=True)
 
 
 def retrained_settings(path: PathLike, **resumable: Any) -> RetrainSettings:
@@ -308,4 +308,5 @@ def retrained_settings(path: PathLike, **resumable: Any) -> RetrainSettings:
     use_space(run)
     begun = {key: value for key, value in run.settings("retrain").items() if key not in NOT_RESTORED}
     functions = {key: resumable.pop(key) for key in FUNCTIONS if key in resumable}
-    return same_functions(run, retrain_settings({**begun, **resumable}, where=str(run.path / "config.yaml")), functions)
+    chain, where = (run.path / "chain.json").exists(), str(run.path / "config.yaml")
+    return same_functions(run, retrain_settings({**begun, **resumable}, handmade=chain, where=where), functions)

@@ -1,4 +1,4 @@
-"""The source of a retraining: its genotype, settings and initial weights."""
+"""The source of a retraining: its architecture, settings and initial weights."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from zarts.api._architecture import Source, genotype_of, inherited, model_file, run_of
+from zarts.api._architecture import Source, architecture_of, inherited, model_file, run_of
 from zarts.api._new_search import notes_only, searched_settings
 from zarts.config import RetrainSettings, retrain_settings
 from zarts.data import PythonData
@@ -19,13 +19,13 @@ from zarts.runs.new_run import check_given
 from zarts.runs.user_files import use_operations, use_space
 from zarts.runs.user_functions import without_functions
 from zarts.searcher import restore_search
-from zarts.spaces import Genotype
+from zarts.spaces import HANDMADE, Architecture, Chain, Genotype, cells_of
 from zarts.spaces.nasbench201 import NASBENCH201
 from zarts.supernet import SuperNet, supernet_weights
 from zarts.training import START, Start, load_model
 from zarts.training.trainer import Callback
 
-__all__ = ["begin_from", "owner_of", "retraining_of"]
+__all__ = ["begin_from", "owner_of", "retraining_of", "sized_architecture"]
 
 _SUPERNET = "supernet"
 _CELLS, _CHANNELS = FINAL_NETWORKS[NASBENCH201.skeleton]
@@ -61,7 +61,7 @@ def retraining_of(
     """
     options = {key: os.fspath(value) if isinstance(value, os.PathLike) else value for key, value in options.items()}
     handed = {} if source is None else dict(inherited(source))
-    asked = retrain_settings(options, preset=preset, config=config, inherited=handed)
+    asked = retrain_settings(options, preset=preset, config=config, inherited=handed, handmade=None)
     weights, form = asked.weights_from, dict[str, Any]()
     if weights == _SUPERNET:
         form = {key: _search_run(source).settings("search")[key] for key in ("channels", "cells")}
@@ -71,17 +71,40 @@ def retraining_of(
         use_space(owner)
         use_operations(owner, asked.operations, lambda text: None)
         _, card = load_model(model_file(weights))
-        source = card.genotype if source is None else source
+        source = card.architecture if source is None else source
         form = {key: getattr(card, key) for key in ("channels", "cells", "stem", "image_size")}
+        if isinstance(card.architecture, Chain):
+            form = {"stem_stride": card.architecture.stem.stride, "image_size": card.image_size}
     if source is None:
-        raise SettingsError("retrain what? name a search run, a genotype file, or a genotype of `zarts list genotypes`")
-    if preset is None and genotype_of(source)[0].space == NASBENCH201.name:
+        raise SettingsError(
+            "retrain what? name a search run, a genotype file, or one of `zarts list genotypes` or of `zarts list "
+            "networks`"
+        )
+    architecture, _ = architecture_of(source)
+    chain = isinstance(architecture, Chain)
+    if isinstance(architecture, Chain) and str(source) not in HANDMADE:
+        form = {"stem_stride": architecture.stem.stride, **form}  # it is meant as it is
+    if preset is None and isinstance(architecture, Genotype) and architecture.space == NASBENCH201.name:
         handed = {**_BENCHMARK, **handed}
-    settings = retrain_settings(options, preset=preset, config=config, inherited=handed, form=form, note=note)
+    settings = retrain_settings(
+        options, preset=preset, config=config, inherited=handed, form=form, handmade=chain, note=note
+    )
     searched = run_of(source)
     if searched is not None and "data" not in options:
         check_given(settings, images, searched.path, "zarts.retrain(RUN, data=...)")
     return source, settings
+
+
+def sized_architecture(source: Source, settings: RetrainSettings) -> tuple[Architecture, str]:
+    """The architecture of a source, and a name for it; a chain with the width and stem of the settings.
+
+    Raises:
+        RunError, SettingsError: see `architecture_of`.
+    """
+    found, name = architecture_of(source)
+    if isinstance(found, Chain):
+        found = found.scaled(1.0 if settings.width is None else settings.width, settings.stem_stride)
+    return found, name
 
 
 def owner_of(source: Source | None, weights_from: str | None) -> Run | None:
@@ -99,7 +122,7 @@ def owner_of(source: Source | None, weights_from: str | None) -> Run | None:
 
 
 def begin_from(
-    source: Source, genotype: Genotype, settings: RetrainSettings, run: Run, callback: Callback | None
+    source: Source, architecture: Architecture, settings: RetrainSettings, run: Run, callback: Callback | None
 ) -> Start | None:
     """The weights that a retraining starts from; None: random ones.
 
@@ -113,14 +136,19 @@ def begin_from(
         return None
     if settings.weights_from == _SUPERNET:
         searched = Run(_search_run(source).path, images=run.images)
-        return _start_from_supernet(searched, genotype, settings, callback)
+        return _start_from_supernet(searched, cells_of(architecture), settings, callback)
     network, card = load_model(model_file(settings.weights_from))
-    if card.genotype.cells != genotype.cells:
+    if _cells_or_chain(card.architecture) != _cells_or_chain(architecture):
         raise SettingsError(
-            f"weights_from = {settings.weights_from}: the network has another genotype: name its genotype, or no source"
+            f"weights_from = {settings.weights_from}: the network has another genotype or, if it is hand-made, another "
+            "width or name: name its own, or no source"
         )
     run.write_json(START, {"from": settings.weights_from, "mean": card.mean, "std": card.std})
     return Start(network.state_dict(), card.classes)
+
+
+def _cells_or_chain(architecture: Architecture) -> object:
+    return architecture if isinstance(architecture, Chain) else architecture.cells
 
 
 def _search_run(source: Source | None) -> Run:

@@ -17,10 +17,11 @@ class Kind(StrEnum):
     SPACES = "spaces"
     PRESETS = "presets"
     GENOTYPES = "genotypes"
+    NETWORKS = "networks"
 
 
 def list_(kind: Annotated[Kind, typer.Argument(help="what to list")]) -> None:
-    """List the methods, spaces, presets or published genotypes."""
+    """List the methods, spaces, presets, published genotypes or hand-made networks."""
     from rich.console import Console
 
     from zarts import api
@@ -30,5 +31,6 @@ def list_(kind: Annotated[Kind, typer.Argument(help="what to list")]) -> None:
         Kind.SPACES: api.list_spaces,
         Kind.PRESETS: api.list_presets,
         Kind.GENOTYPES: api.list_genotypes,
+        Kind.NETWORKS: api.list_networks,
     }
     Console().print(lists[kind]().table())

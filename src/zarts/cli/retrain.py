@@ -10,7 +10,7 @@ import typer
 from zarts.cli.distributed import is_rank_zero
 from zarts.cli.dry_run import print_forecast
 from zarts.cli.options import (
-    SOURCE,
+    NETWORK,
     Config,
     DryRun,
     Out,
@@ -33,7 +33,7 @@ __all__ = ["retrain"]
 
 @with_settings(RetrainSettings)
 def retrain(
-    source: Annotated[str | None, typer.Argument(help=SOURCE, show_default=False)] = None,
+    source: Annotated[str | None, typer.Argument(help=NETWORK, show_default=False)] = None,
     *,
     from_: Annotated[
         str | None,
@@ -53,7 +53,7 @@ def retrain(
     dry_run: DryRun = False,
     options: dict[str, Any],
 ) -> None:
-    """Train a derived network, from scratch or from existing weights, and test it."""
+    """Train a derived or a hand-made network, from scratch or from existing weights, and test it."""
     given = {**options, **parse_set(set_ or [])}
     if from_ is not None:
         given["weights_from"] = from_

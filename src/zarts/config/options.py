@@ -147,6 +147,8 @@ class RetrainOptions(_SharedOptions, total=False):
     schedule: Literal["cosine", "linear", "linear-tail", "exponential"]
     learning_rate_decay: float
     weights_from: str | None
+    width: float | None
+    stem_stride: int | None
     cutout: int | None
     auxiliary_weight: float
     label_smoothing: float

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
+from functools import partial
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
@@ -11,7 +12,7 @@ from zarts.config.build import build, refuse
 from zarts.config.common import CommonSettings
 from zarts.config.components import resolve_axes, used
 from zarts.config.preset_files import Layer, config_layer, is_transfer, preset_layers
-from zarts.config.retrain import RetrainSettings, conflicts_of_recipe, idle_in_retraining
+from zarts.config.retrain import OF_CELLS, OF_CHAINS, RetrainSettings, conflicts_of_recipe, idle_in_retraining
 from zarts.config.scaling import scale_retraining, scale_search
 from zarts.config.settings import SearchSettings
 from zarts.config.unused import Unused, add_idle, unused_by_method
@@ -86,6 +87,7 @@ def retrain_settings(
     config: Path | None = None,
     inherited: Mapping[str, Any] = MappingProxyType({}),
     form: Mapping[str, Any] = MappingProxyType({}),
+    handmade: bool | None = False,
     where: str = "options",
     note: Note = _silent,
 ) -> RetrainSettings:
@@ -100,6 +102,8 @@ def retrain_settings(
         config: a YAML file with settings.
         inherited: settings of the search whose cell is retrained.
         form: channels and cells of the network whose weights the retraining starts from.
+        handmade: whether the network is a chain, which has a width (1 if none is given), and none of `OF_CELLS`;
+            None: it is not known yet, and settings of both are taken.
         where: what messages call the options.
         note: see `search_settings`.
 
@@ -117,10 +121,16 @@ def retrain_settings(
         refuse(built.problems)
     assert built.settings is not None
     settings, unused = scale_retraining(built.settings, layers, built.origin, note), Unused()
-    add_idle(unused, settings, built.origin, idle_in_retraining)
+    add_idle(unused, settings, built.origin, partial(idle_in_retraining, handmade=handmade), _NONE if handmade else {})
+    if handmade:
+        settings = settings.model_copy(update={**_NONE, "width": 1.0 if settings.width is None else settings.width})
     refuse([*built.problems, *unused.problems, *_conflicts_of_any(settings), *conflicts_of_recipe(settings)])
     unused.tell(note)
     return settings
+
+
+_NONE = {"auxiliary_weight": 0.0, "drop_path": 0.0}
+"""Regularization that chains have not."""
 
 
 def _files(command: str, preset: str | None, config: Path | None) -> list[Layer]:
@@ -174,6 +184,9 @@ def dump(settings: CommonSettings) -> dict[str, Any]:
     data = settings.model_dump(mode="json")
     if isinstance(settings, SearchSettings):
         data = {key: value for key, value in data.items() if takes_part(key, settings)}
+    elif isinstance(settings, RetrainSettings):
+        others = OF_CHAINS if settings.width is None else OF_CELLS
+        data = {key: value for key, value in data.items() if key not in others}
     return data
 
 

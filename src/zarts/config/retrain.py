@@ -10,14 +10,21 @@ from pydantic import Field
 from zarts.config.base import setting
 from zarts.config.common import CommonSettings
 
-__all__ = ["TAIL", "RetrainSettings", "conflicts_of_recipe", "idle_in_retraining"]
+__all__ = [
+    "OF_CELLS",
+    "OF_CHAINS",
+    "TAIL",
+    "RetrainSettings",
+    "conflicts_of_recipe",
+    "idle_in_retraining",
+]
 
 TAIL = 5
 """Epochs of the slower tail of schedule `linear-tail`."""
 
 
 class RetrainSettings(CommonSettings):
-    """Settings of `zarts retrain`: a derived network is trained from scratch. Defaults: DARTS' CIFAR-10 recipe."""
+    """Settings of `zarts retrain`: a network is trained from scratch. Defaults: DARTS' CIFAR-10 recipe."""
 
     epochs: int = setting(600, "passes over all training images", panel="Weights", ge=1)
     batch_size: int = setting(96, "images a weight step, of all processes together", panel="Weights", ge=2)
@@ -51,6 +58,15 @@ class RetrainSettings(CommonSettings):
     channels: int = setting(36, "channels of the first cells", panel="Network", ge=2)
     cells: int = setting(
         20, "cells in the network, two of which reduce; in space nasbench201 cells a stage (5)", panel="Network", ge=1
+    )
+    width: float | None = setting(
+        None, "of a hand-made network: factor of its published widths (default: 1)", panel="Network", gt=0
+    )
+    stem_stride: int | None = setting(
+        None,
+        "of a hand-made network: stride of its stem (default: as published; of MobileNetV2 1 below 64 pixels)",
+        panel="Network",
+        ge=1,
     )
     cutout: int | None = setting(
         None,
@@ -90,11 +106,19 @@ class RetrainSettings(CommonSettings):
     test_every: int = setting(1, "epochs from one test to the next; the last epoch always has one", panel="Run", ge=1)
 
 
+OF_CELLS = ("channels", "cells", "stem", "operations", "auxiliary_weight", "drop_path")
+"""Settings of networks of cells, which hand-made networks have not."""
+
+OF_CHAINS = ("width", "stem_stride")
+"""Settings of hand-made networks, which networks of cells have not."""
+
 _OF_SCHEDULE = {"learning_rate_min": ("cosine", "linear"), "learning_rate_decay": ("exponential",)}
 
 
-def idle_in_retraining(key: str, settings: RetrainSettings) -> str:
+def idle_in_retraining(key: str, settings: RetrainSettings, *, handmade: bool | None = False) -> str:
     """The condition under which a setting has an effect if it does not hold here; else an empty string."""
+    if handmade is not None and key in (OF_CELLS if handmade else OF_CHAINS):
+        return "networks of cells" if handmade else "hand-made networks"
     if key == "crop_padding" and settings.crop != "pad":
         return "crop = pad"
     schedules = _OF_SCHEDULE.get(key, ())

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from types import MappingProxyType
 from typing import Any, TypeVar
 
 from pydantic import ValidationError
@@ -77,7 +78,13 @@ def unused_by_method(layers: Sequence[Layer], axes: Axes) -> Unused:
     return found
 
 
-def add_idle(unused: Unused, settings: _S, origin: Mapping[str, Layer], idle_because: Callable[[str, _S], str]) -> None:
+def add_idle(
+    unused: Unused,
+    settings: _S,
+    origin: Mapping[str, Layer],
+    idle_because: Callable[[str, _S], str],
+    happens: Mapping[str, Any] = MappingProxyType({}),
+) -> None:
     """Add the settings that other settings switch off and that differ from what happens anyway.
 
     Args:
@@ -85,11 +92,14 @@ def add_idle(unused: Unused, settings: _S, origin: Mapping[str, Layer], idle_bec
         settings: all settings.
         origin: the last layer that sets each setting.
         idle_because: the condition that a setting needs and that does not hold; empty: it has an effect.
+        happens: the values of settings that say what happens anyway, in place of the default and `otherwise`.
     """
     values = settings.model_dump()
     for key, layer in origin.items():
         reason = idle_because(key, settings)
-        if reason and not _says_what_happens(type(settings), key, values[key]):
+        value = values[key]
+        same = value == happens[key] if key in happens else _says_what_happens(type(settings), key, value)
+        if reason and not same:
             unused.add(key, layer, f"used with {reason} only", "leave it out")
 
 

@@ -19,6 +19,7 @@ from zarts.exports.preprocessing import Served
 from zarts.networks import OPERATIONS, AnyNetwork
 from zarts.networks.operations import Noise
 from zarts.runtime.io import write_atomically
+from zarts.spaces import Chain
 from zarts.training import ModelCard, save_model
 
 __all__ = ["CARD", "EXTRA", "FORMATS", "write_model"]
@@ -68,7 +69,8 @@ def _safetensors(network: AnyNetwork, card: ModelCard, folder: Path) -> list[Pat
 
 
 def _python(network: AnyNetwork, card: ModelCard, folder: Path) -> list[Path]:
-    used = {choice.op for nodes in card.genotype.cells.values() for node in nodes for choice in node}
+    cells = () if isinstance(card.architecture, Chain) else card.architecture.cells.values()
+    used = {choice.op for nodes in cells for node in nodes for choice in node}
     if unknown := sorted(used - set(_PUBLISHED)):
         raise SettingsError(f"--format python: {unknown[0]} {_USER_DEFINED}")
     write_atomically(folder / "model.py", python_file(card))

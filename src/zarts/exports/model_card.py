@@ -21,7 +21,7 @@ from zarts.exports.inference import OpenedModel
 from zarts.limits import count_macs, count_parameters
 from zarts.networks import AnyNetwork
 from zarts.runtime.paths import printable
-from zarts.spaces import genotype_string
+from zarts.spaces import Chain, genotype_string
 
 __all__ = ["CardFacts", "Latency", "measure_latency", "model_card"]
 
@@ -90,6 +90,7 @@ def model_card(
     card = written.card
     shape = (len(card.mean), card.image_size, card.image_size)
     name = str(facts.settings.get("data", ""))
+    chain = card.architecture if isinstance(card.architecture, Chain) else None
     commands = (facts.command, facts.environment.get("command"))
     return (
         _environment()
@@ -104,7 +105,8 @@ def model_card(
             parameters=count_parameters(network),
             macs=count_macs(network, shape),
             latency=measure_latency(written, form),
-            genotype=genotype_string(card.genotype),
+            genotype="" if chain is not None else genotype_string(card.genotype),
+            chain=chain,
             commands=[_without_folders(command) for command in commands if _is_ours(command)],
             difference=difference,
             pillow=PIL.__version__,

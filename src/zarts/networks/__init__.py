@@ -1,4 +1,4 @@
-"""Plain networks: operations, stems, and the derived network of a genotype; nothing here shares weights.
+"""Plain networks: operations, stems, the derived network of a genotype, chains; nothing here shares weights.
 
 Outside, use the names below; `register_operation` adds a user-defined operation.
 """
@@ -6,6 +6,7 @@ Outside, use the names below; `register_operation` adds a user-defined operation
 from __future__ import annotations
 
 from zarts.networks.activation_checkpointing import ActivationCheckpointing, checkpoint_cells
+from zarts.networks.chain import ChainNetwork, create_chain
 from zarts.networks.custom_ops import load_operations, register_operation
 from zarts.networks.factory import AnyNetwork, build_network
 from zarts.networks.init import seeded
@@ -22,11 +23,13 @@ __all__ = [
     "ActivationCheckpointing",
     "AnyNetwork",
     "BatchSlice",
+    "ChainNetwork",
     "Network",
     "build_network",
     "build_operation",
     "cell_channels",
     "checkpoint_cells",
+    "create_chain",
     "create_model",
     "create_nasbench201",
     "load_operations",

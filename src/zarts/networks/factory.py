@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 from zarts.errors import SettingsError
+from zarts.networks.chain import ChainNetwork
 from zarts.networks.nasbench201 import Skeleton, create_nasbench201
 from zarts.networks.network import Network, create_model
 from zarts.spaces import Genotype
@@ -13,7 +14,7 @@ from zarts.spaces.nasbench201 import NASBENCH201
 
 __all__ = ["AnyNetwork", "build_network"]
 
-AnyNetwork = Network | Skeleton
+AnyNetwork = Network | Skeleton | ChainNetwork
 
 
 def _nasbench201(genotype: Genotype, *, stem: str, auxiliary: bool, **options: Any) -> Skeleton:

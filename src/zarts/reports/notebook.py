@@ -16,7 +16,7 @@ __all__ = ["result_html"]
 _WIDTH = "max-width: 100%; width: 480px; margin: 4px"
 
 
-def result_html(lines: Sequence[str], genotype: Genotype) -> str:
+def result_html(lines: Sequence[str], genotype: Genotype | None) -> str:
     """A table of the lines and, below it, the cells.
 
     Each cell is an image of its own, so that neither the styles of the page nor the ids of another result's pictures
@@ -24,10 +24,11 @@ def result_html(lines: Sequence[str], genotype: Genotype) -> str:
 
     Args:
         lines: what the result is, where it is, and its figures.
-        genotype: has the cells; one that cannot be drawn is left out.
+        genotype: has the cells, one that cannot be drawn is left out; None: there are none.
     """
     rows = "".join(f'<tr><td style="text-align: left">{html.escape(printable(line))}</td></tr>' for line in lines)
-    return f"<table>{rows}</table>{''.join(_picture(genotype, kind) for kind in genotype.cells)}"
+    pictures = "" if genotype is None else "".join(_picture(genotype, kind) for kind in genotype.cells)
+    return f"<table>{rows}</table>{pictures}"
 
 
 def _picture(genotype: Genotype, kind: str) -> str:

@@ -64,6 +64,7 @@ def _render(run: RunFiles) -> str:
         cells=cells,
         slides=cells_data.get("slides", []),
         kept=kept(run),
+        layers=[] if run.chain is None else [line.split(": ", 1) for line in run.chain.describe()],
         genotype=run.genotype.to_json() if run.genotype else "",
         stills=stills(charts),
         tested=read_tested(run.folder),
@@ -80,7 +81,7 @@ def _title(run: RunFiles) -> str:
     space = run.result.get("space", run.settings.get("space"))
     if run.command != "search":
         job = "Retraining" if run.command == "retrain" else run.command.capitalize()
-        return f"{job} of a derived network"
+        return f"Training of {run.chain.name or 'a chain'}" if run.chain else f"{job} of a derived network"
     return f"Search by {show(method)}" + (f" in space {show(space)}" if space else "") if method else "Search"
 
 

@@ -15,15 +15,16 @@ from zarts.errors import RunError
 from zarts.reports.collapse import COLLAPSE
 from zarts.reports.series import alpha_steps, by_epoch
 from zarts.runtime.io import epoch_files, read_events, read_mapping
-from zarts.spaces import Genotype
+from zarts.spaces import Chain, Genotype
 
 __all__ = ["Fact", "Kept", "RunFiles", "duration", "environment_texts", "facts", "kept", "read_run", "show"]
 
 
-_FILES = ("config.yaml", "env.json", "metrics.jsonl", "result.json", "genotype.json")
+_FILES = ("config.yaml", "env.json", "metrics.jsonl", "result.json", "genotype.json", "chain.json")
 _SHOWN_ELSEWHERE = {
     "command",
     "genotype",
+    "chain",
     "parameterless",
     "test_accuracy",
     "best_epoch",
@@ -56,6 +57,7 @@ class RunFiles:
     result: dict[str, Any] = field(default_factory=dict)
     events: list[dict[str, Any]] = field(default_factory=list)
     genotype: Genotype | None = None
+    chain: Chain | None = None
     history: dict[int, Genotype] = field(default_factory=dict)
 
     @property
@@ -76,8 +78,10 @@ def read_run(folder: Path) -> RunFiles:
         raise RunError(f"{folder}: not a run folder; expected at least one of {', '.join(_FILES)}")
     result = read_mapping(folder / "result.json")
     metrics = folder / "metrics.jsonl"
-    genotype = None
-    if (folder / "genotype.json").exists():
+    genotype, chain = None, None
+    if (folder / "chain.json").exists():
+        chain = Chain.load(folder / "chain.json")
+    elif (folder / "genotype.json").exists():
         genotype = Genotype.load(folder / "genotype.json")
     elif "genotype" in result:
         genotype = Genotype.from_dict(result["genotype"], f"{folder / 'result.json'}: genotype")
@@ -90,6 +94,7 @@ def read_run(folder: Path) -> RunFiles:
         environment=read_mapping(folder / "env.json"),
         result=result,
         events=read_events(metrics) if metrics.exists() else [],
+        chain=chain,
         genotype=genotype or (history[max(history)] if history else None),
         history=history,
     )

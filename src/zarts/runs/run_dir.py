@@ -28,6 +28,7 @@ _FORMAT = 2
 
 _BEFORE_START = (
     *(
+        "chain.json",
         "config.yaml",
         "criterion.py",
         "env.json",

@@ -47,8 +47,8 @@ class Passes:
             _try(self._multiply, device, f"precision = {settings.precision}", "take --precision 32-true")
         if self._compile and draws:
             raise SettingsError(
-                "compile = True: the network draws random numbers of its own (drop-path, or the operation `noise`), "
-                "which torch.compile does not trace: take --drop-path 0 and a space without noise, or --no-compile"
+                "compile = True: the network draws random numbers of its own (drop-path, dropout, or the operation "
+                "`noise`), which torch.compile does not trace: take a network without them, or --no-compile"
             )
         if self._compile:
             _try(torch.compile(_square), device, "compile = True", "leave --compile out")

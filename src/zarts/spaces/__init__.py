@@ -7,28 +7,40 @@ from __future__ import annotations
 
 from zarts.errors import SettingsError, did_you_mean
 from zarts.runtime.paths import path_of
+from zarts.spaces.architecture import Architecture, architecture_in, cells_of, named
+from zarts.spaces.chain import Chain, ChainStem, Stage
 from zarts.spaces.custom import is_file, read_space
 from zarts.spaces.darts import DARTS, DARTS_ZERO, S1, S2, S3, S4
-from zarts.spaces.formats import genotype_string, load_genotype, parse_genotype
+from zarts.spaces.formats import genotype_string, load_architecture, parse_genotype
 from zarts.spaces.genotype import CellGenotype, Choice, Genotype
+from zarts.spaces.handmade_chains import HANDMADE, handmade
 from zarts.spaces.nasbench201 import NASBENCH201
 from zarts.spaces.space import PARAMETERLESS, Edge, Space
 from zarts.spaces.subspace import Subspace
 from zarts.spaces.zoo import published, published_sources
 
 __all__ = [
+    "HANDMADE",
     "PARAMETERLESS",
     "SPACES",
+    "Architecture",
     "CellGenotype",
+    "Chain",
+    "ChainStem",
     "Choice",
     "Edge",
     "Genotype",
     "Space",
+    "Stage",
     "Subspace",
+    "architecture_in",
+    "cells_of",
     "genotype_string",
     "get_space",
+    "handmade",
     "is_file",
-    "load_genotype",
+    "load_architecture",
+    "named",
     "parse_genotype",
     "published",
     "published_sources",

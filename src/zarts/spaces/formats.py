@@ -9,10 +9,12 @@ from typing import Any
 
 from zarts.errors import RunError
 from zarts.spaces import nasbench201
+from zarts.spaces.architecture import Architecture
+from zarts.spaces.chain import Chain
 from zarts.spaces.darts import DARTS, S4
 from zarts.spaces.genotype import CellGenotype, Choice, Genotype, read_text
 
-__all__ = ["from_darts_string", "genotype_string", "load_genotype", "parse_genotype", "to_darts_string"]
+__all__ = ["from_darts_string", "genotype_string", "load_architecture", "parse_genotype", "to_darts_string"]
 
 
 def parse_genotype(text: str, where: str = "genotype") -> Genotype:
@@ -31,14 +33,16 @@ def parse_genotype(text: str, where: str = "genotype") -> Genotype:
             return from_darts_string(text, where)
 
 
-def load_genotype(path: str | Path) -> Genotype:
-    """Read a file with a genotype in one of these notations.
+def load_architecture(path: str | Path) -> Architecture:
+    """Read a file with a genotype in one of these notations, or with a chain network as JSON.
 
     Raises:
-        RunError: the file is not there.
-        RunError, SettingsError: see `parse_genotype`.
+        RunError: the file is not there, or its content is neither.
+        SettingsError: see `parse_genotype`.
     """
-    return parse_genotype(read_text(path), str(path))
+    text = read_text(path)
+    chain = text.lstrip().startswith("{") and '"stages"' in text
+    return Chain.from_json(text, str(path)) if chain else parse_genotype(text, str(path))
 
 
 def genotype_string(genotype: Genotype) -> str:

@@ -8,7 +8,7 @@ from __future__ import annotations
 from zarts.training.error_analysis import error_details
 from zarts.training.evaluate import Answers, accuracy, answers, test_batches
 from zarts.training.model_file import ModelCard, load_model, save_model
-from zarts.training.result import RetrainRecord, read_result
+from zarts.training.result import RetrainRecord, read_architecture, read_result, write_architecture
 from zarts.training.retrain import retrain
 from zarts.training.warm_start import START, Start
 
@@ -22,8 +22,10 @@ __all__ = [
     "answers",
     "error_details",
     "load_model",
+    "read_architecture",
     "read_result",
     "retrain",
     "save_model",
     "test_batches",
+    "write_architecture",
 ]

@@ -8,7 +8,7 @@ from dataclasses import replace
 
 import torch
 
-from zarts.config import CandidateSettings, CommonSettings
+from zarts.config import CandidateSettings, CommonSettings, RetrainSettings
 from zarts.errors import SettingsError
 from zarts.runtime.distributed import Ranks
 from zarts.runtime.measure import Fit, free_bytes
@@ -94,7 +94,8 @@ def _message(fit: Fit, less: Fit | None, settings: CommonSettings, here: int) ->
     elif less is not None and less.largest is not None and less.largest > (fit.largest or 0):
         ways.append(f"--checkpoint-activations {_smaller(less.largest, settings)}")
     reason = "" if ways else "not even 2 images fit: "
-    ways = ways or ["a smaller network by --channels or --cells"]
+    chain = isinstance(settings, RetrainSettings) and settings.width is not None
+    ways = ways or [f"a smaller network by {'--width or --stem-stride' if chain else '--channels or --cells'}"]
     who = "" if here == 1 else f" of {here} processes"
     free = f"{readable(fit.free)} are free" if settings.memory_limit == "auto" else f"memory_limit = {fit.free}"
     return (

@@ -1,4 +1,4 @@
-"""Save a trained network as one safetensors file with weights, genotype and all that its use needs; load it."""
+"""Save a trained network as one safetensors file with weights, architecture and all that its use needs; load it."""
 
 from __future__ import annotations
 
@@ -12,15 +12,16 @@ from typing import Any, Literal
 import safetensors
 import safetensors.torch
 
-from zarts.errors import RunError
-from zarts.networks import AnyNetwork, build_network, seeded
+from zarts.errors import RunError, SettingsError
+from zarts.networks import AnyNetwork, build_network, create_chain, seeded
 from zarts.runtime.io import write_atomically
-from zarts.spaces import Genotype
+from zarts.spaces import Architecture, Chain, Genotype, architecture_in, cells_of, named
 
 __all__ = ["ModelCard", "load_model", "save_model"]
 
 _FORMAT = "1"
 _AUXILIARY = "auxiliary_head."
+_NO_CELLS = {"channels": 0, "cells": 0, "stem": ""}
 
 
 @dataclass(frozen=True)
@@ -28,10 +29,10 @@ class ModelCard:
     """Description of a network: all that is needed to build it and to prepare its images.
 
     Args:
-        genotype: its cells.
-        channels: channels of the first cells.
-        cells: number of cells.
-        stem: `cifar` or `imagenet`.
+        architecture: its cells, or the chain.
+        channels: channels of the first cells; 0 for a chain.
+        cells: number of cells; 0 for a chain.
+        stem: `cifar` or `imagenet`; empty for a chain.
         classes: names, in the order of the logits.
         image_size: pixels a side.
         mean: per channel, of images scaled to [0, 1].
@@ -41,7 +42,7 @@ class ModelCard:
             the training images use fewer; see `zarts.data.preprocess`.
     """
 
-    genotype: Genotype
+    architecture: Architecture
     channels: int
     cells: int
     stem: str
@@ -52,23 +53,40 @@ class ModelCard:
     crop: Literal["pad", "resized"] = "pad"
     bits: Mapping[str, int] = field(default_factory=dict, hash=False)
 
+    def __post_init__(self) -> None:
+        if isinstance(self.architecture, Chain):
+            for key, value in _NO_CELLS.items():
+                object.__setattr__(self, key, value)
+
+    @property
+    def genotype(self) -> Genotype:
+        """The cells.
+
+        Raises:
+            SettingsError: the network is a chain and has none.
+        """
+        return cells_of(self.architecture)
+
     def build(self, *, auxiliary: bool = False, **options: Any) -> AnyNetwork:
-        """The network, with fresh weights; `options` go to `build_network`."""
-        return build_network(
-            self.genotype,
-            channels=self.channels,
-            cells=self.cells,
-            num_classes=len(self.classes),
-            in_channels=len(self.mean),
-            stem=self.stem,
-            auxiliary=auxiliary,
-            **options,
-        )
+        """The network, with fresh weights; `options` go to `build_network` or `create_chain`.
+
+        Raises:
+            SettingsError: a chain with an auxiliary head is asked for.
+        """
+        ends: dict[str, Any] = {"num_classes": len(self.classes), "in_channels": len(self.mean)}
+        if isinstance(self.architecture, Chain):
+            if auxiliary:
+                raise SettingsError("auxiliary_weight: a network without cells has no auxiliary head: set it to 0")
+            return create_chain(self.architecture, **ends, **options)
+        form: dict[str, Any] = {"channels": self.channels, "cells": self.cells, "stem": self.stem}
+        return build_network(self.architecture, **form, **ends, auxiliary=auxiliary, **options)
 
     def to_json(self) -> str:
         """JSON text, the inverse of `from_json`."""
-        data = {k: v for k, v in vars(self).items() if k != "genotype"}
-        return json.dumps({**data, "genotype": self.genotype.to_dict()})
+        data = {k: v for k, v in vars(self).items() if k != "architecture"}
+        if isinstance(self.architecture, Chain):
+            data = {k: v for k, v in data.items() if k not in _NO_CELLS}
+        return json.dumps(data | named(self.architecture))
 
     @staticmethod
     def from_json(text: str, where: str) -> ModelCard:
@@ -79,10 +97,13 @@ class ModelCard:
         """
         try:
             data = json.loads(text)
-            genotype = Genotype.from_dict(data.pop("genotype"), where)
+            architecture = architecture_in(data, where)
+            data = {key: value for key, value in data.items() if key not in ("genotype", "chain")}
+            if isinstance(architecture, Chain):
+                data |= _NO_CELLS
             data |= {key: tuple(data[key]) for key in ("classes", "mean", "std")}
             _check(data)
-            return ModelCard(genotype=genotype, **data)
+            return ModelCard(architecture=architecture, **data)
         except (ValueError, TypeError, KeyError, AttributeError) as error:
             raise RunError(f"{where}: its description is not one of zarts ({error})") from error
 
@@ -144,5 +165,7 @@ def load_model(path: str | Path) -> tuple[AnyNetwork, ModelCard]:
     try:
         network.load_state_dict(weights)
     except RuntimeError as error:
-        raise RunError(f"{path}: its weights do not fit its genotype ({' '.join(str(error).split())[:200]})") from error
+        raise RunError(
+            f"{path}: its weights do not fit its architecture ({' '.join(str(error).split())[:200]})"
+        ) from error
     return network.eval(), card

@@ -1,4 +1,4 @@
-"""The record of a trained network, and its reading from a run folder."""
+"""The record of a trained network and its architecture, in files of a run folder."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ from zarts.data import PythonData
 from zarts.errors import RunError
 from zarts.networks import AnyNetwork
 from zarts.runs import Run
-from zarts.spaces import Genotype
+from zarts.spaces import Architecture, Chain, Genotype, architecture_in, cells_of, named
 from zarts.training.model_file import load_model
 
-__all__ = ["RetrainRecord", "read_result"]
+__all__ = ["RetrainRecord", "read_architecture", "read_result", "write_architecture"]
 
 
 @dataclass(frozen=True)
@@ -21,7 +21,7 @@ class RetrainRecord:
     """What a retraining leaves; `zarts.RetrainRecord` adds what can be done next.
 
     Args:
-        genotype: its cells.
+        architecture: its cells, or the chain.
         test_accuracy: after the last epoch, in percent.
         parameters: number of parameters, without the auxiliary head.
         macs: MACs for one image.
@@ -31,7 +31,7 @@ class RetrainRecord:
         images: the images, if they were given as Python objects: `zarts.evaluate` takes the same ones.
     """
 
-    genotype: Genotype
+    architecture: Architecture
     test_accuracy: float
     parameters: int
     macs: int
@@ -40,9 +40,35 @@ class RetrainRecord:
     seconds: float
     images: PythonData | None = field(default=None, repr=False, compare=False)
 
+    @property
+    def genotype(self) -> Genotype:
+        """The cells.
+
+        Raises:
+            SettingsError: the network is a chain and has none.
+        """
+        return cells_of(self.architecture)
+
     def load(self) -> AnyNetwork:
         """The trained network, in evaluation mode."""
         return load_model(self.run / "model.safetensors")[0]
+
+
+def write_architecture(run: Run, architecture: Architecture) -> None:
+    """Write `genotype.json` or `chain.json` into a run folder."""
+    (key,) = named(architecture)
+    run.write(f"{key}.json", architecture.to_json())
+
+
+def read_architecture(run: Run) -> Architecture:
+    """Read what `write_architecture` wrote.
+
+    Raises:
+        RunError: the file is not there, or is damaged.
+    """
+    if (run.path / "chain.json").exists():
+        return Chain.load(run.path / "chain.json")
+    return Genotype.load(run.path / "genotype.json")
 
 
 def read_result(run: Run) -> RetrainRecord:
@@ -55,7 +81,7 @@ def read_result(run: Run) -> RetrainRecord:
     result = run.read_json("result.json")
     try:
         return RetrainRecord(
-            genotype=Genotype.from_dict(result["genotype"], where),
+            architecture=architecture_in(result, where),
             test_accuracy=result["test_accuracy"],
             parameters=result["parameters"],
             macs=result["macs"],

@@ -30,7 +30,7 @@ from zarts.runtime.device import choose_device, torch_threads
 from zarts.runtime.distributed import Ranks
 from zarts.runtime.precision import Passes
 from zarts.runtime.seed import keyed_generator
-from zarts.spaces import Genotype
+from zarts.spaces import Architecture, Chain, named
 from zarts.training.criterion import criterion_of
 from zarts.training.error_analysis import write_details
 from zarts.training.evaluate import Answers, answers, test_batches
@@ -38,8 +38,8 @@ from zarts.training.lr_schedule import learning_rate
 from zarts.training.memory_check import check_memory
 from zarts.training.metrics import Meter
 from zarts.training.model_file import ModelCard, save_model
-from zarts.training.result import RetrainRecord, read_result
-from zarts.training.setup import augmentation, load_images, sgd
+from zarts.training.result import RetrainRecord, read_result, write_architecture
+from zarts.training.setup import augmentation, draws, load_images, sgd
 from zarts.training.train_step import WeightStep, own_part
 from zarts.training.trainer import Callback, Driver, Job, Trainer, no_callback
 from zarts.training.warm_start import START, Start, begin
@@ -53,7 +53,7 @@ _RESUMABLE = {key: RetrainSettings.model_fields[key].default for key in _FREE}
 
 def retrain(
     settings: RetrainSettings,
-    genotype: Genotype,
+    architecture: Architecture,
     run: Run,
     *,
     start: Start | None = None,
@@ -62,11 +62,11 @@ def retrain(
     drive: Driver | None = None,
     ranks: Ranks | None = None,
 ) -> RetrainRecord:
-    """Train the network of `genotype` on all training images, and test it.
+    """Train the network of `architecture` on all training images, and test it.
 
     Args:
         settings: the recipe.
-        genotype: the cells of the network.
+        architecture: the cells of the network, or its chain, whose stem may get a smaller stride (`Chain.for_images`).
         run: the run folder; its `split.json`, if it has one, lists the test images.
         start: the weights to start from; None: random weights.
         resume: continue from the run's checkpoint if there is one.
@@ -81,7 +81,7 @@ def retrain(
     if ranks.broadcast(ranks.lead and run.finished):
         return ranks.broadcast(read_result(run) if ranks.lead else cast(RetrainRecord, None))
     with torch_threads(settings.threads):
-        job = TrainingJob(settings, genotype, run, start, callback or no_callback, ranks)
+        job = TrainingJob(settings, architecture, run, start, callback or no_callback, ranks)
         job.fit = check_memory(job, settings, ranks, always=drive is not None)
         if drive is None:
             job.run(resume=resume)
@@ -98,7 +98,7 @@ class TrainingJob(Job):
     def __init__(
         self,
         settings: RetrainSettings,
-        genotype: Genotype,
+        architecture: Architecture,
         run: Run,
         start: Start | None,
         callback: Callback,
@@ -106,8 +106,7 @@ class TrainingJob(Job):
     ) -> None:
         self.settings, self.folder, self.ranks = settings, run, ranks
         self.device = choose_device(settings.device)
-        noise = any(genotype.count(kind, frozenset({"noise"})) for kind in genotype.cells)
-        self.passes = Passes(settings, self.device, draws=noise or settings.drop_path > 0)
+        self.passes = Passes(settings, self.device, draws=draws(architecture, settings))
         data = load_images(settings, run, self.device, callback, ranks)
         size = data.image_size
         mean, std = self._normalisation() or (data.mean, data.std)
@@ -116,8 +115,10 @@ class TrainingJob(Job):
                 f"weights_from: its network needs images of {len(mean)} channels, these have {data.channels}: take "
                 "other --data"
             )
-        cells = (genotype, settings.channels, settings.cells, settings.stem)
-        self.card = ModelCard(*cells, data.classes, size, mean, std, settings.crop, data.bits)
+        if isinstance(architecture, Chain) and settings.stem_stride is None:
+            architecture = architecture.for_images(size)
+        form = (settings.channels, settings.cells, settings.stem)
+        self.card = ModelCard(architecture, *form, data.classes, size, mean, std, settings.crop, data.bits)
         self.drops, self.noise = torch.Generator(self.device), torch.Generator(self.device)
         network = self._build(start)
         self.network = network.to(self.device).to(memory_format=torch.channels_last)
@@ -146,11 +147,11 @@ class TrainingJob(Job):
         if isinstance(test, ImageSet) and test.left_out:
             callback({"event": "note", "text": left_out_note(data.name, test.left_out)[0]})
             run.write("left_out.csv", left_out_csv([*data.left_out, *test.left_out]))
-        run.write("genotype.json", genotype.to_json())
+        write_architecture(run, architecture)
         self.trainer = Trainer(
             run,
             "retrain",
-            {**dump(settings), **_RESUMABLE, "genotype": genotype.to_dict()},
+            {**dump(settings), **_RESUMABLE, **named(architecture)},
             epochs=settings.epochs,
             steps=len(self.train),
             device=self.device,
@@ -184,9 +185,7 @@ class TrainingJob(Job):
         with seeded(self.settings.seed):
             network = self.card.build(auxiliary=self.settings.auxiliary_weight > 0, generator=self.drops)
         if self.settings.drop_path > 0 and not isinstance(network, Network):
-            raise SettingsError(
-                f"drop_path: the networks of space {self.card.genotype.space!r} have no drop-path: set it to 0"
-            )
+            raise SettingsError("drop_path: networks of this kind have no drop-path: set it to 0")
         for part in network.modules():
             if isinstance(part, Noise):
                 part.generator = self.noise
@@ -286,7 +285,7 @@ class TrainingJob(Job):
             {
                 "command": "retrain",
                 "data": self.settings.data,
-                "genotype": self.card.genotype.to_dict(),
+                **named(self.card.architecture),
                 "test_accuracy": tests[self.trainer.epochs_done],
                 "best_epoch": best,
                 "best_test_accuracy_selected_on_test": tests[best],

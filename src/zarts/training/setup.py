@@ -9,16 +9,17 @@ from typing import Any
 import torch
 from torch import nn
 
-from zarts.config import CommonSettings
+from zarts.config import CommonSettings, RetrainSettings
 from zarts.data import DATA_SETS, PYTHON, Augment, DataSet, ImageCache, left_out_csv, load_data
 from zarts.errors import DataError, SettingsError
 from zarts.runs import Run
 from zarts.runs.new_run import check_given
 from zarts.runtime.distributed import Ranks
 from zarts.runtime.environment import environment
+from zarts.spaces import Architecture, Chain
 from zarts.training.trainer import Callback
 
-__all__ = ["augmentation", "load_images", "sgd"]
+__all__ = ["augmentation", "draws", "load_images", "sgd"]
 
 
 def load_images(
@@ -109,6 +110,14 @@ def augmentation(settings: CommonSettings, data: DataSet, cutout: int) -> Augmen
         resized=settings.crop == "resized",
         jitter=settings.color_jitter,
     )
+
+
+def draws(architecture: Architecture, settings: RetrainSettings) -> bool:
+    """Whether the network draws random numbers while it trains."""
+    if isinstance(architecture, Chain):
+        return architecture.dropout > 0
+    noise = any(architecture.count(kind, frozenset({"noise"})) for kind in architecture.cells)
+    return noise or settings.drop_path > 0
 
 
 def sgd(settings: CommonSettings, parameters: Iterable[nn.Parameter]) -> torch.optim.SGD:

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from zarts.config import RetrainSettings
 from zarts.errors import DivergedError
-from zarts.networks import AnyNetwork, BatchSlice, Network
+from zarts.networks import AnyNetwork, BatchSlice, ChainNetwork, Network
 from zarts.runtime.distributed import Ranks
 
 __all__ = ["WeightStep", "divide", "own_part"]
@@ -114,14 +114,14 @@ class WeightStep:
     ) -> tuple[Tensor, Tensor, Tensor]:
         """Mean loss of a piece, the auxiliary head's addition to it, and the number of right answers."""
         network, weight, right = self._network, self._settings.auxiliary_weight, labels[piece]
-        if not isinstance(network, Network):
-            logits, auxiliary = passes(network, images[piece]), None
-        else:
+        auxiliary = None
+        if isinstance(network, Network | ChainNetwork):
             network.part = BatchSlice(piece.start, len(labels))
-            if weight > 0:
-                logits, auxiliary = passes(network.forward_with_auxiliary, images[piece])
-            else:
-                logits, auxiliary = passes(network, images[piece]), None
+        if isinstance(network, Network) and weight > 0:
+            logits, auxiliary = passes(network.forward_with_auxiliary, images[piece])
+        else:
+            logits = passes(network, images[piece])
+        if isinstance(network, Network | ChainNetwork):
             network.part = None
         loss = self._loss(logits, right)
         extra = torch.zeros_like(loss) if auxiliary is None else weight * self._loss(auxiliary, right)

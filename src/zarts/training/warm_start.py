@@ -46,7 +46,7 @@ def begin(network: nn.Module, start: Start, classes: tuple[str, ...]) -> None:
         if name not in own or own[name].shape != tensor.shape:
             there = f"shape {tuple(own[name].shape)}" if name in own else "none of that name"
             raise SettingsError(
-                f"weights_from: {name} has shape {tuple(tensor.shape)}, the network has {there}: take the genotype, "
-                "channels, cells and stem of the weights, and images with as many channels"
+                f"weights_from: {name} has shape {tuple(tensor.shape)}, the network has {there}: take the "
+                "architecture of the weights, and images with as many channels"
             )
         own[name].copy_(tensor)
