@@ -48,7 +48,8 @@ class Passes:
         if self._compile and draws:
             raise SettingsError(
                 "compile = True: the network draws random numbers of its own (drop-path, dropout, or the operation "
-                "`noise`), which torch.compile does not trace: take a network without them, or --no-compile"
+                "`noise`), which torch.compile does not trace: take --drop-path 0 and a network without the others, or "
+                "--no-compile"
             )
         if self._compile:
             _try(torch.compile(_square), device, "compile = True", "leave --compile out")
