@@ -58,13 +58,14 @@ def retrain(
     if from_ is not None:
         given["weights_from"] = from_
     if resume is not None:
-        other = {key: given.pop(key) for key in (*resumable(RetrainSettings), *FUNCTIONS, "data") if key in given}
+        other = {key: given.pop(key) for key in (*resumable(RetrainSettings), *FUNCTIONS) if key in given}
+        data = given.pop("data", None)
         check_alone(resume, source, preset, config, out, print_config_, dry_run, given)
         from zarts import api
 
-        launch_ranks(api.retrained_settings(resume, **{k: v for k, v in other.items() if k != "data"}))
+        launch_ranks(api.retrained_settings(resume, **other))
         with progress() as callback:
-            result = api.resume_retrain(resume, callback, **other)
+            result = api.resume_retrain(resume, callback, data=data, **other)
     else:
         from zarts import api
 

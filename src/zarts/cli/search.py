@@ -49,12 +49,13 @@ def search(
     """Search an architecture for the images of --data."""
     given = {**options, **parse_set(set_ or [])}
     if resume is not None:
-        other = {key: given.pop(key) for key in (*resumable(SearchSettings), *FUNCTIONS, "data") if key in given}
+        other = {key: given.pop(key) for key in (*resumable(SearchSettings), *FUNCTIONS) if key in given}
+        data = given.pop("data", None)
         check_alone(resume, preset, config, out, print_config_, dry_run, given)
         from zarts import api
 
-        launch_ranks(api.searched_settings(resume, **{k: v for k, v in other.items() if k != "data"}))
-        with progress() as callback, api.begun_search(resume, callback, trust=trust, **other) as searcher:
+        launch_ranks(api.searched_settings(resume, **other))
+        with progress() as callback, api.begun_search(resume, callback, data=data, trust=trust, **other) as searcher:
             result = searcher.run(resume=True)
     else:
         notes: list[str] = []
