@@ -11,7 +11,7 @@ from zarts.data.dataset import DataSet
 from zarts.data.decoding import Known
 from zarts.data.file_index import ByClass, files_below, folder_parts, index_folder, subfolders
 from zarts.data.image_io import SUFFIXES, FileSource
-from zarts.data.image_list import ImageList, load_list
+from zarts.data.image_list import ImageList, check_counts, load_list
 from zarts.data.known_split import contents_of
 from zarts.data.left_out import LeftOut, counted
 from zarts.errors import DataError
@@ -121,18 +121,14 @@ def _check_classes(found: Mapping[str, Sequence[str]], folder: Path, least: int,
     Raises:
         DataError: there are fewer than two classes, or a class has too few images.
     """
-    if len(found) < 2:
-        has = f"one class, {next(iter(found))!r}" if found else "no sub-folders"
-        raise DataError(f"{folder}: has {has}; expected two or more sub-folders, one a class")
+    if not found:
+        raise DataError(f"{folder}: has no sub-folders; expected two or more sub-folders, one a class")
     for name, images in found.items():
         if not images:
             lost = [one for one in left_out if name in one.name.split("/")[:-1]]
             why = f" (left out: {counted(lost)})" if lost else ""
             raise DataError(f"{folder}: class {name!r} has no images{why}; add some or remove the folder")
-        if len(images) < least:
-            raise DataError(
-                f"{folder}: class {name!r} has {len(images)} image, needs {least} (one for the test); add some"
-            )
+    check_counts(found, str(folder), least)
 
 
 def _check_same(parts: Mapping[str, Mapping[str, Sequence[str]]], root: Path) -> None:
