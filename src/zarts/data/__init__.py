@@ -194,8 +194,9 @@ def load_test_images(
     """
     threads = workers or default_workers()
     resized = crop == "resized"
-    request = Request(image_size, None, seed, path_of(data_dir), manifest, "auto", 1, threads, resized, allow_left_out)
-    request = replace(request, bits=bits)
+    request = Request(
+        image_size, None, seed, path_of(data_dir), manifest, "auto", 1, threads, resized, allow_left_out, bits=bits
+    )
     if not isinstance(data, PythonData):
         check_data(data)
     arrays = not isinstance(data, PythonData) and str(data) not in DATA_SETS and is_arrays(path_of(data))

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from zarts.data.contents import Report, no_report
-from zarts.data.image_io import Bits, Fit, central_square, centre_of_larger
+from zarts.data.preprocess import Bits, Fit, central_square, centre_of_larger
 from zarts.runtime.system_memory import free_memory
 
 __all__ = ["MEMORY_SHARE", "ImageCache", "Request"]

@@ -11,8 +11,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from zarts.data.file_index import another_kind, on_disk
-from zarts.data.image_io import NotReadable, check_image
+from zarts.data.image_io import check_image
 from zarts.data.left_out import LeftOut
+from zarts.data.preprocess import NotReadable
 
 __all__ = ["Content", "Report", "no_report", "read_contents"]
 

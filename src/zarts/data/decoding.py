@@ -11,8 +11,9 @@ from torch import Tensor
 
 from zarts.data.config import Request
 from zarts.data.dataset import Images, ImageSet, channel_statistics
-from zarts.data.image_io import Fit, ImageSource, decode
+from zarts.data.image_io import ImageSource, decode
 from zarts.data.left_out import LeftOut, check_share
+from zarts.data.preprocess import Fit
 from zarts.data.split import subset_indices
 from zarts.data.streaming import StreamedSet
 from zarts.errors import DataError

@@ -17,39 +17,10 @@ from torch import Tensor
 
 from zarts.data import preprocess
 from zarts.data.file_index import on_disk
-from zarts.data.preprocess import (
-    Bits,
-    Fit,
-    LimitError,
-    Mode,
-    NotReadable,
-    Pixels,
-    central_square,
-    centre_of_larger,
-    eight_bits,
-    fitted,
-)
+from zarts.data.preprocess import Bits, Fit, LimitError, Mode, NotReadable, Pixels, central_square
 from zarts.errors import DataError, SettingsError
 
-__all__ = [
-    "SUFFIXES",
-    "Bits",
-    "FileSource",
-    "Fit",
-    "ImageSource",
-    "Mode",
-    "NotReadable",
-    "Pixels",
-    "central_square",
-    "centre_of_larger",
-    "check_image",
-    "decode",
-    "eight_bits",
-    "fitted",
-    "levels_of",
-    "prepared",
-    "read_image",
-]
+__all__ = ["SUFFIXES", "FileSource", "ImageSource", "check_image", "decode", "levels_of", "prepared", "read_image"]
 
 SUFFIXES = frozenset({".bmp", ".gif", ".jpeg", ".jpg", ".png", ".ppm", ".pgm", ".tif", ".tiff", ".webp"})
 

@@ -13,9 +13,10 @@ from zarts.data.dataset import DataSet, Images
 from zarts.data.decoding import ByClass, Known, read_part, training_images
 from zarts.data.division import Division, divide, units_of
 from zarts.data.groups import groups_of
-from zarts.data.image_io import FileSource, Fit, ImageSource, central_square, levels_of
+from zarts.data.image_io import FileSource, ImageSource, levels_of
 from zarts.data.known_split import KnownSplit, check_unchanged, digest, with_contents, written_split
 from zarts.data.left_out import LeftOut, check_share, left_out_note
+from zarts.data.preprocess import Fit, central_square
 from zarts.data.streaming import StreamedSet
 from zarts.errors import DataError
 

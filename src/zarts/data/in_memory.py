@@ -17,8 +17,8 @@ from torch.nn.functional import interpolate
 from zarts.data.builtin import NamedSet
 from zarts.data.config import Request
 from zarts.data.dataset import DataSet, ImageSet, channel_statistics
-from zarts.data.image_io import centre_of_larger
 from zarts.data.known_split import check_unchanged
+from zarts.data.preprocess import centre_of_larger
 from zarts.data.split import subset_indices
 from zarts.errors import SettingsError
 

@@ -15,8 +15,8 @@ import torch
 from PIL import Image
 from torch.utils.data import DataLoader, IterableDataset
 
-from zarts.data.image_io import Fit, Mode, Pixels, central_square, fitted
 from zarts.data.pixels import as_array, pixels_of
+from zarts.data.preprocess import Fit, Mode, Pixels, central_square, fitted
 from zarts.errors import DataError
 
 __all__ = ["ItemSource", "Items", "items_of"]

@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from PIL import Image
 
-from zarts.data.image_io import Pixels, eight_bits
+from zarts.data.preprocess import Pixels, eight_bits
 from zarts.errors import DataError
 
 __all__ = ["as_array", "deepest_level", "label_of", "pixels_of"]

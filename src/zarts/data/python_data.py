@@ -16,10 +16,11 @@ from zarts.data.config import Request
 from zarts.data.contents import Content, read_contents
 from zarts.data.dataset import DataSet, Images
 from zarts.data.decoding import DEFAULT_SIZE, read_part
-from zarts.data.image_io import FileSource, ImageSource, Pixels
+from zarts.data.image_io import FileSource, ImageSource
 from zarts.data.image_list import ImageList, check_counts, load_list
 from zarts.data.items import Items, ItemSource, items_of
 from zarts.data.pixels import deepest_level, label_of, pixels_of
+from zarts.data.preprocess import Pixels
 from zarts.errors import DataError
 
 __all__ = ["PYTHON", "ImageParts", "PythonData", "python_data"]

@@ -7,7 +7,8 @@ from dataclasses import dataclass, replace
 from jaxtyping import Int64, UInt8
 from torch import Tensor
 
-from zarts.data.image_io import Fit, ImageSource, Mode, Pixels, central_square, decode
+from zarts.data.image_io import ImageSource, decode
+from zarts.data.preprocess import Fit, Mode, Pixels, central_square
 from zarts.data.transforms import Change, changed
 
 __all__ = ["StreamedSet"]

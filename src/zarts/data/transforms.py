@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from PIL import Image
 
-from zarts.data.image_io import central_square
+from zarts.data.preprocess import central_square
 
 __all__ = ["Change", "CropDraw", "changed", "draw_changes"]
 
