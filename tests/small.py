@@ -173,6 +173,20 @@ def leftovers(run: Path) -> list[str]:
     return [p.name for p in run.rglob(".*")]
 
 
+def built_with_statistics(card):
+    """The network of a card in evaluation mode, with running statistics that are not the initial ones."""
+    import torch
+
+    from zarts.networks import seeded
+
+    with seeded(1):
+        network = card.build().eval()
+        for name, buffer in network.named_buffers():
+            if buffer.dtype.is_floating_point:
+                buffer.copy_(torch.rand_like(buffer) + (0.5 if "var" in name else -0.5))
+    return network
+
+
 def stop_at(number: int):
     """A stand-in for `stop_request` whose check asks to stop at the given call (0: never)."""
     from contextlib import contextmanager

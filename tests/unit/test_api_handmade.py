@@ -10,12 +10,12 @@ import pytest
 import torch
 
 import zarts
-from small import EVERY_KIND, stop_at
+from small import EVERY_KIND, built_with_statistics, stop_at
 from zarts.api import resume_retrain, retraining_of
 from zarts.config import dump
 from zarts.errors import Interrupted, RunError, SettingsError
 from zarts.exports import FORMATS, Served, open_model, write_model
-from zarts.networks import ChainNetwork, seeded
+from zarts.networks import ChainNetwork
 from zarts.spaces import HANDMADE, Chain, handmade
 from zarts.training import ModelCard, load_model
 
@@ -167,12 +167,7 @@ def test_a_chain_of_one_s_own_is_trained_as_it_is(tmp_path):
 def statistics_of_its_own(chain, size=12, channels=3):
     """A network with statistics that are not the initial ones, and its card."""
     card = ModelCard(chain, 0, 0, "", ("ant", 'the "bee"', "cat's"), size, (0.4,) * channels, (0.3,) * channels)
-    with seeded(1):
-        network = card.build().eval()
-        for name, buffer in network.named_buffers():
-            if buffer.dtype.is_floating_point:
-                buffer.copy_(torch.rand_like(buffer) + (0.5 if "var" in name else -0.5))
-    return network, card
+    return built_with_statistics(card), card
 
 
 def logits_of_file(network, card, form, folder):

@@ -248,7 +248,7 @@ def test_listing_many_images_shows_progress(tmp_path, monkeypatch):
     assert heard == [("listing images", 10, 24), ("listing images", 20, 24), ("listing images", 24, 24)]
 
 
-def test_the_share_that_may_be_left_out(monkeypatch):
+def test_the_share_that_may_be_left_out():
     left = [left_out_module.LeftOut(str(i), "empty") for i in range(5)]
     left_out_module.check_share("x", 95, left, allowed=False)
     with pytest.raises(DataError):

@@ -16,12 +16,12 @@ import yaml
 
 import zarts
 from pictures import P3, matrix_profile, png
-from small import TRAIN
+from small import TRAIN, built_with_statistics
 from zarts.data import preprocess
 from zarts.errors import DataError, RunError, SettingsError
 from zarts.exports import FORMATS, OpenedModel, Served, model_in, open_model, write_model
 from zarts.exports.codegen import python_file
-from zarts.networks import OPERATIONS, seeded
+from zarts.networks import OPERATIONS
 from zarts.spaces import Genotype
 from zarts.spaces.nasbench201 import from_string
 from zarts.training import ModelCard, save_model
@@ -56,12 +56,7 @@ def made(genotype=EVERY, stem="cifar", size=10, channels=3, classes=("ant", 'the
     card = ModelCard(
         genotype, 4, 1 if genotype is BENCHMARK else 3, stem, classes, size, (0.4,) * channels, (0.3,) * channels
     )
-    with seeded(1):
-        network = card.build().eval()
-        for name, buffer in network.named_buffers():
-            if buffer.dtype.is_floating_point:
-                buffer.copy_(torch.rand_like(buffer) + (0.5 if "var" in name else -0.5))
-    return network, card
+    return built_with_statistics(card), card
 
 
 def logits(network, card, images):
