@@ -10,6 +10,7 @@ from torch import nn
 import zarts
 from small import TRAIN, often
 from zarts.config import RetrainSettings, preset_names, retrain_settings
+from zarts.config.retrain import STEPWISE
 from zarts.errors import RunError, SettingsError
 from zarts.limits import count_parameters
 from zarts.networks import create_model, seeded
@@ -57,7 +58,7 @@ def test_linear_and_warmup():
     settings = RetrainSettings(schedule="linear", epochs=10, learning_rate=1.0, learning_rate_min=0.5, warmup_epochs=4)
     rates = [learning_rate(settings, epoch) for epoch in range(10)]
     assert rates == pytest.approx([1 / 4, 1 / 2, 3 / 4, 1.0, 0.8, 0.75, 0.7, 0.65, 0.6, 0.55])
-    assert set(SCHEDULES) == set(RetrainSettings.model_fields["schedule"].annotation.__args__)
+    assert {*SCHEDULES, *STEPWISE} == set(RetrainSettings.model_fields["schedule"].annotation.__args__)
 
 
 def test_drop_path_of_every_epoch(tmp_path, monkeypatch):

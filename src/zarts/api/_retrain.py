@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import time
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -38,6 +39,7 @@ from zarts.spaces import Architecture, Chain, Genotype
 from zarts.training import Start, read_architecture, read_result, write_architecture
 from zarts.training import retrain as run_retrain
 from zarts.training.dry_run import Forecast
+from zarts.training.retrain import WEIGHT_STEP
 from zarts.training.trainer import Callback, Driver
 
 __all__ = ["dry_run_retrain", "resume_retrain", "retrain", "retrained_settings", "start_retrain"]
@@ -80,6 +82,7 @@ def retrain(
         Interrupted: Ctrl-C or SIGTERM; the state is saved.
         ZartsError: see the subclasses in `zarts.errors`.
     """
+    begun = time.perf_counter()
     heard = Callbacks([progress(quiet=quiet), *callbacks])
     given: dict[str, Any] = dict(options)
     if resume is not None:
@@ -92,7 +95,7 @@ def retrain(
         named = {} if data is None else {"data": name}
         source, settings = retraining_of(source, given | named, preset=preset, config=config, images=images, note=note)
         images = images if settings.data == PYTHON else None
-        result = _start_here_or_on_ranks(source, settings, images, out, heard)
+        result = _start_here_or_on_ranks(source, settings, images, out, heard, begun)
     if lead_here():
         heard.end(result)
     return result
@@ -104,10 +107,11 @@ def _start_here_or_on_ranks(
     images: PythonData | None,
     out: PathLike | None,
     callbacks: Callbacks,
+    begun: float,
 ) -> RetrainResult:
     """Retrain in this process or, with `devices`, in processes of their own, unless torchrun has started those."""
     if settings.devices in ("auto", started()):
-        return start_retrain(source, settings, out, callbacks, images=images)
+        return start_retrain(source, settings, out, callbacks, images=images, begun=begun)
     check_launchable(settings)
     settings = anchored(settings)
     path = free_path(run_path(architecture_of(source)[1], settings)) if out is None else path_of(out)
@@ -147,8 +151,12 @@ def start_retrain(
     callback: Callback | None,
     *,
     images: PythonData | None = None,
+    begun: float | None = None,
 ) -> RetrainResult:
-    """Retrain with resolved settings; see `retrain`, and `start_search` for `images`."""
+    """Retrain with resolved settings; see `retrain`, and `start_search` for `images`.
+
+    `begun` is when the command began, by `time.perf_counter`, for the setting `time`; None: now.
+    """
     settings = anchored(settings, images)
     with joined(settings) as ranks:
         _use_operations_of(source, settings, callback if ranks.lead else None)
@@ -160,7 +168,7 @@ def start_retrain(
         with discarded_unless_begun(run):
             keep_functions(settings, run)
             start = _prepare_retrain(source, architecture, settings, run, callback, ranks)
-            return _retrain_and_draw(settings, architecture, run, callback, ranks, start=start)
+            return _retrain_and_draw(settings, architecture, run, callback, ranks, start=start, begun=begun)
 
 
 def dry_run_retrain(
@@ -181,7 +189,8 @@ def dry_run_retrain(
         with dry_run_in(settings, "retrain", before_seconds, ranks, images) as (run, dry_run):
             start = _prepare_retrain(source, architecture, settings, run, callback, ranks)
             _retrain_and_draw(settings, architecture, run, notes_only(callback), ranks, start=start, drive=dry_run.run)
-            return dry_run.forecast()
+            forecast = dry_run.forecast()
+            return forecast if settings.time is None else forecast.within(settings.time, WEIGHT_STEP)
 
 
 def _retrain_and_draw(
@@ -194,14 +203,25 @@ def _retrain_and_draw(
     start: Start | None = None,
     resume: bool = False,
     drive: Driver | None = None,
+    begun: float | None = None,
 ) -> RetrainResult:
     """Retrain. Only the first rank calls the callback and draws."""
     if not ranks.lead:
-        record = run_retrain(settings, architecture, run, start=start, resume=resume, drive=drive, ranks=ranks)
+        record = run_retrain(
+            settings, architecture, run, start=start, resume=resume, drive=drive, ranks=ranks, begun=begun
+        )
         return RetrainResult.of(replace(record, images=run.images))
     with logged(settings, run, callback) as heard:
         record = run_retrain(
-            settings, architecture, run, start=start, resume=resume, callback=heard, drive=drive, ranks=ranks
+            settings,
+            architecture,
+            run,
+            start=start,
+            resume=resume,
+            callback=heard,
+            drive=drive,
+            ranks=ranks,
+            begun=begun,
         )
     draw_run(architecture, run.path, callback)
     return RetrainResult.of(replace(record, images=run.images))

@@ -83,7 +83,8 @@ def retrain(
                 before = time.process_time()
                 forecast = api.dry_run_retrain(found, settings, callback, before_seconds=before)
                 return print_forecast(forecast) if is_rank_zero() else None
-            result = api.start_retrain(found, settings, out, callback)
+            begun = time.perf_counter() - time.process_time()  # the imports took time
+            result = api.start_retrain(found, settings, out, callback, begun=begun)
     if not is_rank_zero():
         return None
     print(f"test accuracy: {result.test_accuracy:.2f} % (last epoch)")

@@ -143,14 +143,21 @@ class RetrainOptions(_SharedOptions, total=False):
     """Settings of `zarts.retrain`."""
 
     precision: Literal["32-true", "bf16-mixed", "16-mixed"]
+    recipe: Literal["paper", "fast"]
+    time: float | None
     micro_batches: int
-    schedule: Literal["cosine", "linear", "linear-tail", "exponential"]
+    schedule: Literal["cosine", "linear", "linear-tail", "exponential", "trapezoid", "one-cycle"]
+    warmup_share: float
+    cooldown_share: float
     learning_rate_decay: float
     weights_from: str | None
     width: float | None
     stem_stride: int | None
+    alternating_flip: bool
+    small_share: float
     cutout: int | None
     auxiliary_weight: float
+    decay_norms: bool
     label_smoothing: float
     ema: float
     sync_batch_norm: bool

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from types import MappingProxyType
@@ -12,7 +12,7 @@ from zarts.config.build import build, refuse
 from zarts.config.common import CommonSettings
 from zarts.config.components import resolve_axes, used
 from zarts.config.preset_files import Layer, config_layer, is_transfer, preset_layers
-from zarts.config.retrain import OF_CELLS, OF_CHAINS, RetrainSettings, conflicts_of_recipe, idle_in_retraining
+from zarts.config.retrain import FAST, OF_CELLS, OF_CHAINS, RetrainSettings, conflicts_of_recipe, idle_in_retraining
 from zarts.config.scaling import scale_retraining, scale_search
 from zarts.config.settings import SearchSettings
 from zarts.config.unused import Unused, add_idle, unused_by_method
@@ -116,6 +116,7 @@ def retrain_settings(
     if preset is not None and is_transfer(preset):
         layers = layers[-1:] + below
     layers += [Layer("the network of weights_from", form, "method"), file, Layer(where, options)]
+    layers[-2:-2] = _recipe(layers, note)
     built = build(RetrainSettings, layers)
     if built.settings is None:
         refuse(built.problems)
@@ -127,6 +128,17 @@ def retrain_settings(
     refuse([*built.problems, *unused.problems, *_conflicts_of_any(settings), *conflicts_of_recipe(settings)])
     unused.tell(note)
     return settings
+
+
+def _recipe(layers: Sequence[Layer], note: Note) -> list[Layer]:
+    """The defaults of the recipe that the layers name; a time without a recipe or a schedule takes the fast one."""
+    named = [layer.values["recipe"] for layer in layers if "recipe" in layer.values]
+    if not named and any(layer.values.get("time") is not None for layer in layers):
+        if any("schedule" in layer.values for layer in layers if layer.kind in ("options", "file")):
+            return []
+        note("recipe = fast, because of time: give --recipe paper and a --schedule over the steps for another")
+        named = ["fast"]
+    return [Layer("recipe 'fast'", {"recipe": "fast", **FAST}, "method")] if named[-1:] == ["fast"] else []
 
 
 _NONE = {"auxiliary_weight": 0.0, "drop_path": 0.0}

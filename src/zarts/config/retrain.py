@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
 from zarts.config.base import setting
 from zarts.config.common import CommonSettings
+from zarts.config.types import Duration
 
 __all__ = [
+    "FAST",
     "OF_CELLS",
     "OF_CHAINS",
+    "STEPWISE",
     "TAIL",
     "RetrainSettings",
     "conflicts_of_recipe",
@@ -26,6 +29,17 @@ TAIL = 5
 class RetrainSettings(CommonSettings):
     """Settings of `zarts retrain`: a network is trained from scratch. Defaults: DARTS' CIFAR-10 recipe."""
 
+    recipe: Literal["paper", "fast"] = setting(
+        "paper",
+        "defaults of all that is not given: of the papers' recipes, or fast: for a few epochs (see docs/recipes.md)",
+        panel="Weights",
+    )
+    time: Duration | None = setting(
+        None,
+        "train as long as fits into this time, start and test included: 90s, 10m, 2h; in place of epochs, with a "
+        "schedule over the steps",
+        panel="Weights",
+    )
     epochs: int = setting(600, "passes over all training images", panel="Weights", ge=1)
     batch_size: int = setting(96, "images a weight step, of all processes together", panel="Weights", ge=2)
     micro_batches: int = setting(
@@ -35,11 +49,18 @@ class RetrainSettings(CommonSettings):
         panel="Weights",
         ge=1,
     )
-    schedule: Literal["cosine", "linear", "linear-tail", "exponential"] = setting(
+    schedule: Literal["cosine", "linear", "linear-tail", "exponential", "trapezoid", "one-cycle"] = setting(
         "cosine",
         "of the learning rate over the epochs: cosine or linear to learning_rate_min; linear-tail: to 0, slower in the "
-        "last 5 epochs (ZARTS' on ImageNet); exponential: times learning_rate_decay an epoch",
+        "last 5 epochs (ZARTS' on ImageNet); exponential: times learning_rate_decay an epoch; over the steps: "
+        "trapezoid: up, constant, down to 0; one-cycle: up, then down to 0 along half a cosine",
         panel="Weights",
+    )
+    warmup_share: float = setting(
+        0.1, "share of the steps in which schedules trapezoid and one-cycle rise", panel="Weights", ge=0, lt=1
+    )
+    cooldown_share: float = setting(
+        0.4, "share of the steps in which schedule trapezoid falls", panel="Weights", gt=0, le=1
     )
     learning_rate_min: float = setting(0.0, "end of the schedules cosine and linear", panel="Weights", ge=0)
     learning_rate_decay: float = setting(
@@ -68,6 +89,18 @@ class RetrainSettings(CommonSettings):
         panel="Network",
         ge=1,
     )
+    alternating_flip: bool = setting(
+        False,
+        "flip each image in every second epoch, instead of half of them at random",
+        panel="Data",
+    )
+    small_share: float = setting(
+        0.0,
+        "share of the steps, from the first on, whose images are shrunk to 3 / 4 of their size",
+        panel="Data",
+        ge=0,
+        lt=1,
+    )
     cutout: int | None = setting(
         None,
         "side of the square cut out of every image (default: half the image size, the paper's 16 at 32)",
@@ -79,6 +112,9 @@ class RetrainSettings(CommonSettings):
     )
     drop_path: float = setting(
         0.2, "drop-path probability: in epoch e of E, from 0, e / E of this", panel="Regularisation", ge=0, lt=1
+    )
+    decay_norms: bool = setting(
+        True, "weight decay also on batch norms and biases, as the papers' code has it", panel="Regularisation"
     )
     label_smoothing: float = setting(0.0, "of the training loss", panel="Regularisation", ge=0, lt=1)
     ema: float = setting(
@@ -103,7 +139,9 @@ class RetrainSettings(CommonSettings):
     sync_batch_norm: bool = setting(
         True, "batch norm over the images of all processes, so that any number of them trains as one", panel="Run"
     )
-    test_every: int = setting(1, "epochs from one test to the next; the last epoch always has one", panel="Run", ge=1)
+    test_every: int = setting(
+        1, "epochs from one test to the next; 0: none; the last epoch always has one", panel="Run", ge=0
+    )
 
 
 OF_CELLS = ("channels", "cells", "stem", "operations", "auxiliary_weight", "drop_path")
@@ -112,13 +150,42 @@ OF_CELLS = ("channels", "cells", "stem", "operations", "auxiliary_weight", "drop
 OF_CHAINS = ("width", "stem_stride")
 """Settings of hand-made networks, which networks of cells have not."""
 
-_OF_SCHEDULE = {"learning_rate_min": ("cosine", "linear"), "learning_rate_decay": ("exponential",)}
+STEPWISE = ("trapezoid", "one-cycle")
+"""Schedules whose rate changes at every step."""
+
+FAST: dict[str, Any] = {
+    "epochs": 15,
+    "batch_size": 64,
+    "learning_rate": 0.1,
+    "schedule": "trapezoid",
+    "nesterov": True,
+    "weight_decay": 5e-4,
+    "decay_norms": False,
+    "grad_clip": 0.0,
+    "auxiliary_weight": 0.0,
+    "drop_path": 0.0,
+    "label_smoothing": 0.1,
+    "alternating_flip": True,
+    "crop_padding": 0,
+    "cutout": 0,
+    "test_every": 0,
+}
+"""The defaults of recipe `fast`; docs/recipes.md says what each brings."""
+
+_OF_SCHEDULE = {
+    "learning_rate_min": ("cosine", "linear"),
+    "learning_rate_decay": ("exponential",),
+    "warmup_share": STEPWISE,
+    "cooldown_share": ("trapezoid",),
+}
 
 
 def idle_in_retraining(key: str, settings: RetrainSettings, *, handmade: bool | None = False) -> str:
     """The condition under which a setting has an effect if it does not hold here; else an empty string."""
     if handmade is not None and key in (OF_CELLS if handmade else OF_CHAINS):
         return "networks of cells" if handmade else "hand-made networks"
+    if key == "epochs" and settings.time is not None:
+        return "no time"
     if key == "crop_padding" and settings.crop != "pad":
         return "crop = pad"
     schedules = _OF_SCHEDULE.get(key, ())
@@ -130,6 +197,21 @@ def conflicts_of_recipe(settings: RetrainSettings) -> Iterator[str]:
     if settings.learning_rate_min > settings.learning_rate:
         yield (
             f"learning_rate_min = {settings.learning_rate_min:g} is above learning_rate = {settings.learning_rate:g}"
+        )
+    if settings.time is not None and settings.schedule not in STEPWISE:
+        yield (
+            f"time = {settings.time:g} with schedule = {settings.schedule}, which needs a number of epochs: take "
+            "--recipe fast, or --schedule trapezoid or one-cycle"
+        )
+    if settings.schedule in STEPWISE and settings.warmup_epochs:
+        yield (
+            f"warmup_epochs = {settings.warmup_epochs} with schedule = {settings.schedule}, which rises over "
+            "warmup_share of the steps: leave it out"
+        )
+    if settings.schedule == "trapezoid" and settings.warmup_share + settings.cooldown_share > 1:
+        yield (
+            f"warmup_share = {settings.warmup_share:g} and cooldown_share = {settings.cooldown_share:g} are more than "
+            "the whole: take less"
         )
     if settings.schedule == "linear-tail" and settings.epochs <= TAIL:
         yield (

@@ -49,9 +49,11 @@ class Augment:
         cutout: side of the square set to zero after normalisation; 0 is none.
         resized: take a random part of the image and resize it, instead of a crop of the original size; see `CropDraw`.
         jitter: strengths of random brightness, contrast, saturation and hue; empty: none.
+        alternating: mirror each image in every second epoch instead, in odd or in even ones at random.
 
     Source: DeVries and Taylor, cutout (2017); padding 4, flip and cutout 16 at 32×32 are those of
-        Liu et al., DARTS (ICLR 2019), and so is jitter .4, .4, .4, .2 on ImageNet.
+        Liu et al., DARTS (ICLR 2019), and so is jitter .4, .4, .4, .2 on ImageNet; alternating flips: Jordan, 94% on
+        CIFAR-10 in 3.29 seconds on a single GPU (2024).
     Differs: the DARTS code makes a square of odd side one pixel smaller.
     """
 
@@ -60,6 +62,7 @@ class Augment:
     cutout: int = 0
     resized: bool = False
     jitter: Sequence[float] = ()
+    alternating: bool = False
 
     @classmethod
     def scaled(cls, size: int, *, flip: bool, cutout: bool = True) -> Augment:

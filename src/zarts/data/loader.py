@@ -90,6 +90,10 @@ class Batches:
         scale, shift = 1 / (255 * deviation), -torch.tensor(tuple(mean), dtype=torch.float64) / deviation
         self._scale, self._shift = (t.float().repeat(width).to(self._device) for t in (scale, shift))
         self._orders: dict[int, Tensor] = {}
+        self._mirrored: Tensor | None = None  # in even epochs, if flips alternate
+        if augment is not None and augment.alternating:
+            generator = keyed_generator(*self._key("mirrored", 0))
+            self._mirrored = torch.randint(2, (len(images),), generator=generator).bool()
 
     def __len__(self) -> int:
         """Batches of an epoch."""
@@ -121,6 +125,8 @@ class Batches:
         else:
             b, h, w, _ = pixels.shape
             drawn = self._augment.draw(b, h, w, keyed_generator(*self._key("augment", index)))
+            if self._mirrored is not None:
+                drawn = drawn._replace(flip=self._mirrored[rows.cpu()] ^ bool(index // len(self) % 2))
             draws = Draws(*(t.to(self._device) for t in drawn))
             normalised = self._augment.cut_(self._normalise(self._augment.crop_and_flip(pixels, draws)), draws)
         return normalised.permute(0, 3, 1, 2), self._labels[rows]

@@ -11,7 +11,7 @@ import time
 from collections import Counter
 from collections.abc import Hashable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import groupby
 from statistics import mean
 
@@ -69,6 +69,14 @@ class Forecast:
     def seconds(self) -> float:
         """Time of the whole command."""
         return sum(part.seconds for part in self.parts)
+
+    def within(self, seconds: float, repeated: str) -> Forecast:
+        """The forecast with as many occurrences of a part as fit into a time, and at least one."""
+        part = next(part for part in self.parts if part.name == repeated)
+        each, rest = part.seconds / part.count, self.seconds - part.seconds
+        count = max(1, int((seconds - rest) / each))
+        filled = [ForecastPart(repeated, count, count * each) if other is part else other for other in self.parts]
+        return replace(self, parts=filled)
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from zarts.config import RetrainSettings
 from zarts.config.retrain import TAIL
 
-__all__ = ["SCHEDULES", "cosine", "learning_rate"]
+__all__ = ["SCHEDULES", "cosine", "learning_rate", "rate_at"]
 
 
 def cosine(start: float, end: float, progress: float) -> float:
@@ -56,3 +56,27 @@ def learning_rate(settings: RetrainSettings, epoch: int) -> float:
     if epoch < settings.warmup_epochs:
         return settings.learning_rate * (epoch + 1) / settings.warmup_epochs
     return SCHEDULES[settings.schedule](settings, epoch)
+
+
+def rate_at(settings: RetrainSettings, step: int, steps: int, falls_at: int | None = None) -> float:
+    """Learning rate of a step, counted from 0, of a schedule over the steps.
+
+    Both rise linearly over the first `warmup_share` of the steps. `trapezoid` then is constant and falls linearly, to 0
+    behind the last step; it can be cut off or continued while it is constant. `one-cycle` falls along half a cosine.
+
+    Args:
+        settings: the recipe.
+        step: the step.
+        steps: of the whole training.
+        falls_at: the first step in which `trapezoid` falls; None: its `cooldown_share` before the end.
+
+    Source: one-cycle: Smith and Topin, Super-convergence (2018), here with a constant momentum; trapezoid: Zhai et al.,
+        Scaling vision transformers (CVPR 2022), section 3.3.
+    """
+    warmup = settings.warmup_share * steps
+    if step < warmup:
+        return settings.learning_rate * (step + 1) / (warmup + 1)
+    if settings.schedule == "one-cycle":
+        return cosine(settings.learning_rate, 0.0, (step - warmup) / max(1.0, steps - warmup))
+    falls = max(warmup, steps * (1 - settings.cooldown_share)) if falls_at is None else falls_at
+    return settings.learning_rate * min(1.0, max(0.0, (steps - step) / (steps - falls)))

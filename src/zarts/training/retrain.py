@@ -19,6 +19,7 @@ from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 from typing_extensions import override
 
 from zarts.config import RetrainSettings, dump, resumable
+from zarts.config.retrain import STEPWISE
 from zarts.data import Batches, ImageSet, left_out_csv, left_out_note
 from zarts.errors import SettingsError
 from zarts.limits import count_macs, count_parameters
@@ -34,21 +35,29 @@ from zarts.spaces import Architecture, Chain, named
 from zarts.training.criterion import criterion_of
 from zarts.training.error_analysis import write_details
 from zarts.training.evaluate import Answers, answers, test_batches
+from zarts.training.length import Length
 from zarts.training.lr_schedule import learning_rate
 from zarts.training.memory_check import check_memory
 from zarts.training.metrics import Meter
 from zarts.training.model_file import ModelCard, save_model
 from zarts.training.result import RetrainRecord, read_result, write_architecture
 from zarts.training.setup import augmentation, draws, load_images, sgd
+from zarts.training.short import shrunk
 from zarts.training.train_step import WeightStep, own_part
 from zarts.training.trainer import Callback, Driver, Job, Trainer, no_callback
 from zarts.training.warm_start import START, Start, begin
 
-__all__ = ["TrainingJob", "retrain"]
+__all__ = ["WEIGHT_STEP", "TrainingJob", "retrain"]
+
+WEIGHT_STEP = "weight step"
+"""The kind of all steps of a training."""
 
 _FREE = (*resumable(RetrainSettings), "weights_from", "data")
 _RESUMABLE = {key: RetrainSettings.model_fields[key].default for key in _FREE}
 """Settings that may change when a run is resumed, with the value that replaces them in its identity."""
+
+_PROVISIONAL = 100
+"""Least number of steps of a training with a time, until a few steps tell how many fit."""
 
 
 def retrain(
@@ -61,6 +70,7 @@ def retrain(
     callback: Callback | None = None,
     drive: Driver | None = None,
     ranks: Ranks | None = None,
+    begun: float | None = None,
 ) -> RetrainRecord:
     """Train the network of `architecture` on all training images, and test it.
 
@@ -73,15 +83,16 @@ def retrain(
         callback: called with every event: the logged events, and `step` after each weight step.
         drive: does the job's steps in place of its loop, like `DryRun.run`.
         ranks: the processes that train together; by default one.
+        begun: when the command began, by `time.perf_counter`, for the setting `time`; None: now.
 
     Raises:
         Interrupted, DivergedError, DataError, RunError, SettingsError: see their texts.
     """
-    ranks = ranks or Ranks()
+    ranks, begun = ranks or Ranks(), time.perf_counter() if begun is None else begun
     if ranks.broadcast(ranks.lead and run.finished):
         return ranks.broadcast(read_result(run) if ranks.lead else cast(RetrainRecord, None))
     with torch_threads(settings.threads):
-        job = TrainingJob(settings, architecture, run, start, callback or no_callback, ranks)
+        job = TrainingJob(settings, architecture, run, start, callback or no_callback, ranks, begun)
         job.fit = check_memory(job, settings, ranks, always=drive is not None)
         if drive is None:
             job.run(resume=resume)
@@ -103,6 +114,7 @@ class TrainingJob(Job):
         start: Start | None,
         callback: Callback,
         ranks: Ranks,
+        begun: float,
     ) -> None:
         self.settings, self.folder, self.ranks = settings, run, ranks
         self.device = choose_device(settings.device)
@@ -158,6 +170,10 @@ class TrainingJob(Job):
             callback=callback,
             ranks=ranks,
         )
+        epochs = settings.epochs if settings.time is None else -(-_PROVISIONAL // len(self.train))
+        self.trainer.end_after(epochs * len(self.train))
+        self.length = Length(settings, run, epochs * len(self.train), len(test) / settings.batch_size, ranks, begun)
+        self._callback = callback
 
     def run(self, *, resume: bool = False) -> None:
         """Train the network, and test it.
@@ -209,24 +225,40 @@ class TrainingJob(Job):
 
     @override
     def begin_epoch(self, epoch: int) -> None:
-        for group in self.optimizer.param_groups:
-            group["lr"] = learning_rate(self.settings, epoch)
+        self._set_rate(self._rate(epoch * len(self.train)))
         if isinstance(self.network, Network):
-            self.network.drop_path_probability = self.settings.drop_path * epoch / self.settings.epochs
+            self.network.drop_path_probability = self.settings.drop_path * epoch / self.trainer.epochs_in_all
         self.network.train()
 
     @override
     def step_kind(self, epoch: int, step: int) -> str:
-        return "weight step"
+        return WEIGHT_STEP
 
     @override
     def step(self, epoch: int, step: int) -> tuple[Tensor, Tensor, int]:
         global_step = epoch * len(self.train) + step
+        if self.length.correct(global_step):
+            self.trainer.end_after(self.length.steps)
+            if self.length.planned:
+                about = f"{self.length.planned}, {self.length.steps / len(self.train):.1f} epochs"
+                self._callback({"event": "note", "text": about})
+        self._set_rate(self._rate(global_step))
         images, labels = self.train[global_step]
+        images = shrunk(images, self.settings, self.length.progress(global_step))
         loss, right = self.weight_step(self.passes, global_step, images, labels)
         if self.average is not None:
             self.average.update_parameters(self.network)
         return loss, right, len(labels)
+
+    def _rate(self, global_step: int) -> float:
+        """The learning rate of a step."""
+        if self.settings.schedule in STEPWISE:
+            return self.length.rate(global_step)
+        return learning_rate(self.settings, global_step // len(self.train))
+
+    def _set_rate(self, rate: float) -> None:
+        for group in self.optimizer.param_groups:
+            group["lr"] = rate
 
     def _draw(self, global_step: int, piece: int) -> None:
         """Seed the draws: drop-path depends on seed, step and image, noise also on rank and piece."""
@@ -245,7 +277,7 @@ class TrainingJob(Job):
             start = time.perf_counter()
             found = self._test()
             tested["test_accuracy"] = found.accuracy
-            self.last = found if epoch + 1 == self.settings.epochs else None
+            self.last = found if epoch + 1 == self.trainer.epochs_in_all else None
             meter.seconds += time.perf_counter() - start
         self.trainer.log(
             {
@@ -253,7 +285,7 @@ class TrainingJob(Job):
                 "epoch": epoch + 1,
                 **meter.means(),
                 **tested,
-                "learning_rate": learning_rate(self.settings, epoch),
+                "learning_rate": self.optimizer.param_groups[0]["lr"],
                 "seconds": meter.seconds,
             }
         )
@@ -264,7 +296,8 @@ class TrainingJob(Job):
 
     def _tests(self, epoch: int) -> bool:
         """Whether the network is tested after this epoch: every `test_every` epochs, and always after the last one."""
-        return (epoch + 1) % self.settings.test_every == 0 or epoch + 1 == self.settings.epochs
+        every = self.settings.test_every
+        return (every > 0 and (epoch + 1) % every == 0) or epoch + 1 == self.trainer.epochs_in_all
 
     @override
     def finish(self) -> None:
@@ -306,6 +339,7 @@ class TrainingJob(Job):
             "optimizer": self.optimizer.state_dict(),
             "average": {} if self.average is None else self.average.state_dict(),
             "scale": self.weight_step.state_dict(),
+            "length": self.length.state_dict(),
         }
 
     @override
@@ -315,3 +349,6 @@ class TrainingJob(Job):
         if self.average is not None:
             self.average.load_state_dict(state["average"])
         self.weight_step.load_state_dict(state["scale"])
+        if self.settings.time is not None:
+            self.length.load_state_dict(state["length"])
+            self.trainer.end_after(self.length.steps)

@@ -109,6 +109,7 @@ def augmentation(settings: CommonSettings, data: DataSet, cutout: int) -> Augmen
         cutout=cutout,
         resized=settings.crop == "resized",
         jitter=settings.color_jitter,
+        alternating=isinstance(settings, RetrainSettings) and settings.alternating_flip,
     )
 
 
@@ -131,8 +132,13 @@ def sgd(settings: CommonSettings, parameters: Iterable[nn.Parameter]) -> torch.o
     """
     if settings.nesterov and settings.momentum == 0:
         raise SettingsError("nesterov = True needs a momentum, but momentum = 0: leave nesterov out, or set --momentum")
+    parameters = list(parameters)
+    groups: list[dict[str, Any]] = [{"params": parameters}]
+    if isinstance(settings, RetrainSettings) and not settings.decay_norms:
+        few = [p for p in parameters if p.dim() < 2]  # of norms, and biases
+        groups = [{"params": [p for p in parameters if p.dim() > 1]}, {"params": few, "weight_decay": 0.0}]
     optimizer = torch.optim.SGD(
-        parameters,
+        [group for group in groups if group["params"]],
         lr=settings.learning_rate,
         momentum=settings.momentum,
         weight_decay=settings.weight_decay,

@@ -7,7 +7,6 @@ import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from itertools import product
 from typing import Any, NamedTuple
 
 import torch
@@ -147,7 +146,8 @@ class Trainer:
     ) -> None:
         self._ranks = ranks or Ranks()
         self._run, self._command, self._identity = run, command, identity
-        self._epochs, self._steps, self._device, self._callback = epochs, steps, device, callback
+        self._steps, self._device, self._callback = steps, device, callback
+        self.end_after(epochs * steps)
         self._epoch = self._step = 0
         self._step_start = self._last_epoch_end = time.perf_counter()
         self._muted = False
@@ -160,10 +160,19 @@ class Trainer:
         self.seconds = 0.0
         """Wall time of the finished epochs, and of the work after the last one."""
 
+    def end_after(self, steps: int) -> None:
+        """End after so many steps, counted from the first; the last epoch may be cut off."""
+        self._all, self._epochs = steps, -(-steps // self._steps)
+
     @property
     def all_steps(self) -> Iterator[tuple[int, int]]:
         """Epoch and step of every step from the first to the last."""
-        return product(range(self._epochs), range(self._steps))
+        return (divmod(step, self._steps) for step in range(self._all))
+
+    @property
+    def epochs_in_all(self) -> int:
+        """Number of epochs, also of those to come."""
+        return self._epochs
 
     @property
     def epochs_done(self) -> int:
@@ -222,7 +231,7 @@ class Trainer:
 
     def steps(self) -> Iterator[int]:
         """The remaining steps of the present epoch; a requested stop is raised before a step, on all ranks alike."""
-        while self._step < self._steps:
+        while self._step < self._steps and self._epoch * self._steps + self._step < self._all:
             with self._ranks.together():
                 self.stop.check()
             self._step_start = time.perf_counter()
