@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-__all__ = ["PlainResNet8", "train_plain"]
+__all__ = ["PlainResNet8", "batches", "train_plain"]
 
 _BATCH, _RATE, _MOMENTUM, _DECAY, _PADDING = 128, 0.2, 0.9, 5e-4, 4
 
@@ -48,7 +48,7 @@ class PlainResNet8(nn.Sequential):
         )
 
 
-def _batches(images: Tensor, labels: Tensor, generator: torch.Generator) -> Iterator[tuple[Tensor, Tensor]]:
+def batches(images: Tensor, labels: Tensor, generator: torch.Generator) -> Iterator[tuple[Tensor, Tensor]]:
     """One epoch of shuffled, cropped and flipped batches."""
     order = torch.randperm(len(images), generator=generator)
     side = images.shape[-1]
@@ -58,7 +58,9 @@ def _batches(images: Tensor, labels: Tensor, generator: torch.Generator) -> Iter
         top, left = torch.randint(2 * _PADDING + 1, (2, _BATCH), generator=generator)
         rows = (top[:, None] + torch.arange(side))[:, None, :, None]
         columns = (left[:, None] + torch.arange(side))[:, None, None, :]
-        batch = padded[torch.arange(_BATCH)[:, None, None, None], torch.arange(images.shape[1])[:, None, None], rows, columns]
+        batch = padded[
+            torch.arange(_BATCH)[:, None, None, None], torch.arange(images.shape[1])[:, None, None], rows, columns
+        ]
         mirrored = torch.rand(_BATCH, 1, 1, 1, generator=generator) < 0.5
         yield torch.where(mirrored, batch.flip(3), batch), labels[index]
 
@@ -77,14 +79,12 @@ def train_plain(
     torch.manual_seed(seed)
     generator = torch.Generator().manual_seed(seed)
     network = PlainResNet8(train[0].shape[1])
-    optimizer = torch.optim.SGD(
-        network.parameters(), _RATE, momentum=_MOMENTUM, nesterov=True, weight_decay=_DECAY
-    )
+    optimizer = torch.optim.SGD(network.parameters(), _RATE, momentum=_MOMENTUM, nesterov=True, weight_decay=_DECAY)
     steps = epochs * (len(train[0]) // _BATCH)
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, _RATE, steps)
     begun = time.process_time()
     for _ in range(epochs):
-        for images, labels in _batches(*train, generator):
+        for images, labels in batches(*train, generator):
             loss = F.cross_entropy(network(images), labels)
             optimizer.zero_grad()
             loss.backward()

@@ -1,0 +1,413 @@
+"""What the fast recipe and the fast paths bring: step times, time to an accuracy, accuracy in a time, and ablations.
+
+Every result is kept in `benchmarks/results/recipe-ROW.json` as it comes; what a file has is not measured again. Each
+measurement is a process with one thread. Accuracies are on test images, except in the rows `choose-…` and `ablation`,
+which leave the test images alone.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import math
+import multiprocessing
+import tempfile
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from statistics import mean, median, stdev
+from typing import Any
+
+import torch
+from scipy.stats import t as student
+from torch.nn import functional as F
+
+import zarts
+from benchmarks.measure import timed
+from benchmarks.plain_training import PlainResNet8, batches
+from benchmarks.report import Report, environment
+from zarts.config import RetrainSettings, retrain_settings
+from zarts.config.retrain import FAST
+from zarts.data import DataSet, load_data
+from zarts.limits import count_parameters
+from zarts.spaces import Chain, handmade
+from zarts.training.short import ShortTraining
+
+__all__ = ["PARTS", "ROWS", "main", "widest"]
+
+RESULTS = Path(__file__).parent / "results"
+LIMIT = 100_000  # parameters
+FASHION = "fashion-mnist"
+
+NETWORKS: dict[str, tuple[str, int]] = {
+    "resnet8": ("resnet8", 1),
+    "resnet8, stem stride 2": ("resnet8", 2),
+    "resnet14, stem stride 2": ("resnet14", 2),
+    "vgg": ("vgg", 1),
+    "vgg, stem stride 2": ("vgg", 2),
+    "ds_cnn, stem stride 2": ("ds_cnn", 2),
+    "mobilenet_v2, stem stride 1": ("mobilenet_v2", 1),
+}
+"""Hand-made networks that the rows choose from, as wide as the limit of parameters allows."""
+
+LENGTHS = {"zarts": (1, 2, 3, 4, 5), "OneCycle": (2, 4, 6, 8, 12)}
+"""Epochs on Fashion-MNIST that are tried to reach 92.0 %."""
+
+ONE_CYCLE: dict[str, Any] = {
+    "recipe": "paper",
+    "schedule": "one-cycle",
+    "warmup_share": 0.3,
+    "batch_size": 128,
+    "learning_rate": 0.2,
+    "nesterov": True,
+    "weight_decay": 5e-4,
+    "grad_clip": 0.0,
+    "crop_padding": 4,
+    "cutout": 0,
+    "test_every": 0,
+}
+"""The recipe of `plain_training.train_plain` in settings."""
+
+PARTS: dict[str, dict[str, Any]] = {
+    "all": {},
+    "one-cycle": {"schedule": "one-cycle", "warmup_share": 0.3},
+    "cosine without warm-up": {"schedule": "one-cycle", "warmup_share": 0.0},
+    "no Nesterov momentum": {"nesterov": False},
+    "no label smoothing": {"label_smoothing": 0.0},
+    "decay of norms and biases": {"decay_norms": True},
+    "random flips": {"alternating_flip": False},
+    "no flips": {"flip": False, "alternating_flip": False},
+    "with crops": {"crop_padding": 2},
+    "with cutout": {"cutout": 8},
+    "with averaged weights": {"ema": 0.99},
+    "with small images first": {"small_share": 0.5},
+    "batch 32, rate / 2": {"batch_size": 32},
+    "batch 128, rate x 2": {"batch_size": 128},
+}
+"""The fast recipe with one part changed each."""
+
+
+def widest(name: str, stride: int, channels: int, limit: int = LIMIT, classes: int = 10) -> float:
+    """The largest width, in hundredths, at which a hand-made network has at most so many parameters."""
+
+    def parameters(hundredths: int) -> int:
+        chain = handmade(name, hundredths / 100, stride)
+        return count_parameters(zarts.create_model(chain, num_classes=classes, in_channels=channels))
+
+    low, high = 1, 1000
+    while high - low > 1:
+        middle = (low + high) // 2
+        low, high = (middle, high) if parameters(middle) <= limit else (low, middle)
+    return low / 100
+
+
+@dataclass(frozen=True)
+class Task:
+    """A measurement: what it is, in words that the file keeps, and the function that measures it."""
+
+    key: dict[str, Any]
+    measure: Callable[[], dict[str, Any]]
+
+
+def _images(data: str) -> tuple[DataSet, torch.Tensor, torch.Tensor]:
+    """A data set, and the indices of nine tenths and a tenth of its training images."""
+    found = load_data(data, image_size=None if data == FASHION else 32, data_dir=Path("~/.cache/zarts").expanduser())
+    order = torch.randperm(len(found.train), generator=torch.Generator().manual_seed(7))
+    tenth = len(order) // 10
+    return found, order[tenth:].sort().values, order[:tenth]
+
+
+def _settings(data: str, seed: int, options: Mapping[str, Any]) -> RetrainSettings:
+    return retrain_settings({"recipe": "fast", "data": data, "seed": seed, **options}, handmade=True)
+
+
+def _validated(data: str, chain: Chain, seed: int, options: Mapping[str, Any], **length: float) -> dict[str, Any]:
+    """Validation accuracy of a training of some steps, or of some CPU seconds."""
+    images, train, val = _images(data)
+    settings = _settings(data, seed, options)
+    make = partial(ShortTraining, settings, chain, images, train)
+    if "seconds" in length:
+        tried = make(steps=1000)
+        tried.train(3)
+        each = timed(lambda: tried.train(20)).cpu / 17
+        length = {"steps": max(20, int(length["seconds"] / each))}
+    begun = time.process_time()
+    training = make(steps=int(length["steps"]))
+    training.train()
+    seconds = time.process_time() - begun
+    return {"accuracy": training.accuracy(images.train.take(val)), "seconds": seconds, "steps": training.steps}
+
+
+def _tested(source: str, data: str, seed: int, options: Mapping[str, Any], seconds: float | None) -> dict[str, Any]:
+    """Test accuracy of `zarts retrain`, which may take so many seconds in all, and the CPU seconds of the process."""
+    images: dict[str, Any] = {} if data == FASHION else {"image_size": 32}
+    if seconds is not None:
+        images["time"] = seconds - time.process_time()
+    with tempfile.TemporaryDirectory() as folder:
+        result = zarts.retrain(
+            source,
+            data=data,
+            out=Path(folder) / "run",
+            seed=seed,
+            threads=1,
+            quiet=True,
+            **{"recipe": "fast", **images, **options},
+        )
+        length = Path(folder) / "run" / "length.json"
+        steps = json.loads(length.read_text())["corrections"][-1][1] if length.exists() else None
+    return {"accuracy": result.test_accuracy, "seconds": time.process_time(), "steps": steps}
+
+
+STEPS: dict[str, tuple[Any, dict[str, Any]]] = {
+    "ResNet-8": (("resnet8", 1.0, 1), {}),
+    "VGG": (("vgg", 0.29, 1), {}),
+    "DS-CNN": (("ds_cnn", 1.0, 2), {}),
+    "MobileNetV2": (("mobilenet_v2", 0.17, 1), {}),
+    "DARTS_V2, 16 channels, 5 cells": ("DARTS_V2", {"channels": 16, "cells": 5}),
+}
+"""Networks whose steps are timed: a source, and its settings."""
+
+
+def _steps(name: str, batch: int = 128, pairs: int = 9) -> dict[str, Any]:
+    """Times of whole weight steps in turn: torch eager, fp32, NCHW, and the path that `zarts retrain` chooses."""
+    torch.set_num_threads(1)
+    source, form = STEPS[name]
+    images, _, _ = _images(FASHION)
+    chain = handmade(*source) if isinstance(source, tuple) else zarts.spaces.get_genotype(source)
+    paths = {
+        "plain": {"precision": "32-true", "layout": "nchw", "kernels": "torch"},
+        "fast": {"precision": "auto", "layout": "auto", "kernels": "auto"},
+    }
+    steps = {}
+    for kind, path in paths.items():
+        settings = retrain_settings(
+            {"recipe": "fast", "data": FASHION, "batch_size": batch, "threads": 1, **form, **path},
+            handmade=isinstance(chain, Chain),
+        )
+        training = ShortTraining(settings, chain, images, None, steps=10_000)
+        steps[kind] = partial(_one_more, training)
+    for step in steps.values():
+        step()
+    times = [tuple(timed(steps[kind]).cpu for kind in paths) for _ in range(pairs)]
+    return {"times": times, "parameters": count_parameters(training.network), "path": training.path}
+
+
+def _one_more(training: ShortTraining) -> None:
+    training.train(training.step + 1)
+
+
+def _plain_step(pairs: int = 9) -> dict[str, Any]:
+    """Times of a step of `plain_training` and of ResNet-8 by the fast recipe, in turn, their batches included."""
+    torch.set_num_threads(1)
+    images, _, _ = _images(FASHION)
+    pixels = (images.train.images[:20_000].float() / 255 - images.mean[0]) / images.std[0]
+    endless = batches(pixels, images.train.labels[:20_000], torch.Generator().manual_seed(0))
+    network = PlainResNet8()
+    optimizer = torch.optim.SGD(network.parameters(), 0.1, momentum=0.9, nesterov=True, weight_decay=5e-4)
+    fast = ShortTraining(_settings(FASHION, 0, {"threads": 1}), handmade("resnet8"), images, None, steps=10_000)
+
+    def plain() -> None:
+        x, labels = next(endless)
+        loss = F.cross_entropy(network(x), labels)
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+
+    plain(), _one_more(fast)
+    times = [(timed(plain).cpu, timed(partial(_one_more, fast)).cpu) for _ in range(pairs)]
+    return {"times": times, "batches": [128, fast.settings.batch_size], "path": fast.path}
+
+
+def _tasks(row: str, cifar: str) -> list[Task]:
+    """The measurements of a row; later ones may read the results of earlier rows."""
+    if row == "steps":
+        one = [Task({"network": name}, partial(_steps, name)) for name in STEPS]
+        return [*one, Task({"network": "plain training"}, _plain_step)]
+    if row == "fashion-92":
+        return [
+            Task(
+                {"recipe": recipe, "epochs": epochs, "seed": seed},
+                partial(_tested, "resnet8", FASHION, seed, {**options, "epochs": epochs}, None),
+            )
+            for recipe, options in (("zarts", {}), ("OneCycle", ONE_CYCLE))
+            for epochs in LENGTHS[recipe]
+            for seed in range(3)
+        ]
+    if row == "ablation":
+        return [
+            Task(
+                {"part": part, "seed": seed, "steps": steps},
+                partial(
+                    _validated,
+                    FASHION,
+                    handmade("resnet8", stem_stride=2),
+                    seed,
+                    _scaled(changes),
+                    steps=_of(changes, steps),
+                ),
+            )
+            for part, changes in PARTS.items()
+            for steps in ((1000, 1500, 2250) if part == "all" else (1500,))
+            for seed in range(5)
+        ]
+    kind, set_, *_ = row.split("-")
+    data, seconds, seeds, channels = {"fashion": (FASHION, 150.0, 5, 1), "cifar": (cifar, 900.0, 3, 3)}[
+        set_ if kind == "choose" else kind
+    ]
+    if kind == "choose":
+        return [
+            Task(
+                {"network": name, "width": width},
+                partial(
+                    _validated, data, handmade(source, width, stride), 0, CHOSEN_WITH.get(set_, {}), seconds=seconds / 3
+                ),
+            )
+            for name, (source, stride) in NETWORKS.items()
+            for width in [widest(source, stride, channels)]
+        ]
+    chosen = max(_known(f"choose-{kind}"), key=lambda found: float(found["accuracy"]))
+    source, stride = NETWORKS[chosen["network"]]
+    options = {"width": chosen["width"], "stem_stride": stride, **CHOSEN_WITH.get(kind, {})}
+    return [
+        Task(
+            {"network": chosen["network"], "width": chosen["width"], "seed": seed},
+            partial(_tested, source, data, seed, options, seconds),
+        )
+        for seed in range(seeds)
+    ]
+
+
+CHOSEN_WITH: dict[str, dict[str, Any]] = {}
+"""Settings of a data set beside those of the recipe."""
+
+ROWS = ("steps", "fashion-92", "ablation", "choose-fashion", "fashion-150s", "choose-cifar", "cifar-15m")
+
+
+def _scaled(changes: Mapping[str, Any]) -> dict[str, Any]:
+    """The changes, with a learning rate in proportion to the batch."""
+    batch = changes.get("batch_size", FAST["batch_size"])
+    return {**changes, "learning_rate": FAST["learning_rate"] * batch / FAST["batch_size"]}
+
+
+def _of(changes: Mapping[str, Any], steps: int) -> int:
+    """As many images as that many steps of the recipe's batch."""
+    return steps * int(FAST["batch_size"]) // int(changes.get("batch_size", FAST["batch_size"]))
+
+
+def _known(row: str) -> list[dict[str, Any]]:
+    file = RESULTS / f"recipe-{row}.json"
+    return json.loads(file.read_text())["raw"] if file.exists() else []
+
+
+def _measured(task: Task) -> dict[str, Any]:
+    torch.set_num_threads(1)
+    return {**task.key, **task.measure()}
+
+
+def spread(values: Sequence[float]) -> str:
+    """Mean ± standard deviation."""
+    return f"{mean(values):.2f}" + (f" ± {stdev(values):.2f}" if len(values) > 1 else "")
+
+
+def interval(apart: Sequence[float]) -> str:
+    """Mean of paired differences with its 95 % interval (Student's t)."""
+    half = (
+        float(student.ppf(0.975, len(apart) - 1)) * stdev(apart) / math.sqrt(len(apart)) if len(apart) > 1 else math.inf
+    )
+    return f"{mean(apart):+.2f} ({mean(apart) - half:+.2f} to {mean(apart) + half:+.2f})"
+
+
+def _table(row: str, found: list[dict[str, Any]]) -> tuple[list[str], list[list[str]], str]:
+    """Columns, rows and a note."""
+    if row == "steps":
+        lines = []
+        for one in found:
+            ratios = [plain / fast for plain, fast in one["times"]]
+            plain, fast = (1000 * median(times[i] for times in one["times"]) for i in (0, 1))
+            size = (
+                f"{one['parameters']:,}"
+                if "parameters" in one
+                else "batches of " + " and ".join(map(str, one["batches"]))
+            )
+            lines.append(
+                [
+                    one["network"],
+                    size,
+                    f"{plain:.0f}",
+                    f"{fast:.0f}",
+                    f"{median(ratios):.2f} ({min(ratios):.2f}–{max(ratios):.2f})",
+                    one["path"],
+                ]
+            )
+        note = "CPU milliseconds of a whole weight step on 28×28 grey images, batch 128, medians of pairs in turn; *plain training*: `benchmarks/plain_training.py` against the fast recipe's step, their batches included."
+        return ["network", "parameters", "torch, fp32, NCHW", "chosen path", "ratio", "path"], lines, note
+    if row == "ablation":
+        base = {one["seed"]: one["accuracy"] for one in found if one["part"] == "all" and one["steps"] == 1500}
+        lines = []
+        for part, steps in dict.fromkeys((one["part"], one["steps"]) for one in found):
+            of = {one["seed"]: one["accuracy"] for one in found if (one["part"], one["steps"]) == (part, steps)}
+            apart = [value - base[seed] for seed, value in of.items() if seed in base]
+            title = part if steps == 1500 else f"{part}, {steps} steps"
+            lines.append([title, str(len(of)), spread(list(of.values())), "–" if of == base else interval(apart)])
+        note = "Validation accuracy on Fashion-MNIST, ResNet-8 with stem stride 2, 1,500 steps of 64 images (as many images with other batches); difference paired by seed, with its 95 % interval."
+        return ["recipe", "seeds", "accuracy, %", "difference"], lines, note
+    if row == "fashion-92":
+        lines = [
+            [recipe, str(epochs), spread([one["accuracy"] for one in of]), f"{mean(one['seconds'] for one in of):.0f}"]
+            for recipe, epochs in dict.fromkeys((one["recipe"], one["epochs"]) for one in found)
+            for of in [[one for one in found if (one["recipe"], one["epochs"]) == (recipe, epochs)]]
+        ]
+        note = "Test accuracy on Fashion-MNIST, ResNet-8 (77,562 parameters), 3 seeds; both on the fast path, whose CPU seconds these are. What plain torch would take follows from the steps: see the text."
+        return ["recipe", "epochs", "test accuracy, %", "CPU s"], lines, note
+    if row.startswith("choose"):
+        lines = [
+            [one["network"], f"{one['width']:g}", str(one["steps"]), f"{one['seconds']:.0f}", f"{one['accuracy']:.2f}"]
+            for one in found
+        ]
+        return ["network", "width", "steps", "CPU s", "validation accuracy, %"], lines, "A third of the time, one seed."
+    lines = [
+        [
+            one["network"],
+            f"{one['width']:g}",
+            str(one["seed"]),
+            str(one["steps"]),
+            f"{one['seconds']:.0f}",
+            f"{one['accuracy']:.2f}",
+        ]
+        for one in found
+    ]
+    lines.append(
+        ["mean", "", "", "", f"{mean(one['seconds'] for one in found):.0f}", spread([one["accuracy"] for one in found])]
+    )
+    return (
+        ["network", "width", "seed", "steps", "CPU s of the process", "test accuracy, %"],
+        lines,
+        "`zarts retrain --time`, one thread; the network was chosen on validation.",
+    )
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """The command."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument(
+        "--only", choices=ROWS, action="append", help="a row; more than once for several (default: all)"
+    )
+    parser.add_argument("--cifar", default="cifar10", help="CIFAR-10: its name, or a folder of its images")
+    parser.add_argument("--processes", type=int, default=1, help="measurements at a time (default: %(default)s)")
+    args = parser.parse_args(arguments)
+    for row in args.only or ROWS:
+        found, file = _known(row), RESULTS / f"recipe-{row}.json"
+        tasks = [task for task in _tasks(row, args.cifar) if not any(task.key.items() <= one.items() for one in found)]
+        with multiprocessing.get_context("spawn").Pool(args.processes, maxtasksperchild=1) as pool:
+            for one in pool.imap_unordered(_measured, tasks):
+                found.append(one)
+                columns, lines, note = _table(row, found)
+                Report(columns, lines, note, {**environment(), "threads": 1}, found).write(file)
+        if found:
+            print(Report.load(file).markdown())
+
+
+if __name__ == "__main__":
+    main()
