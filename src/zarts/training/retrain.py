@@ -222,7 +222,8 @@ class TrainingJob(Job):
     @override
     def step(self, epoch: int, step: int) -> tuple[Tensor, Tensor, int]:
         global_step = epoch * len(self.train) + step
-        images, labels = self.train[global_step]
+        with self.trainer.meter.waiting():
+            images, labels = self.train[global_step]
         loss, right = self.weight_step(self.passes, global_step, images, labels)
         if self.average is not None:
             self.average.update_parameters(self.network)
@@ -254,6 +255,7 @@ class TrainingJob(Job):
                 **meter.means(),
                 **tested,
                 "learning_rate": learning_rate(self.settings, epoch),
+                "data_wait": meter.data_wait,
                 "seconds": meter.seconds,
             }
         )
