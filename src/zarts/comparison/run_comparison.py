@@ -152,7 +152,7 @@ def compare(
         callback({"event": "note", "text": text})
     run_tasks = get_engine(engine)
     handmade = parse_baselines(baselines)
-    names = {row.name for row in (*rows, *handmade)}
+    names = {row.name for row in rows} | {row.name for row in handmade}
     against = None if against is None else " ".join(against.split())
     if against is not None and against not in names:
         raise SettingsError(f"against: {did_you_mean('row', against, names)}")
