@@ -134,7 +134,7 @@ def wait_for_lines(process: subprocess.Popen, file: Path, lines: int, seconds: f
 def untimed(data: object) -> object:
     """Plain data without its `seconds`."""
     if isinstance(data, dict):
-        return {k: untimed(v) for k, v in data.items() if k != "seconds"}
+        return {k: untimed(v) for k, v in data.items() if k not in ("seconds", "data_wait")}
     return [untimed(v) for v in data] if isinstance(data, list) else data
 
 

@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch import nn
 
-from benchmarks import breakdown, forecast, memory, methods, overhead, passes, scaling, supernet, tables
+from benchmarks import batches, breakdown, forecast, memory, methods, overhead, passes, scaling, supernet, tables
 from benchmarks.beyond import SEARCHES
 from benchmarks.cases import CASES, Size, case, fast_step, forward_flops, mixed_weights, plain_net, plain_step
 from benchmarks.measure import Seconds, in_turn, matrix_peak, peak_memory
@@ -163,6 +163,13 @@ def test_forms_of_a_step_beside_the_step_as_it_is():
     assert len(report.raw["float32"]["pairs"]) == 2
     ratio = statistics.median(other.cpu / base.cpu for base, other in report.raw["float32"]["pairs"])
     assert [(row[0], row[-1]) for row in report.rows] == [("float32", f"{ratio:.2f}")]
+
+
+def test_the_share_of_making_a_batch():
+    report = batches.table([(4, 8, 3)], pairs=3, width=0.25)
+    (pairs,) = report.raw.values()
+    share = statistics.median(one.cpu / (one.cpu + other.cpu) for one, other in pairs)
+    assert [row[0::4] for row in report.rows] == [["8×8×3", f"{100 * share:.1f} %"]]
 
 
 def test_the_cost_of_a_whole_search_in_weight_steps():

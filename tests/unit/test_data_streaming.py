@@ -181,6 +181,24 @@ def test_what_a_rank_does_not_look_at_is_not_decoded(pets):
         assert halves[0][0][middle:].abs().max() == halves[1][0][:middle].abs().max() == 0
 
 
+def test_files_of_the_next_two_batches_are_read_while_a_step_uses_one(pets, monkeypatch):
+    made = batches(both(pets, workers=2)[1])
+    rows, read, go, inner = [made._rows(i).tolist() for i in range(4)], [], threading.Event(), StreamedSet.read
+
+    def gated(images, row, change=None):
+        assert row in rows[0] or go.wait(60)
+        read.append(row)
+        return inner(images, row, change)
+
+    monkeypatch.setattr(StreamedSet, "read", gated)
+    made[0]  # does not wait for what it looks ahead to
+    assert sorted(read) == sorted(rows[0])
+    go.set()
+    for done in [work for one in made._ahead._made.values() for work in one.work]:
+        done.result(60)
+    assert sorted(read) == sorted(rows[0] + rows[1] + rows[2])
+
+
 class Counted:
     """Batches of two images, whose making is written down."""
 

@@ -1,6 +1,7 @@
 """Searches and retrainings on images that are streamed; direct search on a small folder like ImageNet's."""
 
 import json
+import time
 
 import numpy as np
 import pytest
@@ -11,11 +12,12 @@ import zarts
 from small import TRAIN, often, outcome, small
 from zarts import api
 from zarts.config import retrain_settings, search_settings
+from zarts.data import Batches, load_data
 from zarts.data import config as request_module
-from zarts.data import load_data
 from zarts.runs import Run
 from zarts.spaces import published
 from zarts.training import dry_run
+from zarts.training.metrics import Meter, WaitNote
 from zarts.training.setup import augmentation, load_images
 
 pytestmark = pytest.mark.usefixtures("no_pictures", "unchecked")
@@ -32,6 +34,47 @@ def test_a_streamed_search_and_its_retraining_end_with_the_bits_of_those_in_memo
         assert json.loads((trained.run / "split.json").read_text())["images"] == images
         assert zarts.evaluate(trained.run) == trained.test_accuracy
     assert found["memory"] == found["streamed"]
+
+
+def test_the_wait_for_batches_is_in_the_log_and_said_once_and_not_by_a_dry_run(tmp_path, monkeypatch):
+    def slow(batches, index):
+        time.sleep(0.05)
+        return quick(batches, index)
+
+    quick = Batches.__getitem__
+    monkeypatch.setattr(Batches, "__getitem__", slow)
+    monkeypatch.setattr("zarts.training.metrics._SECONDS", 0.0)
+    heard, settings = [], {"data": "digits", "width": 0.25, "subset": 64, "batch_size": 16, "epochs": 2, "cutout": 0}
+    found = zarts.retrain("resnet8", out=tmp_path / "run", quiet=True, callbacks=[heard.append], **settings)
+    epochs = [event for event in found.history if event["event"] == "train_epoch"]
+    assert all(4 * 0.05 / event["seconds"] <= event["data_wait"] < 1 for event in epochs)
+    (text,) = [event["text"] for event in heard if event["event"] == "note" and "wait for images" in event["text"]]
+    assert text.startswith(f"{epochs[0]['data_wait']:.0%} of the steps' time")
+    heard.clear()
+    api.dry_run_retrain("resnet8", retrain_settings(settings, handmade=True), heard.append)
+    assert not [event for event in heard if "wait for images" in event.get("text", "")]
+
+
+def test_a_wait_is_said_when_it_costs_a_twentieth_of_an_epoch_and_a_second():
+    def metered(waited, seconds=10.0):
+        meter = Meter(torch.device("cpu"))
+        meter.add(torch.zeros(()), torch.zeros((), dtype=torch.long), 1, seconds)
+        meter.waited = waited
+        meter.seconds += 90.0  # a test
+        again = Meter(torch.device("cpu"))
+        again.load_state_dict(meter.state_dict())
+        assert again.data_wait == pytest.approx(waited / seconds)
+        return again
+
+    note = WaitNote()
+    assert [note.text(metered(waited), prefetched=True) for waited in (0.45, 0.5)] == [None, None]
+    assert "6% of the steps' time" in (text := note.text(metered(0.6), prefetched=True))
+    assert "--workers" in text
+    assert note.text(metered(5.0), prefetched=True) is None, "once a run"
+    short, memory = WaitNote(), metered(0.6, 1.0)
+    assert short.text(memory, prefetched=False) is None, "less than a second"
+    assert "in memory" in short.text(memory, prefetched=False)
+    assert Meter(torch.device("cpu")).data_wait == 0
 
 
 def load(run, **settings):

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from zarts.api._analyze import diagnose, landscape, launch_landscape_ranks
-    from zarts.api._architecture import Source, architecture_of, genotype_of
+    from zarts.api._architecture import HANDED_DOWN, Source, architecture_of, genotype_of
     from zarts.api._draw import draw, report
     from zarts.api._evaluate import evaluate, examine
     from zarts.api._export import export
@@ -39,6 +39,7 @@ _HOMES = {
     "Prediction": "_predict",
     "RetrainResult": "_results",
     "SearchResult": "_results",
+    "HANDED_DOWN": "_architecture",
     "Source": "_architecture",
     "begun_search": "_new_search",
     "architecture_of": "_architecture",
@@ -78,6 +79,7 @@ _HOMES = {
 }
 
 __all__ = [
+    "HANDED_DOWN",
     "ImageLike",
     "Names",
     "Prediction",

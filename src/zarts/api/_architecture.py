@@ -28,6 +28,7 @@ from zarts.spaces import (
 )
 
 __all__ = [
+    "HANDED_DOWN",
     "Source",
     "architecture_of",
     "folder_of",
@@ -42,7 +43,8 @@ Source = SearchRecord | Genotype | Chain | PathLike
 """A search or retraining (its result or its folder), a genotype or a chain, its file, a genotype's text in a notation
 of `zarts.spaces.parse_genotype`, or the name of a hand-made network or of a published genotype."""
 
-_INHERITED = ("data", "data_dir", "image_size", "split_seed", "flip", "stem", "allow_left_out", "group_by")
+HANDED_DOWN = ("data", "data_dir", "image_size", "split_seed", "flip", "stem", "allow_left_out", "group_by")
+"""Settings that a search hands down to the retraining of its genotype."""
 
 
 def genotype_of(source: Source) -> tuple[Genotype, str]:
@@ -151,7 +153,7 @@ def inherited(source: Source) -> Mapping[str, Any]:
         RunError: the source is a folder, but not of a search.
     """
     run = run_of(source)
-    return {} if run is None else {k: v for k, v in run.settings("search").items() if k in _INHERITED}
+    return {} if run is None else {k: v for k, v in run.settings("search").items() if k in HANDED_DOWN}
 
 
 def model_file(path: PathLike) -> Path:

@@ -28,6 +28,14 @@ def compare(
         ),
     ],
     seeds: Annotated[str, typer.Option(help="their number, or a range like 100-119", metavar="K|A-B")],
+    baselines: Annotated[
+        str | None,
+        typer.Option(
+            help="hand-made networks as further rows, trained like the derived ones: 'resnet8,vgg width=0.5'; see "
+            "`zarts list networks`",
+            metavar="NETWORK,NETWORK",
+        ),
+    ] = None,
     grid: Annotated[
         list[str] | None,
         typer.Option(
@@ -78,6 +86,7 @@ def compare(
             methods,
             seeds,
             **given,
+            baselines=() if baselines is None else baselines,
             grid=parse_grid(grid or []),
             retrain=None if no_retrain else parse_set(retrain or [], "--retrain"),
             out=out,

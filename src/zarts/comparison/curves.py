@@ -43,4 +43,5 @@ def curves_of(picture: Picture) -> list[Curve]:
         Curve("identities", "Identities in the derived normal cell", "curves"),
         Curve("ess", "Effective sample size N_e, mean of an epoch", "sampling"),
         Curve("esr", "Effective sample rate R_e = N_e / N", "sampling", {"all count alike": 1.0}),
+        Curve("test_accuracy", "Test accuracy of the network while it trains, %", "training", from_zero=False),
     ]

@@ -29,16 +29,20 @@ def to_markdown(sections: Sequence[Section], notes: Sequence[str]) -> str:
 
 
 def to_csv(sections: Sequence[Section]) -> str:
-    """A line a row, every number in full, a missing one empty. Of several groups, the first columns name the group."""
+    """A line a row, every number in full, a missing one empty. Of several groups, the first columns name the group.
+
+    With hand-made networks, the last column marks their rows.
+    """
     columns = list(dict.fromkeys(column for section in sections for column in section.columns))
     names = [f"{column.name}_{part}" for column in columns for part in MeanStd._fields]
     grouped = len(sections) > 1
-    lines: list[list[Any]] = [[*["space", "data"] * grouped, "row", "n", *names, *MORE]]
+    marked = ["handmade"] * any(row.handmade for section in sections for row in section.rows)
+    lines: list[list[Any]] = [[*["space", "data"] * grouped, "row", "n", *names, *MORE, *marked]]
     for section in sections:
         for row in section.rows:
             numbers = [number for column in columns for number in row.mean_stds.get(column, (None, None))]
             where = [section.group.space, section.group.data] * grouped
-            lines.append([*where, row.name, row.n, *numbers, *(getattr(row, key) for key in MORE)])
+            lines.append([*where, row.name, row.n, *numbers, *(getattr(row, key) for key in (*MORE, *marked))])
     file = io.StringIO()
     writer = csv.writer(file, lineterminator="\n")
     writer.writerows([["" if value is None or value != value else value for value in line] for line in lines])
@@ -70,12 +74,13 @@ def _overview(sections: Sequence[Section]) -> _Lines:
         for section, column in across
     ]
     lines = [["", *head]]
-    for name in dict.fromkeys(row.name for section in sections for row in section.rows):
+    labels = {row.name: row.label for section in sections for row in section.rows}
+    for name, label in labels.items():
         texts = []
         for section, column in across:
             row = next((row for row in section.rows if row.name == name), None)
             texts.append(_DASH if row is None else mean_std_text(*row.mean_stds[column], row.n) + _fewer(row, section))
-        lines.append([name, *texts])
+        lines.append([label, *texts])
     return lines
 
 
@@ -98,7 +103,7 @@ def _in_latex(table: _Lines, name: str) -> str:
 
 def _texts(row: Summary, columns: Iterable[Column], more: Iterable[str]) -> list[str]:
     return [
-        row.name,
+        row.label,
         _or_dash(row.n, str),
         *(mean_std_text(*row.mean_stds[column], row.n) for column in columns),
         *(_or_dash(getattr(row, key), MORE[key][1]) for key in more),

@@ -49,9 +49,9 @@ def notes_of(
             "rows."
         )
     if failed:
+        what = "searches" if all(trial.handmade is None for trial in trials) else "trials"
         notes.append(
-            f"{len(failed)} of {len(trials)} searches failed and are not in the table. "
-            "The same command tries them again:"
+            f"{len(failed)} of {len(trials)} {what} failed and are not in the table. The same command tries them again:"
         )
         notes += [f"- {trial.title}: {' '.join(line.split())}" for trial, line in list(failed.items())[:_LISTED]]
         if len(failed) > _LISTED:

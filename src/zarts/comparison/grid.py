@@ -21,7 +21,7 @@ from zarts.methods import get_method
 from zarts.runtime.paths import path_of
 from zarts.spaces import get_space, is_file
 
-__all__ = ["Group", "Row", "parse_row", "rows_of", "slug"]
+__all__ = ["Group", "Row", "key_values", "parse_row", "rows_of", "short", "slug"]
 
 _ELSEWHERE = {"method": "--methods", "seed": "--seeds", "benchmark_table": "--benchmark-table"}
 """Settings that neither a row nor the grid may set, and the option that sets each."""
@@ -97,7 +97,16 @@ def parse_row(text: str) -> dict[str, Any]:
         SettingsError: there is no such method, a word has no equals sign, or a setting is not a row's.
     """
     method, *words = text.split() or [""]
-    values: dict[str, Any] = {"method": get_method(method).name}
+    return {"method": get_method(method).name, **key_values(text, words)}
+
+
+def key_values(text: str, words: Iterable[str]) -> dict[str, Any]:
+    """The words `key=value` of the row `text` as settings.
+
+    Raises:
+        SettingsError: a word has no equals sign, or a setting is not a row's.
+    """
+    values: dict[str, Any] = {}
     for word in words:
         key, sign, value = word.partition("=")
         key = key.replace("-", "_")
@@ -205,7 +214,7 @@ def _points(
             of_row(f"ignored: {', '.join(idle)} (grid)")
         point = {key: value for key, value in point.items() if key not in own and takes_part(key, settings)}
         words = (*text.split(), *(f"{key}={_text(value)}" for key, value in point.items()))
-        folder = [slug(text), *(f"{key}={_short(key, _text(value))}" for key, value in point.items())]
+        folder = [slug(text), *(f"{key}={short(key, _text(value))}" for key, value in point.items())]
         points[words] = _Point(words, tuple(point), settings, ",".join(folder))
     return points.values()
 
@@ -260,7 +269,7 @@ def slug(name: str) -> str:
     return re.sub(r"[^\w.,=+-]", "_", name.replace(" ", ","))
 
 
-def _short(key: str, value: str) -> str:
+def short(key: str, value: str) -> str:
     """A value in the name of a folder; a path or a long value is cut to its end and a hash of the whole."""
     whole = value
     if (key == "data" and value not in DATA_SETS) or (key == "space" and is_file(value)):

@@ -1,4 +1,4 @@
-"""Numbers of a search at the end of each epoch, from the files of its run."""
+"""Numbers of a search or retraining at the end of each epoch, from the files of its run."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from zarts.reports.series import alpha_steps
 from zarts.runtime.io import epoch_files, read_events
 from zarts.spaces import PARAMETERLESS, Genotype
 
-__all__ = ["cells_of", "identities", "parameterless", "sampling"]
+__all__ = ["cells_of", "identities", "parameterless", "sampling", "test_accuracies"]
 
 _IDENTITY = frozenset({"skip_connect"})
 
@@ -28,6 +28,20 @@ def parameterless(cells: Sequence[Genotype]) -> list[float]:
 def identities(cells: Sequence[Genotype]) -> list[float]:
     """Number of identities in the normal cell."""
     return [float(cell.count("normal", _IDENTITY)) for cell in cells]
+
+
+def test_accuracies(run: Path) -> list[float | None]:
+    """Test accuracy of a retraining, in percent; None after an epoch without a test.
+
+    Raises:
+        RunError: the events cannot be read.
+    """
+    tests = {
+        event["epoch"]: event["test_accuracy"]
+        for event in read_events(run / "metrics.jsonl")
+        if "test_accuracy" in event
+    }
+    return [tests.get(epoch) for epoch in range(1, max(tests, default=0) + 1)]
 
 
 def sampling(run: Path) -> dict[str, list[float | None]]:

@@ -13,6 +13,7 @@ from zarts.bench import Column, MeanStd
 from zarts.comparison.history import cells_of, identities, parameterless, sampling
 from zarts.comparison.trials import Trial
 from zarts.errors import RunError
+from zarts.reports.comparison import row_label
 from zarts.runtime.io import read_mapping
 from zarts.spaces import PARAMETERLESS, Genotype, genotype_string
 
@@ -21,14 +22,15 @@ __all__ = ["Summary", "TrialResult", "signed_rank", "summarise", "tested", "tria
 
 @dataclass(frozen=True)
 class TrialResult:
-    """What the search of a trial found.
+    """What the search of a trial found, or what its hand-made network reaches.
 
     Args:
-        architecture: the derived cell as the benchmark's string, or as `zarts genotype` prints it.
+        architecture: the derived cell as the benchmark's string, or as `zarts genotype` prints it; a hand-made network
+            as its row.
         accuracies: its test accuracies, in percent.
         history: one number for the cell of each epoch, see `Scorer.picture`; empty for a method without epochs.
-        parameterless: number of parameterless operations in the normal cell.
-        seconds: wall time of the search.
+        parameterless: number of parameterless operations in the normal cell; None: there is no cell.
+        seconds: wall time of the search; None: there is none.
         index: index of the cell in the table; None: it was not looked up.
         parameters: of the retrained network; None: nothing was retrained.
         retrain_seconds: wall time of the retraining.
@@ -38,8 +40,8 @@ class TrialResult:
     architecture: str
     accuracies: Mapping[Column, float]
     history: Sequence[float]
-    parameterless: int
-    seconds: float
+    parameterless: int | None
+    seconds: float | None
     index: int | None = None
     parameters: int | None = None
     retrain_seconds: float | None = None
@@ -61,6 +63,7 @@ class Summary:
         parameters: mean number of parameters of the retrained networks.
         retrain_seconds: mean wall time of a retraining.
         best: highest accuracy of the first column; None for a single seed.
+        handmade: whether it is a hand-made network.
     """
 
     name: str
@@ -73,9 +76,15 @@ class Summary:
     parameters: float | None = None
     retrain_seconds: float | None = None
     best: float | None = None
+    handmade: bool = False
+
+    @property
+    def label(self) -> str:
+        """Its name where people read it."""
+        return row_label(self.name, handmade=self.handmade)
 
 
-def summarise(name: str, found: Sequence[TrialResult]) -> Summary:
+def summarise(name: str, found: Sequence[TrialResult], *, handmade: bool = False) -> Summary:
     """The row of one or more trials."""
     columns = list(found[0].accuracies)
     values = {column: [one.accuracies[column] for one in found] for column in columns}
@@ -85,11 +94,12 @@ def summarise(name: str, found: Sequence[TrialResult]) -> Summary:
         {column: MeanStd(fmean(row), stdev(row) if len(row) > 1 else math.nan) for column, row in values.items()},
         len(found),
         min(first, default=None),
-        fmean(one.seconds for one in found),
-        fmean(one.parameterless for one in found),
+        _mean(one.seconds for one in found),
+        _mean(one.parameterless for one in found),
         parameters=_mean(one.parameters for one in found),
         retrain_seconds=_mean(one.retrain_seconds for one in found),
         best=max(first) if len(first) > 1 else None,
+        handmade=handmade,
     )
 
 
@@ -130,9 +140,13 @@ def signed_rank(ours: Sequence[float], theirs: Sequence[float]) -> float | None:
 def trial_result(trial: Trial) -> TrialResult:
     """The derived cell, its parameterless operations, and the time of the search; without any accuracy.
 
+    Of a hand-made network only its name.
+
     Raises:
         RunError: a file of the run cannot be read.
     """
+    if trial.handmade is not None:
+        return TrialResult(trial.handmade.name, {}, [], None, None)
     genotype, cells = Genotype.load(trial.folder / "genotype.json"), cells_of(trial.folder)
     seconds = read_mapping(trial.folder / "result.json").get("seconds")
     if not isinstance(seconds, int | float):

@@ -1,4 +1,4 @@
-"""Scorer for spaces without a table: it retrains every derived network from scratch."""
+"""Scorer for spaces without a table: it trains every derived and every hand-made network from scratch."""
 
 from __future__ import annotations
 
@@ -9,23 +9,28 @@ from typing import Any
 
 from typing_extensions import override
 
-from zarts.api import resume_retrain, retrained_settings, retraining_of, start_retrain
+from zarts.api import HANDED_DOWN, resume_retrain, retrained_settings, retraining_of, start_retrain
 from zarts.bench import Column
 from zarts.comparison.footnotes import many_seeds
 from zarts.comparison.grid import Group, Row
+from zarts.comparison.handmade import HandmadeRow
+from zarts.comparison.history import test_accuracies
 from zarts.comparison.results import Summary, TrialResult, trial_result
 from zarts.comparison.scorer import Picture, Scorer, collapse
 from zarts.comparison.trials import Trial, check_begun
-from zarts.config import RetrainSettings, dump, resumable_values, retrain_settings
-from zarts.errors import RunError
+from zarts.config import OF_CELLS, RetrainSettings, dump, resumable_values, retrain_settings
+from zarts.errors import RunError, SettingsError
 from zarts.runs.new_run import anchored
 from zarts.runtime.io import read_mapping, remove_empty
+from zarts.spaces import HANDMADE
 
 __all__ = ["RetrainedScorer"]
 
 
 class RetrainedScorer(Scorer):
     """Trains the derived network of a trial from scratch, in the folder `seedK-retrained` beside the search.
+
+    A hand-made network has the images of a search, and the same settings except those of networks of cells.
 
     Args:
         options: settings of all retrainings; seed and threads are by default those of the search.
@@ -64,25 +69,28 @@ class RetrainedScorer(Scorer):
 
     @override
     def check(self, trials: Sequence[Trial]) -> None:
-        """Refuse retrainings that were begun with other settings.
+        """Refuse retrainings that were begun with other settings, and settings that no hand-made network can have.
 
         Raises:
-            SettingsError: a retraining was.
+            SettingsError: there are such.
         """
         for trial in trials:
             folder = trial.trained
+            if trial.handmade is not None:
+                self._of(trial)
             if trial.searched and (folder / "config.yaml").exists():
                 check_begun(folder, retrained_settings(folder), self._of(trial))
 
     @override
     def prepare(self, trial: Trial) -> None:
-        """Train the derived network, or resume its training."""
+        """Train the network, or resume its training."""
         folder = trial.trained
         if (folder / "config.yaml").exists():
             resume_retrain(folder, **resumable_values(self._of(trial)))
             return
         remove_empty(folder)
-        start_retrain(trial.folder, self._of(trial), folder, None)
+        source = trial.folder if trial.handmade is None else HANDMADE[trial.handmade.network].chain
+        start_retrain(source, self._of(trial), folder, None)
 
     @override
     def ready(self, trial: Trial) -> bool:
@@ -92,10 +100,25 @@ class RetrainedScorer(Scorer):
         """The settings of one retraining."""
         searched = trial.settings
         own = {"seed": trial.seed, "threads": searched.threads or 1, **self._options}
+        if trial.handmade is not None:
+            return anchored(self._of_handmade(trial, trial.handmade, own))
         if searched.operations is not None:
             own["operations"] = searched.operations
         _, settings = retraining_of(trial.folder, own, preset=self._preset, config=self._config)
         return anchored(settings)
+
+    def _of_handmade(self, trial: Trial, row: HandmadeRow, options: Mapping[str, Any]) -> RetrainSettings:
+        kept = {key: value for key, value in options.items() if key not in OF_CELLS}
+        handed = {key: getattr(trial.settings, key) for key in HANDED_DOWN}
+        settings = retrain_settings(
+            {**kept, **dict(row.settings)}, preset=self._preset, config=self._config, inherited=handed, handmade=True
+        )
+        if settings.weights_from is not None:
+            raise SettingsError(
+                f"baselines: {row.name} has no weights to start from, and weights_from = {settings.weights_from}: "
+                "leave one of them out"
+            )
+        return settings
 
     @override
     def score(self, trial: Trial) -> TrialResult:
@@ -113,6 +136,7 @@ class RetrainedScorer(Scorer):
                 accuracies={self.columns(trial.group)[0]: float(trained["test_accuracy"])},
                 parameters=int(trained["parameters"]),
                 retrain_seconds=float(trained["seconds"]),
+                curves={**found.curves, "test_accuracy": test_accuracies(trial.trained)},
             )
         except (KeyError, TypeError, ValueError) as error:
             raise RunError(f"{file}: not the result of a retraining ({type(error).__name__}: {error})") from error
@@ -128,7 +152,13 @@ class RetrainedScorer(Scorer):
             "time: of a search; retraining: of its network. parameterless: pools and skips in the normal "
             "cell."
         ]
-        drawn = {trial.group for trial in trials if trial.settings.method == "random"}
+        if any(trial.handmade is not None for trial in trials):
+            notes.append(
+                "(hand-made): a published network at the width of its row, that no search has found; it is trained "
+                "with the same settings, seeds and images as the others, apart from what only networks of cells have "
+                f"({', '.join(OF_CELLS)})."
+            )
+        drawn = {trial.group for trial in trials if trial.handmade is None and trial.settings.method == "random"}
         without = dict.fromkeys(trial.group for trial in trials if trial.group not in drawn)
         if without:
             of = f" of {'; '.join(group.title for group in without)}" if drawn else ""

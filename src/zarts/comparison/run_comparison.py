@@ -18,6 +18,7 @@ from zarts.comparison.engines import get_engine
 from zarts.comparison.export_tables import to_csv, to_latex, to_markdown
 from zarts.comparison.footnotes import notes_of
 from zarts.comparison.grid import Row, rows_of
+from zarts.comparison.handmade import HandmadeRow, parse_baselines
 from zarts.comparison.results import Summary, TrialResult
 from zarts.comparison.retrained import RetrainedScorer
 from zarts.comparison.runner import alone_in, search_all
@@ -48,8 +49,8 @@ class Comparison:
         failed: the trials that failed, each with its error in one line.
         markdown: the tables.
         out: the folder, with `table.md`, `.csv`, `.tex`, `.json`, the pictures `curves.svg`, `.png` and, for methods
-            that weight candidates, `sampling.svg`, `.png` (of several groups `curves-GROUP.svg` and so on), and
-            `report.html`.
+            that weight candidates, `sampling.svg`, `.png`, and of retrainings `training.svg`, `.png` (of several groups
+            `curves-GROUP.svg` and so on), and `report.html`.
     """
 
     sections: list[Section]
@@ -83,6 +84,7 @@ def compare(
     methods: str | Sequence[str],
     seeds: str | int,
     *,
+    baselines: str | Sequence[str] = (),
     grid: Mapping[str, Sequence[Any]] = MappingProxyType({}),
     benchmark_table: PathLike = "auto",
     retrain: Mapping[str, Any] | None = MappingProxyType({}),
@@ -110,6 +112,9 @@ def compare(
     Args:
         methods: the rows: `"zarts-mgs,darts,darts arch_learning_rate=0.01"`, or a list of such texts: a method, and
             the settings of this row alone.
+        baselines: hand-made networks (see `list_networks`) as further rows without a search: `"resnet8,vgg width=0.5"`,
+            or a list of such texts: a network, and its `width` or `stem_stride`. They are trained like the derived
+            networks: with the same settings, seeds and images.
         seeds: how many, from 0 on, or a range like `"100-119"`.
         grid: settings and the values of each, `{"samples": [2, 4, 8], "space": ["s1", "s2"]}`: every row is repeated
             for all combinations of those settings that it uses and does not name itself.
@@ -146,7 +151,8 @@ def compare(
     for text in notes:
         callback({"event": "note", "text": text})
     run_tasks = get_engine(engine)
-    names = {row.name for row in rows}
+    handmade = parse_baselines(baselines)
+    names = {row.name for row in rows} | {row.name for row in handmade}
     against = None if against is None else " ".join(against.split())
     if against is not None and against not in names:
         raise SettingsError(f"against: {did_you_mean('row', against, names)}")
@@ -154,7 +160,7 @@ def compare(
         raise SettingsError(f"jobs = {jobs}; expected 1 or more")
     tabular = any(row.group.space == NASBENCH201.name for row in rows)
     if tabular:
-        _check_tabular(rows, retrain)
+        _check_tabular(rows, handmade, retrain)
         file = find_table(None if benchmark_table == "auto" else path_of(benchmark_table)).resolve()
         trials = plan(rows, seeds, out=folder, table=file)
         scorer: Scorer = TabularScorer(read_table(file, trust=trust), best_of=best_of, draws=draws)
@@ -163,9 +169,14 @@ def compare(
             raise SettingsError(
                 f"against = {against}: no row has an accuracy to test, because nothing is retrained: leave it out"
             )
+        if handmade and retrain is None:
+            raise SettingsError(
+                f"baselines = {handmade[0].name}: a hand-made network is only trained, and here nothing is retrained: "
+                "leave it out, or retrain"
+            )
         named = benchmark_table != "auto"
         _check_no_table(rows, {"benchmark_table": named, "best_of": best_of, "draws": draws, "trust": trust})
-        trials = plan(rows, seeds, out=folder)
+        trials = plan(rows, seeds, out=folder, baselines=handmade)
         scorer = (
             SearchOnlyScorer(rows) if retrain is None else RetrainedScorer(retrain, rows, preset=preset, config=config)
         )
@@ -175,7 +186,12 @@ def compare(
         return _assemble(trials, scorer, failed, against, folder)
 
 
-def _check_tabular(rows: Sequence[Row], retrain: Mapping[str, Any] | None) -> None:
+def _check_tabular(rows: Sequence[Row], handmade: Sequence[HandmadeRow], retrain: Mapping[str, Any] | None) -> None:
+    if handmade:
+        raise SettingsError(
+            f"baselines = {handmade[0].name}: cells of space {NASBENCH201.name!r} are looked up, and no hand-made "
+            "network is in the table: leave it out, or choose another space"
+        )
     for row in rows:
         if row.group.space != NASBENCH201.name:
             raise SettingsError(
@@ -251,7 +267,7 @@ def _draw(section: Section, found: Mapping[Trial, TrialResult], curves: Sequence
         lines: dict[str, list[list[float]]] = {}
         for trial, one in inside.items():
             if numbers := curve.of(one):
-                lines.setdefault(trial.row, []).append(numbers)
+                lines.setdefault(trial.label, []).append(numbers)
         if lines:
             panel = Panel(curve.title, lines, curve.levels, curve.from_zero)
             pictures.setdefault(curve.picture, []).append(panel)

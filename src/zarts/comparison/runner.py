@@ -67,14 +67,17 @@ def search_all(
     def finished() -> int:
         return sum(map(scorer.done, trials))
 
-    left = sorted((trial for trial in trials if not scorer.done(trial)), key=lambda trial: trial.seed)
+    every = sorted((trial for trial in trials if not scorer.done(trial)), key=lambda trial: trial.seed)
+    same: dict[Path, list[Trial]] = {}
+    for one in every:
+        same.setdefault(one.folder, []).append(one)  # a hand-made network trains once for several groups
+    left = [first for first, *_ in same.values()]
     failed: dict[Trial, str] = {}
 
     def done(trial: Trial, error: BaseException | None) -> None:
         if error is not None:
-            failed[trial] = (
-                str(error) if isinstance(error, ZartsError | Interrupted) else f"{type(error).__name__}: {error}"
-            )
+            text = str(error) if isinstance(error, ZartsError | Interrupted) else f"{type(error).__name__}: {error}"
+            failed.update(dict.fromkeys(same[trial.folder], text))
         over = finished() + len(failed)
         which = {"row": trial.row, "group": trial.group.title, "seed": trial.seed}
         callback({"event": "trial", **which, "over": over, "trials": len(trials)})
@@ -86,7 +89,7 @@ def search_all(
             f"interrupted: {finished()} of {len(trials)} searches are finished and the running ones are saved; "
             "the same command resumes them"
         ) from None
-    for trial in left:
+    for trial in every:
         if trial not in failed and not scorer.done(trial):
             failed[trial] = f"{trial.folder}: a task ended without a result here: let all machines share this folder"
     return failed

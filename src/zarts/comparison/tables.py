@@ -76,8 +76,11 @@ def longest_of(found: Mapping[Trial, TrialResult]) -> float:
 
 
 def _summaries(found: Mapping[Trial, TrialResult]) -> list[Summary]:
-    names = dict.fromkeys(trial.row for trial in found)
-    return [summarise(name, [one for trial, one in found.items() if trial.row == name]) for name in names]
+    names = {trial.row: trial.handmade is not None for trial in found}
+    return [
+        summarise(name, [one for trial, one in found.items() if trial.row == name], handmade=handmade)
+        for name, handmade in names.items()
+    ]
 
 
 def plain_data(
@@ -106,7 +109,8 @@ def _row_data(row: Summary, section: Section, found: Mapping[Trial, TrialResult]
     data = {"name": row.name, "spreads": spreads, **others, "group": section.group.title}
     if not searches:
         return data
-    settings = dump(next(iter(searches)).settings)
+    first = next(iter(searches))
+    settings = dump(first.settings) if first.handmade is None else dict(first.handmade.settings)
     seeds = {str(trial.seed): _trial_data(trial, one, out) for trial, one in searches.items()}
     return {**data, "settings": {key: value for key, value in settings.items() if key != "seed"}, "seeds": seeds}
 
@@ -116,9 +120,11 @@ def _trial_data(trial: Trial, found: TrialResult, out: Path) -> dict[str, Any]:
         **{key: value for key, value in asdict(found).items() if value is not None},
         "accuracies": {column.name: accuracy for column, accuracy in found.accuracies.items()},
         "run": trial.folder.relative_to(out).as_posix(),
-        "command": f"zarts search --config {shlex.quote(str(trial.folder / 'config.yaml'))}",
     }
+    source = trial.folder if trial.handmade is None else trial.handmade.network
+    if trial.handmade is None:
+        data["command"] = f"zarts search --config {shlex.quote(str(trial.folder / 'config.yaml'))}"
     if found.parameters is not None:
         config = shlex.quote(str(trial.trained / "config.yaml"))
-        data["retraining"] = f"zarts retrain {shlex.quote(str(trial.folder))} --config {config}"
+        data["retraining"] = f"zarts retrain {shlex.quote(str(source))} --config {config}"
     return data

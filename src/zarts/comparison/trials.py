@@ -1,16 +1,22 @@
-"""Trials: the searches of a comparison, every row with every seed, each in a run folder of its own."""
+"""Trials: the searches of a comparison, every row with every seed, each in a run folder of its own.
+
+The trial of a hand-made network has no search, only the training.
+"""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import product
 from pathlib import Path
 
 from zarts.api import searched_settings
 from zarts.comparison.grid import Group, Row
+from zarts.comparison.handmade import HandmadeRow
 from zarts.config import CommonSettings, SearchSettings, dump, resumable, takes_part
 from zarts.errors import SettingsError
+from zarts.reports.comparison import row_label
 from zarts.runs.new_run import anchored
 from zarts.runtime.paths import path_of
 from zarts.spaces import is_file
@@ -20,14 +26,15 @@ __all__ = ["Trial", "check_begun", "parse_seeds", "plan"]
 
 @dataclass(frozen=True)
 class Trial:
-    """One search of a comparison, with its seed.
+    """One search of a comparison, with its seed; of a hand-made network the training alone.
 
     Args:
         row: name of its row, `darts arch_learning_rate=0.01`.
         seed: its seed.
-        settings: its resolved settings.
+        settings: its resolved settings; of a hand-made network those of a search on the same images.
         folder: its run folder.
         group: the group of its row.
+        handmade: its hand-made network, if it is none that a search derives.
     """
 
     row: str
@@ -35,11 +42,17 @@ class Trial:
     settings: SearchSettings
     folder: Path
     group: Group
+    handmade: HandmadeRow | None = None
+
+    @property
+    def label(self) -> str:
+        """The name of its row where people read it."""
+        return row_label(self.row, handmade=self.handmade is not None)
 
     @property
     def title(self) -> str:
         """`s1, digits: darts arch_learning_rate=0.01, seed 0`."""
-        return f"{f'{self.group.title}: ' * bool(self.group.title)}{self.row}, seed {self.seed}"
+        return f"{f'{self.group.title}: ' * bool(self.group.title)}{self.label}, seed {self.seed}"
 
     @property
     def trained(self) -> Path:
@@ -48,8 +61,8 @@ class Trial:
 
     @property
     def searched(self) -> bool:
-        """Whether the search is finished."""
-        return (self.folder / "result.json").exists()
+        """Whether the search is finished, if there is one."""
+        return self.handmade is not None or (self.folder / "result.json").exists()
 
 
 def parse_seeds(text: str | int) -> range:
@@ -67,14 +80,25 @@ def parse_seeds(text: str | int) -> range:
     return seeds
 
 
-def plan(rows: Sequence[Row], seeds: str | int, *, out: Path, table: Path | None = None) -> list[Trial]:
+def plan(
+    rows: Sequence[Row],
+    seeds: str | int,
+    *,
+    out: Path,
+    table: Path | None = None,
+    baselines: Sequence[HandmadeRow] = (),
+) -> list[Trial]:
     """All trials, row by row; each in the folder `out/ROW/seedK`.
+
+    A hand-made network has trials in every group. Those of groups with the same images share a folder, and are one
+    training.
 
     Args:
         rows: see `zarts.comparison.grid.rows_of`.
         seeds: see `parse_seeds`.
         out: the folder of the comparison.
         table: the setting `benchmark_table` of every trial.
+        baselines: the hand-made networks; they take images and threads from the first row with the same images.
 
     Raises:
         SettingsError: invalid seeds, or a folder that holds a search with other settings.
@@ -82,15 +106,24 @@ def plan(rows: Sequence[Row], seeds: str | int, *, out: Path, table: Path | None
         RunError: a folder cannot be read.
     """
     trials: list[Trial] = []
+    numbers, first = parse_seeds(seeds), dict[str, SearchSettings]()
     for row in rows:
         settings = row.settings
         threads = (settings.threads or 1) if takes_part("threads", settings) else None
         fixed = anchored(settings).model_copy(
             update={"threads": threads, "benchmark_table": table, "space": _space(settings)}
         )
+        first.setdefault(row.group.data, fixed)
         trials += [
             Trial(row.name, seed, fixed.model_copy(update={"seed": seed}), out / row.folder / f"seed{seed}", row.group)
-            for seed in parse_seeds(seeds)
+            for seed in numbers
+        ]
+    for one, group in product(baselines, dict.fromkeys(row.group for row in rows)):
+        settings = first[group.data]
+        folder = out / one.folder(settings)
+        trials += [
+            Trial(one.name, seed, settings.model_copy(update={"seed": seed}), folder / f"seed{seed}", group, one)
+            for seed in numbers
         ]
     for trial in trials:
         if (trial.folder / "config.yaml").exists():

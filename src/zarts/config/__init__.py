@@ -16,7 +16,7 @@ from zarts.config.preset_files import Layer, preset_layers, preset_names, preset
 from zarts.config.relaxation import RelaxationSettings
 from zarts.config.renamed import renamed_event, renamed_mapping, renamed_settings, unknown_setting
 from zarts.config.resolve import dump, resolve_search, retrain_settings, row_settings, search_settings
-from zarts.config.retrain import RetrainSettings
+from zarts.config.retrain import OF_CELLS, OF_CHAINS, RetrainSettings
 from zarts.config.selection import ArgmaxSettings, DrawSettings, EvolutionSettings, PerturbationSettings
 from zarts.config.settings import SearchSettings
 from zarts.config.unused import says_what_happens
@@ -25,6 +25,8 @@ from zarts.config.zero_order import GLDSettings, MGSSettings, RSSettings, ThirdP
 
 __all__ = [
     "FUNCTIONS",
+    "OF_CELLS",
+    "OF_CHAINS",
     "AdamSettings",
     "ArgmaxSettings",
     "CandidateSettings",

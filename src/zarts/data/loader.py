@@ -104,6 +104,11 @@ class Batches:
         """Images of a batch, on average over an epoch."""
         return min(len(self._indices), len(self) * self.batch_size) / len(self)
 
+    @property
+    def prefetched(self) -> bool:
+        """Whether threads make the images ahead, one by one; else a batch is made whole, of images in memory."""
+        return self._pixels is None
+
     def __iter__(self) -> Iterator[tuple[Tensor, Tensor]]:
         """One pass in order.
 

@@ -22,7 +22,15 @@ from zarts.reports.svg import inline
 from zarts.runtime.io import read_mapping
 from zarts.spaces import Genotype
 
-__all__ = ["MORE", "column_title", "data_title", "is_comparison", "mean_std_text", "render_comparison"]
+__all__ = [
+    "MORE",
+    "column_title",
+    "data_title",
+    "is_comparison",
+    "mean_std_text",
+    "render_comparison",
+    "row_label",
+]
 
 
 MORE: dict[str, tuple[str, Callable[[Any], str]]] = {
@@ -43,6 +51,11 @@ def column_title(key: str, counts: Iterable[int]) -> str:
     """The title of a column of `MORE`; `counts` are the numbers of seeds: `best of 3` if all rows have 3."""
     numbers = set(counts)
     return f"best of {numbers.pop()}" if key == "best" and len(numbers) == 1 else MORE[key][0]
+
+
+def row_label(name: str, *, handmade: bool) -> str:
+    """The name of a row as it is shown: that of a network that no search has found says so."""
+    return f"{name} (hand-made)" if handmade else name
 
 
 def data_title(name: str) -> str:
@@ -128,6 +141,9 @@ def render_comparison(folder: Path) -> str:
         name=folder.resolve().name,
         facts=_facts(sections, failed),
         sections=sections,
+        found="Derived cells and hand-made networks"
+        if any(row.get("handmade") for row in data["rows"])
+        else "Derived cells",
         failed=failed,
         notes=notes,
         left=pictures.left,
@@ -155,7 +171,7 @@ def _section(
     head = ["row", "n", *map(_words, columns), *(column_title(key, counts) for key in more)]
     table = [
         [
-            Value(show(row["name"]), show(row["name"])),
+            Value(_label(row), _label(row)),
             _value(row.get("n"), show),
             *(_accuracy(row["spreads"].get(column), row.get("n")) for column in columns),
             *(_value(row.get(key), MORE[key][1]) for key in more),
@@ -163,13 +179,17 @@ def _section(
         for row in rows
     ]
     trials = [
-        (show(row["name"]), [_trial(seed, one, columns, pictures) for seed, one in row["seeds"].items()])
+        (_label(row), [_trial(seed, one, columns, pictures) for seed, one in row["seeds"].items()])
         for row in rows
         if row.get("seeds")
     ]
     pairs = [_curves(rows, curve, f"epochs-{index}-{n}") for n, curve in enumerate(data.get("curves", []))]
     drawn = [pair for pair in pairs if pair is not None]
     return Section(title, head, table, [still for _, still in drawn], trials), [chart for chart, _ in drawn]
+
+
+def _label(row: Mapping[str, Any]) -> str:
+    return row_label(show(row["name"]), handmade=bool(row.get("handmade", False)))
 
 
 def _words(column: Any) -> str:
@@ -201,10 +221,10 @@ def _curves(rows: Sequence[Mapping[str, Any]], curve: Mapping[str, Any], name: s
         for one in row.get("seeds", {}).values():
             numbers = one["history"] if curve["key"] == "history" else one.get("curves", {}).get(curve["key"], ())
             if numbers:
-                lines.setdefault(show(row["name"]), []).append([math.nan if y is None else float(y) for y in numbers])
+                lines.setdefault(_label(row), []).append([math.nan if y is None else float(y) for y in numbers])
     if not lines:
         return None
-    names = [show(row["name"]) for row in rows]
+    names = [_label(row) for row in rows]
     title, levels = show(curve["title"]), {show(level): float(y) for level, y in curve.get("levels", {}).items()}
     note = "At the end of each epoch: the mean over seeds"
     note += ", and one standard deviation to each side." if len(lines) <= BANDS else "."
@@ -242,7 +262,7 @@ class _Pictures:
         """Number of cells that are not drawn because there are too many."""
 
     def reports(self, run: str) -> list[tuple[str, str]]:
-        """Names and links of the reports of a search and of its retraining, if they exist."""
+        """Names and links of the reports of a search, if there is one, and of its retraining, if they exist."""
         names = {"search": run, "retraining": f"{run}-retrained"}
         return [
             (name, quote(f"./{path}/report.html"))

@@ -158,8 +158,10 @@ def _line(
 ) -> _End:
     """Draw the mean over seeds and its band, see `mean_band`; with `top` None no band."""
     colour, dash = ROLES[style[0]].light, style[1]
-    means, low, high = mean_band(seeds, top)
-    epochs = range(1, len(means) + 1)
+    band = mean_band(seeds, top)
+    known = [index for index, mean in enumerate(band[0]) if isfinite(mean)] or [0]
+    means, low, high = ([values[index] for index in known] for values in band)
+    epochs = [index + 1 for index in known]
     if len(seeds) > 1 and top is not None:
         axes.fill_between(epochs, low, high, color=colour, alpha=0.12, linewidth=0, gid=f"band-{mark}{name}")
     axes.plot(

@@ -243,8 +243,9 @@ class TrainingJob(Job):
                 about = f"{self.length.planned}, {self.length.steps / len(self.train):.1f} epochs"
                 self._callback({"event": "note", "text": about})
         self._set_rate(self._rate(global_step))
-        images, labels = self.train[global_step]
-        images = shrunk(images, self.settings, self.length.progress(global_step))
+        with self.trainer.meter.waiting():
+            images, labels = self.train[global_step]
+            images = shrunk(images, self.settings, self.length.progress(global_step))
         loss, right = self.weight_step(self.passes, global_step, images, labels)
         if self.average is not None:
             self.average.update_parameters(self.network)
@@ -286,6 +287,7 @@ class TrainingJob(Job):
                 **meter.means(),
                 **tested,
                 "learning_rate": self.optimizer.param_groups[0]["lr"],
+                "data_wait": meter.data_wait,
                 "seconds": meter.seconds,
             }
         )

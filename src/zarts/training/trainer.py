@@ -19,7 +19,7 @@ from zarts.runs.checkpoint import load_checkpoint
 from zarts.runtime.distributed import Ranks
 from zarts.runtime.measure import Fit
 from zarts.runtime.signals import StopEarly, StopRequest, stop_request
-from zarts.training.metrics import Meter
+from zarts.training.metrics import Meter, WaitNote
 
 __all__ = ["Callback", "Driver", "Job", "Trainer", "no_callback"]
 
@@ -153,6 +153,7 @@ class Trainer:
         self._muted = False
         self.meter = Meter(device)
         """Means over the steps of the present epoch."""
+        self._wait_note = WaitNote()
         self.ended = False
         """Whether no epoch follows the present one; a job sets it to end before its last epoch."""
         self._stop_early: str | None = None
@@ -226,6 +227,8 @@ class Trainer:
         """The remaining epochs; the state is saved at the end of each."""
         while self._epoch < self._epochs and not self.ended:
             yield self._epoch
+            if text := self._wait_note.text(self.meter, prefetched=self._job.train.prefetched):
+                self._tell({"event": "note", "text": text})
             self.close_epoch(self._job)
         self._last_epoch_end = time.perf_counter()
 
@@ -285,7 +288,7 @@ class Trainer:
 
     def _save(self, job: Job) -> None:
         own = {"epoch": self._epoch, "step": self._step, "seconds": self.seconds, "meter": self.meter.state_dict()}
-        own["stop_early"] = self._stop_early
+        own |= {"stop_early": self._stop_early, "waited": self._wait_note.waited}
         self._run.save({"device": self._device.type, **own, "job": job.state_dict()}, self._identity)
 
     def _follow(self, job: Job) -> None:
@@ -317,5 +320,6 @@ class Trainer:
         self._epoch, self._step, self.seconds = state["epoch"], state["step"], state["seconds"]
         self.meter.load_state_dict(state["meter"])
         job.load_state_dict(state["job"])
+        self._wait_note.waited = state.get("waited", 0.0)
         self._stop_early = state.get("stop_early")
         self.ended = self.ended or (self._stop_early is not None and self._step == 0)
