@@ -4,15 +4,16 @@ import json
 
 import pytest
 import torch
-from small import TRAIN, stop_at
+from safetensors.torch import load_file
 
 import zarts
+from small import TRAIN, stop_at
 from zarts.config import retrain_settings
 from zarts.errors import Interrupted, RunError
 from zarts.networks import create_chain, seeded, set_layout
 from zarts.runtime.device import idle_processors
-from zarts.spaces import HANDMADE
-from zarts.training import compute_path
+from zarts.spaces import handmade
+from zarts.training import compute_path, path_choice
 from zarts.training.compute_path import ComputePath, Cost, candidates, fastest
 
 CHAIN = {
@@ -49,14 +50,16 @@ def cache(tmp_path, monkeypatch):
 
 @pytest.fixture
 def measured(monkeypatch):
-    """The choices that were measured, all with the plain layout as the fastest."""
+    """The choices that were measured, all with the plain layout in bfloat16 as the fastest, whatever the processor."""
     calls = []
+    monkeypatch.setattr(compute_path, "computes_in_bfloat16", lambda device: True)
+    monkeypatch.setattr(path_choice, "computes_in_bfloat16", lambda device: True)
 
     def measure(paths, threads, step):
         calls.append(paths)
         for one in paths:
             step(one)
-        best = next(one for one in paths if one.layout == "nchw")
+        best = next(one for one in paths if (one.layout, one.precision) == ("nchw", "bf16-mixed"))
         return best, [compute_path.Measured(best, 0.21, 1), compute_path.Measured(paths[0], 0.29, 1)]
 
     monkeypatch.setattr("zarts.training.path_choice.fastest", measure)
@@ -71,7 +74,7 @@ def measured(monkeypatch):
         # a second thread that gains 5 % is not worth it; the time that passes decides, not that of processors
         ({1: (1.0, 1.0), 2: (0.95, 1.0), 4: (0.95, 1.0)}, 1),
         # hopeless at the first step: not measured again
-        ({1: (0.2, 0.2), 2: (0.5, 1.0), 4: (1.0, 4.0)}, 1),
+        ({1: (0.2, 0.2), 2: (0.5, 1.0), 4: (9.0, 36.0)}, 1),
     ],
 )
 def test_the_fastest_path_is_taken(costs, chosen):
@@ -80,7 +83,7 @@ def test_the_fastest_path_is_taken(costs, chosen):
     best, found = fastest([path(), path("nchw")], [4, 2, 1], clock)
     assert best == path("nchw", chosen) == found[0].path
     assert found[0].seconds == 0.1
-    assert clock.taken.count(path(threads=4)) == (2 if costs["channels-last", 1][0] < 0.5 else 7)
+    assert clock.taken.count(path(threads=4)) == (2 if costs["channels-last", 4][0] == 9 else 3)
 
 
 def test_one_thread_is_compared_by_the_processors_time():
@@ -110,8 +113,8 @@ def test_candidates_are_what_is_auto_and_bfloat16_needs_the_processor(monkeypatc
 def test_idle_processors_are_told_from_the_systems_ticks(tmp_path, monkeypatch):
     monkeypatch.setattr("os.cpu_count", lambda: 8)
     (tmp_path / "stat").write_text("cpu  500 0 100 250 50 50 25 25 9 9\ncpu0 1 1 1 1\n")  # 300 of 1,000 are idle
-    assert idle_processors(0, tmp_path / "stat") == round(8 * 0.3)
-    assert idle_processors(0, tmp_path / "none") == 8
+    assert idle_processors(0.0, tmp_path / "stat") == round(8 * 0.3)
+    assert idle_processors(0.0, tmp_path / "none") == 8
 
 
 def test_layouts_give_the_same_numbers_and_gradients():
@@ -119,7 +122,7 @@ def test_layouts_give_the_same_numbers_and_gradients():
     gradients = []
     for layout in ("channels-last", "nchw"):
         with seeded(0):
-            network = create_chain(HANDMADE["mobilenet_v2"].for_images(12), in_channels=1).double().eval()
+            network = create_chain(handmade("mobilenet_v2", 0.1).for_images(12), in_channels=1).double().eval()
         set_layout(network, layout)
         seen = []
         network.layers[3].register_forward_hook(lambda _, inputs, output, seen=seen: seen.append(output))
@@ -131,7 +134,9 @@ def test_layouts_give_the_same_numbers_and_gradients():
 
 
 def weights(run):
-    return (run / "model.safetensors").read_bytes()
+    """All of them in one list, for comparisons to the bit."""
+    tensors = load_file(run / "model.safetensors")
+    return [(name, tensors[name].tolist()) for name in sorted(tensors)]
 
 
 def notes(events):
@@ -143,13 +148,13 @@ def test_auto_has_the_bits_of_its_path_by_hand_and_is_kept_and_cached(tmp_path, 
     heard = []
     options = {**CHAIN, "quiet": True, "callbacks": [heard.append]}
     auto = zarts.retrain("resnet8", out=tmp_path / "auto", **options, **AUTO)
-    by_hand = {"precision": "32", "layout": "nchw", "kernels": "torch", "threads": 1}
+    by_hand = {"precision": "bf16-mixed", "layout": "nchw", "kernels": "torch", "threads": 1}
     hand = zarts.retrain("resnet8", out=tmp_path / "hand", **options, **by_hand)
     other = zarts.retrain("resnet8", out=tmp_path / "other", **options, threads=1)
     assert weights(auto.run) == weights(hand.run) != weights(other.run)
-    assert notes(heard) == ["path: fp32, NCHW, 1 thread: 0.21 s a step (channels last 0.29; measured now)"]
+    assert notes(heard) == ["path: bf16, NCHW, 1 thread: 0.21 s a step (fp32, channels last 0.29; measured now)"]
     kept = json.loads((auto.run / "path.json").read_text())
-    assert kept["path"] == {**by_hand, "precision": "32-true"}
+    assert kept["path"] == by_hand
     assert [one["seconds"] for one in kept["measured"]] == [0.21, 0.29]
     assert not (hand.run / "path.json").exists()
 
@@ -174,11 +179,13 @@ def test_a_resumed_run_keeps_its_path(tmp_path, measured, cache, monkeypatch):
             zarts.retrain("resnet8", out=tmp_path / "run", quiet=True, **CHAIN, **AUTO)
     for file in cache.iterdir():
         file.unlink()
+    monkeypatch.setattr(path_choice, "computes_in_bfloat16", lambda device: False)
     heard = []
     resumed = zarts.retrain(resume=tmp_path / "run", quiet=True, callbacks=[heard.append])
     assert weights(resumed.run) == weights(whole.run)
     assert len(measured) == 1
     assert notes(heard)[0].endswith("as when the run began)")
+    assert [event for event in heard if "no instructions for bfloat16" in event.get("text", "")]
     assert not [event for event in heard if "last bits may differ" in event.get("text", "")]
     (tmp_path / "run" / "result.json").unlink()
     (tmp_path / "run" / "path.json").write_text("{}")

@@ -31,8 +31,11 @@ def _is_plain(module: nn.Module | None) -> bool:
 
 
 def laid_out(images: Tensor, module: nn.Module) -> Tensor:
-    """Images as `module` takes them: as they are, or in the plain layout if that is the module's."""
-    return images.contiguous() if _is_plain(module) else images
+    """Images as `module` takes them: as they are, or in the plain layout if that is the module's.
+
+    A copy, because torch takes images of a single channel for channels-last if their strides are those.
+    """
+    return images.clone(memory_format=torch.contiguous_format) if _is_plain(module) else images
 
 
 def channels_last(x: Tensor, module: nn.Module | None = None) -> Tensor:

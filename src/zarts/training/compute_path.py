@@ -19,6 +19,8 @@ _SECONDS = 4.0
 _ROUNDS = 5
 _HOPELESS = 2.0
 """A candidate that takes so many times the fastest one's time is not measured again."""
+_HOPELESS_FIRST, _SHORT = 4.0, 0.5
+"""Likewise at its first step, which prepares the others, if that takes more than so many seconds."""
 _WORTH = 0.9
 """A larger number of threads must take less than this share of the time of a smaller one: others want processors."""
 
@@ -154,7 +156,7 @@ def _in_turn(
         cost = step(path)
         warm[path], spent = value(path, cost), spent + cost.wall
     best = dict(warm)
-    left = [path for path in paths if warm[path] <= _HOPELESS * min(warm.values())]
+    left = [path for path in paths if warm[path] <= max(_HOPELESS_FIRST * min(warm.values()), _SHORT)]
     taken = dict.fromkeys(paths, 0)
     while rounds == 0 or (rounds < _ROUNDS and spent < _SECONDS / 2):
         for path in left:
