@@ -21,7 +21,7 @@ def set_layout(network: nn.Module, layout: str) -> None:
         layout: `channels-last`, or `nchw`, torch's own.
     """
     plain = layout == "nchw"
-    network.to(memory_format=torch.contiguous_format if plain else torch.channels_last)  # type: ignore[call-overload]
+    network.to(memory_format=torch.contiguous_format if plain else torch.channels_last)
     for part in network.modules():
         setattr(part, _PLAIN, plain)
 

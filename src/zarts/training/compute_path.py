@@ -72,7 +72,7 @@ def computes_in_bfloat16(device: torch.device) -> bool:
     """Whether the device has instructions for bfloat16; without, torch computes it many times slower."""
     if device.type == "cuda":
         return torch.cuda.get_device_capability(device) >= (8, 0)
-    if device.type != "cpu" or not torch.backends.mkldnn.is_available():
+    if device.type != "cpu" or not torch.backends.mkldnn.is_available():  # type: ignore[no-untyped-call]
         return False
     # oneDNN also says yes to AVX-512 without bf16 instructions, where it only converts
     has: Mapping[str, Any] = getattr(torch.cpu, "get_capabilities", dict)()  # torch 2.9 has no such function
