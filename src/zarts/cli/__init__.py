@@ -20,6 +20,7 @@ __all__ = ["main"]
 def main() -> None:
     """Run `zarts` with the process's arguments and exit: 0 done, 1 failed, 2 usage, 3 data, 130 interrupted."""
     replace_unencodable()
+    _let_threads_sleep()
     argv = [word for word in sys.argv[1:] if word != "--debug"]
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # as Ctrl-C; loops that can save first handle both
     try:
@@ -29,6 +30,16 @@ def main() -> None:
     except KeyboardInterrupt:  # while the last lines were printed
         code = 130
     sys.exit(code)
+
+
+def _let_threads_sleep() -> None:
+    """Let threads of torch sleep while they wait for each other, unless the user has set how they wait.
+
+    By default they spin for up to milliseconds in a loop, of which a step has hundreds: where other programs want the
+    processors, that is most of the time. OpenMP reads the variables when torch is first imported, which is later.
+    """
+    if not {"OMP_WAIT_POLICY", "GOMP_SPINCOUNT", "KMP_BLOCKTIME"} & {*os.environ}:
+        os.environ["OMP_WAIT_POLICY"] = "passive"
 
 
 def _run(argv: list[str], *, debug: bool) -> int:

@@ -40,7 +40,6 @@ class _SharedOptions(TypedDict, total=False):
     operations: Path | str | None
     seed: int
     device: str
-    threads: int | None
     compile: bool
     checkpoint_activations: bool
     memory_limit: int | str | Literal["auto", "none"]
@@ -49,11 +48,13 @@ class _SharedOptions(TypedDict, total=False):
     learning_rate_min: float
     drop_path: float
     devices: int | Literal["auto"]
+    kernels: Literal["auto", "native", "torch"]
 
 
 class SearchOptions(_SharedOptions, total=False):
     """Settings of `zarts.search`."""
 
+    threads: int | None
     precision: Literal["32-true", "bf16-mixed"]
     space: str
     method: str
@@ -74,7 +75,6 @@ class SearchOptions(_SharedOptions, total=False):
     partial_channels: int
     reduction: Literal["residual", "light"]
     benchmark_table: Path | str | Literal["auto"] | None
-    kernels: Literal["auto", "native", "torch"]
     max_params: int | None
     max_macs: int | None
     limit_penalty: float
@@ -142,7 +142,8 @@ class SearchOptions(_SharedOptions, total=False):
 class RetrainOptions(_SharedOptions, total=False):
     """Settings of `zarts.retrain`."""
 
-    precision: Literal["32-true", "bf16-mixed", "16-mixed"]
+    threads: int | Literal["auto"] | None
+    precision: Literal["32-true", "bf16-mixed", "16-mixed", "auto"]
     recipe: Literal["paper", "fast"]
     time: float | None
     micro_batches: int
@@ -160,5 +161,6 @@ class RetrainOptions(_SharedOptions, total=False):
     decay_norms: bool
     label_smoothing: float
     ema: float
+    layout: Literal["channels-last", "nchw", "auto"]
     sync_batch_norm: bool
     test_every: int

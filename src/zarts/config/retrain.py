@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Annotated, Any, Literal
 
-from pydantic import Field
+from pydantic import BeforeValidator, Field
 
 from zarts.config.base import setting
 from zarts.config.common import CommonSettings
@@ -24,6 +24,10 @@ __all__ = [
 
 TAIL = 5
 """Epochs of the slower tail of schedule `linear-tail`."""
+
+
+def _precision(value: Any) -> Any:
+    return "32-true" if str(value) == "32" else value
 
 
 class RetrainSettings(CommonSettings):
@@ -130,10 +134,22 @@ class RetrainSettings(CommonSettings):
         panel="Run",
         resumable=True,
     )
-    precision: Literal["32-true", "bf16-mixed", "16-mixed"] = setting(
+    threads: Annotated[int, Field(ge=1)] | Literal["auto"] | None = setting(
+        None, "processor threads of torch; auto: the fastest number (default: torch's choice)", panel="Run"
+    )
+    precision: Annotated[Literal["32-true", "bf16-mixed", "16-mixed", "auto"], BeforeValidator(_precision)] = setting(
         "32-true",
-        "bf16-mixed: passes with gradient in bfloat16, weights in float32; only where the processor has bfloat16; "
-        "16-mixed: in float16, with a scaled loss",
+        "32: short for 32-true, float32; bf16-mixed: passes with gradient in bfloat16, weights in float32; only where "
+        "the processor has bfloat16; 16-mixed: in float16, with a scaled loss; auto: the faster of 32 and, where the "
+        "processor computes in it, bf16-mixed",
+        panel="Run",
+    )
+    layout: Literal["channels-last", "nchw", "auto"] = setting(
+        "channels-last", "of features in memory; nchw: torch's own; auto: the faster one", panel="Run"
+    )
+    kernels: Literal["auto", "native", "torch"] = setting(
+        "torch",
+        "of the network on the CPU: torch's own, always those compiled from C++ (native), or the faster ones (auto)",
         panel="Run",
     )
     sync_batch_norm: bool = setting(

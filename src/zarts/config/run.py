@@ -14,14 +14,12 @@ __all__ = ["RunSettings", "SearchRunSettings"]
 
 
 class RunSettings(Settings):
-    """Settings of a run that searching and retraining share; `precision` has more values for retraining."""
+    """Settings of a run that searching and retraining share; some have more values for retraining."""
 
     seed: int = setting(0, "of all random draws but those of split_seed", panel="Run", ge=0, lt=2**63)
     device: str = setting("auto", "auto, cpu, cuda, cuda:1, mps", panel="Run", used_by=SUPERNET)
-    threads: int | None = setting(
-        None, "processor threads of torch (default: torch's choice)", panel="Run", used_by=SUPERNET, ge=1
-    )
-    precision: Literal["32-true", "bf16-mixed", "16-mixed"]
+    threads: int | Literal["auto"] | None
+    precision: Literal["32-true", "bf16-mixed", "16-mixed", "auto"]
     compile: bool = setting(
         False,
         "torch.compile for passes with gradient: takes minutes before the first step",
@@ -69,6 +67,9 @@ class SearchRunSettings(RunSettings):
         used_by=SAMPLING,
         otherwise=1,
         resumable=True,
+    )
+    threads: Annotated[int, Field(ge=1)] | None = setting(
+        None, "processor threads of torch (default: torch's choice)", panel="Run", used_by=SUPERNET
     )
     benchmark_table: Path | Literal["auto"] | None = setting(
         None,

@@ -19,7 +19,7 @@ import torch
 
 from zarts.errors import KernelError
 
-__all__ = ["KERNELS", "Kernel", "compiled", "prepare"]
+__all__ = ["KERNELS", "Kernel", "compiled", "prepare", "processor"]
 
 Kernel = Callable[[ctypes.Array[ctypes.c_int64], int], int]
 """The function that a source of this folder exports, such as `zarts_cell` of cell.cpp."""
@@ -71,7 +71,7 @@ def compiled(dtype: torch.dtype, channels: int, name: str = "cell") -> Kernel:
     options = [f"-DZARTS_REAL={_REALS[dtype]}", f"-DZARTS_CHANNELS={channels}"]
     main = _SOURCES / f"{name}.cpp"
     sources = [source.read_bytes() for source in (main, *sorted(_SOURCES.glob("*.hpp")))]
-    parts = [*sources, version, _processor(), repr([*_FLAGS, *options]).encode()]
+    parts = [*sources, version, processor(), repr([*_FLAGS, *options]).encode()]
     path = _folder() / f"{name}-{hashlib.blake2b(b'|'.join(parts), digest_size=10).hexdigest()}.so"
     try:
         if not path.exists():
@@ -119,7 +119,7 @@ def _folder() -> Path:
     return folder
 
 
-def _processor() -> bytes:
+def processor() -> bytes:
     """Facts that tell processors apart, for a cache that machines share."""
     try:
         lines = Path("/proc/cpuinfo").read_text().splitlines()

@@ -11,6 +11,7 @@ from zarts.networks.custom_ops import load_operations, register_operation
 from zarts.networks.factory import AnyNetwork, build_network
 from zarts.networks.init import seeded
 from zarts.networks.macro import cell_channels
+from zarts.networks.memory_format import set_layout
 from zarts.networks.nasbench201 import create_nasbench201
 from zarts.networks.network import BatchSlice, Network, create_model
 from zarts.networks.operations import OPERATIONS, build_operation
@@ -35,5 +36,6 @@ __all__ = [
     "load_operations",
     "register_operation",
     "seeded",
+    "set_layout",
     "share_norms",
 ]

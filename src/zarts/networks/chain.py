@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from torch.nn.functional import pad
 
 from zarts.networks.activation_checkpointing import ActivationCheckpointing
-from zarts.networks.memory_format import channels_last, dense_gradient
+from zarts.networks.memory_format import channels_last, dense_gradient, laid_out
 from zarts.networks.network import BatchSlice
 from zarts.spaces import Chain, ChainStem, Stage
 
@@ -210,10 +210,10 @@ class ChainNetwork(nn.Module):
 
     def forward(self, images: Images) -> Logits:
         """The logits."""
-        x = channels_last(self.checkpointing(self.stem, images))
+        x = channels_last(self.checkpointing(self.stem, laid_out(images, self)), self)
         for layer in self.layers:
             x = self.checkpointing(layer, x)
-        features = dense_gradient(x).mean(dim=(2, 3))
+        features = dense_gradient(x, self).mean(dim=(2, 3))
         logits: Tensor = self.classifier(self.dropout(features, self.part))
         return logits
 

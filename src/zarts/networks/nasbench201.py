@@ -132,7 +132,7 @@ class Skeleton(nn.Module):
         for layer in self.layers:
             inputs = () if isinstance(layer, tuple(REDUCTIONS.values())) else context
             x = self.checkpointing(layer, x, *inputs)
-        features = dense_gradient(torch.relu(self.norm(x)))
+        features = dense_gradient(torch.relu(self.norm(x)), self)
         logits: Tensor = self.classifier(features.mean(dim=(2, 3)))
         return logits
 

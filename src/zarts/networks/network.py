@@ -104,7 +104,7 @@ class Cell(nn.Module):
         states: list[Tensor] = list(self.preprocess(before, previous))
         for node in self.nodes:
             state = node(states, drop_probability, part)
-            states.append(dense_gradient(state) if self.training else state)
+            states.append(dense_gradient(state, self) if self.training else state)
         return torch.cat(states[2:], dim=1)
 
 

@@ -104,7 +104,7 @@ class FactorizedReduce(nn.Module):
 
     def forward(self, x: Features) -> Output:
         """Another number of channels, half the size."""
-        x = dense_gradient(torch.relu(x))
+        x = dense_gradient(torch.relu(x), self)
         odd = x[:, :, 1::2, 1::2]
         if x.shape[2] % 2 or x.shape[3] % 2:  # an odd side has one odd pixel less than even ones
             odd = nn.functional.pad(odd, (0, x.shape[3] % 2, 0, x.shape[2] % 2))
@@ -132,7 +132,7 @@ class DepthwiseBlock(nn.Module):
 
     def forward(self, x: Features) -> Output:
         """The same number of channels, the strided size."""
-        x = dense_gradient(torch.relu(x))
+        x = dense_gradient(torch.relu(x), self)
         layer = self.depthwise
         if not self.training:  # the plain layer, which exports
             x = layer(x)

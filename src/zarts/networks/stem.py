@@ -6,7 +6,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from zarts.errors import SettingsError, did_you_mean
-from zarts.networks.memory_format import channels_last
+from zarts.networks.memory_format import channels_last, laid_out
 
 __all__ = ["STEMS", "CifarStem", "ImageNetStem", "Stem", "build_stem"]
 
@@ -26,7 +26,7 @@ class CifarStem(nn.Module):
 
     def forward(self, images: Images) -> Inputs:
         """The same size, twice the same features."""
-        features = self.norm(channels_last(self.conv(images)))
+        features = self.norm(channels_last(self.conv(laid_out(images, self)), self))
         return features, features
 
 
@@ -46,7 +46,7 @@ class ImageNetStem(nn.Module):
 
     def forward(self, images: Images) -> Inputs:
         """Features at 1/4 and at 1/8 of the size."""
-        quarter = channels_last(self.quarter(images))
+        quarter = channels_last(self.quarter(laid_out(images, self)), self)
         return quarter, self.eighth(quarter)
 
 

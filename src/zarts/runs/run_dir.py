@@ -38,7 +38,7 @@ _BEFORE_START = (
         "operations.py",
         "searched.yaml",
     ),
-    *("space.yaml", "split.json", "start.json"),
+    *("path.json", "space.yaml", "split.json", "start.json"),
 )
 """Files that a run writes before its first step."""
 

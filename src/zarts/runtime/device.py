@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import os
+import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from pathlib import Path
 
 import torch
 
 from zarts.errors import SettingsError
 
-__all__ = ["choose_device", "torch_threads"]
+__all__ = ["choose_device", "idle_processors", "torch_threads"]
 
 
 def choose_device(name: str) -> torch.device:
@@ -32,12 +35,34 @@ def choose_device(name: str) -> torch.device:
 
 
 @contextmanager
-def torch_threads(threads: int | None) -> Iterator[None]:
-    """Inside, torch computes with `threads` threads; None changes nothing."""
+def torch_threads(threads: int | str | None) -> Iterator[None]:
+    """Inside, torch computes with `threads` threads; None and `auto` change nothing. Afterwards it is as before."""
     before = torch.get_num_threads()
-    if threads is not None:
+    if isinstance(threads, int):
         torch.set_num_threads(threads)
     try:
         yield
     finally:
         torch.set_num_threads(before)
+
+
+def idle_processors(seconds: float = 0.25, stat: Path = Path("/proc/stat")) -> int:
+    """Processors of this machine that no program uses now, 0 or more; all of them where the system does not tell.
+
+    Args:
+        seconds: to look at them; 0: since the system's start.
+        stat: Linux's file with the ticks of all processors together.
+    """
+    count = os.cpu_count() or 1
+    with suppress(OSError, ValueError, IndexError, ZeroDivisionError):
+        before = _ticks(stat) if seconds > 0 else (0, 0)
+        time.sleep(seconds)
+        idle, whole = (now - then for now, then in zip(_ticks(stat), before, strict=True))
+        return round(count * idle / whole)
+    return count
+
+
+def _ticks(stat: Path) -> tuple[int, int]:
+    """Idle ticks, and all (proc_stat(5): user, nice, system, idle, iowait, irq, softirq, steal)."""
+    fields = [int(word) for word in stat.read_text().split("\n")[0].split()[1:9]]
+    return fields[3] + fields[4], sum(fields)

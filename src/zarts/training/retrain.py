@@ -40,6 +40,7 @@ from zarts.training.lr_schedule import learning_rate
 from zarts.training.memory_check import check_memory
 from zarts.training.metrics import Meter
 from zarts.training.model_file import ModelCard, save_model
+from zarts.training.path_choice import on_path, put_on_path
 from zarts.training.result import RetrainRecord, read_result, write_architecture
 from zarts.training.setup import augmentation, draws, load_images, sgd
 from zarts.training.short import shrunk
@@ -116,9 +117,7 @@ class TrainingJob(Job):
         ranks: Ranks,
         begun: float,
     ) -> None:
-        self.settings, self.folder, self.ranks = settings, run, ranks
-        self.device = choose_device(settings.device)
-        self.passes = Passes(settings, self.device, draws=draws(architecture, settings))
+        self.folder, self.ranks, self.device = run, ranks, choose_device(settings.device)
         data = load_images(settings, run, self.device, callback, ranks)
         size = data.image_size
         mean, std = self._normalisation() or (data.mean, data.std)
@@ -131,9 +130,11 @@ class TrainingJob(Job):
             architecture = architecture.for_images(size)
         form = (settings.channels, settings.cells, settings.stem)
         self.card = ModelCard(architecture, *form, data.classes, size, mean, std, settings.crop, data.bits)
+        self.settings = settings = on_path(settings, self.card, run, ranks, self.device, callback)
+        self.passes = Passes(settings, self.device, draws=draws(architecture, settings))
         self.drops, self.noise = torch.Generator(self.device), torch.Generator(self.device)
-        network = self._build(start)
-        self.network = network.to(self.device).to(memory_format=torch.channels_last)
+        self.network = self._build(start).to(self.device)
+        put_on_path(self.network, settings)
         self.average = self._averaging() if settings.ema > 0 else None
         if settings.sync_batch_norm:
             share_norms(self.network, ranks, self.device)
