@@ -5,7 +5,7 @@ Outside, use the names below; `prepare` raises `KernelError` with the reason whe
 
 from zarts.kernels.build import compiled, prepare
 from zarts.kernels.cell import Block, Cell, Step, mixed_cell, suits
-from zarts.kernels.chain import ChainLayer, chain_layer, prepare_chain
+from zarts.kernels.chain import ChainLayer, chain_convolution, chain_layer, prepare_chain
 from zarts.kernels.nasbench201 import DENSE_OPS, Convolutions, DenseCell, dense_cell
 from zarts.kernels.projection import Projection, project
 
@@ -18,6 +18,7 @@ __all__ = [
     "DenseCell",
     "Projection",
     "Step",
+    "chain_convolution",
     "chain_layer",
     "compiled",
     "dense_cell",

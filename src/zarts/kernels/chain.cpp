@@ -20,7 +20,7 @@ struct Fields {
     Activation activation;
     Int threads;
     double epsilon, momentum;
-    const Real *x, *weight, *norm_weight, *norm_bias, *shortcut;
+    const Real *x, *weight, *norm_weight, *norm_bias, *shortcut;  // no weights of a norm: the convolution alone, z
     Real *running_mean, *running_var, *z, *mean, *rstd, *y;
     const Real* of_y;
     Real *of_shortcut, *of_x, *of_weight, *of_norm_weight, *of_norm_bias;  // of_x, of_weight: null: not wanted
@@ -57,10 +57,12 @@ class Layer {
         each_group(convolution, nullptr, [&](auto& worker, Int thread, Int first, Int images) {
             const Real* result = z + first * s.result();
             worker.forward(f.z + first * s.result(), f.x + first * s.image(), images);
+            if (!f.norm_weight) return;
             totals.add(
                 thread, images * s.result(), [&](auto lanes, Int, Int p) { return load<decltype(lanes)::value>(result + p); },
                 [](auto, Int, const auto& value) { return value * value; });
         });
+        if (!f.norm_weight) return;
         for (Int c = 0; c < s.outputs; ++c) {
             const double m = totals.first(c) / count(), difference = totals.second(c) / count() - m * m;
             const double var = difference < 0 ? 0 : difference;  // a NaN stays one
@@ -117,6 +119,7 @@ class Layer {
     }
     // The gradient with respect to z, and those of the norm's parameters and of the shortcut.
     OfZ gradient() const {
+        if (!f.norm_weight) return {{&walk, {}, {}, kNone}, f.of_y, nullptr, {}, {}, {}};
         Affine norm = affine();
         Totals totals(walk, f.threads);
         share(f.threads, s.batch, [&](Int thread, Int begin, Int end) {

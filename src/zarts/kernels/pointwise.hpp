@@ -146,11 +146,15 @@ struct Affine {
 struct OfZ {
     Affine affine;  // with no activation if `gradient` is that before it
     const Real *gradient, *z;
-    Array of_g, of_z, rest;  // repeated
+    Array of_g, of_z, rest;  // repeated; empty: there is no norm
 
     // For `pixels` pixels from the `first` of all on.
     void apply(Real* to, Int first, Int pixels) const {
         const Int offset = first * affine.walk->channels();
+        if (of_g.empty()) {
+            std::memcpy(to, gradient + offset, pixels * affine.walk->channels() * sizeof(Real));
+            return;
+        }
         const Real *g = gradient + offset, *from = z + offset;
         specialised(affine.activation, false, [&](auto kind, auto) {
             affine.walk->each(pixels * affine.walk->channels(), [&](auto lanes, Int c, Int p, Int end) {

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from torch.nn.functional import pad
 
 from zarts.networks.activation_checkpointing import ActivationCheckpointing
-from zarts.networks.fused import FusedLayer, fused
+from zarts.networks.fused import FusedLayer, fused, fused_shortcut
 from zarts.networks.memory_format import channels_last, dense_gradient
 from zarts.networks.network import BatchSlice
 from zarts.spaces import Chain, ChainStem, Stage
@@ -98,7 +98,7 @@ class ResidualPair(nn.Module):
 
     def forward(self, x: Features) -> Output:
         """The width of the stage, the strided size."""
-        inner, beside = self.first(x), self.shortcut(x)
+        inner, beside = self.first(x), fused_shortcut(self.second, self.shortcut, x)
         if (native := fused(self.second, inner, beside, self.activation)) is not None:
             return native
         output: Tensor = self.activation(self.second(inner) + beside)

@@ -6,9 +6,9 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from zarts.kernels import ChainLayer, chain_layer, prepare_chain
+from zarts.kernels import ChainLayer, chain_convolution, chain_layer, prepare_chain
 
-__all__ = ["FusedLayer", "fused", "use_kernels"]
+__all__ = ["FusedLayer", "fused", "fused_shortcut", "use_kernels"]
 
 Features = Float[Tensor, "batch channels height width"]
 
@@ -63,25 +63,60 @@ def fused(
         shortcut: added behind the batch norm.
         activation: behind that sum; the layer itself has none then.
     """
-    if not (layer.native and layer.training and torch.is_grad_enabled() and x.device.type == "cpu"):
-        return None
     conv, norm, last = layer.conv, layer.norm, activation or layer.activation
     parts = [conv, norm, last, *([] if activation is None else [layer, layer.activation])]
-    if torch.is_autocast_enabled("cpu") or torch.compiler.is_compiling() or type(norm) is not nn.BatchNorm2d:
-        return None
-    if type(last) not in _NAMES or not norm.training or norm.momentum is None or any(map(_hooked, parts)):
+    if not _suits(layer, x) or type(norm) is not nn.BatchNorm2d or type(last) not in _NAMES or any(map(_hooked, parts)):
         return None
     mean, var, count = norm.running_mean, norm.running_var, norm.num_batches_tracked
-    if mean is None or var is None or count is None or not norm.affine:
+    if (
+        mean is None
+        or var is None
+        or count is None
+        or not (norm.affine and norm.training and norm.momentum is not None)
+    ):
         return None
-    stride = conv.stride[0] * int(getattr(conv, "picks", 1))
-    pixels = x.shape[0] * -(-x.shape[2] // stride) * -(-x.shape[3] // stride)
-    tensors = [x, conv.weight, norm.weight, norm.bias, mean, var, *([] if shortcut is None else [shortcut])]
-    if pixels < 2 or x.dtype not in _DTYPES or len({(tensor.dtype, tensor.device) for tensor in tensors}) > 1:
+    stride = _stride(conv)
+    pixels = x.shape[0] * -(-x.shape[2] // stride) * -(-x.shape[3] // stride)  # a single one is torch's error
+    if pixels < 2 or not _alike(x, conv.weight, norm.weight, norm.bias, mean, var, x if shortcut is None else shortcut):
         return None
     count.add_(1)
     description = ChainLayer(stride, conv.groups > 1, _NAMES[type(last)], norm.eps, norm.momentum, mean, var)
     return chain_layer(description, x, conv.weight, norm.weight, norm.bias, shortcut)
+
+
+def fused_shortcut(layer: FusedLayer, shortcut: nn.Module, x: Features) -> Tensor:
+    """The output of a shortcut, from the native kernel if it is a convolution and the layer beside it runs there.
+
+    Args:
+        layer: the layer.
+        shortcut: the module beside it.
+        x: its input.
+    """
+    if (
+        not _suits(layer, x)
+        or not isinstance(shortcut, nn.Conv2d)
+        or _hooked(shortcut)
+        or not _alike(x, shortcut.weight)
+    ):
+        output: Tensor = shortcut(x)
+        return output
+    return chain_convolution(x, shortcut.weight, _stride(shortcut))
+
+
+def _suits(layer: FusedLayer, x: Tensor) -> bool:
+    """Whether the kernel is wanted, and torch is about to train plainly on the CPU."""
+    wanted = layer.native and layer.training and torch.is_grad_enabled() and x.device.type == "cpu" and x.numel() > 0
+    return wanted and not torch.is_autocast_enabled("cpu") and not torch.compiler.is_compiling()
+
+
+def _stride(conv: nn.Conv2d) -> int:
+    """That of the pixels it picks, and of the convolution behind."""
+    return conv.stride[0] * int(getattr(conv, "picks", 1))
+
+
+def _alike(*tensors: Tensor) -> bool:
+    """Whether they are of one type, which the kernel knows, and in one place."""
+    return tensors[0].dtype in _DTYPES and len({(tensor.dtype, tensor.device) for tensor in tensors}) == 1
 
 
 def _hooked(part: nn.Module) -> bool:
