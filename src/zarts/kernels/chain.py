@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import struct
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -23,6 +24,7 @@ Weights = Float[Tensor, " out_channels"]
 
 _VECTOR = 32  # channels compiled in: whole vectors of any machine; the numbers of a layer are read at run time
 _ACTIVATIONS = (None, "relu", "relu6")  # in the order of pointwise.hpp, as the kinds in that of chain.cpp
+_FUNCTIONS = {None: torch.clone, "relu": functional.relu, "relu6": functional.relu6}
 _ARRAYS = 13  # in `Fields`, from the shortcut on
 _GIVEN, _TILED, _DIRECT, _DEPTHWISE = range(4)
 _FEW = 4  # channels up to which tiles, filled up to whole vectors, are slower than direct products
@@ -88,7 +90,8 @@ class ChainLayer:
         y = functional.batch_norm(z, None, None, scale, shift, training=True, eps=self.epsilon)
         if shortcut is not None:
             y = y + shortcut
-        return {None: lambda y: y, "relu": functional.relu, "relu6": functional.relu6}[self.activation](y)
+        activate: Callable[[Tensor], Tensor] = _FUNCTIONS[self.activation]
+        return activate(y)
 
 
 def chain_layer(
