@@ -226,6 +226,4 @@ inline void kernel_gradient(double* taps, const Real* points) {
     }
 }
 
-#undef ZARTS_LINE
-
 }  // namespace zarts

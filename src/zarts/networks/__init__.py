@@ -9,6 +9,7 @@ from zarts.networks.activation_checkpointing import ActivationCheckpointing, che
 from zarts.networks.chain import ChainNetwork, create_chain
 from zarts.networks.custom_ops import load_operations, register_operation
 from zarts.networks.factory import AnyNetwork, build_network
+from zarts.networks.fused import use_kernels
 from zarts.networks.init import seeded
 from zarts.networks.macro import cell_channels
 from zarts.networks.memory_format import set_layout
@@ -38,4 +39,5 @@ __all__ = [
     "seeded",
     "set_layout",
     "share_norms",
+    "use_kernels",
 ]

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from torch.nn.functional import pad
 
 from zarts.networks.activation_checkpointing import ActivationCheckpointing
+from zarts.networks.fused import FusedLayer, fused, fused_shortcut
 from zarts.networks.memory_format import channels_last, dense_gradient, laid_out
 from zarts.networks.network import BatchSlice
 from zarts.spaces import Chain, ChainStem, Stage
@@ -42,7 +43,7 @@ class Convolution(nn.Conv2d):
         return super().forward(x[:, :, :: self.picks, :: self.picks] if self.picks > 1 else x)
 
 
-class ConvNorm(nn.Module):
+class ConvNorm(FusedLayer):
     """Convolution, batch norm and, if there is one, an activation."""
 
     def __init__(
@@ -62,6 +63,8 @@ class ConvNorm(nn.Module):
 
     def forward(self, x: Features) -> Output:
         """Another number of channels, the strided size."""
+        if (native := fused(self, x)) is not None:
+            return native
         output: Tensor = self.activation(self.norm(self.conv(x)))
         return output
 
@@ -95,7 +98,10 @@ class ResidualPair(nn.Module):
 
     def forward(self, x: Features) -> Output:
         """The width of the stage, the strided size."""
-        output: Tensor = self.activation(self.second(self.first(x)) + self.shortcut(x))
+        inner, beside = self.first(x), fused_shortcut(self.second, self.shortcut, x)
+        if (native := fused(self.second, inner, beside, self.activation)) is not None:
+            return native
+        output: Tensor = self.activation(self.second(inner) + beside)
         return output
 
 

@@ -1,0 +1,125 @@
+"""Which layers of a chain train in the native kernel: convolution, batch norm, shortcut and activation at once."""
+
+from __future__ import annotations
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from zarts.kernels import ChainLayer, chain_convolution, chain_layer, prepare_chain
+
+__all__ = ["FusedLayer", "fused", "fused_shortcut", "use_kernels"]
+
+Features = Float[Tensor, "batch channels height width"]
+
+_NAMES: dict[type[nn.Module], str | None] = {nn.Identity: None, nn.ReLU: "relu", nn.ReLU6: "relu6"}
+_DTYPES = (torch.float32, torch.float64)
+
+
+class FusedLayer(nn.Module):
+    """A layer with a convolution `conv`, a batch norm `norm` and an `activation`."""
+
+    conv: nn.Conv2d
+    norm: nn.Module
+    activation: nn.Module
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.native = False
+        """Whether it trains in the native kernel; see `use_kernels`."""
+
+
+def use_kernels(network: nn.Module, on: bool) -> None:
+    """Set whether the layers of a hand-made network train in the native kernel. Those of a new network do not.
+
+    Parameters, buffers and results stay the same, up to rounding. The kernel stands in for torch while training on the
+    CPU in float32 or float64 with gradients; everywhere else, so in evaluation, under autocast, in a compiled network,
+    with hooks on parts of a layer or with batch norms over several ranks, the layers run as they always do.
+
+    Args:
+        network: the network; one without such layers stays as it is.
+        on: whether they do.
+
+    Raises:
+        KernelError: the kernel cannot be compiled here; the network is as it was.
+    """
+    layers = [part for part in network.modules() if isinstance(part, FusedLayer)]
+    if on:
+        for dtype in {layer.conv.weight.dtype for layer in layers if layer.conv.weight.device.type == "cpu"}:
+            if dtype in _DTYPES:
+                prepare_chain(dtype)
+    for layer in layers:
+        layer.native = on
+
+
+def fused(
+    layer: FusedLayer, x: Features, shortcut: Features | None = None, activation: nn.Module | None = None
+) -> Tensor | None:
+    """The output of a layer from the native kernel; None: it has to run as it always does.
+
+    Args:
+        layer: the layer.
+        x: its input.
+        shortcut: added behind the batch norm.
+        activation: behind that sum; the layer itself has none then.
+    """
+    conv, norm, last = layer.conv, layer.norm, activation or layer.activation
+    parts = [conv, norm, last, *([] if activation is None else [layer, layer.activation])]
+    if not _suits(layer, x) or type(norm) is not nn.BatchNorm2d or type(last) not in _NAMES or any(map(_hooked, parts)):
+        return None
+    mean, var, count = norm.running_mean, norm.running_var, norm.num_batches_tracked
+    if (
+        mean is None
+        or var is None
+        or count is None
+        or not (norm.affine and norm.training and norm.momentum is not None)
+    ):
+        return None
+    stride = _stride(conv)
+    pixels = x.shape[0] * -(-x.shape[2] // stride) * -(-x.shape[3] // stride)  # a single one is torch's error
+    if pixels < 2 or not _alike(x, conv.weight, norm.weight, norm.bias, mean, var, x if shortcut is None else shortcut):
+        return None
+    count.add_(1)
+    description = ChainLayer(stride, conv.groups > 1, _NAMES[type(last)], norm.eps, norm.momentum, mean, var)
+    return chain_layer(description, x, conv.weight, norm.weight, norm.bias, shortcut)
+
+
+def fused_shortcut(layer: FusedLayer, shortcut: nn.Module, x: Features) -> Tensor:
+    """The output of a shortcut, from the native kernel if it is a convolution and the layer beside it runs there.
+
+    Args:
+        layer: the layer.
+        shortcut: the module beside it.
+        x: its input.
+    """
+    if (
+        not _suits(layer, x)
+        or not isinstance(shortcut, nn.Conv2d)
+        or _hooked(shortcut)
+        or not _alike(x, shortcut.weight)
+    ):
+        output: Tensor = shortcut(x)
+        return output
+    return chain_convolution(x, shortcut.weight, _stride(shortcut))
+
+
+def _suits(layer: FusedLayer, x: Tensor) -> bool:
+    """Whether the kernel is wanted, and torch is about to train plainly on the CPU."""
+    wanted = layer.native and layer.training and torch.is_grad_enabled() and x.device.type == "cpu" and x.numel() > 0
+    return wanted and not torch.is_autocast_enabled("cpu") and not torch.compiler.is_compiling()
+
+
+def _stride(conv: nn.Conv2d) -> int:
+    """That of the pixels it picks, and of the convolution behind."""
+    return conv.stride[0] * int(getattr(conv, "picks", 1))
+
+
+def _alike(*tensors: Tensor) -> bool:
+    """Whether they are of one type, which the kernel knows, and in one place."""
+    return tensors[0].dtype in _DTYPES and len({(tensor.dtype, tensor.device) for tensor in tensors}) == 1
+
+
+def _hooked(part: nn.Module) -> bool:
+    """Whether a call of the part does more than its `forward`."""
+    hooks = (part._forward_hooks, part._forward_pre_hooks, part._backward_hooks, part._backward_pre_hooks)
+    return any(hooks) or hasattr(part, "parametrizations")
