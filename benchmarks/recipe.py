@@ -191,7 +191,7 @@ def _steps(name: str, batch: int = 128, pairs: int = 9) -> dict[str, Any]:
     for step in steps.values():
         step()
     times = [tuple(timed(steps[kind]).cpu for kind in paths) for _ in range(pairs)]
-    return {"times": times, "parameters": count_parameters(training.network), "path": training.path}
+    return {"times": times, "parameters": count_parameters(training.network), "path": str(training.path)}
 
 
 def _one_more(training: ShortTraining) -> None:
@@ -217,7 +217,7 @@ def _plain_step(pairs: int = 9) -> dict[str, Any]:
 
     plain(), _one_more(fast)
     times = [(timed(plain).cpu, timed(partial(_one_more, fast)).cpu) for _ in range(pairs)]
-    return {"times": times, "batches": [128, fast.settings.batch_size], "path": fast.path}
+    return {"times": times, "batches": [128, fast.settings.batch_size], "path": str(fast.path)}
 
 
 def _tasks(row: str, cifar: str) -> list[Task]:

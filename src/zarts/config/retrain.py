@@ -185,6 +185,10 @@ FAST: dict[str, Any] = {
     "crop_padding": 0,
     "cutout": 0,
     "test_every": 0,
+    "precision": "auto",
+    "layout": "auto",
+    "kernels": "auto",
+    "threads": "auto",
 }
 """The defaults of recipe `fast`; docs/recipes.md says what each brings."""
 

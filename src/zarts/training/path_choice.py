@@ -19,7 +19,7 @@ from torch import nn
 from zarts.config import RetrainSettings
 from zarts.errors import KernelError, RunError
 from zarts.kernels.build import processor
-from zarts.networks import AnyNetwork, Network, checkpoint_cells, seeded, set_layout
+from zarts.networks import AnyNetwork, ChainNetwork, Network, checkpoint_cells, seeded, set_layout, use_kernels
 from zarts.runs import Run
 from zarts.runtime.device import idle_processors
 from zarts.runtime.distributed import Ranks
@@ -32,7 +32,7 @@ from zarts.training.setup import draws, sgd
 from zarts.training.train_step import WeightStep
 from zarts.training.trainer import Callback
 
-__all__ = ["PATH", "on_path", "put_on_path"]
+__all__ = ["PATH", "fastest_path", "on_path", "put_on_path"]
 
 PATH = "path.json"
 """File of a run folder: the path that was chosen, all that were measured, and the machine."""
@@ -49,8 +49,10 @@ def put_on_path(network: nn.Module, settings: RetrainSettings) -> None:
         KernelError: there are no native kernels for it here.
     """
     set_layout(network, settings.layout)
-    if settings.kernels == "native":  # the native kernels of a network are switched on here
-        raise KernelError("kernels = native: there are none for networks of this kind: take --kernels torch")
+    if settings.kernels == "native" and not isinstance(network, ChainNetwork):
+        raise KernelError("kernels = native: there are none for networks of cells: take --kernels torch")
+    if isinstance(network, ChainNetwork):
+        use_kernels(network, settings.kernels == "native")
 
 
 def _kernels(network: nn.Module, settings: RetrainSettings) -> list[str]:
@@ -98,6 +100,11 @@ def on_path(
     path = ComputePath(**ranks.broadcast(asdict(path) if ranks.lead else {}))
     torch.set_num_threads(path.threads)
     return path.applied(settings)
+
+
+def fastest_path(settings: RetrainSettings, card: ModelCard, ranks: Ranks, device: torch.device) -> ComputePath:
+    """The path of settings without a run folder: from the cache, else measured; see `on_path`."""
+    return ComputePath(**_chosen(settings, card, ranks, device)["path"])
 
 
 def _asked(settings: RetrainSettings) -> dict[str, Any]:

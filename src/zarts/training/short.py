@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import cast
 
 import torch
 from jaxtyping import Int64
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn.functional import interpolate
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
@@ -22,6 +21,7 @@ from zarts.training.criterion import criterion_of
 from zarts.training.evaluate import answers, test_batches
 from zarts.training.lr_schedule import rate_at
 from zarts.training.model_file import ModelCard
+from zarts.training.path_choice import fastest_path, put_on_path
 from zarts.training.setup import augmentation, draws, sgd
 from zarts.training.train_step import WeightStep
 
@@ -46,7 +46,6 @@ class ShortTraining:
         data: the images.
         indices: of the training images; None: all.
         steps: of the whole training.
-        prepare: changes the new network, for example its layout.
     """
 
     def __init__(
@@ -57,20 +56,21 @@ class ShortTraining:
         indices: Int64[Tensor, " n"] | None,
         *,
         steps: int,
-        prepare: Callable[[nn.Module], object] = lambda network: None,
     ) -> None:
-        self.settings, self.steps, self.step = settings, steps, 0
+        self.steps, self.step = steps, 0
         self.device = torch.device("cpu")
         form = (settings.channels, settings.cells, settings.stem)
         self.card = ModelCard(
             architecture, *form, data.classes, data.image_size, data.mean, data.std, settings.crop, data.bits
         )
+        self.path = fastest_path(settings, self.card, Ranks(), self.device)
+        self.settings = settings = self.path.applied(settings)
         self.passes = Passes(settings, self.device, draws=draws(architecture, settings))
         self._drops = torch.Generator(self.device)
         with seeded(settings.seed):
             network = self.card.build(generator=self._drops)
-        self.network = network.to(memory_format=torch.channels_last)
-        prepare(self.network)
+        self.network = network
+        put_on_path(network, settings)
         self.average: AveragedModel | None = None
         if settings.ema > 0:
             average = get_ema_multi_avg_fn(settings.ema)  # type: ignore[no-untyped-call]
