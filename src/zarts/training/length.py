@@ -26,7 +26,7 @@ _FINISH = 4.0
 """Seconds for files and pictures after the test."""
 
 _TEST = 0.4
-"""Time of a batch in the test, as a share of that of a weight step."""
+"""Time of a batch in the test, as a share of that of a weight step, until it is measured."""
 
 
 class _Correction(NamedTuple):
@@ -65,6 +65,8 @@ class Length:
         self._settings, self._run, self._test_batches, self._ranks = settings, run, test_batches, ranks
         self._begun = begun
         self._mark: tuple[int, float] | None = None  # step and time from which steps are timed
+        self.test_seconds: float | None = None
+        """Of a batch in the test; None: not measured yet."""
         self._known: list[_Correction] = []
         if settings.time is not None and ranks.broadcast(ranks.lead and (run.path / LENGTH).exists()):
             rows: list[list[int]] = ranks.broadcast(run.read_json(LENGTH)["corrections"] if ranks.lead else [])
@@ -87,6 +89,10 @@ class Length:
     def rate(self, step: int) -> float:
         """The learning rate of a step."""
         return rate_at(self._settings, step, self._now.steps, self._now.falls_at)
+
+    def measures_test(self, step: int) -> bool:
+        """Whether the time of a batch in the test should be measured before a step."""
+        return self._settings.time is not None and self.test_seconds is None and step >= _SECOND
 
     @property
     def planned(self) -> str:
@@ -123,8 +129,9 @@ class Length:
         assert self._mark is not None
         before, then = self._mark
         each = (self.elapsed - then) / (step - before)
-        left = self._settings.time - self.elapsed - _TEST * each * self._test_batches - _FINISH
-        steps = max(step + 1, step + int(left / each))
+        tested = _TEST * each if self.test_seconds is None else self.test_seconds  # of a batch
+        left = self._settings.time - self.elapsed - tested * self._test_batches - _FINISH
+        steps = max(step + int(left / each), step + 1, _SECOND + 1)  # few steps do not end a training
         falling = step >= self._now.falls_at and step > _FIRST
         return _Correction(step, steps, self._now.falls_at if falling else max(step, self._falls(steps)))
 

@@ -238,6 +238,8 @@ class TrainingJob(Job):
     @override
     def step(self, epoch: int, step: int) -> tuple[Tensor, Tensor, int]:
         global_step = epoch * len(self.train) + step
+        if self.length.measures_test(global_step):
+            self.length.test_seconds = self._pass_seconds()
         if self.length.correct(global_step):
             self.trainer.end_after(self.length.steps)
             if self.length.planned:
@@ -292,6 +294,17 @@ class TrainingJob(Job):
                 "seconds": meter.seconds,
             }
         )
+
+    @torch.no_grad()
+    def _pass_seconds(self) -> float:
+        """Seconds that a batch of the training's size takes in the test; the second one, the first prepares it."""
+        images, _ = self.train[0]
+        self.network.eval()
+        for _ in range(2):
+            start = time.perf_counter()
+            self.passes(self.network, images)
+        self.network.train()
+        return time.perf_counter() - start
 
     def _test(self) -> Answers:
         self.ranks.align([*self.tested.buffers()])  # without synchronised batch norm each rank has its own
