@@ -101,7 +101,6 @@ class Length:
             "" if self._now.step != _SECOND else f"time: {self._now.steps:,} steps fit into {self._settings.time:g} s"
         )
 
-    @property
     def elapsed(self) -> float:
         """Seconds since the command began, those before an interruption included."""
         return time.perf_counter() - self._begun
@@ -111,7 +110,7 @@ class Length:
         if self._settings.time is None:
             return False
         if self._mark is None and step > 0:  # the first step of a process is slower
-            self._mark, self._next = (step, self.elapsed), max(self._next, step + 1)
+            self._mark, self._next = (step, self.elapsed()), max(self._next, step + 1)
         written = next((known for known in self._known if known.step == step), None)
         if written is None and step < self._next:
             return False
@@ -120,7 +119,7 @@ class Length:
             self._known = [*(known for known in self._known if known.step < step), written]
             self._run.write_json(LENGTH, {"time": self._settings.time, "corrections": self._known})
         changed = written.steps != self._now.steps
-        self._now, self._mark = written, (step, self.elapsed)
+        self._now, self._mark = written, (step, self.elapsed())
         self._next = _SECOND if step < _SECOND else step + max(1, round(_SHARE * written.steps))
         return changed
 
@@ -128,16 +127,16 @@ class Length:
         assert self._settings.time is not None
         assert self._mark is not None
         before, then = self._mark
-        each = (self.elapsed - then) / (step - before)
+        each = (self.elapsed() - then) / (step - before)
         tested = _TEST * each if self.test_seconds is None else self.test_seconds  # of a batch
-        left = self._settings.time - self.elapsed - tested * self._test_batches - _FINISH
+        left = self._settings.time - self.elapsed() - tested * self._test_batches - _FINISH
         steps = max(step + int(left / each), step + 1, _SECOND + 1)  # few steps do not end a training
         falling = step >= self._now.falls_at and step > _FIRST
         return _Correction(step, steps, self._now.falls_at if falling else max(step, self._falls(steps)))
 
     def state_dict(self) -> dict[str, Any]:
         """What is known, and the time that is used up."""
-        return {"now": list(self._now), "next": self._next, "elapsed": self.elapsed}
+        return {"now": list(self._now), "next": self._next, "elapsed": self.elapsed()}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Continue from `state`; the time between an interruption and now does not count."""
