@@ -85,7 +85,7 @@ def test_tables_files_pictures_and_report_tell_it_from_what_was_searched(compare
     assert page.count(link) == 1
 
 
-def test_nothing_is_trained_twice_and_another_network_only_adds_to_it(compared):
+def test_nothing_is_trained_twice_and_another_network_only_adds_to_it(compared, command):
     before = {file: file.stat().st_mtime_ns for file in compared.out.glob("*/*/*")}
     heard = []
     more = compare(compared.out, 2, f"{ROW},ds_cnn  width=0.1", callbacks=[heard.append])
@@ -94,6 +94,20 @@ def test_nothing_is_trained_twice_and_another_network_only_adds_to_it(compared):
         ("ds_cnn width=0.1", 0, 5), ("ds_cnn width=0.1", 1, 6),
     ]  # fmt: skip
     assert [row.label for row in more.rows] == ["random", LABEL, "ds_cnn width=0.1 (hand-made)"]
+    words = [
+        "compare",
+        "--methods",
+        "random",
+        "--seeds",
+        2,
+        "--baselines",
+        f"{ROW},ds_cnn width=0.1",
+        "--data",
+        "digits",
+    ]
+    settings = [word for key, value in (CELLS | RECIPE).items() for word in ("--retrain", f"{key}={value}")]
+    code, out, err = command(*words, "--space", "s2", "--out", compared.out, *settings)
+    assert (code, err, out) == (0, "", more.markdown)
     with pytest.raises(SettingsError, match="epochs = 2, not 3"):
         compare(compared.out, 2, retrain={**CELLS, **RECIPE, "epochs": 3})
 
