@@ -79,7 +79,7 @@ def test_a_trained_network_and_its_run(trained):
     settings = (trained.run / "config.yaml").read_text()
     assert "width: 0.25" in settings
     assert "stem_stride: 2" in settings
-    assert not [key for key in ("channels", "cells", "stem:", "drop_path", "auxiliary") if f" {key}" in settings]
+    assert not [key for key in ("channels:", "cells", "stem:", "drop_path", "auxiliary") if f" {key}" in settings]
     with pytest.raises(SettingsError, match="without cells"):
         trained.genotype  # noqa: B018
     with pytest.raises(SettingsError, match="without cells"):
