@@ -19,6 +19,7 @@ from zarts.spaces import Chain, ChainStem, Stage
 from zarts.training import length
 from zarts.training.length import Length
 from zarts.training.lr_schedule import rate_at
+from zarts.training.retrain import TrainingJob
 from zarts.training.setup import sgd
 
 TINY = Chain(ChainStem(4, stride=2), (Stage("conv", 4),))
@@ -151,6 +152,7 @@ def test_a_timed_training_resumes_to_the_same_bits(tmp_path, monkeypatch):
 
     monkeypatch.setattr(length, "time", clock)
     monkeypatch.setattr("zarts.api._retrain.time", clock)
+    monkeypatch.setattr(TrainingJob, "_pass_seconds", lambda job: 0.1)
 
     def begin(name):
         clock.now = 0.0
