@@ -6,12 +6,13 @@ import inspect
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated, Any, get_args, get_origin
+from typing import Annotated, Any, Literal, get_args, get_origin
 
 import typer
 import yaml
 
 from zarts.config import CommonSettings, RetrainSettings, SearchSettings, dump
+from zarts.config.types import Duration
 from zarts.errors import SettingsError
 
 __all__ = [
@@ -73,13 +74,14 @@ def _metavar(annotation: Any) -> str:
     plain = [get_args(a)[0] if get_origin(a) is Annotated else a for a in (annotation, *get_args(annotation))]
     for listed in (a for a in plain if get_origin(a) is tuple):
         return f"{_metavar(get_args(get_args(listed)[0])[0])},…"
-    kinds = {annotation, *get_args(annotation)}
+    if Duration in (annotation, *get_args(annotation)):
+        return "TIME"
     if {int, float} <= {*plain}:
         return "NUMBER"
     for kind, name in ((int, "INT"), (float, "FLOAT")):
-        if kind in kinds:
-            return name
-    return "NUMBER|auto" if words else "TEXT"
+        if kind in plain:
+            return "NUMBER|auto" if any(get_origin(a) is Literal for a in get_args(annotation)) else name
+    return "TEXT"
 
 
 def _parameter(name: str, field: Any) -> inspect.Parameter:

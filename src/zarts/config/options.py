@@ -145,7 +145,7 @@ class RetrainOptions(_SharedOptions, total=False):
     threads: int | Literal["auto"] | None
     precision: Literal["32-true", "bf16-mixed", "16-mixed", "auto"]
     recipe: Literal["paper", "fast"]
-    time: float | None
+    time: float | str | None
     micro_batches: int
     schedule: Literal["cosine", "linear", "linear-tail", "exponential", "trapezoid", "one-cycle"]
     warmup_share: float
