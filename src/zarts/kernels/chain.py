@@ -24,7 +24,11 @@ Weights = Float[Tensor, " out_channels"]
 
 _VECTOR = 32  # channels compiled in: whole vectors of any machine; the numbers of a layer are read at run time
 _ACTIVATIONS = (None, "relu", "relu6")  # in the order of pointwise.hpp, as the kinds in that of chain.cpp
-_FUNCTIONS = {None: torch.clone, "relu": functional.relu, "relu6": functional.relu6}
+_FUNCTIONS: dict[str | None, Callable[[Tensor], Tensor]] = {
+    None: torch.clone,
+    "relu": functional.relu,
+    "relu6": functional.relu6,
+}
 _ARRAYS = 13  # in `Fields`, from the shortcut on
 _GIVEN, _TILED, _DIRECT, _DEPTHWISE = range(4)
 _FEW = 4  # channels up to which tiles, filled up to whole vectors, are slower than direct products
@@ -90,8 +94,7 @@ class ChainLayer:
         y = functional.batch_norm(z, None, None, scale, shift, training=True, eps=self.epsilon)
         if shortcut is not None:
             y = y + shortcut
-        activate: Callable[[Tensor], Tensor] = _FUNCTIONS[self.activation]
-        return activate(y)
+        return _FUNCTIONS[self.activation](y)
 
 
 def chain_layer(
@@ -206,6 +209,6 @@ class _Call:
 
 
 def _room(shape: torch.Size, dtype: torch.dtype) -> Features:
-    """Room for dense features of that shape."""
+    """Room for dense features of that shape; no view of others, so that autograd adds a second gradient in place."""
     batch, channels, height, width = shape
-    return ALLOCATOR.empty([batch, height, width, channels], dtype).permute(0, 3, 1, 2)
+    return ALLOCATOR.empty([batch, height, width, channels], dtype).permute(0, 3, 1, 2).data

@@ -6,7 +6,7 @@
 
 namespace zarts {
 
-// A row of the result is one product: neighbours in a row of a kernel are neighbours in the image, too.
+// The pixels that a few rows of the result see are laid out as rows of a matrix, unless the kernel sees one alone.
 class DirectConvolution {
   public:
     DirectConvolution(const Shape& shape, const Real* weight)
@@ -20,12 +20,12 @@ class DirectConvolution {
     Int together() const { return 1; }
     Int taps() const { return shape.kernel * shape.kernel; }
     Int weights() const { return taps() * shape.inputs * outs; }  // (tap, in, out)
-    void ready_back() {                                           // (tap, out, in)
+    void ready_back() {                                           // (out, tap, in)
         back_.resize(taps() * shape.outputs * ins);
         for (Int tap = 0; tap < taps(); ++tap)
             for (Int o = 0; o < shape.outputs; ++o)
                 for (Int i = 0; i < shape.inputs; ++i)
-                    back_[(tap * shape.outputs + o) * ins + i] = weight_[(o * shape.inputs + i) * taps() + tap];
+                    back_[(o * taps() + tap) * ins + i] = weight_[(o * shape.inputs + i) * taps() + tap];
     }
     void weight_gradient(Real* to, const double* sums) const {
         for (Int o = 0; o < shape.outputs; ++o)
@@ -36,23 +36,24 @@ class DirectConvolution {
     class Worker {
       public:
         Worker(const DirectConvolution& of, double* total)
-            : of(of), s(of.shape), total_(total), bare_(s.kernel == 1 && s.stride == 1),
+            : of(of), s(of.shape), total_(total), bare_(s.kernel == 1 && s.stride == 1), width_(s.out_width()),
+              rows_(bare_ ? s.out_height() : std::min(s.out_height(), (kAtOnce + width_ - 1) / width_)),
               x_(1, bare_ ? 0 : s.padded_rows(), s.padded_columns(), s.inputs),
-              result_(1, s.padded_rows(), s.padded_columns(), total ? of.ins : of.outs) {
-            if (total) dz_.resize(s.out_pixels() * of.outs), row_.resize(s.result() + kWide), sums_.resize(of.weights());
+              result_(1, bare_ ? 0 : s.padded_rows(), s.padded_columns(), of.ins),
+              seen_(bare_ ? 0 : rows_ * width_ * of.taps() * s.inputs + kWide) {
+            if (!total) packed_.resize(rows_ * width_ * of.outs);
+            else {
+                packed_.resize(rows_ * width_ * of.taps() * of.ins), sums_.resize(of.weights());
+                dz_.resize(s.out_pixels() * of.outs), row_.resize(s.result() + kWide);
+            }
         }
         void forward(Real* z, const Real* x, Int) {
-            const Left left = seen(x);
-            const bool whole = s.outputs == of.outs;
-            const Int rows = bare_ ? 1 : s.out_height(), width = s.out_pixels() / rows;
-            Real* to = whole ? z : result_.values.data();
-            for (Int y = 0; y < rows; ++y) {
-                Left row = left;
-                row.from += y * s.stride * x_.line();
-                product(to, of.outs, row, of.forward_.data(), of.outs, width, of.outs);
-                if (whole) to += width * s.outputs;
-                else unpack(z + y * width * s.outputs, to, width, s.outputs);
-            }
+            if (!bare_) fill(x);
+            each_band([&](Int y, Int pixels) {
+                Real *band = z + y * width_ * s.outputs, *to = s.outputs == of.outs ? band : packed_.data();
+                product(to, of.outs, Left{seen(x, y, pixels), length(), 1, length()}, of.forward_.data(), of.outs, pixels, of.outs);
+                if (to != band) unpack(band, to, pixels, s.outputs);
+            });
         }
         void backward(Real* of_x, const Real* x, const OfZ& of_z, Int first, Int, bool of_weight) {
             of_z.apply_packed(dz_.data(), first * s.out_pixels(), s.out_pixels(), row_);
@@ -62,41 +63,53 @@ class DirectConvolution {
         void finish() {}
 
       private:
-        // The pixels under a row of the result.
-        Left seen(const Real* x) {
-            if (bare_) return {x, s.inputs, 1, s.inputs};
-            fill(x);
-            return {x_.at(0, 0, 0), s.stride * s.inputs, 1, s.kernel * s.inputs, s.kernel, x_.line()};
+        static constexpr Int kAtOnce = 48;  // pixels, so that products are long but stay in the cache
+
+        Int length() const { return of.taps() * s.inputs; }
+        // visit(first row of the result, pixels in the band)
+        template <typename Visit>
+        void each_band(const Visit& visit) const {
+            for (Int y = 0; y < s.out_height(); y += rows_) visit(y, std::min(rows_, s.out_height() - y) * width_);
+        }
+        // What a band of the result sees: (pixel, tap, channel). A vector may reach into the next row, written after it.
+        const Real* seen(const Real* x, Int y, Int pixels) {
+            if (bare_) return x;
+            const Int numbers = s.kernel * s.inputs;
+            Real* to = seen_.data();
+            for (Int p = 0; p < pixels; ++p)
+                for (Int k = 0; k < s.kernel; ++k, to += numbers) {
+                    const Real* from = x_.at(0, (y + p / width_) * s.stride + k, p % width_ * s.stride);
+                    for (Int c = 0; c < numbers; c += kWide) store(to + c, load(from + c));
+                }
+            return seen_.data();
         }
         void fill(const Real* x) {
             for (Int y = 0; y < s.height; ++y, x += s.width * s.inputs)
                 std::memcpy(x_.at(0, y + s.padding(), s.padding()), x, s.width * s.inputs * sizeof(Real));
         }
         void correlate(const Real* x) {
-            const Int rows = s.kernel * s.inputs;
             std::fill(sums_.begin(), sums_.end(), Real(0));
             if (!bare_) fill(x);
-            for (Int k = 0; k < s.kernel; ++k) {
-                const Left left = bare_ ? Left{x, 1, s.inputs, s.out_pixels()}
-                                        : Left{x_.at(0, k, 0), 1, s.stride * s.inputs, s.out_width(), s.out_height(), s.stride * x_.line()};
-                product<true>(&sums_[k * rows * of.outs], of.outs, left, dz_.data(), of.outs, rows, of.outs);
-            }
+            each_band([&](Int y, Int pixels) {
+                product<true>(sums_.data(), of.outs, Left{seen(x, y, pixels), 1, length(), pixels}, &dz_[y * width_ * of.outs], of.outs,
+                              length(), of.outs);
+            });
             for (size_t i = 0; i < sums_.size(); ++i) total_[i] += sums_[i];
         }
         void spread(Real* of_x) {
-            if (bare_) {
-                Real* to = s.inputs == of.ins ? of_x : result_.values.data();
-                product(to, of.ins, Left{dz_.data(), of.outs, 1, s.outputs}, of.back_.data(), of.ins, s.out_pixels(), of.ins);
-                if (to != of_x) unpack(of_x, to, s.out_pixels(), s.inputs);
-                return;
-            }
+            const Int wide = of.taps() * of.ins, numbers = s.kernel * of.ins;
             std::fill(result_.values.begin(), result_.values.end(), Real(0));
-            for (Int y = 0; y < s.out_height(); ++y)
-                for (Int tap = 0; tap < of.taps(); ++tap)
-                    product<true>(result_.at(0, y * s.stride + tap / s.kernel, tap % s.kernel), s.stride * of.ins,
-                                  Left{&dz_[y * s.out_width() * of.outs], of.outs, 1, s.outputs},
-                                  &of.back_[tap * s.outputs * of.ins], of.ins, s.out_width(), of.ins);
-            for (Int y = 0; y < s.height; ++y)
+            each_band([&](Int y, Int pixels) {
+                Real* to = bare_ && s.inputs == of.ins ? of_x : packed_.data();
+                product(to, wide, Left{&dz_[y * width_ * of.outs], of.outs, 1, s.outputs}, of.back_.data(), wide, pixels, wide);
+                if (bare_ && to != of_x) unpack(of_x, to, pixels, s.inputs);
+                for (Int p = 0; p < pixels && !bare_; ++p)
+                    for (Int k = 0; k < s.kernel; ++k, to += numbers) {
+                        Real* at = result_.at(0, (y + p / width_) * s.stride + k, p % width_ * s.stride);
+                        for (Int c = 0; c < numbers; c += kWide) store(at + c, load(at + c) + load(to + c));
+                    }
+            });
+            for (Int y = 0; y < s.height && !bare_; ++y)
                 unpack(of_x + y * s.width * s.inputs, result_.at(0, y + s.padding(), s.padding()), s.width, s.inputs);
         }
 
@@ -104,8 +117,9 @@ class DirectConvolution {
         const Shape& s;
         double* total_;
         bool bare_;
+        Int width_, rows_;  // of the result; in a band
         Canvas x_, result_;
-        Array dz_, row_, sums_;
+        Array seen_, packed_, dz_, row_, sums_;
     };
 
     const Shape shape;

@@ -79,18 +79,23 @@ inline void product(Real* to, Int line, const Left& left, const Real* right, Int
     }
 }
 
-// Pixels of `channels` numbers each into pixels of whole vectors, filled up with zeros.
+// Pixels of `channels` numbers each into pixels of whole vectors, filled up with zeros. A vector may
+// reach into the next pixel.
 inline void pack(Real* to, const Real* from, Int pixels, Int channels) {
     const Int wide = whole_vectors(channels), full = channels / kWide * kWide, rest = channels - full;
     if (!rest) {
         std::memcpy(to, from, pixels * channels * sizeof(Real));
         return;
     }
-    for (Int p = 0; p < pixels; ++p, to += wide, from += channels) {
+    Real mask[kWide];
+    for (int lane = 0; lane < kWide; ++lane) mask[lane] = lane < rest;
+    const Vec kept = load(mask), zero = {};
+    for (Int p = 0; p + 1 < pixels; ++p, to += wide, from += channels) {
         for (Int c = 0; c < full; c += kWide) store(to + c, load(from + c));
-        for (Int c = full; c < channels; ++c) to[c] = from[c];
-        for (Int c = channels; c < wide; ++c) to[c] = 0;
+        store(to + full, kept > zero ? load(from + full) : zero);
     }
+    std::memcpy(to, from, channels * sizeof(Real));
+    std::fill(to + channels, to + wide, Real(0));
 }
 
 // The other way. A vector may reach into the next pixel, which is written after it.

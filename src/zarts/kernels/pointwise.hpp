@@ -26,7 +26,7 @@ class Walk {
     // body(lanes, place in the period, first number, behind the last), whose numbers are a period apart.
     template <typename Body>
     void each(Int numbers, const Body& body) const {
-        const Int chunk = std::max<Int>(1, kChunk / period_) * period_, whole = numbers / period_ * period_;
+        const Int chunk = std::max<Int>(32, kChunk / period_) * period_, whole = numbers / period_ * period_;
         for (Int from = 0; from < whole; from += chunk)
             for (Int c = 0; c < period_; c += kWide) body(std::integral_constant<int, kWide>{}, c, from + c, std::min(from + chunk, whole));
         for (Int p = whole; p < numbers; ++p) body(std::integral_constant<int, 1>{}, p - whole, p, p + 1);

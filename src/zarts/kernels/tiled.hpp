@@ -107,15 +107,42 @@ class TiledConvolution {
                 for (Int p = 0; p < kPoints; ++p)
                     product(product_.point(p), wide, Left{entered_.point(p), from.channels, 1, inputs}, &matrices[p * square], wide,
                             (end - begin) * of.columns_, wide);
-                each_tile(result_, 0, begin, end, [&](Real* first, Int tile) {
-                    Vec m[kSide][kSide], y[kTile][kTile];
-                    load_block(m, product_.point(0) + tile, kSide * product_.step, product_.step);
-                    both_ways(m, y, ZARTS_LINE(LeaveMatrix::apply));
-                    store_block(first, y, result_.line(), wide);
-                });
+                if (wide == outputs) leave(to, begin, end, outputs);
+                else
+                    each_tile(result_, 0, begin, end, [&](Real* first, Int tile) {
+                        Vec y[kTile][kTile];
+                        left(y, tile);
+                        store_block(first, y, result_.line(), wide);
+                    });
             });
-            for (Int n = 0; n < images; ++n)
+            for (Int n = 0; n < images && wide != outputs; ++n)
                 for (Int y = 0; y < s.height; ++y, to += s.width * outputs) unpack(to, result_.at(n, y, 0), s.width, outputs);
+        }
+        void left(Vec (&y)[kTile][kTile], Int tile) {
+            Vec m[kSide][kSide];
+            load_block(m, product_.point(0) + tile, kSide * product_.step, product_.step);
+            both_ways(m, y, ZARTS_LINE(LeaveMatrix::apply));
+        }
+        // Straight to images of whole vectors, without what is outside of them.
+        void leave(Real* to, Int begin, Int end, Int outputs) {
+            const Int line = s.width * outputs;
+            Int tile = 0;
+            for (Int row = begin; row < end; ++row) {
+                const Int top = row % of.rows_ * kTile, height = std::min<Int>(kTile, s.height - top);
+                Real* first = to + (row / of.rows_ * s.height + top) * line;
+                for (Int column = 0; column < s.width; column += kTile) {
+                    const Int width = std::min<Int>(kTile, s.width - column);
+                    for (Int c = 0; c < outputs; c += kWide, tile += kWide) {
+                        Vec y[kTile][kTile];
+                        left(y, tile);
+                        Real* at = first + column * outputs + c;
+                        if (height == kTile && width == kTile) store_block(at, y, line, outputs);
+                        else
+                            for (Int k = 0; k < height; ++k)
+                                for (Int l = 0; l < width; ++l) store(at + k * line + l * outputs, y[k][l]);
+                    }
+                }
+            }
         }
         void correlate(Int images) {
             const Int square = s.inputs * of.outs;
