@@ -319,73 +319,53 @@ def interval(apart: Sequence[float]) -> str:
     return f"{mean(apart):+.2f} ({mean(apart) - half:+.2f} to {mean(apart) + half:+.2f})"
 
 
+NOTES = {
+    "steps": "CPU milliseconds of a whole weight step on 28×28 grey images, batch 128, medians of pairs in turn; *plain "
+    "training*: a step of `benchmarks/plain_training.py` and one of the fast recipe, their batches included.",
+    "ablation": "Validation accuracy on Fashion-MNIST after 750 steps of 128 images (as many images with other "
+    "batches), ResNet-8 with stem stride 2; difference paired by seed, with its 95 % interval.",
+    "fashion-92": "Test accuracy on Fashion-MNIST, ResNet-8 (77,562 parameters); both on the fast path, whose CPU "
+    "seconds of the whole process these are, start and test included.",
+    "choose": "A third of the time, one seed; one thread.",
+    "time": "`zarts retrain --time`, one thread, start and test included; the network was chosen on validation.",
+}
+
+
 def _table(row: str, found: list[dict[str, Any]]) -> tuple[list[str], list[list[str]], str]:
     """Columns, rows and a note."""
+    lines = []
     if row == "steps":
-        lines = []
         for one in found:
             ratios = [plain / fast for plain, fast in one["times"]]
-            plain, fast = (1000 * median(times[i] for times in one["times"]) for i in (0, 1))
-            size = (
-                f"{one['parameters']:,}"
-                if "parameters" in one
-                else "batches of " + " and ".join(map(str, one["batches"]))
-            )
-            lines.append(
-                [
-                    one["network"],
-                    size,
-                    f"{plain:.0f}",
-                    f"{fast:.0f}",
-                    f"{median(ratios):.2f} ({min(ratios):.2f}–{max(ratios):.2f})",
-                    one["path"],
-                ]
-            )
-        note = "CPU milliseconds of a whole weight step on 28×28 grey images, batch 128, medians of pairs in turn; *plain training*: `benchmarks/plain_training.py` against the fast recipe's step, their batches included."
-        return ["network", "parameters", "torch, fp32, NCHW", "chosen path", "ratio", "path"], lines, note
+            plain, fast = (f"{1000 * median(times[i] for times in one['times']):.0f}" for i in (0, 1))
+            size = f"{one['parameters']:,}" if "parameters" in one else f"batches of {one['batches']}"
+            ratio = f"{median(ratios):.2f} ({min(ratios):.2f}–{max(ratios):.2f})"
+            lines.append([one["network"], size, plain, fast, ratio, one["path"]])
+        return ["network", "parameters", "torch, fp32, NCHW", "chosen path", "ratio", "path"], lines, NOTES[row]
     if row == "ablation":
-        base = {one["seed"]: one["accuracy"] for one in found if one["part"] == "all" and one["steps"] == 1500}
-        lines = []
         for part, steps in dict.fromkeys((one["part"], one["steps"]) for one in found):
+            base = {one["seed"]: one["accuracy"] for one in found if (one["part"], one["steps"]) == ("all", steps)}
             of = {one["seed"]: one["accuracy"] for one in found if (one["part"], one["steps"]) == (part, steps)}
             apart = [value - base[seed] for seed, value in of.items() if seed in base]
-            title = part if steps == 1500 else f"{part}, {steps} steps"
-            lines.append([title, str(len(of)), spread(list(of.values())), "–" if of == base else interval(apart)])
-        note = "Validation accuracy on Fashion-MNIST, ResNet-8 with stem stride 2, 1,500 steps of 64 images (as many images with other batches); difference paired by seed, with its 95 % interval."
-        return ["recipe", "seeds", "accuracy, %", "difference"], lines, note
+            change = "–" if part == "all" or not apart else interval(apart)
+            lines.append([part, str(steps), str(len(of)), spread(list(of.values())), change])
+        return ["recipe", "steps", "seeds", "accuracy, %", "difference"], lines, NOTES[row]
     if row == "fashion-92":
-        lines = [
-            [recipe, str(epochs), spread([one["accuracy"] for one in of]), f"{mean(one['seconds'] for one in of):.0f}"]
-            for recipe, epochs in dict.fromkeys((one["recipe"], one["epochs"]) for one in found)
-            for of in [[one for one in found if (one["recipe"], one["epochs"]) == (recipe, epochs)]]
-        ]
-        note = "Test accuracy on Fashion-MNIST, ResNet-8 (77,562 parameters), 3 seeds; both on the fast path, whose CPU seconds these are. What plain torch would take follows from the steps: see the text."
-        return ["recipe", "epochs", "test accuracy, %", "CPU s"], lines, note
+        for recipe, epochs in dict.fromkeys((one["recipe"], one["epochs"]) for one in found):
+            of_both = [one for one in found if (one["recipe"], one["epochs"]) == (recipe, epochs)]
+            accuracy = spread([one["accuracy"] for one in of_both])
+            seconds = f"{mean(one['seconds'] for one in of_both):.0f}"
+            lines.append([recipe, str(epochs), str(len(of_both)), accuracy, seconds])
+        return ["recipe", "epochs", "seeds", "test accuracy, %", "CPU s"], lines, NOTES[row]
+    common = [[one["network"], f"{one['width']:g}", str(one["steps"]), f"{one['seconds']:.0f}"] for one in found]
+    accuracies = [one["accuracy"] for one in found]
     if row.startswith("choose"):
-        lines = [
-            [one["network"], f"{one['width']:g}", str(one["steps"]), f"{one['seconds']:.0f}", f"{one['accuracy']:.2f}"]
-            for one in found
-        ]
-        return ["network", "width", "steps", "CPU s", "validation accuracy, %"], lines, "A third of the time, one seed."
-    lines = [
-        [
-            one["network"],
-            f"{one['width']:g}",
-            str(one["seed"]),
-            str(one["steps"]),
-            f"{one['seconds']:.0f}",
-            f"{one['accuracy']:.2f}",
-        ]
-        for one in found
-    ]
-    lines.append(
-        ["mean", "", "", "", f"{mean(one['seconds'] for one in found):.0f}", spread([one["accuracy"] for one in found])]
-    )
-    return (
-        ["network", "width", "seed", "steps", "CPU s of the process", "test accuracy, %"],
-        lines,
-        "`zarts retrain --time`, one thread; the network was chosen on validation.",
-    )
+        lines = [[*begin, f"{value:.2f}"] for begin, value in zip(common, accuracies, strict=True)]
+        return ["network", "width", "steps", "CPU s", "validation accuracy, %"], lines, NOTES["choose"]
+    for begin, one in zip(common, found, strict=True):
+        lines.append([*begin, str(one["seed"]), f"{one['accuracy']:.2f}"])
+    lines.append(["mean", "", "", f"{mean(one['seconds'] for one in found):.0f}", "", spread(accuracies)])
+    return ["network", "width", "steps", "CPU s", "seed", "test accuracy, %"], lines, NOTES["time"]
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
