@@ -105,17 +105,16 @@ def _published(kind: str, name: str, data_dir: Path, classes: tuple[str, ...], *
     Raises:
         DataError: a file is damaged, or is missing and cannot be downloaded.
     """
-    from torchvision import datasets
-
-    published = getattr(datasets, kind)
     places = [data_dir / name, data_dir / kind / "raw", _SYSTEM / name]
     folder = next((place for place in places if is_idx(place)), places[0])
-    packed = dict(published.resources)
     files = []
     for file in _FILES:
         file_gz, plain = folder / f"{file}.gz", folder / file
         if not file_gz.is_file() and not plain.is_file():
-            get = partial(_download, published.mirrors, folder, file_gz.name, packed[file_gz.name])
+            from torchvision import datasets  # seconds, which nobody with the files has to wait
+
+            published = getattr(datasets, kind)
+            get = partial(_download, published.mirrors, folder, file_gz.name, dict(published.resources)[file_gz.name])
             downloaded(get, name=kind, file=file_gz.name, url=published.mirrors[0] + file_gz.name, folder=folder)
         files.append(plain if plain.is_file() else file_gz)
     others = [file.name for file, md5 in zip(files, _MD5[kind], strict=True) if _md5(file) != md5]
