@@ -58,9 +58,11 @@ def test_alternating_flips():
     pixels = torch.arange(400 * 16, dtype=torch.int64).remainder(251).to(torch.uint8).view(400, 1, 4, 4)
     images = ImageSet(pixels, torch.arange(400))
     options = {"batch_size": 400, "seed": 0, "stream": "s", "mean": (0.0,), "std": (1.0,)}
-    batches = Batches(images, **options, augment=Augment(flip=True, alternating=True))
+    batches = Batches(images, **options, augment=Augment(flip=True, alternating=True, after=1))
     mirrored = []
-    for epoch in range(3):
+    found, labels = batches[0]
+    torch.testing.assert_close(found, pixels[labels] / 255)
+    for epoch in range(1, 4):
         found, labels = batches[epoch]
         plain = pixels[labels].float() / 255
         is_plain, is_flipped = ((found - p).abs().amax((1, 2, 3)) < 1e-6 for p in (plain, plain.flip(3)))

@@ -155,6 +155,7 @@ class RetrainOptions(_SharedOptions, total=False):
     width: float | None
     stem_stride: int | None
     alternating_flip: bool
+    augment_after: int
     small_share: float
     cutout: int | None
     auxiliary_weight: float

@@ -98,6 +98,12 @@ class RetrainSettings(CommonSettings):
         "flip each image in every second epoch, instead of half of them at random",
         panel="Data",
     )
+    augment_after: int = setting(
+        0,
+        "epochs before the first one in which images are padded and cropped, flipped and cut",
+        panel="Data",
+        ge=0,
+    )
     small_share: float = setting(
         0.0,
         "share of the steps, from the first on, whose images are shrunk to 3 / 4 of their size",
@@ -171,9 +177,10 @@ STEPWISE = ("trapezoid", "one-cycle")
 
 FAST: dict[str, Any] = {
     "epochs": 15,
-    "batch_size": 64,
-    "learning_rate": 0.1,
+    "batch_size": 128,
+    "learning_rate": 0.2,
     "schedule": "trapezoid",
+    "cooldown_share": 0.7,
     "nesterov": True,
     "weight_decay": 5e-4,
     "decay_norms": False,
@@ -182,6 +189,7 @@ FAST: dict[str, Any] = {
     "drop_path": 0.0,
     "label_smoothing": 0.1,
     "alternating_flip": True,
+    "augment_after": 5,
     "crop_padding": 0,
     "cutout": 0,
     "test_every": 0,

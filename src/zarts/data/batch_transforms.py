@@ -50,6 +50,7 @@ class Augment:
         resized: take a random part of the image and resize it, instead of a crop of the original size; see `CropDraw`.
         jitter: strengths of random brightness, contrast, saturation and hue; empty: none.
         alternating: mirror each image in every second epoch instead, in odd or in even ones at random.
+        after: epochs before the first one in which images are padded and cropped, mirrored and cut.
 
     Source: DeVries and Taylor, cutout (2017); padding 4, flip and cutout 16 at 32×32 are those of
         Liu et al., DARTS (ICLR 2019), and so is jitter .4, .4, .4, .2 on ImageNet; alternating flips: Jordan, 94% on
@@ -63,6 +64,7 @@ class Augment:
     resized: bool = False
     jitter: Sequence[float] = ()
     alternating: bool = False
+    after: int = 0
 
     @classmethod
     def scaled(cls, size: int, *, flip: bool, cutout: bool = True) -> Augment:

@@ -125,7 +125,7 @@ class Batches:
             raise IndexError(f"batch index is {index}; batches are numbered from 0")
         rows = self._rows(index).to(self._device)
         pixels = self._ahead[index].to(self._device) if self._pixels is None else self._pixels.index_select(0, rows)
-        if self._augment is None:
+        if self._augment is None or index // len(self) < self._augment.after:
             normalised = self._normalise(pixels)
         else:
             b, h, w, _ = pixels.shape

@@ -110,6 +110,7 @@ def augmentation(settings: CommonSettings, data: DataSet, cutout: int) -> Augmen
         resized=settings.crop == "resized",
         jitter=settings.color_jitter,
         alternating=isinstance(settings, RetrainSettings) and settings.alternating_flip,
+        after=settings.augment_after if isinstance(settings, RetrainSettings) else 0,
     )
 
 
