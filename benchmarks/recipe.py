@@ -28,6 +28,7 @@ import zarts
 from benchmarks.measure import timed
 from benchmarks.plain_training import PlainResNet8, batches
 from benchmarks.report import Report, environment
+from zarts.api import architecture_of
 from zarts.config import RetrainSettings, retrain_settings
 from zarts.config.retrain import FAST
 from zarts.data import DataSet, load_data
@@ -175,7 +176,7 @@ def _steps(name: str, batch: int = 128, pairs: int = 9) -> dict[str, Any]:
     torch.set_num_threads(1)
     source, form = STEPS[name]
     images, _, _ = _images(FASHION)
-    chain = handmade(*source) if isinstance(source, tuple) else zarts.spaces.get_genotype(source)
+    chain = handmade(*source) if isinstance(source, tuple) else architecture_of(source)[0]
     paths = {
         "plain": {"precision": "32-true", "layout": "nchw", "kernels": "torch"},
         "fast": {"precision": "auto", "layout": "auto", "kernels": "auto"},
@@ -252,6 +253,18 @@ def _tasks(row: str, cifar: str) -> list[Task]:
             for steps in (750,)
             for seed in range(5)
         ]
+    if row == "bf16":
+        options = {"batch_size": 64, "learning_rate": 0.1, "threads": 1, "layout": "channels-last", "kernels": "torch"}
+        chain = handmade("resnet8", stem_stride=2)
+        return [
+            Task(
+                {"data": Path(data).name, "seed": seed, "precision": precision},
+                partial(_validated, data, chain, seed, {**options, "precision": precision}, steps=300),
+            )
+            for seed in range(5)
+            for data in (FASHION, cifar)
+            for precision in ("32-true", "bf16-mixed")
+        ]
     kind, set_, *_ = row.split("-")
     data, seconds, seeds, channels = {"fashion": (FASHION, 150.0, 5, 1), "cifar": (cifar, 900.0, 3, 3)}[
         set_ if kind == "choose" else kind
@@ -282,7 +295,7 @@ def _tasks(row: str, cifar: str) -> list[Task]:
 CHOSEN_WITH: dict[str, dict[str, Any]] = {}
 """Settings of a data set beside those of the recipe."""
 
-ROWS = ("steps", "fashion-92", "ablation", "choose-fashion", "fashion-150s", "choose-cifar", "cifar-15m")
+ROWS = ("steps", "bf16", "fashion-92", "ablation", "choose-fashion", "fashion-150s", "choose-cifar", "cifar-15m")
 
 
 def _scaled(changes: Mapping[str, Any]) -> dict[str, Any]:
@@ -324,6 +337,9 @@ NOTES = {
     "training*: a step of `benchmarks/plain_training.py` and one of the fast recipe, their batches included.",
     "ablation": "Validation accuracy on Fashion-MNIST after 750 steps of 128 images (as many images with other "
     "batches), ResNet-8 with stem stride 2; difference paired by seed, with its 95 % interval.",
+    "bf16": "Validation accuracy after 300 steps of 64 images, ResNet-8 with stem stride 2, torch's kernels; "
+    "difference paired by seed, with its 95 % interval. This processor has no instructions for bf16: torch computes it "
+    "in software, with the same roundings.",
     "fashion-92": "Test accuracy on Fashion-MNIST, ResNet-8 (77,562 parameters); both on the fast path, whose CPU "
     "seconds of the whole process these are, start and test included.",
     "choose": "A third of the time, one seed; one thread.",
@@ -350,6 +366,16 @@ def _table(row: str, found: list[dict[str, Any]]) -> tuple[list[str], list[list[
             change = "–" if part == "all" or not apart else interval(apart)
             lines.append([part, str(steps), str(len(of)), spread(list(of.values())), change])
         return ["recipe", "steps", "seeds", "accuracy, %", "difference"], lines, NOTES[row]
+    if row == "bf16":
+        for data in dict.fromkeys(one["data"] for one in found):
+            plain, half = (
+                {one["seed"]: one["accuracy"] for one in found if (one["data"], one["precision"]) == (data, precision)}
+                for precision in ("32-true", "bf16-mixed")
+            )
+            apart = [half[seed] - value for seed, value in plain.items() if seed in half]
+            both = [spread(list(of.values())) if of else "–" for of in (plain, half)]
+            lines.append([data, str(len(apart)), *both, interval(apart) if apart else "–"])
+        return ["images", "seeds", "fp32, %", "bf16, %", "difference"], lines, NOTES[row]
     if row == "fashion-92":
         for recipe, epochs in dict.fromkeys((one["recipe"], one["epochs"]) for one in found):
             of_both = [one for one in found if (one["recipe"], one["epochs"]) == (recipe, epochs)]
