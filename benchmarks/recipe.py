@@ -28,13 +28,13 @@ import zarts
 from benchmarks.measure import timed
 from benchmarks.plain_training import PlainResNet8, batches
 from benchmarks.report import Report, environment
+from benchmarks.short_training import ShortTraining
 from zarts.api import architecture_of
 from zarts.config import RetrainSettings, retrain_settings
 from zarts.config.retrain import FAST
 from zarts.data import DataSet, load_data
 from zarts.limits import count_parameters
 from zarts.spaces import Chain, handmade
-from zarts.training.short import ShortTraining
 
 __all__ = ["PARTS", "ROWS", "main", "widest"]
 

@@ -21,7 +21,7 @@ from zarts.supernet import SuperNet, supernet_weights
 from zarts.training import ModelCard, Start, dry_run, load_model, stub_forward
 from zarts.training.criterion import criterion_of
 from zarts.training.lr_schedule import SCHEDULES, learning_rate
-from zarts.training.retrain import TrainingJob
+from zarts.training.network_training import averaging
 from zarts.training.setup import sgd
 from zarts.training.train_step import WeightStep
 from zarts.training.warm_start import begin
@@ -82,8 +82,7 @@ def test_drop_path_of_every_epoch(tmp_path, monkeypatch):
 def test_the_moving_average_is_kept(tmp_path):
     """It is 0.9 of itself and 0.1 of the weights after every step, from those after the first."""
     network = create_model(zarts.Genotype.from_dict(GENOTYPE), channels=2, cells=3)
-    settings = RetrainSettings(ema=0.9)
-    average = TrainingJob._averaging(type("Job", (), {"network": network, "settings": settings})())
+    average = averaging(network, 0.9)
     weight, expected = network.classifier.weight, None
     for step in range(4):
         with torch.no_grad():

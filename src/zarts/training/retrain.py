@@ -10,29 +10,24 @@ from __future__ import annotations
 import shlex
 import time
 from collections.abc import Mapping
-from functools import partial
 from typing import Any, cast
 
 import torch
 from torch import Tensor
-from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 from typing_extensions import override
 
 from zarts.config import RetrainSettings, dump, resumable
 from zarts.config.retrain import STEPWISE
-from zarts.data import Batches, ImageSet, left_out_csv, left_out_note
+from zarts.data import ImageSet, left_out_csv, left_out_note
 from zarts.errors import SettingsError
 from zarts.limits import count_macs, count_parameters
-from zarts.networks import AnyNetwork, Network, checkpoint_cells, seeded, share_norms
-from zarts.networks.operations import Noise
+from zarts.networks import Network
 from zarts.runs import Run
 from zarts.runs.afterwards import afterwards
 from zarts.runtime.device import choose_device, torch_threads
 from zarts.runtime.distributed import Ranks
 from zarts.runtime.precision import Passes
-from zarts.runtime.seed import keyed_generator
 from zarts.spaces import Architecture, Chain, named
-from zarts.training.criterion import criterion_of
 from zarts.training.error_analysis import write_details
 from zarts.training.evaluate import Answers, answers, test_batches
 from zarts.training.length import Length
@@ -40,13 +35,12 @@ from zarts.training.lr_schedule import learning_rate
 from zarts.training.memory_check import check_memory
 from zarts.training.metrics import Meter
 from zarts.training.model_file import ModelCard, save_model
-from zarts.training.path_choice import on_path, put_on_path
+from zarts.training.network_training import NetworkTraining
+from zarts.training.path_choice import on_path
 from zarts.training.result import RetrainRecord, read_result, write_architecture
-from zarts.training.setup import augmentation, draws, load_images, sgd
-from zarts.training.short import shrunk
-from zarts.training.train_step import WeightStep, own_part
+from zarts.training.setup import draws, load_images
 from zarts.training.trainer import Callback, Driver, Job, Trainer, no_callback
-from zarts.training.warm_start import START, Start, begin
+from zarts.training.warm_start import START, Start
 
 __all__ = ["WEIGHT_STEP", "TrainingJob", "retrain"]
 
@@ -132,28 +126,8 @@ class TrainingJob(Job):
         self.card = ModelCard(architecture, *form, data.classes, size, mean, std, settings.crop, data.bits)
         self.settings = settings = on_path(settings, self.card, run, ranks, self.device, callback)
         self.passes = Passes(settings, self.device, draws=draws(architecture, settings))
-        self.drops, self.noise = torch.Generator(self.device), torch.Generator(self.device)
-        self.network = self._build(start).to(self.device)
-        put_on_path(self.network, settings)
-        self.average = self._averaging() if settings.ema > 0 else None
-        if settings.sync_batch_norm:
-            share_norms(self.network, ranks, self.device)
-        self.optimizer = sgd(settings, self.network.parameters())
-        smoothing, classes = settings.label_smoothing, len(data.classes)
-        loss = criterion_of(settings.criterion, data.train.labels, classes, self.device, smoothing).loss
-        self.weight_step = WeightStep(settings, self.network, self.optimizer, ranks, self.device, loss, self._draw)
-        self.train = Batches(
-            data.train,
-            None,
-            batch_size=settings.batch_size,
-            seed=settings.seed,
-            stream="retrain",
-            mean=mean,
-            std=std,
-            augment=augmentation(settings, data, size // 2 if settings.cutout is None else settings.cutout),
-            device=self.device,
-            shard=partial(own_part, ranks=ranks),
-        )
+        self.core = NetworkTraining(settings, self.card, data, None, ranks, self.device, start)
+        self.network, self.train = self.core.network, self.core.batches
         test = data.test()
         self.test, self.test_names = test_batches(test, self.card, self.device), test.names
         self.last: Answers | None = None
@@ -197,36 +171,9 @@ class TrainingJob(Job):
         known = self.ranks.broadcast(known)
         return None if known is None else (tuple(known["mean"]), tuple(known["std"]))
 
-    def _build(self, start: Start | None) -> AnyNetwork:
-        """The network with its initial weights; its random draws come from the generators of this job."""
-        with seeded(self.settings.seed):
-            network = self.card.build(auxiliary=self.settings.auxiliary_weight > 0, generator=self.drops)
-        if self.settings.drop_path > 0 and not isinstance(network, Network):
-            raise SettingsError("drop_path: networks of this kind have no drop-path: set it to 0")
-        for part in network.modules():
-            if isinstance(part, Noise):
-                part.generator = self.noise
-        checkpoint_cells(network, [self.drops, self.noise], on=self.settings.checkpoint_activations)
-        if start is not None:
-            begin(network, start, self.card.classes)
-        return network
-
-    def _averaging(self) -> AveragedModel:
-        """The moving average of the weights, and of the running statistics."""
-        average = get_ema_multi_avg_fn(self.settings.ema)  # type: ignore[no-untyped-call]
-        return AveragedModel(self.network, multi_avg_fn=average, use_buffers=True)
-
-    @property
-    def tested(self) -> AnyNetwork:
-        """The network that is tested and saved: with the weights of the last step, or with their moving average."""
-        if self.average is None:
-            return self.network
-        averaged: AnyNetwork = self.average.module  # type: ignore[assignment]
-        return averaged
-
     @override
     def begin_epoch(self, epoch: int) -> None:
-        self._set_rate(self._rate(epoch * len(self.train)))
+        self.core.rate = self._rate(epoch * len(self.train))
         if isinstance(self.network, Network):
             self.network.drop_path_probability = self.settings.drop_path * epoch / self.trainer.epochs_in_all
         self.network.train()
@@ -245,30 +192,16 @@ class TrainingJob(Job):
             if self.length.planned:
                 about = f"{self.length.planned}, {self.length.steps / len(self.train):.1f} epochs"
                 self._callback({"event": "note", "text": about})
-        self._set_rate(self._rate(global_step))
+        self.core.rate = self._rate(global_step)
         with self.trainer.meter.waiting():
-            images, labels = self.train[global_step]
-            images = shrunk(images, self.settings, self.length.progress(global_step))
-        loss, right = self.weight_step(self.passes, global_step, images, labels)
-        if self.average is not None:
-            self.average.update_parameters(self.network)
-        return loss, right, len(labels)
+            images, labels = self.core.batch(global_step, self.length.progress(global_step))
+        return *self.core.step(self.passes, global_step, images, labels), len(labels)
 
     def _rate(self, global_step: int) -> float:
         """The learning rate of a step."""
         if self.settings.schedule in STEPWISE:
             return self.length.rate(global_step)
         return learning_rate(self.settings, global_step // len(self.train))
-
-    def _set_rate(self, rate: float) -> None:
-        for group in self.optimizer.param_groups:
-            group["lr"] = rate
-
-    def _draw(self, global_step: int, piece: int) -> None:
-        """Seed the draws: drop-path depends on seed, step and image, noise also on rank and piece."""
-        seed = self.settings.seed
-        self.drops.manual_seed(keyed_generator(seed, "drop-path", global_step).initial_seed())
-        self.noise.manual_seed(keyed_generator(seed, "noise", global_step, self.ranks.rank, piece).initial_seed())
 
     @override
     def epoch_end_kind(self, epoch: int) -> str:
@@ -289,7 +222,7 @@ class TrainingJob(Job):
                 "epoch": epoch + 1,
                 **meter.means(),
                 **tested,
-                "learning_rate": self.optimizer.param_groups[0]["lr"],
+                "learning_rate": self.core.rate,
                 "data_wait": meter.data_wait,
                 "seconds": meter.seconds,
             }
@@ -307,8 +240,8 @@ class TrainingJob(Job):
         return time.perf_counter() - start
 
     def _test(self) -> Answers:
-        self.ranks.align([*self.tested.buffers()])  # without synchronised batch norm each rank has its own
-        return answers(self.tested, self.test, self.passes, self.ranks)
+        self.ranks.align([*self.core.tested.buffers()])  # without synchronised batch norm each rank has its own
+        return answers(self.core.tested, self.test, self.passes, self.ranks)
 
     def _tests(self, epoch: int) -> bool:
         """Whether the network is tested after this epoch: every `test_every` epochs, and always after the last one."""
@@ -325,7 +258,7 @@ class TrainingJob(Job):
 
     def write_result(self) -> None:
         """Write `model.safetensors` and `result.json`, which ends the run; then the error analysis."""
-        save_model(self.folder.path / "model.safetensors", self.tested, self.card)
+        save_model(self.folder.path / "model.safetensors", self.core.tested, self.card)
         tests = {event["epoch"]: event["test_accuracy"] for event in self.folder.events() if "test_accuracy" in event}
         best = max(tests, key=lambda epoch: tests[epoch])
         shape = (len(self.card.mean), self.card.image_size, self.card.image_size)
@@ -350,21 +283,11 @@ class TrainingJob(Job):
 
     @override
     def state_dict(self) -> dict[str, Any]:
-        return {
-            "model": self.network.state_dict(),
-            "optimizer": self.optimizer.state_dict(),
-            "average": {} if self.average is None else self.average.state_dict(),
-            "scale": self.weight_step.state_dict(),
-            "length": self.length.state_dict(),
-        }
+        return {**self.core.state_dict(), "length": self.length.state_dict()}
 
     @override
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        self.network.load_state_dict(state["model"])
-        self.optimizer.load_state_dict(state["optimizer"])
-        if self.average is not None:
-            self.average.load_state_dict(state["average"])
-        self.weight_step.load_state_dict(state["scale"])
+        self.core.load_state_dict(state)
         if self.settings.time is not None:
             self.length.load_state_dict(state["length"])
             self.trainer.end_after(self.length.steps)

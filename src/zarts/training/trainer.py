@@ -163,17 +163,12 @@ class Trainer:
 
     def end_after(self, steps: int) -> None:
         """End after so many steps, counted from the first; the last epoch may be cut off."""
-        self._all, self._epochs = steps, -(-steps // self._steps)
+        self._all, self.epochs_in_all = steps, -(-steps // self._steps)
 
     @property
     def all_steps(self) -> Iterator[tuple[int, int]]:
         """Epoch and step of every step from the first to the last."""
         return (divmod(step, self._steps) for step in range(self._all))
-
-    @property
-    def epochs_in_all(self) -> int:
-        """Number of epochs, also of those to come."""
-        return self._epochs
 
     @property
     def epochs_done(self) -> int:
@@ -225,7 +220,7 @@ class Trainer:
 
     def epochs(self) -> Iterator[int]:
         """The remaining epochs; the state is saved at the end of each."""
-        while self._epoch < self._epochs and not self.ended:
+        while self._epoch < self.epochs_in_all and not self.ended:
             yield self._epoch
             if text := self._wait_note.text(self.meter, prefetched=self._job.train.prefetched):
                 self._tell({"event": "note", "text": text})
@@ -250,15 +245,15 @@ class Trainer:
         """
         self.meter.add(loss, correct, images, time.perf_counter() - self._step_start)
         self._step += 1
-        position = {"epoch": self._epoch + 1, "epochs": self._epochs, "step": self._step, "steps": self._steps}
+        position = {"epoch": self._epoch + 1, "epochs": self.epochs_in_all, "step": self._step, "steps": self._steps}
         self._tell({"event": "step", **position, **self.meter.means()})
 
     def close_epoch(self, job: Job) -> None:
         """Go on to the first step of the next epoch, and save the state; or end, if rank 0's callback asked for it."""
         self.seconds += self.meter.seconds
-        self._tell({"event": "epoch", "epoch": self._epoch + 1, "epochs": self._epochs})
+        self._tell({"event": "epoch", "epoch": self._epoch + 1, "epochs": self.epochs_in_all})
         self._stop_early = self._ranks.broadcast(self._stop_early)
-        if self._stop_early is not None and not self.ended and self._epoch + 1 < self._epochs:
+        if self._stop_early is not None and not self.ended and self._epoch + 1 < self.epochs_in_all:
             self.ended = True
             self.log({"event": "stopped", "epoch": self._epoch + 1, "text": self._stop_early})
         self._epoch, self._step, self.meter = self._epoch + 1, 0, Meter(self._device)
