@@ -13,6 +13,7 @@ from small import stop_at
 from zarts.config import RetrainSettings, retrain_settings
 from zarts.data import Augment, Batches, ImageSet
 from zarts.errors import Interrupted, SettingsError
+from zarts.networks import create_chain, seeded
 from zarts.runs import Run
 from zarts.runtime.distributed import Ranks
 from zarts.spaces import Chain, ChainStem, Stage
@@ -21,6 +22,7 @@ from zarts.training.length import Length
 from zarts.training.lr_schedule import rate_at
 from zarts.training.retrain import TrainingJob
 from zarts.training.setup import sgd
+from zarts.training.train_step import WeightStep
 
 TINY = Chain(ChainStem(4, stride=2), (Stage("conv", 4),))
 FAST = RetrainSettings(schedule="trapezoid", learning_rate=1.0, warmup_share=0.25, cooldown_share=0.5)
@@ -154,7 +156,7 @@ def test_a_timed_training_resumes_to_the_same_bits(tmp_path, monkeypatch):
 
     monkeypatch.setattr(length, "time", clock)
     monkeypatch.setattr("zarts.api._retrain.time", clock)
-    monkeypatch.setattr(TrainingJob, "_pass_seconds", lambda job: 0.1)
+    monkeypatch.setattr(TrainingJob, "_test_batch_seconds", lambda job: 0.1)
 
     def begin(name):
         clock.now = 0.0
@@ -174,3 +176,62 @@ def test_a_timed_training_resumes_to_the_same_bits(tmp_path, monkeypatch):
     resumed = zarts.retrain(resume=tmp_path / "resumed", quiet=True)
     ours, theirs = (run.load().state_dict() for run in (resumed, straight))
     assert all(torch.equal(ours[name], theirs[name]) for name in theirs)
+
+
+def test_gradients_of_several_ranks_keep_their_layout():
+    """A step on two ranks, each with half of the batch, is the step of one: also with kernels in channels last."""
+
+    class Two(Ranks):
+        """The first of two ranks that pass the same images."""
+
+        def __init__(self):
+            super().__init__()
+            self.count = 2
+
+        def all_reduce(self, tensor):
+            return 2 * tensor
+
+    images, labels = torch.randn(4, 3, 6, 6), torch.tensor([0, 1, 1, 0])
+    weights = []
+    for ranks in (Ranks(), Two()):
+        with seeded(0):
+            network = create_chain(TINY, num_classes=2).to(memory_format=torch.channels_last)
+        settings = RetrainSettings(learning_rate=0.5)
+        optimizer, loss = sgd(settings, network.parameters()), nn.functional.cross_entropy
+        step = WeightStep(settings, network, optimizer, ranks, torch.device("cpu"), loss, lambda number, piece: None)
+        step(lambda net, x: net(x), 0, torch.cat([images, images]), torch.cat([labels, labels]))
+        weights.append(torch.cat([weight.flatten() for weight in network.parameters()]))
+    torch.testing.assert_close(*weights)
+
+
+def test_the_memory_check_leaves_the_time_as_it_is(tmp_path, monkeypatch):
+    """It takes steps of the job and comes back to its state; a resumed process adds the time before."""
+    clock = Clock()
+    monkeypatch.setattr(length, "time", clock)
+    settings = FAST.model_copy(update={"time": 1000.0})
+    made = Length(settings, Run(tmp_path), 1000, 10.0, Ranks(), clock.now)
+    clock.now += 7
+    state = made.state_dict()
+    for _ in range(3):
+        made.load_state_dict(state)
+    assert made.elapsed() == 7
+    clock.now += 1000
+    resumed = Length(settings, Run(tmp_path), 1000, 10.0, Ranks(), clock.now)
+    resumed.load_state_dict(state)
+    assert resumed.elapsed() == 7
+
+
+def test_a_run_of_the_recipe_reads_its_own_settings(tmp_path):
+    """Its file also has what the recipe sets and another option leaves without an effect."""
+    chosen = {"schedule": "one-cycle", "epochs": 1, "crop": "resized"}
+    zarts.retrain(
+        TINY, out=tmp_path / "run", data="digits", subset=64, recipe="fast", batch_size=16, quiet=True, **chosen
+    )
+    assert zarts.retrain(resume=tmp_path / "run", quiet=True).test_accuracy >= 0
+
+
+def test_native_kernels_are_refused_where_they_cannot_run():
+    for options in ({"precision": "bf16-mixed"}, {"layout": "nchw"}, {"compile": True}):
+        with pytest.raises(SettingsError, match="kernels = native"):
+            retrain_settings({"kernels": "native", **options}, handmade=True)
+    assert rate_at(FAST.model_copy(update={"cooldown_share": 0.03}), 11, 12, 12) > 0

@@ -40,7 +40,7 @@ from zarts.training import Start, read_architecture, read_result, write_architec
 from zarts.training import retrain as run_retrain
 from zarts.training.dry_run import Forecast
 from zarts.training.retrain import WEIGHT_STEP
-from zarts.training.trainer import Callback, Driver
+from zarts.training.trainer import Callback
 
 __all__ = ["dry_run_retrain", "resume_retrain", "retrain", "retrained_settings", "start_retrain"]
 
@@ -88,7 +88,7 @@ def retrain(
     if resume is not None:
         others = {"source": source, "out": out, "preset": preset, "config": config}
         check_resumed(path_of(resume), others, given, RetrainSettings)
-        result = _resume_here_or_on_ranks(path_of(resume), data, heard, given)
+        result = _resume_here_or_on_ranks(path_of(resume), data, heard, given, begun)
     else:
         config, note = None if config is None else path_of(config), note_writer(heard if lead_here() else None)
         name, images = given_images(images_of(source) if data is None else data)
@@ -127,11 +127,11 @@ def _start_here_or_on_ranks(
 
 
 def _resume_here_or_on_ranks(
-    path: Path, data: Any, callbacks: Callbacks, resumable: Mapping[str, Any]
+    path: Path, data: Any, callbacks: Callbacks, resumable: Mapping[str, Any], begun: float
 ) -> RetrainResult:
     settings = retrained_settings(path, **resumable)
     if settings.devices in ("auto", started()) or Run(path).finished:
-        return resume_retrain(path, callbacks, data=data, **resumable)
+        return resume_retrain(path, callbacks, data=data, begun=begun, **resumable)
     check_launchable(settings)
     settings, _ = given_again(data, settings, path, "zarts.retrain(resume=RUN, data=...)")
     words = [] if data is None else ["--data", settings.data]
@@ -194,35 +194,14 @@ def dry_run_retrain(
 
 
 def _retrain_and_draw(
-    settings: RetrainSettings,
-    architecture: Architecture,
-    run: Run,
-    callback: Callback | None,
-    ranks: Ranks,
-    *,
-    start: Start | None = None,
-    resume: bool = False,
-    drive: Driver | None = None,
-    begun: float | None = None,
+    settings: RetrainSettings, architecture: Architecture, run: Run, callback: Callback | None, ranks: Ranks, **how: Any
 ) -> RetrainResult:
-    """Retrain. Only the first rank calls the callback and draws."""
+    """Retrain; `how` goes to `zarts.training.retrain`. Only the first rank calls the callback and draws."""
     if not ranks.lead:
-        record = run_retrain(
-            settings, architecture, run, start=start, resume=resume, drive=drive, ranks=ranks, begun=begun
-        )
+        record = run_retrain(settings, architecture, run, ranks=ranks, **how)
         return RetrainResult.of(replace(record, images=run.images))
     with logged(settings, run, callback) as heard:
-        record = run_retrain(
-            settings,
-            architecture,
-            run,
-            start=start,
-            resume=resume,
-            callback=heard,
-            drive=drive,
-            ranks=ranks,
-            begun=begun,
-        )
+        record = run_retrain(settings, architecture, run, callback=heard, ranks=ranks, **how)
     draw_run(architecture, run.path, callback)
     return RetrainResult.of(replace(record, images=run.images))
 
@@ -289,6 +268,7 @@ def resume_retrain(
     callback: Callback | None = None,
     *,
     data: Any = None,
+    begun: float | None = None,
     **resumable: Any,
 ) -> RetrainResult:
     """Go on with an interrupted retraining; a finished one only returns its result.
@@ -297,6 +277,7 @@ def resume_retrain(
         path: the run folder, or the result.
         callback: called with every event.
         data: the images again, if they are Python objects.
+        begun: when the command began, by `time.perf_counter`; None: now.
         resumable: new values of resumable settings, see `setting` in `zarts.config.base`. A run with user-defined
             operations needs `operations`, their file, again, whose code is run; likewise a user-defined `criterion`.
 
@@ -315,7 +296,7 @@ def resume_retrain(
         use_operations(run, settings.operations, note)
         settings = load_functions(settings, note, run)
         architecture = read_architecture(run)
-        return _retrain_and_draw(settings, architecture, run, callback, ranks, resume=True)
+        return _retrain_and_draw(settings, architecture, run, callback, ranks, resume=True, begun=begun)
 
 
 def retrained_settings(path: PathLike, **resumable: Any) -> RetrainSettings:
@@ -329,4 +310,5 @@ def retrained_settings(path: PathLike, **resumable: Any) -> RetrainSettings:
     begun = {key: value for key, value in run.settings("retrain").items() if key not in NOT_RESTORED}
     functions = {key: resumable.pop(key) for key in FUNCTIONS if key in resumable}
     chain, where = (run.path / "chain.json").exists(), str(run.path / "config.yaml")
-    return same_functions(run, retrain_settings({**begun, **resumable}, handmade=chain, where=where), functions)
+    known = retrain_settings({**begun, **resumable}, handmade=chain, where=where, kind="file")
+    return same_functions(run, known, functions)

@@ -24,11 +24,14 @@ SECONDS = "cifar10_seconds_12"
 
 
 class Column(NamedTuple):
-    """What an accuracy was measured on: data set, split (`valid` or `test`), and after how many epochs of training."""
+    """What an accuracy was measured on: data set, split (`valid` or `test`), and after how many epochs of training.
+
+    After a training of a time, `epochs` is that time: `600s`.
+    """
 
     data: str
     split: str
-    epochs: int
+    epochs: int | str
 
     @property
     def name(self) -> str:

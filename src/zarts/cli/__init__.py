@@ -10,7 +10,7 @@ import signal
 import sys
 import traceback
 
-from zarts.cli.distributed import is_local_rank_zero
+from zarts.cli.distributed import begin_command, is_local_rank_zero
 from zarts.runtime.paths import printable, replace_unencodable
 from zarts.wording import options_in_messages
 
@@ -21,6 +21,7 @@ def main() -> None:
     """Run `zarts` with the process's arguments and exit: 0 done, 1 failed, 2 usage, 3 data, 130 interrupted."""
     replace_unencodable()
     _let_threads_sleep()
+    begin_command()
     argv = [word for word in sys.argv[1:] if word != "--debug"]
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # as Ctrl-C; loops that can save first handle both
     try:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import os
+import time
 
-__all__ = ["is_local_rank_zero", "is_rank_zero"]
+__all__ = ["begin_command", "command_began", "is_local_rank_zero", "is_rank_zero"]
 
 
 def is_rank_zero() -> bool:
@@ -19,3 +20,18 @@ def is_local_rank_zero() -> bool:
 
 def _rank(kind: str) -> int:
     return int(os.environ[kind]) if "TORCHELASTIC_RUN_ID" in os.environ else 0
+
+
+BEGUN = "ZARTS_BEGUN"
+"""Environment variable: when the command began, in seconds since 1970; its ranks inherit it."""
+
+
+def begin_command() -> None:
+    """Keep when the command began; a rank keeps what the process that started it has kept."""
+    if "RANK" not in os.environ or BEGUN not in os.environ:
+        os.environ[BEGUN] = repr(time.time())
+
+
+def command_began() -> float:
+    """When the command began, by `time.perf_counter`."""
+    return time.perf_counter() - (time.time() - float(os.environ.get(BEGUN, time.time())))

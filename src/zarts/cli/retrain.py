@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
-from zarts.cli.distributed import is_rank_zero
+from zarts.cli.distributed import command_began, is_rank_zero
 from zarts.cli.dry_run import print_forecast
 from zarts.cli.options import (
     NETWORK,
@@ -65,7 +65,7 @@ def retrain(
 
         launch_ranks(api.retrained_settings(resume, **other))
         with progress() as callback:
-            result = api.resume_retrain(resume, callback, data=data, **other)
+            result = api.resume_retrain(resume, callback, data=data, begun=command_began(), **other)
     else:
         from zarts import api
 
@@ -83,8 +83,7 @@ def retrain(
                 before = time.process_time()
                 forecast = api.dry_run_retrain(found, settings, callback, before_seconds=before)
                 return print_forecast(forecast) if is_rank_zero() else None
-            begun = time.perf_counter() - time.process_time()  # the imports took time
-            result = api.start_retrain(found, settings, out, callback, begun=begun)
+            result = api.start_retrain(found, settings, out, callback, begun=command_began())
     if not is_rank_zero():
         return None
     print(f"test accuracy: {result.test_accuracy:.2f} % (last epoch)")

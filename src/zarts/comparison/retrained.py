@@ -52,7 +52,9 @@ class RetrainedScorer(Scorer):
     ) -> None:
         self._options, self._preset, self._config = dict(options), preset, config
         self._settings = retrain_settings(options, preset=preset, config=config)
-        self._columns = {row.group: Column(self._tested_on(row), "test", self._settings.epochs) for row in rows}
+        time = self._settings.time
+        epochs = self._settings.epochs if time is None else f"{time:g}s"
+        self._columns = {row.group: Column(self._tested_on(row), "test", epochs) for row in rows}
         self._picture = collapse(rows)
 
     @override
@@ -144,9 +146,10 @@ class RetrainedScorer(Scorer):
     @override
     def notes(self, trials: Sequence[Trial], longest: float) -> list[str]:
         s = self._settings
+        length = f"{s.epochs} epochs" if s.time is None else f"{s.time:g} seconds"
         notes = [
             f"Test accuracy in %, last epoch, of networks of {s.cells} cells and {s.channels} channels trained for "
-            f"{s.epochs} epochs: mean ± standard deviation, n of {many_seeds(trials)}"
+            f"{length}: mean ± standard deviation, n of {many_seeds(trials)}"
             f"{'' if 'seed' in self._options else ', each retrained with the seed of its search'}. worst, best of n: "
             "the lowest and the highest of the n, by the test accuracy itself; the more seeds, the higher a best. "
             "time: of a search; retraining: of its network. parameterless: pools and skips in the normal "

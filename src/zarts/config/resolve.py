@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any
+from typing import Any, Literal
 
 from zarts.config.build import build, refuse
 from zarts.config.common import CommonSettings
@@ -89,6 +89,7 @@ def retrain_settings(
     form: Mapping[str, Any] = MappingProxyType({}),
     handmade: bool | None = False,
     where: str = "options",
+    kind: Literal["options", "file"] = "options",
     note: Note = _silent,
 ) -> RetrainSettings:
     """The settings of a retraining: defaults < preset < inherited ones < form < file < options.
@@ -105,6 +106,7 @@ def retrain_settings(
         handmade: whether the network is a chain, which has a width (1 if none is given), and none of `OF_CELLS`;
             None: it is not known yet, and settings of both are taken.
         where: what messages call the options.
+        kind: `file`: the options are of a run's own file, in which some may have no effect.
         note: see `search_settings`.
 
     Raises:
@@ -115,7 +117,7 @@ def retrain_settings(
     layers = [*below, Layer("the search", inherited, "method")]
     if preset is not None and is_transfer(preset):
         layers = layers[-1:] + below
-    layers += [Layer("the network of weights_from", form, "method"), file, Layer(where, options)]
+    layers += [Layer("the network of weights_from", form, "method"), file, Layer(where, options, kind)]
     layers[-2:-2] = _recipe(layers, note)
     built = build(RetrainSettings, layers)
     if built.settings is None:
@@ -127,7 +129,15 @@ def retrain_settings(
         settings = settings.model_copy(update={**_NONE, "width": 1.0 if settings.width is None else settings.width})
     refuse([*built.problems, *unused.problems, *_conflicts_of_any(settings), *conflicts_of_recipe(settings)])
     unused.tell(note)
+    late = [key for key in ("crop_padding", "cutout", "alternating_flip") if _is_given(key, built.origin)]
+    if late and settings.augment_after and not _is_given("augment_after", built.origin):
+        first = settings.augment_after + 1
+        note(f"{', '.join(late)}: from epoch {first} on, by recipe = fast: --augment-after 0 changes all epochs")
     return settings
+
+
+def _is_given(key: str, origin: Mapping[str, Layer]) -> bool:
+    return key in origin and origin[key].kind in ("options", "file")
 
 
 def _recipe(layers: Sequence[Layer], note: Note) -> list[Layer]:

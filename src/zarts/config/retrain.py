@@ -180,6 +180,7 @@ FAST: dict[str, Any] = {
     "batch_size": 128,
     "learning_rate": 0.2,
     "schedule": "trapezoid",
+    "warmup_epochs": 0,
     "cooldown_share": 0.7,
     "nesterov": True,
     "weight_decay": 5e-4,
@@ -231,6 +232,10 @@ def conflicts_of_recipe(settings: RetrainSettings) -> Iterator[str]:
             f"time = {settings.time:g} with schedule = {settings.schedule}, which needs a number of epochs: take "
             "--recipe fast, or --schedule trapezoid or one-cycle"
         )
+    if settings.kernels == "native":
+        for key, needed in (("precision", "32-true"), ("layout", "channels-last"), ("compile", False)):
+            if (value := getattr(settings, key)) not in (needed, "auto"):
+                yield f"kernels = native with {key} = {value}: they need {needed}: take --kernels auto"
     if settings.schedule in STEPWISE and settings.warmup_epochs:
         yield (
             f"warmup_epochs = {settings.warmup_epochs} with schedule = {settings.schedule}, which rises over "

@@ -70,8 +70,7 @@ def compiled(dtype: torch.dtype, channels: int, name: str = "cell") -> Kernel:
     compiler, version = _compiler()
     options = [f"-DZARTS_REAL={_REALS[dtype]}", f"-DZARTS_CHANNELS={channels}"]
     main = _SOURCES / f"{name}.cpp"
-    sources = [source.read_bytes() for source in (main, *sorted(_SOURCES.glob("*.hpp")))]
-    parts = [*sources, version, processor(), repr([*_FLAGS, *options]).encode()]
+    parts = [sources(name), version, processor(), repr([*_FLAGS, *options]).encode()]
     path = _folder() / f"{name}-{hashlib.blake2b(b'|'.join(parts), digest_size=10).hexdigest()}.so"
     try:
         if not path.exists():
@@ -82,6 +81,13 @@ def compiled(dtype: torch.dtype, channels: int, name: str = "cell") -> Kernel:
     function.argtypes, function.restype = (ctypes.c_void_p, ctypes.c_int64), ctypes.c_int64
     kernel: Kernel = function
     return kernel
+
+
+def sources(name: str = "*") -> bytes:
+    """The text of a kernel, or of all, with the headers."""
+    return b"|".join(
+        path.read_bytes() for path in (*sorted(_SOURCES.glob(f"{name}.cpp")), *sorted(_SOURCES.glob("*.hpp")))
+    )
 
 
 @lru_cache(maxsize=1)

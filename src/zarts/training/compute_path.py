@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, NamedTuple
@@ -115,7 +116,10 @@ def _is_native(path: ComputePath) -> bool:
 
 
 def fastest(
-    paths: Sequence[ComputePath], threads: Sequence[int], step: Callable[[ComputePath], Cost]
+    paths: Sequence[ComputePath],
+    threads: Sequence[int],
+    step: Callable[[ComputePath], Cost],
+    most: float = math.inf,
 ) -> tuple[ComputePath, list[Measured]]:
     """The fastest path, and all that were measured, fastest first.
 
@@ -126,9 +130,12 @@ def fastest(
         paths: candidates at any number of threads, at least one.
         threads: numbers of threads, largest first.
         step: takes a step on a path.
+        most: seconds after which no other path is tried.
     """
     first = [_with(paths[0], count) for count in threads]
-    step(first[0])  # the first step of all also starts torch's libraries
+    spent = step(first[0]).wall  # the first step of all also starts torch's libraries
+    if spent * (len(first) + len(paths)) > most:
+        return first[0], []
     found = _in_turn(first, step, lambda path, cost: cost.wall) if len(first) > 1 else []
     count = threads[0]
     for one in sorted(found, key=lambda one: -one.path.threads):

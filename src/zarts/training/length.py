@@ -25,6 +25,9 @@ _SHARE = 0.02
 _FINISH = 4.0
 """Seconds for files and pictures after the test."""
 
+_TOLERANCE = 10.0
+"""Seconds by which the first steps may exceed the time, while they are still slower than later ones."""
+
 _TEST = 0.4
 """Time of a batch in the test, as a share of that of a weight step, until it is measured."""
 
@@ -54,7 +57,7 @@ class Length:
         settings: the recipe.
         run: the run folder.
         steps: without a time, of the whole training; with one, more than could fit.
-        test_batches: batches of the training's size that hold all test images.
+        test_batches: batches that a process takes in the test.
         ranks: the processes; the first one decides.
         begun: when the command began, by `time.perf_counter`.
     """
@@ -130,16 +133,21 @@ class Length:
         each = (self.elapsed() - then) / (step - before)
         tested = _TEST * each if self.test_seconds is None else self.test_seconds  # of a batch
         left = self._settings.time - self.elapsed() - tested * self._test_batches - _FINISH
-        steps = max(step + int(left / each), step + 1, _SECOND + 1)  # few steps do not end a training
+        steps = max(step + 1, step + int(left / each))
+        if step < _SECOND and (_SECOND + 1 - step) * each < left + _TOLERANCE:
+            steps = max(steps, _SECOND + 1)  # so few steps do not end a training
         falling = step >= self._now.falls_at and step > _FIRST
         return _Correction(step, steps, self._now.falls_at if falling else max(step, self._falls(steps)))
 
     def state_dict(self) -> dict[str, Any]:
         """What is known, and the time that is used up."""
-        return {"now": list(self._now), "next": self._next, "elapsed": self.elapsed()}
+        times = {"begun": self._begun, "elapsed": self.elapsed(), "test_seconds": self.test_seconds}
+        return {"now": list(self._now), "next": self._next, **times}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Continue from `state`; the time between an interruption and now does not count."""
         self._now, self._next = _Correction(*state["now"]), state["next"]
-        self._begun -= state["elapsed"]
+        self.test_seconds = state["test_seconds"]
+        if state["begun"] != self._begun:  # of another process; the memory check comes back to its own state
+            self._begun -= state["elapsed"]
         self._mark = None

@@ -79,4 +79,4 @@ def rate_at(settings: RetrainSettings, step: int, steps: int, falls_at: int | No
     if settings.schedule == "one-cycle":
         return cosine(settings.learning_rate, 0.0, (step - warmup) / max(1.0, steps - warmup))
     falls = max(warmup, steps * (1 - settings.cooldown_share)) if falls_at is None else falls_at
-    return settings.learning_rate * min(1.0, max(0.0, (steps - step) / (steps - falls)))
+    return settings.learning_rate * min(1.0, max(0.0, (steps - step) / max(1, steps - falls)))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import json
+import math
 import os
 import platform
 import time
@@ -18,7 +19,7 @@ from torch import nn
 
 from zarts.config import RetrainSettings
 from zarts.errors import KernelError, RunError
-from zarts.kernels.build import processor
+from zarts.kernels.build import processor, sources
 from zarts.networks import AnyNetwork, ChainNetwork, Network, checkpoint_cells, seeded, set_layout, use_kernels
 from zarts.runs import Run
 from zarts.runtime.device import idle_processors
@@ -38,6 +39,9 @@ PATH = "path.json"
 """File of a run folder: the path that was chosen, all that were measured, and the machine."""
 
 _AUTO = ("precision", "layout", "kernels", "threads")
+_SHARE = 0.05
+"""Of the time of a training: what measuring may take."""
+
 _FEW = 4
 """Images of the step that tells how much memory an image takes."""
 
@@ -55,13 +59,15 @@ def put_on_path(network: nn.Module, settings: RetrainSettings) -> None:
         use_kernels(network, settings.kernels == "native")
 
 
-def _kernels(network: nn.Module, settings: RetrainSettings) -> list[str]:
-    """The kernels that can run a network on this machine."""
+def _kernels(network: nn.Module, settings: RetrainSettings, ranks: Ranks, device: torch.device) -> list[str]:
+    """The kernels that can run a network here, the likely faster ones first."""
+    if device.type != "cpu" or settings.compile or (ranks.count > 1 and settings.sync_batch_norm):
+        return ["torch"]  # the native ones have no norm over several ranks
     try:
         put_on_path(network, settings.model_copy(update={"layout": "channels-last", "kernels": "native"}))
     except KernelError:
         return ["torch"]
-    return ["torch", "native"]
+    return ["native", "torch"]
 
 
 def on_path(
@@ -126,11 +132,12 @@ def _chosen(settings: RetrainSettings, card: ModelCard, ranks: Ranks, device: to
         torch.set_num_threads(threads[0])
         try:
             steps = _Steps(settings, card, ranks, device)
-            paths, _ = candidates(settings, device, _kernels(steps.network, settings), idle)
+            paths, _ = candidates(settings, device, _kernels(steps.network, settings, ranks, device), idle)
             if len(paths) * len(threads) == 1 or settings.compile:  # a compiled network takes minutes for a first step
                 path, measured = paths[0], list[Measured]()
             else:
-                path, measured = fastest(paths, threads, steps)
+                most = math.inf if settings.time is None else _SHARE * settings.time
+                path, measured = fastest(paths, threads, steps, most)
         finally:
             torch.set_num_threads(before)
     found = {
@@ -243,7 +250,7 @@ def _cache(
     shape = (card.to_json(), settings.batch_size, settings.micro_batches, ranks.count)
     asked = [sorted(_asked(settings).items()), settings.checkpoint_activations, settings.memory_limit]
     more = [settings.auxiliary_weight > 0, settings.drop_path > 0, threads]
-    key = repr((shape, asked, more, processor(), sorted(_machine(device).items()), str(device)))
+    key = repr((shape, asked, more, sources(), processor(), sorted(_machine(device).items()), str(device)))
     name = f"{hashlib.blake2b(key.encode(), digest_size=10).hexdigest()}.json"
     with contextlib.suppress(RuntimeError):  # no home folder
         return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "zarts" / "paths" / name

@@ -147,7 +147,7 @@ class TrainingJob(Job):
         )
         epochs = settings.epochs if settings.time is None else -(-_PROVISIONAL // len(self.train))
         self.trainer.end_after(epochs * len(self.train))
-        self.length = Length(settings, run, epochs * len(self.train), len(test) / settings.batch_size, ranks, begun)
+        self.length = Length(settings, run, epochs * len(self.train), len(self.test) / ranks.count, ranks, begun)
         self._callback = callback
 
     def run(self, *, resume: bool = False) -> None:
@@ -174,8 +174,6 @@ class TrainingJob(Job):
     @override
     def begin_epoch(self, epoch: int) -> None:
         self.core.rate = self._rate(epoch * len(self.train))
-        if isinstance(self.network, Network):
-            self.network.drop_path_probability = self.settings.drop_path * epoch / self.trainer.epochs_in_all
         self.network.train()
 
     @override
@@ -185,14 +183,16 @@ class TrainingJob(Job):
     @override
     def step(self, epoch: int, step: int) -> tuple[Tensor, Tensor, int]:
         global_step = epoch * len(self.train) + step
-        if self.length.measures_test(global_step):
-            self.length.test_seconds = self._pass_seconds()
-        if self.length.correct(global_step):
+        if self.length.measures_test(global_step) and not self.trainer.is_muted:
+            self.length.test_seconds = self._test_batch_seconds()
+        if not self.trainer.is_muted and self.length.correct(global_step):  # the memory check takes steps, muted
             self.trainer.end_after(self.length.steps)
             if self.length.planned:
                 about = f"{self.length.planned}, {self.length.steps / len(self.train):.1f} epochs"
                 self._callback({"event": "note", "text": about})
         self.core.rate = self._rate(global_step)
+        if isinstance(self.network, Network):
+            self.network.drop_path_probability = self.settings.drop_path * epoch / self.trainer.epochs_in_all
         with self.trainer.meter.waiting():
             images, labels = self.core.batch(global_step, self.length.progress(global_step))
         return *self.core.step(self.passes, global_step, images, labels), len(labels)
@@ -229,13 +229,12 @@ class TrainingJob(Job):
         )
 
     @torch.no_grad()
-    def _pass_seconds(self) -> float:
-        """Seconds that a batch of the training's size takes in the test; the second one, the first prepares it."""
-        images, _ = self.train[0]
+    def _test_batch_seconds(self) -> float:
+        """Seconds that a batch takes in the test, its images included; the second pass, the first prepares it."""
         self.network.eval()
         for _ in range(2):
             start = time.perf_counter()
-            self.passes(self.network, images)
+            self.passes(self.network, self.test[0][0])
         self.network.train()
         return time.perf_counter() - start
 

@@ -138,7 +138,7 @@ class WeightStep:
             total = self._ranks.all_reduce(torch.cat([g.reshape(-1) for g in gradients]))
             parts = torch.split(total, [g.numel() for g in gradients])
             for parameter, part in zip(self._parameters, parts, strict=True):
-                parameter.grad = part.view_as(parameter)
+                parameter.grad = torch.empty_like(parameter).copy_(part.view_as(parameter))  # in its own layout
             found = self._ranks.all_reduce(found)
         return found[0], found[1].round().long()
 

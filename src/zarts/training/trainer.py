@@ -150,7 +150,7 @@ class Trainer:
         self.end_after(epochs * steps)
         self._epoch = self._step = 0
         self._step_start = self._last_epoch_end = time.perf_counter()
-        self._muted = False
+        self.is_muted = False
         self.meter = Meter(device)
         """Means over the steps of the present epoch."""
         self._wait_note = WaitNote()
@@ -261,7 +261,7 @@ class Trainer:
 
     def log(self, event: Mapping[str, Any]) -> None:
         """Write an event into the run folder, and call the callback with it."""
-        if not self._muted:
+        if not self.is_muted:
             self._run.log(event)
             self._tell(event)
 
@@ -275,11 +275,11 @@ class Trainer:
     @contextmanager
     def muted(self) -> Iterator[None]:
         """Inside, events are neither written nor passed to the callback."""
-        self._muted = True
+        self.is_muted = True
         try:
             yield
         finally:
-            self._muted = False
+            self.is_muted = False
 
     def _save(self, job: Job) -> None:
         own = {"epoch": self._epoch, "step": self._step, "seconds": self.seconds, "meter": self.meter.state_dict()}
