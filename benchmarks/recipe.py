@@ -426,7 +426,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
             for one in pool.imap_unordered(_measured, tasks):
                 found.append(one)
                 columns, lines, note = _table(row, found)
-                Report(columns, lines, note, {**environment(), "threads": 1}, found).write(file)
+                command = f"python -m benchmarks.recipe --only {row}"  # without the place of the images
+                Report(columns, lines, note, {**environment(), "command": command, "threads": 1}, found).write(file)
         if found:
             print(Report.load(file).markdown())
 
