@@ -259,7 +259,7 @@ def _tasks(row: str, cifar: str) -> list[Task]:
         return [
             Task(
                 {"data": Path(data).name, "seed": seed, "precision": precision},
-                partial(_validated, data, chain, seed, {**options, "precision": precision}, steps=300),
+                partial(_validated, data, chain, seed, {**options, "precision": precision}, steps=150),
             )
             for seed in range(5)
             for data in (FASHION, cifar)
@@ -352,7 +352,7 @@ NOTES = {
     "training*: a step of `benchmarks/plain_training.py` and one of the fast recipe, their batches included.",
     "ablation": "Validation accuracy on Fashion-MNIST after 750 steps of 128 images (as many images with other "
     "batches), ResNet-8 with stem stride 2; difference paired by seed, with its 95 % interval.",
-    "bf16": "Validation accuracy after 300 steps of 64 images, ResNet-8 with stem stride 2, torch's kernels; "
+    "bf16": "Validation accuracy after 150 steps of 64 images, ResNet-8 with stem stride 2, torch's kernels; "
     "difference paired by seed, with its 95 % interval. This processor has no instructions for bf16: torch computes it "
     "in software, with the same roundings.",
     "fashion-92": "Test accuracy on Fashion-MNIST, ResNet-8 (77,562 parameters); both on the fast path, whose CPU "
