@@ -73,7 +73,7 @@ def test_diagnosis_and_landscape_take_the_result(results, monkeypatch):
 
 
 def test_a_retraining_starts_from_the_weights_of_a_result(results, monkeypatch):
-    monkeypatch.setattr("zarts.api._retrain.start_retrain", lambda source, settings, *rest, images=None: settings)
+    monkeypatch.setattr("zarts.api._retrain.start_retrain", lambda source, settings, *rest, **how: settings)
     settings = zarts.retrain(weights_from=results[1], data="digits")
     assert settings.weights_from == str(results[1].run)
     assert settings.channels == 2

@@ -146,7 +146,7 @@ def _recipe(layers: Sequence[Layer], note: Note) -> list[Layer]:
     if not named and any(layer.values.get("time") is not None for layer in layers):
         if any("schedule" in layer.values for layer in layers if layer.kind in ("options", "file")):
             return []
-        note("recipe = fast, because of time: give --recipe paper and a --schedule over the steps for another")
+        note("recipe = fast, because of time: give --schedule trapezoid to train by the paper's recipe in that time")
         named = ["fast"]
     return [Layer("recipe 'fast'", {"recipe": "fast", **FAST}, "method")] if named[-1:] == ["fast"] else []
 

@@ -233,9 +233,12 @@ def conflicts_of_recipe(settings: RetrainSettings) -> Iterator[str]:
             "--recipe fast, or --schedule trapezoid or one-cycle"
         )
     if settings.kernels == "native":
-        for key, needed in (("precision", "32-true"), ("layout", "channels-last"), ("compile", False)):
-            if (value := getattr(settings, key)) not in (needed, "auto"):
-                yield f"kernels = native with {key} = {value}: they need {needed}: take --kernels auto"
+        if settings.precision not in ("32-true", "auto"):
+            yield f"kernels = native with precision = {settings.precision}: they compute in float32: --kernels auto"
+        if settings.layout == "nchw":
+            yield "kernels = native with layout = nchw: they compute in channels last: take --kernels auto"
+        if settings.compile:
+            yield "kernels = native with compile = True: the compiled network has kernels of its own: leave one out"
     if settings.schedule in STEPWISE and settings.warmup_epochs:
         yield (
             f"warmup_epochs = {settings.warmup_epochs} with schedule = {settings.schedule}, which rises over "
