@@ -135,18 +135,17 @@ class TrainingJob(Job):
             callback({"event": "note", "text": left_out_note(data.name, test.left_out)[0]})
             run.write("left_out.csv", left_out_csv([*data.left_out, *test.left_out]))
         write_architecture(run, architecture)
+        epochs = settings.epochs if settings.time is None else -(-_PROVISIONAL // len(self.train))
         self.trainer = Trainer(
             run,
             "retrain",
             {**dump(settings), **_RESUMABLE, **named(architecture)},
-            epochs=settings.epochs,
+            epochs=epochs,
             steps=len(self.train),
             device=self.device,
             callback=callback,
             ranks=ranks,
         )
-        epochs = settings.epochs if settings.time is None else -(-_PROVISIONAL // len(self.train))
-        self.trainer.end_after(epochs * len(self.train))
         self.length = Length(settings, run, epochs * len(self.train), len(self.test) / ranks.count, ranks, begun)
         self._callback = callback
 
@@ -183,19 +182,24 @@ class TrainingJob(Job):
     @override
     def step(self, epoch: int, step: int) -> tuple[Tensor, Tensor, int]:
         global_step = epoch * len(self.train) + step
-        if self.length.measures_test(global_step) and not self.trainer.is_muted:
-            self.length.test_seconds = self._test_batch_seconds()
-        if not self.trainer.is_muted and self.length.correct(global_step):  # the memory check takes steps, muted
-            self.trainer.end_after(self.length.steps)
-            if self.length.planned:
-                about = f"{self.length.planned}, {self.length.steps / len(self.train):.1f} epochs"
-                self._callback({"event": "note", "text": about})
+        if not self.trainer.is_muted:  # the memory check takes steps, muted
+            self._correct_length(global_step)
         self.core.rate = self._rate(global_step)
         if isinstance(self.network, Network):
             self.network.drop_path_probability = self.settings.drop_path * epoch / self.trainer.epochs_in_all
         with self.trainer.meter.waiting():
             images, labels = self.core.batch(global_step, self.length.progress(global_step))
         return *self.core.step(self.passes, global_step, images, labels), len(labels)
+
+    def _correct_length(self, global_step: int) -> None:
+        """Let the training end where its time is over, as far as that is known before a step."""
+        if self.length.measures_test(global_step):
+            self.length.test_seconds = self._test_batch_seconds()
+        if self.length.correct(global_step):
+            self.trainer.end_after(self.length.steps)
+            if self.length.planned:
+                about = f"{self.length.planned}, {self.length.steps / len(self.train):.1f} epochs"
+                self._callback({"event": "note", "text": about})
 
     def _rate(self, global_step: int) -> float:
         """The learning rate of a step."""
