@@ -14,7 +14,7 @@ from pydantic import ByteSize
 import zarts
 from zarts.config import RetrainSettings, SearchSettings, UserFunction
 from zarts.config import options as module
-from zarts.config.types import Duration
+from zarts.config.types import Count, Duration, Milliseconds
 from zarts.wording import in_python
 
 NAMED = {"search": {"data"}, "retrain": {"data"}}
@@ -24,8 +24,9 @@ NAMED = {"search": {"data"}, "retrain": {"data"}}
 def text(kind):
     """The type that a setting is given in, as source text."""
     origin, inner = typing.get_origin(kind), typing.get_args(kind)
-    if kind == Duration:
-        return "float | str"
+    for own, given in ((Duration, "float | str"), (Count, "int | str"), (Milliseconds, "str")):
+        if kind == own:
+            return given
     if origin is typing.Annotated:
         return text(inner[0])
     if origin in (typing.Union, types.UnionType):

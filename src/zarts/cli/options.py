@@ -12,7 +12,7 @@ import typer
 import yaml
 
 from zarts.config import CommonSettings, RetrainSettings, SearchSettings, dump
-from zarts.config.types import Duration
+from zarts.config.types import FORMS
 from zarts.errors import SettingsError
 
 __all__ = [
@@ -74,8 +74,9 @@ def _metavar(annotation: Any) -> str:
     plain = [get_args(a)[0] if get_origin(a) is Annotated else a for a in (annotation, *get_args(annotation))]
     for listed in (a for a in plain if get_origin(a) is tuple):
         return f"{_metavar(get_args(get_args(listed)[0])[0])},…"
-    if Duration in (annotation, *get_args(annotation)):
-        return "TIME"
+    for kind in (annotation, *get_args(annotation)):
+        if kind in FORMS:
+            return FORMS[kind]
     if {int, float} <= {*plain}:
         return "NUMBER"
     for kind, name in ((int, "INT"), (float, "FLOAT")):

@@ -11,6 +11,7 @@ from zarts.config.components import members, used
 from zarts.config.cost import CostSettings
 from zarts.config.functions import FUNCTIONS, UserFunction
 from zarts.config.gradient import AdamSettings
+from zarts.config.limits import LimitSettings, conflicts_of_limits
 from zarts.config.phases import Phase, plan_phases
 from zarts.config.preset_files import Layer, preset_layers, preset_names, preset_summary
 from zarts.config.relaxation import RelaxationSettings
@@ -36,6 +37,7 @@ __all__ = [
     "EvolutionSettings",
     "GLDSettings",
     "Layer",
+    "LimitSettings",
     "MGSSettings",
     "PerturbationSettings",
     "Phase",
@@ -45,6 +47,7 @@ __all__ = [
     "SearchSettings",
     "ThirdPartySettings",
     "UserFunction",
+    "conflicts_of_limits",
     "dump",
     "members",
     "plan_phases",

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Literal
 
 from zarts.config.base import UPDATING, Settings, setting
+from zarts.config.types import Count
 
 __all__ = ["CostSettings"]
 
@@ -12,13 +13,12 @@ __all__ = ["CostSettings"]
 class CostSettings(Settings):
     """Limits of the final network, and what its expected cost adds to the loss of alpha."""
 
-    max_params: int | None = setting(
+    max_params: Count | None = setting(
         None,
         "the final network has at most so many parameters: the network that `zarts retrain` builds by default",
         panel="Cost",
-        ge=1,
     )
-    max_macs: int | None = setting(None, "the final network has at most so many MACs an image", panel="Cost", ge=1)
+    max_macs: Count | None = setting(None, "the final network has at most so many MACs an image", panel="Cost")
     limit_penalty: float = setting(
         0.1,
         "added to the loss of alpha at an expected cost of twice a limit, and in proportion to the excess (with 1, "

@@ -75,8 +75,8 @@ class SearchOptions(_SharedOptions, total=False):
     partial_channels: int
     reduction: Literal["residual", "light"]
     benchmark_table: Path | str | Literal["auto"] | None
-    max_params: int | None
-    max_macs: int | None
+    max_params: int | str | None
+    max_macs: int | str | None
     limit_penalty: float
     cost_weight: float
     cost: Literal["parameters", "macs"]

@@ -1,14 +1,16 @@
-"""Settings that are written in a form of their own: lists of numbers (`5,3`) and times (`10m`)."""
+"""Settings in a form of their own: lists (`5,3`), times (`10m`, `2ms`), numbers and sizes with units (`100k`)."""
 
 from __future__ import annotations
 
+import math
 import re
+from decimal import Decimal
 from typing import Annotated, Any
 
-from pydantic import AfterValidator, BeforeValidator, Field
+from pydantic import AfterValidator, BeforeValidator, ByteSize, Field, PlainSerializer
 from pydantic_core import PydanticCustomError
 
-__all__ = ["Counts", "Duration", "Jitter", "Shares"]
+__all__ = ["FORMS", "Bytes", "Count", "Counts", "Duration", "Jitter", "Milliseconds", "Shares"]
 
 
 def _listed(value: Any) -> Any:
@@ -51,3 +53,48 @@ def _seconds(value: Any) -> Any:
 
 Duration = Annotated[float, BeforeValidator(_seconds), Field(gt=0, le=365 * 86400)]
 """A time in seconds; also as text with units."""
+
+_THOUSANDS = {"": 1, "k": 10**3, "m": 10**6, "g": 10**9}
+_COUNT = re.compile(r"(\d{1,19}(?:\.\d{1,9})?(?:e\d{1,2})?) ?([kmg]?)")
+
+
+def _count(value: Any) -> Any:
+    if isinstance(value, str):
+        found = _COUNT.fullmatch(value.strip().lower().replace("_", ""))
+        value = Decimal(found[1]) * _THOUSANDS[found[2]] if found else None
+    number = isinstance(value, int | float | Decimal) and not isinstance(value, bool) and math.isfinite(value)
+    if not number or value != int(value):
+        raise PydanticCustomError("count", "expected a whole number, such as 100000, 100k or 1.5M")
+    return int(value)
+
+
+Count = Annotated[int, BeforeValidator(_count), Field(ge=1, le=10**18)]
+"""A whole number from 1; also as text in thousands, millions or thousands of millions: `100k`, `1.5M`, `2G`."""
+
+Bytes = Annotated[ByteSize, Field(gt=0)]
+"""A number of bytes; also as text with units: `1MB` is 1,000,000 bytes, `64KiB` is 65,536."""
+
+_MILLISECONDS = {"ns": 1e-6, "us": 1e-3, "µs": 1e-3, "μs": 1e-3, "ms": 1.0, "s": 1e3}
+_SHORT_TIME = re.compile(r"(\d{1,9}(?:\.\d{1,20})?(?:e-?\d{1,2})?) ?(ns|us|µs|μs|ms|s)")
+
+
+def _milliseconds(value: Any) -> float:
+    found = _SHORT_TIME.fullmatch(value.strip().lower()) if isinstance(value, str) else None
+    if not found:
+        raise PydanticCustomError("milliseconds", "expected a time with its unit, such as 2ms, 500us or 0.01s")
+    return float(found[1]) * _MILLISECONDS[found[2]]
+
+
+Milliseconds = Annotated[
+    float,
+    BeforeValidator(_milliseconds),
+    Field(gt=0, le=86400e3),
+    PlainSerializer(lambda value: f"{value!r}ms", return_type=str),
+]
+"""A short time in milliseconds, given as text with its unit; a bare number could be seconds as well, and is refused.
+
+It is written as it is read: `2.0ms`.
+"""
+
+FORMS = {Duration: "TIME", Milliseconds: "TIME", Count: "NUMBER", Bytes: "SIZE"}
+"""What stands for a value of a type on help pages."""
