@@ -19,6 +19,7 @@ import preprocess  # noqa: E402 (it is in the exported folder)
 
 card = json.loads((model / "config.json").read_text(encoding="utf-8"))
 session = onnxruntime.InferenceSession(model / "model.onnx")
+levels = session.get_inputs()[0].type == "tensor(uint8)"
 
 right = total = 0
 for label, name in enumerate(card["classes"]):
@@ -30,7 +31,8 @@ for label, name in enumerate(card["classes"]):
         except preprocess.NotReadable as error:
             print(f"{path}: left out ({error.reason})", file=sys.stderr)
     for start in range(0, len(files), 64):
-        (logits,) = session.run(None, {"images": preprocess.prepare(files[start : start + 64], card)})
+        pixels = preprocess.prepare(files[start : start + 64], card)
+        (logits,) = session.run(None, {"images": (255 * pixels).round().astype("uint8") if levels else pixels})
         right += int((logits.argmax(1) == label).sum())
     total += len(files)
 print(f"{right} of {total} images: {100 * right / total:.2f} %")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Literal
 
 from zarts.api._architecture import model_file
 from zarts.errors import SettingsError, did_you_mean
@@ -17,7 +18,12 @@ __all__ = ["export"]
 
 
 def export(
-    source: PathLike, form: str, *, out: PathLike | None = None, operations: PathLike | None = None
+    source: PathLike,
+    form: str,
+    *,
+    out: PathLike | None = None,
+    operations: PathLike | None = None,
+    input: Literal["float", "uint8"] = "float",
 ) -> list[Path]:
     """Export a trained network: a folder of files for other tools, with a model card.
 
@@ -26,6 +32,7 @@ def export(
         form: `onnx`, `torchscript`, `safetensors` or `python`.
         out: the folder, new or empty; None: `export/FORM` beside the model.
         operations: the file of user-defined operations, if the run has such; its code is run.
+        input: what the file takes: `float`, images scaled to [0, 1], or `uint8`, levels from 0 to 255 (`onnx` only).
 
     Returns:
         The files; the last one is the model card `README.md`.
@@ -50,7 +57,7 @@ def export(
         raise SettingsError(f"{folder}: has files already, and nothing is overwritten: choose another --out")
     folder.mkdir(parents=True, exist_ok=True)
     try:
-        files = write_model(network, card, form, folder)
+        files = write_model(network, card, form, folder, input)
         written = open_model(folder if form == "python" else files[0], trust=True)  # written by us just now
         exact = form == "safetensors"  # the network itself; its noise operations would give other logits each time
         difference = 0.0 if exact else compare_logits(network, written, files[0])

@@ -21,10 +21,14 @@ def export(
     out: Annotated[
         Path | None, typer.Option(help="a new folder (default: export/FORMAT beside the model)", metavar="DIR")
     ] = None,
+    input: Annotated[
+        Literal["float", "uint8"],
+        typer.Option(help="what an ONNX file takes: images scaled to [0, 1], or levels from 0 to 255"),
+    ] = "float",
     operations: Operations = None,
 ) -> None:
     """Write a trained network for other tools, with a model card."""
     from zarts import api
 
-    for path in api.export(source, form, out=out, operations=operations):
+    for path in api.export(source, form, out=out, operations=operations, input=input):
         print(path)

@@ -14,27 +14,26 @@ import torch
 
 from zarts.data import preprocess
 from zarts.errors import RunError, SettingsError, did_you_mean
+from zarts.exports.chain_graph import chain_graph
 from zarts.exports.codegen import python_file
-from zarts.exports.preprocessing import Served
-from zarts.networks import OPERATIONS, AnyNetwork
+from zarts.exports.preprocessing import EXTRA, Pixels, Served
+from zarts.networks import OPERATIONS, AnyNetwork, ChainNetwork
 from zarts.networks.operations import Noise
 from zarts.runtime.io import write_atomically
 from zarts.spaces import Chain
 from zarts.training import ModelCard, save_model
 
-__all__ = ["CARD", "EXTRA", "FORMATS", "write_model"]
+__all__ = ["CARD", "FORMATS", "write_model"]
 
 CARD = "config.json"
 """File beside the weights, which describes the network and its images: the `ModelCard` as JSON."""
 PREPROCESS = "preprocess.py"
 """File beside the weights that makes the pixels of images, for servers without zarts."""
-EXTRA = "zarts"
-"""Key of the same description inside ONNX and TorchScript files."""
 
 _USER_DEFINED = "is a user-defined operation, whose code cannot be exported: use --format safetensors"
 
 
-def write_model(network: AnyNetwork, card: ModelCard, form: str, folder: Path) -> list[Path]:
+def write_model(network: AnyNetwork, card: ModelCard, form: str, folder: Path, pixels: Pixels = "float") -> list[Path]:
     """Write a network into a folder, and what prepares its images; only safetensors needs zarts to be read.
 
     Args:
@@ -42,6 +41,7 @@ def write_model(network: AnyNetwork, card: ModelCard, form: str, folder: Path) -
         card: description of the network and its images.
         form: a key of `FORMATS`.
         folder: an existing folder.
+        pixels: what the file takes: images scaled to [0, 1], or levels from 0 to 255, as only `onnx` can.
 
     Returns:
         The files.
@@ -52,6 +52,8 @@ def write_model(network: AnyNetwork, card: ModelCard, form: str, folder: Path) -
     """
     if form not in FORMATS:
         raise SettingsError(did_you_mean("format", form, FORMATS))
+    if pixels != "float" and form != "onnx":
+        raise SettingsError(f"--input {pixels}: is for --format onnx only, not {form}: leave it out")
     if form != "safetensors" and any(isinstance(part, Noise) for part in network.modules()):
         raise SettingsError(
             f"--format {form}: the network has the operation noise, and no other tool draws the same random numbers: "
@@ -60,7 +62,8 @@ def write_model(network: AnyNetwork, card: ModelCard, form: str, folder: Path) -
     description = json.dumps(json.loads(card.to_json()), indent=2, ensure_ascii=False) + "\n"
     write_atomically(folder / CARD, description)
     write_atomically(folder / PREPROCESS, inspect.getsource(preprocess))
-    return [*FORMATS[form](network, card, folder), folder / PREPROCESS, folder / CARD]
+    files = FORMATS[form](network, card, folder) if pixels == "float" else _onnx(network, card, folder, pixels)
+    return [*files, folder / PREPROCESS, folder / CARD]
 
 
 def _safetensors(network: AnyNetwork, card: ModelCard, folder: Path) -> list[Path]:
@@ -88,20 +91,30 @@ def _example(card: ModelCard) -> torch.Tensor:
     return torch.zeros(2, len(card.mean), card.image_size, card.image_size)
 
 
-def _onnx(network: AnyNetwork, card: ModelCard, folder: Path) -> list[Path]:
+def _onnx(network: AnyNetwork, card: ModelCard, folder: Path, pixels: Pixels = "float") -> list[Path]:
+    """Chains are written node by node, in milliseconds; cells by torch's exporter, in seconds."""
+    chain = isinstance(network, ChainNetwork)
+    model = chain_graph(network, card, pixels) if chain else _exported(network, card, pixels)
+    file = folder / "model.onnx"
+    write_atomically(file, model.SerializeToString())
+    return [file]
+
+
+def _exported(network: AnyNetwork, card: ModelCard, pixels: Pixels) -> Any:
+    """The ONNX graph of any network, by torch."""
     try:
         import onnx
         import onnxscript  # noqa: F401 (torch's exporter needs it, and fails late without it)
     except ImportError as error:
         raise SettingsError(f"--format onnx: {error.name} is not installed: pip install 'zarts[export]'") from None
-    served = Served(network, card).eval()
+    served = Served(network, card, pixels).eval()
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # from libraries of the exporter
         program = _call_exporter(
             "onnx",
             lambda: torch.onnx.export(
                 served,
-                (_example(card),),
+                (_example(card).to(torch.float32 if pixels == "float" else torch.uint8),),
                 dynamo=True,
                 dynamic_shapes=({0: torch.export.Dim("batch")},),
                 input_names=["images"],
@@ -112,9 +125,7 @@ def _onnx(network: AnyNetwork, card: ModelCard, folder: Path) -> list[Path]:
     model = program.model_proto
     onnx.helper.set_model_props(model, {EXTRA: card.to_json()})
     onnx.checker.check_model(model)
-    file = folder / "model.onnx"
-    write_atomically(file, model.SerializeToString())
-    return [file]
+    return model
 
 
 def _torchscript(network: AnyNetwork, card: ModelCard, folder: Path) -> list[Path]:

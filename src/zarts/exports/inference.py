@@ -17,8 +17,8 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from zarts.errors import RunError, SettingsError
-from zarts.exports.formats import CARD, EXTRA
-from zarts.exports.preprocessing import Served
+from zarts.exports.formats import CARD
+from zarts.exports.preprocessing import EXTRA, Pixels, Served
 from zarts.networks import AnyNetwork
 from zarts.training import ModelCard, load_model
 
@@ -37,11 +37,13 @@ class OpenedModel:
         module: images scaled to [0, 1] in, logits out.
         card: names of the classes, form of the images.
         movable: whether the module can be moved to another device; if not, it stays on the CPU.
+        pixels: what the file itself takes; the module turns images into that.
     """
 
     module: nn.Module
     card: ModelCard
     movable: bool = True
+    pixels: Pixels = "float"
 
 
 class _Uncached(SourceFileLoader):
@@ -66,9 +68,15 @@ class _Onnx(nn.Module):
             self.session = onnxruntime.InferenceSession(_named(path), options, providers=["CPUExecutionProvider"])
         except Exception as error:  # its errors have no common class
             raise RunError(f"{path}: not an ONNX model ({str(error).splitlines()[0]})") from error
+        images = self.session.get_inputs()[0]
+        self.input = images.name
+        self.pixels: Pixels = "uint8" if images.type == "tensor(uint8)" else "float"
 
     def forward(self, images: Float[Tensor, "batch channels height width"]) -> Float[Tensor, "batch classes"]:
-        (logits,) = self.session.run(None, {self.session.get_inputs()[0].name: images.contiguous().numpy()})
+        """The logits; `images` are scaled to [0, 1], whatever the file takes."""
+        if self.pixels == "uint8":
+            images = (255 * images).round().clamp(0, 255).byte()
+        (logits,) = self.session.run(None, {self.input: images.contiguous().numpy()})
         return torch.from_numpy(logits)
 
 
@@ -111,14 +119,14 @@ def open_model(path: Path, *, trust: bool = False) -> OpenedModel:
 
 @torch.no_grad()
 def compare_logits(network: AnyNetwork, written: OpenedModel, where: Path) -> float:
-    """Largest difference between the logits of a network and those of its file, for four random images.
+    """Largest difference between the logits of a network and those of its file, for four random images of 8 bits.
 
     Raises:
         RunError: the logits differ by more than another order of sums explains.
     """
     card = written.card
     generator = torch.Generator().manual_seed(0)
-    images = torch.rand(4, len(card.mean), card.image_size, card.image_size, generator=generator)
+    images = torch.randint(256, (4, len(card.mean), card.image_size, card.image_size), generator=generator) / 255
     expected = Served(network, card).eval()(images)
     got = torch.cat([written.module(images[:1]), written.module(images[1:])])  # batches of 1 and of 3
     difference, scale = float((got - expected).abs().max()), max(1.0, float(expected.abs().max()))
@@ -138,7 +146,7 @@ def _open_safetensors(path: Path) -> OpenedModel:
 def _open_onnx(path: Path) -> OpenedModel:
     module = _Onnx(path)
     properties = module.session.get_modelmeta().custom_metadata_map
-    return OpenedModel(module, _card(properties.get(EXTRA), path), movable=False)
+    return OpenedModel(module, _card(properties.get(EXTRA), path), movable=False, pixels=module.pixels)
 
 
 def _open_torchscript(path: Path) -> OpenedModel:

@@ -98,6 +98,7 @@ def model_card(
         .render(
             card=card,
             form=form,
+            pixels=written.pixels,
             files=[file.name for file in files],
             facts=facts,
             classes=[printable(kind) for kind in card.classes[:_LISTED]],
