@@ -13,6 +13,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 __all__ = [
+    "FitResult",
     "Genotype",
     "ImageParts",
     "Prediction",
@@ -28,6 +29,7 @@ __all__ = [
     "evaluate",
     "examine",
     "export",
+    "fit",
     "landscape",
     "list_genotypes",
     "list_methods",
@@ -51,6 +53,7 @@ from zarts.errors import ZartsError
 if TYPE_CHECKING:
     from zarts import callbacks, errors, zo
     from zarts.api import (
+        FitResult,
         Prediction,
         RetrainResult,
         SearchResult,
@@ -60,6 +63,7 @@ if TYPE_CHECKING:
         evaluate,
         examine,
         export,
+        fit,
         landscape,
         list_genotypes,
         list_methods,

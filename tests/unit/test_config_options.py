@@ -13,11 +13,12 @@ from pydantic import ByteSize
 
 import zarts
 from zarts.config import RetrainSettings, SearchSettings, UserFunction
+from zarts.config.fit import FitSettings
 from zarts.config import options as module
 from zarts.config.types import Count, Duration, Milliseconds
 from zarts.wording import in_python
 
-NAMED = {"search": {"data"}, "retrain": {"data"}}
+NAMED = {"search": {"data"}, "retrain": {"data"}, "fit": {"data"}}
 """Settings that are parameters of the function by themselves."""
 
 
@@ -41,12 +42,14 @@ def text(kind):
 
 
 def fields(kind, function):
-    return {name: text(field.annotation) for name, field in kind.model_fields.items() if name not in NAMED[function]}
+    hints = typing.get_type_hints(kind, include_extras=True)
+    return {name: text(hints[name]) for name in kind.model_fields if name not in NAMED[function]}
 
 
 def source():
     search, retrain = fields(SearchSettings, "search"), fields(RetrainSettings, "retrain")
     shared = {name: kind for name, kind in search.items() if retrain.get(name) == kind}
+    fit = fields(FitSettings, "fit")
     lines = [
         '"""The settings as keyword arguments, for type checkers; made from the models by',
         "tests/unit/test_config_options.py, which says how to make it anew.",
@@ -58,15 +61,16 @@ def source():
         "from pathlib import Path",
         "from typing import Any, Literal, TypedDict",
         "",
-        '__all__ = ["RetrainOptions", "SearchOptions"]',
+        '__all__ = ["FitOptions", "RetrainOptions", "SearchOptions"]',
     ]
     for name, base, docs, own in (
         ("_SharedOptions", "TypedDict, total=False", "Settings of both, of the same types.", shared),
         ("SearchOptions", "_SharedOptions, total=False", "Settings of `zarts.search`.", search),
         ("RetrainOptions", "_SharedOptions, total=False", "Settings of `zarts.retrain`.", retrain),
+        ("FitOptions", "TypedDict, total=False", "Settings of `zarts.fit`.", fit),
     ):
         lines += ["", "", f"class {name}({base}):", f'    """{docs}"""', ""]
-        lines += [f"    {key}: {kind}" for key, kind in own.items() if own is shared or key not in shared]
+        lines += [f"    {key}: {kind}" for key, kind in own.items() if own in (shared, fit) or key not in shared]
     return "\n".join(lines) + "\n"
 
 
@@ -74,12 +78,12 @@ def test_the_module_is_made_from_the_models():
     assert Path(module.__file__).read_text() == source(), f"run `python {Path(__file__).name}`"
 
 
-@pytest.mark.parametrize(("name", "settings"), [("search", SearchSettings), ("retrain", RetrainSettings)])
+@pytest.mark.parametrize(("name", "settings"), [("search", SearchSettings), ("retrain", RetrainSettings), ("fit", FitSettings)])
 def test_signature_and_help_list_the_settings(name, settings):
     function = getattr(zarts, name)
     parameters = inspect.signature(function).parameters
     own = {key for key, one in parameters.items() if one.kind is not one.KEYWORD_ONLY}
-    assert own == {"search": {"data"}, "retrain": {"source"}}[name]
+    assert own == {"search": {"data"}, "retrain": {"source"}, "fit": {"data"}}[name]
     for key, field in settings.model_fields.items():
         if key not in NAMED[name]:
             assert parameters[key].kind is inspect.Parameter.KEYWORD_ONLY

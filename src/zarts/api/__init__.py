@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     from zarts.api._draw import draw, report
     from zarts.api._evaluate import evaluate, examine
     from zarts.api._export import export
+    from zarts.api._fit import fit, resume_fit, start_fit
+    from zarts.api._fit_result import FitResult
     from zarts.api._lists import Names, list_genotypes, list_methods, list_networks, list_presets, list_spaces
     from zarts.api._networks import create_model, load_model
     from zarts.api._new_search import (
@@ -34,6 +36,7 @@ if TYPE_CHECKING:
     from zarts.api._search import search
 
 _HOMES = {
+    "FitResult": "_fit_result",
     "ImageLike": "_predict",
     "Names": "_lists",
     "Prediction": "_predict",
@@ -51,6 +54,7 @@ _HOMES = {
     "evaluate": "_evaluate",
     "examine": "_evaluate",
     "export": "_export",
+    "fit": "_fit",
     "genotype_of": "_architecture",
     "iter_predictions": "_predict",
     "landscape": "_analyze",
@@ -67,6 +71,7 @@ _HOMES = {
     "new_search": "_new_search",
     "predict": "_predict",
     "report": "_draw",
+    "resume_fit": "_fit",
     "resume_retrain": "_retrain",
     "resume_search": "_new_search",
     "retrain": "_retrain",
@@ -74,12 +79,14 @@ _HOMES = {
     "retraining_of": "_retrain_source",
     "search": "_search",
     "searched_settings": "_new_search",
+    "start_fit": "_fit",
     "start_retrain": "_retrain",
     "start_search": "_new_search",
 }
 
 __all__ = [
     "HANDED_DOWN",
+    "FitResult",
     "ImageLike",
     "Names",
     "Prediction",
@@ -96,6 +103,7 @@ __all__ = [
     "evaluate",
     "examine",
     "export",
+    "fit",
     "genotype_of",
     "iter_predictions",
     "landscape",
@@ -112,6 +120,7 @@ __all__ = [
     "new_search",
     "predict",
     "report",
+    "resume_fit",
     "resume_retrain",
     "resume_search",
     "retrain",
@@ -119,6 +128,7 @@ __all__ = [
     "retraining_of",
     "search",
     "searched_settings",
+    "start_fit",
     "start_retrain",
     "start_search",
 ]

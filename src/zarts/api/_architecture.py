@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from zarts.errors import RunError, SettingsError, did_you_mean, nearest
-from zarts.runs import Run
+from zarts.runs import Run, trained_in
 from zarts.runs.user_files import use_space
 from zarts.runtime.paths import PathLike, path_of
 from zarts.searcher import SearchRecord
@@ -160,9 +160,9 @@ def model_file(path: PathLike) -> Path:
     """The model file that `path` is, or that is in the run folder `path`.
 
     Raises:
-        RunError: the folder is not that of a finished retraining.
+        RunError: the folder is not that of a finished retraining or fit.
     """
-    path = path_of(path)
+    path = trained_in(path_of(path))
     if not path.is_dir():
         return path
     if not Run.open(path, "retrain").finished:

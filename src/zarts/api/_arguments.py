@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from zarts.config import FUNCTIONS, CommonSettings, resumable
+from zarts.config.base import Settings
 from zarts.errors import SettingsError
 from zarts.wording import in_python
 
@@ -17,7 +18,7 @@ __all__ = ["check_resumed", "with_settings"]
 _F = TypeVar("_F", bound=Callable[..., Any])
 
 
-def with_settings(kind: type[CommonSettings], options: type[Any]) -> Callable[[_F], _F]:
+def with_settings(kind: type[Settings], options: type[Any]) -> Callable[[_F], _F]:
     """Give a function that ends in `**options` a signature and a docstring that list the settings.
 
     The defaults are those of the settings; a method or a preset may bring others.

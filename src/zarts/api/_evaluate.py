@@ -15,7 +15,7 @@ from zarts.api._retrain import retrained_settings
 from zarts.data import PythonData, Tested, load_test_images
 from zarts.errors import RunError, SettingsError
 from zarts.exports import model_in, open_model
-from zarts.runs import Run
+from zarts.runs import Run, trained_in
 from zarts.runs.new_run import check_given, same_images
 from zarts.runs.user_files import use_operations
 from zarts.runtime.device import choose_device
@@ -59,7 +59,7 @@ def examine(
         SettingsError: the images have other classes than the network, or are not named.
     """
     name, given = given_images(images_of(path) if data is None else data)
-    path, where = path_of(path), choose_device(device)
+    path, where = trained_in(path_of(path)), choose_device(device)
     if not path.exists():
         raise RunError(f"{path}: no such run folder or model file")
     written = model_in(path) if path.is_dir() else path
@@ -77,7 +77,7 @@ def examine(
         )
     model = open_model(written, trust=trust)
     if run is not None:
-        tested = _of_run(path_of(run), model.card, None, None, allow_left_out=allow_left_out)
+        tested = _of_run(trained_in(path_of(run)), model.card, None, None, allow_left_out=allow_left_out)
     else:
         tested = _of_others(name if given is None else given, model.card, {}, allow_left_out=allow_left_out)
     module = model.module.to(where) if model.movable else model.module

@@ -8,7 +8,7 @@ from typing import Literal
 from zarts.api._architecture import model_file
 from zarts.errors import SettingsError, did_you_mean
 from zarts.exports import FORMATS, CardFacts, compare_logits, model_card, open_model, write_model
-from zarts.runs import Run
+from zarts.runs import Run, trained_in
 from zarts.runs.user_files import use_operations, use_space
 from zarts.runtime.io import read_mapping, write_atomically
 from zarts.runtime.paths import PathLike, path_of
@@ -43,7 +43,7 @@ def export(
     """
     if form not in FORMATS:
         raise SettingsError(did_you_mean("format", form, FORMATS))
-    path = path_of(source)
+    path = trained_in(path_of(source))
     if path.is_dir():
         run = Run.open(path, "retrain")
         use_space(run)

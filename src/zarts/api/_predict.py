@@ -20,7 +20,7 @@ from zarts.data.left_out import EXPECTED, left_out_note
 from zarts.data.pixels import pixels_of
 from zarts.errors import DataError, SettingsError
 from zarts.exports import OpenedModel, model_in, open_model
-from zarts.runs import Run
+from zarts.runs import Run, trained_in
 from zarts.runs.user_files import use_operations
 from zarts.runtime.device import choose_device
 from zarts.runtime.paths import PathLike, path_of
@@ -135,7 +135,7 @@ def _opened(model: PathLike, *, operations: PathLike | None = None, trust: bool 
     Raises:
         RunError, SettingsError: the model cannot be used.
     """
-    path = path_of(model)
+    path = trained_in(path_of(model))
     written = model_in(path) if path.is_dir() else path
     if written is None:
         file = None if operations is None else path_of(operations)

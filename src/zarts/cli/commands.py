@@ -12,6 +12,7 @@ from zarts.cli.diagnose import diagnose
 from zarts.cli.draw import draw, genotype
 from zarts.cli.evaluate import evaluate
 from zarts.cli.export import export
+from zarts.cli.fit import fit
 from zarts.cli.landscape import landscape
 from zarts.cli.lookup import lookup
 from zarts.cli.ls import list_
@@ -56,6 +57,7 @@ def _zarts() -> None:
 
 
 for _command in (
+    fit,
     search,
     compare,
     retrain,

@@ -6,12 +6,13 @@ import inspect
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated, Any, Literal, get_args, get_origin
+from typing import Annotated, Any, Literal, get_args, get_origin, get_type_hints
 
 import typer
 import yaml
 
 from zarts.config import CommonSettings, RetrainSettings, SearchSettings, dump
+from zarts.config.base import Settings
 from zarts.config.types import FORMS
 from zarts.errors import SettingsError
 
@@ -85,7 +86,9 @@ def _metavar(annotation: Any) -> str:
     return "TEXT"
 
 
-def _parameter(name: str, field: Any) -> inspect.Parameter:
+def _parameter(name: str, field: Any, hint: Any) -> inspect.Parameter:
+    """An option; pydantic keeps of an annotated type, as a time is one, only what it is in the end: a number."""
+    annotated = hint if any(hint == form for form in FORMS) else field.annotation
     extra, default = field.json_schema_extra, field.default
     is_bool = bool in {field.annotation, *get_args(field.annotation)}
     flag = "--" + name.replace("_", "-")
@@ -97,13 +100,13 @@ def _parameter(name: str, field: Any) -> inspect.Parameter:
         help=text,
         rich_help_panel=extra["panel"],
         show_default=False,
-        metavar=None if is_bool else _metavar(field.annotation),
+        metavar=None if is_bool else _metavar(annotated),
     )
     annotation = bool | None if is_bool else str | None
     return inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=option, annotation=annotation)
 
 
-def with_settings(kind: type[CommonSettings], *, without: tuple[str, ...] = ()) -> Callable[[Command], Command]:
+def with_settings(kind: type[Settings], *, without: tuple[str, ...] = ()) -> Callable[[Command], Command]:
     """Give a command one option for each field of `kind`; the command receives the given ones as mapping `options`.
 
     Args:
@@ -112,7 +115,9 @@ def with_settings(kind: type[CommonSettings], *, without: tuple[str, ...] = ()) 
     """
 
     def decorate(command: Command) -> Command:
-        generated = [_parameter(name, field) for name, field in kind.model_fields.items() if name not in without]
+        hints = get_type_hints(kind, include_extras=True)
+        fields = {name: field for name, field in kind.model_fields.items() if name not in without}
+        generated = [_parameter(name, field, hints[name]) for name, field in fields.items()]
         own = [p for p in inspect.signature(command, eval_str=True).parameters.values() if p.name != "options"]
 
         def wrapper(**arguments: Any) -> None:

@@ -8,14 +8,14 @@ from typing import Any, Generic, TypeVar, get_args
 
 from pydantic import ValidationError
 
-from zarts.config.common import CommonSettings
+from zarts.config.base import Settings
 from zarts.config.preset_files import Layer
 from zarts.config.renamed import unknown_setting
 from zarts.errors import SettingsError, nearest
 
 __all__ = ["Built", "build", "refuse"]
 
-_S = TypeVar("_S", bound=CommonSettings)
+_S = TypeVar("_S", bound=Settings)
 
 
 @dataclass(frozen=True)

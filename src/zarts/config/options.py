@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, Literal, TypedDict
 
-__all__ = ["RetrainOptions", "SearchOptions"]
+__all__ = ["FitOptions", "RetrainOptions", "SearchOptions"]
 
 
 class _SharedOptions(TypedDict, total=False):
@@ -165,3 +165,38 @@ class RetrainOptions(_SharedOptions, total=False):
     layout: Literal["channels-last", "nchw", "auto"]
     sync_batch_norm: bool
     test_every: int
+
+
+class FitOptions(TypedDict, total=False):
+    """Settings of `zarts.fit`."""
+
+    data_dir: Path | str
+    image_size: int | None
+    image_cache: Literal["auto", "memory", "streamed"]
+    workers: int | None
+    allow_left_out: bool
+    group_by: str | None
+    subset: int | float | None
+    split_seed: int
+    crop: Literal["pad", "resized"]
+    crop_padding: int | None
+    color_jitter: Sequence[float]
+    flip: bool | None
+    max_params: int | str | None
+    max_macs: int | str | None
+    max_latency: str | None
+    max_ram: int | str | None
+    max_flash: int | str | None
+    max_file: int | str | None
+    int8: bool
+    latency_threads: int
+    latency_table: Path | str | None
+    latency_command: str | None
+    time: float | str
+    processes: int | Literal["auto"]
+    objective: str | Callable[..., Any]
+    search: bool
+    optimizer: Literal["gld", "mgs", "rs", "cmaes", "nevergrad"]
+    plan: Path | str | None
+    seed: int
+    device: str

@@ -5,6 +5,6 @@ Outside, use `Run`, which writes and reads all files of a run, and the functions
 
 from __future__ import annotations
 
-from zarts.runs.run_dir import Run, genotype_file
+from zarts.runs.run_dir import BEST, Run, genotype_file, trained_in
 
-__all__ = ["Run", "genotype_file"]
+__all__ = ["BEST", "Run", "genotype_file", "trained_in"]

@@ -15,7 +15,7 @@ from zarts.runs.user_functions import anchored_functions
 from zarts.runtime.paths import path_of
 from zarts.spaces import get_space
 
-__all__ = ["anchored", "check_given", "discarded_unless_begun", "new_run", "same_images"]
+__all__ = ["anchored", "check_given", "check_place", "discarded_unless_begun", "new_run", "same_images"]
 
 _S = TypeVar("_S", SearchSettings, RetrainSettings)
 
@@ -53,17 +53,26 @@ def new_run(path: Path, settings: CommonSettings, command: str, *, numbered: boo
         SettingsError: the folder exists, or lies in the folder of images, where it would be a class.
         RunError: the folder cannot be written.
     """
-    images = path_of(settings.data)
-    if (
-        settings.data not in (*DATA_SETS, PYTHON)
-        and images.is_dir()
-        and path.resolve().is_relative_to(images.resolve())
-    ):
+    check_place(path, settings.data)
+    return Run.create(path, dump(settings), command, numbered=numbered)
+
+
+def check_place(path: Path, data: str) -> None:
+    """Check that a new run folder does not lie in the folder of its images, where it would be a class.
+
+    Args:
+        path: the run folder.
+        data: the setting.
+
+    Raises:
+        SettingsError: it does.
+    """
+    images = path_of(data)
+    if data not in (*DATA_SETS, PYTHON) and images.is_dir() and path.resolve().is_relative_to(images.resolve()):
         raise SettingsError(
-            f"{path} lies in the folder of images {settings.data}, whose sub-folders are classes: "
+            f"{path} lies in the folder of images {data}, whose sub-folders are classes: "
             "choose another --out, or start from another directory"
         )
-    return Run.create(path, dump(settings), command, numbered=numbered)
 
 
 @contextmanager

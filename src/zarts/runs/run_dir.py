@@ -20,9 +20,9 @@ from zarts.data import PythonData
 from zarts.errors import RunError, SettingsError
 from zarts.runs.checkpoint import load_checkpoint, save_checkpoint
 from zarts.runtime.environment import environment
-from zarts.runtime.io import locked, read_events, remove_parts, write_atomically
+from zarts.runtime.io import locked, read_events, read_mapping, remove_parts, write_atomically
 
-__all__ = ["Run", "genotype_file"]
+__all__ = ["BEST", "Run", "genotype_file", "trained_in"]
 
 _FORMAT = 2
 
@@ -38,7 +38,7 @@ _BEFORE_START = (
         "operations.py",
         "searched.yaml",
     ),
-    *("path.json", "space.yaml", "split.json", "start.json"),
+    *("path.json", "plan.yaml", "space.yaml", "split.json", "start.json"),
 )
 """Files that a run writes before its first step."""
 
@@ -69,6 +69,15 @@ def _json(data: Any) -> Any:
 def genotype_file(epoch: int) -> str:
     """The file of a search's folder with the genotype that it derives after an epoch, counted from 1."""
     return f"genotypes/epoch_{epoch:03d}.json"
+
+
+BEST = "best"
+"""Folder of a fit with the network that it delivers, as the run of a training."""
+
+
+def trained_in(path: Path) -> Path:
+    """The run of the network that a fit delivers, if `path` is the folder of one; else `path`."""
+    return path / BEST if path.is_dir() and "fit" in read_mapping(path / "config.yaml") else path
 
 
 class Run:

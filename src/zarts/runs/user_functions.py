@@ -12,7 +12,8 @@ from typing import Any, TypeVar
 
 from torch import Tensor
 
-from zarts.config import RetrainSettings, SearchSettings, UserFunction
+from zarts.config import FUNCTIONS, UserFunction
+from zarts.config.base import Settings
 from zarts.errors import SettingsError
 from zarts.runs.run_dir import Run
 from zarts.runtime.paths import path_of
@@ -26,14 +27,12 @@ __all__ = [
     "without_functions",
 ]
 
-_S = TypeVar("_S", SearchSettings, RetrainSettings)
+_S = TypeVar("_S", bound=Settings)
 
 
-def user_functions(settings: SearchSettings | RetrainSettings) -> dict[str, UserFunction]:
+def user_functions(settings: Settings) -> dict[str, UserFunction]:
     """The user-defined functions among the settings, by setting."""
-    values = {"criterion": settings.criterion}
-    if isinstance(settings, SearchSettings):
-        values["objective"] = settings.objective
+    values = {key: vars(settings)[key] for key in FUNCTIONS if key in vars(settings)}
     return {key: value for key, value in values.items() if isinstance(value, UserFunction)}
 
 
@@ -95,7 +94,7 @@ def _run(path: Path) -> tuple[str, dict[str, Any]]:
     return source, vars(module)
 
 
-def keep_functions(settings: SearchSettings | RetrainSettings, run: Run) -> None:
+def keep_functions(settings: Settings, run: Run) -> None:
     """Copy the files of functions into the run folder, as `criterion.py` and `objective.py`."""
     for key, value in user_functions(settings).items():
         if value.source is not None:

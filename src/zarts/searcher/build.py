@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from zarts.config import SearchSettings, dump, resumable
+from zarts.config import SearchSettings, UserFunction, dump, resumable
+from zarts.errors import SettingsError
 from zarts.limits import Costs
+from zarts.methods import GRADIENT
 from zarts.runs import Run
 from zarts.runtime.device import choose_device
 from zarts.runtime.distributed import Ranks
@@ -42,7 +44,9 @@ def build_searcher(settings: SearchSettings, folder: Run, callback: Callback, ra
     arch_optimizer = start_arch_optimizer(settings, phases, device)
     data = load_images(settings, folder, device, callback, ranks)
     criterion = criterion_of(settings.criterion, data.train.labels, len(data.classes), device)
-    objective = objective_of(settings, len(data.classes), device)
+    objective = objective_of(settings.objective, len(data.classes), device)
+    if isinstance(settings.objective, UserFunction) and objective is not None and not objective.differentiable:
+        _check_no_gradient_needed(settings, objective.name)
     costs = Costs(settings, space, data)
     images = Halves(settings, data, device)
     supernets = Supernets(settings, space, data, device, callback, ranks)
@@ -72,3 +76,17 @@ def build_searcher(settings: SearchSettings, folder: Run, callback: Callback, ra
         costs=costs,
         ranks=ranks,
     )
+
+
+def _check_no_gradient_needed(settings: SearchSettings, name: str) -> None:
+    """Refuse an objective without a gradient where the method follows it.
+
+    Raises:
+        SettingsError: the method does.
+    """
+    if settings.arch_optimizer in GRADIENT:
+        raise SettingsError(
+            f"objective = {name} with arch_optimizer = {settings.arch_optimizer}: method {settings.method!r} follows "
+            "the gradient of the objective, and what the function returns has none: take a zero-order method "
+            "(zarts-mgs, zarts-rs, zarts-gld), or compute it from the logits by differentiable functions"
+        )

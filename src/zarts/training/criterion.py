@@ -13,9 +13,8 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from zarts.bilevel import METRICS, Objective
-from zarts.config import SearchSettings, UserFunction
+from zarts.config import UserFunction
 from zarts.errors import SettingsError
-from zarts.methods import GRADIENT
 
 __all__ = ["Criterion", "criterion_of", "objective_of"]
 
@@ -108,40 +107,34 @@ def _loss_of(criterion: UserFunction, classes: int, device: torch.device) -> Cal
     return function
 
 
-def objective_of(settings: SearchSettings, classes: int, device: torch.device) -> Objective | None:
-    """The objective of a search; None: the loss.
+def objective_of(objective: str | UserFunction, classes: int, device: torch.device) -> Objective | None:
+    """The objective that a setting means; None: the loss.
 
     A user-defined function is tried: whether it has a gradient, decides which methods can use it.
 
     Args:
-        settings: the settings.
+        objective: a name, or a user-defined function.
         classes: number of classes.
         device: where logits are.
 
     Raises:
-        SettingsError: the function fails or is not known; or it has no gradient, which the method follows.
+        SettingsError: the function fails or is not known.
     """
-    if not isinstance(settings.objective, UserFunction):
-        return METRICS.get(settings.objective)
-    name, function = settings.objective.name, _known("objective", settings.objective)
+    if not isinstance(objective, UserFunction):
+        return METRICS.get(objective)
+    name, function = objective.name, _known("objective", objective)
     larger = getattr(function, "larger_is_better", False)
     if not isinstance(larger, bool):
         raise SettingsError(f"objective {name} has larger_is_better = {larger!r}: needs True or False")
-    objective = Objective(name, function, larger)
+    found = Objective(name, function, larger)
     logits, labels = _images(classes, device)
     try:
-        differentiable = objective.metric(logits.clone().requires_grad_(), labels).requires_grad
+        differentiable = found.metric(logits.clone().requires_grad_(), labels).requires_grad
     except SettingsError:  # numpy takes no tensors with gradient, and needs none
         differentiable = False
     with torch.no_grad():
-        objective.metric(logits, labels)
-    if not differentiable and settings.arch_optimizer in GRADIENT:
-        raise SettingsError(
-            f"objective = {name} with arch_optimizer = {settings.arch_optimizer}: method {settings.method!r} follows "
-            "the gradient of the objective, and what the function returns has none: take a zero-order method "
-            "(zarts-mgs, zarts-rs, zarts-gld), or compute it from the logits by differentiable functions"
-        )
-    return replace(objective, differentiable=differentiable)
+        found.metric(logits, labels)
+    return replace(found, differentiable=differentiable)
 
 
 def _known(setting: str, function: UserFunction) -> Callable[..., Any]:

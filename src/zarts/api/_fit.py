@@ -1,0 +1,302 @@
+"""The public function `fit`: the best small network for given images, in a given time, within limits."""
+
+from __future__ import annotations
+
+import shlex
+import time
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from functools import partial
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+from PIL import Image
+from typing_extensions import Unpack
+
+from zarts.api._arguments import with_settings
+from zarts.api._data import given_images
+from zarts.api._fit_result import FitResult
+from zarts.callbacks import Callbacks, Follower, progress
+from zarts.config import FUNCTIONS
+from zarts.config.fit import FitSettings, fit_settings
+from zarts.config.options import FitOptions
+from zarts.data import DATA_SETS, PYTHON, DataSet, PythonData, check_data
+from zarts.errors import Interrupted, SettingsError
+from zarts.limits.device import latency_measure
+from zarts.planner.budget import Budget
+from zarts.planner.candidates import Candidates
+from zarts.planner.costs import Costing
+from zarts.planner.fit import Fit
+from zarts.planner.outcome import Outcome
+from zarts.planner.pictures import Pictures
+from zarts.planner.records import PLAN, Plan
+from zarts.planner.workers import Workers
+from zarts.reports import write_report
+from zarts.runs import Run
+from zarts.runs.afterwards import afterwards
+from zarts.runs.new_run import check_place, discarded_unless_begun
+from zarts.runs.user_functions import anchored_functions, keep_functions, load_functions, same_functions
+from zarts.runtime.device import choose_device, idle_processors
+from zarts.runtime.paths import PathLike, path_of
+from zarts.runtime.signals import StopRequest, stop_request
+from zarts.spaces import handmade
+from zarts.training.criterion import objective_of
+from zarts.training.model_file import ModelCard
+from zarts.training.setup import load_images
+from zarts.training.trainer import Callback
+
+__all__ = ["fit", "resume_fit", "start_fit"]
+
+_SAMPLE = 50
+"""Images whose size is looked up, for the sizes that networks may take."""
+_SIZES = (64, 32)
+"""Sides of larger images, in pixels, that networks may take."""
+_FINISH, _TEST_IMAGE, _INT8 = 8.0, 1.5e-3, 25.0
+"""Seconds for files, for each test image, and for 8-bit files."""
+_TICK = 0.5
+"""Seconds from one sign of progress to the next."""
+
+
+@with_settings(FitSettings, FitOptions)
+def fit(
+    data: Any = None,
+    *,
+    resume: PathLike | None = None,
+    out: PathLike | None = None,
+    config: PathLike | None = None,
+    callbacks: Sequence[Follower] = (),
+    quiet: bool = False,
+    **options: Unpack[FitOptions],
+) -> FitResult:
+    """Find the best small network for images, in a given time, within limits, beside the best hand-made network.
+
+    Hand-made networks are compared first; a zero-order search changes the best one; the better networks are trained
+    for longer; the best found and the best hand-made one are then trained from new weights for the same time. Which one
+    is better is said with an interval, on test images that nothing has seen before.
+
+    Args:
+        data: the images, see `search`; needed but beside `resume`.
+        resume: the folder of an interrupted fit, to go on with; a finished one only returns its result. Beside it, only
+            `callbacks`, `quiet`, `processes`, and `data` if the fit was given Python objects.
+        out: the folder; None: a new one in `runs/fit`.
+        config: a YAML file with settings, in a section `fit`.
+        callbacks: objects of `zarts.callbacks.Callback`, or functions that are called with every event.
+        quiet: print nothing.
+        options: settings, listed below; `time="30m"` and `max_latency="2ms"` take units as people write them.
+
+    Raises:
+        Interrupted: Ctrl-C or SIGTERM; the best network so far is in the folder.
+        ZartsError: see the subclasses in `zarts.errors`.
+    """
+    begun, heard = time.perf_counter(), Callbacks([progress(quiet=quiet), *callbacks])
+    given: dict[str, Any] = dict(options)
+    if resume is not None:
+        others = [key for key in given if key not in ("processes", *FUNCTIONS)] + [
+            name for name, value in (("out", out), ("config", config)) if value is not None
+        ]
+        if others:
+            raise SettingsError(f"resume = {str(resume)!r} uses the settings of that fit: leave {others[0]} out")
+        result = resume_fit(resume, heard, data=data, begun=begun, **given)
+    else:
+        if data is None and config is None:
+            raise SettingsError("fit needs images: fit(data=...), a folder with a sub-folder a class, for example")
+        name, images = given_images(data)
+        named = {} if name is None else {"data": name}
+        settings = fit_settings(given | named, config=None if config is None else path_of(config))
+        result = start_fit(settings, out, heard, images=images, begun=begun)
+    heard.end(result)
+    return result
+
+
+def start_fit(
+    settings: FitSettings,
+    out: PathLike | None,
+    callback: Callback,
+    *,
+    images: PythonData | None = None,
+    begun: float | None = None,
+) -> FitResult:
+    """Fit with resolved settings; see `fit`.
+
+    Args:
+        settings: see `zarts.config.fit.fit_settings`.
+        out: see `fit`.
+        callback: called with every event.
+        images: the images, if they are Python objects and the setting `data` is `python`.
+        begun: when the command began, by `time.perf_counter`; None: now.
+    """
+    begun = time.perf_counter() if begun is None else begun
+    settings = load_functions(_anchored(settings, images), _noted(callback))
+    label = Path(settings.data).name or "images"
+    path = Path("runs/fit") / f"{label}-seed{settings.seed}" if out is None else path_of(out)
+    check_place(path, settings.data)
+    run = Run(Run.create(path, settings.model_dump(mode="json"), "fit", numbered=out is None).path, images=images)
+    with discarded_unless_begun(run):
+        keep_functions(settings, run)
+        return _fit(settings, run, callback, begun)
+
+
+def resume_fit(
+    path: PathLike,
+    callback: Callback,
+    *,
+    data: Any = None,
+    begun: float | None = None,
+    **given: Any,
+) -> FitResult:
+    """Go on with an interrupted fit; a finished one only returns its result; see `fit`.
+
+    Args:
+        path: the folder.
+        callback: called with every event.
+        data: the images again, if they are Python objects, or the path where they are now.
+        begun: when the command began, by `time.perf_counter`; None: now.
+        given: `processes`, trainings at a time; `objective`, if it was a user-defined one, whose file is run.
+
+    Raises:
+        RunError: the folder is not that of a fit, or is damaged.
+    """
+    begun = time.perf_counter() if begun is None else begun
+    run = Run.open(path_of(path), "fit")
+    if run.finished:
+        return FitResult.read(run.path)
+    functions = {key: given.pop(key) for key in FUNCTIONS if key in given}
+    name, images = given_images(data)
+    given |= {} if name is None else {"data": name}
+    settings = fit_settings({**run.settings("fit"), **given}, where=str(run.path / "config.yaml"))
+    settings = same_functions(run, _anchored(settings, images), functions)
+    settings = load_functions(settings, _noted(callback), run)
+    return _fit(settings, Run(run.path, images=images), callback, begun)
+
+
+def _anchored(settings: FitSettings, images: PythonData | None) -> FitSettings:
+    """The settings with absolute paths, so that a fit can be resumed from any directory."""
+    paths: dict[str, Any] = {}
+    if settings.data != PYTHON or images is None:
+        check_data(settings.data)
+    if settings.data not in (*DATA_SETS, PYTHON):
+        paths["data"] = str(path_of(settings.data).resolve())
+    if settings.data_dir.parts[:1] != ("~",):
+        paths["data_dir"] = path_of(settings.data_dir).resolve()
+    for name, path in (("plan", settings.plan), ("latency_table", settings.latency_table)):
+        if path is not None:
+            paths[name] = path_of(path).resolve()
+            if not paths[name].is_file():
+                raise SettingsError(f"{name}: {path}: no such file")
+    return settings.model_copy(update={**paths, **anchored_functions(settings)})
+
+
+def _noted(callback: Callback) -> Callable[[str], None]:
+    return lambda text: callback({"event": "note", "text": text})
+
+
+def _fit(settings: FitSettings, run: Run, callback: Callback, begun: float) -> FitResult:
+    device = choose_device(settings.device)
+    with run.lock(), stop_request() as stop:
+        plan = Plan(run.path / PLAN, settings.plan)
+        heard, quiet = _Heard(callback, run), lambda event: None
+        size = settings.image_size or _first_size(settings, run)
+        first = load_images(settings.recipe(image_size=size), run, device, heard)
+        load = partial(_loaded, {first.image_size: first}, settings, run)
+        budget = _budget(settings, run, begun, first)
+        heard.watch(budget, stop)
+        processes = _processes(settings, device.type)
+        pictures = Pictures(load, _sizes(settings, first), settings.split_seed, first)
+        card = ModelCard(
+            handmade("resnet8"), 0, 0, "", first.classes, first.image_size, first.mean, first.std, bits=first.bits
+        )
+        costing = Costing(settings, card, latency_measure(settings))
+        objective = objective_of(settings.objective, len(first.classes), device)
+        with Workers(pictures, processes, heard.stops) as workers:
+            candidates = Candidates(run.path, pictures, costing, plan, budget, workers, objective, heard)
+            outcome = Outcome(settings, run, pictures, candidates, load, heard)
+            try:
+                fit = Fit(settings, pictures, candidates, plan, budget, workers, heard)
+                for stage in (fit.compare_handmade, fit.search, fit.train_longer):
+                    stage()
+                    outcome.keep_best()
+                fit.train_finalists()
+            except Interrupted:
+                outcome.keep_best()
+                raise Interrupted(f"interrupted{run.resume_hint('fit')}") from None
+        outcome.finish(fit, budget)
+    with afterwards("report.html is missing", f"zarts report {shlex.quote(str(run.path))}", callback):
+        write_report(run.path)
+    return FitResult.read(run.path)
+
+
+class _Heard:
+    """The callback of a fit: keeps its notes in the folder, with the time, and shows how much time has passed.
+
+    Args:
+        callback: called with every event.
+        run: the folder.
+    """
+
+    def __init__(self, callback: Callback, run: Run) -> None:
+        self._callback, self._run = callback, run
+        self._budget: Budget | None = None
+        self._stop: StopRequest | None = None
+        self._text, self._shown = "loading", 0.0
+
+    def watch(self, budget: Budget, stop: StopRequest) -> None:
+        """From now on show the time, and stop when that is asked for."""
+        self._budget, self._stop = budget, stop
+
+    def __call__(self, event: Any) -> None:
+        if self._budget is not None and event["event"] == "note":
+            self._text = event["text"]
+            self._run.log({**event, "elapsed": self._budget.elapsed()})
+        self._callback(event)
+
+    def stops(self) -> bool:
+        """Whether the fit was asked to stop; asked before each step of a training, so this also shows the time."""
+        now = time.perf_counter()
+        if self._budget is not None and now - self._shown > _TICK:
+            self._shown = now
+            done = min(self._budget.elapsed(), self._budget.seconds)
+            self._callback({"event": "part", "text": self._text, "done": int(done), "of": int(self._budget.seconds)})
+        return self._stop is not None and self._stop.asked
+
+
+def _loaded(known: dict[int, DataSet], settings: FitSettings, run: Run, size: int) -> DataSet:
+    """The data set at a size, loaded once."""
+    if size not in known:
+        recipe = settings.recipe(image_size=size)
+        known[size] = load_images(recipe, run, choose_device(settings.device), lambda event: None)
+    return known[size]
+
+
+def _first_size(settings: FitSettings, run: Run) -> int | None:
+    """The larger size that networks may take: that of the images, in steps of 4 pixels, 64 at most; None: their own."""
+    if settings.data in (*DATA_SETS, PYTHON) or not path_of(settings.data).is_dir():
+        return None
+    sides = []
+    for file in path_of(settings.data).rglob("*"):
+        with suppress(OSError, ValueError, Image.DecompressionBombError), Image.open(file) as image:
+            sides.append(min(image.size))
+        if len(sides) == _SAMPLE:
+            break
+    return None if not sides else max(8, min(_SIZES[0], round(median(sides) / 4) * 4))
+
+
+def _sizes(settings: FitSettings, first: DataSet) -> list[int]:
+    """The sizes that networks may take, that of the first data set first."""
+    if settings.image_size is not None or first.image_size < _SIZES[0]:
+        return [first.image_size]
+    return [first.image_size, *(size for size in _SIZES if size < first.image_size)]
+
+
+def _processes(settings: FitSettings, device: str) -> int:
+    if settings.processes != "auto":
+        return settings.processes
+    return max(1, idle_processors()) if device == "cpu" else 1
+
+
+def _budget(settings: FitSettings, run: Run, begun: float, data: DataSet) -> Budget:
+    """The time, that of earlier parts of a resumed fit included; with a plan that is repeated there is no end."""
+    before = max((event.get("elapsed", 0.0) for event in run.events()), default=0.0)
+    seconds = float("inf") if settings.plan is not None else settings.time
+    finish = _FINISH + _TEST_IMAGE * data.counts.get("test", 0) + (_INT8 if settings.int8 else 0.0)
+    return Budget(seconds, begun, before, min(finish, 0.25 * settings.time))

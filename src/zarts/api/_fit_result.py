@@ -1,0 +1,92 @@
+"""The result of a fit, read from its folder."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from zarts import api
+from zarts.errors import RunError
+from zarts.networks import AnyNetwork
+from zarts.planner.outcome import MODEL
+from zarts.runs import BEST, Run
+from zarts.runtime.paths import PathLike, printable
+from zarts.training.model_file import load_model
+
+__all__ = ["FitResult"]
+
+
+@dataclass(frozen=True)
+class FitResult:
+    """The result of a fit.
+
+    It stands for its folder wherever a path is asked for. `print(result)` begins with the verdict.
+
+    Attributes:
+        verdict: one sentence: which network to take, and whether it was shown to be better.
+        candidates: all networks that were tried, a mapping each: what `pandas.DataFrame` takes.
+        run: the folder.
+        facts: all of `result.json`.
+    """
+
+    verdict: str
+    candidates: list[dict[str, Any]]
+    run: Path
+    facts: dict[str, Any]
+
+    @staticmethod
+    def read(run: Path) -> FitResult:
+        """The result of a finished fit.
+
+        Raises:
+            RunError: it has not finished, or its result is damaged.
+        """
+        if not Run.open(run, "fit").finished:
+            raise RunError(f"{run}: the fit has not finished{Run(run).resume_hint('fit')}")
+        facts = Run(run).read_json("result.json")
+        try:
+            return FitResult(facts["verdict"], facts["candidates"], run, facts)
+        except (KeyError, TypeError) as error:
+            raise RunError(f"{run / 'result.json'}: not the result of a fit (has no {error})") from None
+
+    @property
+    def network(self) -> AnyNetwork:
+        """The delivered network, trained, in evaluation mode."""
+        return load_model(self.run / BEST / "model.safetensors")[0]
+
+    @property
+    def test_accuracy(self) -> float:
+        """Of the delivered network, in percent."""
+        accuracy: float = self.facts["test_accuracy"]
+        return accuracy
+
+    def predict(self, images: Any, **options: Any) -> list[api.Prediction]:
+        """Predict the classes of images; see `zarts.predict`."""
+        return api.predict(self.run / BEST, images, **options)
+
+    def evaluate(self, data: Any = None, **options: Any) -> float:
+        """Test accuracy, in percent, on `data` or on the test images of the fit; see `zarts.evaluate`."""
+        return api.evaluate(self.run / BEST, data, **options)
+
+    def export(self, form: str, **options: Any) -> list[Path]:
+        """Write the network for other tools; the files. See `zarts.export`; ONNX is in the folder `model` already."""
+        return api.export(self.run / BEST, form, **options)
+
+    def report(self) -> Path:
+        """Write `report.html` again; the file."""
+        return api.report(self.run)
+
+    def lines(self) -> list[str]:
+        """The verdict, more sentences about it, and where the files are."""
+        details: list[str] = self.facts.get("details", [])
+        return [self.verdict, *details, f"files: {self.run / MODEL}; report: {self.run / 'report.html'}"]
+
+    def __fspath__(self) -> PathLike:
+        return str(self.run)
+
+    def __str__(self) -> str:
+        return "\n".join(map(printable, self.lines()))
+
+    def __repr__(self) -> str:
+        return f"FitResult({str(self.run)!r})"

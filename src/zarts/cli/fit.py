@@ -1,0 +1,57 @@
+"""The command `fit`."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+import typer
+import yaml
+
+from zarts.cli.distributed import command_began
+from zarts.cli.options import Config, Out, Print, Resume, Set, parse_set, with_settings
+from zarts.cli.progress import progress
+from zarts.config.fit import FitSettings, fit_settings
+from zarts.errors import SettingsError
+from zarts.runtime.paths import path_of, printable
+
+__all__ = ["fit"]
+
+_DATA = "a folder of images with a sub-folder a class, a file .csv or .npz, or the name of a data set"
+
+
+@with_settings(FitSettings, without=("data",))
+def fit(
+    data: Annotated[str | None, typer.Argument(help=_DATA, metavar="IMAGES", show_default=False)] = None,
+    *,
+    config: Config = None,
+    set_: Set = None,
+    out: Out = None,
+    resume: Resume = None,
+    print_config_: Print = False,
+    options: dict[str, Any],
+) -> None:
+    """Find the best small network for IMAGES, in a given time, within the limits of a device."""
+    given = {**options, **parse_set(set_ or [])}
+    if resume is not None:
+        others = sorted(key for key in given if key != "processes")
+        if others or config is not None or out is not None or print_config_:
+            name = others[0] if others else "everything else"
+            raise SettingsError(f"--resume {resume} uses the settings of that fit: leave {name} out")
+        from zarts import api
+
+        with progress() as callback:
+            result = api.resume_fit(resume, callback, data=data, begun=command_began(), **given)
+    else:
+        given |= {} if data is None else {"data": data}
+        settings = fit_settings(given, config=config and path_of(config))
+        if "data" not in settings.model_fields_set:
+            raise SettingsError("no images: name a folder with a sub-folder a class, as in `zarts fit path/to/images`")
+        if print_config_:
+            return print(yaml.safe_dump({"fit": settings.model_dump(mode="json")}, sort_keys=False), end="")
+        from zarts import api
+
+        with progress() as callback:
+            result = api.start_fit(settings, out, callback, begun=command_began())
+    for line in result.lines():
+        print(printable(line))
+    return None

@@ -1,0 +1,88 @@
+"""The settings of `zarts fit`: one name and one meaning on the command line, in YAML and in Python."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import Field
+
+from zarts.config.base import setting
+from zarts.config.build import build, refuse
+from zarts.config.data import DataSettings
+from zarts.config.functions import Objective
+from zarts.config.limits import LimitSettings, conflicts_of_limits
+from zarts.config.preset_files import Layer, config_layer
+from zarts.config.resolve import retrain_settings
+from zarts.config.retrain import RetrainSettings
+from zarts.config.types import Duration
+
+__all__ = ["FitSettings", "fit_settings"]
+
+
+class FitSettings(LimitSettings, DataSettings):
+    """Settings of `zarts fit`: images, time, limits of the network, and how it is looked for."""
+
+    time: Duration = setting(
+        1800.0, "all that the command may take, from its start to its last file: 90s, 30m, 2h, 1d", panel="Time", ge=20
+    )
+    processes: Annotated[int, Field(ge=1)] | Literal["auto"] = setting(
+        "auto", "networks that are trained at a time, a processor each; auto: the processors that are idle", panel="Time"
+    )
+    objective: Objective = setting(
+        "error",
+        "what networks are compared by, on validation images: error (1 - accuracy), loss, balanced-error, macro-f1, or "
+        "FILE.py:function of logits and labels, whose code is run",
+        panel="Search",
+    )
+    search: bool = setting(
+        True, "change the best hand-made network; without, only hand-made networks are compared", panel="Search"
+    )
+    optimizer: Literal["gld", "mgs", "rs", "cmaes", "nevergrad"] = setting(
+        "gld", "zero-order optimizer that proposes changes", panel="Search"
+    )
+    plan: Path | None = setting(
+        None,
+        "plan.yaml of an earlier fit, whose networks and numbers of steps are repeated, whatever time that takes",
+        panel="Search",
+    )
+    seed: int = setting(0, "of weights, batches and proposals; --split-seed draws the parts", panel="Run", ge=0, lt=2**31)
+    device: str = setting("auto", "auto, cpu, cuda, cuda:1, mps", panel="Run")
+
+    def recipe(self, **options: Any) -> RetrainSettings:
+        """The fast recipe on these images.
+
+        Args:
+            options: other settings of a retraining.
+        """
+        shared = self.model_dump(include=set(DataSettings.model_fields), exclude_none=True)
+        given = {"recipe": "fast", "seed": self.seed, "device": self.device, "threads": 1}
+        return retrain_settings({**shared, **given, **options}, handmade=True)
+
+    def limits(self) -> list[str]:
+        """Names of the limits that are set."""
+        values = self.model_dump(include={name for name in LimitSettings.model_fields if name.startswith("max_")})
+        return [name for name, value in values.items() if value is not None]
+
+
+def fit_settings(options: Mapping[str, Any], *, config: Path | None = None, where: str = "options") -> FitSettings:
+    """The settings of a fit: defaults < configuration file < options.
+
+    Args:
+        options: settings by name.
+        config: a YAML file with settings, in a section `fit`.
+        where: what messages call the options.
+
+    Raises:
+        SettingsError: all unknown names, values out of range, and settings that do not go together.
+    """
+    layers = [] if config is None else [config_layer(config, "fit")]
+    built = build(FitSettings, [*layers, Layer(where, options)])
+    if built.settings is None:
+        refuse(built.problems)
+    assert built.settings is not None
+    settings = built.settings
+    refuse([*built.problems, *conflicts_of_limits(settings)])
+    settings.recipe()  # refuses what a training refuses
+    return settings

@@ -1,0 +1,67 @@
+"""Which networks are trained for longer."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import torch
+
+from zarts.planner.records import Candidate, Score
+from zarts.runtime.seed import keyed_generator
+
+__all__ = ["advancing", "groups_of"]
+
+_GROUPS = 3
+
+
+def groups_of(numbers: Sequence[int], seconds: Mapping[int, float]) -> list[list[int]]:
+    """Networks in three groups by the time of their steps, fastest first; each in the order that they were given.
+
+    After a short training accuracy is mostly how fast a network trains, so that slow ones only compete with each other.
+    """
+    order = sorted(numbers, key=lambda number: (seconds[number], number))
+    count = len(order)
+    bounds = [round(count * part / _GROUPS) for part in range(_GROUPS + 1)]
+    members = [set(order[a:b]) for a, b in zip(bounds, bounds[1:], strict=False)]
+    return [[number for number in numbers if number in group] for group in members if group]
+
+
+def advancing(
+    candidates: Sequence[Candidate], scores: Mapping[int, Score], *, count: int, also_random: int, seed: int
+) -> list[Candidate]:
+    """The networks that are trained for longer, the better ones first.
+
+    The best hand-made and the best other network always are, and so is the best one with inverted bottlenecks, which
+    train slower than they run. The best of each group of step times follow, in turn.
+
+    Args:
+        candidates: all networks.
+        scores: of those that were trained, by number.
+        count: how many advance.
+        also_random: how many of these are drawn from those that would not, so that the ranks of the two lengths can be
+            compared without a bias.
+        seed: of that draw.
+    """
+    by_number = {one.number: one for one in candidates if one.number in scores}
+    ranked = sorted(by_number, key=lambda number: (scores[number].value, number))
+    first = [
+        next((number for number in ranked if test(by_number[number])), None)
+        for test in (_is_known, lambda one: not _is_known(one), _has_inverted)
+    ]
+    chosen = list(dict.fromkeys(number for number in first if number is not None))
+    groups = groups_of(ranked, {number: scores[number].step_seconds for number in ranked})
+    for place in range(max(map(len, groups), default=0)):
+        chosen += [group[place] for group in groups if place < len(group) and group[place] not in chosen]
+    kept = chosen[: max(1, count - also_random)]
+    rest = [number for number in ranked if number not in kept]
+    order = torch.randperm(len(rest), generator=keyed_generator(seed, "advancing", len(ranked))).tolist()
+    kept += [rest[place] for place in order[: count - len(kept)]]
+    return [by_number[number] for number in sorted(kept, key=ranked.index)]
+
+
+def _is_known(one: Candidate) -> bool:
+    return one.origin in ("hand-made", "yours")
+
+
+def _has_inverted(one: Candidate) -> bool:
+    return any(stage.kind == "inverted" for stage in one.chain.stages)

@@ -1,0 +1,34 @@
+"""The time of a fit."""
+
+from __future__ import annotations
+
+import math
+import time
+
+__all__ = ["Budget"]
+
+
+class Budget:
+    """The time of a fit, from the start of its command; its end is never moved.
+
+    Args:
+        seconds: in all; infinite for one that repeats another, whatever time that takes.
+        begun: when the command began, by `time.perf_counter`.
+        before: seconds that earlier parts of a resumed fit have taken.
+        finish: seconds for testing and writing files, from the end of the last training.
+    """
+
+    def __init__(self, seconds: float, begun: float, before: float, finish: float) -> None:
+        self.seconds, self._begun, self.finish = seconds, begun - before, finish
+
+    def elapsed(self) -> float:
+        """Seconds so far."""
+        return time.perf_counter() - self._begun
+
+    def left(self) -> float:
+        """Seconds that are left for trainings."""
+        return self.seconds - self.elapsed() - self.finish
+
+    def deadline(self) -> float | None:
+        """When the last training has to have ended, by `time.time`; None: never."""
+        return None if math.isinf(self.seconds) else time.time() + self.left()

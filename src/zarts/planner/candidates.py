@@ -1,0 +1,196 @@
+"""All networks of a fit: how they are made to keep the limits, how they are trained, and what they have scored."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Any
+
+from torch.nn.functional import cross_entropy
+
+from zarts.bilevel import Objective
+from zarts.config import RetrainSettings
+from zarts.errors import DivergedError
+from zarts.planner.budget import Budget
+from zarts.planner.chain_words import difference, short_name
+from zarts.planner.costs import Costing
+from zarts.planner.pictures import Pictures
+from zarts.planner.records import PLAN, Candidate, Origin, Plan, Schedule, Score
+from zarts.planner.training import Task, Trained
+from zarts.planner.workers import Workers
+from zarts.spaces import Chain
+from zarts.training.trainer import Callback
+
+__all__ = ["FINAL", "WORK", "Candidates"]
+
+FINAL = "T"
+"""Name of the length of a final training."""
+WORK = "work"
+"""Folder of a fit with trained networks, and states that longer trainings go on from."""
+_DIVERGED = 1e30
+"""Value of the objective of a network whose training diverged."""
+
+
+class Candidates:
+    """The networks of a fit. What is decided and trained is kept in its plan, and read from there where it is known.
+
+    Args:
+        folder: of the fit.
+        pictures: the images.
+        costing: of networks, and the limits.
+        plan: what was decided and trained before.
+        budget: the time.
+        workers: train the networks.
+        objective: what networks are compared by; None: the loss.
+        callback: called with a note about each training.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        pictures: Pictures,
+        costing: Costing,
+        plan: Plan,
+        budget: Budget,
+        workers: Workers,
+        objective: Objective | None,
+        callback: Callback,
+    ) -> None:
+        self._folder, self._pictures, self.costing, self._plan = folder, pictures, costing, plan
+        self._budget, self._workers, self._objective, self._callback = budget, workers, objective, callback
+        self.all: list[Candidate] = []
+        """In the order of their numbers."""
+        self.scores: dict[tuple[int, str], list[Score]] = {}
+        """By number of the network and length."""
+        self.lengths: dict[str, float] = {}
+        """Seconds of the lengths before the finals by name, shortest first."""
+        self._asked = 0
+
+    # --- which there are ---
+
+    def add(
+        self, chain: Chain, size: int, origin: Origin, parent: int | None = None, share: float = 1.0
+    ) -> Candidate | None:
+        """A network at the width that the limits allow; None: there is no such width. The same one is added once.
+
+        Args:
+            chain: its layers at any width.
+            size: of the images.
+            origin: see `Candidate`.
+            parent: number of the network that it was changed from.
+            share: of the limits that it may use.
+        """
+        self._asked += 1
+
+        def fitted() -> dict[str, Any] | None:
+            wide = self.costing.widest(chain, size, share)
+            return None if wide is None else wide.to_dict()
+
+        decided = self._plan.decide(f"network {self._asked}", fitted)
+        if decided is None:
+            return None
+        chain = Chain.from_dict(decided, str(self._folder / PLAN))
+        known = next((one for one in self.all if (one.chain, one.image_size) == (chain, size)), None)
+        if known is not None:
+            return known
+        costs, change = self.costing.of(chain, size), ""
+        if parent is not None:
+            other = self.all[parent - 1]
+            change = "; ".join(difference((other.chain, other.image_size), (chain, size)))
+        number, name = len(self.all) + 1, short_name(chain, size)
+        self.all.append(Candidate(number, name, origin, chain, size, parent, change, costs.parameters, costs.macs))
+        return self.all[-1]
+
+    def at(self, length: str) -> list[Candidate]:
+        """The networks that were trained to a length."""
+        return [one for one in self.all if (one.number, length) in self.scores]
+
+    def value(self, one: Candidate, length: str) -> float:
+        """Mean objective of a network at a length over its seeds; smaller is better."""
+        scores = self.scores[one.number, length]
+        return sum(score.value for score in scores) / len(scores)
+
+    def best(self, of: Iterable[Candidate], length: str) -> Candidate:
+        """The best of those that were trained to a length, of which there is at least one."""
+        trained = [one for one in of if (one.number, length) in self.scores]
+        return min(trained, key=lambda one: (self.value(one, length), one.number))
+
+    def best_of(self, *origins: Origin) -> Candidate | None:
+        """The best of these origins, at the longest length before the finals that one of them has; None: there is none."""
+        for length in reversed(self.lengths):
+            those = [one for one in self.at(length) if one.origin in origins]
+            if those:
+                return self.best(those, length)
+        return None
+
+    # --- how they are trained ---
+
+    def train(
+        self, of: Sequence[Candidate], length: str, recipe: RetrainSettings, *seeds: int, seconds: float | None = None
+    ) -> None:
+        """Train networks to a length with one or more seeds; those that have been are read from the plan.
+
+        Raises:
+            Interrupted, RunError: see `Workers.train`.
+        """
+        seconds = self.lengths[length] if seconds is None else seconds
+        wanted = [(one, seed) for seed in seeds for one in of]
+        warmup = recipe.warmup_share * next(iter(self.lengths.values()))
+        tasks = [
+            self.task(one, length, recipe, seed, seconds, warmup)
+            for one, seed in wanted
+            if self._plan.score(_key(one.number, length, seed)) is None
+        ]
+        for task, trained in self._workers.train(tasks):
+            score = self._score(task, trained)
+            self._plan.keep(score)
+            where = "final training" if length == FINAL else length
+            accuracy = f"{score.accuracy:.2f} % on validation images" if score.seconds else "diverged"
+            self._callback({"event": "note", "text": f"{where}: {task.candidate.name}: {accuracy}"})
+        for one, seed in wanted:
+            found = self._plan.score(_key(one.number, length, seed))
+            assert found is not None
+            self.scores.setdefault((one.number, length), []).append(found)
+
+    def task(
+        self, one: Candidate, length: str, recipe: RetrainSettings, seed: int, seconds: float, warmup: float
+    ) -> Task:
+        """A training; it goes on from the longest shorter one with the same seed."""
+        (self._folder / WORK).mkdir(exist_ok=True)
+        names = list(self.lengths)
+        shorter = names[: names.index(length)] if length in names else []
+        states = [self.file(one, name, seed, ".pt") for name in shorter]
+        return Task(
+            candidate=one,
+            length=length,
+            seed=seed,
+            seconds=seconds,
+            warmup=warmup,
+            recipe=recipe,
+            repeats=self._plan.schedule(_key(one.number, length, seed)),
+            deadline=self._budget.deadline(),
+            continues=next((state for state in reversed(states) if state.exists()), None),
+            keeps=self.file(one, length, seed, ".pt") if length in names[:-1] else None,
+            model=self.file(one, length, seed, ".safetensors"),
+        )
+
+    def file(self, one: Candidate, length: str, seed: int, suffix: str = ".safetensors") -> Path:
+        """The file of a training: of the trained network, or of a state to go on from (`.pt`)."""
+        return self._folder / WORK / f"{one.number}-{length.replace('/', '')}-{seed}{suffix}"
+
+    def _score(self, task: Task, trained: Trained | DivergedError) -> Score:
+        key = (task.candidate.number, task.length, task.seed)
+        if isinstance(trained, DivergedError):
+            return Score(*key, Schedule(0, 0, {}), 0.0, 0.0, _DIVERGED, 0.0)
+        labels = self._pictures[task.candidate.image_size].val.labels.cpu()
+        accuracy = 100 * (trained.logits.argmax(1) == labels).double().mean().item()
+        if self._objective is None:
+            value = cross_entropy(trained.logits, labels).item()
+        else:
+            value = self._objective.value(self._objective.metric(trained.logits, labels)).item()
+        return Score(*key, trained.schedule, trained.seconds, accuracy, value, trained.step_seconds)
+
+
+def _key(number: int, length: str, seed: int) -> str:
+    """As `Score.key`."""
+    return f"{number} {length} {seed}"

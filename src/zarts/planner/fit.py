@@ -1,0 +1,245 @@
+"""A fit, stage by stage: hand-made networks, changes of the best one, longer trainings of the better ones, finals."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import asdict
+from typing import Any
+
+from zarts.config.fit import FitSettings
+from zarts.config.retrain import FAST
+from zarts.errors import DivergedError, SettingsError
+from zarts.planner.advance import advancing
+from zarts.planner.budget import Budget
+from zarts.planner.candidates import FINAL, Candidates
+from zarts.planner.chain_space import ChainSpace
+from zarts.planner.evidence import Correlation, rank_correlation
+from zarts.planner.handmade import Wanted, others, probes, variants
+from zarts.planner.pictures import Pictures
+from zarts.planner.proposals import Proposals
+from zarts.planner.records import Candidate, Plan
+from zarts.planner.time_plan import MOST, SLACK, TimePlan, plan_time
+from zarts.planner.workers import Workers
+from zarts.training.trainer import Callback
+
+__all__ = ["Fit"]
+
+_FINAL_SEED = 1000
+"""Seeds of finals begin here: none of them has chosen anything."""
+_QUIET = 3
+"""Rounds that bring nothing, after which a search ends."""
+_ROUND = 4
+"""Networks of a round of the search, at least."""
+_LAST, _MIDDLE, _DRAWN = 4, 9, 3
+"""Networks at a third of the final length; at a length between that and the shortest, and how many of these are drawn
+from those that would not advance."""
+_CROPPED = 30
+"""Epochs of a final training from which images are padded and cropped at random; with fewer, crops cost accuracy."""
+_BATCHES = ((10_000, 128), (3_000, 64), (0, 32))
+"""Training images from which on, and images of a batch; the learning rate is in proportion."""
+_COMPARED = 8
+"""Networks that two lengths need to share, for a word on whether their ranks agree."""
+_AGREES = 0.5
+"""Lengths whose rank correlation is surely below do not agree."""
+_TRIED, _TRIED_WARMUP = 1.0, 0.1
+"""Seconds of the training that tells, before all others, how long a step takes."""
+
+
+class Fit:
+    """The stages of a fit.
+
+    Args:
+        settings: of the fit.
+        pictures: the images.
+        candidates: none yet.
+        plan: what was decided and trained before.
+        budget: the time.
+        workers: train the networks.
+        callback: called with every event.
+
+    Raises:
+        SettingsError: no hand-made network is within the limits.
+    """
+
+    def __init__(
+        self,
+        settings: FitSettings,
+        pictures: Pictures,
+        candidates: Candidates,
+        plan: Plan,
+        budget: Budget,
+        workers: Workers,
+        callback: Callback,
+    ) -> None:
+        self._settings, self._pictures, self.candidates, self._plan = settings, pictures, candidates, plan
+        self._budget, self._workers, self._callback = budget, workers, callback
+        self.agreements: list[tuple[str, str, Correlation]] = []
+        """Rank correlations of a shorter and a longer length."""
+        self.parts: dict[str, float] = {}
+        """Seconds of each stage."""
+        self.ended = ""
+        """Why the search ended before its time; empty: it has not."""
+        self._recipe = settings.recipe(**batches_for(pictures.train_count))
+        self.time, self._epoch = self._planned()
+        candidates.lengths = dict(self.time.lengths)
+        if self.time.final / self._epoch > _CROPPED and settings.crop_padding is None:
+            self._recipe = settings.recipe(**batches_for(pictures.train_count), crop_padding=None)
+
+    def _planned(self) -> tuple[TimePlan, float]:
+        """The plan of the time, and the seconds of an epoch, which a short training tells."""
+        wanted = probes(self._pictures.sizes)
+        added = (self.candidates.add(*one, "hand-made") for one in wanted)
+        first = next((one for one in added if one is not None), None)
+        if first is None:
+            costs = self.candidates.costing.smallest(*wanted[0])
+            reasons = "; ".join(self.candidates.costing.exceeded(costs))
+            raise SettingsError(f"no network is within the limits: the smallest ResNet-8 has {reasons}")
+
+        def decide() -> dict[str, Any]:
+            task = self.candidates.task(first, "trial", self._recipe, 0, _TRIED, _TRIED_WARMUP)
+            ((_, trained),) = self._workers.train([task])
+            step = _TRIED_WARMUP if isinstance(trained, DivergedError) else trained.step_seconds
+            epoch = step * self._pictures.train_count / self._recipe.batch_size
+            left, processes = self._budget.left(), self._workers.processes
+            return {**asdict(plan_time(left, processes, epoch, search=self._settings.search)), "epoch": epoch}
+
+        decided = dict(self._plan.decide("time", decide))
+        epoch: float = decided.pop("epoch")
+        decided["lengths"] = tuple((name, seconds) for name, seconds in decided["lengths"])
+        return TimePlan(**decided), epoch
+
+    def compare_handmade(self) -> None:
+        """Train hand-made networks at the shortest length: the best one is what others have to beat."""
+        with self._part("hand-made"):
+            wanted, name = self.time.handmade, self.time.shortest[0]
+            first = self._add(probes(self._pictures.sizes), wanted)
+            self._train(first, name)
+            best = self.candidates.best(first, name)
+            more = self._add(others(best.image_size, best.chain.stem.stride), wanted - len(first))
+            self._train(more, name)
+            for one in sorted([*first, *more], key=lambda one: self.candidates.value(one, name))[:2]:
+                left = wanted - len(self.candidates.at(name))
+                self._train(self._add(variants(one, self._pictures.sizes), left), name)
+
+    def search(self) -> None:
+        """Change the best network, in rounds, until their time is over or three rounds have brought nothing."""
+        with self._part("search"):
+            name, known = self.time.shortest[0], self.candidates
+            space = ChainSpace(self._pictures.sizes)
+            start = [((one.chain, one.image_size), known.value(one, name)) for one in known.at(name)]
+            proposals = Proposals(space, start, self._settings.optimizer, self._settings.seed)
+            size, quiet, number = max(_ROUND, self._workers.processes), 0, 0
+            while quiet < _QUIET and self._plan.decide(f"round {number + 1}", lambda: self._has_time_for(size)):
+                number += 1
+                best = known.best(known.all, name)
+                found = self._propose(proposals, best, size)
+                if not any(found):
+                    self.ended = "the search ended early: no other network within the limits was found"
+                    break
+                self._train([one for one in found if one is not None], name)
+                proposals.tell([None if one is None else known.value(one, name) for one in found])
+                quiet = 0 if known.best(known.all, name) != best else quiet + 1
+            if quiet == _QUIET:
+                self.ended = f"the search ended early: {_QUIET} rounds of {size} networks brought nothing"
+            if self.ended:
+                self._note(self.ended)
+
+    def train_longer(self) -> None:
+        """Train the better networks for longer, from length to length, and the best two of the longest once more."""
+        with self._part("comparison"):
+            lengths, known = list(self.candidates.lengths), self.candidates
+            for short, long in zip(lengths, lengths[1:], strict=False):
+                count, drawn = (_LAST, 0) if long == lengths[-1] else (_MIDDLE, _DRAWN)
+                scores = {one.number: known.scores[one.number, short][0] for one in known.at(short)}
+                seed = self._settings.seed
+                self._train(advancing(known.all, scores, count=count, also_random=drawn, seed=seed), long)
+                self._compare_ranks(short, long)
+            for one in self.finalists()[: self.time.second_seeds]:
+                known.train([one], lengths[-1], self._recipe, self._settings.seed + 1)
+
+    def train_finalists(self) -> list[Candidate]:
+        """Train the finalists from new weights, with the same seeds and time; see `finalists`."""
+        with self._part("finals"):
+            pair = self.finalists()
+            waves = math.ceil(len(pair) * self.time.seeds / self._workers.processes)
+
+            def decide() -> float:
+                return max(1.0, min(SLACK * self._budget.left() / waves, MOST * self._epoch))
+
+            seconds: float = self._plan.decide("final seconds", decide)
+            first = _FINAL_SEED + self._settings.seed
+            seeds = range(first, first + self.time.seeds)
+            self.candidates.train(pair, FINAL, self._recipe, *seeds, seconds=seconds)
+            return pair
+
+    def finalists(self) -> list[Candidate]:
+        """The best network that the search has found, if there is one, and the best of the others."""
+        pair = (self.candidates.best_of("found", "random"), self.candidates.best_of("hand-made", "yours"))
+        return [one for one in pair if one is not None]
+
+    # --- parts of the stages ---
+
+    def _add(self, wanted: Iterable[Wanted], most: int) -> list[Candidate]:
+        """So many networks at most, as wide as the limits allow; without those that were tried or fit at no width."""
+        found: list[Candidate] = []
+        for one in wanted:
+            if len(found) >= most:
+                break
+            added = self.candidates.add(*one, "hand-made")
+            if added is not None and added not in found and self._is_new(added):
+                found.append(added)
+        return found
+
+    def _is_new(self, one: Candidate) -> bool:
+        return (one.number, self.time.shortest[0]) not in self.candidates.scores
+
+    def _propose(self, proposals: Proposals, parent: Candidate, count: int) -> list[Candidate | None]:
+        """Changes of a network; None for one that was tried, or that no width brings within the limits."""
+        found: list[Candidate | None] = []
+        for chain, size, share in proposals.ask(count):
+            one = self.candidates.add(chain, size, "found", parent.number, share)
+            found.append(one if one is not None and one not in found and self._is_new(one) else None)
+        return found
+
+    def _train(self, of: list[Candidate], length: str) -> None:
+        self.candidates.train(of, length, self._recipe, self._settings.seed)
+
+    def _has_time_for(self, size: int) -> bool:
+        """Whether there is time for a round of the search before what has to follow it."""
+        lengths, processes = [seconds for _, seconds in self.time.lengths], self._workers.processes
+        waves = math.ceil(2 * self.time.seeds / processes)
+        longer = sum(count * seconds for count, seconds in zip((_LAST, _MIDDLE), lengths[:0:-1], strict=False))
+        after = waves * self.time.final + (longer + self.time.second_seeds * lengths[-1]) / processes
+        return self._budget.left() - after >= math.ceil(size / processes) * lengths[0]
+
+    def _compare_ranks(self, short: str, long: str) -> None:
+        """Say whether the ranks after a shorter and a longer training agree, if enough networks have both."""
+        both = [one for one in self.candidates.at(long) if not self._lacks(one, short)]
+        if len(both) < _COMPARED:
+            return
+        found = rank_correlation(*([self.candidates.value(one, name) for one in both] for name in (short, long)))
+        self.agreements.append((short, long, found))
+        text = f"{found.value:.2f} ({found.low:.2f} to {found.high:.2f}, {found.n} networks)"
+        trust = "" if found.high >= _AGREES else ": the shorter one says little"
+        self._note(f"rank correlation of {short} and {long}: {text}{trust}")
+
+    def _lacks(self, one: Candidate, length: str) -> bool:
+        return (one.number, length) not in self.candidates.scores
+
+    def _note(self, text: str) -> None:
+        self._callback({"event": "note", "text": text})
+
+    @contextmanager
+    def _part(self, name: str) -> Iterator[None]:
+        """Inside, a stage; its seconds are kept."""
+        begun = self._budget.elapsed()
+        yield
+        self.parts[name] = self._budget.elapsed() - begun
+
+
+def batches_for(count: int) -> dict[str, Any]:
+    """Images of a batch and the learning rate for so many training images."""
+    batch = min(next(batch for least, batch in _BATCHES if count >= least), max(2, count // 2))
+    return {"batch_size": batch, "learning_rate": FAST["learning_rate"] * batch / FAST["batch_size"]}

@@ -1,0 +1,98 @@
+"""The images of a fit at the sizes that its networks take: to train on, and to validate on."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+
+import torch
+from jaxtyping import Int64
+from torch import Tensor
+
+from zarts.data import DataSet, Images, ImageSet
+from zarts.data.split import split_units
+from zarts.errors import DataError
+
+__all__ = ["Pictures", "Sized"]
+
+_SHARE = 0.1
+"""Of the training images that validate where the user has named none."""
+_FEW, _MORE = 3000, 0.2
+"""Below so many training images, a larger share validates."""
+_MOST = 10_000
+"""Images that validate."""
+
+
+@dataclass(frozen=True, eq=False)
+class Sized:
+    """The images at one size.
+
+    Args:
+        data: the training images, without a way to the test images.
+        train: (n,) indices of those that train.
+        val: those that validate.
+    """
+
+    data: DataSet
+    train: Int64[Tensor, " n"]
+    val: Images
+
+
+class Pictures:
+    """Training and validation images by size; the same images are in each part at every size.
+
+    Args:
+        load: loads the data set at a size.
+        sizes: pixels a side, that networks may take; the first one is loaded already.
+        seed: of the part that validates.
+        first: the data set at the first size.
+    """
+
+    def __init__(self, load: Callable[[int], DataSet], sizes: Sequence[int], seed: int, first: DataSet) -> None:
+        self._load, self._seed = load, seed
+        self.sizes = tuple(sizes)
+        """Pixels a side, that networks may take."""
+        own = first.val()
+        count = len(first.train)
+        if own is None:
+            share = min(_MORE if count < _FEW else _SHARE, _MOST / count)
+            units = torch.arange(count) if first.units is None else first.units
+            labels = first.train.labels.cpu()
+            self._train, self._val = split_units(labels, units, seed, "fit", share=share, each=False)
+        else:
+            self._train, self._val = torch.arange(count), None
+        if len(self._train) < 2:
+            raise DataError(f"{first.name}: {count} training images leave none to validate on: take more images")
+        self._sized: dict[int, Sized] = {}
+        self._add(first)
+
+    def __getitem__(self, size: int) -> Sized:
+        """The images at a size, loaded now if they are not yet."""
+        if size not in self._sized:
+            self._add(self._load(size))
+        return self._sized[size]
+
+    def _add(self, data: DataSet) -> None:
+        val = data.train.take(self._val) if self._val is not None else data.val()
+        assert val is not None
+        own = replace(data, load_test=_no_test, load_val=None, notes=(), manifest={})
+        self._sized[data.image_size] = Sized(own, self._train, val)
+
+    def shared(self) -> dict[int, Sized]:
+        """All sizes so far, with their pixels in memory that other processes can use without a copy."""
+        for one in self._sized.values():
+            for images in (one.data.train, one.val):
+                if isinstance(images, ImageSet):
+                    images.images.share_memory_()
+                    images.labels.share_memory_()
+        return dict(self._sized)
+
+    @property
+    def train_count(self) -> int:
+        """Images that train."""
+        return len(self._train)
+
+
+def _no_test() -> Images:
+    """Trainings have no way to the test images."""
+    raise DataError("a training of a fit asked for the test images, which are read once, at the end")

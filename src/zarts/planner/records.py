@@ -1,0 +1,221 @@
+"""What a fit knows: its networks, their scores, and `plan.yaml`, from which a fit goes on or is repeated."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from zarts.errors import RunError
+from zarts.spaces import Chain
+
+__all__ = ["PLAN", "Candidate", "Plan", "Schedule", "Score"]
+
+PLAN = "plan.yaml"
+"""File of a fit: every decision that depends on a clock and every training, a line each, as they come."""
+
+Origin = Literal["hand-made", "found", "random", "yours"]
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """A network that a fit tries.
+
+    Args:
+        number: counted from 1, in the order in which they are proposed.
+        name: in a few words.
+        origin: `hand-made`, `found` by the search, drawn at `random`, or given by the user (`yours`).
+        chain: its layers.
+        image_size: pixels a side.
+        parent: number of the network that it was changed from; None: of none.
+        change: what was changed, in words.
+        parameters: number of parameters.
+        macs: MACs for one image.
+    """
+
+    number: int
+    name: str
+    origin: Origin
+    chain: Chain
+    image_size: int
+    parent: int | None = None
+    change: str = ""
+    parameters: int = 0
+    macs: int = 0
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain data, the inverse of `from_dict`."""
+        return {**vars(self), "chain": self.chain.to_dict()}
+
+    @staticmethod
+    def from_dict(data: Mapping[str, Any], where: str) -> Candidate:
+        """Read what `to_dict` wrote.
+
+        Raises:
+            RunError: it is something else.
+        """
+        try:
+            return Candidate(**{**data, "chain": Chain.from_dict(data["chain"], where)})
+        except (TypeError, KeyError) as error:
+            raise RunError(f"{where}: not a network of a fit ({error})") from None
+
+
+@dataclass(frozen=True)
+class Schedule:
+    """The steps of a training.
+
+    Args:
+        steps: in all.
+        falls_at: the first step in which the learning rate falls.
+        corrections: step to the number of all steps that was known from it on.
+    """
+
+    steps: int
+    falls_at: int
+    corrections: Mapping[int, int]
+
+
+@dataclass(frozen=True)
+class Score:
+    """A training of a candidate, and what came of it.
+
+    Args:
+        candidate: its number.
+        length: of the training, by its name: `T/27`, `T/9`, `T/3` or `T`.
+        seed: of weights and batches.
+        schedule: its steps.
+        seconds: of the training: CPU seconds on a CPU, else those that passed.
+        accuracy: on the validation images, in percent.
+        value: of the objective there; smaller is better.
+        step_seconds: of a step, the median.
+    """
+
+    candidate: int
+    length: str
+    seed: int
+    schedule: Schedule
+    seconds: float
+    accuracy: float
+    value: float
+    step_seconds: float
+
+    @property
+    def key(self) -> str:
+        """What is trained: no two trainings of a fit have the same."""
+        return f"{self.candidate} {self.length} {self.seed}"
+
+
+class Plan:
+    """The decisions and trainings of a fit, kept in a file as they come, and read back from it.
+
+    A fit that goes on takes all of them from its own file. One that repeats another takes the decisions and the
+    numbers of steps from that one's file, and trains again.
+
+    Args:
+        file: where they are kept; those that it has are read.
+        repeated: the file of another fit; None: this one decides for itself.
+
+    Raises:
+        RunError: a file is damaged.
+    """
+
+    def __init__(self, file: Path, repeated: Path | None = None) -> None:
+        self._file = file
+        self._decided: dict[str, Any] = {}
+        self._scores: dict[str, Score] = {}
+        self._others: dict[str, Score] = {}
+        for entry in [] if repeated is None else _entries(repeated, mends=False):
+            if "score" in entry:
+                score = _score(entry["score"], repeated)
+                self._others[score.key] = score
+            elif entry.get("repeat", True):
+                self._decided.update(entry["decided"])
+        self._own: set[str] = set()
+        for entry in _entries(file, mends=True) if file.exists() else []:
+            if "score" in entry:
+                score = _score(entry["score"], file)
+                self._scores[score.key] = score
+            else:
+                self._decided.update(entry["decided"])
+                self._own |= set(entry["decided"])
+
+    def decide(self, name: str, make: Callable[[], Any], *, repeat: bool = True) -> Any:
+        """A decision: as the file has it, else made now and kept.
+
+        Args:
+            name: of the decision, once in a fit.
+            make: decides; gives plain data.
+            repeat: whether another fit that repeats this one takes it too.
+        """
+        if name not in self._decided:
+            self._decided[name] = make()
+        if name not in self._own:
+            self._own.add(name)
+            self._append({"decided": {name: self._decided[name]}} | ({} if repeat else {"repeat": False}))
+        return self._decided[name]
+
+    def score(self, key: str) -> Score | None:
+        """The score of a training that this fit has done already."""
+        return self._scores.get(key)
+
+    def scores(self) -> list[Score]:
+        """All scores, in the order in which they came."""
+        return list(self._scores.values())
+
+    def schedule(self, key: str) -> Schedule | None:
+        """The steps that the repeated fit had for a training."""
+        found = self._others.get(key)
+        return None if found is None else found.schedule
+
+    def keep(self, score: Score) -> None:
+        """Keep a score."""
+        self._scores[score.key] = score
+        self._append({"score": asdict(score)})
+
+    def _append(self, entry: Mapping[str, Any]) -> None:
+        try:
+            with self._file.open("a", encoding="utf-8") as file:
+                file.write(f"- {json.dumps(entry, ensure_ascii=False)}\n")
+                file.flush()
+                os.fsync(file.fileno())
+        except OSError as error:
+            raise RunError(f"{self._file}: cannot be written ({error.strerror})") from error
+
+
+def _entries(file: Path, *, mends: bool) -> Iterator[dict[str, Any]]:
+    """The entries of a file: a YAML list with an entry a line, each in JSON; a last line that was cut off is left out.
+
+    Args:
+        file: the file.
+        mends: whether such a line is deleted, so that what comes next begins on a line of its own.
+
+    Raises:
+        RunError: the file cannot be read, or has other content.
+    """
+    try:
+        lines = file.read_text(encoding="utf-8").split("\n")
+    except (OSError, UnicodeDecodeError) as error:
+        raise RunError(f"{file}: cannot be read ({error})") from None
+    if lines[-1] and mends:
+        with file.open("r+b") as opened:
+            opened.truncate(file.stat().st_size - len(lines[-1].encode()))
+    for number, line in enumerate(lines[:-1], start=1):
+        try:
+            entry = json.loads(line.removeprefix("- "))
+            if not isinstance(entry, dict) or not {"decided", "score"} & set(entry):
+                raise ValueError("no decision and no score")
+        except ValueError as error:
+            raise RunError(f"{file}: line {number} is not one of a fit's plan ({error})") from None
+        yield entry
+
+
+def _score(data: Any, file: Path) -> Score:
+    try:
+        steps = data["schedule"]
+        corrections = {int(step): int(count) for step, count in steps["corrections"].items()}
+        return Score(**{**data, "schedule": Schedule(steps["steps"], steps["falls_at"], corrections)})
+    except (TypeError, KeyError, ValueError, AttributeError) as error:
+        raise RunError(f"{file}: not a score of a fit ({error})") from None

@@ -1,0 +1,116 @@
+"""From the time of a fit to the lengths of its trainings, and to the number of networks at each."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+__all__ = ["MOST", "SLACK", "TimePlan", "plan_time"]
+
+USABLE = 40.0
+"""Seconds of the shortest training that networks are compared by: below, accuracy is mostly how fast they train."""
+ENOUGH = 50
+"""Epochs after which a shorter training is as good."""
+MOST = 150
+"""Epochs of a final training: more bring nothing."""
+SEARCHED = 8
+"""Fewest searched networks that a search is worth its time for."""
+_FINALISTS = 4
+"""Networks at a third of the final length."""
+_MIDDLE = 9
+"""Networks at a ninth of it, where there is a shorter length."""
+_CONTINUED = 0.3
+"""Share of a shorter training that a longer one need not repeat."""
+SLACK = 0.96
+"""Share of the time that trainings get: the rest is for loading and validating."""
+_FINALS = 0.333
+"""Share of the time of finals."""
+_MANY = 400
+"""Networks of a search, at most."""
+
+
+@dataclass(frozen=True)
+class TimePlan:
+    """The trainings of a fit.
+
+    Args:
+        final: seconds of a final training, T.
+        lengths: name and seconds of the shorter ones that are used, shortest first; the last is `T/3`.
+        handmade: hand-made networks at the shortest length, at most.
+        searched: networks that the search tries there; 0: no search.
+        seeds: seeds of each finalist.
+        second_seeds: networks that are trained with a second seed at T/3: 0, 1 or 2.
+        why: the reason for no search, in words; empty: there is one.
+    """
+
+    final: float
+    lengths: tuple[tuple[str, float], ...]
+    handmade: int
+    searched: int
+    seeds: int
+    second_seeds: int
+    why: str
+
+    @property
+    def shortest(self) -> tuple[str, float]:
+        """Name and seconds."""
+        return self.lengths[0]
+
+
+def plan_time(left: float, processes: int, epoch: float, *, search: bool = True) -> TimePlan:
+    """Divide the time that is left.
+
+    Finals get at least a third of it: the best found and the best hand-made network, with as many seeds as there are
+    processes for. About four networks are trained for a third of a final training, the best two with a second seed.
+    Hand-made networks get at most a third of what is left before the finals; the rest is the search's.
+
+    Args:
+        left: seconds until the files are to be written.
+        processes: trainings at a time.
+        epoch: seconds of an epoch of a hand-made network.
+        search: whether a search is wanted.
+    """
+    plan = _with_search(left, processes, epoch) if search else None
+    if plan is not None:
+        return plan
+    why = "it was not asked for"
+    if search:
+        enough = left
+        while _with_search(enough, processes, epoch) is None:
+            enough *= 1.05
+        why = f"there was too little time for one: {_minutes(enough)} would be enough"
+    return _handmade_only(left, processes, epoch, why)
+
+
+def _with_search(left: float, processes: int, epoch: float) -> TimePlan | None:
+    """The plan with a search, if that has enough networks; fewer hand-made ones and second seeds make room."""
+    trained = SLACK * left
+    seeds = max(1, min(3, processes // 2))
+    rounds = math.ceil(2 * seeds / processes)
+    final = min(_FINALS * trained / rounds, MOST * epoch)
+    budget = processes * (trained - rounds * final)
+    lengths = tuple((f"T/{part}", final / part) for part in (27, 9, 3) if final / part >= min(USABLE, ENOUGH * epoch))
+    if not lengths:
+        return None
+    short = lengths[0][1]
+    top = _FINALISTS * (final / 3 - _CONTINUED * lengths[-2][1]) if len(lengths) > 1 else 0.0
+    middle = _MIDDLE * (lengths[1][1] - _CONTINUED * short) if len(lengths) > 2 else 0.0
+    most = min(12, int(budget / 3 / short))
+    for second_seeds, handmade in [*((2, count) for count in range(most, 2, -1)), (1, 3)]:
+        searched = int((budget - top - middle - second_seeds * final / 3 - handmade * short) / short)
+        if searched >= SEARCHED and handmade <= most:
+            return TimePlan(final, lengths, handmade, min(searched, _MANY), seeds, second_seeds, "")
+    return None
+
+
+def _handmade_only(left: float, processes: int, epoch: float, why: str) -> TimePlan:
+    """A few hand-made networks for a third of the final length, the best one to the end."""
+    trained = SLACK * max(1.0, left)
+    final = min(trained / (1 + math.ceil(_FINALISTS / processes) / 3), MOST * epoch)
+    count = int(processes * (trained - final) / (final / 3) + 1e-6)
+    return TimePlan(final, (("T/3", final / 3),), max(1, min(12, count)), 0, 1, 0, why)
+
+
+def _minutes(seconds: float) -> str:
+    minutes = math.ceil(seconds / 60)
+    return f"{minutes} minutes" if minutes < 120 else f"{math.ceil(minutes / 60)} hours"
