@@ -34,7 +34,7 @@ LAYERS = [
     {"searcher"},
     {"bench", "analysis"},
     {"reports", "exports"},
-    {"callbacks"},
+    {"callbacks", "planner"},
     {"api"},
     {"comparison"},
     {"cli"},
