@@ -1,0 +1,88 @@
+"""Coordinates of a search space: choices as logits and whole numbers as rounded ones, all of one scale."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from statistics import NormalDist
+from typing import Any
+
+from torch import Tensor
+
+__all__ = ["FLIP", "Choice", "Level", "Part", "Remainder"]
+
+FLIP = 0.02
+"""Probability of one choice to change at a standard deviation of 1 in each coordinate."""
+
+_REMAINDER = 1e4  # coordinates of a remainder of 1
+
+
+@dataclass(frozen=True)
+class Choice:
+    """One of some options, by a block of logits: that of the chosen one has the margin, the others are 0.
+
+    Args:
+        options: two or more.
+    """
+
+    options: tuple[Any, ...]
+
+    @property
+    def coordinates(self) -> int:
+        """Their number."""
+        return len(self.options)
+
+    @property
+    def margin(self) -> float:
+        """Another logit is ahead with probability `FLIP`, all others together."""
+        return -math.sqrt(2) * NormalDist().inv_cdf(FLIP / (len(self.options) - 1))
+
+    def write(self, value: Any) -> list[float]:
+        """Coordinates of a value."""
+        return [self.margin * (option == value) for option in self.options]
+
+    def read(self, x: Tensor) -> Any:
+        """The value of any coordinates."""
+        return self.options[int(x.argmax())]
+
+
+@dataclass(frozen=True)
+class Level:
+    """A whole number, one coordinate; what is beyond the range is at its end.
+
+    Args:
+        low: the least.
+        high: the greatest.
+    """
+
+    low: int
+    high: int
+
+    coordinates = 1
+    unit = -2 * NormalDist().inv_cdf(FLIP / 2)
+    """Coordinates of one level: half of it is passed with probability `FLIP`, both ways together."""
+
+    def write(self, value: Any) -> list[float]:
+        """Coordinates of a value."""
+        return [self.unit * value]
+
+    def read(self, x: Tensor) -> int:
+        """The value of any coordinates."""
+        return min(self.high, max(self.low, round(float(x) / self.unit)))
+
+
+class Remainder:
+    """What rounding to a level leaves out, in levels; one coordinate, which perturbations leave as it is."""
+
+    coordinates = 1
+
+    def write(self, value: Any) -> list[float]:
+        """Coordinates of a value."""
+        return [_REMAINDER * value]
+
+    def read(self, x: Tensor) -> float:
+        """The value of any coordinates."""
+        return float(x) / _REMAINDER
+
+
+Part = Choice | Level | Remainder
