@@ -13,7 +13,7 @@ def made(rows):
     candidates, scores = [], {}
     for number, (origin, chain, value, seconds) in enumerate(rows, 1):
         candidates.append(Candidate(number, f"n{number}", origin, chain, 28))
-        scores[number] = Score(number, "T/9", 0, Schedule(1, 1, {}), 1.0, 0.0, value, seconds)
+        scores[number] = Score(number, "T/9", 0, Schedule(1, 1, 1, {}), 1.0, 0.0, value, seconds)
     return candidates, scores
 
 

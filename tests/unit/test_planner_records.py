@@ -8,7 +8,7 @@ import yaml
 from zarts.errors import RunError
 from zarts.planner.records import Plan, Schedule, Score
 
-SCORE = Score(3, "T/9", 1, Schedule(200, 60, {60: 210, 90: 200}), 41.5, 88.25, 0.1175, 0.2)
+SCORE = Score(3, "T/9", 1, Schedule(20, 200, 60, {60: 210, 90: 200}), 41.5, 88.25, 0.1175, 0.2)
 
 
 def never():

@@ -181,7 +181,7 @@ class Candidates:
     def _score(self, task: Task, trained: Trained | DivergedError) -> Score:
         key = (task.candidate.number, task.length, task.seed)
         if isinstance(trained, DivergedError):
-            return Score(*key, Schedule(0, 0, {}), 0.0, 0.0, _DIVERGED, 0.0)
+            return Score(*key, Schedule(0, 0, 0, {}), 0.0, 0.0, _DIVERGED, 0.0)
         labels = self._pictures[task.candidate.image_size].val.labels.cpu()
         accuracy = 100 * (trained.logits.argmax(1) == labels).double().mean().item()
         if self._objective is None:

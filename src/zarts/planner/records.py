@@ -68,11 +68,13 @@ class Schedule:
     """The steps of a training.
 
     Args:
+        warmup: steps in which the learning rate rises.
         steps: in all.
         falls_at: the first step in which the learning rate falls.
         corrections: step to the number of all steps that was known from it on.
     """
 
+    warmup: int
     steps: int
     falls_at: int
     corrections: Mapping[int, int]
@@ -216,6 +218,6 @@ def _score(data: Any, file: Path) -> Score:
     try:
         steps = data["schedule"]
         corrections = {int(step): int(count) for step, count in steps["corrections"].items()}
-        return Score(**{**data, "schedule": Schedule(steps["steps"], steps["falls_at"], corrections)})
+        return Score(**{**data, "schedule": Schedule(steps["warmup"], steps["steps"], steps["falls_at"], corrections)})
     except (TypeError, KeyError, ValueError, AttributeError) as error:
         raise RunError(f"{file}: not a score of a fit ({error})") from None

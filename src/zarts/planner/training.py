@@ -165,7 +165,7 @@ class _Steps:
         self._before = 0.0  # seconds of the training that this one continues
         if task.continues is None:
             self.each = self._timed()
-            self._warmup = max(1, round(task.warmup / self.each))
+            self._warmup = max(1, round(task.warmup / self.each)) if task.repeats is None else task.repeats.warmup
         else:
             self._continue(load_checkpoint(task.continues, device))
         self._clock = _Clock(device, self._before, task.deadline)
@@ -214,7 +214,7 @@ class _Steps:
     def schedule(self) -> Schedule:
         """What another training needs to repeat this one."""
         assert self._falls_at is not None
-        return Schedule(self._steps, self._falls_at, self._corrections)
+        return Schedule(self._warmup, self._steps, self._falls_at, self._corrections)
 
     def _falls(self) -> bool:
         """Whether the rate falls from now on."""

@@ -1,0 +1,75 @@
+"""Trainings of candidates: their time, their continuation, and their repetition to the bit."""
+
+import time
+
+import pytest
+import torch
+
+from zarts.config.fit import fit_settings
+from zarts.data import load_data
+from zarts.errors import DataError, Interrupted
+from zarts.planner.pictures import Pictures
+from zarts.planner.records import Candidate
+from zarts.planner.training import Task, train_candidate
+from zarts.spaces import handmade
+from zarts.training import load_model
+
+CANDIDATE = Candidate(1, "r8", "hand-made", handmade("resnet8", 0.25), 8)
+
+
+@pytest.fixture(scope="module")
+def pictures():
+    return Pictures(lambda size: pytest.fail("one size is enough"), [8], 0, load_data("digits"))
+
+
+def task(folder, name, seconds=0.6, **changes):
+    recipe = fit_settings({"data": "digits"}).recipe(batch_size=32, learning_rate=0.05, kernels="torch")
+    given = {"length": name, "seed": 3, "warmup": 0.05, "repeats": None, "deadline": None, "continues": None}
+    given |= {"keeps": folder / f"{name}.pt", "model": folder / f"{name}.safetensors"}
+    return Task(candidate=CANDIDATE, seconds=seconds, recipe=recipe, **{**given, **changes})
+
+
+def train(one, pictures):
+    return train_candidate(one, pictures[8], lambda: False)
+
+
+def test_parts_are_disjoint_stratified_and_without_the_test(pictures):
+    images, digits = pictures[8], load_data("digits")
+    assert len(images.train) + len(images.val) == len(digits.train)
+    assert len(images.val) == pytest.approx(0.2 * len(digits.train), rel=0.02)  # few images: a fifth validates
+    counts = torch.bincount(images.val.labels)
+    assert counts.max() - counts.min() <= 3
+    assert not {tuple(row) for row in digits.train.images[images.train].flatten(1).tolist()} & {
+        tuple(row) for row in images.val.images.flatten(1).tolist()
+    }
+    with pytest.raises(DataError, match="test images"):
+        images.data.test()
+
+
+def test_a_continued_training_is_a_whole_one_and_can_be_repeated(pictures, tmp_path):
+    short = train(task(tmp_path, "short"), pictures)
+    long = train(task(tmp_path, "long", 1.2, continues=tmp_path / "short.pt"), pictures)
+    assert long.schedule.falls_at > short.schedule.falls_at
+    again = train(task(tmp_path, "again", 1.2, repeats=long.schedule), pictures)
+    assert torch.equal(again.logits, long.logits)
+    assert again.schedule.steps == long.schedule.steps
+    network, card = load_model(tmp_path / "long.safetensors")
+    assert (card.architecture, card.image_size) == (CANDIDATE.chain, 8)
+    right = (long.logits.argmax(1) == pictures[8].val.labels).float().mean()
+    assert right > 0.5  # chance is 0.1
+    assert long.seconds == pytest.approx(1.2, rel=0.25)  # of the processor; a long one keeps it much closer
+
+
+def test_a_deadline_ends_a_training_whatever_is_left(pictures, tmp_path):
+    begun = time.time()
+    found = train(task(tmp_path, "late", 1000.0, deadline=begun + 1.0), pictures)
+    assert time.time() - begun < 20
+    assert found.schedule.steps > found.schedule.falls_at
+
+
+def test_a_request_to_stop_is_heard_at_the_next_step(pictures, tmp_path):
+    asked = []
+    with pytest.raises(Interrupted):
+        train_candidate(task(tmp_path, "stopped", 60.0), pictures[8], lambda: bool(asked.append(1)) or len(asked) > 3)
+    assert len(asked) == 4
+    assert not (tmp_path / "stopped.safetensors").exists()
