@@ -1,0 +1,46 @@
+"""Trainings in processes of their own."""
+
+import os
+import signal
+import threading
+import time
+
+import pytest
+import torch
+
+from tests.unit.test_planner_training import pictures, task  # noqa: F401 (a fixture)
+from zarts.errors import Interrupted, RunError
+from zarts.planner.records import Schedule
+from zarts.planner.workers import Workers
+
+FIXED = Schedule(3, 12, 5, {5: 12})
+
+
+def test_processes_train_as_this_one_does_and_stop_when_asked(pictures, tmp_path):  # noqa: F811
+    tasks = [task(tmp_path, name, repeats=FIXED, seed=number) for number, name in enumerate("ab")]
+    with Workers(pictures, 1, lambda: False) as here:
+        alone = {one.length: found for one, found in here.train(tasks)}
+    asked = []
+    with Workers(pictures, 2, lambda: bool(asked)) as workers:
+        found = dict((one.length, found) for one, found in workers.train(tasks))
+        for name in "ab":
+            assert torch.equal(found[name].logits, alone[name].logits)
+        threading.Timer(1.0, asked.append, [1]).start()
+        begun = time.time()
+        with pytest.raises(Interrupted):
+            list(workers.train([task(tmp_path, name, 600.0, seed=7) for name in "cd"]))
+        workers.close()
+        assert time.time() - begun < 15
+
+
+def test_a_process_that_is_killed_is_an_error_that_says_so(pictures, tmp_path):  # noqa: F811
+    with Workers(pictures, 2, lambda: False) as workers:
+
+        def kill():
+            while not (workers._pool and workers._pool._processes):
+                time.sleep(0.05)
+            os.kill(next(iter(workers._pool._processes)), signal.SIGKILL)
+
+        threading.Thread(target=kill, daemon=True).start()
+        with pytest.raises(RunError, match="memory"):
+            list(workers.train([task(tmp_path, name, 600.0) for name in "ab"]))
