@@ -23,10 +23,10 @@ from zarts.config.fit import FitSettings, fit_settings
 from zarts.config.options import FitOptions
 from zarts.data import DATA_SETS, PYTHON, DataSet, PythonData, check_data
 from zarts.errors import Interrupted, SettingsError
-from zarts.limits.device import latency_measure
 from zarts.planner.budget import Budget
 from zarts.planner.candidates import Candidates
 from zarts.planner.costs import Costing
+from zarts.planner.ending import end_fit
 from zarts.planner.fit import Fit
 from zarts.planner.outcome import Outcome
 from zarts.planner.pictures import Pictures
@@ -206,7 +206,7 @@ def _fit(settings: FitSettings, run: Run, callback: Callback, begun: float) -> F
         card = ModelCard(
             handmade("resnet8"), 0, 0, "", first.classes, first.image_size, first.mean, first.std, bits=first.bits
         )
-        costing = Costing(settings, card, latency_measure(settings))
+        costing = Costing(settings, card)
         objective = objective_of(settings.objective, len(first.classes), device)
         with Workers(pictures, processes, heard.stops) as workers:
             candidates = Candidates(run.path, pictures, costing, plan, budget, workers, objective, heard)
@@ -216,11 +216,11 @@ def _fit(settings: FitSettings, run: Run, callback: Callback, begun: float) -> F
                 for stage in (fit.compare_handmade, fit.search, fit.train_longer):
                     stage()
                     outcome.keep_best()
-                fit.train_finalists()
+                finalists = fit.train_finalists()
             except Interrupted:
                 outcome.keep_best()
                 raise Interrupted(f"interrupted{run.resume_hint('fit')}") from None
-        outcome.finish(fit, budget)
+        end_fit(settings, run, fit, finalists, outcome, load, budget)
     with afterwards("report.html is missing", f"zarts report {shlex.quote(str(run.path))}", callback):
         write_report(run.path)
     return FitResult.read(run.path)

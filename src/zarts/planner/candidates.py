@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
@@ -64,32 +65,35 @@ class Candidates:
         """By number of the network and length."""
         self.lengths: dict[str, float] = {}
         """Seconds of the lengths before the finals by name, shortest first."""
-        self._asked = 0
 
     # --- which there are ---
 
-    def add(
-        self, chain: Chain, size: int, origin: Origin, parent: int | None = None, share: float = 1.0
-    ) -> Candidate | None:
-        """A network at the width that the limits allow; None: there is no such width. The same one is added once.
+    def fitted(self, chain: Chain, size: int, share: float = 1.0) -> Chain | None:
+        """A network at the largest width that the limits allow; None: there is no such width.
 
         Args:
             chain: its layers at any width.
             size: of the images.
-            origin: see `Candidate`.
-            parent: number of the network that it was changed from.
             share: of the limits that it may use.
         """
-        self._asked += 1
 
-        def fitted() -> dict[str, Any] | None:
+        def widest() -> dict[str, Any] | None:
             wide = self.costing.widest(chain, size, share)
             return None if wide is None else wide.to_dict()
 
-        decided = self._plan.decide(f"network {self._asked}", fitted)
-        if decided is None:
-            return None
-        chain = Chain.from_dict(decided, str(self._folder / PLAN))
+        key = hashlib.blake2b(chain.to_json().encode(), digest_size=6).hexdigest()
+        decided = self._plan.decide(f"width {key} {size} {share:g}", widest)
+        return None if decided is None else Chain.from_dict(decided, str(self._folder / PLAN))
+
+    def add(self, chain: Chain, size: int, origin: Origin, parent: int | None = None) -> Candidate:
+        """A network that keeps the limits; one that is known already is not added again.
+
+        Args:
+            chain: its layers.
+            size: of the images.
+            origin: see `Candidate`.
+            parent: number of the network that it was changed from.
+        """
         known = next((one for one in self.all if (one.chain, one.image_size) == (chain, size)), None)
         if known is not None:
             return known

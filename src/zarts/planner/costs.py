@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import tempfile
 from collections.abc import Callable
 from dataclasses import replace
 from functools import lru_cache
+from pathlib import Path
 
 from zarts.config.fit import FitSettings
 from zarts.exports.chain_graph import chain_graph
-from zarts.limits.device import NetworkCosts, costs_of, exceeded
+from zarts.limits.delivered import LimitShare, NetworkCosts, count_network, exceeded, limit_shares, network_latency
 from zarts.limits.latency import Latency
+from zarts.limits.latency_table import LatencyTable
 from zarts.networks import create_chain, seeded
+from zarts.planner.chain_counts import chain_counts
 from zarts.spaces import Chain
 from zarts.training.model_file import ModelCard
 
@@ -20,6 +24,8 @@ _STEP = 1.02
 """Factor from one width that is tried to the next."""
 _STEPS = 250
 """Widths that are tried are at most so many steps from those of the chain, about a factor of 140."""
+_MOST = 20_000_000
+"""Parameters of a network that is built to count its costs."""
 
 
 class Costing:
@@ -28,12 +34,16 @@ class Costing:
     Args:
         settings: of the fit.
         card: of any network for these images: classes, channels and normalization are taken from it.
-        latency: measures, looks up or asks for the latency of an ONNX file.
+
+    Raises:
+        RunError, SettingsError: the latency table cannot be read.
     """
 
-    def __init__(self, settings: FitSettings, card: ModelCard, latency: Callable[[bytes], Latency]) -> None:
-        self._settings, self._card, self._latency = settings, card, latency
-        self._cached = lru_cache(maxsize=4096)(self._counted)
+    def __init__(self, settings: FitSettings, card: ModelCard) -> None:
+        self._settings, self._card = settings, card
+        self._counted = lru_cache(maxsize=4096)(self._count)
+        table = settings.latency_table
+        self._table = None if table is None else LatencyTable.read(table)
 
     def of(self, chain: Chain, image_size: int, *, latency: bool = False) -> NetworkCosts:
         """The costs of a network.
@@ -41,10 +51,19 @@ class Costing:
         Args:
             chain: the network.
             image_size: pixels a side.
-            latency: whether it is measured; else it is None.
+            latency: whether it is measured, or looked up; else it is None.
         """
-        costs = self._cached(chain, image_size)
-        return replace(costs, latency=self._latency(self.graph(chain, image_size))) if latency else costs
+        costs = self._counted(chain, image_size)
+        if not latency:
+            return costs
+        with tempfile.TemporaryDirectory(prefix="zarts-") as folder:
+            file = Path(folder) / "model.onnx"
+            file.write_bytes(self.graph(chain, image_size))
+            return replace(costs, latency=self.latency(file))
+
+    def latency(self, file: Path) -> Latency:
+        """The latency of an ONNX file, as the settings say."""
+        return network_latency(self._settings, file, self._table)
 
     def graph(self, chain: Chain, image_size: int) -> bytes:
         """The ONNX file of a network with untrained weights."""
@@ -53,37 +72,39 @@ class Costing:
         card = replace(self._card, architecture=chain, image_size=image_size)
         return bytes(chain_graph(network.eval(), card).SerializeToString())
 
-    def _counted(self, chain: Chain, image_size: int) -> NetworkCosts:
-        return costs_of(self.graph(chain, image_size), int8=self._settings.int8)
+    def _count(self, chain: Chain, image_size: int) -> NetworkCosts:
+        return count_network(self.graph(chain, image_size), int8=self._settings.int8)
 
-    def exceeded(self, costs: NetworkCosts, share: float = 1.0) -> list[str]:
-        """The limits that are not kept, in words; with a share below 1, those of that share of each limit."""
-        return exceeded(self._settings, costs, share)
+    def exceeded(self, costs: NetworkCosts) -> list[str]:
+        """The limits that are not kept, in words."""
+        return exceeded(self._settings, costs)
+
+    def shares(self, costs: NetworkCosts) -> list[LimitShare]:
+        """How much of each limit is used."""
+        return limit_shares(self._settings, costs)
 
     def widest(self, chain: Chain, image_size: int, share: float = 1.0) -> Chain | None:
-        """The chain at the largest width that keeps all limits, or a share of them; None: no width does.
+        """The chain at the largest width that keeps a share of all limits; None: no width does.
 
         Without any limit it is the chain as it is.
         """
         if not self._settings.limits():
             return chain
 
-        def wide(steps: int) -> Chain:
-            return chain.scaled(_STEP**steps)
+        def within(costs: NetworkCosts) -> bool:
+            return all(one.share <= share for one in limit_shares(self._settings, costs))
 
-        def cheap(steps: int) -> bool:
-            try:
-                return not self.exceeded(self._cached(wide(steps), image_size), share)
-            except OverflowError:
-                return False
+        def counted(steps: int) -> bool:
+            wide = chain.scaled(_STEP**steps)
+            return chain_counts(wide, image_size)[0] <= _MOST and within(self._counted(wide, image_size))
 
-        def quick(steps: int) -> bool:
-            return not self.exceeded(self.of(wide(steps), image_size, latency=True), share)
+        def measured(steps: int) -> bool:
+            return within(self.of(chain.scaled(_STEP**steps), image_size, latency=True))
 
-        most = _largest(cheap, -_STEPS, _STEPS)
-        if most is not None and self._settings.max_latency is not None and not quick(most):
-            most = _largest(quick, -_STEPS, most - 1)
-        return None if most is None else wide(most)
+        most = _largest(counted, -_STEPS, _STEPS)
+        if most is not None and self._settings.max_latency is not None and not measured(most):
+            most = _largest(measured, -_STEPS, most - 1)
+        return None if most is None else chain.scaled(_STEP**most)
 
     def smallest(self, chain: Chain, image_size: int) -> NetworkCosts:
         """The costs of the chain at its smallest width: what a message says where no network is within the limits."""

@@ -20,7 +20,7 @@ from zarts.planner.handmade import Wanted, others, probes, variants
 from zarts.planner.pictures import Pictures
 from zarts.planner.proposals import Proposals
 from zarts.planner.records import Candidate, Plan
-from zarts.planner.time_plan import MOST, SLACK, TimePlan, plan_time
+from zarts.planner.time_plan import LENGTHS, MOST, SLACK, TimePlan, plan_time
 from zarts.planner.workers import Workers
 from zarts.training.trainer import Callback
 
@@ -73,36 +73,35 @@ class Fit:
         workers: Workers,
         callback: Callback,
     ) -> None:
-        self._settings, self._pictures, self.candidates, self._plan = settings, pictures, candidates, plan
+        self._settings, self.pictures, self.candidates, self._plan = settings, pictures, candidates, plan
         self._budget, self._workers, self._callback = budget, workers, callback
+        self.processes = workers.processes
         self.agreements: list[tuple[str, str, Correlation]] = []
         """Rank correlations of a shorter and a longer length."""
         self.parts: dict[str, float] = {}
         """Seconds of each stage."""
         self.ended = ""
         """Why the search ended before its time; empty: it has not."""
-        self._recipe = settings.recipe(**batches_for(pictures.train_count))
+        self.recipe = settings.recipe(**batches_for(pictures.train_count))
         self.time, self._epoch = self._planned()
         candidates.lengths = dict(self.time.lengths)
         if self.time.final / self._epoch > _CROPPED and settings.crop_padding is None:
-            self._recipe = settings.recipe(**batches_for(pictures.train_count), crop_padding=None)
+            self.recipe = settings.recipe(**batches_for(pictures.train_count), crop_padding=None)
 
     def _planned(self) -> tuple[TimePlan, float]:
         """The plan of the time, and the seconds of an epoch, which a short training tells."""
-        wanted = probes(self._pictures.sizes)
-        added = (self.candidates.add(*one, "hand-made") for one in wanted)
-        first = next((one for one in added if one is not None), None)
-        if first is None:
-            costs = self.candidates.costing.smallest(*wanted[0])
+        added = self._add([*probes(self.pictures.sizes), *others(self.pictures.sizes[-1], 2)], 1)
+        if not added:
+            costs = self.candidates.costing.smallest(*probes(self.pictures.sizes)[-1])
             reasons = "; ".join(self.candidates.costing.exceeded(costs))
-            raise SettingsError(f"no network is within the limits: the smallest ResNet-8 has {reasons}")
+            raise SettingsError(f"no hand-made network is within the limits: the smallest ResNet-8 has {reasons}")
 
         def decide() -> dict[str, Any]:
-            task = self.candidates.task(first, "trial", self._recipe, 0, _TRIED, _TRIED_WARMUP)
+            task = self.candidates.task(added[0], "trial", self.recipe, 0, _TRIED, _TRIED_WARMUP)
             ((_, trained),) = self._workers.train([task])
             step = _TRIED_WARMUP if isinstance(trained, DivergedError) else trained.step_seconds
-            epoch = step * self._pictures.train_count / self._recipe.batch_size
-            left, processes = self._budget.left(), self._workers.processes
+            epoch = step * self.pictures.train_count / self.recipe.batch_size
+            left, processes = self._budget.left(), self.processes
             return {**asdict(plan_time(left, processes, epoch, search=self._settings.search)), "epoch": epoch}
 
         decided = dict(self._plan.decide("time", decide))
@@ -114,32 +113,33 @@ class Fit:
         """Train hand-made networks at the shortest length: the best one is what others have to beat."""
         with self._part("hand-made"):
             wanted, name = self.time.handmade, self.time.shortest[0]
-            first = self._add(probes(self._pictures.sizes), wanted)
+            first = self._add(probes(self.pictures.sizes), wanted)
             self._train(first, name)
             best = self.candidates.best(first, name)
             more = self._add(others(best.image_size, best.chain.stem.stride), wanted - len(first))
             self._train(more, name)
             for one in sorted([*first, *more], key=lambda one: self.candidates.value(one, name))[:2]:
                 left = wanted - len(self.candidates.at(name))
-                self._train(self._add(variants(one, self._pictures.sizes), left), name)
+                self._train(self._add(variants(one, self.pictures.sizes), left), name)
 
     def search(self) -> None:
         """Change the best network, in rounds, until their time is over or three rounds have brought nothing."""
         with self._part("search"):
             name, known = self.time.shortest[0], self.candidates
-            space = ChainSpace(self._pictures.sizes)
+            space = ChainSpace(self.pictures.sizes)
             start = [((one.chain, one.image_size), known.value(one, name)) for one in known.at(name)]
-            proposals = Proposals(space, start, self._settings.optimizer, self._settings.seed)
-            size, quiet, number = max(_ROUND, self._workers.processes), 0, 0
+            proposals = Proposals(space, start, self._settings.optimizer, self._settings.seed, fit=known.fitted)
+            size, quiet, number = max(_ROUND, self.processes), 0, 0
             while quiet < _QUIET and self._plan.decide(f"round {number + 1}", lambda: self._has_time_for(size)):
                 number += 1
                 best = known.best(known.all, name)
-                found = self._propose(proposals, best, size)
-                if not any(found):
+                points = proposals.ask(size)
+                if not points:
                     self.ended = "the search ended early: no other network within the limits was found"
                     break
-                self._train([one for one in found if one is not None], name)
-                proposals.tell([None if one is None else known.value(one, name) for one in found])
+                found = [known.add(*point, "found", best.number) for point in points]
+                self._train(found, name)
+                proposals.tell(points, [known.value(one, name) for one in found])
                 quiet = 0 if known.best(known.all, name) != best else quiet + 1
             if quiet == _QUIET:
                 self.ended = f"the search ended early: {_QUIET} rounds of {size} networks brought nothing"
@@ -157,13 +157,13 @@ class Fit:
                 self._train(advancing(known.all, scores, count=count, also_random=drawn, seed=seed), long)
                 self._compare_ranks(short, long)
             for one in self.finalists()[: self.time.second_seeds]:
-                known.train([one], lengths[-1], self._recipe, self._settings.seed + 1)
+                known.train([one], lengths[-1], self.recipe, self._settings.seed + 1)
 
     def train_finalists(self) -> list[Candidate]:
         """Train the finalists from new weights, with the same seeds and time; see `finalists`."""
         with self._part("finals"):
             pair = self.finalists()
-            waves = math.ceil(len(pair) * self.time.seeds / self._workers.processes)
+            waves = math.ceil(len(pair) * self.time.seeds / self.processes)
 
             def decide() -> float:
                 return max(1.0, min(SLACK * self._budget.left() / waves, MOST * self._epoch))
@@ -171,7 +171,7 @@ class Fit:
             seconds: float = self._plan.decide("final seconds", decide)
             first = _FINAL_SEED + self._settings.seed
             seeds = range(first, first + self.time.seeds)
-            self.candidates.train(pair, FINAL, self._recipe, *seeds, seconds=seconds)
+            self.candidates.train(pair, FINAL, self.recipe, *seeds, seconds=seconds)
             return pair
 
     def finalists(self) -> list[Candidate]:
@@ -187,28 +187,20 @@ class Fit:
         for one in wanted:
             if len(found) >= most:
                 break
-            added = self.candidates.add(*one, "hand-made")
-            if added is not None and added not in found and self._is_new(added):
+            chain = self.candidates.fitted(*one)
+            if chain is None:
+                continue
+            added = self.candidates.add(chain, one.image_size, "hand-made")
+            if added not in found and not any((added.number, name) in self.candidates.scores for name in LENGTHS):
                 found.append(added)
         return found
 
-    def _is_new(self, one: Candidate) -> bool:
-        return (one.number, self.time.shortest[0]) not in self.candidates.scores
-
-    def _propose(self, proposals: Proposals, parent: Candidate, count: int) -> list[Candidate | None]:
-        """Changes of a network; None for one that was tried, or that no width brings within the limits."""
-        found: list[Candidate | None] = []
-        for chain, size, share in proposals.ask(count):
-            one = self.candidates.add(chain, size, "found", parent.number, share)
-            found.append(one if one is not None and one not in found and self._is_new(one) else None)
-        return found
-
     def _train(self, of: list[Candidate], length: str) -> None:
-        self.candidates.train(of, length, self._recipe, self._settings.seed)
+        self.candidates.train(of, length, self.recipe, self._settings.seed)
 
     def _has_time_for(self, size: int) -> bool:
         """Whether there is time for a round of the search before what has to follow it."""
-        lengths, processes = [seconds for _, seconds in self.time.lengths], self._workers.processes
+        lengths, processes = [seconds for _, seconds in self.time.lengths], self.processes
         waves = math.ceil(2 * self.time.seeds / processes)
         longer = sum(count * seconds for count, seconds in zip((_LAST, _MIDDLE), lengths[:0:-1], strict=False))
         after = waves * self.time.final + (longer + self.time.second_seeds * lengths[-1]) / processes
@@ -216,7 +208,8 @@ class Fit:
 
     def _compare_ranks(self, short: str, long: str) -> None:
         """Say whether the ranks after a shorter and a longer training agree, if enough networks have both."""
-        both = [one for one in self.candidates.at(long) if not self._lacks(one, short)]
+        scores = self.candidates.scores
+        both = [one for one in self.candidates.at(long) if (one.number, short) in scores]
         if len(both) < _COMPARED:
             return
         found = rank_correlation(*([self.candidates.value(one, name) for one in both] for name in (short, long)))
@@ -224,9 +217,6 @@ class Fit:
         text = f"{found.value:.2f} ({found.low:.2f} to {found.high:.2f}, {found.n} networks)"
         trust = "" if found.high >= _AGREES else ": the shorter one says little"
         self._note(f"rank correlation of {short} and {long}: {text}{trust}")
-
-    def _lacks(self, one: Candidate, length: str) -> bool:
-        return (one.number, length) not in self.candidates.scores
 
     def _note(self, text: str) -> None:
         self._callback({"event": "note", "text": text})

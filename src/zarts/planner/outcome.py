@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass, replace
-from pathlib import Path
-from statistics import fmean
+from dataclasses import dataclass
 from typing import Any
 
 import yaml
@@ -17,10 +15,8 @@ from zarts.data import DataSet
 from zarts.errors import SettingsError
 from zarts.exports import write_model
 from zarts.exports.quantization import best_int8, onnx_answers
-from zarts.limits.device import NetworkCosts
 from zarts.networks import AnyNetwork
 from zarts.planner.candidates import FINAL, Candidates
-from zarts.planner.evidence import Difference, paired_difference, paired_difference_of_seeds, verdict
 from zarts.planner.pictures import Pictures
 from zarts.planner.records import Candidate, Score
 from zarts.planner.training import logits_on
@@ -197,11 +193,3 @@ class Outcome:
         with afterwards("its error analysis is missing", f"zarts evaluate {best.path}", self._callback):
             for folder in (best, self._run):
                 write_details(folder, found, test_batches(images, card, self._device), card, images.names)
-
-    def finish(self, fit: Fit, finalists: Sequence[Candidate], budget: Budget) -> None:
-        """Test the finalists, decide which one is taken home, and write its files and `result.json`."""
-        begun = budget.elapsed()
-        tested = self.test(finalists)
-        found, handmade = ([one for one in tested if (one.candidate.origin in origins)] for origins in _ORIGINS)
-        chosen = min(finalists, key=lambda one: self._candidates.value(one, FINAL))
-        ...

@@ -214,7 +214,7 @@ class Proposals:
             self._rows, self._networks, fresh = [], [], {}
             for x in torch.cat([member.ask() for member in self._members]):
                 enough = not self.ranks_all and len(fresh) >= wanted  # the others do not count
-                found = None if enough else self._fitted(x)
+                found = None if enough and not torch.equal(x, self._centre) else self._fitted(x)
                 key = chain_key(*found[:2]) if found else None
                 if found and key and key not in self._seen:
                     if self.space.valid(*found[:2]):

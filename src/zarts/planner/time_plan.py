@@ -5,8 +5,10 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
-__all__ = ["MOST", "SLACK", "TimePlan", "plan_time"]
+__all__ = ["LENGTHS", "MOST", "SLACK", "TimePlan", "plan_time"]
 
+LENGTHS = {f"T/{part}": part for part in (27, 9, 3)}
+"""Lengths of trainings before the finals, by name, as parts of a final one; shortest first."""
 USABLE = 40.0
 """Seconds of the shortest training that networks are compared by: below, accuracy is mostly how fast they train."""
 ENOUGH = 50
@@ -89,7 +91,8 @@ def _with_search(left: float, processes: int, epoch: float) -> TimePlan | None:
     rounds = math.ceil(2 * seeds / processes)
     final = min(_FINALS * trained / rounds, MOST * epoch)
     budget = processes * (trained - rounds * final)
-    lengths = tuple((f"T/{part}", final / part) for part in (27, 9, 3) if final / part >= min(USABLE, ENOUGH * epoch))
+    least = min(USABLE, ENOUGH * epoch)
+    lengths = tuple((name, final / part) for name, part in LENGTHS.items() if final / part >= least)
     if not lengths:
         return None
     short = lengths[0][1]
