@@ -187,6 +187,25 @@ def built_with_statistics(card):
     return network
 
 
+def random_network(chain: Chain, size: int, channels: int):
+    """A chain network whose every number is random, also those of norms, with logits of about 1; and its card."""
+    import torch
+
+    from zarts.exports import Served
+    from zarts.networks import seeded
+    from zarts.training import ModelCard
+
+    card = ModelCard(chain, 0, 0, "", ("a", "b", "c"), size, (0.45, 0.4, 0.5)[:channels], (0.2, 0.3, 0.25)[:channels])
+    with seeded(size), torch.no_grad():
+        network = card.build().eval()
+        for name, value in network.state_dict().items():
+            if value.dim() == 1 and value.dtype.is_floating_point:
+                value.copy_(torch.rand_like(value) + (0.4 if "var" in name or name.endswith("weight") else -0.5))
+        images = torch.randint(256, (8, channels, size, size)) / 255
+        network.classifier.weight /= Served(network, card)(images).std(0).mean()
+    return network, card
+
+
 def stop_at(number: int):
     """A stand-in for `stop_request` whose check asks to stop at the given call (0: never)."""
     from contextlib import contextmanager

@@ -7,13 +7,12 @@ import pytest
 import torch
 
 import zarts
-from small import EVERY_KIND
+from small import EVERY_KIND, random_network
 from zarts.errors import SettingsError
 from zarts.exports import Served, compare_logits, open_model, write_model
 from zarts.exports.chain_graph import chain_graph
-from zarts.networks import seeded
 from zarts.spaces import HANDMADE, Chain, ChainStem, Stage, handmade
-from zarts.training import ModelCard, save_model
+from zarts.training import save_model
 
 onnx = pytest.importorskip("onnx")
 onnxruntime = pytest.importorskip("onnxruntime")
@@ -30,19 +29,6 @@ SHRINKING = Chain(  # by strides of 3, kernels of 1 and average pools, on odd si
         Stage("skip", 8, 1, 3),
     ),
 )
-
-
-def random_network(chain, size, channels):
-    """A network whose every number is random, also scales and shifts of norms; logits of about 1, and its card."""
-    card = ModelCard(chain, 0, 0, "", ("a", "b", "c"), size, (0.45, 0.4, 0.5)[:channels], (0.2, 0.3, 0.25)[:channels])
-    with seeded(size), torch.no_grad():
-        network = card.build().eval()
-        for name, value in network.state_dict().items():
-            if value.dim() == 1 and value.dtype.is_floating_point:
-                value.copy_(torch.rand_like(value) + (0.4 if "var" in name or name.endswith("weight") else -0.5))
-        images = torch.randint(256, (8, channels, size, size)) / 255
-        network.classifier.weight /= Served(network, card)(images).std(0).mean()
-    return network, card
 
 
 def logits_of(model, images):

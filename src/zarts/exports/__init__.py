@@ -5,19 +5,29 @@ Write them with `write_model` and read them with `open_model`; a new format is a
 
 from __future__ import annotations
 
+from zarts.exports.chain_graph import chain_graph
 from zarts.exports.formats import FORMATS, write_model
 from zarts.exports.inference import OpenedModel, compare_logits, model_in, open_model
 from zarts.exports.model_card import CardFacts, model_card
-from zarts.exports.preprocessing import Served
+from zarts.exports.preprocessing import Pixels, Served
+from zarts.exports.quantization import CALIBRATIONS, FileAnswers, best_int8, has_vnni, onnx_answers, quantize
 
 __all__ = [
+    "CALIBRATIONS",
     "FORMATS",
     "CardFacts",
+    "FileAnswers",
     "OpenedModel",
+    "Pixels",
     "Served",
+    "best_int8",
+    "chain_graph",
     "compare_logits",
+    "has_vnni",
     "model_card",
     "model_in",
+    "onnx_answers",
     "open_model",
+    "quantize",
     "write_model",
 ]

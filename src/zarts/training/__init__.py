@@ -10,6 +10,7 @@ from zarts.training.evaluate import Answers, accuracy, answers, test_batches
 from zarts.training.model_file import ModelCard, load_model, save_model
 from zarts.training.result import RetrainRecord, read_architecture, read_result, write_architecture
 from zarts.training.retrain import retrain
+from zarts.training.temperature import apply_temperature, temperature
 from zarts.training.warm_start import START, Start
 
 __all__ = [
@@ -20,12 +21,14 @@ __all__ = [
     "Start",
     "accuracy",
     "answers",
+    "apply_temperature",
     "error_details",
     "load_model",
     "read_architecture",
     "read_result",
     "retrain",
     "save_model",
+    "temperature",
     "test_batches",
     "write_architecture",
 ]
