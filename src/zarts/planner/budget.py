@@ -20,15 +20,17 @@ class Budget:
 
     def __init__(self, seconds: float, begun: float, before: float, finish: float) -> None:
         self.seconds, self._begun, self.finish = seconds, begun - before, finish
+        self.reserved = 0.0
+        """Seconds of what is left that are for later stages."""
 
     def elapsed(self) -> float:
         """Seconds so far."""
         return time.perf_counter() - self._begun
 
     def left(self) -> float:
-        """Seconds that are left for trainings."""
-        return self.seconds - self.elapsed() - self.finish
+        """Seconds that are left for trainings of this stage."""
+        return self.seconds - self.elapsed() - self.finish - self.reserved
 
     def deadline(self) -> float | None:
-        """When the last training has to have ended, by `time.time`; None: never."""
+        """When the last training of this stage has to have ended, by `time.time`; None: never."""
         return None if math.isinf(self.seconds) else time.time() + self.left()

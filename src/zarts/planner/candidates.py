@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import time
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
@@ -17,9 +18,13 @@ from zarts.planner.chain_words import difference, short_name
 from zarts.planner.costs import Costing
 from zarts.planner.pictures import Pictures
 from zarts.planner.records import PLAN, Candidate, Origin, Plan, Schedule, Score
-from zarts.planner.training import Task, Trained
+from zarts.planner.training import Task, Trained, card_of
 from zarts.planner.workers import Workers
+from zarts.runtime.device import choose_device
+from zarts.runtime.distributed import Ranks
 from zarts.spaces import Chain
+from zarts.training.compute_path import ComputePath
+from zarts.training.path_choice import fastest_path
 from zarts.training.trainer import Callback
 
 __all__ = ["FINAL", "WORK", "Candidates"]
@@ -29,7 +34,9 @@ FINAL = "T"
 WORK = "work"
 """Folder of a fit with trained networks, and states that longer trainings go on from."""
 _DIVERGED = 1e30
-"""Value of the objective of a network whose training diverged."""
+"""Value of the objective of a network whose training diverged, or was cut short."""
+_WHOLE = 0.9
+"""Of the seconds of a training that is compared."""
 
 
 class Candidates:
@@ -63,6 +70,8 @@ class Candidates:
         """In the order of their numbers."""
         self.scores: dict[tuple[int, str], list[Score]] = {}
         """By number of the network and length."""
+        self.slowness = 1.0
+        """Seconds that pass for each second of a training, when last seen: more than 1 where others use processors."""
         self.lengths: dict[str, float] = {}
         """Seconds of the lengths before the finals by name, shortest first."""
 
@@ -145,16 +154,24 @@ class Candidates:
             for one, seed in wanted
             if self._plan.score(_key(one.number, length, seed)) is None
         ]
+        begun, taken = time.perf_counter(), 0.0
         for task, trained in self._workers.train(tasks):
             score = self._score(task, trained)
             self._plan.keep(score)
-            where = "final training" if length == FINAL else length
-            accuracy = f"{score.accuracy:.2f} % on validation images" if score.seconds else "diverged"
-            self._callback({"event": "note", "text": f"{where}: {task.candidate.name}: {accuracy}"})
+            self._tell(task, score)
+            taken += score.seconds
+        if taken > 0:
+            passed = (time.perf_counter() - begun) * min(len(tasks), self._workers.processes)
+            self.slowness = max(1.0, passed / taken)
         for one, seed in wanted:
             found = self._plan.score(_key(one.number, length, seed))
             assert found is not None
             self.scores.setdefault((one.number, length), []).append(found)
+
+    def fastest_path(self, one: Candidate, recipe: RetrainSettings) -> ComputePath:
+        """The fastest path of the trainings of a network: precision, layout and kernels, with one thread."""
+        sized = self._pictures[one.image_size]
+        return fastest_path(recipe, card_of(one, sized, recipe), Ranks(), choose_device(recipe.device))
 
     def task(
         self, one: Candidate, length: str, recipe: RetrainSettings, seed: int, seconds: float, warmup: float
@@ -182,6 +199,12 @@ class Candidates:
         """The file of a training: of the trained network, or of a state to go on from (`.pt`)."""
         return self._folder / WORK / f"{one.number}-{length.replace('/', '')}-{seed}{suffix}"
 
+    def _tell(self, task: Task, score: Score) -> None:
+        where = "final training" if task.length == FINAL else task.length
+        accuracy = f"{score.accuracy:.2f} % on validation images" if score.seconds else "diverged"
+        short = ", cut short" if score.value == _DIVERGED and score.seconds else ""
+        self._callback({"event": "note", "text": f"{where}: {task.candidate.name}: {accuracy}{short}"})
+
     def _score(self, task: Task, trained: Trained | DivergedError) -> Score:
         key = (task.candidate.number, task.length, task.seed)
         if isinstance(trained, DivergedError):
@@ -192,6 +215,8 @@ class Candidates:
             value = cross_entropy(trained.logits, labels).item()
         else:
             value = self._objective.value(self._objective.metric(trained.logits, labels)).item()
+        if task.length != FINAL and task.repeats is None and trained.seconds < _WHOLE * task.seconds:
+            value = _DIVERGED  # its deadline came first: it cannot be compared
         return Score(*key, trained.schedule, trained.seconds, accuracy, value, trained.step_seconds)
 
 

@@ -137,3 +137,8 @@ def _final(one: Tested) -> dict[str, Any]:
 
 def _numbers(share: LimitShare) -> dict[str, float]:
     return {"value": share.value, "limit": share.limit, "share": share.share}
+
+
+def _verdict(chosen, finalists, tested, costs, difference, fit):
+    from types import SimpleNamespace
+    return SimpleNamespace(line=f"take {chosen.name}", details=[str(difference)], better=None, delivered=chosen.number)

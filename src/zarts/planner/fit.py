@@ -80,24 +80,31 @@ class Fit:
         """Rank correlations of a shorter and a longer length."""
         self.parts: dict[str, float] = {}
         """Seconds of each stage."""
+        self._groups = 0  # of networks that were trained together
         self.ended = ""
         """Why the search ended before its time; empty: it has not."""
         self.recipe = settings.recipe(**batches_for(pictures.train_count))
         self.time, self._epoch = self._planned()
         candidates.lengths = dict(self.time.lengths)
         if self.time.final / self._epoch > _CROPPED and settings.crop_padding is None:
-            self.recipe = settings.recipe(**batches_for(pictures.train_count), crop_padding=None)
+            self.recipe = self.recipe.model_copy(update={"crop_padding": None})
+        pairs = 2 if self.time.searched else 1
+        self._finals = math.ceil(pairs * self.time.seeds / self.processes) * self.time.final
 
     def _planned(self) -> tuple[TimePlan, float]:
-        """The plan of the time, and the seconds of an epoch, which a short training tells."""
+        """The plan of the time, and the seconds of an epoch, which a short training tells; all train on its path."""
         added = self._add([*probes(self.pictures.sizes), *others(self.pictures.sizes[-1], 2)], 1)
         if not added:
             costs = self.candidates.costing.smallest(*probes(self.pictures.sizes)[-1])
             reasons = "; ".join(self.candidates.costing.exceeded(costs))
             raise SettingsError(f"no hand-made network is within the limits: the smallest ResNet-8 has {reasons}")
 
+        first = added[0]
+        path = self._plan.decide("path", lambda: asdict(self.candidates.fastest_path(first, self.recipe)))
+        self.recipe = self.recipe.model_copy(update=path)
+
         def decide() -> dict[str, Any]:
-            task = self.candidates.task(added[0], "trial", self.recipe, 0, _TRIED, _TRIED_WARMUP)
+            task = self.candidates.task(first, "trial", self.recipe, 0, _TRIED, _TRIED_WARMUP)
             ((_, trained),) = self._workers.train([task])
             step = _TRIED_WARMUP if isinstance(trained, DivergedError) else trained.step_seconds
             epoch = step * self.pictures.train_count / self.recipe.batch_size
@@ -111,35 +118,36 @@ class Fit:
 
     def compare_handmade(self) -> None:
         """Train hand-made networks at the shortest length: the best one is what others have to beat."""
-        with self._part("hand-made"):
+        with self._part("hand-made", after=self._finals + self._longer):
             wanted, name = self.time.handmade, self.time.shortest[0]
             first = self._add(probes(self.pictures.sizes), wanted)
-            self._train(first, name)
+            first = self._train(first, name)
             best = self.candidates.best(first, name)
             more = self._add(others(best.image_size, best.chain.stem.stride), wanted - len(first))
-            self._train(more, name)
+            more = self._train(more, name)
             for one in sorted([*first, *more], key=lambda one: self.candidates.value(one, name))[:2]:
                 left = wanted - len(self.candidates.at(name))
                 self._train(self._add(variants(one, self.pictures.sizes), left), name)
 
     def search(self) -> None:
         """Change the best network, in rounds, until their time is over or three rounds have brought nothing."""
-        with self._part("search"):
+        if not self.time.searched:
+            return
+        with self._part("search", after=self._finals + self._longer):
             name, known = self.time.shortest[0], self.candidates
             space = ChainSpace(self.pictures.sizes)
             start = [((one.chain, one.image_size), known.value(one, name)) for one in known.at(name)]
             proposals = Proposals(space, start, self._settings.optimizer, self._settings.seed, fit=known.fitted)
             size, quiet, number = max(_ROUND, self.processes), 0, 0
-            while quiet < _QUIET and self._plan.decide(f"round {number + 1}", lambda: self._has_time_for(size)):
+            while quiet < _QUIET and self._plan.decide(f"round {number + 1}", lambda: self._affordable(name) >= size):
                 number += 1
                 best = known.best(known.all, name)
                 points = proposals.ask(size)
                 if not points:
                     self.ended = "the search ended early: no other network within the limits was found"
                     break
-                found = [known.add(*point, "found", best.number) for point in points]
-                self._train(found, name)
-                proposals.tell(points, [known.value(one, name) for one in found])
+                found = self._train([known.add(*point, "found", best.number) for point in points], name)
+                proposals.tell(points[: len(found)], [known.value(one, name) for one in found])
                 quiet = 0 if known.best(known.all, name) != best else quiet + 1
             if quiet == _QUIET:
                 self.ended = f"the search ended early: {_QUIET} rounds of {size} networks brought nothing"
@@ -148,7 +156,7 @@ class Fit:
 
     def train_longer(self) -> None:
         """Train the better networks for longer, from length to length, and the best two of the longest once more."""
-        with self._part("comparison"):
+        with self._part("comparison", after=self._finals):
             lengths, known = list(self.candidates.lengths), self.candidates
             for short, long in zip(lengths, lengths[1:], strict=False):
                 count, drawn = (_LAST, 0) if long == lengths[-1] else (_MIDDLE, _DRAWN)
@@ -161,12 +169,13 @@ class Fit:
 
     def train_finalists(self) -> list[Candidate]:
         """Train the finalists from new weights, with the same seeds and time; see `finalists`."""
-        with self._part("finals"):
+        with self._part("finals", after=0.0):
             pair = self.finalists()
             waves = math.ceil(len(pair) * self.time.seeds / self.processes)
 
             def decide() -> float:
-                return max(1.0, min(SLACK * self._budget.left() / waves, MOST * self._epoch))
+                most = SLACK * self._budget.left() / (waves * self.candidates.slowness)
+                return max(1.0, min(most, MOST * self._epoch))
 
             seconds: float = self._plan.decide("final seconds", decide)
             first = _FINAL_SEED + self._settings.seed
@@ -195,16 +204,25 @@ class Fit:
                 found.append(added)
         return found
 
-    def _train(self, of: list[Candidate], length: str) -> None:
-        self.candidates.train(of, length, self.recipe, self._settings.seed)
+    def _train(self, of: list[Candidate], length: str) -> list[Candidate]:
+        """Train as many of the networks as there is time for; but the very first one. Those that were trained."""
+        self._groups += 1
+        most = self._plan.decide(f"group {self._groups}", lambda: min(len(of), self._affordable(length)))
+        trained = of[: max(most, int(self._groups == 1))]
+        self.candidates.train(trained, length, self.recipe, self._settings.seed)
+        return trained
 
-    def _has_time_for(self, size: int) -> bool:
-        """Whether there is time for a round of the search before what has to follow it."""
-        lengths, processes = [seconds for _, seconds in self.time.lengths], self.processes
-        waves = math.ceil(2 * self.time.seeds / processes)
+    def _affordable(self, length: str) -> int:
+        """Networks that there is time for in this stage."""
+        seconds = self.candidates.lengths[length] * self.candidates.slowness
+        return self.processes * max(0, int(self._budget.left() / seconds))
+
+    @property
+    def _longer(self) -> float:
+        """Seconds of the trainings between the search and the finals."""
+        lengths = [seconds for _, seconds in self.time.lengths]
         longer = sum(count * seconds for count, seconds in zip((_LAST, _MIDDLE), lengths[:0:-1], strict=False))
-        after = waves * self.time.final + (longer + self.time.second_seeds * lengths[-1]) / processes
-        return self._budget.left() - after >= math.ceil(size / processes) * lengths[0]
+        return (longer + self.time.second_seeds * lengths[-1]) / self.processes
 
     def _compare_ranks(self, short: str, long: str) -> None:
         """Say whether the ranks after a shorter and a longer training agree, if enough networks have both."""
@@ -222,9 +240,9 @@ class Fit:
         self._callback({"event": "note", "text": text})
 
     @contextmanager
-    def _part(self, name: str) -> Iterator[None]:
-        """Inside, a stage; its seconds are kept."""
-        begun = self._budget.elapsed()
+    def _part(self, name: str, after: float) -> Iterator[None]:
+        """Inside, a stage that leaves so many seconds for those after it; its own seconds are kept."""
+        begun, self._budget.reserved = self._budget.elapsed(), after
         yield
         self.parts[name] = self._budget.elapsed() - begun
 

@@ -24,10 +24,9 @@ from zarts.runtime.precision import Passes
 from zarts.training.evaluate import test_batches
 from zarts.training.model_file import ModelCard, save_model
 from zarts.training.network_training import NetworkTraining
-from zarts.training.path_choice import fastest_path
 from zarts.training.setup import draws
 
-__all__ = ["Task", "Trained", "logits_on", "train_candidate"]
+__all__ = ["Task", "Trained", "card_of", "logits_on", "train_candidate"]
 
 _TIMED = 3
 """Steps that tell, before the first one, how long a step takes; one more prepares them."""
@@ -48,7 +47,7 @@ class Task:
         seconds: of the whole training, of which earlier ones of the same seed may have done a part: CPU seconds on a
             CPU, else those that pass.
         warmup: seconds in which the learning rate rises; the same for trainings that are continued.
-        recipe: of the training.
+        recipe: of the training, on a path that is chosen.
         repeats: the schedule of another fit; None: as many steps are taken as fit into the seconds.
         deadline: by `time.time()`: the training has ended by then, however few steps it has taken; None: none.
         continues: the state of a shorter training, from which this one goes on; None: from new weights.
@@ -86,6 +85,12 @@ class Trained:
     seconds: float
     step_seconds: float
     logits: Float[Tensor, "n classes"]
+
+
+def card_of(one: Candidate, images: Sized, settings: RetrainSettings) -> ModelCard:
+    """The card of a candidate's network."""
+    data, crop = images.data, settings.crop
+    return ModelCard(one.chain, 0, 0, "", data.classes, one.image_size, data.mean, data.std, crop, data.bits)
 
 
 class _Clock:
@@ -132,14 +137,10 @@ def train_candidate(task: Task, images: Sized, stops: Callable[[], bool]) -> Tra
         DivergedError: the loss is not finite.
     """
     device = choose_device(task.recipe.device)
-    data, settings = images.data, task.recipe.model_copy(update={"seed": task.seed})
-    chain, size = task.candidate.chain, task.candidate.image_size
-    card = ModelCard(chain, 0, 0, "", data.classes, size, data.mean, data.std, settings.crop, data.bits)
-    path = fastest_path(settings, card, Ranks(), device)
-    torch.set_num_threads(path.threads)
-    settings = path.applied(settings)
-    core = NetworkTraining(settings, card, data, images.train, Ranks(), device)
-    passes = Passes(settings, device, draws=draws(chain, settings))
+    settings = task.recipe.model_copy(update={"seed": task.seed})
+    card = card_of(task.candidate, images, settings)
+    core = NetworkTraining(settings, card, images.data, images.train, Ranks(), device)
+    passes = Passes(settings, device, draws=draws(task.candidate.chain, settings))
     steps = _Steps(task, core, passes, settings, device)
     steps.run(stops)
     save_model(task.model, core.tested, card)
