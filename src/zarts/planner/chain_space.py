@@ -4,8 +4,8 @@ A vector holds choices and levels. A choice is a block of logits, the largest de
 coordinate that is rounded. Widths have levels of a quarter of an octave, and a remainder that makes them exact.
 
 All coordinates have one scale: a normal perturbation with standard deviation 1 flips any one choice, or moves any one
-level, with probability `FLIP`. A network has 20 to 70 that show: after a perturbation of length `sqrt(d)` half or so are
-as they were, and most of the others differ in exactly one thing; at twice that length they differ in about five things,
+level, with probability `FLIP`. A network has 20 to 70 that show: after one of length `sqrt(d)` half or so are as they
+were, and most of the others differ in exactly one thing; at twice that length they differ in about five things,
 the long MobileNetV2 in nine.
 """
 
@@ -140,9 +140,10 @@ class ChainSpace:
             SettingsError: no valid point is found: the most parameters or MACs are too few.
         """
         for _ in range(_TRIES):
-            x = self._random(generator)
-            if self.valid(*self.decode(x)):
-                return self.decode(x)
+            values = self._random(generator)
+            chain, size = _chain(values, self.stages), self.image_sizes[values["image size"]]
+            if self.valid(chain, size):
+                return _named(chain), size
         raise SettingsError(
             f"no network of {self.max_parameters} parameters and {self.max_macs} MACs is found: allow more"
         )
@@ -165,7 +166,7 @@ class ChainSpace:
         parameters, macs = chain_counts(chain, image_size)
         return parameters <= self.max_parameters and macs <= self.max_macs
 
-    def _random(self, generator: torch.Generator) -> Float[Tensor, " d"]:
+    def _random(self, generator: torch.Generator) -> dict[str, Any]:
         def whole(low: int, high: int) -> int:
             return int(torch.randint(low, high + 1, (1,), generator=generator))
 
@@ -185,7 +186,7 @@ class ChainSpace:
             values[f"{slot} present"] = slot in chosen
             octaves += slot in chosen and values[f"{slot} stride"] == 2
             values |= _leveled(f"{slot} width", (octaves + real(-1.0, 1.0)) / _STEP)
-        return self._vector(values | _leveled("head width", (octaves + real(0.0, 2.0)) / _STEP))
+        return values | _leveled("head width", (octaves + real(0.0, 2.0)) / _STEP)
 
     def _vector(self, values: dict[str, Any]) -> Float[Tensor, " d"]:
         numbers = [number for name, part in self._parts.items() for number in part.write(values[name])]
