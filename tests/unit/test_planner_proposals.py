@@ -40,12 +40,12 @@ def run(name, rounds=10, n=8, seed=0, **settings):
 
 
 def test_direct_search_beats_as_many_random_points():
-    """In the mean of three seeds; every other optimiser improves on its start."""
-    best = {name: [min(run(name, seed=seed)[1]) for seed in range(3)] for name in ("gld", "random")}
-    assert sum(best["gld"]) < sum(best["random"]) - 0.3
+    """In the mean of two seeds; every other optimiser improves on its start."""
+    best = {name: [min(run(name, seed=seed)[1]) for seed in range(2)] for name in ("gld", "random")}
+    assert sum(best["gld"]) < sum(best["random"]) - 0.2
     assert max(best["gld"]) < loss(START) / 2
     for name in ("mgs", "rs", "cmaes"):
-        assert min(run(name)[1]) < loss(START), name
+        assert min(run(name, rounds=4)[1]) < loss(START), name
 
 
 @pytest.mark.parametrize("name", ["gld", "mgs", "rs", "cmaes", "nevergrad", "random"])
@@ -109,17 +109,16 @@ def test_direct_search_stands_at_the_best_and_near_it():
 
 
 def test_a_ranking_optimiser_is_told_when_all_its_points_are_evaluated():
-    """Eight points in three asks; the ninth comes from a distribution that has learnt."""
+    """What one of its asks has of new networks is handed out by threes, each once; then it moves."""
     proposals = Proposals(SPACE, [(START, 1.0)], "cmaes")
-    stood = proposals._members[0].x
-    counts = []
-    for _ in range(3):
-        points = proposals.ask(3)
-        counts.append(len(points))
-        assert torch.equal(proposals._members[0].x, stood)
-        proposals.tell(points, [float(len(chain.stages)) for chain, _ in points])
-    assert counts == [3, 3, 2]
-    assert not torch.equal(proposals._members[0].x, stood)
+    stood, points, rows = proposals._members[0].x, [], set()
+    while torch.equal(proposals._members[0].x, stood):
+        new = proposals.ask(3)
+        rows = rows or {key for key in proposals._rows if key} - {chain_key(*START)}
+        points += new
+        proposals.tell(new, [float(len(chain.stages)) for chain, _ in new])
+    assert {chain_key(*point) for point in points} == rows
+    assert 3 < len(points) == len(rows) <= 8
 
 
 def test_errors():
