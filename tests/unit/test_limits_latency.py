@@ -46,7 +46,7 @@ def test_limits_and_words():
     assert (str(Latency(0.04213, 0.0002)), str(Latency(153.2, 0.0))) == ("0.0421 ms ± 0.0002", "153 ms")
 
 
-def test_blocks_are_long_enough(monkeypatch):
+def test_blocks_are_long_enough():
     """Calls of a pretended clock: the first ones take longer; blocks of 20 ms, of one call if that takes longer."""
     for took, calls in ((1e-3, 20), (0.03e-3, 667), (0.5, 1)):
         clock, done = [0.0], []
@@ -55,8 +55,7 @@ def test_blocks_are_long_enough(monkeypatch):
             done.append(1)
             clock[0] += took if len(done) > 3 else 10 * took
 
-        monkeypatch.setattr("zarts.limits.latency.time.perf_counter", lambda clock=clock: clock[0])
-        means = [(mean, len(done)) for mean in _block_means(call, 7, 0.02)]
+        means = [(mean, len(done)) for mean in _block_means(call, 7, 0.02, lambda clock=clock: clock[0])]
         assert [mean for mean, _ in means] == pytest.approx([took] * 7)
         assert [after - before for (_, before), (_, after) in itertools.pairwise(means)] == [calls] * 6
 

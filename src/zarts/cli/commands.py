@@ -14,6 +14,7 @@ from zarts.cli.evaluate import evaluate
 from zarts.cli.export import export
 from zarts.cli.fit import fit
 from zarts.cli.landscape import landscape
+from zarts.cli.latency_table import latency_table
 from zarts.cli.lookup import lookup
 from zarts.cli.ls import list_
 from zarts.cli.predict import predict
@@ -70,6 +71,7 @@ for _command in (
     diagnose,
     landscape,
     report,
+    latency_table,
 ):
     app.command()(_command)
 app.command("list")(list_)

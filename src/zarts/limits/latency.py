@@ -126,7 +126,9 @@ def measure_latency(model: OnnxModel, *, threads: int = 1, blocks: int = 15, blo
     """The latency of one image in onnxruntime on this machine, under one lock for the whole machine.
 
     After a few calls that are not measured, blocks of as many calls as last about `block_seconds` are timed; the
-    latency is the median of their means, and its error that of the median (see `Latency.of`).
+    latency is the median of their means, and its error that of the median (see `Latency.of`). With one thread the clock
+    stands still while another program has the processor (but on Windows, whose clock of a thread is too coarse), so
+    that a busy machine and an idle one give about the same; with several threads it does not.
 
     Args:
         model: the ONNX file; its images are float32 or 8-bit.
@@ -144,26 +146,29 @@ def measure_latency(model: OnnxModel, *, threads: int = 1, blocks: int = 15, blo
             f"needs at least {_LEAST_BLOCKS} blocks, 1 thread and more than 0 seconds"
         )
     call = _one_image(model, threads)
+    clock = time.thread_time if threads == 1 and sys.platform != "win32" else time.perf_counter
     with machine_lock():
-        return Latency.of([1e3 * seconds for seconds in _block_means(call, blocks, block_seconds)])
+        return Latency.of([1e3 * seconds for seconds in _block_means(call, blocks, block_seconds, clock)])
 
 
-def _block_means(call: Callable[[], Any], blocks: int, block_seconds: float) -> Iterator[float]:
+def _block_means(
+    call: Callable[[], Any], blocks: int, block_seconds: float, clock: Callable[[], float]
+) -> Iterator[float]:
     """The mean seconds of a call, in each block."""
-    _seconds(call, _WARM_UP_CALLS)
+    _seconds(call, _WARM_UP_CALLS, clock)
     calls = 1
-    while (took := _seconds(call, calls)) < block_seconds / 4:
+    while (took := _seconds(call, calls, clock)) < block_seconds / 4:
         calls *= 2
     calls = max(1, round(calls * block_seconds / took))
     for _ in range(blocks):
-        yield _seconds(call, calls) / calls
+        yield _seconds(call, calls, clock) / calls
 
 
-def _seconds(call: Callable[[], Any], calls: int) -> float:
-    begin = time.perf_counter()
+def _seconds(call: Callable[[], Any], calls: int, clock: Callable[[], float]) -> float:
+    begin = clock()
     for _ in range(calls):
         call()
-    return time.perf_counter() - begin
+    return clock() - begin
 
 
 def _one_image(model: OnnxModel, threads: int) -> Callable[[], Any]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any, TypeAlias
 
@@ -89,11 +90,18 @@ class OnnxGraph:
             return self.tensors[node.inputs[1]]
         return None
 
-    def bias(self, node: Node) -> OnnxTensor | None:
-        """The bias of a convolution or `Gemm`; None: the node has none."""
-        if node.op in ("Conv", "Gemm") and len(node.inputs) > 2 and node.inputs[2] in self.constants:
-            return self.tensors[node.inputs[2]]
-        return None
+    def biases(self, node: Node) -> int:
+        """The number of biases of a node with weights; a batch norm behind it, folded into it, gives one a channel."""
+        if self.weights(node) is None:
+            return 0
+        if node.op != "MatMul" and len(node.inputs) > 2 and node.inputs[2] in self.constants:
+            return self.tensors[node.inputs[2]].values
+        return self.out_channels(node) if node.outputs[0] in self.normed else 0
+
+    @cached_property
+    def normed(self) -> frozenset[str]:
+        """The tensors that a batch norm reads."""
+        return frozenset(node.inputs[0] for node in self.nodes if node.op == "BatchNormalization")
 
     def out_channels(self, node: Node) -> int:
         """The number of rows of the weights of a node, of which each makes one channel."""
@@ -115,8 +123,8 @@ class OnnxGraph:
 
     def parameters(self) -> int:
         """The number of weights and biases of convolutions and matrix products; batch norms are folded into them."""
-        tensors = [tensor for node in self.nodes for tensor in (self.weights(node), self.bias(node)) if tensor]
-        return sum(tensor.values for tensor in tensors)
+        layers = [(self.weights(node), self.biases(node)) for node in self.nodes]
+        return sum(weights.values + biases for weights, biases in layers if weights is not None)
 
 
 def import_onnx() -> Any:
