@@ -9,11 +9,12 @@ from collections.abc import Mapping, Sequence
 from statistics import quantiles
 from typing import NamedTuple
 
+from zarts.reports.fit_labels import Axis, Label, Size, place
 from zarts.reports.fit_result import FitResult, Network, front
 from zarts.reports.summary import show
 from zarts.runtime.paths import printable
 
-__all__ = ["COSTS", "ORIGINS", "Axis", "Cost", "Group", "Label", "Picture", "Size", "amount", "place", "picture_of"]
+__all__ = ["COSTS", "FAINT", "ORIGINS", "Cost", "Group", "Picture", "amount", "origin_words", "picture_of"]
 
 
 class Cost(NamedTuple):
@@ -30,7 +31,7 @@ COSTS = {
     "latency_ms": Cost("Latency", "ms", "max_latency"),
     "ram": Cost("RAM", "B", "max_ram"),
     "flash": Cost("Flash", "B", "max_flash"),
-    "step_seconds": Cost("Seconds a training step", "s", ""),
+    "step_seconds": Cost("Seconds a step", "s", ""),
 }
 """The costs against which networks are drawn."""
 
@@ -45,31 +46,10 @@ ORIGINS = {
 _MARKS = ((13.0, 100), (10.0, 40), (8.0, 0), (6.0, 0))
 """Diameter, and how much of the colour fills it in percent: of the longest training first."""
 
-_LETTER, _LINE, _GAP = 6.3, 14.0, 4.0  # pixels: width and height of a letter of a name, from the mark to its name
-_SIDES = ((1, 0), (-1, 0), (0, 1), (0, -1), (1, 1), (-1, 1), (1, -1), (-1, -1))
-"""Where a name may stand beside its mark: to the right or left, above or below."""
+FAINT = 5.0
+"""Diameter of the dots of networks that trained on."""
 
 _HOVER = 40  # letters a line
-
-
-class Axis(NamedTuple):
-    """The range of an axis; of its logarithm (base 10), if `log`."""
-
-    low: float
-    high: float
-    log: bool = False
-
-    def part(self, value: float) -> float:
-        """Where a value is: 0 at the low end, 1 at the high one."""
-        return ((math.log10(value) if self.log else value) - self.low) / (self.high - self.low)
-
-
-class Size(NamedTuple):
-    """Of the inside of a picture in pixels, and the most letters of a name in it."""
-
-    width: float
-    height: float
-    letters: int
 
 
 class Group(NamedTuple):
@@ -84,16 +64,6 @@ class Group(NamedTuple):
     x: list[float]
     y: list[float]
     hover: list[str]
-
-
-class Label(NamedTuple):
-    """The name beside a point: `side` is one of right/left/none (1, -1, 0), above/below/none."""
-
-    text: str
-    length: str
-    x: float
-    y: float
-    side: tuple[int, int]
 
 
 class Picture(NamedTuple):
@@ -123,6 +93,30 @@ class Picture(NamedTuple):
     counts: Mapping[str, int]
     below: int
 
+    @property
+    def x_label(self) -> str:
+        """The label of the x axis, with its unit."""
+        cost = COSTS[self.cost]
+        return f"{cost.words}, {cost.unit}" if cost.unit in ("ms", "B") else cost.words
+
+    def is_longest(self, length: str) -> bool:
+        """Whether no length is longer."""
+        return length == next(reversed(self.counts))
+
+    def mark(self, length: str) -> Group:
+        """A group with the mark of a length; the faint dots of networks that trained on come first."""
+        return next(group for group in reversed(self.groups) if group.length == length)
+
+    def count_words(self, length: str) -> str:
+        """The line of a length in the legend."""
+        count = self.counts[length]
+        return f"trained for {length}: {count} network{'s' if count > 1 else ''}"
+
+    def names(self, size: Size) -> list[Label]:
+        """The names for which a picture of this size has room, with their sides."""
+        marks = [(x, y, group.size) for group in self.groups for x, y in zip(group.x, group.y, strict=True)]
+        return place(self.labels, (self.x, self.y), marks, list(self.fronts.values()), size)
+
 
 def picture_of(fit: FitResult, cost: str) -> Picture | None:
     """The picture for one cost; None where fewer than two networks have it."""
@@ -134,14 +128,14 @@ def picture_of(fit: FitResult, cost: str) -> Picture | None:
     limit = most if most is not None and most <= 1.5 * max(costs) else None
     x = _x_axis([*costs, limit] if limit is not None else costs)
     points = {
-        length: [(network.costs[cost], network.accuracy(length) or 0.0) for network in networks if length in network.validation]
+        length: [(one.costs[cost], one.accuracy(length) or 0.0) for one in networks if length in one.validation]
         for length in fit.lengths
     }
     y, floor = _y_axis([accuracy for of_length in points.values() for _, accuracy in of_length])
     groups: dict[tuple[str, str, bool, bool], Group] = {}
     for network in networks:
         for length in network.validation:
-            _add(groups, fit, network, length, cost, floor)
+            _add(groups, fit, network, length, cost, floor, y.low)
     order = {length: index for index, length in enumerate(fit.lengths)}
     return Picture(
         cost,
@@ -157,31 +151,6 @@ def picture_of(fit: FitResult, cost: str) -> Picture | None:
     )
 
 
-def place(picture: Picture, size: Size) -> list[Label]:
-    """The names with their sides, so that they touch neither each other nor, if it can be had, a mark.
-
-    A name that has no room is left out.
-    """
-    marks = [
-        (picture.x.part(x) * size.width, picture.y.part(y) * size.height, group.size / 2)
-        for group in picture.groups
-        for x, y in zip(group.x, group.y, strict=True)
-    ]
-    boxes: list[tuple[float, float, float, float]] = []
-    placed = []
-    for label in picture.labels:
-        text = textwrap.shorten(label.text, size.letters, placeholder="…") if " " in label.text else label.text
-        text = text if len(text) <= size.letters else text[: size.letters - 1] + "…"
-        at = (picture.x.part(label.x) * size.width, picture.y.part(label.y) * size.height)
-        sides = [(_box(at, text, side), side) for side in _SIDES]
-        free = [(box, side) for box, side in sides if _inside(box, size) and not any(_touch(box, one) for one in boxes)]
-        if free:
-            box, side = min(free, key=lambda one: sum(_hit(one[0], mark) for mark in marks))
-            boxes.append(box)
-            placed.append(label._replace(text=text, side=side))
-    return placed
-
-
 def amount(cost: str, value: float) -> str:
     """A cost with its unit: `99 123`, `1.23 M`, `380 kB`, `1.9 ms`."""
     unit = COSTS[cost].unit if cost in COSTS else "B"
@@ -193,6 +162,13 @@ def amount(cost: str, value: float) -> str:
         if value >= factor:
             return f"{value / factor:.3g} {prefix}{unit}"
     return f"{value:.3g} {unit}".strip()
+
+
+def origin_words(network: Network) -> str:
+    """Where a network is from: `found by the search, from 3: stage 2: 3 -> 2 layers`."""
+    words = ORIGINS.get(network.origin, ("", network.origin))[1]
+    words += f", from {network.parent}" if network.parent is not None else ""
+    return f"{words}: {network.change}" if network.change else words
 
 
 def _x_axis(values: Sequence[float]) -> Axis:
@@ -215,18 +191,28 @@ def _y_axis(values: Sequence[float]) -> tuple[Axis, float]:
 
 
 def _add(
-    groups: dict[tuple[str, str, bool, bool], Group], fit: FitResult, network: Network, length: str, cost: str, floor: float
+    groups: dict[tuple[str, str, bool, bool], Group],
+    fit: FitResult,
+    network: Network,
+    length: str,
+    cost: str,
+    floor: float,
+    foot: float,
 ) -> None:
     accuracy = network.accuracy(length) or 0.0
     went_on, below = length != network.longest, accuracy < floor
-    role = ORIGINS.get(network.origin, ("other", ""))[0]
+    role = _role(network)
     rank = len(fit.lengths) - 1 - fit.lengths.index(length)
-    size, fill = (5.0, 40) if went_on else _MARKS[min(rank, len(_MARKS) - 1)]
+    size, fill = (FAINT, 40) if went_on and not below else _MARKS[min(rank, len(_MARKS) - 1)]
     key = (length, role, went_on, below)
     group = groups.setdefault(key, Group(length, role, size, fill, went_on, below, [], [], []))
     group.x.append(network.costs[cost])
-    group.y.append(max(accuracy, floor))
+    group.y.append(foot if below else accuracy)
     group.hover.append(_hover(network, length))
+
+
+def _role(network: Network) -> str:
+    return ORIGINS.get(network.origin, ("other", ""))[0]
 
 
 def _point(network: Network, cost: str, floor: float) -> tuple[float, float]:
@@ -239,16 +225,13 @@ def _labels(fit: FitResult, networks: Sequence[Network], cost: str, floor: float
     named = [one for one in first if one in networks and one is not None]
     named += [one for one in networks if one.origin in ("hand-made", "yours")]
     return [
-        Label(printable(one.name), one.longest, *_point(one, cost, floor), (1, 0))
+        Label(printable(one.name), _role(one), one.longest, *_point(one, cost, floor), one in first)
         for one in {network.number: network for network in named}.values()
     ]
 
 
 def _hover(network: Network, length: str) -> str:
     """What a network is, in lines, as the text of plotly."""
-    origin = ORIGINS.get(network.origin, ("", network.origin))[1]
-    if network.parent is not None and network.change:
-        origin += f", from {network.parent}"
     accuracies = [
         f"{name}: {network.accuracy(name):.2f} %" + (f" (mean of {len(seeds)})" if len(seeds) > 1 else "")
         for name, seeds in network.validation.items()
@@ -259,31 +242,10 @@ def _hover(network: Network, length: str) -> str:
         if cost in COSTS
     ]
     size = [f"images of {network.image_size}×{network.image_size}"] if network.image_size else []
-    lines = [f"{network.number} · {network.name}", origin, network.change, "", "validation accuracy", *accuracies, "", *costs, *size]
+    title = [f"{network.number} · {network.name}", origin_words(network), ""]
+    lines = [*title, "validation accuracy", *accuracies, "", *costs, *size]
     shown = [part for line in lines for part in textwrap.wrap(printable(line), _HOVER) or [""]]
     if length != network.longest:
         shown.append(f"this point: after {length}; it was trained on")
-    title, *rest = (html.escape(line, quote=False) for line in shown)
-    return "<br>".join([f"<b>{title}</b>", *rest]).replace("<br><br><br>", "<br><br>")
-
-
-def _box(at: tuple[float, float], text: str, side: tuple[int, int]) -> tuple[float, float, float, float]:
-    """Left, bottom, right and top of a name beside a point; y grows upwards."""
-    width, (x, y), (across, up) = _LETTER * len(text), at, side
-    gap = _MARKS[0][0] / 2 + _GAP
-    left = x - width / 2 if not across else x + gap if across > 0 else x - gap - width
-    bottom = y - _LINE / 2 if not up else y + gap if up > 0 else y - gap - _LINE
-    return left, bottom, left + width, bottom + _LINE
-
-
-def _inside(box: tuple[float, float, float, float], size: Size) -> bool:
-    return box[0] >= 0 and box[1] >= 0 and box[2] <= size.width and box[3] <= size.height
-
-
-def _touch(a: tuple[float, float, float, float], b: tuple[float, float, float, float]) -> bool:
-    return a[0] < b[2] + 3 and b[0] < a[2] + 3 and a[1] < b[3] and b[1] < a[3]
-
-
-def _hit(box: tuple[float, float, float, float], mark: tuple[float, float, float]) -> bool:
-    x, y, radius = mark
-    return box[0] - radius < x < box[2] + radius and box[1] - radius < y < box[3] + radius
+    first, *rest = (html.escape(line, quote=False) for line in shown)
+    return "<br>".join([f"<b>{first}</b>", *rest])

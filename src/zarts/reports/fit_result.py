@@ -132,7 +132,7 @@ def read_fit(folder: Path) -> FitResult | None:
         return None
     try:
         return _result(data, str(path))
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
+    except (KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:
         raise RunError(f"{path}: not the result of a fit ({type(error).__name__}: {error})") from error
 
 
@@ -201,14 +201,15 @@ def _result(data: Mapping[str, Any], where: str) -> FitResult:
 def _network(data: Mapping[str, Any], finals: Sequence[Mapping[str, Any]], where: str) -> Network:
     number = int(data["number"])
     own = [one for one in finals if one["candidate"] == number]
-    trainings = [(str(one["length"]), one.get("seed"), _number(one.get("accuracy"))) for one in data.get("scores") or []]
+    scores = data.get("scores") or []
+    trainings = [(str(one["length"]), one.get("seed"), _number(one.get("accuracy"))) for one in scores]
     trainings += [(FINAL, one.get("seed"), _number(one.get("val_accuracy"))) for one in own]
     accuracies: dict[str, dict[Any, float]] = {}
     for length, seed, accuracy in sorted(trainings, key=lambda training: _by_length(training[0])):
         if accuracy is not None:
             accuracies.setdefault(length, {})[seed] = accuracy
     counted = {key: data.get(key) for key in ("parameters", "macs")} | dict(data.get("costs") or {})
-    steps = [value for one in data.get("scores") or [] if (value := _number(one.get("step_seconds"))) is not None]
+    steps = [value for one in scores if (value := _number(one.get("step_seconds"))) is not None]
     if steps:
         counted["step_seconds"] = fmean(steps)
     chain = data.get("chain")
@@ -228,7 +229,8 @@ def _network(data: Mapping[str, Any], finals: Sequence[Mapping[str, Any]], where
 
 def _number(value: Any) -> float | None:
     """A finite number; None for anything else."""
-    return value if isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value) else None
+    number = float(value) if isinstance(value, int | float) and not isinstance(value, bool) else math.nan
+    return number if math.isfinite(number) else None
 
 
 def _difference(data: Mapping[str, Any]) -> Difference:
