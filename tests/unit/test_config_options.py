@@ -13,8 +13,8 @@ from pydantic import ByteSize
 
 import zarts
 from zarts.config import RetrainSettings, SearchSettings, UserFunction
-from zarts.config.fit import FitSettings
 from zarts.config import options as module
+from zarts.config.fit import FitSettings
 from zarts.config.types import Count, Duration, Milliseconds
 from zarts.wording import in_python
 
@@ -78,7 +78,9 @@ def test_the_module_is_made_from_the_models():
     assert Path(module.__file__).read_text() == source(), f"run `python {Path(__file__).name}`"
 
 
-@pytest.mark.parametrize(("name", "settings"), [("search", SearchSettings), ("retrain", RetrainSettings), ("fit", FitSettings)])
+@pytest.mark.parametrize(
+    ("name", "settings"), [("search", SearchSettings), ("retrain", RetrainSettings), ("fit", FitSettings)]
+)
 def test_signature_and_help_list_the_settings(name, settings):
     function = getattr(zarts, name)
     parameters = inspect.signature(function).parameters

@@ -23,7 +23,9 @@ def pictures():
 
 
 def task(folder, name, seconds=0.6, **changes):
-    recipe = fit_settings({"data": "digits"}).recipe(batch_size=32, learning_rate=0.05, kernels="torch", precision="32", layout="nchw")
+    recipe = fit_settings({"data": "digits"}).recipe(
+        batch_size=32, learning_rate=0.05, kernels="torch", precision="32", layout="nchw"
+    )
     given = {"length": name, "seed": 3, "warmup": 0.05, "repeats": None, "deadline": None, "continues": None}
     given |= {"keeps": folder / f"{name}.pt", "model": folder / f"{name}.safetensors"}
     return Task(candidate=CANDIDATE, seconds=seconds, recipe=recipe, **{**given, **changes})
@@ -53,7 +55,7 @@ def test_a_continued_training_is_a_whole_one_and_can_be_repeated(pictures, tmp_p
     again = train(task(tmp_path, "again", 1.2, repeats=long.schedule), pictures)
     assert torch.equal(again.logits, long.logits)
     assert again.schedule.steps == long.schedule.steps
-    network, card = load_model(tmp_path / "long.safetensors")
+    _network, card = load_model(tmp_path / "long.safetensors")
     assert (card.architecture, card.image_size) == (CANDIDATE.chain, 8)
     right = (long.logits.argmax(1) == pictures[8].val.labels).float().mean()
     assert right > 0.5  # chance is 0.1

@@ -22,7 +22,7 @@ def test_processes_train_as_this_one_does_and_stop_when_asked(pictures, tmp_path
         alone = {one.length: found for one, found in here.train(tasks)}
     asked = []
     with Workers(pictures, 2, lambda: bool(asked)) as workers:
-        found = dict((one.length, found) for one, found in workers.train(tasks))
+        found = {one.length: found for one, found in workers.train(tasks)}
         for name in "ab":
             assert torch.equal(found[name].logits, alone[name].logits)
         threading.Timer(1.0, asked.append, [1]).start()

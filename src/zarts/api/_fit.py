@@ -195,7 +195,7 @@ def _fit(settings: FitSettings, run: Run, callback: Callback, begun: float) -> F
     device = choose_device(settings.device)
     with run.lock(), stop_request() as stop:
         plan = Plan(run.path / PLAN, settings.plan)
-        heard, quiet = _Heard(callback, run), lambda event: None
+        heard, _quiet = _Heard(callback, run), lambda event: None
         size = settings.image_size or _first_size(settings, run)
         first = load_images(settings.recipe(image_size=size), run, device, heard)
         load = partial(_loaded, {first.image_size: first}, settings, run)

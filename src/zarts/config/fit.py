@@ -28,7 +28,9 @@ class FitSettings(LimitSettings, DataSettings):
         1800.0, "all that the command may take, from its start to its last file: 90s, 30m, 2h, 1d", panel="Time", ge=20
     )
     processes: Annotated[int, Field(ge=1)] | Literal["auto"] = setting(
-        "auto", "networks that are trained at a time, a processor each; auto: the processors that are idle", panel="Time"
+        "auto",
+        "networks that are trained at a time, a processor each; auto: the processors that are idle",
+        panel="Time",
     )
     objective: Objective = setting(
         "error",
@@ -47,7 +49,9 @@ class FitSettings(LimitSettings, DataSettings):
         "plan.yaml of an earlier fit, whose networks and numbers of steps are repeated, whatever time that takes",
         panel="Search",
     )
-    seed: int = setting(0, "of weights, batches and proposals; --split-seed draws the parts", panel="Run", ge=0, lt=2**31)
+    seed: int = setting(
+        0, "of weights, batches and proposals; --split-seed draws the parts", panel="Run", ge=0, lt=2**31
+    )
     device: str = setting("auto", "auto, cpu, cuda, cuda:1, mps", panel="Run")
 
     def recipe(self, **options: Any) -> RetrainSettings:

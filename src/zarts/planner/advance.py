@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Mapping, Sequence
 
 import torch
@@ -22,7 +23,7 @@ def groups_of(numbers: Sequence[int], seconds: Mapping[int, float]) -> list[list
     order = sorted(numbers, key=lambda number: (seconds[number], number))
     count = len(order)
     bounds = [round(count * part / _GROUPS) for part in range(_GROUPS + 1)]
-    members = [set(order[a:b]) for a, b in zip(bounds, bounds[1:], strict=False)]
+    members = [set(order[a:b]) for a, b in itertools.pairwise(bounds)]
     return [[number for number in numbers if number in group] for group in members if group]
 
 

@@ -12,16 +12,14 @@ from zarts.data import DataSet
 from zarts.limits.delivered import LimitShare, NetworkCosts
 from zarts.planner.budget import Budget
 from zarts.planner.candidates import FINAL, Candidates
-from zarts.planner.evidence import Difference, paired_difference, paired_difference_of_seeds
+from zarts.planner.evidence import Difference
 from zarts.planner.fit import Fit
 from zarts.planner.outcome import MODEL, Outcome, Tested
 from zarts.planner.records import PLAN, Candidate
+from zarts.planner.verdict import Finalist, verdict
 from zarts.runs import Run
 
 __all__ = ["end_fit"]
-
-_SEEDS = 3
-"""From so many seeds on the verdict is about architectures, otherwise about two files."""
 
 
 def end_fit(
@@ -45,12 +43,11 @@ def end_fit(
         budget: the time.
     """
     begun, known = budget.elapsed(), fit.candidates
-    chosen = min(finalists, key=lambda one: known.value(one, FINAL))  # on validation images, before the test
     tested = outcome.test(finalists)
     costs = {one.number: known.costing.of(one.chain, one.image_size, latency=True) for one in finalists}
-    difference = _difference(finalists, tested)
-    said = _verdict(chosen, finalists, tested, costs, difference, fit)
-    taken = next(one for one in finalists if one.number == said.delivered)
+    judged = [_finalist(one, tested, costs[one.number], int8=settings.int8) for one in finalists]
+    said = verdict(judged[-1], judged[0] if len(judged) > 1 else None, reason=fit.time.why)
+    taken = next(one for one in finalists if one.name == said.delivered)
     best = min((one for one in tested if one.candidate == taken), key=lambda one: one.score.value)
     images = load(taken.image_size)
     files = outcome.deliver(best, fit.recipe, images.test())
@@ -60,7 +57,7 @@ def end_fit(
         "result.json",
         {
             "verdict": said.line,
-            "details": list(said.details),
+            "details": [fit.ended] if fit.ended else [],
             "better": said.better,
             "delivered": taken.number,
             "test_accuracy": best.answers.accuracy,
@@ -81,7 +78,7 @@ def end_fit(
             },
             "candidates": [_candidate(one, known, costs.get(one.number)) for one in known.all],
             "finals": [_final(one) for one in tested],
-            "difference": None if difference is None else _spread(difference, tested),
+            "difference": None if said.difference is None else _spread(said.difference, tested),
             "lengths": [
                 {"short": short, "long": long, "value": r.value, "low": r.low, "high": r.high, "n": r.n}
                 for short, long, r in fit.agreements
@@ -90,24 +87,22 @@ def end_fit(
                 {"name": one.setting, "text": f"{one.found} of at most {one.allowed}", **_numbers(one)}
                 for one in known.costing.shares(final)
             ],
-            "int8": None if best.int8 is None else {"accuracy": best.int8, "fp32": best.answers.accuracy},
+            "int8": None if best.int8 is None else {"accuracy": best.int8_accuracy, "fp32": best.answers.accuracy},
             "repeat": f"zarts fit {shlex.quote(settings.data)} --plan {shlex.quote(str(run.path / PLAN))}",
             **files,
         },
     )
 
 
-def _difference(finalists: Sequence[Candidate], tested: Sequence[Tested]) -> Difference | None:
-    """The first finalist's test accuracy minus the second one's; None: there is only one."""
-    if len(finalists) < 2:
-        return None
-    right = [[one.answers.predicted == one.answers.labels for one in tested if one.candidate == c] for c in finalists]
-    if len(right[0]) >= _SEEDS:
-        return paired_difference_of_seeds(list(zip(*right, strict=True)))
-    best = [
-        min((one for one in tested if one.candidate == c), key=lambda one: one.score.value).answers for c in finalists
-    ]
-    return paired_difference(*(one.predicted == one.labels for one in best))
+def _finalist(one: Candidate, tested: Sequence[Tested], costs: NetworkCosts, *, int8: bool) -> Finalist:
+    """A network with its answers on the test images, of its 8-bit files if those are delivered, for each seed."""
+    own = [each for each in tested if each.candidate == one]
+    plain = [each.answers.predicted == each.answers.labels for each in own]
+    latency = None if costs.latency is None else costs.latency.ms
+    if not int8:
+        return Finalist(one.name, plain, one.parameters, latency)
+    right = [each.int8 for each in own if each.int8 is not None]
+    return Finalist(one.name, right, one.parameters, latency, float_correct=plain)
 
 
 def _spread(difference: Difference, tested: Sequence[Tested]) -> dict[str, Any]:
@@ -131,14 +126,13 @@ def _candidate(one: Candidate, known: Candidates, costs: NetworkCosts | None) ->
 
 
 def _final(one: Tested) -> dict[str, Any]:
-    accuracies = {"val_accuracy": one.score.accuracy, "test_accuracy": one.answers.accuracy, "int8_accuracy": one.int8}
+    accuracies = {
+        "val_accuracy": one.score.accuracy,
+        "test_accuracy": one.answers.accuracy,
+        "int8_accuracy": one.int8_accuracy,
+    }
     return {"candidate": one.candidate.number, "seed": one.score.seed, **accuracies}
 
 
 def _numbers(share: LimitShare) -> dict[str, float]:
     return {"value": share.value, "limit": share.limit, "share": share.share}
-
-
-def _verdict(chosen, finalists, tested, costs, difference, fit):
-    from types import SimpleNamespace
-    return SimpleNamespace(line=f"take {chosen.name}", details=[str(difference)], better=None, delivered=chosen.number)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
@@ -158,7 +159,7 @@ class Fit:
         """Train the better networks for longer, from length to length, and the best two of the longest once more."""
         with self._part("comparison", after=self._finals):
             lengths, known = list(self.candidates.lengths), self.candidates
-            for short, long in zip(lengths, lengths[1:], strict=False):
+            for short, long in itertools.pairwise(lengths):
                 count, drawn = (_LAST, 0) if long == lengths[-1] else (_MIDDLE, _DRAWN)
                 scores = {one.number: known.scores[one.number, short][0] for one in known.at(short)}
                 seed = self._settings.seed

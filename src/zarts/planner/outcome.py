@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from typing import Any
 
 import yaml
+from jaxtyping import Bool
+from torch import Tensor
 
 from zarts.config import RetrainSettings, dump
 from zarts.config.fit import FitSettings
@@ -47,13 +49,18 @@ class Tested:
         candidate: the network.
         score: of its training.
         answers: to the test images, in float32.
-        int8: accuracy of its 8-bit file on them; None: there is none.
+        int8: whether the answers of its 8-bit file to them are right, one an image; None: there is no such file.
     """
 
     candidate: Candidate
     score: Score
     answers: Answers
-    int8: float | None
+    int8: Bool[Tensor, " n"] | None
+
+    @property
+    def int8_accuracy(self) -> float | None:
+        """Accuracy of the 8-bit file, in percent; None: there is none."""
+        return None if self.int8 is None else 100 * self.int8.double().mean().item()
 
 
 class Outcome:
@@ -105,8 +112,8 @@ class Outcome:
                 found.append(Tested(one, score, given, self._int8(one, score, images)))
         return found
 
-    def _int8(self, one: Candidate, score: Score, images: Any) -> float | None:
-        """Test accuracy of the 8-bit file of a finalist, whose calibration is chosen on validation images."""
+    def _int8(self, one: Candidate, score: Score, images: Any) -> Bool[Tensor, " n"] | None:
+        """Whether the 8-bit file of a finalist is right; its calibration is chosen on validation images."""
         if not self._settings.int8:
             return None
         file = self._candidates.file(one, FINAL, score.seed)
@@ -116,8 +123,7 @@ class Outcome:
         sized = self._pictures[one.image_size]
         calibration = sized.data.train.pixels(sized.train[:: max(1, len(sized.train) // _CALIBRATION)]) / 255
         best_int8(folder / "model.onnx", folder / "model.int8.onnx", calibration, sized.val, sized.val.labels)
-        right = onnx_answers(folder / "model.int8.onnx", images).predicted == images.labels
-        return 100 * right.double().mean().item()
+        return onnx_answers(folder / "model.int8.onnx", images).predicted == images.labels
 
     def deliver(self, tested: Tested, recipe: RetrainSettings, images: Any) -> dict[str, Any]:
         """Write the files of the network that is taken home; facts about them for the result.
