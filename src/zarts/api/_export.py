@@ -29,7 +29,7 @@ def export(
 
     Args:
         source: a retraining (its result or its folder), or its `model.safetensors`.
-        form: `onnx`, `torchscript`, `safetensors` or `python`.
+        form: `onnx`, `torchscript`, `safetensors`, `python` or `tflite`.
         out: the folder, new or empty; None: `export/FORM` beside the model.
         operations: the file of user-defined operations, if the run has such; its code is run.
         input: what the file takes: `float`, images scaled to [0, 1], or `uint8`, levels from 0 to 255 (`onnx` only).

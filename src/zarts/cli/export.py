@@ -15,7 +15,7 @@ __all__ = ["export"]
 def export(
     source: Annotated[Path, typer.Argument(help="folder of a retraining, or its model.safetensors", metavar="RUN")],
     form: Annotated[
-        Literal["onnx", "torchscript", "safetensors", "python"],
+        Literal["onnx", "torchscript", "safetensors", "python", "tflite"],
         typer.Option("--format", help="what other tools are to read"),
     ],
     out: Annotated[

@@ -1,4 +1,4 @@
-"""Trained networks as files for other tools: ONNX, TorchScript, safetensors, and plain Python.
+"""Trained networks as files for other tools: ONNX, TFLite, TorchScript, safetensors, and plain Python.
 
 Write them with `write_model` and read them with `open_model`; a new format is a row in `FORMATS`.
 """
@@ -11,6 +11,7 @@ from zarts.exports.inference import OpenedModel, compare_logits, model_in, open_
 from zarts.exports.model_card import CardFacts, model_card
 from zarts.exports.preprocessing import Pixels, Served
 from zarts.exports.quantization import CALIBRATIONS, FileAnswers, best_int8, has_vnni, onnx_answers, quantize
+from zarts.exports.tflite import quantize_tflite
 
 __all__ = [
     "CALIBRATIONS",
@@ -29,5 +30,6 @@ __all__ = [
     "onnx_answers",
     "open_model",
     "quantize",
+    "quantize_tflite",
     "write_model",
 ]

@@ -52,12 +52,16 @@ def chain_graph(network: ChainNetwork, card: ModelCard, pixels: Pixels = "float"
         x = graph.add(layer, f"layers.{number}", x)
     graph.classified(network.classifier, x)
     form = onnx.TensorProto.FLOAT if pixels == "float" else onnx.TensorProto.UINT8
-    shape, classes = ["batch", channels, size, size], network.classifier.out_features
+    shape: list[str | int | None] = ["batch", channels, size, size]
     whole = onnx.helper.make_graph(
         graph.nodes,
         "chain",
         [onnx.helper.make_tensor_value_info("images", form, shape)],
-        [onnx.helper.make_tensor_value_info("logits", onnx.TensorProto.FLOAT, ["batch", classes])],
+        [
+            onnx.helper.make_tensor_value_info(
+                "logits", onnx.TensorProto.FLOAT, ["batch", network.classifier.out_features]
+            )
+        ],
         graph.weights,
     )
     sets = [onnx.helper.make_opsetid("", _OPSET)]
@@ -110,8 +114,8 @@ class _Graph:
         """A part of the network."""
         match part:
             case nn.Sequential():
-                for key, inner in part.named_children():
-                    x = self.add(inner, f"{name}.{key}", x)
+                for key, child in part.named_children():
+                    x = self.add(child, f"{name}.{key}", x)
             case ConvNorm():
                 x = self.add(part.activation, f"{name}.activation", self.convolution(part.conv, name, x, part.norm))
             case nn.Conv2d():

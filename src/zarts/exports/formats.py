@@ -17,6 +17,7 @@ from zarts.errors import RunError, SettingsError, did_you_mean
 from zarts.exports.chain_graph import chain_graph
 from zarts.exports.codegen import python_file
 from zarts.exports.preprocessing import EXTRA, Pixels, Served
+from zarts.exports.tflite import tflite_model
 from zarts.networks import OPERATIONS, AnyNetwork, ChainNetwork
 from zarts.networks.operations import Noise
 from zarts.runtime.io import write_atomically
@@ -93,8 +94,10 @@ def _example(card: ModelCard) -> torch.Tensor:
 
 def _onnx(network: AnyNetwork, card: ModelCard, folder: Path, pixels: Pixels = "float") -> list[Path]:
     """Chains are written node by node, in milliseconds; cells by torch's exporter, in seconds."""
-    chain = isinstance(network, ChainNetwork)
-    model = chain_graph(network, card, pixels) if chain else _exported(network, card, pixels)
+    if isinstance(network, ChainNetwork):
+        model = chain_graph(network, card, pixels)
+    else:
+        model = _exported(network, card, pixels)
     file = folder / "model.onnx"
     write_atomically(file, model.SerializeToString())
     return [file]
@@ -141,10 +144,18 @@ def _torchscript(network: AnyNetwork, card: ModelCard, folder: Path) -> list[Pat
     return [file]
 
 
+def _tflite(network: AnyNetwork, card: ModelCard, folder: Path) -> list[Path]:
+    file = folder / "model.tflite"
+    write_atomically(file, _call_exporter("tflite", lambda: tflite_model(network, card)))
+    return [file]
+
+
 def _call_exporter(form: str, make: Callable[[], Any]) -> Any:
     """Call an exporter of torch, whose errors have many classes, and turn them into a `SettingsError`."""
     try:
         return make()
+    except SettingsError:
+        raise
     except Exception as error:
         reason = (str(error) or type(error).__name__).strip().splitlines()[0]
         raise SettingsError(
@@ -164,5 +175,6 @@ FORMATS: dict[str, Callable[[AnyNetwork, ModelCard, Path], list[Path]]] = {
     "torchscript": _torchscript,
     "safetensors": _safetensors,
     "python": _python,
+    "tflite": _tflite,
 }
 """Name to the function that writes a network into a folder; all but safetensors take images scaled to [0, 1]."""

@@ -19,6 +19,7 @@ from torch import Tensor, nn
 from zarts.errors import RunError, SettingsError
 from zarts.exports.formats import CARD
 from zarts.exports.preprocessing import EXTRA, Pixels, Served
+from zarts.exports.tflite import LiteRt
 from zarts.networks import AnyNetwork
 from zarts.training import ModelCard, load_model
 
@@ -98,7 +99,7 @@ def model_in(folder: Path) -> Path | None:
 
 
 def open_model(path: Path, *, trust: bool = False) -> OpenedModel:
-    """Open a model that `write_model` wrote: `.safetensors`, `.onnx`, `.pt` (TorchScript), or a folder with `model.py`.
+    """Open a model that `write_model` wrote: `.safetensors`, `.onnx`, `.pt`, `.tflite`, or a folder with `model.py`.
 
     Args:
         path: the file or folder.
@@ -161,6 +162,13 @@ def _open_torchscript(path: Path) -> OpenedModel:
     return OpenedModel(module.eval(), _card(text.decode() if isinstance(text, bytes) else text, path))
 
 
+def _open_tflite(path: Path) -> OpenedModel:
+    description = path.parent / CARD
+    if not description.exists():
+        raise RunError(f"{path}: {CARD}, which describes the network, is not beside it: copy it too")
+    return OpenedModel(LiteRt(path), _card(description.read_text("utf-8"), path), movable=False)
+
+
 def _open_python(folder: Path, trust: bool) -> OpenedModel:
     file = folder / _PYTHON
     if not file.exists():
@@ -193,4 +201,5 @@ _READERS: dict[str, Callable[[Path], OpenedModel]] = {
     ".safetensors": _open_safetensors,
     ".onnx": _open_onnx,
     ".pt": _open_torchscript,
+    ".tflite": _open_tflite,
 }

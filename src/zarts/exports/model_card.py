@@ -27,7 +27,7 @@ __all__ = ["CardFacts", "Latency", "measure_latency", "model_card"]
 
 _WARM_UP, _RUNS = 3, 20
 _LISTED = 20  # classes
-_RUNTIMES = {"onnx": "onnxruntime", "torchscript": "TorchScript"}
+_RUNTIMES = {"onnx": "onnxruntime", "torchscript": "TorchScript", "tflite": "LiteRT"}
 
 
 @dataclass(frozen=True)

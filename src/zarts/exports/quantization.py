@@ -106,17 +106,19 @@ def quantize(
     from onnxruntime import quantization
     from onnxruntime.quantization.shape_inference import quant_pre_process
 
-    class Reader(quantization.CalibrationDataReader):  # type: ignore[misc]
+    batches = [calibration[start : start + _BATCH] for start in range(0, len(calibration), _BATCH)]
+
+    class Reader(quantization.CalibrationDataReader):
         """Batches of images; onnxruntime asks for one after the other, and forgets their activations."""
 
         def __init__(self, images: str) -> None:
-            self.images, self.batches = images, iter(calibration.split(_BATCH))
+            self.images, self.batches = images, iter(batches)
 
         def __len__(self) -> int:
-            return -(-len(calibration) // _BATCH)
+            return len(batches)
 
         def set_range(self, start_index: int, end_index: int) -> None:
-            self.batches = iter(calibration.split(_BATCH)[start_index:end_index])
+            self.batches = iter(batches[start_index:end_index])
 
         def get_next(self) -> dict[str, Any] | None:
             batch = next(self.batches, None)
@@ -217,7 +219,8 @@ def onnx_answers(
         session = onnxruntime.InferenceSession(file.read_bytes(), options, providers=["CPUExecutionProvider"])
         taken = session.get_inputs()[0]
         logits = []
-        for indices in torch.arange(len(images)).split(batch):
+        for start in range(0, len(images), batch):
+            indices = torch.arange(start, min(start + batch, len(images)))
             pixels = images[indices] if isinstance(images, Tensor) else images.pixels(indices)
             given = pixels if taken.type == "tensor(uint8)" else pixels / 255
             logits.append(session.run(None, {taken.name: given.contiguous().numpy()})[0])
@@ -249,7 +252,8 @@ def _normalizing(model: Any) -> list[str]:
     """Names of the first nodes behind the input, as long as they calculate with constants only."""
     constants = {weight.name for weight in model.graph.initializer}
     constants |= {node.output[0] for node in model.graph.node if node.op_type == "Constant"}
-    value, names = model.graph.input[0].name, []
+    names: list[str] = []
+    value = model.graph.input[0].name
     while True:
         users = [node for node in model.graph.node if value in node.input]
         if len(users) != 1 or users[0].op_type not in _NORMALIZING:
