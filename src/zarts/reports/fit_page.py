@@ -116,31 +116,29 @@ def _sections(folder: Path, fit: FitResult, pictures: list[Picture]) -> dict[str
 
 
 def _facts(fit: FitResult) -> list[Fact]:
-    facts, taken = [], fit.delivered
-    if taken is not None and taken.test:
-        facts.append(Fact("test accuracy of the network to take", _mean(taken.test), f"{taken.number} · {taken.name}"))
-    for other in fit.finalists:
-        if other is not taken and other.test:
-            words = f"test accuracy of the best {ORIGINS.get(other.origin, ('', other.origin))[1]}"
-            facts.append(Fact(words, _mean(other.test), f"{other.number} · {other.name}"))
-    if fit.int8.get("accuracy") is not None:
-        whole = fit.int8.get("fp32")
-        facts.append(
-            Fact(
-                "test accuracy with 8 bits",
-                f"{fit.int8['accuracy']:.2f} %",
-                f"{show(fit.int8.get('file', ''))}; {whole:.2f} % with 32 bits" if whole is not None else "",
-            )
+    """The key numbers: accuracies on test images first."""
+    taken, named, facts = fit.delivered, set[str](), list[Fact]()
+    for one in [*([] if taken is None else [taken]), *(other for other in fit.finalists if other is not taken)]:
+        words = (
+            "another finalist" if one.origin in named else f"the best {ORIGINS.get(one.origin, ('', one.origin))[1]}"
         )
+        mean = f"; mean of {len(one.test)} trainings" if len(one.test) > 1 else ""
+        if one.test:
+            name = f"test accuracy of {'the network to take' if one is taken else words}"
+            facts.append(Fact(name, f"{fmean(one.test):.2f} %", f"{one.number} · {one.name}{mean}"))
+            named.add("" if one is taken else one.origin)
+    if fit.int8["accuracy"] is not None:
+        whole = "" if fit.int8["fp32"] is None else f"{fit.int8['fp32']:.2f} % with 32 bits"
+        note = "; ".join(filter(None, (fit.int8["file"], whole)))
+        facts.append(Fact("test accuracy with 8 bits", f"{fit.int8['accuracy']:.2f} %", note))
     if taken is not None:
-        costs = [cost for cost in ("parameters", "macs", "latency_ms") if cost in taken.costs]
-        note = ", ".join(f"{amount(cost, taken.costs[cost])} {cost_words(cost)}" for cost in costs[1:])
-        if costs:
-            facts.append(Fact(cost_words(costs[0]), amount(costs[0], taken.costs[costs[0]]), note))
-    if fit.time.get("taken") is not None:
-        asked, tried = fit.time.get("asked"), sum(bool(one.longest) for one in fit.networks)
-        note = "" if asked is None else f"of {duration(asked)}; "
-        facts.append(Fact("time taken", duration(fit.time["taken"]), f"{note}{tried} networks tried"))
+        first, *rest = [cost for cost in ("parameters", "macs", "latency_ms") if cost in taken.costs] or [""]
+        note = ", ".join(f"{amount(cost, taken.costs[cost])} {cost_words(cost)}" for cost in rest)
+        facts += [Fact(cost_words(first), amount(first, taken.costs[first]), note)] if first else []
+    if fit.time["taken"] is not None:
+        tried = sum(bool(one.longest) for one in fit.networks)
+        asked = "" if fit.time["asked"] is None else f"of {duration(fit.time['asked'])}; "
+        facts.append(Fact("time taken", duration(fit.time["taken"]), f"{asked}{tried} networks tried"))
     return facts
 
 
@@ -148,11 +146,7 @@ def _images(data: Mapping[str, Any]) -> str:
     """How many images there were for what."""
     parts = (("train", "to train"), ("val", "to choose by (validation)"), ("test", "to test"))
     known = [f"{show(data[key])} {words}" for key, words in parts if data.get(key) is not None]
-    return f"{', '.join(known)}" if known else ""
-
-
-def _mean(values: Any) -> str:
-    return f"{fmean(values):.2f} %"
+    return ", ".join(known)
 
 
 def _figures(pictures: list[Picture]) -> dict[str, Figure]:

@@ -190,8 +190,8 @@ def _result(data: Mapping[str, Any], where: str) -> FitResult:
         trust=[_trust(one) for one in data.get("lengths") or [] if one.get("value") is not None],
         limits=[_share(one) for one in data.get("limits") or []],
         data=data.get("data") or {},
-        time=data.get("time") or {},
-        int8=data.get("int8") or {},
+        time=_time(data.get("time") or {}),
+        int8=_int8(data.get("int8") or {}),
         temperature=_number(data.get("temperature")),
         files={str(name): str(what) for name, what in (data.get("files") or {}).items()},
         repeat=str(data.get("repeat") or ""),
@@ -217,8 +217,8 @@ def _network(data: Mapping[str, Any], finals: Sequence[Mapping[str, Any]], where
         number=number,
         name=str(data.get("name") or f"network {number}"),
         origin=str(data.get("origin") or ""),
-        image_size=data.get("image_size"),
-        parent=data.get("parent"),
+        image_size=None if data.get("image_size") is None else int(data["image_size"]),
+        parent=None if data.get("parent") is None else int(data["parent"]),
         change=str(data.get("change") or ""),
         chain=Chain.from_dict(chain, f"{where}: network {number}") if chain else None,
         costs={key: value for key, cost in counted.items() if (value := _number(cost)) is not None},
@@ -231,6 +231,22 @@ def _number(value: Any) -> float | None:
     """A finite number; None for anything else."""
     number = float(value) if isinstance(value, int | float) and not isinstance(value, bool) else math.nan
     return number if math.isfinite(number) else None
+
+
+def _time(data: Mapping[str, Any]) -> dict[str, Any]:
+    parts = {str(name): seconds for name, one in (data.get("parts") or {}).items() if (seconds := _number(one))}
+    seconds = {key: _number(data.get(key)) for key in ("asked", "taken", "final")}
+    return {
+        **seconds,
+        "parts": parts,
+        "processes": int(data.get("processes") or 1),
+        "ended": str(data.get("ended") or ""),
+    }
+
+
+def _int8(data: Mapping[str, Any]) -> dict[str, Any]:
+    accuracies = {key: _number(data.get(key)) for key in ("accuracy", "fp32")}
+    return {**accuracies, **{key: str(data.get(key) or "") for key in ("file", "method")}}
 
 
 def _difference(data: Mapping[str, Any]) -> Difference:

@@ -123,7 +123,7 @@ def lengths_note(fit: FitResult) -> str:
     """How lengths are read, in a few sentences; empty where there is one alone."""
     if len(fit.lengths) < 2:
         return ""
-    final = fit.time.get("final")
+    final = fit.time["final"]
     long = f"{FINAL} is the length of the final training" + (f", {duration(final)} of computing" if final else "")
     short = [f"{length} is {length_words(length)}" for length in reversed(fit.lengths) if length != FINAL]
     return (
@@ -156,23 +156,28 @@ def trust_words(trust: Trust) -> str:
 
 
 def time_of(time: Mapping[str, Any]) -> tuple[list[Part], str, str] | None:
-    """The parts of the bar, how long it took, and why it ended early."""
-    parts = {str(name): float(seconds) for name, seconds in (time.get("parts") or {}).items() if seconds}
-    if not parts:
-        return None
-    taken, asked = time.get("taken") or sum(parts.values()), time.get("asked") or 0.0
-    whole = max(taken, asked, sum(parts.values()))
-    shown = [
-        Part(name, duration(seconds), 100 * seconds / whole, _TIMES[index % len(_TIMES)])
-        for index, (name, seconds) in enumerate(parts.items())
+    """The parts of the bar, how long it took, and why it ended early; None where no parts are known.
+
+    Args:
+        time: of a `FitResult`.
+    """
+    parts = [
+        (name, seconds, _TIMES[index % len(_TIMES)]) for index, (name, seconds) in enumerate(time["parts"].items())
     ]
-    rest = whole - sum(parts.values())
-    if rest > 0.005 * whole:
-        shown.append(Part("other work" if whole == taken else "not used", duration(rest), 100 * rest / whole, "rule"))
-    words = f"{duration(taken)}" + (f" of the {duration(asked)} asked for" if asked else "")
-    processes = time.get("processes") or 1
-    words += f", with {processes} trainings side by side" if processes > 1 else ""
-    return shown, words, str(time.get("ended") or "")
+    known = sum(seconds for _, seconds, _ in parts)
+    if not known:
+        return None
+    taken = max(time["taken"] or 0.0, known)
+    whole = max(taken, time["asked"] or 0.0)
+    parts += [(name, rest, "rule") for name, rest in (("other work", taken - known), ("not used", whole - taken))]
+    shown = [
+        Part(name, duration(seconds), 100 * seconds / whole, role)
+        for name, seconds, role in parts
+        if role != "rule" or seconds > 0.005 * whole
+    ]
+    words = duration(taken) + (f" of the {duration(time['asked'])} asked for" if time["asked"] else "")
+    words += f", with {time['processes']} trainings side by side" if time["processes"] > 1 else ""
+    return shown, words, time["ended"]
 
 
 def cost_words(cost: str) -> str:
