@@ -129,7 +129,7 @@ class Candidates:
         return min(trained, key=lambda one: (self.value(one, length), one.number))
 
     def best_of(self, *origins: Origin) -> Candidate | None:
-        """The best of these origins, at the longest length before the finals that one of them has; None: there is none."""
+        """The best of these origins, at the longest length before the finals that one has; None: there is none."""
         for length in reversed(self.lengths):
             those = [one for one in self.at(length) if one.origin in origins]
             if those:

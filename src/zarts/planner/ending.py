@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shlex
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, replace
@@ -47,6 +48,7 @@ def end_fit(
     costs = {one.number: known.costing.of(one.chain, one.image_size, latency=True) for one in finalists}
     judged = [_finalist(one, tested, costs[one.number], int8=settings.int8) for one in finalists]
     said = verdict(judged[-1], judged[0] if len(judged) > 1 else None, reason=fit.time.why)
+    first, *more = re.split(r"(?<=\.) (?=[A-Z0-9])", said.line)
     taken = next(one for one in finalists if one.name == said.delivered)
     best = min((one for one in tested if one.candidate == taken), key=lambda one: one.score.value)
     images = load(taken.image_size)
@@ -56,8 +58,8 @@ def end_fit(
     run.write_json(
         "result.json",
         {
-            "verdict": said.line,
-            "details": [fit.ended] if fit.ended else [],
+            "verdict": first,
+            "details": [*more, *([f"The search ended early: {fit.ended}."] if fit.ended else [])],
             "better": said.better,
             "delivered": taken.number,
             "test_accuracy": best.answers.accuracy,
@@ -73,10 +75,10 @@ def end_fit(
                 "taken": budget.elapsed(),
                 "final": best.score.seconds,
                 "processes": fit.processes,
-                "ended": fit.ended or fit.time.why,
+                "ended": fit.ended,
                 "parts": fit.parts,
             },
-            "candidates": [_candidate(one, known, costs.get(one.number)) for one in known.all],
+            "candidates": [_candidate(one, known, costs.get(one.number)) for one in known.all if _tried(one, known)],
             "finals": [_final(one) for one in tested],
             "difference": None if said.difference is None else _spread(said.difference, tested),
             "lengths": [
@@ -123,6 +125,11 @@ def _candidate(one: Candidate, known: Candidates, costs: NetworkCosts | None) ->
             steps = {"steps": score.schedule.steps, "falls_at": score.schedule.falls_at}
             scores.append({**{k: v for k, v in asdict(score).items() if k not in ("candidate", "schedule")}, **steps})
     return {**one.to_dict(), "costs": own, "scores": scores}
+
+
+def _tried(one: Candidate, known: Candidates) -> bool:
+    """Whether a network was trained: some are not, where others needed more time than was planned."""
+    return any(number == one.number for number, _ in known.scores)
 
 
 def _final(one: Tested) -> dict[str, Any]:

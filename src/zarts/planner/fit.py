@@ -145,15 +145,15 @@ class Fit:
                 best = known.best(known.all, name)
                 points = proposals.ask(size)
                 if not points:
-                    self.ended = "the search ended early: no other network within the limits was found"
+                    self.ended = "no other network within the limits was found"
                     break
                 found = self._train([known.add(*point, "found", best.number) for point in points], name)
                 proposals.tell(points[: len(found)], [known.value(one, name) for one in found])
                 quiet = 0 if known.best(known.all, name) != best else quiet + 1
             if quiet == _QUIET:
-                self.ended = f"the search ended early: {_QUIET} rounds of {size} networks brought nothing"
+                self.ended = f"{_QUIET} rounds of {size} networks brought nothing"
             if self.ended:
-                self._note(self.ended)
+                self._note(f"the search ends: {self.ended}")
 
     def train_longer(self) -> None:
         """Train the better networks for longer, from length to length, and the best two of the longest once more."""
@@ -231,7 +231,8 @@ class Fit:
         both = [one for one in self.candidates.at(long) if (one.number, short) in scores]
         if len(both) < _COMPARED:
             return
-        found = rank_correlation(*([self.candidates.value(one, name) for one in both] for name in (short, long)))
+        ranked = [[self.candidates.value(one, name) for one in both] for name in (short, long)]
+        found = rank_correlation(ranked[0], ranked[1])
         self.agreements.append((short, long, found))
         text = f"{found.value:.2f} ({found.low:.2f} to {found.high:.2f}, {found.n} networks)"
         trust = "" if found.high >= _AGREES else ": the shorter one says little"

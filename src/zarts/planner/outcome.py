@@ -123,7 +123,8 @@ class Outcome:
         sized = self._pictures[one.image_size]
         calibration = sized.data.train.pixels(sized.train[:: max(1, len(sized.train) // _CALIBRATION)]) / 255
         best_int8(folder / "model.onnx", folder / "model.int8.onnx", calibration, sized.val, sized.val.labels)
-        return onnx_answers(folder / "model.int8.onnx", images).predicted == images.labels
+        right: Tensor = onnx_answers(folder / "model.int8.onnx", images).predicted == images.labels
+        return right
 
     def deliver(self, tested: Tested, recipe: RetrainSettings, images: Any) -> dict[str, Any]:
         """Write the files of the network that is taken home; facts about them for the result.

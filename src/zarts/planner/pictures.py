@@ -58,6 +58,7 @@ class Pictures:
             share = min(_MORE if count < _FEW else _SHARE, _MOST / count)
             units = torch.arange(count) if first.units is None else first.units
             labels = first.train.labels.cpu()
+            self._val: Tensor | None
             self._train, self._val = split_units(labels, units, seed, "fit", share=share, each=False)
         else:
             self._train, self._val = torch.arange(count), None
@@ -83,8 +84,8 @@ class Pictures:
         for one in self._sized.values():
             for images in (one.data.train, one.val):
                 if isinstance(images, ImageSet):
-                    images.images.share_memory_()
-                    images.labels.share_memory_()
+                    images.images.share_memory_()  # type: ignore[no-untyped-call]
+                    images.labels.share_memory_()  # type: ignore[no-untyped-call]
         return dict(self._sized)
 
     @property

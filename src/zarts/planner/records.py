@@ -129,12 +129,13 @@ class Plan:
         self._decided: dict[str, Any] = {}
         self._scores: dict[str, Score] = {}
         self._others: dict[str, Score] = {}
-        for entry in [] if repeated is None else _entries(repeated, mends=False):
-            if "score" in entry:
-                score = _score(entry["score"], repeated)
-                self._others[score.key] = score
-            elif entry.get("repeat", True):
-                self._decided.update(entry["decided"])
+        if repeated is not None:
+            for entry in _entries(repeated, mends=False):
+                if "score" in entry:
+                    score = _score(entry["score"], repeated)
+                    self._others[score.key] = score
+                else:
+                    self._decided.update(entry["decided"])
         self._own: set[str] = set()
         for entry in _entries(file, mends=True) if file.exists() else []:
             if "score" in entry:
@@ -144,19 +145,18 @@ class Plan:
                 self._decided.update(entry["decided"])
                 self._own |= set(entry["decided"])
 
-    def decide(self, name: str, make: Callable[[], Any], *, repeat: bool = True) -> Any:
+    def decide(self, name: str, make: Callable[[], Any]) -> Any:
         """A decision: as the file has it, else made now and kept.
 
         Args:
             name: of the decision, once in a fit.
             make: decides; gives plain data.
-            repeat: whether another fit that repeats this one takes it too.
         """
         if name not in self._decided:
             self._decided[name] = make()
         if name not in self._own:
             self._own.add(name)
-            self._append({"decided": {name: self._decided[name]}} | ({} if repeat else {"repeat": False}))
+            self._append({"decided": {name: self._decided[name]}})
         return self._decided[name]
 
     def score(self, key: str) -> Score | None:
