@@ -27,18 +27,8 @@ __all__ = ["BEST", "Run", "genotype_file", "trained_in"]
 _FORMAT = 2
 
 _BEFORE_START = (
-    *(
-        "chain.json",
-        "config.yaml",
-        "criterion.py",
-        "env.json",
-        "genotype.json",
-        "left_out.csv",
-        "objective.py",
-        "operations.py",
-        "searched.yaml",
-    ),
-    *("path.json", "plan.yaml", "space.yaml", "split.json", "start.json"),
+    *("chain.json", "config.yaml", "criterion.py", "env.json", "genotype.json", "left_out.csv", "objective.py"),
+    *("operations.py", "path.json", "plan.yaml", "searched.yaml", "space.yaml", "split.json", "start.json"),
 )
 """Files that a run writes before its first step."""
 
