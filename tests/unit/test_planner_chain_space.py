@@ -49,7 +49,7 @@ def test_random_networks_are_points_that_can_be_built(generator):
             network = create_chain(chain, num_classes=3).eval()
             with torch.no_grad():
                 assert network(torch.zeros(2, 3, size, size)).shape == (2, 3)
-            if number < 10:
+            if number < 4:
                 counts = count_parameters(network), count_macs(network, (3, size, size))
                 assert chain_counts(chain, size, num_classes=3) == counts
             sizes[len(chain.stages)] += 1
@@ -69,7 +69,7 @@ def test_one_choice_changes_with_the_stated_probability(generator):
     draws = 4000
     for part, value in ((Choice((1, 2)), 2), (Choice(tuple("abcde")), "c"), (Level(1, 4), 2)):
         x = torch.tensor(part.write(value)) + torch.randn(draws, part.coordinates, generator=generator)
-        changed = sum(part.read(row) != value for row in x) / draws
+        changed = sum(part.read(row) != value for row in x.tolist()) / draws
         error = 4 * math.sqrt(FLIP / draws)
         assert FLIP * (0.9 if part.coordinates > 2 else 1) - error < changed < FLIP + error
 
