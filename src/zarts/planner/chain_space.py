@@ -35,7 +35,7 @@ _STEP = 0.25  # octaves of a level of a width
 _SHARES = 8  # levels of the share of the limits, a quarter of an octave each: 1/4 to 1
 _WIDEST = 1 << 16  # as in a file of a chain
 _DEEPEST = 4
-_TRIES = 500
+_TRIES = 300
 
 
 class ChainSpace:
