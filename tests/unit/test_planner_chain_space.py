@@ -38,22 +38,22 @@ def test_hand_made_networks_are_points(name):
 
 @pytest.mark.usefixtures("unchecked")
 def test_random_networks_are_points_that_can_be_built(generator):
-    """A hundred; counts in closed form are those of the built network."""
+    """Counts in closed form are those of the built network."""
     sizes = Counter()
     for image_size in (8, 28, 32):
-        space = ChainSpace([image_size])
-        for number in range(34):
+        space = ChainSpace([image_size], max_parameters=500_000)
+        for number in range(12):
             chain, size = space.random(generator)
             assert space.valid(chain, size)
             assert space.decode(space.encode(chain, size)) == (chain, size)
             network = create_chain(chain, num_classes=3).eval()
             with torch.no_grad():
                 assert network(torch.zeros(2, 3, size, size)).shape == (2, 3)
-            if number < 10:
+            if number < 4:
                 counts = count_parameters(network), count_macs(network, (3, size, size))
                 assert chain_counts(chain, size, num_classes=3) == counts
             sizes[len(chain.stages)] += 1
-    assert len(sizes) >= 5
+    assert len(sizes) >= 4
 
 
 @pytest.mark.parametrize("chain", [EVERY_KIND, *(row.chain for row in HANDMADE.values())], ids=lambda chain: chain.name)
@@ -69,7 +69,7 @@ def test_one_choice_changes_with_the_stated_probability(generator):
     draws = 4000
     for part, value in ((Choice((1, 2)), 2), (Choice(tuple("abcde")), "c"), (Level(1, 4), 2)):
         x = torch.tensor(part.write(value)) + torch.randn(draws, part.coordinates, generator=generator)
-        changed = sum(part.read(row) != value for row in x) / draws
+        changed = sum(part.read(row) != value for row in x.tolist()) / draws
         error = 4 * math.sqrt(FLIP / draws)
         assert FLIP * (0.9 if part.coordinates > 2 else 1) - error < changed < FLIP + error
 

@@ -15,6 +15,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import replace
 from functools import lru_cache
+from itertools import islice
 from typing import Any
 
 import torch
@@ -34,7 +35,7 @@ _STEP = 0.25  # octaves of a level of a width
 _SHARES = 8  # levels of the share of the limits, a quarter of an octave each: 1/4 to 1
 _WIDEST = 1 << 16  # as in a file of a chain
 _DEEPEST = 4
-_TRIES = 500
+_TRIES = 300
 
 
 class ChainSpace:
@@ -167,11 +168,13 @@ class ChainSpace:
         return parameters <= self.max_parameters and macs <= self.max_macs
 
     def _random(self, generator: torch.Generator) -> dict[str, Any]:
+        numbers = iter(torch.rand(4 * self.dimension, generator=generator, dtype=torch.float64).tolist())
+
         def whole(low: int, high: int) -> int:
-            return int(torch.randint(low, high + 1, (1,), generator=generator))
+            return low + int(next(numbers) * (high - low + 1))
 
         def real(low: float, high: float) -> float:
-            return low + (high - low) * float(torch.rand(1, generator=generator, dtype=torch.float64))
+            return low + (high - low) * float(next(numbers))
 
         values: dict[str, Any] = {}
         for name, part in self._parts.items():
@@ -180,7 +183,8 @@ class ChainSpace:
             elif isinstance(part, Level) and "width" not in name:
                 values[name] = whole(part.low, part.high)
         values |= _leveled("width", real(3.0, 6.0) / _STEP) | _leveled("stem width", real(-1.0, 1.0) / _STEP)  # 8 to 64
-        chosen = torch.randperm(self.stages, generator=generator)[: whole(min(2, self.stages), self.stages)].tolist()
+        order = sorted(range(self.stages), key=lambda _: next(numbers))
+        chosen = order[: whole(min(2, self.stages), self.stages)]
         octaves = 0
         for slot in range(self.stages):
             values[f"{slot} present"] = slot in chosen
@@ -195,8 +199,8 @@ class ChainSpace:
     def _values(self, x: Float[Tensor, " d"]) -> dict[str, Any]:
         if x.shape != (self.dimension,):
             raise SettingsError(f"x has shape {tuple(x.shape)}; the space needs ({self.dimension},)")
-        pieces = x.detach().cpu().double().split([part.coordinates for part in self._parts.values()])
-        return {name: part.read(piece) for (name, part), piece in zip(self._parts.items(), pieces, strict=True)}
+        numbers = iter(x.detach().cpu().double().tolist())
+        return {name: part.read(list(islice(numbers, part.coordinates))) for name, part in self._parts.items()}
 
 
 def _width_parts(*names: str) -> dict[str, Part]:
@@ -253,7 +257,7 @@ def _chain(values: dict[str, Any], slots: int) -> Chain:
 
     def width(name: str) -> int:
         steps = sum(values[key] for key in ("width", "width rest", name, f"{name} rest"))
-        return min(_WIDEST, max(1, round(2 ** (_STEP * steps))))
+        return min(_WIDEST, max(1, round(float(2 ** (_STEP * steps)))))
 
     stem = ChainStem(width("stem width"), values["stem stride"], pool=values["stem pool"])
     stages: list[Stage] = []

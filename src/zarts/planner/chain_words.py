@@ -7,7 +7,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import replace
 from functools import lru_cache
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from zarts.spaces import HANDMADE, Chain, Stage
 
@@ -88,8 +88,8 @@ def short_name(chain: Chain, image_size: int | None = None) -> str:
     if found:
         width = "" if found.width == 1 else f" width {found.width:.4g}"
         stride = HANDMADE[found.name].chain.stem.stride
-        stem = "" if found.stem_stride == stride else f", stem stride {found.stem_stride}"
-        return f"{found.name}{width}{stem}{size}"
+        strided = "" if found.stem_stride == stride else f", stem stride {found.stem_stride}"
+        return f"{found.name}{width}{strided}{size}"
     stem = chain.stem
     kernel = "" if stem.kernel == 3 else f"k{stem.kernel}"
     parts = [f"s{stem.width}{_stride(stem.stride)}{kernel}{'p' if stem.pool else ''}", *map(_code, chain.stages)]
@@ -145,7 +145,7 @@ def difference(a: tuple[Chain, int], b: tuple[Chain, int]) -> list[str]:
     (old, size), (new, new_size) = a, b
     changes = [f"image size: {size} -> {new_size}"] if size != new_size else []
     changes += _whole(old, new)
-    said = {"shortcut": "projection"}
+    said: dict[str, Any] = {"shortcut": "projection"}
     if any(change.startswith("downsampling") for change in changes):
         said["downsampling"] = "stride"
     old, new = (replace(c, stages=tuple(replace(s, **said) for s in c.stages)) for c in (old, new))

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from statistics import NormalDist
 from typing import Any
-
-from torch import Tensor
 
 __all__ = ["FLIP", "Choice", "Level", "Part", "Remainder"]
 
@@ -41,9 +40,9 @@ class Choice:
         """Coordinates of a value."""
         return [self.margin * (option == value) for option in self.options]
 
-    def read(self, x: Tensor) -> Any:
+    def read(self, x: Sequence[float]) -> Any:
         """The value of any coordinates."""
-        return self.options[int(x.argmax())]
+        return self.options[max(range(len(x)), key=x.__getitem__)]
 
 
 @dataclass(frozen=True)
@@ -66,9 +65,9 @@ class Level:
         """Coordinates of a value."""
         return [self.unit * value]
 
-    def read(self, x: Tensor) -> int:
+    def read(self, x: Sequence[float]) -> int:
         """The value of any coordinates."""
-        return min(self.high, max(self.low, round(float(x) / self.unit)))
+        return min(self.high, max(self.low, round(x[0] / self.unit)))
 
 
 class Remainder:
@@ -80,9 +79,9 @@ class Remainder:
         """Coordinates of a value."""
         return [_REMAINDER * value]
 
-    def read(self, x: Tensor) -> float:
+    def read(self, x: Sequence[float]) -> float:
         """The value of any coordinates."""
-        return float(x) / _REMAINDER
+        return x[0] / _REMAINDER
 
 
 Part = Choice | Level | Remainder

@@ -76,6 +76,9 @@ class Proposals:
         self._seen = set(self._losses)
         self._asked = list[str]()
         self._rows = list[str | None]()
+        self._members: list[ZeroOrderOptimizer] = []
+        self._waiting: list[Point] = []
+        self._networks: list[tuple[Chain, int, float] | None] = []
         self._begin(starts[min(finite)[1]][0], 1.0)
 
     @property
@@ -184,9 +187,7 @@ class Proposals:
     def _begin(self, point: Point, share: float) -> None:
         """Stand at a network with new optimisers."""
         self._start, self._centre = point, self.space.encode(*point, share)
-        self._waiting = list[Point]()
-        self._networks = list[tuple[Chain, int, float] | None]()
-        self._members = list[ZeroOrderOptimizer]()
+        self._waiting, self._networks, self._members = [], [], []
         x, generator, d = self._centre, self._generator, len(self._centre)
         make: Callable[..., ZeroOrderOptimizer] | None = OPTIMIZERS.get(self.optimizer)
         if make is None:
