@@ -232,8 +232,8 @@ def latency_by_command(command: str, path: Path, *, timeout_seconds: float = 600
     except ValueError:
         numbers = []
     if not numbers or not all(0 < number < math.inf for number in numbers):
-        said = " ".join(output.split())
-        shown = f"{said[:80]!r}" if said else "nothing"
+        printed = " ".join(output.split())
+        shown = f"{printed[:80]!r}" if printed else "nothing"
         raise RunError(f"--latency-command {command!r} printed {shown}; needs milliseconds, such as 2.31, alone")
     return Latency.of(numbers)
 
