@@ -9,7 +9,7 @@ import pytest
 from test_structure import FILES, part
 
 import zarts
-from zarts.config import RetrainSettings, SearchSettings
+from zarts.config import LimitSettings, RetrainSettings, SearchSettings
 from zarts.errors import Interrupted, SettingsError, ZartsError
 from zarts.methods import AXES
 from zarts.wording import in_python, options_in_messages
@@ -65,7 +65,7 @@ MESSAGES = dict(messages())
 
 
 def known():
-    names = {*SearchSettings.model_fields, *RetrainSettings.model_fields, *ELSEWHERE}
+    names = {*SearchSettings.model_fields, *RetrainSettings.model_fields, *LimitSettings.model_fields, *ELSEWHERE}
     functions = [value for name in zarts.__all__ if inspect.isfunction(value := getattr(zarts, name))]
     return names.union(*(inspect.signature(function).parameters for function in functions))
 
@@ -74,7 +74,7 @@ def known():
 def test_every_message_of_the_sources_speaks_of_arguments(where):
     text = MESSAGES[where]
     translated = in_python(text)
-    names = {name.replace("-", "_") for name in re.findall(r"(?<!\S)--([a-z-]+)", text)} - {"format", "no_retrain"}
+    names = {name.replace("-", "_") for name in re.findall(r"(?<!\S)--([a-z0-9-]+)", text)} - {"format", "no_retrain"}
     arguments = {name.removeprefix("no_") if name.startswith("no_") else name for name in names}
     if where.split(":")[0] in COMMANDS and "`" in text:
         translated = in_python(text.replace("zarts 7", "zarts search").replace("zarts {}", "zarts search"))

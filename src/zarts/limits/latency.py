@@ -219,22 +219,22 @@ def latency_by_command(command: str, path: Path, *, timeout_seconds: float = 600
     try:
         words = shlex.split(command, posix=sys.platform != "win32")
     except ValueError as error:
-        raise SettingsError(f"--latency-command {command!r}: cannot be split into words ({error})") from None
+        raise SettingsError(f"latency command {command!r}: cannot be split into words ({error})") from None
     if not words:
-        raise SettingsError("--latency-command is empty: name a program that prints milliseconds")
+        raise SettingsError("the latency command is empty: name a program that prints milliseconds")
     with machine_lock():
         code, output, errors = _run([*words, str(path)], command, timeout_seconds)
     if code != 0:
         said = (errors.strip() or output.strip()).splitlines()
-        raise RunError(f"--latency-command {command!r} failed with exit code {code}{f': {said[-1]}' if said else ''}")
+        raise RunError(f"latency command {command!r} failed with exit code {code}{f': {said[-1]}' if said else ''}")
     try:
         numbers = [float(word) for word in output.split()]
     except ValueError:
         numbers = []
     if not numbers or not all(0 < number < math.inf for number in numbers):
-        said = " ".join(output.split())
-        shown = f"{said[:80]!r}" if said else "nothing"
-        raise RunError(f"--latency-command {command!r} printed {shown}; needs milliseconds, such as 2.31, alone")
+        printed = " ".join(output.split())
+        shown = f"{printed[:80]!r}" if printed else "nothing"
+        raise RunError(f"latency command {command!r} printed {shown}; needs milliseconds, such as 2.31, alone")
     return Latency.of(numbers)
 
 
@@ -253,11 +253,11 @@ def _run(words: Sequence[str], command: str, timeout_seconds: float) -> tuple[in
         )
     except (OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or error
-        raise SettingsError(f"--latency-command {command!r}: {words[0]} cannot be started ({reason})") from error
+        raise SettingsError(f"latency command {command!r}: {words[0]} cannot be started ({reason})") from error
     try:
         output, errors = process.communicate(timeout=timeout_seconds)
     except subprocess.TimeoutExpired:
-        raise RunError(f"--latency-command {command!r} took longer than {timeout_seconds:g} seconds") from None
+        raise RunError(f"latency command {command!r} took longer than {timeout_seconds:g} seconds") from None
     finally:
         if process.poll() is None:  # also when the user interrupts
             _end(process)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from typing import Any
 
@@ -137,7 +138,7 @@ class _Graph:
 
     def random(self, *shape: int) -> str:
         """Weights of a size that keeps values as large as they are."""
-        scale = 1 / np.sqrt(max(1, np.prod(shape[1:])))
+        scale = 1 / math.sqrt(math.prod(shape[1:]))
         return self._constant((self._rng.standard_normal(shape) * scale).astype(np.float32))
 
     def whole(self, values: list[int]) -> str:
