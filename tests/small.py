@@ -187,8 +187,16 @@ def built_with_statistics(card):
     return network
 
 
+def smooth_images(count: int, size: int, channels: int):
+    """Random images that differ from one another: levels from 0 to 255, equal ones in each call."""
+    import torch
+
+    coarse = torch.rand(count, channels, 4, 4, generator=torch.Generator().manual_seed(0))
+    return (255 * torch.nn.functional.interpolate(coarse, (size, size), mode="bilinear")).byte()
+
+
 def random_network(chain: Chain, size: int, channels: int):
-    """A chain network whose every number is random, also those of norms, with logits of about 1; and its card."""
+    """A chain network as after training: all random, with the statistics of images and logits of about 1; its card."""
     import torch
 
     from zarts.exports import Served
@@ -197,12 +205,17 @@ def random_network(chain: Chain, size: int, channels: int):
 
     card = ModelCard(chain, 0, 0, "", ("a", "b", "c"), size, (0.45, 0.4, 0.5)[:channels], (0.2, 0.3, 0.25)[:channels])
     with seeded(size), torch.no_grad():
-        network = card.build().eval()
-        for name, value in network.state_dict().items():
-            if value.dim() == 1 and value.dtype.is_floating_point:
-                value.copy_(torch.rand_like(value) + (0.4 if "var" in name or name.endswith("weight") else -0.5))
-        images = torch.randint(256, (8, channels, size, size)) / 255
-        network.classifier.weight /= Served(network, card)(images).std(0).mean()
+        network = card.build()
+        for part in network.modules():
+            if isinstance(part, torch.nn.BatchNorm2d):
+                part.momentum = None
+                part.weight.uniform_(0.4, 1.4)
+                part.bias.uniform_(-0.5, 0.5)
+        images = smooth_images(64, size, channels) / 255
+        Served(network, card)(images)
+        logits = Served(network, card).eval()(images)
+        network.classifier.weight /= logits.std(0)[:, None]
+        network.classifier.bias.copy_(torch.rand(3) - logits.mean(0) / logits.std(0))
     return network, card
 
 

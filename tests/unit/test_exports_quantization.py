@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from small import random_network
+from small import random_network, smooth_images
 from zarts.errors import RunError, SettingsError
 from zarts.exports import CALIBRATIONS, best_int8, has_vnni, onnx_answers, open_model, quantize, write_model
 from zarts.exports.quantization import FileAnswers
@@ -24,16 +24,13 @@ NETWORK = Chain(
 
 @pytest.fixture(scope="module")
 def made(tmp_path_factory):
-    """Float files of both inputs, and images: smooth ones, so that they differ from each other."""
+    """Float files of both inputs, images and card."""
     folder = tmp_path_factory.mktemp("quantization")
     network, card = random_network(NETWORK, 16, 3)
     for pixels in ("float", "uint8"):
         (folder / pixels).mkdir()
         write_model(network, card, "onnx", folder / pixels, pixels)
-    generator = torch.Generator().manual_seed(0)
-    coarse = torch.rand(256, 3, 4, 4, generator=generator)
-    images = torch.nn.functional.interpolate(coarse, (16, 16), mode="bilinear")
-    return folder, (255 * images).byte(), card
+    return folder, smooth_images(256, 16, 3), card
 
 
 @pytest.mark.parametrize(("method", "pixels"), [("minmax", "uint8"), ("entropy", "float"), ("percentile", "float")])

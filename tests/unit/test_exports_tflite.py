@@ -7,7 +7,7 @@ import pytest
 import torch
 
 import zarts
-from small import random_network
+from small import random_network, smooth_images
 from zarts.errors import RunError, SettingsError
 from zarts.exports import Served, open_model, quantize_tflite, write_model
 from zarts.spaces import Chain, ChainStem, Stage
@@ -49,8 +49,7 @@ def test_a_file_and_its_eight_bits(tmp_path, capfd, channels):
     capfd.readouterr()
     file = zarts.export(tmp_path / "model.safetensors", "tflite", out=tmp_path / "out")[0]
     out = tmp_path / "out" / "model.int8.tflite"
-    coarse = torch.rand(200, channels, 4, 4, generator=torch.Generator().manual_seed(0))
-    images = (255 * torch.nn.functional.interpolate(coarse, (17, 17), mode="bilinear")).byte()
+    images = smooth_images(200, 17, channels)
     quantize_tflite(file, out, images[:80])
     exact, got = (open_model(path).module for path in (file, out))
     assert capfd.readouterr() == ("", "")
