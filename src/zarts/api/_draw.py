@@ -46,7 +46,7 @@ def report(run: PathLike) -> Path:
     """Write `report.html` into the folder of a run again, for example after its `diagnosis.json` has come to it.
 
     Args:
-        run: a search, a retraining or a comparison: its result or its folder.
+        run: a search, a retraining, a fit or a comparison: its result or its folder.
 
     Returns:
         The file.

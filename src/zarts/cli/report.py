@@ -10,7 +10,9 @@ import typer
 __all__ = ["report"]
 
 
-def report(run: Annotated[Path, typer.Argument(help="folder of a search, a retraining or a comparison")]) -> None:
+def report(
+    run: Annotated[Path, typer.Argument(help="folder of a search, a retraining, a fit or a comparison")],
+) -> None:
     """Write the report of a run or of a comparison again."""
     from zarts import api
 

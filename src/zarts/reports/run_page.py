@@ -14,6 +14,7 @@ from zarts.reports.comparison import is_comparison, render_comparison
 from zarts.reports.diagnosis import read_diagnosis
 from zarts.reports.edge_weights import edge_weights
 from zarts.reports.error_section import read_tested
+from zarts.reports.fit_page import fit_page
 from zarts.reports.landscape_data import Landscape, read_landscape
 from zarts.reports.landscape_figures import draw_surface, flat_figure, solid_figure, surface_note
 from zarts.reports.plotly_charts import Figure
@@ -27,13 +28,13 @@ __all__ = ["write_report"]
 
 
 def write_report(run: Path) -> Path:
-    """Write `report.html` into the folder of a run or of a comparison.
+    """Write `report.html` into the folder of a run, of a fit or of a comparison.
 
     The page needs no other file and no network, and follows the light or dark mode of the reader. Sections for which
     the run has no files (yet) are left out; the page of an interrupted run says so.
 
     Args:
-        run: the folder of a search, of a retraining, or of `zarts compare`.
+        run: the folder of a search, of a retraining, of `zarts fit`, or of `zarts compare`.
 
     Returns:
         The file.
@@ -42,7 +43,12 @@ def write_report(run: Path) -> Path:
         RunError: the folder does not exist or has a damaged file, or the page cannot be written.
     """
     page = run / "report.html"
-    write_atomically(page, render_comparison(run) if is_comparison(run) else _render(read_run(run)))
+    if is_comparison(run):
+        text = render_comparison(run)
+    else:
+        files = read_run(run)
+        text = fit_page(run) if files.command == "fit" else _render(files)
+    write_atomically(page, text)
     return page
 
 
