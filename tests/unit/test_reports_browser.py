@@ -7,6 +7,7 @@ import shutil
 import pytest
 import torch
 
+from fits import made_up, write_fit
 from reports import DIAGNOSIS, LANDSCAPE, row, search, search_events, table, write_run
 from zarts.reports import write_report
 from zarts.reports.edge_weights import edge_weights
@@ -319,6 +320,25 @@ def test_cells_of_a_comparison_are_drawn_when_they_are_opened(opened, compared):
     page.locator("[data-parts] summary").first.click()
     page.locator('.drawn [id^="found-0-label-"]').first.hover()
     assert "to node 2" in tip_of(page)
+
+
+@pytest.mark.parametrize(("width", "shown"), [(1200, ""), (390, "-narrow")], ids=["desk", "phone"])
+def test_networks_of_a_fit_against_another_cost(opened, tmp_path, width, shown):
+    """The switch shows another picture, live and as wide as its page; what a mark is, the mouse tells."""
+    write_report(write_fit(tmp_path, made_up(12)))
+    page = opened(tmp_path, viewport={"width": width, "height": 844})
+    see(page, f"networks-parameters{shown}")
+    page.get_by_text("Latency", exact=True).click()
+    figure = see(page, f"networks-latency-ms{shown}")
+    assert page.locator("[data-figure]:visible").count() == 1
+    mark = figure.locator(".scatterlayer .trace:not(:has(text)) path.point").last.bounding_box()
+    for step in (3, 0):
+        page.mouse.move(mark["x"] + mark["width"] / 2 - step, mark["y"] + mark["height"] / 2)
+    figure.locator(".hoverlayer text").first.wait_for()
+    said = figure.locator(".hoverlayer").text_content()
+    assert "Latency: " in said
+    assert "validation accuracy" in said
+    assert page.evaluate("document.documentElement.scrollWidth") == width
 
 
 def test_a_run_of_fifty_epochs_is_small(run):
