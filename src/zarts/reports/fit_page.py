@@ -184,10 +184,11 @@ def _origins(fit: FitResult) -> list[tuple[str, str]]:
 
 def _files(folder: Path, files: Mapping[str, str]) -> list[tuple[str, str, str, str]]:
     """Name, link (empty where the file is not there), what it is, and how it is used."""
-    return [
-        (name, quote(f"./{name}") if (folder / name).exists() else "", what, _USES.get(name, ""))
-        for name, what in files.items()
-    ]
+    found = []
+    for name, what in files.items():
+        link = quote(f"./{name}", errors="surrogateescape") if (folder / name).exists() else ""
+        found.append((name, link, what, _USES.get(name, "")))
+    return found
 
 
 def _snippet(fit: FitResult) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import html
 import math
 import textwrap
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from statistics import quantiles
 from typing import NamedTuple
 
@@ -86,11 +86,11 @@ class Picture(NamedTuple):
     x: Axis
     y: Axis
     groups: list[Group]
-    fronts: Mapping[str, list[tuple[float, float]]]
+    fronts: dict[str, list[tuple[float, float]]]
     labels: list[Label]
     taken: tuple[float, float] | None
     limit: float | None
-    counts: Mapping[str, int]
+    counts: dict[str, int]
     below: int
 
     @property

@@ -47,7 +47,7 @@ class Network:
     change: str = ""
     chain: Chain | None = None
     costs: Mapping[str, float] = field(default_factory=dict)
-    validation: Mapping[str, list[float]] = field(default_factory=dict)
+    validation: dict[str, list[float]] = field(default_factory=dict)
     test: Sequence[float] = ()
 
     @property
@@ -235,9 +235,8 @@ def _number(value: Any) -> float | None:
 
 def _time(data: Mapping[str, Any]) -> dict[str, Any]:
     parts = {str(name): seconds for name, one in (data.get("parts") or {}).items() if (seconds := _number(one))}
-    seconds = {key: _number(data.get(key)) for key in ("asked", "taken", "final")}
     return {
-        **seconds,
+        **{key: _number(data.get(key)) for key in ("asked", "taken", "final")},
         "parts": parts,
         "processes": int(data.get("processes") or 1),
         "ended": str(data.get("ended") or ""),
