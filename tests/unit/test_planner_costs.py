@@ -51,4 +51,4 @@ def test_int8_counts_a_byte_a_weight_and_no_limit_changes_nothing():
 
 
 def test_what_no_width_keeps_has_none():
-    assert Costing(fit_settings({"data": "digits", "max_params": 100}), CARD).widest(handmade("resnet8"), 28) is None
+    assert Costing(fit_settings({"data": "digits", "max_params": 30}), CARD).widest(handmade("resnet8"), 28) is None

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+import multiprocessing
 import shlex
 import time
 from collections.abc import Callable, Sequence
@@ -38,6 +40,7 @@ from zarts.runs.afterwards import afterwards
 from zarts.runs.new_run import check_place, discarded_unless_begun
 from zarts.runs.user_functions import anchored_functions, keep_functions, load_functions, same_functions
 from zarts.runtime.device import choose_device, idle_processors
+from zarts.runtime.io import drop_cut_line, remove_parts
 from zarts.runtime.paths import PathLike, path_of
 from zarts.runtime.signals import StopRequest, stop_request
 from zarts.spaces import handmade
@@ -52,8 +55,8 @@ _SAMPLE = 50
 """Images whose size is looked up, for the sizes that networks may take."""
 _SIZES = (64, 32)
 """Sides of larger images, in pixels, that networks may take."""
-_FINISH, _TEST_IMAGE, _INT8 = 8.0, 1.5e-3, 25.0
-"""Seconds for files, for each test image, and for 8-bit files."""
+_FINISH, _INT8 = 6.0, 15.0
+"""Seconds for files and, without answering images, for 8-bit files."""
 _TICK = 0.5
 """Seconds from one sign of progress to the next."""
 
@@ -89,6 +92,8 @@ def fit(
         Interrupted: Ctrl-C or SIGTERM; the best network so far is in the folder.
         ZartsError: see the subclasses in `zarts.errors`.
     """
+    if multiprocessing.parent_process() is not None:
+        raise SettingsError("fit was called while a process started: put it behind `if __name__ == '__main__':`")
     begun, heard = time.perf_counter(), Callbacks([progress(quiet=quiet), *callbacks])
     given: dict[str, Any] = dict(options)
     if resume is not None:
@@ -194,14 +199,16 @@ def _noted(callback: Callback) -> Callable[[str], None]:
 def _fit(settings: FitSettings, run: Run, callback: Callback, begun: float) -> FitResult:
     device = choose_device(settings.device)
     with run.lock(), stop_request() as stop:
+        remove_parts(run.path)
+        drop_cut_line(run.path / "metrics.jsonl")
         plan = Plan(run.path / PLAN, settings.plan)
-        heard, _quiet = _Heard(callback, run), lambda event: None
-        size = settings.image_size or _first_size(settings, run)
+        heard = _Heard(callback, run, stop)
+        size = settings.image_size or plan.decide("image size", lambda: _first_size(settings))
         first = load_images(settings.recipe(image_size=size), run, device, heard)
         load = partial(_loaded, {first.image_size: first}, settings, run)
         budget = _budget(settings, run, begun, first)
-        heard.watch(budget, stop)
-        processes = _processes(settings, device.type)
+        heard.budget = budget
+        processes = _processes(settings, device.type, first)
         pictures = Pictures(load, _sizes(settings, first), settings.split_seed, first)
         card = ModelCard(
             handmade("resnet8"), 0, 0, "", first.classes, first.image_size, first.mean, first.std, bits=first.bits
@@ -212,13 +219,12 @@ def _fit(settings: FitSettings, run: Run, callback: Callback, begun: float) -> F
             candidates = Candidates(run.path, pictures, costing, plan, budget, workers, objective, heard)
             outcome = Outcome(settings, run, pictures, candidates, load, heard)
             try:
-                fit = Fit(settings, pictures, candidates, plan, budget, workers, heard)
-                for stage in (fit.compare_handmade, fit.search, fit.train_longer):
-                    stage()
-                    outcome.keep_best()
+                fit = Fit(settings, pictures, candidates, plan, budget, workers, heard, outcome.keep_best)
+                fit.compare_handmade()
+                fit.search()
+                fit.train_longer()
                 finalists = fit.train_finalists()
             except Interrupted:
-                outcome.keep_best()
                 raise Interrupted(f"interrupted{run.resume_hint('fit')}") from None
         end_fit(settings, run, fit, finalists, outcome, load, budget)
     with afterwards("report.html is missing", f"zarts report {shlex.quote(str(run.path))}", callback):
@@ -232,32 +238,31 @@ class _Heard:
     Args:
         callback: called with every event.
         run: the folder.
+        stop: a request to stop.
     """
 
-    def __init__(self, callback: Callback, run: Run) -> None:
-        self._callback, self._run = callback, run
-        self._budget: Budget | None = None
-        self._stop: StopRequest | None = None
+    def __init__(self, callback: Callback, run: Run, stop: StopRequest) -> None:
+        self._callback, self._run, self._stop = callback, run, stop
+        self.budget: Budget | None = None
+        """The time, once images are loaded."""
         self._text, self._shown = "loading", 0.0
 
-    def watch(self, budget: Budget, stop: StopRequest) -> None:
-        """From now on show the time, and stop when that is asked for."""
-        self._budget, self._stop = budget, stop
-
     def __call__(self, event: Any) -> None:
-        if self._budget is not None and event["event"] == "note":
+        if event["event"] == "part" and self._stop.asked:  # while images are listed
+            raise Interrupted("interrupted")
+        if self.budget is not None and event["event"] == "note" and self._run.started:
             self._text = event["text"]
-            self._run.log({**event, "elapsed": self._budget.elapsed()})
+            self._run.log({**event, "elapsed": self.budget.elapsed()})
         self._callback(event)
 
     def stops(self) -> bool:
         """Whether the fit was asked to stop; asked before each step of a training, so this also shows the time."""
         now = time.perf_counter()
-        if self._budget is not None and now - self._shown > _TICK:
+        if self.budget is not None and now - self._shown > _TICK and math.isfinite(self.budget.seconds):
             self._shown = now
-            done = min(self._budget.elapsed(), self._budget.seconds)
-            self._callback({"event": "part", "text": self._text, "done": int(done), "of": int(self._budget.seconds)})
-        return self._stop is not None and self._stop.asked
+            done = min(self.budget.elapsed(), self.budget.seconds)
+            self._callback({"event": "part", "text": self._text, "done": int(done), "of": int(self.budget.seconds)})
+        return self._stop.asked
 
 
 def _loaded(known: dict[int, DataSet], settings: FitSettings, run: Run, size: int) -> DataSet:
@@ -268,7 +273,7 @@ def _loaded(known: dict[int, DataSet], settings: FitSettings, run: Run, size: in
     return known[size]
 
 
-def _first_size(settings: FitSettings, run: Run) -> int | None:
+def _first_size(settings: FitSettings) -> int | None:
     """The larger size that networks may take: that of the images, in steps of 4 pixels, 64 at most; None: their own."""
     if settings.data in (*DATA_SETS, PYTHON) or not path_of(settings.data).is_dir():
         return None
@@ -288,7 +293,10 @@ def _sizes(settings: FitSettings, first: DataSet) -> list[int]:
     return [first.image_size, *(size for size in _SIZES if size < first.image_size)]
 
 
-def _processes(settings: FitSettings, device: str) -> int:
+def _processes(settings: FitSettings, device: str, data: DataSet) -> int:
+    """Trainings at a time; one for Python objects that are read batch by batch, which may not go to a process."""
+    if settings.data == PYTHON and data.kept == "streamed":
+        return 1
     if settings.processes != "auto":
         return settings.processes
     return max(1, idle_processors()) if device == "cpu" else 1
@@ -298,5 +306,6 @@ def _budget(settings: FitSettings, run: Run, begun: float, data: DataSet) -> Bud
     """The time, that of earlier parts of a resumed fit included; with a plan that is repeated there is no end."""
     before = max((event.get("elapsed", 0.0) for event in run.events()), default=0.0)
     seconds = float("inf") if settings.plan is not None else settings.time
-    finish = _FINISH + _TEST_IMAGE * data.counts.get("test", 0) + (_INT8 if settings.int8 else 0.0)
-    return Budget(seconds, begun, before, min(finish, 0.25 * settings.time))
+    validated = min(10_000, len(data.train) // 5)
+    images = 2 * (validated + 3 * data.counts.get("test", 0)) + (6 * validated if settings.int8 else 0)
+    return Budget(seconds, begun, before, _FINISH + (_INT8 if settings.int8 else 0.0), images)

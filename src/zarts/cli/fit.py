@@ -10,6 +10,7 @@ import yaml
 from zarts.cli.distributed import command_began
 from zarts.cli.options import Config, Out, Print, Resume, Set, parse_set, with_settings
 from zarts.cli.progress import progress
+from zarts.config import FUNCTIONS
 from zarts.config.fit import FitSettings, fit_settings
 from zarts.errors import SettingsError
 from zarts.runtime.paths import path_of, printable
@@ -33,7 +34,7 @@ def fit(
     """Find the best small network for IMAGES, in a given time, within the limits of a device."""
     given = {**options, **parse_set(set_ or [])}
     if resume is not None:
-        others = sorted(key for key in given if key != "processes")
+        others = sorted(key for key in given if key not in ("processes", *FUNCTIONS))
         if others or config is not None or out is not None or print_config_:
             name = others[0] if others else "everything else"
             raise SettingsError(f"--resume {resume} uses the settings of that fit: leave {name} out")

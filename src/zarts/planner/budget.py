@@ -15,13 +15,19 @@ class Budget:
         seconds: in all; infinite for one that repeats another, whatever time that takes.
         begun: when the command began, by `time.perf_counter`.
         before: seconds that earlier parts of a resumed fit have taken.
-        finish: seconds for testing and writing files, from the end of the last training.
+        finish: seconds for writing files, from the end of the last training.
+        images: that are answered after it, each once.
     """
 
-    def __init__(self, seconds: float, begun: float, before: float, finish: float) -> None:
-        self.seconds, self._begun, self.finish = seconds, begun - before, finish
+    def __init__(self, seconds: float, begun: float, before: float, finish: float, images: int = 0) -> None:
+        self.seconds, self._begun, self.finish, self._images = seconds, begun - before, finish, images
         self.reserved = 0.0
         """Seconds of what is left that are for later stages."""
+
+    def answer(self, seconds: float) -> None:
+        """Keep the time for answering an image free, for all that are answered after the last training."""
+        self.finish += seconds * self._images
+        self._images = 0
 
     def elapsed(self) -> float:
         """Seconds so far."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import math
 import time
 from collections.abc import Iterable, Sequence
 from pathlib import Path
@@ -12,7 +13,7 @@ from torch.nn.functional import cross_entropy
 
 from zarts.bilevel import Objective
 from zarts.config import RetrainSettings
-from zarts.errors import DivergedError
+from zarts.errors import DivergedError, Interrupted
 from zarts.planner.budget import Budget
 from zarts.planner.chain_words import difference, short_name
 from zarts.planner.costs import Costing
@@ -27,16 +28,16 @@ from zarts.training.compute_path import ComputePath
 from zarts.training.path_choice import fastest_path
 from zarts.training.trainer import Callback
 
-__all__ = ["FINAL", "WORK", "Candidates"]
+__all__ = ["FINAL", "NO_VALUE", "WORK", "Candidates"]
 
 FINAL = "T"
 """Name of the length of a final training."""
 WORK = "work"
 """Folder of a fit with trained networks, and states that longer trainings go on from."""
-_DIVERGED = 1e30
-"""Value of the objective of a network whose training diverged, or was cut short."""
-_WHOLE = 0.9
-"""Of the seconds of a training that is compared."""
+NO_VALUE = 1e30
+"""Value of the objective of a network that cannot be compared: its training diverged, or was cut short."""
+_LEAST, _MOST = 0.9, 1.1
+"""Of the seconds of a training that is compared: the least and the most that it may have taken."""
 
 
 class Candidates:
@@ -87,6 +88,8 @@ class Candidates:
         """
 
         def widest() -> dict[str, Any] | None:
+            if self._workers.stops():
+                raise Interrupted("interrupted")
             wide = self.costing.widest(chain, size, share)
             return None if wide is None else wide.to_dict()
 
@@ -120,8 +123,8 @@ class Candidates:
 
     def value(self, one: Candidate, length: str) -> float:
         """Mean objective of a network at a length over its seeds; smaller is better."""
-        scores = self.scores[one.number, length]
-        return sum(score.value for score in scores) / len(scores)
+        values = [score.value for score in self.scores[one.number, length]]
+        return NO_VALUE if NO_VALUE in values else sum(values) / len(values)
 
     def best(self, of: Iterable[Candidate], length: str) -> Candidate:
         """The best of those that were trained to a length, of which there is at least one."""
@@ -131,10 +134,14 @@ class Candidates:
     def best_of(self, *origins: Origin) -> Candidate | None:
         """The best of these origins, at the longest length before the finals that one has; None: there is none."""
         for length in reversed(self.lengths):
-            those = [one for one in self.at(length) if one.origin in origins]
+            those = [one for one in self.at(length) if one.origin in origins and self.is_known(one, length)]
             if those:
                 return self.best(those, length)
         return None
+
+    def is_known(self, one: Candidate, length: str) -> bool:
+        """Whether a network has a value at a length: its training neither diverged nor was cut short."""
+        return (one.number, length) in self.scores and self.value(one, length) < NO_VALUE
 
     # --- how they are trained ---
 
@@ -152,25 +159,28 @@ class Candidates:
         tasks = [
             self.task(one, length, recipe, seed, seconds, warmup)
             for one, seed in wanted
-            if self._plan.score(_key(one.number, length, seed)) is None
+            if not self._is_done(one, length, seed)
         ]
         begun, taken = time.perf_counter(), 0.0
-        for task, trained in self._workers.train(tasks):
-            score = self._score(task, trained)
-            self._plan.keep(score)
-            self._tell(task, score)
-            taken += score.seconds
+        try:
+            for task, trained in self._workers.train(tasks):
+                score = self._score(task, trained)
+                self._plan.keep(score)
+                self._tell(task, score)
+                taken += 0.0 if isinstance(trained, DivergedError) else trained.own_seconds
+        finally:  # what was trained before an interruption counts too
+            for one, seed in wanted:
+                found = self._plan.score(_key(one.number, length, seed))
+                if found is not None:
+                    self.scores.setdefault((one.number, length), []).append(found)
         if taken > 0:
             passed = (time.perf_counter() - begun) * min(len(tasks), self._workers.processes)
             self.slowness = max(1.0, passed / taken)
-        for one, seed in wanted:
-            found = self._plan.score(_key(one.number, length, seed))
-            assert found is not None
-            self.scores.setdefault((one.number, length), []).append(found)
 
     def fastest_path(self, one: Candidate, recipe: RetrainSettings) -> ComputePath:
         """The fastest path of the trainings of a network: precision, layout and kernels, with one thread."""
         sized = self._pictures[one.image_size]
+        recipe = recipe.model_copy(update={"time": max(1.0, self._budget.left())})  # of which measuring takes a share
         return fastest_path(recipe, card_of(one, sized, recipe), Ranks(), choose_device(recipe.device))
 
     def task(
@@ -181,6 +191,7 @@ class Candidates:
         names = list(self.lengths)
         shorter = names[: names.index(length)] if length in names else []
         states = [self.file(one, name, seed, ".pt") for name in shorter]
+        again = self._plan.repeated(_key(one.number, length, seed))
         return Task(
             candidate=one,
             length=length,
@@ -188,7 +199,7 @@ class Candidates:
             seconds=seconds,
             warmup=warmup,
             recipe=recipe,
-            repeats=self._plan.schedule(_key(one.number, length, seed)),
+            repeats=None if again is None else again.schedule,
             deadline=self._budget.deadline(),
             continues=next((state for state in reversed(states) if state.exists()), None),
             keeps=self.file(one, length, seed, ".pt") if length in names[:-1] else None,
@@ -199,24 +210,37 @@ class Candidates:
         """The file of a training: of the trained network, or of a state to go on from (`.pt`)."""
         return self._folder / WORK / f"{one.number}-{length.replace('/', '')}-{seed}{suffix}"
 
+    def _is_done(self, one: Candidate, length: str, seed: int) -> bool:
+        """Whether a network was trained and its file is there; one that diverged in a repeated fit is not tried."""
+        key = _key(one.number, length, seed)
+        again = self._plan.repeated(key)
+        if self._plan.score(key) is None and again is not None and again.seconds == 0:
+            self._plan.keep(again)
+        score = self._plan.score(key)
+        return score is not None and (score.seconds == 0 or self.file(one, length, seed).exists())
+
     def _tell(self, task: Task, score: Score) -> None:
         where = "final training" if task.length == FINAL else task.length
         accuracy = f"{score.accuracy:.2f} % on validation images" if score.seconds else "diverged"
-        short = ", cut short" if score.value == _DIVERGED and score.seconds else ""
+        short = ", cut short" if score.value == NO_VALUE and score.seconds else ""
         self._callback({"event": "note", "text": f"{where}: {task.candidate.name}: {accuracy}{short}"})
 
     def _score(self, task: Task, trained: Trained | DivergedError) -> Score:
         key = (task.candidate.number, task.length, task.seed)
         if isinstance(trained, DivergedError):
-            return Score(*key, Schedule(0, 0, 0, {}), 0.0, 0.0, _DIVERGED, 0.0)
+            return Score(*key, Schedule(0, 0, 0, {}), 0.0, 0.0, NO_VALUE, 0.0)
         labels = self._pictures[task.candidate.image_size].val.labels.cpu()
         accuracy = 100 * (trained.logits.argmax(1) == labels).double().mean().item()
         if self._objective is None:
             value = cross_entropy(trained.logits, labels).item()
         else:
             value = self._objective.value(self._objective.metric(trained.logits, labels)).item()
-        if task.length != FINAL and task.repeats is None and trained.seconds < _WHOLE * task.seconds:
-            value = _DIVERGED  # its deadline came first: it cannot be compared
+        again = self._plan.repeated(task.key)
+        if again is not None:
+            cut = again.value == NO_VALUE
+        else:  # its deadline came first, or its steps are so slow that the fewest took longer
+            cut = task.length != FINAL and not _LEAST <= trained.seconds / task.seconds <= _MOST
+        value = NO_VALUE if cut or not math.isfinite(value) else value
         return Score(*key, trained.schedule, trained.seconds, accuracy, value, trained.step_seconds)
 
 

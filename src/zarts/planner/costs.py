@@ -117,6 +117,8 @@ class Costing:
             parameters, macs = chain_counts(chain.scaled(_STEP**steps), image_size)
             return parameters <= min(most[0], _MOST) and macs <= most[1]
 
+        if min(most) == unlimited:
+            return 0
         found = _largest(about, -_STEPS, _STEPS, 0)
         return -_STEPS if found is None else found
 

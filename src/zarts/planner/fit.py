@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict
+from functools import partial
 from typing import Any
 
 from zarts.config.fit import FitSettings
@@ -14,7 +15,7 @@ from zarts.config.retrain import FAST
 from zarts.errors import DivergedError, SettingsError
 from zarts.planner.advance import advancing
 from zarts.planner.budget import Budget
-from zarts.planner.candidates import FINAL, Candidates
+from zarts.planner.candidates import FINAL, NO_VALUE, Candidates
 from zarts.planner.chain_space import ChainSpace
 from zarts.planner.evidence import Correlation, rank_correlation
 from zarts.planner.handmade import Wanted, others, probes, variants
@@ -59,6 +60,7 @@ class Fit:
         budget: the time.
         workers: train the networks.
         callback: called with every event.
+        keep_best: called when networks were trained: writes the files of the best one.
 
     Raises:
         SettingsError: no hand-made network is within the limits.
@@ -73,10 +75,11 @@ class Fit:
         budget: Budget,
         workers: Workers,
         callback: Callback,
+        keep_best: Callable[[], None],
     ) -> None:
         self._settings, self.pictures, self.candidates, self._plan = settings, pictures, candidates, plan
         self._budget, self._workers, self._callback = budget, workers, callback
-        self.processes = workers.processes
+        self.processes, self._keep_best = workers.processes, keep_best
         self.agreements: list[tuple[str, str, Correlation]] = []
         """Rank correlations of a shorter and a longer length."""
         self.parts: dict[str, float] = {}
@@ -107,13 +110,18 @@ class Fit:
         def decide() -> dict[str, Any]:
             task = self.candidates.task(first, "trial", self.recipe, 0, _TRIED, _TRIED_WARMUP)
             ((_, trained),) = self._workers.train([task])
-            step = _TRIED_WARMUP if isinstance(trained, DivergedError) else trained.step_seconds
-            epoch = step * self.pictures.train_count / self.recipe.batch_size
-            left, processes = self._budget.left(), self.processes
-            return {**asdict(plan_time(left, processes, epoch, search=self._settings.search)), "epoch": epoch}
+            if isinstance(trained, DivergedError):
+                raise DivergedError(
+                    f"the first training, of {_TRIED:g} s, diverged: are the images what they should be?"
+                )
+            epoch = trained.step_seconds * self.pictures.train_count / self.recipe.batch_size
+            self._budget.answer(trained.image_seconds)
+            plan = plan_time(self._budget.left(), self.processes, epoch, search=self._settings.search)
+            return {**asdict(plan), "epoch": epoch, "image": trained.image_seconds}
 
         decided = dict(self._plan.decide("time", decide))
         epoch: float = decided.pop("epoch")
+        self._budget.answer(decided.pop("image"))
         decided["lengths"] = tuple((name, seconds) for name, seconds in decided["lengths"])
         return TimePlan(**decided), epoch
 
@@ -121,8 +129,8 @@ class Fit:
         """Train hand-made networks at the shortest length: the best one is what others have to beat."""
         with self._part("hand-made", after=self._finals + self._longer):
             wanted, name = self.time.handmade, self.time.shortest[0]
-            first = self._add(probes(self.pictures.sizes), wanted)
-            first = self._train(first, name)
+            sizes = self.pictures.sizes
+            first = self._train(self._add(probes(sizes), wanted) or self._add(others(sizes[-1], 2), wanted), name)
             best = self.candidates.best(first, name)
             more = self._add(others(best.image_size, best.chain.stem.stride), wanted - len(first))
             more = self._train(more, name)
@@ -137,9 +145,9 @@ class Fit:
         with self._part("search", after=self._finals + self._longer):
             name, known = self.time.shortest[0], self.candidates
             space = ChainSpace(self.pictures.sizes)
-            start = [((one.chain, one.image_size), known.value(one, name)) for one in known.at(name)]
+            start = [((one.chain, one.image_size), self._told(one)) for one in known.at(name)]
             proposals = Proposals(space, start, self._settings.optimizer, self._settings.seed, fit=known.fitted)
-            size, quiet, number = max(_ROUND, self.processes), 0, 0
+            size, quiet, number = self._plan.decide("round size", lambda: max(_ROUND, self.processes)), 0, 0
             while quiet < _QUIET and self._plan.decide(f"round {number + 1}", lambda: self._affordable(name) >= size):
                 number += 1
                 best = known.best(known.all, name)
@@ -148,7 +156,7 @@ class Fit:
                     self.ended = "no other network within the limits was found"
                     break
                 found = self._train([known.add(*point, "found", best.number) for point in points], name)
-                proposals.tell(points[: len(found)], [known.value(one, name) for one in found])
+                proposals.tell(points[: len(found)], [self._told(one) for one in found])
                 quiet = 0 if known.best(known.all, name) != best else quiet + 1
             if quiet == _QUIET:
                 self.ended = f"{_QUIET} rounds of {size} networks brought nothing"
@@ -161,28 +169,58 @@ class Fit:
             lengths, known = list(self.candidates.lengths), self.candidates
             for short, long in itertools.pairwise(lengths):
                 count, drawn = (_LAST, 0) if long == lengths[-1] else (_MIDDLE, _DRAWN)
-                scores = {one.number: known.scores[one.number, short][0] for one in known.at(short)}
-                seed = self._settings.seed
-                self._train(advancing(known.all, scores, count=count, also_random=drawn, seed=seed), long)
+                numbers = self._plan.decide(f"to {long}", partial(self._advancing, short, count, drawn))
+                self._train([known.all[number - 1] for number in numbers], long)
                 self._compare_ranks(short, long)
-            for one in self.finalists()[: self.time.second_seeds]:
-                known.train([one], lengths[-1], self.recipe, self._settings.seed + 1)
+            if self.time.second_seeds:
+                again = self.finalists()[: self.time.second_seeds]
+                known.train(again, lengths[-1], self.recipe, self._settings.seed + 1)
 
     def train_finalists(self) -> list[Candidate]:
         """Train the finalists from new weights, with the same seeds and time; see `finalists`."""
         with self._part("finals", after=0.0):
-            pair = self.finalists()
-            waves = math.ceil(len(pair) * self.time.seeds / self.processes)
+            pair, known = self.finalists(), self.candidates
+            if not pair:
+                raise DivergedError(
+                    "no network could be compared: each training diverged or was cut short: more --time"
+                )
+            first = _FINAL_SEED + self._settings.seed
+            wanted = [(one, seed) for seed in range(first, first + self.time.seeds) for one in pair]
+            waves = [wanted[at : at + self.processes] for at in range(0, len(wanted), self.processes)]
 
             def decide() -> float:
-                most = SLACK * self._budget.left() / (waves * self.candidates.slowness)
+                most = SLACK * self._budget.left() / (len(waves) * known.slowness)
                 return max(1.0, min(most, MOST * self._epoch))
 
             seconds: float = self._plan.decide("final seconds", decide)
-            first = _FINAL_SEED + self._settings.seed
-            seeds = range(first, first + self.time.seeds)
-            self.candidates.train(pair, FINAL, self.recipe, *seeds, seconds=seconds)
-            return pair
+            for number, wave in enumerate(waves):  # a wave that took longer leaves the same time to the next one
+                self._budget.reserved = 0.0
+                self._budget.reserved = self._budget.left() * (1 - 1 / (len(waves) - number))
+                for seed in dict.fromkeys(seed for _, seed in wave):
+                    of_seed = [one for one, other in wave if other == seed]
+                    known.train(of_seed, FINAL, self.recipe, seed, seconds=seconds)
+                trained = [score for one in pair for score in known.scores.get((one.number, FINAL), [])]
+                seconds = min([seconds, *(score.seconds for score in trained if score.seconds > 0)])
+            return self._whole(pair)
+
+    def _whole(self, pair: list[Candidate]) -> list[Candidate]:
+        """The finalists without seeds in which one of them diverged; one that always did is left out.
+
+        Raises:
+            DivergedError: each training of each did.
+        """
+        scores = self.candidates.scores
+        well = {one.number: {s.seed for s in scores[one.number, FINAL] if s.value < NO_VALUE} for one in pair}
+        pair = [one for one in pair if well[one.number]]
+        if not pair:
+            raise DivergedError("each final training diverged: the result of the shorter ones is in the folder model")
+        both = set.intersection(*(well[one.number] for one in pair))
+        if not both:
+            pair = pair[-1:]
+            both = well[pair[0].number]
+        for one in pair:
+            scores[one.number, FINAL] = [score for score in scores[one.number, FINAL] if score.seed in both]
+        return pair
 
     def finalists(self) -> list[Candidate]:
         """The best network that the search has found, if there is one, and the best of the others."""
@@ -210,8 +248,24 @@ class Fit:
         self._groups += 1
         most = self._plan.decide(f"group {self._groups}", lambda: min(len(of), self._affordable(length)))
         trained = of[: max(most, int(self._groups == 1))]
-        self.candidates.train(trained, length, self.recipe, self._settings.seed)
+        try:
+            self.candidates.train(trained, length, self.recipe, self._settings.seed)
+        finally:
+            self._keep_best()
         return trained
+
+    def _told(self, one: Candidate) -> float:
+        """The value that an optimiser is told; infinity for one that cannot be compared."""
+        name = self.time.shortest[0]
+        return self.candidates.value(one, name) if self.candidates.is_known(one, name) else math.inf
+
+    def _advancing(self, short: str, count: int, drawn: int) -> list[int]:
+        """Numbers of the networks that are trained for longer than `short`."""
+        known, seed = self.candidates, self._settings.seed
+        scores = {
+            one.number: known.scores[one.number, short][0] for one in known.at(short) if known.is_known(one, short)
+        }
+        return [one.number for one in advancing(known.all, scores, count=count, also_random=drawn, seed=seed)]
 
     def _affordable(self, length: str) -> int:
         """Networks that there is time for in this stage."""
@@ -227,8 +281,8 @@ class Fit:
 
     def _compare_ranks(self, short: str, long: str) -> None:
         """Say whether the ranks after a shorter and a longer training agree, if enough networks have both."""
-        scores = self.candidates.scores
-        both = [one for one in self.candidates.at(long) if (one.number, short) in scores]
+        known = self.candidates
+        both = [one for one in self.candidates.at(long) if known.is_known(one, short) and known.is_known(one, long)]
         if len(both) < _COMPARED:
             return
         ranked = [[self.candidates.value(one, name) for one in both] for name in (short, long)]

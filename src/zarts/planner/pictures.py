@@ -12,6 +12,7 @@ from torch import Tensor
 from zarts.data import DataSet, Images, ImageSet
 from zarts.data.split import split_units
 from zarts.errors import DataError
+from zarts.runtime.seed import keyed_generator
 
 __all__ = ["Pictures", "Sized"]
 
@@ -76,6 +77,9 @@ class Pictures:
     def _add(self, data: DataSet) -> None:
         val = data.train.take(self._val) if self._val is not None else data.val()
         assert val is not None
+        if len(val) > _MOST:
+            drawn = torch.randperm(len(val), generator=keyed_generator(self._seed, "fit", "val"))[:_MOST]
+            val = val.take(drawn.sort().values)
         own = replace(data, load_test=_no_test, load_val=None, notes=(), manifest={})
         self._sized[data.image_size] = Sized(own, self._train, val)
 

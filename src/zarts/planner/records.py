@@ -136,6 +136,8 @@ class Plan:
                     self._others[score.key] = score
                 else:
                     self._decided.update(entry["decided"])
+        if repeated is not None and "final seconds" not in self._decided:
+            raise RunError(f"{repeated}: of a fit that has not finished: go on with that one by --resume")
         self._own: set[str] = set()
         for entry in _entries(file, mends=True) if file.exists() else []:
             if "score" in entry:
@@ -167,10 +169,9 @@ class Plan:
         """All scores, in the order in which they came."""
         return list(self._scores.values())
 
-    def schedule(self, key: str) -> Schedule | None:
-        """The steps that the repeated fit had for a training."""
-        found = self._others.get(key)
-        return None if found is None else found.schedule
+    def repeated(self, key: str) -> Score | None:
+        """The score that the repeated fit had for a training; None: nothing is repeated."""
+        return self._others.get(key)
 
     def keep(self, score: Score) -> None:
         """Keep a score."""

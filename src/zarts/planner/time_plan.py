@@ -77,7 +77,7 @@ def plan_time(left: float, processes: int, epoch: float, *, search: bool = True)
         return plan
     why = "it was not asked for"
     if search:
-        enough = left
+        enough = max(60.0, left)
         while _with_search(enough, processes, epoch) is None:
             enough *= 1.05
         why = f"there was too little time for one: {_minutes(enough)} would be enough"
@@ -92,7 +92,7 @@ def _with_search(left: float, processes: int, epoch: float) -> TimePlan | None:
     final = min(_FINALS * trained / rounds, MOST * epoch)
     budget = processes * (trained - rounds * final)
     least = min(USABLE, ENOUGH * epoch)
-    lengths = tuple((name, final / part) for name, part in LENGTHS.items() if final / part >= least)
+    lengths = tuple((name, final / part) for name, part in LENGTHS.items() if final / part >= least * (1 - 1e-9))
     if not lengths:
         return None
     short = lengths[0][1]

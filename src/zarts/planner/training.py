@@ -74,15 +74,19 @@ class Task:
 
 @dataclass(frozen=True)
 class Trained:
-    """What came of a training; see `Score` for the numbers.
+    """What came of a training; see `Score` for the other numbers.
 
     Args:
+        own_seconds: without those of the training that this one continues.
+        image_seconds: that pass while a validation image is answered.
         logits: (n, classes) of the validation images.
     """
 
     schedule: Schedule
     seconds: float
+    own_seconds: float
     step_seconds: float
+    image_seconds: float
     logits: Float[Tensor, "n classes"]
 
 
@@ -143,10 +147,12 @@ def train_candidate(task: Task, images: Sized, stops: Callable[[], bool]) -> Tra
     steps = _Steps(task, core, passes, settings, device)
     steps.run(stops)
     save_model(task.model, core.tested, card)
+    begun = time.perf_counter()
     logits = logits_on(core.tested, card, images.val, device, passes)
+    each = (time.perf_counter() - begun) / len(logits)
     if not logits.isfinite().all():
         raise DivergedError(f"{task.candidate.name}: its answers are not finite")
-    return Trained(steps.schedule, steps.seconds, steps.each, logits)
+    return Trained(steps.schedule, steps.seconds, steps.seconds - steps.before, steps.each, each, logits)
 
 
 class _Steps:
@@ -162,13 +168,14 @@ class _Steps:
         self.seconds = 0.0
         """Of the training, in the end."""
         core.network.train()
-        self._before = 0.0  # seconds of the training that this one continues
+        self.before = 0.0
+        """Seconds of the training that this one continues."""
         if task.continues is None:
             self.each = self._timed()
             self._warmup = max(1, round(task.warmup / self.each)) if task.repeats is None else task.repeats.warmup
         else:
             self._continue(load_checkpoint(task.continues, device))
-        self._clock = _Clock(device, self._before, task.deadline)
+        self._clock = _Clock(device, self.before, task.deadline)
         self._steps = self._planned()  # in all, as known so far
         self._corrections: dict[int, int] = {}
 
@@ -187,10 +194,13 @@ class _Steps:
     def _continue(self, state: Mapping[str, Any]) -> None:
         self._core.load_state_dict(state["core"])
         self._step = self._first = state["step"]
-        self._warmup, self.each, self._before = state["warmup"], state["each"], state["seconds"]
+        self._warmup, self.each, self.before = state["warmup"], state["each"], state["seconds"]
 
     def _planned(self) -> int:
-        return max(_LEAST, self._step + 1, self._step + round(self._clock.left(self._task.seconds) / self.each))
+        late = self._task.deadline is not None and time.time() >= self._task.deadline
+        return max(
+            1 if late else _LEAST, self._step + 1, self._step + round(self._clock.left(self._task.seconds) / self.each)
+        )
 
     def run(self, stops: Callable[[], bool]) -> None:
         """Take all steps, those at the full rate first."""
@@ -226,7 +236,7 @@ class _Steps:
     def _correct(self) -> None:
         taken = self._step - self._first
         if taken >= _LEAST:
-            self.each = (self._clock.seconds() - self._before) / taken
+            self.each = (self._clock.seconds() - self.before) / taken
         self._steps = self._corrections[self._step] = self._planned()
 
     def _take(self, stops: Callable[[], bool]) -> None:

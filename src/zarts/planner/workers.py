@@ -5,19 +5,20 @@ from __future__ import annotations
 import multiprocessing
 import os
 import signal
+import sys
 import threading
-import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
+from contextlib import contextmanager
 from typing import Any
 
-import torch
-import torch.multiprocessing  # lets tensors go to other processes without a copy
+import torch.multiprocessing  # noqa: F401 (lets tensors go to other processes without a copy)
 
 from zarts.errors import DivergedError, Interrupted, RunError
 from zarts.planner.pictures import Pictures, Sized
 from zarts.planner.training import Task, Trained, train_candidate
+from zarts.runtime.device import torch_threads
 
 __all__ = ["Workers"]
 
@@ -35,7 +36,7 @@ class Workers:
     """
 
     def __init__(self, pictures: Pictures, processes: int, stops: Callable[[], bool]) -> None:
-        self._pictures, self.processes, self._stops = pictures, processes, stops
+        self._pictures, self.processes, self.stops = pictures, processes, stops
         self._pool: ProcessPoolExecutor | None = None
         self._sizes: set[int] = set()
 
@@ -48,18 +49,21 @@ class Workers:
         """
         if self.processes == 1 or len(tasks) == 1:
             for task in tasks:
-                yield task, _outcome(task, self._pictures[task.candidate.image_size], self._stops)
+                yield task, _outcome(task, self._pictures[task.candidate.image_size], self.stops)
             return
-        pool = self._started({task.candidate.image_size for task in tasks})
-        waiting: dict[Future[Trained | DivergedError], Task] = {pool.submit(_train, task): task for task in tasks}
+        with _without_main():
+            pool = self._started({task.candidate.image_size for task in tasks})
+            waiting: dict[Future[Trained | DivergedError], Task] = {pool.submit(_train, task): task for task in tasks}
         try:
             while waiting:
                 done, _ = wait(waiting, timeout=_LOOK, return_when=FIRST_COMPLETED)
                 for future in done:
                     yield waiting.pop(future), future.result()
-                if self._stops():
+                if self.stops():
                     raise Interrupted("interrupted")
         except BrokenProcessPool as error:
+            if self.stops():
+                raise Interrupted("interrupted") from None
             raise RunError("a process that trained a network has ended by itself; is there enough memory?") from error
         finally:
             if waiting:
@@ -75,8 +79,7 @@ class Workers:
             self._sizes = set(shared)
             context = multiprocessing.get_context("spawn")
             self._asked = context.Event()
-            arguments = (shared, self._asked, os.getpid())
-            self._pool = ProcessPoolExecutor(self.processes, context, _begin, arguments)
+            self._pool = ProcessPoolExecutor(self.processes, context, _begin, (shared, self._asked))
         return self._pool
 
     def close(self) -> None:
@@ -98,19 +101,34 @@ _stop: Callable[[], bool] = bool
 """Of a process that trains: the images by size, and whether to stop."""
 
 
-def _begin(images: Mapping[int, Sized], asked: Any, parent: int) -> None:
+def _begin(images: Mapping[int, Sized], asked: Any) -> None:
     global _images, _stop
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # a terminal sends Ctrl-C to all; the first process decides
-    torch.set_num_threads(1)
+    for number in (signal.SIGINT, signal.SIGTERM):  # a terminal sends Ctrl-C to all; the first process decides
+        signal.signal(number, signal.SIG_IGN)
     _images, _stop = images, asked.is_set
-    threading.Thread(target=_end_with, args=(parent,), daemon=True).start()
+    threading.Thread(target=_end_with_parent, daemon=True).start()
 
 
-def _end_with(parent: int) -> None:
+def _end_with_parent() -> None:
     """End this process when the one that started it is gone."""
-    while os.getppid() == parent:
-        time.sleep(1.0)
+    parent = multiprocessing.parent_process()
+    assert parent is not None
+    parent.join()
     os._exit(1)
+
+
+@contextmanager
+def _without_main() -> Iterator[None]:
+    """Inside, processes that are started do not run the user's script again, of which they need nothing."""
+    main = sys.modules["__main__"]
+    kept = {name: vars(main)[name] for name in ("__file__", "__spec__") if name in vars(main)}
+    for name in kept:
+        setattr(main, name, None)
+    try:
+        yield
+    finally:
+        for name, value in kept.items():
+            setattr(main, name, value)
 
 
 def _train(task: Task) -> Trained | DivergedError:
@@ -119,6 +137,7 @@ def _train(task: Task) -> Trained | DivergedError:
 
 def _outcome(task: Task, images: Sized, stops: Callable[[], bool]) -> Trained | DivergedError:
     try:
-        return train_candidate(task, images, stops)
+        with torch_threads(1):  # in each process the same, so that seconds and bits are
+            return train_candidate(task, images, stops)
     except DivergedError as error:
         return error

@@ -188,8 +188,8 @@ class Run:
 
     @property
     def started(self) -> bool:
-        """Whether the run has a checkpoint or events."""
-        return (self.path / "checkpoint.pt").exists() or (self.path / "metrics.jsonl").exists()
+        """Whether the run has a checkpoint or events, or a fit has begun to train."""
+        return any((self.path / name).exists() for name in ("checkpoint.pt", "metrics.jsonl", "work"))
 
     @property
     def finished(self) -> bool:

@@ -22,6 +22,7 @@ if sys.platform != "win32":
     import fcntl
 
 __all__ = [
+    "drop_cut_line",
     "epoch_files",
     "locked",
     "read_events",
@@ -163,3 +164,9 @@ def _read_text(path: Path) -> str:
         return path.read_text(encoding="utf-8", errors="replace")
     except OSError as error:
         raise RunError(f"{path}: cannot be read ({error.strerror or error})") from error
+
+
+def drop_cut_line(path: Path) -> None:
+    """Delete an incomplete last line of a file, if there is one: what comes next begins on a line of its own."""
+    if path.exists():
+        os.truncate(path, path.read_bytes().rfind(b"\n") + 1)
