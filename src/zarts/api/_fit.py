@@ -213,6 +213,8 @@ def _fit(settings: FitSettings, run: Run, callback: Callback, begun: float) -> F
         card = ModelCard(
             handmade("resnet8"), 0, 0, "", first.classes, first.image_size, first.mean, first.std, bits=first.bits
         )
+        if pictures.uneven and (settings.objective, settings.criterion) == ("error", "cross-entropy"):
+            heard({"event": "note", "text": pictures.uneven})
         costing = Costing(settings, card)
         objective = objective_of(settings.objective, len(first.classes), device)
         with Workers(pictures, processes, heard.stops) as workers:

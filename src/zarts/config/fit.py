@@ -38,6 +38,11 @@ class FitSettings(LimitSettings, DataSettings):
         "FILE.py:function of logits and labels, whose code is run",
         panel="Search",
     )
+    criterion: Literal["cross-entropy", "balanced"] = setting(
+        "cross-entropy",
+        "loss that weights are trained by; balanced: each class counts alike, however few images it has",
+        panel="Search",
+    )
     search: bool = setting(
         True, "change the best hand-made network; without, only hand-made networks are compared", panel="Search"
     )
@@ -61,7 +66,7 @@ class FitSettings(LimitSettings, DataSettings):
             options: other settings of a retraining.
         """
         shared = self.model_dump(include=set(DataSettings.model_fields), exclude_none=True)
-        given = {"recipe": "fast", "seed": self.seed, "device": self.device, "threads": 1}
+        given = {"recipe": "fast", "seed": self.seed, "device": self.device, "threads": 1, "criterion": self.criterion}
         return retrain_settings({**shared, **given, **options}, handmade=True)
 
     def limits(self) -> list[str]:
