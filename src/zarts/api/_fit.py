@@ -28,7 +28,7 @@ from zarts.planner.candidates import Candidates
 from zarts.planner.costs import Costing
 from zarts.planner.ending import end_fit
 from zarts.planner.fit import Fit
-from zarts.planner.outcome import Outcome
+from zarts.planner.outcome import Outcome, check_packages
 from zarts.planner.pictures import Pictures
 from zarts.planner.records import PLAN, Plan
 from zarts.planner.workers import Workers
@@ -52,8 +52,8 @@ _SAMPLE = 50
 """Images whose size is looked up, for the sizes that networks may take."""
 _SIZES = (64, 32)
 """Sides of larger images, in pixels, that networks may take."""
-_FINISH, _TEST_IMAGE, _INT8 = 8.0, 1.5e-3, 25.0
-"""Seconds for files, for each test image, and for 8-bit files."""
+_FINISH, _TEST_IMAGE, _INT8, _TFLITE = 8.0, 1.5e-3, 25.0, 45.0
+"""Seconds for files, for each test image, for 8-bit files, and for those of TFLite."""
 _TICK = 0.5
 """Seconds from one sign of progress to the next."""
 
@@ -127,6 +127,7 @@ def start_fit(
         begun: when the command began, by `time.perf_counter`; None: now.
     """
     begun = time.perf_counter() if begun is None else begun
+    check_packages(settings)
     settings = load_functions(_anchored(settings, images), _noted(callback))
     label = Path(settings.data).name or "images"
     path = Path("runs/fit") / f"{label}-seed{settings.seed}" if out is None else path_of(out)
@@ -165,6 +166,7 @@ def resume_fit(
     name, images = given_images(data)
     given |= {} if name is None else {"data": name}
     settings = fit_settings({**run.settings("fit"), **given}, where=str(run.path / "config.yaml"))
+    check_packages(settings)
     settings = same_functions(run, _anchored(settings, images), functions)
     settings = load_functions(settings, _noted(callback), run)
     return _fit(settings, Run(run.path, images=images), callback, begun)
@@ -220,10 +222,10 @@ def _fit(settings: FitSettings, run: Run, callback: Callback, begun: float) -> F
             except Interrupted:
                 outcome.keep_best()
                 raise Interrupted(f"interrupted{run.resume_hint('fit')}") from None
-        end_fit(settings, run, fit, finalists, outcome, load, budget)
+        end_fit(settings, run, fit, finalists, outcome, load, budget, heard)
     with afterwards("report.html is missing", f"zarts report {shlex.quote(str(run.path))}", callback):
         write_report(run.path)
-    return FitResult.read(run.path)
+    return FitResult.read(run.path, run.images)
 
 
 class _Heard:
@@ -299,4 +301,5 @@ def _budget(settings: FitSettings, run: Run, begun: float, data: DataSet) -> Bud
     before = max((event.get("elapsed", 0.0) for event in run.events()), default=0.0)
     seconds = float("inf") if settings.plan is not None else settings.time
     finish = _FINISH + _TEST_IMAGE * data.counts.get("test", 0) + (_INT8 if settings.int8 else 0.0)
+    finish += _TFLITE if settings.tflite else 0.0
     return Budget(seconds, begun, before, min(finish, 0.25 * settings.time))
