@@ -6,8 +6,8 @@ from jaxtyping import config
 
 from zarts.planner.time_plan import TimePlan
 
-PLAN = TimePlan(0.8, (("T/9", 0.2), ("T/3", 0.4)), handmade=2, searched=8, seeds=1, second_seeds=0, why="")
-SETTINGS = {"data": "digits", "max_params": "3k", "processes": 1, "time": 20, "input": "uint8", "int8": True}
+PLAN = TimePlan(0.8, (("T/9", 0.1), ("T/3", 0.2)), handmade=2, searched=8, seeds=1, second_seeds=0, why="")
+SETTINGS = {"data": "digits", "max_params": "3k", "processes": 1, "time": 120, "input": "uint8", "int8": True}
 
 
 def fit_in(folder, **settings):
@@ -19,7 +19,8 @@ def fit_in(folder, **settings):
     try:
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr("zarts.planner.fit.plan_time", lambda *left, **options: PLAN)
-            patch.setattr("zarts.planner.fit._QUIET", 1)
+            for name, value in (("_QUIET", 1), ("_ROUND", 2), ("_TRIED", 0.1), ("MOST", 4), ("_LAST", 2)):
+                patch.setattr(f"zarts.planner.fit.{name}", value)
             return zarts.fit(out=folder, quiet=True, **{**SETTINGS, **settings})
     finally:
         config.update("jaxtyping_disable", False)

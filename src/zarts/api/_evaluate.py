@@ -42,8 +42,8 @@ def examine(
     on, by their contents; and where there are such, `accuracy_of_new`, the accuracy without them.
 
     Args:
-        path: a `retrain` run, as its result or its folder, its `model.safetensors`, a folder that `export` wrote, or
-            its file `.onnx`, `.safetensors` or TorchScript `.pt`.
+        path: a retraining or fit, as its result or its folder, its `model.safetensors`, a folder that `export` wrote,
+            or its file `.onnx`, `.safetensors` or TorchScript `.pt`.
         data: the images; None: those of the run. A name, a path, or one of the objects that `zarts.search` takes. Of
             objects that are not those of the run, all images are tested, or those of the part `test` if there is one.
         run: for an exported file, the run that it comes from, whose test images are used.

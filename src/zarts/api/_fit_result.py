@@ -10,9 +10,8 @@ from zarts import api
 from zarts.data import PythonData
 from zarts.errors import RunError
 from zarts.networks import AnyNetwork
-from zarts.planner.outcome import MODEL
 from zarts.reports import result_html
-from zarts.runs import BEST, Run
+from zarts.runs import BEST, MODEL, Run
 from zarts.runtime.paths import printable
 from zarts.training.model_file import load_model
 

@@ -35,7 +35,7 @@ from zarts.planner.candidates import FINAL, WORK, Candidates
 from zarts.planner.pictures import Pictures, Sized
 from zarts.planner.records import Candidate, Score
 from zarts.planner.training import logits_on
-from zarts.runs import BEST, Run
+from zarts.runs import BEST, FINALISTS, MODEL, Run
 from zarts.runs.afterwards import afterwards
 from zarts.runtime.device import choose_device
 from zarts.runtime.io import read_mapping, write_atomically
@@ -46,12 +46,8 @@ from zarts.training.result import write_architecture
 from zarts.training.temperature import apply_temperature, temperature
 from zarts.training.trainer import Callback
 
-__all__ = ["FINALISTS", "MODEL", "Outcome", "Tested", "check_packages"]
+__all__ = ["Outcome", "Tested", "check_packages"]
 
-MODEL = "model"
-"""Folder of a fit with the files that are taken home."""
-FINALISTS = "finalists"
-"""Folder of a fit with the trained finalists: NUMBER-SEED.safetensors, and .int8.onnx with --int8."""
 _CALIBRATION = 512
 """Training images that ranges of 8-bit activations are chosen on."""
 _FORMS = ("safetensors", "onnx")
