@@ -160,7 +160,7 @@ def test_a_retraining_of_a_fit_has_its_network_images_and_split(fitted, tmp_path
 def test_an_unfinished_fit_names_the_way_out(fitted, photo):
     (fitted.run / "result.json").unlink()
     for call in (zarts.load_result, zarts.evaluate, partial(zarts.predict, images=photo), zarts.retrain):
-        with pytest.raises(RunError, match="zarts fit --resume"):
+        with pytest.raises(RunError, match=r"zarts\.fit\(resume="):
             call(fitted.run)
     assert len(zarts.predict(fitted.run / "model", photo)) == 1
 

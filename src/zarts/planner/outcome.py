@@ -292,7 +292,7 @@ class Outcome:
                 "seed": tested.score.seed,
             },
         )
-        with afterwards("its error analysis is missing", f"zarts evaluate {self._quoted} --details", self._callback):
+        with afterwards("its error analysis is missing", f"zarts evaluate {self._quoted}", self._callback):
             for folder in (best, self._run):
                 write_details(folder, tested.answers, test_batches(images, card, self._device), card, images.names)
 
