@@ -17,14 +17,19 @@ from scipy.stats import binomtest
 
 import zarts
 from fits_tiny import SETTINGS, tiny_fit  # noqa: F401 (a fixture)
+from zarts.api import FitResult
+from zarts.api._data import images_of as given_images_of
 from zarts.config.fit import fit_settings
+from zarts.data import python_data
 from zarts.errors import RunError, SettingsError
-from zarts.exports import open_model
+from zarts.exports import open_model, write_model
 from zarts.limits.delivered import NetworkCosts, exceeded
 from zarts.limits.latency import Latency
 from zarts.planner.ending import _confirmed
+from zarts.planner.outcome import Outcome
 from zarts.planner.pictures import Pictures
 from zarts.runs import Run
+from zarts.training.model_file import load_model
 from zarts.training.setup import load_images
 from zarts.training.temperature import temperature
 
@@ -109,14 +114,22 @@ def test_the_verdict_is_of_the_8_bit_files_that_are_delivered(tiny_fit):  # noqa
     assert open_model(file).pixels == open_model(run / "model" / "model.onnx").pixels == "uint8"
 
 
-def test_the_reports_snippet_and_the_card_say_how_it_is_used(fitted, photo):
+@pytest.mark.parametrize("taken", ["uint8", "float"])
+def test_the_reports_snippet_works_in_the_folder_of_the_files(fitted, photo, taken):
+    folder, config = fitted.run / "model", fitted.run / "config.yaml"
+    if taken == "float":
+        config.write_text(config.read_text().replace("input: uint8", "input: float"))
+        write_model(*load_model(folder / "model.safetensors"), "onnx", folder)
     page = fitted.report().read_text(encoding="utf-8")
     snippet = html.unescape(re.search(r'<pre class="card">(import.*?)</pre>', page, re.DOTALL)[1])
-    shutil.copy(photo, fitted.run / "model")
-    done = subprocess.run(
-        [sys.executable, "-c", snippet], cwd=fitted.run / "model", capture_output=True, text=True, check=False
-    )
+    assert ("uint8" in snippet) == (taken == "uint8")
+    shutil.copy(photo, folder)
+    done = subprocess.run([sys.executable, "-c", snippet], cwd=folder, capture_output=True, text=True, check=False)
     assert (done.stdout.strip(), done.returncode) == (fitted.predict(photo)[0].label, 0), done.stderr
+
+
+def test_the_report_and_the_card_name_all_files(fitted):
+    page = fitted.report().read_text(encoding="utf-8")
     for name in fitted.facts["files"]:
         assert f'href="./model/{name}"' in page
     card = (fitted.run / "model" / "README.md").read_text(encoding="utf-8")
@@ -173,6 +186,28 @@ def test_missing_packages_are_named_before_the_first_training(tmp_path, monkeypa
     with pytest.raises(SettingsError, match=rf"{package}.*\[{extra}\]"):
         zarts.fit("digits", tflite=True, out=tmp_path / "run", quiet=True)
     assert not (tmp_path / "run").exists()
+
+
+def test_tflite_files_are_written_and_checked_in_their_interpreter(fitted):
+    """Skipped where the extra is not installed."""
+    pytest.importorskip("litert_torch")
+    settings = fit_settings({**SETTINGS, "tflite": True})
+    data = load_images(settings.recipe(), Run(fitted.run), torch.device("cpu"), lambda event: None)
+    pictures = Pictures(lambda size: data, [8], settings.split_seed, data)
+    outcome = Outcome(settings, Run(fitted.run), pictures, None, None, lambda event: None)
+    found = outcome._write_tflite(*load_model(fitted.run / "model" / "model.safetensors"), data.test())
+    assert set(found["files"]) == {"model.tflite", "model.int8.tflite"}
+    assert found["accuracy"] == pytest.approx(fitted.test_accuracy, abs=0.3)  # at most one image of 359
+    assert found["int8_accuracy"] == pytest.approx(fitted.test_accuracy, abs=5)
+    assert open_model(fitted.run / "model" / "model.int8.tflite").module.input["dtype"] == np.int8
+
+
+def test_a_result_keeps_images_that_were_given_as_objects(fitted):
+    given = python_data((torch.zeros(4, 1, 8, 8, dtype=torch.uint8), torch.tensor([0, 1, 0, 1])))
+    assert given_images_of(fitted) is None
+    kept = given_images_of(FitResult.read(fitted.run, given))
+    assert kept is not None
+    assert kept.parts["train"] is given.parts["train"]
 
 
 def test_a_limit_that_the_delivered_file_exceeds_is_said():
