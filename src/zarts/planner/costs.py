@@ -101,10 +101,24 @@ class Costing:
         def measured(steps: int) -> bool:
             return within(self.of(chain.scaled(_STEP**steps), image_size, latency=True))
 
-        most = _largest(counted, -_STEPS, _STEPS)
+        most = _largest(counted, -_STEPS, _STEPS, self._guess(chain, image_size, share))
         if most is not None and self._settings.max_latency is not None and not measured(most):
-            most = _largest(measured, -_STEPS, most - 1)
+            most = _largest(measured, -_STEPS, most - 1, most - 1)
         return None if most is None else chain.scaled(_STEP**most)
+
+    def _guess(self, chain: Chain, image_size: int, share: float) -> int:
+        """About the steps of `widest`, by parameters and MACs alone, for which no network is built."""
+        settings, unlimited = self._settings, float("inf")
+        weights = [settings.max_params or unlimited, (settings.max_file or unlimited) / 4]
+        weights.append((settings.max_flash or unlimited) / (1 if settings.int8 else 4))
+        most = share * min(weights), share * (settings.max_macs or unlimited)
+
+        def about(steps: int) -> bool:
+            parameters, macs = chain_counts(chain.scaled(_STEP**steps), image_size)
+            return parameters <= min(most[0], _MOST) and macs <= most[1]
+
+        found = _largest(about, -_STEPS, _STEPS, 0)
+        return -_STEPS if found is None else found
 
     def smallest(self, chain: Chain, image_size: int) -> NetworkCosts:
         """The costs of the chain at its smallest width: what a message says where no network is within the limits."""
@@ -112,10 +126,22 @@ class Costing:
         return self.of(smallest, image_size, latency=self._settings.max_latency is not None)
 
 
-def _largest(holds: Callable[[int], bool], low: int, high: int) -> int | None:
-    """The largest whole number from `low` to `high` for which a condition holds, if it does below it; None: none."""
-    if not holds(low):
-        return None
+def _largest(holds: Callable[[int], bool], low: int, high: int, guess: int) -> int | None:
+    """The largest whole number from `low` to `high` for which a condition holds, if it does below it; None: none.
+
+    It is looked for around a guess, in steps that double, and then between the last two.
+    """
+    step, number = 1, guess
+    if holds(guess):
+        while number < high and holds(min(high, number + step)):
+            number, step = min(high, number + step), 2 * step
+        low, high = number, min(high, number + step - 1)
+    else:
+        while number > low and not holds(max(low, number - step)):
+            number, step = max(low, number - step), 2 * step
+        if number == low:
+            return None
+        low, high = max(low, number - step), number - 1
     while low < high:
         middle = (low + high + 1) // 2
         low, high = (middle, high) if holds(middle) else (low, middle - 1)

@@ -1,0 +1,54 @@
+"""The width at which a network keeps its limits."""
+
+import pytest
+
+from zarts.config.fit import fit_settings
+from zarts.planner.costs import Costing, _largest
+from zarts.spaces import handmade
+from zarts.training import ModelCard
+
+CARD = ModelCard(handmade("resnet8"), 0, 0, "", tuple("abcdefghij"), 28, (0.3,), (0.3,))
+
+
+@pytest.mark.parametrize("guess", [-20, -3, 0, 4, 5, 6, 17, 20])
+@pytest.mark.parametrize("most", [-20, -7, 5, 20])
+def test_the_largest_number_is_found_from_any_guess(guess, most):
+    asked = []
+    assert _largest(lambda number: asked.append(number) or number <= most, -20, 20, guess) == most
+    assert all(-20 <= number <= 20 for number in asked)
+    assert _largest(lambda number: False, -20, 20, guess) is None
+
+
+@pytest.mark.parametrize(
+    "limits",
+    [{"max_params": "50k"}, {"max_macs": "2M"}, {"max_file": "100KB"}, {"max_ram": "24KB"}, {"max_flash": "60KB"}],
+)
+@pytest.mark.parametrize("share", [1.0, 0.25])
+def test_the_widest_network_keeps_the_limit_and_a_wider_one_does_not(limits, share):
+    (name,) = limits
+    costing = Costing(fit_settings({"data": "digits", "max_file": None, **limits}), CARD)
+    chain = handmade("resnet8", stem_stride=2)
+    found = costing.widest(chain, 28, share)
+
+    def used(one):
+        return {each.setting: each.share for each in costing.shares(costing.of(one, 28))}[name]
+
+    assert used(found) <= share
+    assert used(found) > 0.6 * share  # widths are whole numbers: small networks come in steps
+    widths = [found.stem.width, *(stage.width for stage in found.stages)]
+    wider = next(one for f in range(1, 60) if (one := found.scaled(1 + f / 100)).stem.width > widths[0])
+    assert used(wider) > share or used(wider) < used(found) * 1.02
+
+
+def test_int8_counts_a_byte_a_weight_and_no_limit_changes_nothing():
+    plain = Costing(fit_settings({"data": "digits", "max_file": None}), CARD)
+    assert plain.widest(handmade("vgg"), 28) == handmade("vgg")
+    eight = Costing(fit_settings({"data": "digits", "int8": True}), CARD)
+    costs = [one.of(handmade("resnet8"), 28) for one in (plain, eight)]
+    assert costs[0].flash > 3.5 * costs[1].flash
+    assert costs[0].ram > 3.5 * costs[1].ram
+    assert (costs[0].parameters, costs[0].macs) == (costs[1].parameters, costs[1].macs)
+
+
+def test_what_no_width_keeps_has_none():
+    assert Costing(fit_settings({"data": "digits", "max_params": 100}), CARD).widest(handmade("resnet8"), 28) is None

@@ -1,0 +1,213 @@
+"""The stages of a fit, with trainings that take no time: what is tried, what advances, what is repeated."""
+
+from types import SimpleNamespace
+
+import pytest
+import torch
+
+from zarts.bilevel import ERROR
+from zarts.config.fit import fit_settings
+from zarts.data import load_data
+from zarts.errors import DivergedError, Interrupted, SettingsError
+from zarts.limits.delivered import NetworkCosts
+from zarts.planner.budget import Budget
+from zarts.planner.candidates import FINAL, Candidates
+from zarts.planner.chain_counts import chain_counts
+from zarts.planner.costs import Costing
+from zarts.planner.fit import Fit
+from zarts.planner.pictures import Pictures
+from zarts.planner.records import PLAN, Plan, Schedule
+from zarts.planner.training import Trained
+from zarts.planner.workers import Workers
+from zarts.runtime.seed import keyed_generator
+from zarts.spaces import handmade
+from zarts.training import ModelCard
+from zarts.training.compute_path import ComputePath
+
+DIGITS = load_data("digits")
+
+
+class Clock:
+    """Passes only when networks are trained."""
+
+    now = 0.0
+
+    def perf_counter(self):
+        return self.now
+
+    time = perf_counter
+
+
+class Pretended(Workers):
+    """Says that a network is right as often as `quality` says, plus noise of its seed; takes the time of the task."""
+
+    def __init__(self, clock, pictures, quality, slowness=1.0, dies_after=None):
+        super().__init__(pictures, 1, lambda: False)
+        self.clock, self.pictures, self.quality, self.slowness = clock, pictures, quality, slowness
+        self.trained, self.dies_after = [], dies_after
+
+    def train(self, tasks):
+        for task in tasks:
+            if self.dies_after is not None and len(self.trained) == self.dies_after:
+                raise Interrupted("interrupted")
+            self.trained.append(task)
+            self.clock.now += self.slowness * task.seconds
+            quality = self.quality(task)
+            if quality is None:
+                yield task, DivergedError("diverged")
+                continue
+            labels = self.pictures[task.candidate.image_size].val.labels
+            generator = keyed_generator(task.seed, "noise", task.candidate.number, task.length)
+            right = torch.rand(len(labels), generator=generator) < quality
+            said = torch.where(right, labels, (labels + 1) % 10)
+            logits = torch.nn.functional.one_hot(said, 10).float()
+            schedule = task.repeats or Schedule(3, 100 * len(self.trained), 30, {30: 100})
+            yield task, Trained(schedule, task.seconds, 0.01 * task.candidate.macs / 1e6, logits)
+
+
+class Counted(Costing):
+    """Counts without building networks."""
+
+    def _count(self, chain, image_size):
+        parameters, macs = chain_counts(chain, image_size)
+        return NetworkCosts(parameters, macs, 0, 0, 4 * parameters)
+
+
+def better_when_deep(task):
+    """A landscape: more layers are better, and so is more time."""
+    depth = sum(stage.depth for stage in task.candidate.chain.stages)
+    return min(0.99, 0.6 + 0.03 * depth + 0.05 * (task.length == "T/3") + 0.1 * (task.length == FINAL))
+
+
+@pytest.fixture
+def make(tmp_path, monkeypatch):
+    """Makes a fit of so many seconds in a folder; gives it and its workers."""
+    clock = Clock()
+    monkeypatch.setattr("zarts.planner.budget.time", clock)
+    monkeypatch.setattr("zarts.planner.candidates.time", clock)
+    path = ComputePath("32-true", "channels-last", "torch", 1)
+    monkeypatch.setattr(Candidates, "fastest_path", lambda *_: path)
+    for module in ("fit", "time_plan"):  # epochs shall not end a training: these steps take no time
+        monkeypatch.setattr(f"zarts.planner.{module}.MOST", 1e9)
+    monkeypatch.setattr("zarts.planner.time_plan.ENOUGH", 10**9)
+
+    def made(name="run", seconds=2400.0, quality=better_when_deep, repeats=None, **how):
+        clock.now, folder = 0.0, tmp_path / name
+        folder.mkdir(exist_ok=True)
+        given = {"data": "digits", "max_params": "20k", "time": seconds, **how.pop("settings", {})}
+        settings = fit_settings(given | ({"plan": repeats} if repeats else {}))
+        pictures = Pictures(lambda size: DIGITS, [8], 0, DIGITS)
+        card = ModelCard(handmade("resnet8"), 0, 0, "", DIGITS.classes, 8, DIGITS.mean, DIGITS.std)
+        workers = Pretended(clock, pictures, quality, **how)
+        budget = Budget(float("inf") if repeats else seconds, 0.0, 0.0, 10.0)
+        plan = Plan(folder / PLAN, repeats)
+        notes = []
+        candidates = Candidates(folder, pictures, Counted(settings, card), plan, budget, workers, ERROR, notes.append)
+        fit = Fit(settings, pictures, candidates, plan, budget, workers, notes.append)
+        return SimpleNamespace(fit=fit, workers=workers, clock=clock, notes=notes, plan=folder / PLAN)
+
+    return made
+
+
+def run(made):
+    for stage in (made.fit.compare_handmade, made.fit.search, made.fit.train_longer):
+        stage()
+    return made.fit.train_finalists()
+
+
+def test_a_search_ends_with_a_found_and_a_handmade_finalist_of_equal_seeds_and_time(make):
+    made = make()
+    found, known = run(made)
+    assert (found.origin, known.origin) == ("found", "hand-made")
+    assert sum(stage.depth for stage in found.chain.stages) > 3  # deeper than ResNet-8: the landscape was climbed
+    finals = [task for task in made.workers.trained if task.length == FINAL]
+    assert len({task.seed for task in finals}) == 1
+    assert len({task.seconds for task in finals}) == 1
+    assert {task.continues for task in finals} == {None}
+    assert finals[0].seed not in {task.seed for task in made.workers.trained if task.length != FINAL}
+    assert made.clock.now <= 2400 - 10
+    assert sum(task.seconds for task in finals) >= 2400 / 3.3
+    tried = [task for task in made.workers.trained if task.length == "T/9"]
+    assert len({task.seconds for task in tried}) == 1
+    assert all(one.parameters <= 20_000 for one in made.fit.candidates.all)
+    handmade_ones = [task for task in tried if task.candidate.origin == "hand-made"]
+    assert tried[: len(handmade_ones)] == handmade_ones  # they come first
+    second = [task for task in made.workers.trained if (task.length, task.seed) == ("T/3", 1)]
+    assert {task.candidate.origin for task in second} == {"found", "hand-made"}
+
+
+def test_what_was_done_is_not_done_again(make):
+    first = make("whole")
+    finalists = run(first)
+    second = make("cut", dies_after=9)
+    with pytest.raises(Interrupted):
+        run(second)
+    again = make("cut")
+    assert run(again) == finalists
+    assert len(again.workers.trained) == len(first.workers.trained) - 9
+    assert again.fit.candidates.scores == first.fit.candidates.scores
+    finished = make("cut")
+    assert run(finished) == finalists
+    assert finished.workers.trained == []
+
+
+def test_a_repeated_fit_tries_the_same_networks_for_as_many_steps(make):
+    first = make("first")
+    finalists = run(first)
+    second = make("second", repeats=first.plan, slowness=3.0)
+    assert run(second) == finalists
+    schedules = [
+        {(s.candidate, s.length, s.seed): s.schedule for scores in made.fit.candidates.scores.values() for s in scores}
+        for made in (first, second)
+    ]
+    assert schedules[0] == schedules[1]
+    assert all(task.deadline is None for task in second.workers.trained)
+
+
+def test_on_a_busy_machine_fewer_networks_are_tried_and_the_time_is_kept(make):
+    made = make(slowness=2.5)
+    run(made)
+    assert made.clock.now <= 2400
+    assert len(made.workers.trained) < len(run_of(make("idle")).workers.trained)
+
+
+def run_of(made):
+    run(made)
+    return made
+
+
+def test_three_rounds_that_bring_nothing_end_a_search(make):
+    made = make(seconds=20_000.0, quality=lambda task: 0.9 if task.candidate.number == 1 else 0.3)
+    run(made)
+    assert "3 rounds" in made.fit.ended
+    assert any("3 rounds" in note["text"] for note in made.notes)
+    tried = [one for one in made.fit.candidates.all if one.origin == "found"]
+    assert len(tried) == 12
+
+
+def test_with_too_little_time_only_handmade_networks_are_tried(make):
+    made = make(seconds=240.0)
+    (only,) = run(made)
+    assert only.origin == "hand-made"
+    assert "minutes would be enough" in made.fit.time.why
+    assert {one.origin for one in made.fit.candidates.all} == {"hand-made"}
+
+
+def test_a_network_that_diverges_is_not_taken(make):
+    made = make(quality=lambda task: None if task.candidate.number == 1 else 0.5)
+    assert 1 not in [one.number for one in run(made)]
+    assert any("diverged" in note["text"] for note in made.notes)
+
+
+def test_ranks_of_two_lengths_are_compared_over_eight_networks(make):
+    made = make(seconds=20_000.0)
+    run(made)
+    (short, long, found), *_ = made.fit.agreements
+    assert (short, long) == ("T/27", "T/9")
+    assert found.n >= 8
+    assert found.low <= found.value <= found.high
+
+
+def test_limits_that_nothing_keeps_are_an_error_with_the_smallest_figures(make):
+    with pytest.raises(SettingsError, match=r"no hand-made network .* parameters [\d,]+ > 100\b"):
+        make(settings={"max_params": 100})
