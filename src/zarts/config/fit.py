@@ -58,6 +58,17 @@ class FitSettings(LimitSettings, DataSettings):
         0, "of weights, batches and proposals; --split-seed draws the parts", panel="Run", ge=0, lt=2**31
     )
     device: str = setting("auto", "auto, cpu, cuda, cuda:1, mps", panel="Run")
+    input: Literal["float", "uint8"] = setting(
+        "float",
+        "what model.onnx and model.int8.onnx take: images scaled to [0, 1], or levels from 0 to 255",
+        panel="Files",
+    )
+    tflite: bool = setting(
+        False,
+        "also write model.tflite for phones and, with --int8, model.int8.tflite for microcontrollers; needs "
+        "pip install 'zarts[litert]'",
+        panel="Files",
+    )
 
     def recipe(self, **options: Any) -> RetrainSettings:
         """The fast recipe on these images.

@@ -201,3 +201,5 @@ class FitOptions(TypedDict, total=False):
     plan: Path | str | None
     seed: int
     device: str
+    input: Literal["float", "uint8"]
+    tflite: bool
