@@ -25,7 +25,7 @@ _NAMES = {"format": "form", "from": "weights_from"}
 """Options whose argument has another name."""
 
 _FUNCTIONS = {
-    *("compare", "diagnose", "draw", "evaluate", "export", "landscape", "lookup", "predict"),
+    *("compare", "diagnose", "draw", "evaluate", "export", "fit", "landscape", "lookup", "predict"),
     *("report", "retrain", "search"),
 }
 """Commands that are functions of `zarts` too."""

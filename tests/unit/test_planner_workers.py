@@ -8,7 +8,7 @@ import time
 import pytest
 import torch
 
-from tests.unit.test_planner_training import pictures, task  # noqa: F401 (a fixture)
+from trainings import digits, task
 from zarts.errors import Interrupted, RunError
 from zarts.planner.records import Schedule
 from zarts.planner.workers import Workers
@@ -16,7 +16,8 @@ from zarts.planner.workers import Workers
 FIXED = Schedule(3, 12, 5, {5: 12})
 
 
-def test_processes_train_as_this_one_does_and_stop_when_asked(pictures, tmp_path):  # noqa: F811
+def test_processes_train_as_this_one_does_and_stop_when_asked(tmp_path):
+    pictures = digits()
     tasks = [task(tmp_path, name, repeats=FIXED, seed=number) for number, name in enumerate("ab")]
     with Workers(pictures, 1, lambda: False) as here:
         alone = {one.length: found for one, found in here.train(tasks)}
@@ -33,8 +34,8 @@ def test_processes_train_as_this_one_does_and_stop_when_asked(pictures, tmp_path
         assert time.time() - begun < 15
 
 
-def test_a_process_that_is_killed_is_an_error_that_says_so(pictures, tmp_path):  # noqa: F811
-    with Workers(pictures, 2, lambda: False) as workers:
+def test_a_process_that_is_killed_is_an_error_that_says_so(tmp_path):
+    with Workers(digits(), 2, lambda: False) as workers:
 
         def kill():
             while not (workers._pool and workers._pool._processes):

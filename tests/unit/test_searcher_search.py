@@ -235,3 +235,17 @@ def test_two_runs_do_not_share_a_folder(tmp_path, monkeypatch):
         "runs/search/digits-s2-random-seed0",
         "runs/search/digits-s2-random-seed0-2",
     ]
+
+
+def test_a_search_of_more_than_a_day_says_so_before_its_first_step_and_stays_the_same(tmp_path, monkeypatch):
+    settings = small("zarts-mgs")
+    before, events = zarts.search(out=tmp_path / "before", **settings), []
+    monkeypatch.setattr("zarts.searcher.prepare._MANY", 0)
+    monkeypatch.setattr("zarts.searcher.prepare._DAY", 0.0)
+    after = zarts.search(out=tmp_path / "after", callbacks=[events.append], **settings)
+    kinds = [event["event"] for event in events]
+    (note,) = [n for n, event in enumerate(events) if event["event"] == "note" and "zarts fit digits" in event["text"]]
+    assert "this search takes about 0 days here" in events[note]["text"]
+    assert note < kinds.index("step")
+    assert after.genotype == before.genotype
+    assert all(torch.equal(after.alphas[kind], before.alphas[kind]) for kind in before.alphas)

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from zarts.errors import RunError, SettingsError, did_you_mean, nearest
-from zarts.runs import Run, trained_in
+from zarts.runs import Run, is_fit, trained_in
 from zarts.runs.user_files import use_space
 from zarts.runtime.paths import PathLike, path_of
 from zarts.searcher import SearchRecord
@@ -26,6 +26,7 @@ from zarts.spaces import (
     published,
     published_sources,
 )
+from zarts.training import load_model
 
 __all__ = [
     "HANDED_DOWN",
@@ -36,15 +37,16 @@ __all__ = [
     "inherited",
     "model_file",
     "run_of",
+    "settings_of",
     "string_of",
 ]
 
 Source = SearchRecord | Genotype | Chain | PathLike
-"""A search or retraining (its result or its folder), a genotype or a chain, its file, a genotype's text in a notation
-of `zarts.spaces.parse_genotype`, or the name of a hand-made network or of a published genotype."""
+"""A search, retraining or fit (its result or its folder), a genotype or a chain, its file, a genotype's text in a
+notation of `zarts.spaces.parse_genotype`, or the name of a hand-made network or of a published genotype."""
 
 HANDED_DOWN = ("data", "data_dir", "image_size", "split_seed", "flip", "stem", "allow_left_out", "group_by")
-"""Settings that a search hands down to the retraining of its genotype."""
+"""Settings that a search, or a fit, hands down to the retraining of its network."""
 
 
 def genotype_of(source: Source) -> tuple[Genotype, str]:
@@ -103,6 +105,7 @@ def architecture_of(source: Source) -> tuple[Architecture, str]:
 
 
 def _of_folder(path: Path) -> Architecture:
+    path = trained_in(path)
     use_space(Run(path))
     if (path / "chain.json").exists():
         return Chain.load(path / "chain.json")
@@ -128,13 +131,18 @@ def string_of(source: Source) -> str:
 
 
 def run_of(source: Source) -> Run | None:
-    """The run of the search that the source is; None for another source.
+    """The run of the search or fit that the source is; None for another source.
 
     Raises:
-        RunError: the source is a folder, but not of a search.
+        RunError: the source is a folder, but of neither.
     """
     folder = folder_of(source)
-    return None if folder is None else Run.open(folder, "search")
+    return None if folder is None else Run.open(folder, "fit" if is_fit(folder) else "search")
+
+
+def settings_of(run: Run) -> dict[str, Any]:
+    """The settings of a search or a fit, see `run_of`."""
+    return run.settings("fit" if is_fit(run.path) else "search")
 
 
 def folder_of(source: Source) -> Path | None:
@@ -147,13 +155,16 @@ def folder_of(source: Source) -> Path | None:
 
 
 def inherited(source: Source) -> Mapping[str, Any]:
-    """The settings that a search hands down to the retraining of its genotype; empty for another source.
+    """The settings that a search, or a fit, hands down to the retraining of its network; empty for another source.
 
     Raises:
-        RunError: the source is a folder, but not of a search.
+        RunError: the source is a folder, but of neither.
     """
     run = run_of(source)
-    return {} if run is None else {k: v for k, v in run.settings("search").items() if k in HANDED_DOWN}
+    if run is None:
+        return {}
+    handed = {key: value for key, value in settings_of(run).items() if key in HANDED_DOWN}
+    return handed | ({"image_size": load_model(model_file(run.path))[1].image_size} if is_fit(run.path) else {})
 
 
 def model_file(path: PathLike) -> Path:

@@ -6,6 +6,7 @@ import os
 from pathlib import Path
 from typing import Any, TypeVar
 
+from zarts.api._fit_result import FitResult
 from zarts.config import RetrainSettings, SearchSettings
 from zarts.data import DATA_SETS, PYTHON, PythonData, check_data, python_data
 from zarts.errors import SettingsError
@@ -36,7 +37,7 @@ def given_images(data: Any) -> tuple[str | None, PythonData | None]:
 
 def images_of(source: object) -> PythonData | None:
     """The Python objects that a result keeps; None for anything else."""
-    kept = source.images if isinstance(source, SearchRecord | RetrainRecord) else None
+    kept = source.images if isinstance(source, SearchRecord | RetrainRecord | FitResult) else None
     return None if kept is None else python_data(kept)
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -43,8 +42,8 @@ def examine(
     on, by their contents; and where there are such, `accuracy_of_new`, the accuracy without them.
 
     Args:
-        path: a `retrain` run, as its result or its folder, its `model.safetensors`, a folder that `export` wrote, or
-            its file `.onnx`, `.safetensors` or TorchScript `.pt`.
+        path: a retraining or fit, as its result or its folder, its `model.safetensors`, a folder that `export` wrote,
+            or its file `.onnx`, `.safetensors` or TorchScript `.pt`.
         data: the images; None: those of the run. A name, a path, or one of the objects that `zarts.search` takes. Of
             objects that are not those of the run, all images are tested, or those of the part `test` if there is one.
         run: for an exported file, the run that it comes from, whose test images are used.
@@ -81,7 +80,7 @@ def examine(
     else:
         tested = _of_others(name if given is None else given, model.card, {}, allow_left_out=allow_left_out)
     module = model.module.to(where) if model.movable else model.module
-    batches = test_batches(tested.images, _unnormalized(model.card), where if model.movable else torch.device("cpu"))
+    batches = test_batches(tested.images, model.card.unnormalized(), where if model.movable else torch.device("cpu"))
     return _details(answers(module, batches), model.card, tested)
 
 
@@ -144,9 +143,3 @@ def _details(found: Answers, card: ModelCard, tested: Tested) -> dict[str, Any]:
         new = ~tested.seen
         details["accuracy_of_new"] = Answers(found.labels[new], found.predicted[new], found.losses[new]).accuracy
     return details
-
-
-def _unnormalized(card: ModelCard) -> ModelCard:
-    """The card, for images that are scaled to [0, 1] but not normalized."""
-    channels = len(card.mean)
-    return replace(card, mean=(0.0,) * channels, std=(1.0,) * channels)

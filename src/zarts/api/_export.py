@@ -8,7 +8,7 @@ from typing import Literal
 from zarts.api._architecture import model_file
 from zarts.errors import SettingsError, did_you_mean
 from zarts.exports import FORMATS, CardFacts, compare_logits, model_card, open_model, write_model
-from zarts.runs import Run, trained_in
+from zarts.runs import Run, fit_of, trained_in
 from zarts.runs.user_files import use_operations, use_space
 from zarts.runtime.io import read_mapping, write_atomically
 from zarts.runtime.paths import PathLike, path_of
@@ -28,7 +28,7 @@ def export(
     """Export a trained network: a folder of files for other tools, with a model card.
 
     Args:
-        source: a retraining (its result or its folder), or its `model.safetensors`.
+        source: a retraining or fit (its result or its folder), or its `model.safetensors`.
         form: `onnx`, `torchscript`, `safetensors`, `python` or `tflite`.
         out: the folder, new or empty; None: `export/FORM` beside the model.
         operations: the file of user-defined operations, if the run has such; its code is run.
@@ -77,10 +77,12 @@ def _facts(run: Path | None) -> CardFacts:
     if run is None:
         return CardFacts()
     searched = read_mapping(run / "searched.yaml")
+    fit = fit_of(run)
     return CardFacts(
         result=read_mapping(run / "result.json"),
         settings=read_mapping(run / "config.yaml").get("retrain", {}),
         environment=read_mapping(run / "env.json"),
         searched=searched.get("search", {}),
         command=searched.get("command"),
+        fit={} if fit is None else read_mapping(fit / "result.json"),
     )

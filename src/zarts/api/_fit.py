@@ -30,7 +30,7 @@ from zarts.planner.candidates import Candidates
 from zarts.planner.costs import Costing
 from zarts.planner.ending import end_fit
 from zarts.planner.fit import Fit
-from zarts.planner.outcome import Outcome
+from zarts.planner.outcome import Outcome, check_packages
 from zarts.planner.pictures import Pictures
 from zarts.planner.records import PLAN, Plan
 from zarts.planner.workers import Workers
@@ -55,8 +55,8 @@ _SAMPLE = 50
 """Images whose size is looked up, for the sizes that networks may take."""
 _SIZES = (64, 32)
 """Sides of larger images, in pixels, that networks may take."""
-_FINISH, _INT8 = 6.0, 15.0
-"""Seconds for files and, without answering images, for 8-bit files."""
+_FINISH, _INT8, _TFLITE = 6.0, 15.0, 45.0
+"""Seconds for files and, without answering images, for 8-bit files and for those of TFLite."""
 _TICK = 0.5
 """Seconds from one sign of progress to the next."""
 
@@ -132,6 +132,7 @@ def start_fit(
         begun: when the command began, by `time.perf_counter`; None: now.
     """
     begun = time.perf_counter() if begun is None else begun
+    check_packages(settings)
     settings = load_functions(_anchored(settings, images), _noted(callback))
     label = Path(settings.data).name or "images"
     path = Path("runs/fit") / f"{label}-seed{settings.seed}" if out is None else path_of(out)
@@ -170,6 +171,7 @@ def resume_fit(
     name, images = given_images(data)
     given |= {} if name is None else {"data": name}
     settings = fit_settings({**run.settings("fit"), **given}, where=str(run.path / "config.yaml"))
+    check_packages(settings)
     settings = same_functions(run, _anchored(settings, images), functions)
     settings = load_functions(settings, _noted(callback), run)
     return _fit(settings, Run(run.path, images=images), callback, begun)
@@ -213,6 +215,8 @@ def _fit(settings: FitSettings, run: Run, callback: Callback, begun: float) -> F
         card = ModelCard(
             handmade("resnet8"), 0, 0, "", first.classes, first.image_size, first.mean, first.std, bits=first.bits
         )
+        if pictures.uneven and (settings.objective, settings.criterion) == ("error", "cross-entropy"):
+            heard({"event": "note", "text": pictures.uneven})
         costing = Costing(settings, card)
         objective = objective_of(settings.objective, len(first.classes), device)
         with Workers(pictures, processes, heard.stops) as workers:
@@ -226,10 +230,10 @@ def _fit(settings: FitSettings, run: Run, callback: Callback, begun: float) -> F
                 finalists = fit.train_finalists()
             except Interrupted:
                 raise Interrupted(f"interrupted{run.resume_hint('fit')}") from None
-        end_fit(settings, run, fit, finalists, outcome, load, budget)
+        end_fit(settings, run, fit, finalists, outcome, load, budget, heard)
     with afterwards("report.html is missing", f"zarts report {shlex.quote(str(run.path))}", callback):
         write_report(run.path)
-    return FitResult.read(run.path)
+    return FitResult.read(run.path, run.images)
 
 
 class _Heard:
@@ -308,4 +312,5 @@ def _budget(settings: FitSettings, run: Run, begun: float, data: DataSet) -> Bud
     seconds = float("inf") if settings.plan is not None else settings.time
     validated = min(10_000, len(data.train) // 5)
     images = 2 * (validated + 3 * data.counts.get("test", 0)) + (6 * validated if settings.int8 else 0)
-    return Budget(seconds, begun, before, _FINISH + (_INT8 if settings.int8 else 0.0), images)
+    finish = _FINISH + (_INT8 if settings.int8 else 0.0) + (_TFLITE if settings.tflite else 0.0)
+    return Budget(seconds, begun, before, finish, images)

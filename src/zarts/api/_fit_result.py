@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from zarts import api
+from zarts.data import PythonData
 from zarts.errors import RunError
 from zarts.networks import AnyNetwork
-from zarts.planner.outcome import MODEL
-from zarts.runs import BEST, Run
-from zarts.runtime.paths import PathLike, printable
+from zarts.reports import result_html
+from zarts.runs import BEST, MODEL, Run
+from zarts.runtime.paths import printable
 from zarts.training.model_file import load_model
 
 __all__ = ["FitResult"]
@@ -28,15 +29,17 @@ class FitResult:
         candidates: all networks that were tried, a mapping each: what `pandas.DataFrame` takes.
         run: the folder.
         facts: all of `result.json`.
+        images: the images, if they were given as Python objects: `evaluate` takes the same ones.
     """
 
     verdict: str
     candidates: list[dict[str, Any]]
     run: Path
     facts: dict[str, Any]
+    images: PythonData | None = field(default=None, compare=False)
 
     @staticmethod
-    def read(run: Path) -> FitResult:
+    def read(run: Path, images: PythonData | None = None) -> FitResult:
         """The result of a finished fit.
 
         Raises:
@@ -46,7 +49,7 @@ class FitResult:
             raise RunError(f"{run}: the fit has not finished{Run(run).resume_hint('fit')}")
         facts = Run(run).read_json("result.json")
         try:
-            return FitResult(facts["verdict"], facts["candidates"], run, facts)
+            return FitResult(facts["verdict"], facts["candidates"], run, facts, images)
         except (KeyError, TypeError) as error:
             raise RunError(f"{run / 'result.json'}: not the result of a fit (has no {error})") from None
 
@@ -63,15 +66,15 @@ class FitResult:
 
     def predict(self, images: Any, **options: Any) -> list[api.Prediction]:
         """Predict the classes of images; see `zarts.predict`."""
-        return api.predict(self.run / BEST, images, **options)
+        return api.predict(self, images, **options)
 
     def evaluate(self, data: Any = None, **options: Any) -> float:
         """Test accuracy, in percent, on `data` or on the test images of the fit; see `zarts.evaluate`."""
-        return api.evaluate(self.run / BEST, data, **options)
+        return api.evaluate(self, data, **options)
 
     def export(self, form: str, **options: Any) -> list[Path]:
         """Write the network for other tools; the files. See `zarts.export`; ONNX is in the folder `model` already."""
-        return api.export(self.run / BEST, form, **options)
+        return api.export(self, form, **options)
 
     def report(self) -> Path:
         """Write `report.html` again; the file."""
@@ -82,8 +85,11 @@ class FitResult:
         details: list[str] = self.facts.get("details", [])
         return [self.verdict, *details, f"files: {self.run / MODEL}; report: {self.run / 'report.html'}"]
 
-    def __fspath__(self) -> PathLike:
+    def __fspath__(self) -> str:
         return str(self.run)
+
+    def _repr_html_(self) -> str:
+        return result_html(self.lines(), None)
 
     def __str__(self) -> str:
         return "\n".join(map(printable, self.lines()))

@@ -87,8 +87,8 @@ def predict(
     that the network knows.
 
     Args:
-        model: a retraining (its result or its folder), its `model.safetensors`, a folder that `export` wrote, or its
-            file `.onnx`, `.safetensors` or TorchScript `.pt`.
+        model: a retraining or fit (its result or its folder), its `model.safetensors`, a folder that `export` wrote, or
+            its file `.onnx`, `.safetensors` or TorchScript `.pt`.
         images: a file (a text is one path, `~` the home directory) or a folder of files at any depth; an image of
             Pillow; an array or tensor of one image, (h, w), (h, w, c) or (c, h, w), or of several, with n in front of
             the last two, where c is 1 (grey) or 3 (RGB): whole numbers from 0 to 255 such as `uint8`, or floats in

@@ -10,6 +10,7 @@ from typing import Any
 
 from zarts import api
 from zarts.analysis import Diagnosis, Landscape
+from zarts.api._fit_result import FitResult
 from zarts.bench import Lookup
 from zarts.errors import RunError
 from zarts.reports import result_html
@@ -163,8 +164,8 @@ class RetrainResult(_Result, RetrainRecord):
         return what, str(self.run), f"test accuracy {self.test_accuracy:.2f} %; {size}; {self.seconds:.0f} s"
 
 
-def load_result(run: PathLike) -> SearchResult | RetrainResult:
-    """The result of a finished search or retraining, from its run folder.
+def load_result(run: PathLike) -> SearchResult | RetrainResult | FitResult:
+    """The result of a finished search, retraining or fit, from its run folder.
 
     Args:
         run: the folder, or a result, which is read again.
@@ -173,7 +174,10 @@ def load_result(run: PathLike) -> SearchResult | RetrainResult:
         RunError: it is no such folder, or the run has not finished.
     """
     folder = path_of(run)
-    command = "retrain" if "retrain" in read_mapping(folder / "config.yaml") else "search"
+    config = read_mapping(folder / "config.yaml")
+    if "fit" in config:
+        return FitResult.read(folder)
+    command = "retrain" if "retrain" in config else "search"
     if not Run.open(folder, command).finished:
         raise RunError(f"{folder}: the {command} has not finished{Run(folder).resume_hint(command)}")
     if command == "retrain":

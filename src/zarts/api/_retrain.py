@@ -13,7 +13,7 @@ from typing import Any
 from typing_extensions import Unpack
 from yaml import safe_dump
 
-from zarts.api._architecture import Source, architecture_of, run_of
+from zarts.api._architecture import Source, architecture_of, run_of, settings_of
 from zarts.api._arguments import check_resumed, with_settings
 from zarts.api._data import given_again, given_images, images_of
 from zarts.api._launched import check_launchable, free_path, launch_new, launch_resumed
@@ -63,9 +63,10 @@ def retrain(
     It shows its progress, and ends by Ctrl-C and SIGTERM, like `search`.
 
     Args:
-        source: a search (its result or its folder), a genotype, its file or text, the name of a published one or of
-            a hand-made network, or a `zarts.spaces.Chain` or its file. A search hands down its data, split, image size,
-            flip and stem. None: the architecture of the trained network that the setting `weights_from` names.
+        source: a search or a fit (its result or its folder), a genotype, its file or text, the name of a published
+            one or of a hand-made network, or a `zarts.spaces.Chain` or its file. A search and a fit hand down their
+            data, split, image size and flip, a search its stem too. None: the architecture of the trained network that
+            the setting `weights_from` names.
         data: see `search`; None: that of the search, preset or file, or `digits`. The result of a search keeps the
             Python objects that it was given; its folder does not.
         resume: the folder of an interrupted retraining, to go on with; a finished one only returns its result. Beside
@@ -242,14 +243,14 @@ def _prepare_retrain(
 
 
 def _copy_split(searched: Run, settings: RetrainSettings, run: Run) -> None:
-    """Copy the split of a search, whose test images the search has never seen, into the folder of its retraining.
+    """Copy the split of a search or fit, whose test images chose nothing there, into the folder of its retraining.
 
     There the images of the search keep their parts, wherever they are now.
 
     Raises:
         SettingsError: `split_seed` asks for another split.
     """
-    split, before = searched.split(), searched.settings("search")
+    split, before = searched.split(), settings_of(searched)
     if split is None or "train" not in split or settings.data in DATA_SETS:
         return
     same = same_images(settings.data, before["data"], run.images, split)

@@ -14,7 +14,7 @@ from zarts.data import PythonData
 from zarts.errors import SettingsError
 from zarts.limits import FINAL_NETWORKS
 from zarts.networks import Network, build_network
-from zarts.runs import Run
+from zarts.runs import Run, is_fit
 from zarts.runs.new_run import check_given
 from zarts.runs.user_files import use_operations, use_space
 from zarts.runs.user_functions import without_functions
@@ -153,7 +153,7 @@ def _cells_or_chain(architecture: Architecture) -> object:
 
 def _search_run(source: Source | None) -> Run:
     run = None if source is None else run_of(source)
-    if run is None:
+    if run is None or is_fit(run.path):
         raise SettingsError(
             "weights_from = supernet: the source is no search: name the folder of the search whose supernet it is"
         )

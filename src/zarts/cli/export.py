@@ -13,7 +13,9 @@ __all__ = ["export"]
 
 
 def export(
-    source: Annotated[Path, typer.Argument(help="folder of a retraining, or its model.safetensors", metavar="RUN")],
+    source: Annotated[
+        Path, typer.Argument(help="folder of a retraining or fit, or its model.safetensors", metavar="RUN")
+    ],
     form: Annotated[
         Literal["onnx", "torchscript", "safetensors", "python", "tflite"],
         typer.Option("--format", help="what other tools are to read"),

@@ -63,7 +63,7 @@ Operations = Annotated[Path | None, typer.Option(help="the run's own operations.
 
 SOURCE = "a run, a genotype file, a published genotype's name, or a genotype written out: 'Genotype(...)'"
 NETWORK = f"{SOURCE}; or a hand-made network's name or a chain's file"
-_MODEL = "a retraining's folder, an exported one, or a model.safetensors, .onnx or TorchScript .pt"
+_MODEL = "a retraining's or fit's folder, an exported one, or a model.safetensors, .onnx or TorchScript .pt"
 Model = Annotated[Path, typer.Argument(help=_MODEL)]
 TrustModel = Annotated[bool, typer.Option("--trust", help="run an exported model.py, which is Python code")]
 

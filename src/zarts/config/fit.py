@@ -38,6 +38,11 @@ class FitSettings(LimitSettings, DataSettings):
         "FILE.py:function of logits and labels, whose code is run",
         panel="Search",
     )
+    criterion: Literal["cross-entropy", "balanced"] = setting(
+        "cross-entropy",
+        "loss that weights are trained by; balanced: each class counts alike, however few images it has",
+        panel="Search",
+    )
     search: bool = setting(
         True, "change the best hand-made network; without, only hand-made networks are compared", panel="Search"
     )
@@ -53,6 +58,17 @@ class FitSettings(LimitSettings, DataSettings):
         0, "of weights, batches and proposals; --split-seed draws the parts", panel="Run", ge=0, lt=2**31
     )
     device: str = setting("auto", "auto, cpu, cuda, cuda:1, mps", panel="Run")
+    input: Literal["float", "uint8"] = setting(
+        "float",
+        "what model.onnx and model.int8.onnx take: images scaled to [0, 1], or levels from 0 to 255",
+        panel="Files",
+    )
+    tflite: bool = setting(
+        False,
+        "also write model.tflite for phones and, with --int8, model.int8.tflite for microcontrollers; needs "
+        "pip install 'zarts[litert]'",
+        panel="Files",
+    )
 
     def recipe(self, **options: Any) -> RetrainSettings:
         """The fast recipe on these images.
@@ -61,7 +77,7 @@ class FitSettings(LimitSettings, DataSettings):
             options: other settings of a retraining.
         """
         shared = self.model_dump(include=set(DataSettings.model_fields), exclude_none=True)
-        given = {"recipe": "fast", "seed": self.seed, "device": self.device, "threads": 1}
+        given = {"recipe": "fast", "seed": self.seed, "device": self.device, "threads": 1, "criterion": self.criterion}
         return retrain_settings({**shared, **given, **options}, handmade=True)
 
     def limits(self) -> list[str]:

@@ -195,8 +195,11 @@ class FitOptions(TypedDict, total=False):
     time: float | str
     processes: int | Literal["auto"]
     objective: str | Callable[..., Any]
+    criterion: Literal["cross-entropy", "balanced"]
     search: bool
     optimizer: Literal["gld", "mgs", "rs", "cmaes", "nevergrad"]
     plan: Path | str | None
     seed: int
     device: str
+    input: Literal["float", "uint8"]
+    tflite: bool

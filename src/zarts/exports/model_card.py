@@ -51,6 +51,7 @@ class CardFacts:
         environment: `env.json` of the retraining.
         searched: settings of the search that derived the genotype.
         command: the command of the search.
+        fit: `result.json` of the fit whose network it is.
     """
 
     result: Mapping[str, Any] = field(default_factory=dict)
@@ -58,6 +59,7 @@ class CardFacts:
     environment: Mapping[str, Any] = field(default_factory=dict)
     searched: Mapping[str, Any] = field(default_factory=dict)
     command: str | None = None
+    fit: Mapping[str, Any] = field(default_factory=dict)
 
 
 @torch.no_grad()
@@ -91,7 +93,7 @@ def model_card(
     shape = (len(card.mean), card.image_size, card.image_size)
     name = str(facts.settings.get("data", ""))
     chain = card.architecture if isinstance(card.architecture, Chain) else None
-    commands = (facts.command, facts.environment.get("command"))
+    commands = (facts.command, facts.environment.get("command"), facts.fit.get("repeat"))
     return (
         _environment()
         .get_template("README.md.j2")
@@ -99,9 +101,12 @@ def model_card(
             card=card,
             form=form,
             pixels=written.pixels,
-            files=[file.name for file in files],
+            files=[
+                file.name if file.parent == files[0].parent else f"{file.parent.name}/{file.name}" for file in files
+            ],
             facts=facts,
             classes=[printable(kind) for kind in card.classes[:_LISTED]],
+            said=[printable(line) for line in (facts.fit.get("verdict"), *facts.fit.get("details", ())) if line],
             data=printable(Path(name).name),
             parameters=count_parameters(network),
             macs=count_macs(network, shape),

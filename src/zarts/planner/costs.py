@@ -70,7 +70,7 @@ class Costing:
         with seeded(0):
             network = create_chain(chain, num_classes=len(self._card.classes), in_channels=len(self._card.mean))
         card = replace(self._card, architecture=chain, image_size=image_size)
-        return bytes(chain_graph(network.eval(), card).SerializeToString())
+        return bytes(chain_graph(network.eval(), card, self._settings.input).SerializeToString())
 
     def _count(self, chain: Chain, image_size: int) -> NetworkCosts:
         return count_network(self.graph(chain, image_size), int8=self._settings.int8)

@@ -5,20 +5,22 @@ from __future__ import annotations
 import re
 import shlex
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, replace
+from dataclasses import asdict
 from typing import Any
 
 from zarts.config.fit import FitSettings
 from zarts.data import DataSet
-from zarts.limits.delivered import LimitShare, NetworkCosts
+from zarts.limits.delivered import LimitShare, NetworkCosts, count_network
 from zarts.planner.budget import Budget
 from zarts.planner.candidates import FINAL, Candidates
-from zarts.planner.evidence import Difference
+from zarts.planner.evidence import Difference, accuracy_interval
 from zarts.planner.fit import Fit
-from zarts.planner.outcome import MODEL, Outcome, Tested
+from zarts.planner.outcome import Outcome, Tested
 from zarts.planner.records import PLAN, Candidate
 from zarts.planner.verdict import Finalist, verdict
 from zarts.runs import Run
+from zarts.runs.afterwards import afterwards
+from zarts.training.trainer import Callback
 
 __all__ = ["end_fit"]
 
@@ -31,6 +33,7 @@ def end_fit(
     outcome: Outcome,
     load: Callable[[int], DataSet],
     budget: Budget,
+    callback: Callback,
 ) -> None:
     """Test the finalists, once, say which one to take home, and write its files and `result.json`.
 
@@ -42,6 +45,7 @@ def end_fit(
         outcome: tests networks and writes files.
         load: loads the data set at a size.
         budget: the time.
+        callback: called with every event.
     """
     begun, known = budget.elapsed(), fit.candidates
     tested = outcome.test(finalists)
@@ -54,47 +58,73 @@ def end_fit(
     best = min((one for one in tested if one.candidate == taken), key=lambda one: one.score.value)
     images = load(taken.image_size)
     files = outcome.deliver(best, fit.recipe, images.test())
-    final = replace(costs[taken.number], file=(run.path / MODEL / "model.onnx").stat().st_size)
+    before, file = costs[taken.number], outcome.folder / "model.onnx"
+    final = costs[taken.number] = count_network(file, int8=settings.int8, latency=known.costing.latency(file))
+    more += [f"The search ended early: {fit.ended}."] if fit.ended else []
+    more += [*_confirmed(known, before, final), *_in_litert(files.get("tflite"))]
     fit.parts["files"] = budget.elapsed() - begun
-    run.write_json(
-        "result.json",
-        {
-            "verdict": first,
-            "details": [*more, *([f"The search ended early: {fit.ended}."] if fit.ended else [])],
-            "better": said.better,
-            "delivered": taken.number,
-            "test_accuracy": best.answers.accuracy,
-            "data": {
-                "name": settings.data,
-                "classes": list(images.classes),
-                "train": fit.pictures.train_count,
-                "val": len(fit.pictures[taken.image_size].val),
-                "test": len(best.answers.labels),
-            },
-            "time": {
-                "asked": settings.time,
-                "taken": budget.elapsed(),
-                "final": best.score.seconds,
-                "processes": fit.processes,
-                "ended": fit.ended,
-                "parts": fit.parts,
-            },
-            "candidates": [_candidate(one, known, costs.get(one.number)) for one in known.all if _tried(one, known)],
-            "finals": [_final(one) for one in tested],
-            "difference": None if said.difference is None else _spread(said.difference, tested),
-            "lengths": [
-                {"short": short, "long": long, "value": r.value, "low": r.low, "high": r.high, "n": r.n}
-                for short, long, r in fit.agreements
-            ],
-            "limits": [
-                {"name": one.setting, "text": f"{one.found} of at most {one.allowed}", **_numbers(one)}
-                for one in known.costing.shares(final)
-            ],
-            "int8": None if best.int8 is None else {"accuracy": best.int8_accuracy, "fp32": best.answers.accuracy},
-            "repeat": f"zarts fit {shlex.quote(settings.data)} --plan {shlex.quote(str(run.path / PLAN))}",
-            **files,
+    result: dict[str, Any] = {
+        "verdict": first,
+        "details": more,
+        "better": said.better,
+        "delivered": taken.number,
+        "test_accuracy": best.answers.accuracy,
+        "test_interval": accuracy_interval(best.answers.predicted == best.answers.labels),
+        "data": {
+            "name": settings.data,
+            "classes": list(images.classes),
+            "train": fit.pictures.train_count,
+            "val": len(fit.pictures[taken.image_size].val),
+            "test": len(best.answers.labels),
         },
-    )
+        "time": {
+            "asked": settings.time,
+            "taken": budget.elapsed(),
+            "final": best.score.seconds,
+            "processes": fit.processes,
+            "ended": fit.ended,
+            "parts": fit.parts,
+        },
+        "candidates": [_candidate(one, known, costs.get(one.number)) for one in known.all if _tried(one, known)],
+        "finals": [_final(one) for one in tested],
+        "difference": None if said.difference is None else _spread(said.difference, tested),
+        "lengths": [
+            {"short": short, "long": long, "value": r.value, "low": r.low, "high": r.high, "n": r.n}
+            for short, long, r in fit.agreements
+        ],
+        "limits": [
+            {"name": one.setting, "text": f"{one.found} of at most {one.allowed}", **_numbers(one)}
+            for one in known.costing.shares(final)
+        ],
+        "int8": None if best.int8 is None else _int8(best),
+        "repeat": f"zarts fit {shlex.quote(settings.data)} --plan {shlex.quote(str(run.path / PLAN))}",
+        **files,
+    }
+    run.write_json("result.json", result)
+    outcome.remove_work()
+    with afterwards("README.md is missing", f"zarts export {shlex.quote(str(run.path))} --format onnx", callback):
+        outcome.write_card(result)
+
+
+def _confirmed(known: Candidates, before: NetworkCosts, final: NetworkCosts) -> list[str]:
+    """The limits that the delivered file does not keep, though its untrained export, which chose it, did."""
+    lost = known.costing.exceeded(final)
+    if not lost:
+        return []
+    kept = "was within all limits before its training" if not known.costing.exceeded(before) else "was not before"
+    return [f"Measured again at the end, model.onnx is not within the limits: {'; '.join(lost)}; it {kept}."]
+
+
+def _in_litert(found: dict[str, float] | None) -> list[str]:
+    if found is None:
+        return []
+    eight = f", model.int8.tflite {found['int8_accuracy']:.1f} %" if "int8_accuracy" in found else ""
+    return [f"In LiteRT, on the test images: model.tflite {found['accuracy']:.1f} %{eight}."]
+
+
+def _int8(best: Tested) -> dict[str, Any]:
+    whole = {"accuracy": best.int8_accuracy, "fp32": best.answers.accuracy}
+    return {**whole, "method": best.int8_method, "file": "model.int8.onnx"}
 
 
 def _finalist(one: Candidate, tested: Sequence[Tested], costs: NetworkCosts, *, int8: bool) -> Finalist:

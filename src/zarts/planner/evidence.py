@@ -15,6 +15,7 @@ from zarts.errors import SettingsError
 __all__ = [
     "Correlation",
     "Difference",
+    "accuracy_interval",
     "paired_difference",
     "paired_difference_of_seeds",
     "rank_correlation",
@@ -160,6 +161,17 @@ def smallest_difference(n_images: int, accuracy: float, agreement: float = 0.5) 
         raise SettingsError(f"{n_images} images, accuracy {accuracy}, agreement {agreement}: out of range")
     p = min(1 - 0.5 / n_images, max(0.5 / n_images, accuracy))
     return 100 * 1.96 * math.sqrt(2 * p * (1 - p) * (1 - agreement) / n_images)
+
+
+def accuracy_interval(correct: Answers) -> tuple[float, float]:
+    """The 95 % interval of an accuracy, in percent, by Wilson's formula, which holds near 0 and 100 % too.
+
+    Args:
+        correct: whether each test image was right, shape (n,), n above 0.
+    """
+    right = np.asarray(correct).astype(bool)
+    found = stats.binomtest(int(right.sum()), len(right)).proportion_ci(method="wilson")
+    return 100 * float(found.low), 100 * float(found.high)
 
 
 def _answers(pairs: Sequence[tuple[Answers, Answers]]) -> list[tuple[np.ndarray, np.ndarray]]:

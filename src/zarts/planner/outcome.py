@@ -1,10 +1,14 @@
-"""What a fit ends with: the test of its finalists, the verdict, and the files that are taken home."""
+"""What a fit ends with: the test of its finalists, and the files that are taken home."""
 
 from __future__ import annotations
 
+import importlib.util
+import shlex
 import shutil
-from collections.abc import Callable, Sequence
+import tempfile
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import yaml
@@ -15,16 +19,26 @@ from zarts.config import RetrainSettings, dump
 from zarts.config.fit import FitSettings
 from zarts.data import DataSet
 from zarts.errors import SettingsError
-from zarts.exports import write_model
-from zarts.exports.quantization import best_int8, onnx_answers
+from zarts.exports import (
+    CardFacts,
+    OpenedModel,
+    best_int8,
+    compare_logits,
+    model_card,
+    onnx_answers,
+    open_model,
+    quantize_tflite,
+    write_model,
+)
 from zarts.networks import AnyNetwork
-from zarts.planner.candidates import FINAL, Candidates
-from zarts.planner.pictures import Pictures
+from zarts.planner.candidates import FINAL, WORK, Candidates
+from zarts.planner.pictures import Pictures, Sized
 from zarts.planner.records import Candidate, Score
 from zarts.planner.training import logits_on
-from zarts.runs import BEST, Run
+from zarts.runs import BEST, FINALISTS, MODEL, Run
 from zarts.runs.afterwards import afterwards
 from zarts.runtime.device import choose_device
+from zarts.runtime.io import read_mapping, write_atomically
 from zarts.training.error_analysis import write_details
 from zarts.training.evaluate import Answers, answers, test_batches
 from zarts.training.model_file import ModelCard, load_model, save_model
@@ -32,13 +46,26 @@ from zarts.training.result import write_architecture
 from zarts.training.temperature import apply_temperature, temperature
 from zarts.training.trainer import Callback
 
-__all__ = ["MODEL", "Outcome", "Tested"]
+__all__ = ["Outcome", "Tested", "check_packages"]
 
-MODEL = "model"
-"""Folder of a fit with the files that are taken home."""
 _CALIBRATION = 512
 """Training images that ranges of 8-bit activations are chosen on."""
 _FORMS = ("safetensors", "onnx")
+_NEEDED = {"onnx": "export", "onnxruntime": "export"}
+_LITERT = dict.fromkeys(("litert_torch", "ai_edge_litert", "ai_edge_quantizer"), "litert")
+_TAKES = {"float": "images scaled to [0, 1]", "uint8": "images with levels from 0 to 255"}
+
+
+def check_packages(settings: FitSettings) -> None:
+    """Refuse a fit whose files could not be written in the end.
+
+    Raises:
+        SettingsError: a package is not installed.
+    """
+    for name, extra in {**_NEEDED, **(_LITERT if settings.tflite else {})}.items():
+        if importlib.util.find_spec(name) is None:
+            needed = "--tflite" if extra == "litert" else "model.onnx"
+            raise SettingsError(f"{needed}: {name} is not installed: pip install 'zarts[{extra}]'")
 
 
 @dataclass(frozen=True)
@@ -48,14 +75,20 @@ class Tested:
     Args:
         candidate: the network.
         score: of its training.
+        file: the trained network, in the folder `finalists`; its logits are divided by its temperature.
+        temperature: chosen on validation images, so that probabilities are usable.
         answers: to the test images, in float32.
         int8: whether the answers of its 8-bit file to them are right, one an image; None: there is no such file.
+        int8_method: how that file's ranges of activations were chosen; empty: there is none.
     """
 
     candidate: Candidate
     score: Score
+    file: Path
+    temperature: float
     answers: Answers
     int8: Bool[Tensor, " n"] | None
+    int8_method: str = ""
 
     @property
     def int8_accuracy(self) -> float | None:
@@ -64,7 +97,7 @@ class Tested:
 
 
 class Outcome:
-    """Writes the files of a fit.
+    """Tests the finalists of a fit and writes its files.
 
     Args:
         settings: of the fit.
@@ -88,6 +121,8 @@ class Outcome:
         self._load, self._callback = load, callback
         self._device = choose_device(settings.device)
         self._kept: tuple[int, str] | None = None
+        self.folder = run.path / MODEL
+        """Of the files that are taken home."""
 
     def keep_best(self) -> None:
         """Write the files of the network that is the best so far: what an interrupted fit leaves."""
@@ -101,35 +136,48 @@ class Outcome:
         self._write(*load_model(self._candidates.file(best, length, score.seed)), _FORMS)
         self._kept = (best.number, length)
 
+    # --- the test ---
+
     def test(self, finalists: Sequence[Candidate]) -> list[Tested]:
-        """The finalists' answers to the test images, which are read now, once: each seed of each."""
+        """The finalists' answers to the test images, which are read now, once: each seed of each. Their files stay."""
+        (self._run.path / FINALISTS).mkdir(exist_ok=True)
         found = []
         for one in finalists:
             images = self._load(one.image_size).test()
-            for score in self._candidates.scores[one.number, FINAL]:
-                network, card = load_model(self._candidates.file(one, FINAL, score.seed))
-                given = answers(network.to(self._device), test_batches(images, card, self._device))
-                found.append(Tested(one, score, given, self._int8(one, score, images)))
+            found += [self._tested(one, score, images) for score in self._candidates.scores[one.number, FINAL]]
         return found
 
-    def _int8(self, one: Candidate, score: Score, images: Any) -> Bool[Tensor, " n"] | None:
-        """Whether the 8-bit file of a finalist is right; its calibration is chosen on validation images."""
+    def _tested(self, one: Candidate, score: Score, images: Any) -> Tested:
+        network, card = load_model(self._candidates.file(one, FINAL, score.seed))
+        sized, factor = self._pictures[one.image_size], 1.0
+        network.to(self._device)
+        logits = logits_on(network, card, sized.val, self._device)
+        if bool(logits.isfinite().all()):  # else it diverged, and is not taken home
+            factor = temperature(logits, sized.val.labels)
+        apply_temperature(network, factor)
+        found = answers(network, test_batches(images, card, self._device))
+        file = self._run.path / FINALISTS / f"{one.number}-{score.seed}.safetensors"
+        save_model(file, network, card)
         if not self._settings.int8:
-            return None
-        file = self._candidates.file(one, FINAL, score.seed)
-        folder = file.with_suffix(".files")
-        folder.mkdir(exist_ok=True)
-        write_model(*load_model(file), "onnx", folder)
-        sized = self._pictures[one.image_size]
-        calibration = sized.data.train.pixels(sized.train[:: max(1, len(sized.train) // _CALIBRATION)]) / 255
-        best_int8(folder / "model.onnx", folder / "model.int8.onnx", calibration, sized.val, sized.val.labels)
-        right: Tensor = onnx_answers(folder / "model.int8.onnx", images).predicted == images.labels
-        return right
+            return Tested(one, score, file, factor, found, None)
+        out = file.with_suffix(".int8.onnx")
+        with tempfile.TemporaryDirectory(prefix="zarts-") as folder:
+            write_model(network.cpu(), card, "onnx", Path(folder), self._settings.input)
+            _, method = best_int8(
+                Path(folder) / "model.onnx", out, self._calibration(sized), sized.val, sized.val.labels.cpu()
+            )
+        right = onnx_answers(out, images).predicted == images.labels.cpu()
+        return Tested(one, score, file, factor, found, right, method)
+
+    def _calibration(self, sized: Sized) -> Tensor:
+        """Training images in the form that model.onnx takes."""
+        pixels: Tensor = _some_of(sized)
+        return pixels if self._settings.input == "uint8" else pixels / 255
+
+    # --- the files ---
 
     def deliver(self, tested: Tested, recipe: RetrainSettings, images: Any) -> dict[str, Any]:
         """Write the files of the network that is taken home; facts about them for the result.
-
-        Its logits are divided by a temperature that is chosen on validation images, so that probabilities are usable.
 
         Args:
             tested: the network that the verdict names.
@@ -137,48 +185,94 @@ class Outcome:
             images: the test images at its size.
 
         Raises:
-            SettingsError: the answers of model.onnx are not those of the network.
+            RunError, SettingsError: the answers of model.onnx are not those of the network.
         """
-        one, score = tested.candidate, tested.score
-        file = self._candidates.file(one, FINAL, score.seed)
-        network, card = load_model(file)
-        sized = self._pictures[one.image_size]
-        factor = temperature(logits_on(network, card, sized.val, self._device), sized.val.labels)
-        apply_temperature(network, factor)
+        network, card = load_model(tested.file)
         self._write(network, card, (*_FORMS, "python"))
-        folder, files = self._run.path / MODEL, {"model.onnx": "for any runtime of ONNX; images scaled to [0, 1]"}
-        if self._settings.int8:
-            calibration = sized.data.train.pixels(sized.train[:: max(1, len(sized.train) // _CALIBRATION)]) / 255
-            best_int8(folder / "model.onnx", folder / "model.int8.onnx", calibration, sized.val, sized.val.labels)
-            files["model.int8.onnx"] = "the same in 8-bit whole numbers"
-        right = onnx_answers(folder / "model.onnx", images).predicted
-        apart = int((right != tested.answers.predicted).sum())
-        if apart > len(right) // 1000 + 1:
+        onnx_file = self.folder / "model.onnx"
+        files = {"model.onnx": f"for any runtime of ONNX; takes {_TAKES[self._settings.input]}"}
+        apart = int((onnx_answers(onnx_file, images).predicted != tested.answers.predicted).sum())
+        if apart > len(images.labels) // 1000 + 1:
             raise SettingsError(
-                f"{folder / 'model.onnx'}: answers {apart} of {len(right)} test images differently from the network"
+                f"{onnx_file}: answers {apart} of {len(images.labels)} test images differently from the network"
             )
-        self._write_run(one, network, card, tested.answers, recipe, images)
+        facts: dict[str, Any] = {"temperature": tested.temperature, "onnx_differs": apart}
+        if tested.int8 is not None:
+            shutil.copyfile(tested.file.with_suffix(".int8.onnx"), self.folder / "model.int8.onnx")
+            files["model.int8.onnx"] = "the same in 8-bit whole numbers"
+        self._write_run(tested, network, card, recipe, images)
+        if self._settings.tflite:
+            with afterwards("model.tflite is missing", f"zarts export {self._quoted} --format tflite", self._callback):
+                facts["tflite"] = self._write_tflite(network, card, images)
+                files |= facts["tflite"].pop("files")
         files |= {
             "model.safetensors": "weights, for zarts and safetensors",
             "preprocess.py": "brings an image into the form that the network takes",
             "config.json": "classes, size and normalization of the images",
             "python/model.py": "the network in plain torch",
+            "README.md": "the model card: what the network is, how good, and how it is used",
         }
-        return {"temperature": factor, "files": files, "onnx_differs": apart}
+        return {**facts, "files": files}
+
+    @property
+    def _quoted(self) -> str:
+        return shlex.quote(str(self._run.path))
 
     def _write(self, network: AnyNetwork, card: ModelCard, forms: Sequence[str]) -> None:
         """Write a network in some forms into the folder of files that are taken home."""
-        folder = self._run.path / MODEL
         for form in forms:
-            place = folder / form if form == "python" else folder
+            place = self.folder / form if form == "python" else self.folder
             place.mkdir(parents=True, exist_ok=True)
-            write_model(network, card, form, place)
+            write_model(network, card, form, place, self._settings.input if form == "onnx" else "float")
+
+    def _write_tflite(self, network: AnyNetwork, card: ModelCard, images: Any) -> dict[str, Any]:
+        """Write model.tflite, in 8 bits too; accuracies of both in percent, on the test images, in LiteRT.
+
+        Raises:
+            RunError, SettingsError: it cannot be written, or its logits are not those of the network.
+        """
+        file, out = self.folder / "model.tflite", self.folder / "model.int8.tflite"
+        write_model(network, card, "tflite", self.folder)
+        compare_logits(network, open_model(file), file)
+        facts: dict[str, Any] = {"accuracy": _accuracy(open_model(file), images)}
+        facts["files"] = {"model.tflite": "for LiteRT; takes an image scaled to [0, 1], channels last"}
+        if self._settings.int8:
+            quantize_tflite(file, out, _some_of(self._pictures[card.image_size]))
+            facts["int8_accuracy"] = _accuracy(open_model(out), images)
+            facts["files"]["model.int8.tflite"] = "for microcontrollers: all in 8-bit whole numbers"
+        return facts
+
+    def write_card(self, result: Mapping[str, Any]) -> None:
+        """Write the model card, `README.md`.
+
+        Args:
+            result: of the fit, complete.
+
+        Raises:
+            RunError: the logits of model.onnx are not those of the network.
+        """
+        network, _ = load_model(self.folder / "model.safetensors")
+        file, best = self.folder / "model.onnx", self._run.path / BEST
+        written = open_model(file)
+        facts = CardFacts(
+            result=read_mapping(best / "result.json"),
+            settings=read_mapping(best / "config.yaml")["retrain"],
+            environment=read_mapping(best / "env.json"),
+            fit=result,
+        )
+        files = [self.folder / name for name in result["files"]]
+        text = model_card(network, written, "onnx", files, facts, compare_logits(network, written, file))
+        write_atomically(self.folder / "README.md", text)
+
+    def remove_work(self) -> None:
+        """Delete what trainings have left: a finished fit needs none of it."""
+        shutil.rmtree(self._run.path / WORK, ignore_errors=True)
 
     def _write_run(
-        self, one: Candidate, network: AnyNetwork, card: ModelCard, found: Answers, recipe: RetrainSettings, images: Any
+        self, tested: Tested, network: AnyNetwork, card: ModelCard, recipe: RetrainSettings, images: Any
     ) -> None:
         """Write the delivered network as the run of a training."""
-        best = Run(self._run.path / BEST)
+        best, one = Run(self._run.path / BEST), tested.candidate
         best.path.mkdir(exist_ok=True)
         best.write("config.yaml", yaml.safe_dump({"retrain": dump(recipe)}, sort_keys=False))
         for name in ("split.json", "env.json"):
@@ -191,12 +285,24 @@ class Outcome:
                 "command": "retrain",
                 "data": recipe.data,
                 "chain": one.chain.to_dict(),
-                "test_accuracy": found.accuracy,
+                "test_accuracy": tested.answers.accuracy,
                 "parameters": one.parameters,
                 "macs": one.macs,
-                "seconds": self._candidates.scores[one.number, FINAL][0].seconds,
+                "seconds": tested.score.seconds,
+                "seed": tested.score.seed,
             },
         )
-        with afterwards("its error analysis is missing", f"zarts evaluate {best.path}", self._callback):
+        with afterwards("its error analysis is missing", f"zarts evaluate {self._quoted}", self._callback):
             for folder in (best, self._run):
-                write_details(folder, found, test_batches(images, card, self._device), card, images.names)
+                write_details(folder, tested.answers, test_batches(images, card, self._device), card, images.names)
+
+
+def _some_of(sized: Sized) -> Tensor:
+    """Levels of some of the training images, drawn evenly."""
+    pixels: Tensor = sized.data.train.pixels(sized.train[:: max(1, len(sized.train) // _CALIBRATION)])
+    return pixels
+
+
+def _accuracy(model: OpenedModel, images: Any) -> float:
+    """Accuracy of a file on the CPU, in percent."""
+    return answers(model.module, test_batches(images, model.card.unnormalized(), choose_device("cpu"))).accuracy

@@ -20,6 +20,8 @@ _SHARE = 0.1
 """Of the training images that validate where the user has named none."""
 _FEW, _MORE = 3000, 0.2
 """Below so many training images, a larger share validates."""
+_UNEVEN = 5
+"""Times as many images of one class as of another that are worth a word."""
 _MOST = 10_000
 """Images that validate."""
 
@@ -91,6 +93,19 @@ class Pictures:
                     images.images.share_memory_()  # type: ignore[no-untyped-call]
                     images.labels.share_memory_()  # type: ignore[no-untyped-call]
         return dict(self._sized)
+
+    @property
+    def uneven(self) -> str:
+        """What uneven classes may want, in words; empty where they are even enough."""
+        first = next(iter(self._sized.values())).data
+        counts = torch.bincount(first.train.labels.cpu(), minlength=len(first.classes))
+        least, most = int(counts.min()), int(counts.max())
+        if most < _UNEVEN * max(1, least):
+            return ""
+        return (
+            f"classes are uneven: {least} to {most} training images. If the rare ones matter as much, take "
+            "--objective balanced-error to compare networks so, and --criterion balanced to train them so"
+        )
 
     @property
     def train_count(self) -> int:

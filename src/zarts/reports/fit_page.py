@@ -30,6 +30,7 @@ from zarts.reports.fit_still import draw_networks
 from zarts.reports.plotly_charts import Figure
 from zarts.reports.render import Still, render
 from zarts.reports.summary import Fact, duration, environment_texts, read_run, show
+from zarts.runs import MODEL
 
 __all__ = ["fit_page"]
 
@@ -49,8 +50,11 @@ _SNIPPET = """\
 import json, onnxruntime, preprocess
 config = json.load(open("config.json", encoding="utf-8"))
 session = onnxruntime.InferenceSession("model.onnx")
-(scores,) = session.run(None, {session.get_inputs()[0].name: preprocess.prepare(["photo.jpg"], config)})
+images = preprocess.prepare(["photo.jpg"], config)
+(scores,) = session.run(None, {session.get_inputs()[0].name: images})
 print(config["classes"][scores[0].argmax()])"""
+_LEVELS = ('["photo.jpg"], config)', '["photo.jpg"], config)\nimages = (255 * images).round().astype("uint8")')
+"""What changes in it for a file that takes levels."""
 _BARE_SNIPPET = """\
 import numpy, onnxruntime
 session = onnxruntime.InferenceSession("model.onnx")
@@ -111,7 +115,7 @@ def _sections(folder: Path, fit: FitResult, pictures: list[Picture]) -> dict[str
         "tested": read_tested(folder),
         "layers": [] if chain is None else [line.split(": ", 1) for line in chain.describe()],
         "files": _files(folder, fit.files),
-        "snippet": _snippet(fit),
+        "snippet": _snippet(fit, levels=read_run(folder).settings.get("input") == "uint8"),
     }
 
 
@@ -186,12 +190,15 @@ def _files(folder: Path, files: Mapping[str, str]) -> list[tuple[str, str, str, 
     """Name, link (empty where the file is not there), what it is, and how it is used."""
     found = []
     for name, what in files.items():
-        link = quote(f"./{name}", errors="surrogateescape") if (folder / name).exists() else ""
-        found.append((name, link, what, _USES.get(name, "")))
+        place = next((place for place in (f"{MODEL}/{name}", name) if (folder / place).exists()), None)
+        link = "" if place is None else quote(f"./{place}", errors="surrogateescape")
+        found.append((name, link, what, _USES.get(Path(name).name, "")))
     return found
 
 
-def _snippet(fit: FitResult) -> str:
+def _snippet(fit: FitResult, *, levels: bool) -> str:
     if "model.onnx" not in fit.files:
         return ""
-    return _SNIPPET if {"preprocess.py", "config.json"} <= set(fit.files) else _BARE_SNIPPET
+    if not {"preprocess.py", "config.json"} <= set(fit.files):
+        return _BARE_SNIPPET
+    return _SNIPPET.replace(*_LEVELS) if levels else _SNIPPET

@@ -20,9 +20,9 @@ from zarts.data import PythonData
 from zarts.errors import RunError, SettingsError
 from zarts.runs.checkpoint import load_checkpoint, save_checkpoint
 from zarts.runtime.environment import environment
-from zarts.runtime.io import locked, read_events, read_mapping, remove_parts, write_atomically
+from zarts.runtime.io import locked, read_events, remove_parts, write_atomically
 
-__all__ = ["BEST", "Run", "genotype_file", "trained_in"]
+__all__ = ["Run", "genotype_file"]
 
 _FORMAT = 2
 
@@ -59,15 +59,6 @@ def _json(data: Any) -> Any:
 def genotype_file(epoch: int) -> str:
     """The file of a search's folder with the genotype that it derives after an epoch, counted from 1."""
     return f"genotypes/epoch_{epoch:03d}.json"
-
-
-BEST = "best"
-"""Folder of a fit with the network that it delivers, as the run of a training."""
-
-
-def trained_in(path: Path) -> Path:
-    """The run of the network that a fit delivers, if `path` is the folder of one; else `path`."""
-    return path / BEST if path.is_dir() and "fit" in read_mapping(path / "config.yaml") else path
 
 
 class Run:

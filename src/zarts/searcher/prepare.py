@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import time
 from typing import Protocol, runtime_checkable
 
@@ -15,12 +16,18 @@ from zarts.runtime.environment import environment
 from zarts.runtime.seed import keyed_generator
 from zarts.searcher.build import build_searcher
 from zarts.searcher.result import SearchRecord, read_result, write_result
+from zarts.searcher.searcher import Searcher
 from zarts.spaces import get_space
 from zarts.training.memory_check import check_memory
+from zarts.training.memory_forecast import undisturbed
 from zarts.training.setup import load_images
 from zarts.training.trainer import Callback, Driver, no_callback
 
 __all__ = ["Runnable", "measure_search", "prepare_search"]
+
+_MANY = 500_000
+"""Images that weights are trained on in all, from which on a search may take a day."""
+_DAY = 86_400.0
 
 
 @runtime_checkable
@@ -54,7 +61,33 @@ def prepare_search(
         return RandomDraw(settings, folder, callback)
     searcher = build_searcher(settings, folder, callback, ranks)
     searcher.fit = check_memory(searcher, settings, ranks)
+    if not ranks.broadcast(folder.started) and settings.epochs * len(searcher.train) * settings.batch_size >= _MANY:
+        seconds = _seconds_ahead(searcher)
+        if seconds > _DAY:
+            callback({"event": "note", "text": _long(seconds, settings.data)})
     return searcher
+
+
+def _seconds_ahead(searcher: Searcher) -> float:
+    """About the time of all steps of a search, from two of each kind; the search is as before."""
+    seconds = 0.0
+    with undisturbed(searcher):
+        for found in searcher.occurrences().values():
+            searcher.begin_epoch(found.first[0])
+            for _ in range(2):  # the first one warms up
+                begun = time.perf_counter()
+                searcher.step(*found.first)
+            seconds += found.number * (time.perf_counter() - begun)
+    return seconds
+
+
+def _long(seconds: float, data: str) -> str:
+    days, hours = divmod(round(seconds / 3600), 24)
+    time_words = f"{days} day{'' if days == 1 else 's'}" + (f" {hours} h" if hours else "")
+    return (
+        f"this search takes about {time_words} here; `zarts fit {shlex.quote(data)} --time 2h` finds a small network "
+        "for the same images in a time that you give, `zarts search --preset quick` searches in minutes"
+    )
 
 
 def measure_search(

@@ -22,7 +22,7 @@ from zarts.runtime.measure import Allocations
 from zarts.training.stub_forward import StubForward, module_of
 from zarts.training.trainer import Job
 
-__all__ = ["Line", "needs"]
+__all__ = ["Line", "needs", "undisturbed"]
 
 _FEW, _MORE, _MOST = 2, 4, 8
 """Images of the smallest pass in the first and in the second run, and at most of the largest pass in the first one."""
@@ -119,7 +119,7 @@ def _peaks(job: Job, share: float, checkpointing: bool) -> tuple[_Few, dict[str,
     overhead = _HOLES if checkpointing and job.device.type == "cpu" else _SPREAD
     job.passes = stub_forward = StubForward(few, seconds=0.0)
     try:
-        with _undisturbed(job):
+        with undisturbed(job):
             for epoch, group in groupby(visits, key=lambda visit: visit[0]):
                 job.begin_epoch(epoch)
                 for _, step, name in group:
@@ -136,7 +136,7 @@ def _peaks(job: Job, share: float, checkpointing: bool) -> tuple[_Few, dict[str,
 
 
 @contextmanager
-def _undisturbed(job: Job) -> Iterator[None]:
+def undisturbed(job: Job) -> Iterator[None]:
     """Inside, steps may be taken; afterwards the job, its log and torch's random numbers are as before."""
     state = copy.deepcopy(job.state_dict())
     devices = [job.device] if job.device.type == "cuda" else []

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -80,6 +80,11 @@ class ModelCard:
             return create_chain(self.architecture, **ends, **options)
         form: dict[str, Any] = {"channels": self.channels, "cells": self.cells, "stem": self.stem}
         return build_network(self.architecture, **form, **ends, auxiliary=auxiliary, **options)
+
+    def unnormalized(self) -> ModelCard:
+        """The card for files that normalize inside: their images are scaled to [0, 1] alone."""
+        channels = len(self.mean)
+        return replace(self, mean=(0.0,) * channels, std=(1.0,) * channels)
 
     def to_json(self) -> str:
         """JSON text, the inverse of `from_json`."""

@@ -1,0 +1,32 @@
+"""A finished fit that takes seconds, for tests that only read it; import the fixture `tiny_fit` to use it."""
+
+import pytest
+import torch
+from jaxtyping import config
+
+from zarts.planner.time_plan import TimePlan
+
+PLAN = TimePlan(0.8, (("T/9", 0.1), ("T/3", 0.2)), handmade=2, searched=8, seeds=1, second_seeds=0, why="")
+SETTINGS = {"data": "digits", "max_params": "3k", "processes": 1, "time": 120, "input": "uint8", "int8": True}
+
+
+def fit_in(folder, **settings):
+    """A fit of `SETTINGS`, whose trainings take fractions of a second."""
+    import zarts
+
+    torch.set_num_threads(1)
+    config.update("jaxtyping_disable", True)
+    try:
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr("zarts.planner.fit.plan_time", lambda *left, **options: PLAN)
+            for name, value in (("_QUIET", 1), ("_ROUND", 2), ("_TRIED", 0.1), ("MOST", 2), ("_LAST", 2)):
+                patch.setattr(f"zarts.planner.fit.{name}", value)
+            return zarts.fit(out=folder, quiet=True, **{**SETTINGS, **settings})
+    finally:
+        config.update("jaxtyping_disable", False)
+
+
+@pytest.fixture(scope="session")
+def tiny_fit(tmp_path_factory):
+    """The result of a fit with uint8 images and 8-bit files."""
+    return fit_in(tmp_path_factory.mktemp("fit") / "run")
