@@ -6,6 +6,7 @@ import re
 import shlex
 from collections.abc import Callable, Sequence
 from dataclasses import asdict
+from pathlib import Path
 from typing import Any
 
 from zarts.config.fit import FitSettings
@@ -23,6 +24,11 @@ from zarts.runs.afterwards import afterwards
 from zarts.training.trainer import Callback
 
 __all__ = ["end_fit"]
+
+_EQUAL = 1.05
+"""Times as many seconds of one final training as of another that are worth no word."""
+_ROUNDED = 1e-3
+"""Share of test images that another order of sums may turn."""
 
 
 def end_fit(
@@ -61,7 +67,11 @@ def end_fit(
     before, file = costs[taken.number], outcome.folder / "model.onnx"
     final = costs[taken.number] = count_network(file, int8=settings.int8, latency=known.costing.latency(file))
     more += [f"The search ended early: {fit.ended}."] if fit.ended else []
-    more += [*_confirmed(known, before, final), *_in_litert(files.get("tflite"))]
+    more += [
+        *_confirmed(known, before, final),
+        *_in_litert(files.get("tflite")),
+        *_apart(tested, files["onnx_differs"]),
+    ]
     fit.parts["files"] = budget.elapsed() - begun
     result: dict[str, Any] = {
         "verdict": first,
@@ -97,13 +107,31 @@ def end_fit(
             for one in known.costing.shares(final)
         ],
         "int8": None if best.int8 is None else _int8(best),
-        "repeat": f"zarts fit {shlex.quote(settings.data)} --plan {shlex.quote(str(run.path / PLAN))}",
+        "repeat": f"zarts fit --config {_quoted(run.path / 'config.yaml')} --plan {_quoted(run.path / PLAN)}",
         **files,
     }
     run.write_json("result.json", result)
     outcome.remove_work()
     with afterwards("README.md is missing", f"zarts export {shlex.quote(str(run.path))} --format onnx", callback):
         outcome.write_card(result)
+
+
+def _apart(tested: Sequence[Tested], differs: int) -> list[str]:
+    """Whether the finalists had unequal times, and whether model.onnx answers as the network does."""
+    seconds, images = [one.score.seconds for one in tested], len(tested[0].answers.labels)
+    found = []
+    if max(seconds) > _EQUAL * min(seconds):
+        found.append(
+            f"The final trainings had {min(seconds):.0f} to {max(seconds):.0f} s, because other work came between: "
+            "the comparison favours the longer ones."
+        )
+    if differs > _ROUNDED * images + 1:
+        found.append(f"model.onnx answers {differs} of {images} test images differently from the network.")
+    return found
+
+
+def _quoted(path: Path) -> str:
+    return shlex.quote(str(path))
 
 
 def _confirmed(known: Candidates, before: NetworkCosts, final: NetworkCosts) -> list[str]:
