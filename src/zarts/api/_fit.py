@@ -229,6 +229,7 @@ def _fit(settings: FitSettings, run: Run, callback: Callback, begun: float) -> F
                 fit.train_longer()
                 finalists = fit.train_finalists()
             except Interrupted:
+                heard({"event": "note", "text": "interrupted"})  # with the time, which counts when the fit goes on
                 raise Interrupted(f"interrupted{run.resume_hint('fit')}") from None
         end_fit(settings, run, fit, finalists, outcome, load, budget, heard)
     with afterwards("report.html is missing", f"zarts report {shlex.quote(str(run.path))}", callback):

@@ -46,8 +46,8 @@ class FitSettings(LimitSettings, DataSettings):
     search: bool = setting(
         True, "change the best hand-made network; without, only hand-made networks are compared", panel="Search"
     )
-    optimizer: Literal["gld", "mgs", "rs", "cmaes", "nevergrad"] = setting(
-        "gld", "zero-order optimizer that proposes changes", panel="Search"
+    optimizer: Literal["gld", "mgs", "rs", "cmaes", "nevergrad", "random"] = setting(
+        "gld", "zero-order optimizer that proposes changes; random: draws networks, to compare with", panel="Search"
     )
     plan: Path | None = setting(
         None,

@@ -197,7 +197,7 @@ class FitOptions(TypedDict, total=False):
     objective: str | Callable[..., Any]
     criterion: Literal["cross-entropy", "balanced"]
     search: bool
-    optimizer: Literal["gld", "mgs", "rs", "cmaes", "nevergrad"]
+    optimizer: Literal["gld", "mgs", "rs", "cmaes", "nevergrad", "random"]
     plan: Path | str | None
     seed: int
     device: str

@@ -21,7 +21,7 @@ from zarts.planner.evidence import Correlation, rank_correlation
 from zarts.planner.handmade import Wanted, others, probes, variants
 from zarts.planner.pictures import Pictures
 from zarts.planner.proposals import Proposals
-from zarts.planner.records import Candidate, Plan
+from zarts.planner.records import Candidate, Origin, Plan
 from zarts.planner.time_plan import LENGTHS, MOST, SLACK, TimePlan, plan_time
 from zarts.planner.workers import Workers
 from zarts.training.trainer import Callback
@@ -147,18 +147,21 @@ class Fit:
             space = ChainSpace(self.pictures.sizes)
             start = [((one.chain, one.image_size), self._told(one)) for one in known.at(name)]
             proposals = Proposals(space, start, self._settings.optimizer, self._settings.seed, fit=known.fitted)
+            drawn = self._settings.optimizer == "random"
             size, quiet, number = self._plan.decide("round size", lambda: max(_ROUND, self.processes)), 0, 0
-            while quiet < _QUIET and self._plan.decide(f"round {number + 1}", lambda: self._affordable(name) >= size):
+            while (quiet < _QUIET or drawn) and self._decide_round(number + 1, size):
                 number += 1
                 best = known.best(known.all, name)
                 points = proposals.ask(size)
                 if not points:
                     self.ended = "no other network within the limits was found"
                     break
-                found = self._train([known.add(*point, "found", best.number) for point in points], name)
+                origin: Origin = "random" if drawn else "found"
+                parent = None if drawn else best.number
+                found = self._train([known.add(*point, origin, parent) for point in points], name)
                 proposals.tell(points[: len(found)], [self._told(one) for one in found])
                 quiet = 0 if known.best(known.all, name) != best else quiet + 1
-            if quiet == _QUIET:
+            if quiet == _QUIET and not drawn:
                 self.ended = f"{_QUIET} rounds of {size} networks brought nothing"
             if self.ended:
                 self._note(f"the search ends: {self.ended}")
@@ -266,6 +269,11 @@ class Fit:
             one.number: known.scores[one.number, short][0] for one in known.at(short) if known.is_known(one, short)
         }
         return [one.number for one in advancing(known.all, scores, count=count, also_random=drawn, seed=seed)]
+
+    def _decide_round(self, number: int, size: int) -> bool:
+        """Whether there is time for a round of the search."""
+        decided: bool = self._plan.decide(f"round {number}", lambda: self._affordable(self.time.shortest[0]) >= size)
+        return decided
 
     def _affordable(self, length: str) -> int:
         """Networks that there is time for in this stage."""

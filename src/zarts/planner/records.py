@@ -12,7 +12,7 @@ from typing import Any, Literal
 from zarts.errors import RunError
 from zarts.spaces import Chain
 
-__all__ = ["PLAN", "Candidate", "Plan", "Schedule", "Score"]
+__all__ = ["PLAN", "Candidate", "Origin", "Plan", "Schedule", "Score"]
 
 PLAN = "plan.yaml"
 """File of a fit: every decision that depends on a clock and every training, a line each, as they come."""
