@@ -58,7 +58,10 @@ def test_searches_take_the_same_words():
 
 
 def test_help_says_what_to_write():
-    shown = {name: _parameter(name, field).default.metavar for name, field in LimitSettings.model_fields.items()}
+    shown = {
+        name: _parameter(name, field, field.annotation).default.metavar
+        for name, field in LimitSettings.model_fields.items()
+    }
     assert (shown["max_params"], shown["max_latency"], shown["max_file"]) == ("NUMBER", "TIME", "SIZE")
 
 

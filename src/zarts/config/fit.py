@@ -66,7 +66,7 @@ class FitSettings(LimitSettings, DataSettings):
     tflite: bool = setting(
         False,
         "also write model.tflite for phones and, with --int8, model.int8.tflite for microcontrollers; needs "
-        "pip install 'zarts[litert]'",
+        "the extra litert",
         panel="Files",
     )
 

@@ -90,7 +90,7 @@ def _with_bases(name: str) -> dict[str, dict[str, Any]]:
 
 
 def config_layer(path: Path, command: str) -> Layer:
-    """Settings of a YAML file: a mapping, or one with the sections `search` and `retrain`.
+    """Settings of a YAML file: a mapping, or one with the sections `search`, `retrain` and `fit`.
 
     Raises:
         SettingsError: the file cannot be read or is not such a mapping.
@@ -103,7 +103,7 @@ def config_layer(path: Path, command: str) -> Layer:
 
 
 def _section(data: Any, command: str, where: str) -> Mapping[str, Any]:
-    if isinstance(data, dict) and data and set(data) <= {"search", "retrain"}:
+    if isinstance(data, dict) and data and set(data) <= {"fit", "search", "retrain"}:
         data = data.get(command)
     if data is None:
         return {}

@@ -11,7 +11,6 @@ from functools import partial
 from typing import Any
 
 from zarts.config.fit import FitSettings
-from zarts.config.retrain import FAST
 from zarts.errors import DivergedError, SettingsError
 from zarts.planner.advance import advancing
 from zarts.planner.budget import Budget
@@ -39,8 +38,6 @@ _LAST, _MIDDLE, _DRAWN = 4, 9, 3
 from those that would not advance."""
 _CROPPED = 30
 """Epochs of a final training from which images are padded and cropped at random; with fewer, crops cost accuracy."""
-_BATCHES = ((10_000, 128), (3_000, 64), (0, 32))
-"""Training images from which on, and images of a batch; the learning rate is in proportion."""
 _COMPARED = 8
 """Networks that two lengths need to share, for a word on whether their ranks agree."""
 _AGREES = 0.5
@@ -87,7 +84,7 @@ class Fit:
         self._groups = 0  # of networks that were trained together
         self.ended = ""
         """Why the search ended before its time; empty: it has not."""
-        self.recipe = settings.recipe(**batches_for(pictures.train_count))
+        self.recipe = settings.recipe(**pictures.batches)
         self.time, self._epoch = self._planned()
         candidates.lengths = dict(self.time.lengths)
         if self.time.final / self._epoch > _CROPPED and settings.crop_padding is None:
@@ -146,6 +143,9 @@ class Fit:
             name, known = self.time.shortest[0], self.candidates
             space = ChainSpace(self.pictures.sizes)
             start = [((one.chain, one.image_size), self._told(one)) for one in known.at(name)]
+            if not any(math.isfinite(value) for _, value in start):
+                self.ended = "no hand-made network could be compared in the time"
+                return
             proposals = Proposals(space, start, self._settings.optimizer, self._settings.seed, fit=known.fitted)
             drawn = self._settings.optimizer == "random"
             size, quiet, number = self._plan.decide("round size", lambda: max(_ROUND, self.processes)), 0, 0
@@ -184,9 +184,7 @@ class Fit:
         with self._part("finals", after=0.0):
             pair, known = self.finalists(), self.candidates
             if not pair:
-                raise DivergedError(
-                    "no network could be compared: each training diverged or was cut short: more --time"
-                )
+                raise DivergedError("each training diverged: are the images and their classes what they should be?")
             first = _FINAL_SEED + self._settings.seed
             wanted = [(one, seed) for seed in range(first, first + self.time.seeds) for one in pair]
             waves = [wanted[at : at + self.processes] for at in range(0, len(wanted), self.processes)]
@@ -226,9 +224,13 @@ class Fit:
         return pair
 
     def finalists(self) -> list[Candidate]:
-        """The best network that the search has found, if there is one, and the best of the others."""
+        """The best network that the search has found, if there is one, and the best of the others.
+
+        In a time so short that no training was long enough to be compared: the first one that was trained at all.
+        """
         pair = (self.candidates.best_of("found", "random"), self.candidates.best_of("hand-made", "yours"))
-        return [one for one in pair if one is not None]
+        trained = [number for (number, _), scores in self.candidates.scores.items() if scores[0].seconds > 0]
+        return [one for one in pair if one is not None] or [self.candidates.all[number - 1] for number in trained[:1]]
 
     # --- parts of the stages ---
 
@@ -309,9 +311,3 @@ class Fit:
         begun, self._budget.reserved = self._budget.elapsed(), after
         yield
         self.parts[name] = self._budget.elapsed() - begun
-
-
-def batches_for(count: int) -> dict[str, Any]:
-    """Images of a batch and the learning rate for so many training images."""
-    batch = min(next(batch for least, batch in _BATCHES if count >= least), max(2, count // 2))
-    return {"batch_size": batch, "learning_rate": FAST["learning_rate"] * batch / FAST["batch_size"]}

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 import torch
 from jaxtyping import Int64
 from torch import Tensor
 
+from zarts.config.retrain import FAST
 from zarts.data import DataSet, Images, ImageSet
 from zarts.data.split import split_units
 from zarts.errors import DataError
@@ -20,6 +22,8 @@ _SHARE = 0.1
 """Of the training images that validate where the user has named none."""
 _FEW, _MORE = 3000, 0.2
 """Below so many training images, a larger share validates."""
+_BATCHES = ((10_000, 128), (3_000, 64), (0, 32))
+"""Training images from which on, and images of a batch."""
 _UNEVEN = 5
 """Times as many images of one class as of another that are worth a word."""
 _MOST = 10_000
@@ -93,6 +97,13 @@ class Pictures:
                     images.images.share_memory_()  # type: ignore[no-untyped-call]
                     images.labels.share_memory_()  # type: ignore[no-untyped-call]
         return dict(self._sized)
+
+    @property
+    def batches(self) -> dict[str, Any]:
+        """Images of a batch and the learning rate, in proportion, for so many training images."""
+        count = self.train_count
+        batch = min(next(batch for least, batch in _BATCHES if count >= least), max(2, count // 2))
+        return {"batch_size": batch, "learning_rate": FAST["learning_rate"] * batch / FAST["batch_size"]}
 
     @property
     def uneven(self) -> str:
