@@ -84,6 +84,7 @@ def test_latency_comes_from_where_the_settings_say(tmp_path):
     assert 0 < network_latency(LimitSettings(), path).ms < 1000
 
 
+@pytest.mark.long
 @pytest.mark.filterwarnings("ignore")  # of torch's exporter
 def test_a_network_that_torch_exports_has_the_costs_of_its_module():
     """All kinds of layers; the exporter folds batch norms, and leaves shapes of any batch."""

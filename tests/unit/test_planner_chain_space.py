@@ -42,14 +42,14 @@ def test_random_networks_are_points_that_can_be_built(generator):
     sizes = Counter()
     for image_size in (8, 28, 32):
         space = ChainSpace([image_size], max_parameters=500_000)
-        for number in range(12):
+        for number in range(8):
             chain, size = space.random(generator)
             assert space.valid(chain, size)
             assert space.decode(space.encode(chain, size)) == (chain, size)
             network = create_chain(chain, num_classes=3).eval()
             with torch.no_grad():
                 assert network(torch.zeros(2, 3, size, size)).shape == (2, 3)
-            if number < 4:
+            if number < 2:
                 counts = count_parameters(network), count_macs(network, (3, size, size))
                 assert chain_counts(chain, size, num_classes=3) == counts
             sizes[len(chain.stages)] += 1
