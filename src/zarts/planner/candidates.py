@@ -122,9 +122,13 @@ class Candidates:
         return [one for one in self.all if (one.number, length) in self.scores]
 
     def value(self, one: Candidate, length: str) -> float:
-        """Mean objective of a network at a length over its seeds; smaller is better."""
-        values = [score.value for score in self.scores[one.number, length]]
-        return NO_VALUE if NO_VALUE in values else sum(values) / len(values)
+        """Mean objective of a network at a length over its seeds; smaller is better.
+
+        Seeds that were cut short do not count; one that diverged leaves no value.
+        """
+        scores = self.scores[one.number, length]
+        values = [score.value for score in scores if score.value < NO_VALUE or score.seconds == 0]
+        return NO_VALUE if not values or NO_VALUE in values else sum(values) / len(values)
 
     def best(self, of: Iterable[Candidate], length: str) -> Candidate:
         """The best of those that were trained to a length, of which there is at least one."""
