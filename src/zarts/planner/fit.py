@@ -89,8 +89,6 @@ class Fit:
         candidates.lengths = dict(self.time.lengths)
         if self.time.final / self._epoch > _CROPPED and settings.crop_padding is None:
             self.recipe = self.recipe.model_copy(update={"crop_padding": None})
-        pairs = 2 if self.time.searched else 1
-        self._finals = math.ceil(pairs * self.time.seeds / self.processes) * self.time.final
 
     def _planned(self) -> tuple[TimePlan, float]:
         """The plan of the time, and the seconds of an epoch, which a short training tells; all train on its path."""
@@ -124,7 +122,7 @@ class Fit:
 
     def compare_handmade(self) -> None:
         """Train hand-made networks at the shortest length: the best one is what others have to beat."""
-        with self._part("hand-made", after=self._finals + self._longer):
+        with self._part("hand-made", self._after_search):
             wanted, name = self.time.handmade, self.time.shortest[0]
             sizes = self.pictures.sizes
             first = self._train(self._add(probes(sizes), wanted) or self._add(others(sizes[-1], 2), wanted), name)
@@ -139,7 +137,7 @@ class Fit:
         """Change the best network, in rounds, until their time is over or three rounds have brought nothing."""
         if not self.time.searched:
             return
-        with self._part("search", after=self._finals + self._longer):
+        with self._part("search", self._after_search):
             name, known = self.time.shortest[0], self.candidates
             space = ChainSpace(self.pictures.sizes)
             start = [((one.chain, one.image_size), self._told(one)) for one in known.at(name)]
@@ -168,7 +166,7 @@ class Fit:
 
     def train_longer(self) -> None:
         """Train the better networks for longer, from length to length, and the best two of the longest once more."""
-        with self._part("comparison", after=self._finals):
+        with self._part("comparison", self._after_longer):
             lengths, known = list(self.candidates.lengths), self.candidates
             for short, long in itertools.pairwise(lengths):
                 count, drawn = (_LAST, 0) if long == lengths[-1] else (_MIDDLE, _DRAWN)
@@ -181,7 +179,7 @@ class Fit:
 
     def train_finalists(self) -> list[Candidate]:
         """Train the finalists from new weights, with the same seeds and time; see `finalists`."""
-        with self._part("finals", after=0.0):
+        with self._part("finals", lambda: 0.0):
             pair, known = self.finalists(), self.candidates
             if not pair:
                 raise DivergedError("each training diverged: are the images and their classes what they should be?")
@@ -251,6 +249,7 @@ class Fit:
     def _train(self, of: list[Candidate], length: str) -> list[Candidate]:
         """Train as many of the networks as there is time for; but the very first one. Those that were trained."""
         self._groups += 1
+        self._budget.reserved = self._after()
         most = self._plan.decide(f"group {self._groups}", lambda: min(len(of), self._affordable(length)))
         trained = of[: max(most, int(self._groups == 1))]
         try:
@@ -282,12 +281,17 @@ class Fit:
         seconds = self.candidates.lengths[length] * self.candidates.slowness
         return self.processes * max(0, int(self._budget.left() / seconds))
 
-    @property
-    def _longer(self) -> float:
-        """Seconds of the trainings between the search and the finals."""
+    def _after_longer(self) -> float:
+        """Seconds that the finals need, as slow as trainings are now."""
+        pairs = 2 if self.time.searched else 1
+        return math.ceil(pairs * self.time.seeds / self.processes) * self.time.final * self.candidates.slowness
+
+    def _after_search(self) -> float:
+        """Seconds that the longer trainings and the finals need."""
         lengths = [seconds for _, seconds in self.time.lengths]
         longer = sum(count * seconds for count, seconds in zip((_LAST, _MIDDLE), lengths[:0:-1], strict=False))
-        return (longer + self.time.second_seeds * lengths[-1]) / self.processes
+        longer = (longer + self.time.second_seeds * lengths[-1]) / self.processes
+        return longer * self.candidates.slowness + self._after_longer()
 
     def _compare_ranks(self, short: str, long: str) -> None:
         """Say whether the ranks after a shorter and a longer training agree, if enough networks have both."""
@@ -306,8 +310,9 @@ class Fit:
         self._callback({"event": "note", "text": text})
 
     @contextmanager
-    def _part(self, name: str, after: float) -> Iterator[None]:
+    def _part(self, name: str, after: Callable[[], float]) -> Iterator[None]:
         """Inside, a stage that leaves so many seconds for those after it; its own seconds are kept."""
-        begun, self._budget.reserved = self._budget.elapsed(), after
+        begun, self._after = self._budget.elapsed(), after
+        self._budget.reserved = after()
         yield
         self.parts[name] = self._budget.elapsed() - begun
