@@ -59,7 +59,7 @@ def end_fit(
     judged = [_finalist(one, tested, costs[one.number], int8=settings.int8) for one in finalists]
     why = fit.time.why or "other work on this machine left no time for it"
     said = verdict(judged[-1], judged[0] if len(judged) > 1 else None, reason=why)
-    first, *more = re.split(r"(?<=\.) (?=[A-Z0-9])", said.line)
+    first, *more = re.split(r"(?<=\.) ", said.line)
     taken = next(one for one in finalists if one.name == said.delivered)
     best = min((one for one in tested if one.candidate == taken), key=lambda one: one.score.value)
     images = load(taken.image_size)
