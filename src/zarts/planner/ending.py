@@ -56,14 +56,14 @@ def end_fit(
     begun, known = budget.elapsed(), fit.candidates
     tested = outcome.test(finalists)
     costs = {one.number: known.costing.of(one.chain, one.image_size, latency=True) for one in finalists}
-    judged = [_finalist(one, tested, costs[one.number], int8=settings.int8) for one in finalists]
+    compared = [_finalist(one, tested, costs[one.number], int8=settings.int8) for one in finalists]
     why = fit.time.why or "other work on this machine left no time for it"
-    said = verdict(judged[-1], judged[0] if len(judged) > 1 else None, reason=why)
+    said = verdict(compared[-1], compared[0] if len(compared) > 1 else None, reason=why)
     first, *more = re.split(r"(?<=\.) ", said.line)
     taken = next(one for one in finalists if one.name == said.delivered)
     best = min((one for one in tested if one.candidate == taken), key=lambda one: one.score.value)
     images = load(taken.image_size)
-    files = outcome.deliver(best, fit.recipe, images.test())
+    files = outcome.deliver(best, fit.recipe, outcome.test_images(taken.image_size))
     before, file = costs[taken.number], outcome.folder / "model.onnx"
     final = costs[taken.number] = count_network(file, int8=settings.int8, latency=known.costing.latency(file))
     more += [f"The search ended early: {fit.ended}."] if fit.ended else []
@@ -112,7 +112,7 @@ def end_fit(
     }
     run.write_json("result.json", result)
     outcome.remove_work()
-    with afterwards("README.md is missing", f"zarts export {shlex.quote(str(run.path))} --format onnx", callback):
+    with afterwards("README.md is missing", f"zarts export {_quoted(run.path)} --format onnx", callback):
         outcome.write_card(result)
 
 

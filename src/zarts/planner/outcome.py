@@ -17,7 +17,7 @@ from torch import Tensor
 
 from zarts.config import RetrainSettings, dump
 from zarts.config.fit import FitSettings
-from zarts.data import DataSet
+from zarts.data import DataSet, Images
 from zarts.errors import SettingsError
 from zarts.exports import (
     CardFacts,
@@ -121,6 +121,7 @@ class Outcome:
         self._load, self._callback = load, callback
         self._device = choose_device(settings.device)
         self._kept: tuple[int, str] | None = None
+        self._test_images: dict[int, Images] = {}
         self.folder = run.path / MODEL
         """Of the files that are taken home."""
 
@@ -143,9 +144,15 @@ class Outcome:
         (self._run.path / FINALISTS).mkdir(exist_ok=True)
         found = []
         for one in finalists:
-            images = self._load(one.image_size).test()
+            images = self.test_images(one.image_size)
             found += [self._tested(one, score, images) for score in self._candidates.scores[one.number, FINAL]]
         return found
+
+    def test_images(self, size: int) -> Images:
+        """The test images at a size, read once."""
+        if size not in self._test_images:
+            self._test_images[size] = self._load(size).test()
+        return self._test_images[size]
 
     def _tested(self, one: Candidate, score: Score, images: Any) -> Tested:
         network, card = load_model(self._candidates.file(one, FINAL, score.seed))
