@@ -50,6 +50,7 @@ def source():
     search, retrain = fields(SearchSettings, "search"), fields(RetrainSettings, "retrain")
     shared = {name: kind for name, kind in search.items() if retrain.get(name) == kind}
     fit = fields(FitSettings, "fit")
+    common = {name: kind for name, kind in shared.items() if fit.get(name) == kind}
     lines = [
         '"""The settings as keyword arguments, for type checkers; made from the models by',
         "tests/unit/test_config_options.py, which says how to make it anew.",
@@ -63,14 +64,15 @@ def source():
         "",
         '__all__ = ["FitOptions", "RetrainOptions", "SearchOptions"]',
     ]
-    for name, base, docs, own in (
-        ("_SharedOptions", "TypedDict, total=False", "Settings of both, of the same types.", shared),
-        ("SearchOptions", "_SharedOptions, total=False", "Settings of `zarts.search`.", search),
-        ("RetrainOptions", "_SharedOptions, total=False", "Settings of `zarts.retrain`.", retrain),
-        ("FitOptions", "TypedDict, total=False", "Settings of `zarts.fit`.", fit),
+    for name, base, docs, own, inherited in (
+        ("_CommonOptions", "TypedDict, total=False", "Settings of all three, of the same types.", common, {}),
+        ("_SharedOptions", "_CommonOptions, total=False", "Settings of searches and retrainings.", shared, common),
+        ("SearchOptions", "_SharedOptions, total=False", "Settings of `zarts.search`.", search, shared),
+        ("RetrainOptions", "_SharedOptions, total=False", "Settings of `zarts.retrain`.", retrain, shared),
+        ("FitOptions", "_CommonOptions, total=False", "Settings of `zarts.fit`.", fit, common),
     ):
         lines += ["", "", f"class {name}({base}):", f'    """{docs}"""', ""]
-        lines += [f"    {key}: {kind}" for key, kind in own.items() if own in (shared, fit) or key not in shared]
+        lines += [f"    {key}: {kind}" for key, kind in own.items() if key not in inherited]
     return "\n".join(lines) + "\n"
 
 

@@ -6,24 +6,22 @@ import math
 import multiprocessing
 import shlex
 import time
-from collections.abc import Callable, Sequence
-from contextlib import suppress
+from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
-from statistics import median
 from typing import Any
 
-from PIL import Image
 from typing_extensions import Unpack
 
 from zarts.api._arguments import with_settings
 from zarts.api._data import given_images
 from zarts.api._fit_result import FitResult
+from zarts.api._new_search import note_writer
 from zarts.callbacks import Callbacks, Follower, progress
-from zarts.config import FUNCTIONS
+from zarts.config import FUNCTIONS, dump
 from zarts.config.fit import FitSettings, fit_settings
 from zarts.config.options import FitOptions
-from zarts.data import DATA_SETS, PYTHON, DataSet, PythonData, check_data
+from zarts.data import PYTHON, DataSet, PythonData
 from zarts.errors import Interrupted, SettingsError
 from zarts.planner.budget import Budget
 from zarts.planner.candidates import Candidates
@@ -31,13 +29,13 @@ from zarts.planner.costs import Costing
 from zarts.planner.ending import end_fit
 from zarts.planner.fit import Fit
 from zarts.planner.outcome import Outcome, check_packages
-from zarts.planner.pictures import Pictures
+from zarts.planner.pictures import Pictures, first_size, sizes_of
 from zarts.planner.records import PLAN, Plan
 from zarts.planner.workers import Workers
 from zarts.reports import write_report
 from zarts.runs import Run
 from zarts.runs.afterwards import afterwards
-from zarts.runs.new_run import check_place, discarded_unless_begun
+from zarts.runs.new_run import check_place, data_paths, discarded_unless_begun
 from zarts.runs.user_functions import anchored_functions, keep_functions, load_functions, same_functions
 from zarts.runtime.device import choose_device, idle_processors
 from zarts.runtime.io import drop_cut_line, remove_parts
@@ -51,10 +49,6 @@ from zarts.training.trainer import Callback
 
 __all__ = ["fit", "resume_fit", "start_fit"]
 
-_SAMPLE = 50
-"""Images whose size is looked up, for the sizes that networks may take."""
-_SIZES = (64, 32)
-"""Sides of larger images, in pixels, that networks may take."""
 _FINISH, _INT8, _TFLITE = 6.0, 15.0, 45.0
 """Seconds for files and, without answering images, for 8-bit files and for those of TFLite."""
 _TICK = 0.5
@@ -133,11 +127,11 @@ def start_fit(
     """
     begun = time.perf_counter() if begun is None else begun
     check_packages(settings)
-    settings = load_functions(_anchored(settings, images), _noted(callback))
+    settings = load_functions(_anchored(settings, images), note_writer(callback))
     label = Path(settings.data).name or "images"
     path = Path("runs/fit") / f"{label}-seed{settings.seed}" if out is None else path_of(out)
     check_place(path, settings.data)
-    run = Run(Run.create(path, settings.model_dump(mode="json"), "fit", numbered=out is None).path, images=images)
+    run = Run(Run.create(path, dump(settings), "fit", numbered=out is None).path, images=images)
     with discarded_unless_begun(run):
         keep_functions(settings, run)
         return _fit(settings, run, callback, begun)
@@ -173,29 +167,19 @@ def resume_fit(
     settings = fit_settings({**run.settings("fit"), **given}, where=str(run.path / "config.yaml"))
     check_packages(settings)
     settings = same_functions(run, _anchored(settings, images), functions)
-    settings = load_functions(settings, _noted(callback), run)
+    settings = load_functions(settings, note_writer(callback), run)
     return _fit(settings, Run(run.path, images=images), callback, begun)
 
 
 def _anchored(settings: FitSettings, images: PythonData | None) -> FitSettings:
     """The settings with absolute paths, so that a fit can be resumed from any directory."""
-    paths: dict[str, Any] = {}
-    if settings.data != PYTHON or images is None:
-        check_data(settings.data)
-    if settings.data not in (*DATA_SETS, PYTHON):
-        paths["data"] = str(path_of(settings.data).resolve())
-    if settings.data_dir.parts[:1] != ("~",):
-        paths["data_dir"] = path_of(settings.data_dir).resolve()
+    paths = data_paths(settings, images)
     for name, path in (("plan", settings.plan), ("latency_table", settings.latency_table)):
         if path is not None:
             paths[name] = path_of(path).resolve()
             if not paths[name].is_file():
                 raise SettingsError(f"{name}: {path}: no such file")
     return settings.model_copy(update={**paths, **anchored_functions(settings)})
-
-
-def _noted(callback: Callback) -> Callable[[str], None]:
-    return lambda text: callback({"event": "note", "text": text})
 
 
 def _fit(settings: FitSettings, run: Run, callback: Callback, begun: float) -> FitResult:
@@ -205,13 +189,13 @@ def _fit(settings: FitSettings, run: Run, callback: Callback, begun: float) -> F
         drop_cut_line(run.path / "metrics.jsonl")
         plan = Plan(run.path / PLAN, settings.plan)
         heard = _Heard(callback, run, stop)
-        size = settings.image_size or plan.decide("image size", lambda: _first_size(settings))
+        size = settings.image_size or plan.decide("image size", lambda: first_size(settings))
         first = load_images(settings.recipe(image_size=size), run, device, heard)
         load = partial(_loaded, {first.image_size: first}, settings, run)
         budget = _budget(settings, run, begun, first)
         heard.budget = budget
         processes = _processes(settings, device.type, first)
-        pictures = Pictures(load, _sizes(settings, first), settings.split_seed, first)
+        pictures = Pictures(load, sizes_of(settings, first), settings.split_seed, first)
         card = ModelCard(
             handmade("resnet8"), 0, 0, "", first.classes, first.image_size, first.mean, first.std, bits=first.bits
         )
@@ -276,26 +260,6 @@ def _loaded(known: dict[int, DataSet], settings: FitSettings, run: Run, size: in
         recipe = settings.recipe(image_size=size)
         known[size] = load_images(recipe, run, choose_device(settings.device), lambda event: None)
     return known[size]
-
-
-def _first_size(settings: FitSettings) -> int | None:
-    """The larger size that networks may take: that of the images, in steps of 4 pixels, 64 at most; None: their own."""
-    if settings.data in (*DATA_SETS, PYTHON) or not path_of(settings.data).is_dir():
-        return None
-    sides = []
-    for file in path_of(settings.data).rglob("*"):
-        with suppress(OSError, ValueError, Image.DecompressionBombError), Image.open(file) as image:
-            sides.append(min(image.size))
-        if len(sides) == _SAMPLE:
-            break
-    return None if not sides else max(8, min(_SIZES[0], round(median(sides) / 4) * 4))
-
-
-def _sizes(settings: FitSettings, first: DataSet) -> list[int]:
-    """The sizes that networks may take, that of the first data set first."""
-    if settings.image_size is not None or first.image_size < _SIZES[0]:
-        return [first.image_size]
-    return [first.image_size, *(size for size in _SIZES if size < first.image_size)]
 
 
 def _processes(settings: FitSettings, device: str, data: DataSet) -> int:

@@ -5,10 +5,9 @@ from __future__ import annotations
 from typing import Annotated, Any
 
 import typer
-import yaml
 
 from zarts.cli.distributed import command_began
-from zarts.cli.options import Config, Out, Print, Resume, Set, parse_set, with_settings
+from zarts.cli.options import Config, Out, Print, Resume, Set, parse_set, print_config, with_settings
 from zarts.cli.progress import progress
 from zarts.config import FUNCTIONS
 from zarts.config.fit import FitSettings, fit_settings
@@ -48,7 +47,7 @@ def fit(
         if "data" not in settings.model_fields_set:
             raise SettingsError("no images: name a folder with a sub-folder a class, as in `zarts fit path/to/images`")
         if print_config_:
-            return print(yaml.safe_dump({"fit": settings.model_dump(mode="json")}, sort_keys=False), end="")
+            return print_config("fit", settings)
         from zarts import api
 
         with progress() as callback:

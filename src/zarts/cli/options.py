@@ -11,7 +11,7 @@ from typing import Annotated, Any, Literal, get_args, get_origin, get_type_hints
 import typer
 import yaml
 
-from zarts.config import CommonSettings, RetrainSettings, SearchSettings, dump
+from zarts.config import RetrainSettings, SearchSettings, dump
 from zarts.config.base import Settings
 from zarts.config.types import FORMS
 from zarts.errors import SettingsError
@@ -204,6 +204,6 @@ def launch_ranks(settings: SearchSettings | RetrainSettings) -> None:
         raise SystemExit(code)
 
 
-def print_config(command: str, settings: CommonSettings) -> None:
+def print_config(command: str, settings: Settings) -> None:
     """Print the settings of a command as YAML that `--config` reads."""
     print(yaml.safe_dump({command: dump(settings)}, sort_keys=False), end="")

@@ -11,8 +11,8 @@ from typing import Any, Literal, TypedDict
 __all__ = ["FitOptions", "RetrainOptions", "SearchOptions"]
 
 
-class _SharedOptions(TypedDict, total=False):
-    """Settings of both, of the same types."""
+class _CommonOptions(TypedDict, total=False):
+    """Settings of all three, of the same types."""
 
     data_dir: Path | str
     image_size: int | None
@@ -26,6 +26,13 @@ class _SharedOptions(TypedDict, total=False):
     crop_padding: int | None
     color_jitter: Sequence[float]
     flip: bool | None
+    seed: int
+    device: str
+
+
+class _SharedOptions(_CommonOptions, total=False):
+    """Settings of searches and retrainings."""
+
     batch_size: int
     epochs: int
     learning_rate: float
@@ -38,8 +45,6 @@ class _SharedOptions(TypedDict, total=False):
     cells: int
     stem: Literal["cifar", "imagenet"]
     operations: Path | str | None
-    seed: int
-    device: str
     compile: bool
     checkpoint_activations: bool
     memory_limit: int | str | Literal["auto", "none"]
@@ -167,21 +172,9 @@ class RetrainOptions(_SharedOptions, total=False):
     test_every: int
 
 
-class FitOptions(TypedDict, total=False):
+class FitOptions(_CommonOptions, total=False):
     """Settings of `zarts.fit`."""
 
-    data_dir: Path | str
-    image_size: int | None
-    image_cache: Literal["auto", "memory", "streamed"]
-    workers: int | None
-    allow_left_out: bool
-    group_by: str | None
-    subset: int | float | None
-    split_seed: int
-    crop: Literal["pad", "resized"]
-    crop_padding: int | None
-    color_jitter: Sequence[float]
-    flip: bool | None
     max_params: int | str | None
     max_macs: int | str | None
     max_latency: str | None
@@ -199,7 +192,5 @@ class FitOptions(TypedDict, total=False):
     search: bool
     optimizer: Literal["gld", "mgs", "rs", "cmaes", "nevergrad", "random"]
     plan: Path | str | None
-    seed: int
-    device: str
     input: Literal["float", "uint8"]
     tflite: bool

@@ -8,6 +8,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any, Literal
 
+from zarts.config.base import Settings
 from zarts.config.build import build, refuse
 from zarts.config.common import CommonSettings
 from zarts.config.components import resolve_axes, used
@@ -201,7 +202,7 @@ def resolve_search(*layers: Layer, note: Note = _silent) -> SearchSettings:
     return settings
 
 
-def dump(settings: CommonSettings) -> dict[str, Any]:
+def dump(settings: Settings) -> dict[str, Any]:
     """Plain data for YAML, without the settings that the method or the other settings leave unused."""
     data = settings.model_dump(mode="json")
     if isinstance(settings, SearchSettings):

@@ -98,7 +98,8 @@ def network_latency(settings: LimitSettings, path: Path, table: LatencyTable | N
         table: that of `latency_table`, if it has been read already.
 
     Raises:
-        RunError: it cannot be had, see `LatencyTable.latency`, `latency_by_command` and `measure_latency`.
+        RunError: it cannot be measured or looked up: see `LatencyTable.latency`, `latency_by_command`,
+            `measure_latency`.
         SettingsError: likewise.
     """
     if settings.latency_table is not None:

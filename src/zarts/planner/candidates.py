@@ -18,7 +18,7 @@ from zarts.planner.budget import Budget
 from zarts.planner.chain_words import difference, short_name
 from zarts.planner.costs import Costing
 from zarts.planner.pictures import Pictures
-from zarts.planner.records import PLAN, Candidate, Origin, Plan, Schedule, Score
+from zarts.planner.records import PLAN, Candidate, Origin, Plan, Schedule, Score, training_key
 from zarts.planner.training import Task, Trained, card_of
 from zarts.planner.workers import Workers
 from zarts.runtime.device import choose_device
@@ -174,7 +174,7 @@ class Candidates:
                 taken += 0.0 if isinstance(trained, DivergedError) else trained.own_seconds
         finally:  # what was trained before an interruption counts too
             for one, seed in wanted:
-                found = self._plan.score(_key(one.number, length, seed))
+                found = self._plan.score(training_key(one.number, length, seed))
                 if found is not None:
                     self.scores.setdefault((one.number, length), []).append(found)
         if taken > 0:
@@ -195,7 +195,7 @@ class Candidates:
         names = list(self.lengths)
         shorter = names[: names.index(length)] if length in names else []
         states = [self.file(one, name, seed, ".pt") for name in shorter]
-        again = self._plan.repeated(_key(one.number, length, seed))
+        again = self._plan.repeated(training_key(one.number, length, seed))
         return Task(
             candidate=one,
             length=length,
@@ -216,7 +216,7 @@ class Candidates:
 
     def _is_done(self, one: Candidate, length: str, seed: int) -> bool:
         """Whether a network was trained and its file is there; one that diverged in a repeated fit is not tried."""
-        key = _key(one.number, length, seed)
+        key = training_key(one.number, length, seed)
         again = self._plan.repeated(key)
         if self._plan.score(key) is None and again is not None and again.seconds == 0:
             self._plan.keep(again)
@@ -246,8 +246,3 @@ class Candidates:
             cut = task.length != FINAL and not _LEAST <= trained.seconds / task.seconds <= _MOST
         value = NO_VALUE if cut or not math.isfinite(value) else value
         return Score(*key, trained.schedule, trained.seconds, accuracy, value, trained.step_seconds)
-
-
-def _key(number: int, length: str, seed: int) -> str:
-    """As `Score.key`."""
-    return f"{number} {length} {seed}"

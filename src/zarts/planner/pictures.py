@@ -3,20 +3,30 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
+from statistics import median
 from typing import Any
 
 import torch
 from jaxtyping import Int64
+from PIL import Image
 from torch import Tensor
 
+from zarts.config.fit import FitSettings
 from zarts.config.retrain import FAST
-from zarts.data import DataSet, Images, ImageSet
+from zarts.data import DATA_SETS, PYTHON, DataSet, Images, ImageSet
 from zarts.data.split import split_units
 from zarts.errors import DataError
+from zarts.runtime.paths import path_of
 from zarts.runtime.seed import keyed_generator
 
-__all__ = ["Pictures", "Sized"]
+__all__ = ["Pictures", "Sized", "first_size", "sizes_of"]
+
+_SAMPLE = 50
+"""Images whose size is looked up, for the sizes that networks may take."""
+_SIZES = (64, 32)
+"""Sides of larger images, in pixels, that networks may take."""
 
 _SHARE = 0.1
 """Of the training images that validate where the user has named none."""
@@ -127,3 +137,23 @@ class Pictures:
 def _no_test() -> Images:
     """Trainings have no way to the test images."""
     raise DataError("a training of a fit asked for the test images, which are read once, at the end")
+
+
+def first_size(settings: FitSettings) -> int | None:
+    """The larger size that networks may take: that of the images, in steps of 4 pixels, 64 at most; None: their own."""
+    if settings.data in (*DATA_SETS, PYTHON) or not path_of(settings.data).is_dir():
+        return None
+    sides = []
+    for file in path_of(settings.data).rglob("*"):
+        with suppress(OSError, ValueError, Image.DecompressionBombError), Image.open(file) as image:
+            sides.append(min(image.size))
+        if len(sides) == _SAMPLE:
+            break
+    return None if not sides else max(8, min(_SIZES[0], round(median(sides) / 4) * 4))
+
+
+def sizes_of(settings: FitSettings, first: DataSet) -> list[int]:
+    """The sizes that networks may take, that of the first data set first."""
+    if settings.image_size is not None or first.image_size < _SIZES[0]:
+        return [first.image_size]
+    return [first.image_size, *(size for size in _SIZES if size < first.image_size)]

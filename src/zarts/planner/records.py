@@ -12,7 +12,7 @@ from typing import Any, Literal
 from zarts.errors import RunError
 from zarts.spaces import Chain
 
-__all__ = ["PLAN", "Candidate", "Origin", "Plan", "Schedule", "Score"]
+__all__ = ["PLAN", "Candidate", "Origin", "Plan", "Schedule", "Score", "training_key"]
 
 PLAN = "plan.yaml"
 """File of a fit: every decision that depends on a clock and every training, a line each, as they come."""
@@ -106,8 +106,13 @@ class Score:
 
     @property
     def key(self) -> str:
-        """What is trained: no two trainings of a fit have the same."""
-        return f"{self.candidate} {self.length} {self.seed}"
+        """See `training_key`."""
+        return training_key(self.candidate, self.length, self.seed)
+
+
+def training_key(number: int, length: str, seed: int) -> str:
+    """What is trained, by number of the network, length and seed: no two trainings of a fit have the same."""
+    return f"{number} {length} {seed}"
 
 
 class Plan:

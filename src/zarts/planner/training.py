@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -15,7 +16,7 @@ from torch import Tensor
 from zarts.config import RetrainSettings
 from zarts.errors import DivergedError, Interrupted
 from zarts.planner.pictures import Sized
-from zarts.planner.records import Candidate, Schedule
+from zarts.planner.records import Candidate, Schedule, training_key
 from zarts.runs.checkpoint import load_checkpoint, save_checkpoint
 from zarts.runtime.device import choose_device
 from zarts.runtime.distributed import Ranks
@@ -69,7 +70,7 @@ class Task:
     @property
     def key(self) -> str:
         """As `Score.key`."""
-        return f"{self.candidate.number} {self.length} {self.seed}"
+        return training_key(self.candidate.number, self.length, self.seed)
 
 
 @dataclass(frozen=True)
@@ -181,7 +182,7 @@ class _Steps:
 
     def _timed(self) -> float:
         """Seconds of a step; the network, its norms and momenta are as before."""
-        state = {key: _copied(value) for key, value in self._core.state_dict().items()}
+        state = copy.deepcopy(self._core.state_dict())
         self._core.rate = 0.0
         for step in range(1 + _TIMED):
             if step == 1:
@@ -248,14 +249,6 @@ class _Steps:
         self._core.rate = self._settings.learning_rate * min(1.0, (step + 1) / self._warmup, share)
         self._core.step(self._passes, step, *self._core.batch(step, step / self._steps))
         self._step += 1
-
-
-def _copied(value: Any) -> Any:
-    if isinstance(value, Tensor):
-        return value.clone()
-    if isinstance(value, Mapping):
-        return {key: _copied(one) for key, one in value.items()}
-    return [_copied(one) for one in value] if isinstance(value, list) else value
 
 
 @torch.no_grad()

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from zarts.config import CommonSettings, RetrainSettings, SearchSettings, dump
+from zarts.config.data import DataSettings
 from zarts.data import DATA_SETS, PYTHON, PythonData, check_data
 from zarts.errors import DataError, RunError, SettingsError, ZartsError
 from zarts.runs.run_dir import Run
@@ -15,7 +16,7 @@ from zarts.runs.user_functions import anchored_functions
 from zarts.runtime.paths import path_of
 from zarts.spaces import get_space
 
-__all__ = ["anchored", "check_given", "check_place", "discarded_unless_begun", "new_run", "same_images"]
+__all__ = ["anchored", "check_given", "check_place", "data_paths", "discarded_unless_begun", "new_run", "same_images"]
 
 _S = TypeVar("_S", SearchSettings, RetrainSettings)
 
@@ -30,13 +31,7 @@ def anchored(settings: _S, images: PythonData | None = None) -> _S:
     Raises:
         SettingsError, DataError: there is no such data set or folder.
     """
-    if settings.data != PYTHON or images is None:
-        check_data(settings.data)
-    paths: dict[str, Any] = {}
-    if settings.data not in (*DATA_SETS, PYTHON):
-        paths["data"] = str(path_of(settings.data).resolve())
-    if settings.data_dir.parts[:1] != ("~",):  # a home directory moves with its user
-        paths["data_dir"] = path_of(settings.data_dir).resolve()
+    paths = data_paths(settings, images)
     if isinstance(settings, SearchSettings) and isinstance(settings.benchmark_table, Path):
         paths["benchmark_table"] = path_of(settings.benchmark_table).resolve()
     if settings.operations is not None:
@@ -44,6 +39,22 @@ def anchored(settings: _S, images: PythonData | None = None) -> _S:
     if isinstance(settings, SearchSettings):
         paths["space"] = get_space(settings.space).name
     return settings.model_copy(update={**paths, **anchored_functions(settings)})
+
+
+def data_paths(settings: DataSettings, images: PythonData | None) -> dict[str, Any]:
+    """The settings of the images that are paths, as absolute ones.
+
+    Raises:
+        SettingsError, DataError: there is no such data set or folder.
+    """
+    if settings.data != PYTHON or images is None:
+        check_data(settings.data)
+    paths: dict[str, Any] = {}
+    if settings.data not in (*DATA_SETS, PYTHON):
+        paths["data"] = str(path_of(settings.data).resolve())
+    if settings.data_dir.parts[:1] != ("~",):  # a home directory moves with its user
+        paths["data_dir"] = path_of(settings.data_dir).resolve()
+    return paths
 
 
 def new_run(path: Path, settings: CommonSettings, command: str, *, numbered: bool) -> Run:
