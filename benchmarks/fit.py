@@ -119,6 +119,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--only", choices=ROWS, action="append", help="a row; more than once for several")
     parser.add_argument("--cifar", default="cifar10", help="CIFAR-10: its name, or a folder of its images")
     parser.add_argument("--at-once", type=int, default=1, help="fits side by side (default: %(default)s)")
+    parser.add_argument("--seeds", type=int, help="stop when a row has this many seeds (default: all of the row)")
     args = parser.parse_args(arguments)
     torch.set_num_threads(1)
     for row in args.only or ROWS:
@@ -126,12 +127,13 @@ def main(arguments: Sequence[str] | None = None) -> None:
         found = json.loads(file.read_text())["raw"] if file.exists() else []
         share = ROWS[row].get("latency")
         limit = None if share is None else share * resnet8_latency()
-        seeds = [seed for seed in range(ROWS[row]["seeds"]) if seed not in [one["seed"] for one in found]]
+        wanted = range(ROWS[row]["seeds"])[: args.seeds]
+        seeds = [seed for seed in wanted if seed not in [one["seed"] for one in found]]
         with ThreadPoolExecutor(args.at_once) as pool:
             for one in pool.map(lambda seed, row=row, limit=limit: measure(row, seed, args.cifar, limit), seeds):
                 found.append(one)
                 columns, rows = table(found)
-                note = f"Seeds 0 to {ROWS[row]['seeds'] - 1}; {args.at_once} side by side."
+                note = f"Seeds {', '.join(str(one['seed']) for one in found)}; {args.at_once} side by side."
                 command = f"python -m benchmarks.fit --only {row}"  # without the place of the images
                 Report(columns, rows, note, {**environment(), "command": command}, found).write(file)
         if found:
