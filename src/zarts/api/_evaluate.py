@@ -12,13 +12,13 @@ from zarts.api._architecture import model_file
 from zarts.api._data import given_images, images_of
 from zarts.api._retrain import retrained_settings
 from zarts.data import PythonData, Tested, load_test_images
-from zarts.errors import RunError, SettingsError
+from zarts.errors import SettingsError
 from zarts.exports import model_in, open_model
 from zarts.runs import Run, trained_in
 from zarts.runs.new_run import check_given, same_images
 from zarts.runs.user_files import use_operations
 from zarts.runtime.device import choose_device
-from zarts.runtime.paths import PathLike, path_of
+from zarts.runtime.paths import PathLike, existing, path_of
 from zarts.training import Answers, ModelCard, answers, error_details, load_model, test_batches
 
 __all__ = ["evaluate", "examine"]
@@ -58,9 +58,7 @@ def examine(
         SettingsError: the images have other classes than the network, or are not named.
     """
     name, given = given_images(images_of(path) if data is None else data)
-    path, where = trained_in(path_of(path)), choose_device(device)
-    if not path.exists():
-        raise RunError(f"{path}: no such run folder or model file")
+    path, where = trained_in(existing(path, "run folder or model file")), choose_device(device)
     written = model_in(path) if path.is_dir() else path
     if written is None:
         if run is not None:

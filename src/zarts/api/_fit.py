@@ -39,7 +39,7 @@ from zarts.runs.new_run import check_place, data_paths, discarded_unless_begun
 from zarts.runs.user_functions import anchored_functions, keep_functions, load_functions, same_functions
 from zarts.runtime.device import choose_device, idle_processors
 from zarts.runtime.io import drop_cut_line, remove_parts
-from zarts.runtime.paths import PathLike, path_of
+from zarts.runtime.paths import PathLike, existing, path_of
 from zarts.runtime.signals import StopRequest, stop_request
 from zarts.spaces import handmade
 from zarts.training.criterion import objective_of
@@ -176,9 +176,7 @@ def _anchored(settings: FitSettings, images: PythonData | None) -> FitSettings:
     paths = data_paths(settings, images)
     for name, path in (("plan", settings.plan), ("latency_table", settings.latency_table)):
         if path is not None:
-            paths[name] = path_of(path).resolve()
-            if not paths[name].is_file():
-                raise SettingsError(f"{name}: {path}: no such file")
+            paths[name] = existing(path, f"file ({name})").resolve()
     return settings.model_copy(update={**paths, **anchored_functions(settings)})
 
 

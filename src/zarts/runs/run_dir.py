@@ -21,6 +21,7 @@ from zarts.errors import RunError, SettingsError
 from zarts.runs.checkpoint import load_checkpoint, save_checkpoint
 from zarts.runtime.environment import environment
 from zarts.runtime.io import locked, read_events, remove_parts, write_atomically
+from zarts.runtime.paths import existing
 
 __all__ = ["Run", "genotype_file"]
 
@@ -91,6 +92,8 @@ class Run:
         wanted, number = path, 1
         while not _created(path):
             if not numbered:
+                if not (path / "config.yaml").exists():
+                    raise SettingsError(f"{path} exists and is no run folder: choose another --out")
                 raise SettingsError(
                     f"{path} exists and is not overwritten: choose another --out, "
                     f"or resume it with `zarts {command} --resume {shlex.quote(str(path))}`"
@@ -106,11 +109,10 @@ class Run:
         """Open an existing folder of a `command` run.
 
         Raises:
-            RunError: there is no such folder, or it is of another command.
+            NotFoundError: there is no such folder.
+            RunError: it is of another command.
         """
-        if not path.is_dir():
-            raise RunError(f"{path}: no such run folder")
-        run = Run(path)
+        run = Run(existing(path, "run folder"))
         run.settings(command)
         return run
 
