@@ -44,7 +44,7 @@ SELECTION = {
     "select_early_steps": 3,
 }
 PHASES = {"restart": {"epochs": 6, "phase_warmup": 0.5, "phase_cells": (3, 3, 4)}, "prune": {"epochs": 5}}
-SMALL = {**EVERY, **ZERO_ORDER}
+SMALL = {"method": "zarts-mgs", **EVERY, **ZERO_ORDER}
 PARTIAL = {"partial_channels": 2, "channels": 8}
 LONG = {**SMALL, "subset": 120, "epochs": 3, "batch_size": 20, "arch_update_interval": 2}
 TRAIN = {
@@ -83,7 +83,13 @@ def small(method: str, **other: object) -> dict:
     defaults = search_settings({"method": method, **axes})
     names, idle = members(defaults), {"select_recalibration"} if defaults.select_batch_norm == "train" else set()
     idle |= {"warmup_epochs"} if defaults.phases == "restart" else set()
-    more = {**SMALL, **SELECTION, **PHASES.get(defaults.phases, {}), **(PARTIAL if "partial" in names else {})}
+    more = {
+        **EVERY,
+        **ZERO_ORDER,
+        **SELECTION,
+        **PHASES.get(defaults.phases, {}),
+        **(PARTIAL if "partial" in names else {}),
+    }
     given = {k: v for k, v in more.items() if used(k, names) and k not in idle}
     return {"method": method, **given, **other}
 

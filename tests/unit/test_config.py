@@ -140,7 +140,7 @@ def test_a_file_that_is_not_there(tmp_path):
 )
 def test_refused(options, message):
     with pytest.raises(SettingsError, match=message):
-        search_settings(options)
+        search_settings({"method": "zarts-mgs", **options})
 
 
 @pytest.mark.parametrize(
@@ -177,7 +177,7 @@ def noted(options, **more):
 
 def test_what_a_preset_or_file_has_for_another_method_is_one_note(tmp_path):
     config = written(tmp_path, {"sigma": 0.3, "antithetic": False, "epochs": 20})
-    settings, (note,) = noted({"method": "darts"}, config=config, preset="quick")
+    settings, (note,) = noted({"method": "darts"}, config=config, preset="digits/zarts-mgs")
     assert settings.epochs == 20
     assert settings.sigma == SearchSettings.model_fields["sigma"].default
     assert "inner_steps (preset 'quick')" in note
@@ -209,7 +209,7 @@ def test_a_preset_alone_has_nothing_to_note(preset):
         {"method": "rsps", "warmup_epochs": 0},
         {"method": "p-darts", "warmup_epochs": 10},
         {"method": "darts", "partial_channels": 1, "limit_penalty": 0.1},
-        {"tau": 0.1, "esr_target": 0.5},
+        {"method": "zarts-mgs", "tau": 0.1, "esr_target": 0.5},
     ],
 )
 def test_what_happens_anyway_may_be_said(options):
@@ -224,8 +224,9 @@ def test_all_that_is_wrong_is_reported_at_once():
     assert all(
         key in text for key in ("sigma (arguments)", "tau (arguments)", "'epochs'", "channels = 1", "batch_norm")
     )
+    idle = {"tau": 1, "esr_target": 0.1, "inner_steps": 0, "inner_momentum": 0.5, "learning_rate": 1e-4}
     with pytest.raises(SettingsError, match=r"esr_target .*; inner_momentum .*; learning_rate_min"):
-        search_settings({"tau": 1, "esr_target": 0.1, "inner_steps": 0, "inner_momentum": 0.5, "learning_rate": 1e-4})
+        search_settings({"method": "zarts-mgs", **idle})
     with pytest.raises(SettingsError, match=r"'schedule'.*cutout = 'x'"):
         retrain_settings({"shedule": "linear", "cutout": "x"})
     with pytest.raises(SettingsError, match=r"learning_rate_decay .*; warmup_epochs = 3"):
@@ -234,7 +235,10 @@ def test_all_that_is_wrong_is_reported_at_once():
 
 @pytest.mark.parametrize(
     ("options", "hint"),
-    [({"method": "ZARTS-MGS"}, "did you mean 'zarts-mgs'"), ({"proposal": "Mix"}, "did you mean 'mixture'")],
+    [
+        ({"method": "ZARTS-MGS"}, "did you mean 'zarts-mgs'"),
+        ({"method": "zarts-mgs", "proposal": "Mix"}, "did you mean 'mixture'"),
+    ],
 )
 def test_case_hides_no_name(options, hint):
     with pytest.raises(SettingsError, match=hint):
@@ -253,7 +257,7 @@ def test_case_hides_no_name(options, hint):
     ],
 )
 def test_a_warm_up_that_is_not_given_scales_with_the_epochs(options, preset, warmup):
-    settings, notes = noted(options, preset=preset)
+    settings, notes = noted({"method": "zarts-mgs", **options}, preset=preset)
     assert settings.warmup_epochs == warmup
     scaled = [note for note in notes if note.startswith(f"warmup_epochs = {warmup} instead of")]
     assert len(scaled) == (0 if "warmup_epochs" in options else 1)
@@ -261,7 +265,7 @@ def test_a_warm_up_that_is_not_given_scales_with_the_epochs(options, preset, war
 
 
 def test_a_warm_up_of_a_file_is_given(tmp_path):
-    config = written(tmp_path, {"epochs": 10, "warmup_epochs": 5})
+    config = written(tmp_path, {"method": "zarts-mgs", "epochs": 10, "warmup_epochs": 5})
     assert search_settings({"epochs": 20}, config=config).warmup_epochs == 5
     with pytest.raises(SettingsError, match="warmup_epochs = 5"):
         search_settings({"epochs": 5}, config=config)
@@ -370,6 +374,18 @@ def test_the_papers_numbers_of_direct_search_on_imagenet(preset, batch, supernet
     transfer = retrain_settings({}, preset="imagenet/transfer")
     assert retrain_settings({}, preset=f"imagenet/{preset}") == transfer
     assert (transfer.crop, transfer.color_jitter) == ("resized", (0.4, 0.4, 0.4, 0.2))
+
+
+def test_the_default_is_the_recommended_method_and_that_of_papers_is_theirs():
+    settings = search_settings({})
+    assert dump(settings) == dump(search_settings({"method": "zarts"}))
+    assert (settings.method, settings.arch_optimizer, settings.select) == ("zarts", "none", "local-search")
+    assert settings.axes == METHODS["zarts"].axes == SearchSettings().axes, "without layers, too"
+    assert search_settings({}, preset="quick").method == "zarts"
+    for preset in ("cifar10", "cifar100", "svhn", "nb201", "sdarts", "rdarts", "imagenet/zarts-mgs"):
+        assert search_settings({}, preset=preset).method == "zarts-mgs", preset
+    with pytest.raises(SettingsError, match="zarts-mgs"):
+        search_settings({"sigma": 0.1})  # which the default of 0.1.0 used
 
 
 def test_the_papers_numbers():
@@ -569,10 +585,11 @@ def test_methods_are_their_axes():
 
 
 def test_what_other_settings_leave_unused_is_not_written_down():
-    assert "esr_target" not in dump(search_settings({"tau": 0.1}))
-    assert "esr_target" in dump(search_settings({}))
-    assert "inner_momentum" not in dump(search_settings({"inner_steps": 0}))
-    written = dump(search_settings({"tau": 0.1, "inner_steps": 0}))
+    mgs = {"method": "zarts-mgs"}
+    assert "esr_target" not in dump(search_settings({**mgs, "tau": 0.1}))
+    assert "esr_target" in dump(search_settings(mgs))
+    assert "inner_momentum" not in dump(search_settings({**mgs, "inner_steps": 0}))
+    written = dump(search_settings({**mgs, "tau": 0.1, "inner_steps": 0}))
     assert dump(search_settings(written)) == written
 
 
