@@ -299,5 +299,4 @@ def test_the_command_line_says_that_code_is_run(tmp_path, own, command, monkeypa
     )
     assert code == 0, err
     assert "Python code" in err
-    code, out, _ = command("search", "--help")
-    assert "its code is run" in " ".join(out.replace("│", " ").split())
+    assert "its code is run" in " ".join(command("search", "--help-all")[1].split())

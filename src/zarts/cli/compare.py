@@ -73,7 +73,10 @@ def compare(
     ] = False,
     options: dict[str, Any],
 ) -> None:
-    """Compare methods, settings, spaces, data: search in parallel, look up (nasbench201) or retrain, print tables."""
+    """Compare methods, settings, spaces or data over several seeds.
+
+    It searches in parallel, trains what the searches find (space nasbench201: looks it up), and prints tables.
+    """
     given = {**options, **parse_set(set_ or [])}
     if no_retrain and retrain:
         raise SettingsError(f"--retrain {retrain[0]} and --no-retrain: leave one of them out")

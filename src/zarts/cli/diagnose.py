@@ -10,6 +10,7 @@ import typer
 
 from zarts.cli.options import Criterion, Objective, Operations
 from zarts.cli.progress import progress
+from zarts.runtime.paths import existing
 
 if TYPE_CHECKING:
     from zarts.analysis import Diagnosis, Interval
@@ -42,7 +43,11 @@ def diagnose(
     objective: Objective = None,
     json: Annotated[bool, typer.Option("--json", help="print JSON, as in the run's diagnosis.json")] = False,
 ) -> None:
-    """Measure whether a search follows signal or noise, and say what would help."""
+    """Measure whether a search follows signal or noise.
+
+    It says what would help.
+    """
+    existing(run, "run folder")
     from zarts import api
 
     with progress() as callback:

@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from zarts.cli.options import Device, Model, Operations, TrustModel
-from zarts.runtime.paths import printable
+from zarts.runtime.paths import existing, printable
 
 __all__ = ["evaluate"]
 
@@ -31,6 +31,7 @@ def evaluate(
     ] = False,
 ) -> None:
     """Test a trained network again, from its files alone."""
+    existing(model, "run folder or model file")
     from zarts import api
 
     found = api.examine(

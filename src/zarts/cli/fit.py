@@ -12,7 +12,7 @@ from zarts.cli.progress import progress
 from zarts.config import FUNCTIONS
 from zarts.config.fit import FitSettings, fit_settings
 from zarts.errors import SettingsError
-from zarts.runtime.paths import path_of, printable
+from zarts.runtime.paths import existing, path_of, printable
 
 __all__ = ["fit"]
 
@@ -30,13 +30,17 @@ def fit(
     print_config_: Print = False,
     options: dict[str, Any],
 ) -> None:
-    """Find the best small network for IMAGES, in a given time, within the limits of a device."""
+    """Find the best small network for your images, in a given time.
+
+    It stays within the limits of a device and says whether the network is better than the best hand-made one.
+    """
     given = {**options, **parse_set(set_ or [])}
     if resume is not None:
         others = sorted(key for key in given if key not in ("processes", *FUNCTIONS))
         if others or config is not None or out is not None or print_config_:
             name = others[0] if others else "everything else"
             raise SettingsError(f"--resume {resume} uses the settings of that fit: leave {name} out")
+        existing(resume, "run folder")
         from zarts import api
 
         with progress() as callback:

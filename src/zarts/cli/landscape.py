@@ -11,6 +11,7 @@ import typer
 from zarts.cli.distributed import is_rank_zero
 from zarts.cli.options import Criterion, Operations, parse_counts
 from zarts.cli.progress import progress
+from zarts.runtime.paths import existing
 
 if TYPE_CHECKING:
     from zarts.analysis import Landscape
@@ -51,8 +52,12 @@ def landscape(
     operations: Operations = None,
     criterion: Criterion = None,
 ) -> None:
-    """Map the validation loss over a plane around a search's alpha; goes on where it was interrupted."""
+    """Map the validation loss around a search's alpha.
+
+    The map is a plane of alpha. The same command goes on where it was interrupted.
+    """
     steps = parse_counts(inner_steps, "--inner-steps")
+    existing(run, "run folder")
     from zarts import api
 
     code = api.launch_landscape_ranks(run, sys.argv[1:], grid=grid, devices=devices)

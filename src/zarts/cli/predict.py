@@ -11,7 +11,7 @@ import typer
 
 from zarts.cli.options import Device, Model, Operations, TrustModel
 from zarts.errors import DataError
-from zarts.runtime.paths import printable
+from zarts.runtime.paths import existing, printable
 
 __all__ = ["predict"]
 
@@ -26,6 +26,7 @@ def predict(
     json: Annotated[bool, typer.Option("--json", help="print a line of JSON an image")] = False,
 ) -> None:
     """Predict the classes of images."""
+    existing(model, "run folder or model file")
     from zarts import api
 
     failed = 0

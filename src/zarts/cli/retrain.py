@@ -26,7 +26,7 @@ from zarts.cli.options import (
 )
 from zarts.cli.progress import print_notes, progress
 from zarts.config import FUNCTIONS, RetrainSettings, resumable
-from zarts.runtime.paths import path_of
+from zarts.runtime.paths import existing, path_of
 
 __all__ = ["retrain"]
 
@@ -53,7 +53,10 @@ def retrain(
     dry_run: DryRun = False,
     options: dict[str, Any],
 ) -> None:
-    """Train a derived or a hand-made network, from scratch or from existing weights, and test it."""
+    """Train a network from scratch or from given weights, and test it.
+
+    The network is the one that a search has found, a published or a hand-made one.
+    """
     given = {**options, **parse_set(set_ or [])}
     if from_ is not None:
         given["weights_from"] = from_
@@ -61,6 +64,7 @@ def retrain(
         other = {key: given.pop(key) for key in (*resumable(RetrainSettings), *FUNCTIONS) if key in given}
         data = given.pop("data", None)
         check_alone(resume, source, preset, config, out, print_config_, dry_run, given)
+        existing(resume, "run folder")
         from zarts import api
 
         launch_ranks(api.retrained_settings(resume, **other))

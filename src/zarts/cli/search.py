@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import os
 import shlex
 import time
 from typing import TYPE_CHECKING, Any
 
 from zarts.cli.distributed import is_rank_zero
-from zarts.cli.dry_run import print_forecast
+from zarts.cli.dry_run import about, print_forecast
 from zarts.cli.options import (
     Config,
     DryRun,
@@ -25,7 +26,7 @@ from zarts.cli.options import (
 )
 from zarts.cli.progress import print_notes, progress
 from zarts.config import FUNCTIONS, SearchSettings, resumable, search_settings
-from zarts.runtime.paths import path_of
+from zarts.runtime.paths import existing, path_of
 
 if TYPE_CHECKING:
     from zarts.searcher import SearchRecord
@@ -46,12 +47,16 @@ def search(
     trust: Trust = False,
     options: dict[str, Any],
 ) -> None:
-    """Search an architecture for the images of --data."""
+    """Search an architecture, as the papers of this field do.
+
+    A search ends with a cell; `zarts retrain RUN` trains the network made of it. `zarts fit` does all at once.
+    """
     given = {**options, **parse_set(set_ or [])}
     if resume is not None:
         other = {key: given.pop(key) for key in (*resumable(SearchSettings), *FUNCTIONS) if key in given}
         data = given.pop("data", None)
         check_alone(resume, preset, config, out, print_config_, dry_run, given)
+        existing(resume, "run folder")
         from zarts import api
 
         launch_ranks(api.searched_settings(resume, **other))
@@ -63,6 +68,9 @@ def search(
         if print_config_:
             print_notes(notes)
             return print_config("search", settings)
+        is_unasked = preset is None and "data" not in settings.model_fields_set
+        if is_unasked and not dry_run:
+            _say_what_happens(settings)
         from zarts import api
 
         launch_ranks(settings)
@@ -72,9 +80,27 @@ def search(
             with progress() as callback:
                 forecast = api.dry_run_search(settings, callback, trust=trust, before_seconds=before)
             return print_forecast(forecast) if is_rank_zero() else None
+        if is_unasked and settings.supernet != "none":
+            print_notes([f"this takes {about(api.dry_run_search(settings, trust=trust).seconds)} on this machine"])
         with progress() as callback, api.new_search(settings, out, callback, trust=trust) as searcher:
             result = searcher.run()
     return _print(result) if is_rank_zero() else None
+
+
+def _say_what_happens(settings: SearchSettings) -> None:
+    """Say what a search does that was given neither images nor a preset; ranks do not repeat it."""
+    if "RANK" not in os.environ:
+        length = "" if settings.supernet == "none" else f", {settings.epochs} epochs"
+        print_notes(
+            [
+                f"neither --data nor --preset: searches the embedded digits ({_DIGITS}) by method {settings.method} in "
+                f"space {settings.space}{length}; for your images add --data path/to/images, or take `zarts fit "
+                "path/to/images`; to see it work in a minute add --preset quick"
+            ]
+        )
+
+
+_DIGITS = "1,797 grey images of 8x8 pixels"
 
 
 def _print(result: SearchRecord) -> None:
