@@ -96,6 +96,7 @@ def test_zarts_alone_says_what_one_can_do(command, monkeypatch, words):
     assert out.index("$ zarts compare") < out.index("Find a network:")
     lines = out.splitlines()
     assert max(map(len, lines)) <= 80
+    assert len(lines) <= SCREEN_AND_A_HALF
     for name in COMMANDS:
         assert sum(line.startswith(f"  {name} ") for line in lines) == 1, "one line each, none left out"
 

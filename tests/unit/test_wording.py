@@ -75,11 +75,8 @@ def known():
 def test_every_message_of_the_sources_speaks_of_arguments(where):
     text = MESSAGES[where]
     translated = in_python(text)
-    names = {name.replace("-", "_") for name in re.findall(r"(?<!\S)--([a-z0-9-]+)", text)} - {
-        "format",
-        "no_retrain",
-        "help_all",
-    }
+    names = {name.replace("-", "_") for name in re.findall(r"(?<!\S)--([a-z0-9-]+)", text)}
+    names -= {"format", "no_retrain", "help_all"}
     arguments = {name.removeprefix("no_") if name.startswith("no_") else name for name in names}
     if where.split(":")[0] in COMMANDS and "`" in text:
         translated = in_python(text.replace("zarts 7", "zarts search").replace("zarts {}", "zarts search"))

@@ -18,7 +18,10 @@ __all__ = ["main"]
 
 
 def main() -> None:
-    """Run `zarts` with the process's arguments and exit: 0 done, 1 failed, 2 usage, 3 data or no such path, 130 interrupted."""
+    """Run `zarts` with the process's arguments and exit: 0 done, 1 failed, 2 usage, 3 data, 130 interrupted.
+
+    3 is for images and for paths that do not exist, whatever they are of.
+    """
     replace_unencodable()
     _let_threads_sleep()
     begin_command()

@@ -22,7 +22,7 @@ _GOALS = (
         "zarts fit path/to/images --time 30m --max-params 100k",
     ),
     (
-        "An architecture search as in the papers; `zarts retrain RUN` then trains what it finds:",
+        "An architecture search as in the papers, then `zarts retrain RUN`:",
         "zarts search --preset quick",
     ),
     (
@@ -42,7 +42,6 @@ _OPTIONS = (
     ("-h, --help", "this page; `zarts COMMAND --help`: how to use a command"),
     ("--version", "print the version"),
     ("--install-completion", "let the shell complete commands and options"),
-    ("--debug", "show where in the code an error arose"),
 )
 
 Command = Callable[..., None]
@@ -52,8 +51,9 @@ def overview(ctx: Any) -> str:
     """The page of `zarts` alone: three things that one can do, then the commands."""
     width, parts = terminal_width(), [folded(ctx.command.help, terminal_width())]
     left = max(len(name) for name in ctx.command.commands)
-    for goal, example in _GOALS:
-        parts.append(f"{folded(goal, width)}\n{folded(example, width, '    $ ', '        ')}")
+    parts.append(
+        "\n".join(f"{folded(goal, width)}\n{folded(line, width, '    $ ', '        ')}" for goal, line in _GOALS)
+    )
     for title, names in _GROUPS.items():
         rows = [(name.ljust(left), ctx.command.commands[name].help.partition("\n")[0]) for name in names]
         parts.append(f"{_heading(title)}\n{two_columns(rows, width)}")

@@ -53,7 +53,7 @@ def retrain(
     dry_run: DryRun = False,
     options: dict[str, Any],
 ) -> None:
-    """Train a network from scratch or from given weights, and test it.
+    """Train a network from scratch or given weights, and test it.
 
     The network is the one that a search has found, a published or a hand-made one.
     """
