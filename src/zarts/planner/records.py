@@ -170,10 +170,6 @@ class Plan:
         """The score of a training that this fit has done already."""
         return self._scores.get(key)
 
-    def scores(self) -> list[Score]:
-        """All scores, in the order in which they came."""
-        return list(self._scores.values())
-
     def repeated(self, key: str) -> Score | None:
         """The score that the repeated fit had for a training; None: nothing is repeated."""
         return self._others.get(key)
