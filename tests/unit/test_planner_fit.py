@@ -195,6 +195,19 @@ def test_with_too_little_time_only_handmade_networks_are_tried(make):
     assert {one.origin for one in made.fit.candidates.all} == {"hand-made"}
 
 
+def test_final_trainings_are_never_shorter_than_those_before(make):
+    """Where a fit was kept from going on until its time was over, those of a third are compared."""
+    made = make()
+    for stage in (made.fit.compare_handmade, made.fit.search, made.fit.train_longer):
+        stage()
+    made.clock.now = 2390 - 100
+    found, known = made.fit.train_finalists()
+    assert not [task for task in made.workers.trained if task.length == FINAL]
+    assert "no time" in made.fit.shortened
+    for one in (found, known):
+        assert made.fit.candidates.scores[one.number, FINAL] == made.fit.candidates.scores[one.number, "T/3"][:1]
+
+
 def test_a_network_that_diverges_is_not_taken(make):
     made = make(quality=lambda task: None if task.candidate.number == 1 and task.length != "trial" else 0.5)
     assert 1 not in [one.number for one in run(made)]

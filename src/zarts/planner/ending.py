@@ -67,6 +67,7 @@ def end_fit(
     before, file = costs[taken.number], outcome.folder / "model.onnx"
     final = costs[taken.number] = count_network(file, int8=settings.int8, latency=known.costing.latency(file))
     more += [f"The search ended early: {fit.ended}."] if fit.ended else []
+    more += [fit.shortened] if fit.shortened else []
     more += [
         *_confirmed(known, before, final),
         *_in_litert(files.get("tflite")),
@@ -181,6 +182,8 @@ def _candidate(one: Candidate, known: Candidates, costs: NetworkCosts | None) ->
     scores = []
     for length in (*known.lengths, FINAL):
         for score in known.scores.get((one.number, length), []):
+            if score.length != length:  # it stands for a final training, and is listed at its own length
+                continue
             steps = {"steps": score.schedule.steps, "falls_at": score.schedule.falls_at}
             scores.append({**{k: v for k, v in asdict(score).items() if k not in ("candidate", "schedule")}, **steps})
     return {**one.to_dict(), "costs": own, "scores": scores}

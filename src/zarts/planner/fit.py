@@ -14,21 +14,20 @@ from zarts.config.fit import FitSettings
 from zarts.errors import DivergedError, SettingsError
 from zarts.planner.advance import advancing
 from zarts.planner.budget import Budget
-from zarts.planner.candidates import FINAL, NO_VALUE, Candidates
+from zarts.planner.candidates import Candidates
 from zarts.planner.chain_space import ChainSpace
 from zarts.planner.evidence import Correlation, rank_correlation
+from zarts.planner.finals import Finals
 from zarts.planner.handmade import Wanted, others, probes, variants
 from zarts.planner.pictures import Pictures
 from zarts.planner.proposals import Proposals
 from zarts.planner.records import Candidate, Origin, Plan
-from zarts.planner.time_plan import LENGTHS, MOST, SLACK, TimePlan, plan_time
+from zarts.planner.time_plan import LENGTHS, MOST, TimePlan, plan_time
 from zarts.planner.workers import Workers
 from zarts.training.trainer import Callback
 
 __all__ = ["Fit"]
 
-_FINAL_SEED = 1000
-"""Seeds of finals begin here: none of them has chosen anything."""
 _QUIET = 3
 """Rounds that bring nothing, after which a search ends."""
 _ROUND = 4
@@ -84,6 +83,8 @@ class Fit:
         self._groups = 0  # of networks that were trained together
         self.ended = ""
         """Why the search ended before its time; empty: it has not."""
+        self.shortened = ""
+        """That shorter trainings stand for the final ones; empty: they do not."""
         self.recipe = settings.recipe(**pictures.batches)
         self.time, self._epoch = self._planned()
         candidates.lengths = dict(self.time.lengths)
@@ -180,46 +181,11 @@ class Fit:
     def train_finalists(self) -> list[Candidate]:
         """Train the finalists from new weights, with the same seeds and time; see `finalists`."""
         with self._part("finals", lambda: 0.0):
-            pair, known = self.finalists(), self.candidates
-            if not pair:
-                raise DivergedError("each training diverged: are the images and their classes what they should be?")
-            first = _FINAL_SEED + self._settings.seed
-            wanted = [(one, seed) for seed in range(first, first + self.time.seeds) for one in pair]
-            waves = [wanted[at : at + self.processes] for at in range(0, len(wanted), self.processes)]
-
-            def decide() -> float:
-                most = SLACK * self._budget.left() / (len(waves) * known.slowness)
-                return max(1.0, min(most, MOST * self._epoch))
-
-            seconds: float = self._plan.decide("final seconds", decide)
-            for number, wave in enumerate(waves):  # a wave that took longer leaves the same time to the next one
-                self._budget.reserved = 0.0
-                self._budget.reserved = self._budget.left() * (1 - 1 / (len(waves) - number))
-                for seed in dict.fromkeys(seed for _, seed in wave):
-                    of_seed = [one for one, other in wave if other == seed]
-                    known.train(of_seed, FINAL, self.recipe, seed, seconds=seconds)
-                trained = [score for one in pair for score in known.scores.get((one.number, FINAL), [])]
-                seconds = min([seconds, *(score.seconds for score in trained if score.seconds > 0)])
-            return self._whole(pair)
-
-    def _whole(self, pair: list[Candidate]) -> list[Candidate]:
-        """The finalists without seeds in which one of them diverged; one that always did is left out.
-
-        Raises:
-            DivergedError: each training of each did.
-        """
-        scores = self.candidates.scores
-        well = {one.number: {s.seed for s in scores[one.number, FINAL] if s.value < NO_VALUE} for one in pair}
-        pair = [one for one in pair if well[one.number]]
-        if not pair:
-            raise DivergedError("each final training diverged: the result of the shorter ones is in the folder model")
-        both = set.intersection(*(well[one.number] for one in pair))
-        if not both:
-            pair = pair[-1:]
-            both = well[pair[0].number]
-        for one in pair:
-            scores[one.number, FINAL] = [score for score in scores[one.number, FINAL] if score.seed in both]
-        return pair
+            finals = Finals(self.candidates, self._plan, self._budget, self.recipe, self.processes)
+            most = MOST * self._epoch
+            pair = finals.train(self.finalists(), self._settings.seed, self.time.seeds, most)
+            self.shortened = finals.shortened
+            return pair
 
     def finalists(self) -> list[Candidate]:
         """The best network that the search has found, if there is one, and the best of the others.

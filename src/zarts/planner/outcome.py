@@ -155,7 +155,7 @@ class Outcome:
         return self._test_images[size]
 
     def _tested(self, one: Candidate, score: Score, images: Any) -> Tested:
-        network, card = load_model(self._candidates.file(one, FINAL, score.seed))
+        network, card = load_model(self._candidates.file(one, score.length, score.seed))
         sized, factor = self._pictures[one.image_size], 1.0
         network.to(self._device)
         logits = logits_on(network, card, sized.val, self._device)
