@@ -29,8 +29,8 @@ class Finals:
     def __init__(self, known: Candidates, plan: Plan, budget: Budget, recipe: RetrainSettings, processes: int) -> None:
         self._known, self._plan, self._budget = known, plan, budget
         self._recipe, self._processes = recipe, processes
-        self.shortened = ""
-        """That shorter trainings stand for the final ones; empty: they do not."""
+        self.remarks: list[str] = []
+        """Sentences that belong below the verdict."""
 
     def train(self, pair: list[Candidate], seed: int, seeds: int, most: float) -> list[Candidate]:
         """Train the finalists with the same seeds and seconds; those that are compared.
@@ -101,5 +101,5 @@ class Finals:
             return False
         for one, own in zip(pair, before, strict=True):
             scores[one.number, FINAL] = own
-        self.shortened = f"There was no time for final trainings: those of {length} are compared."
+        self.remarks.append(f"There was no time for final trainings: those of {length} are compared.")
         return True

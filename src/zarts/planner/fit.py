@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict
 from functools import partial
@@ -24,6 +24,7 @@ from zarts.planner.proposals import Proposals
 from zarts.planner.records import Candidate, Origin, Plan
 from zarts.planner.time_plan import LENGTHS, MOST, TimePlan, plan_time
 from zarts.planner.workers import Workers
+from zarts.spaces import Chain
 from zarts.training.trainer import Callback
 
 __all__ = ["Fit"]
@@ -57,9 +58,10 @@ class Fit:
         workers: train the networks.
         callback: called with every event.
         keep_best: called when networks were trained: writes the files of the best one.
+        baselines: networks that the user has named, compared as they are, like the hand-made ones.
 
     Raises:
-        SettingsError: no hand-made network is within the limits.
+        SettingsError: no hand-made network is within the limits, or a baseline is not.
     """
 
     def __init__(
@@ -72,10 +74,11 @@ class Fit:
         workers: Workers,
         callback: Callback,
         keep_best: Callable[[], None],
+        baselines: Sequence[Chain] = (),
     ) -> None:
         self._settings, self.pictures, self.candidates, self._plan = settings, pictures, candidates, plan
         self._budget, self._workers, self._callback = budget, workers, callback
-        self.processes, self._keep_best = workers.processes, keep_best
+        self.processes, self._keep_best, self._baselines = workers.processes, keep_best, baselines
         self.agreements: list[tuple[str, str, Correlation]] = []
         """Rank correlations of a shorter and a longer length."""
         self.parts: dict[str, float] = {}
@@ -83,8 +86,8 @@ class Fit:
         self._groups = 0  # of networks that were trained together
         self.ended = ""
         """Why the search ended before its time; empty: it has not."""
-        self.shortened = ""
-        """That shorter trainings stand for the final ones; empty: they do not."""
+        self.remarks: list[str] = []
+        """Sentences that belong below the verdict."""
         self.recipe = settings.recipe(**pictures.batches)
         self.time, self._epoch = self._planned()
         candidates.lengths = dict(self.time.lengths)
@@ -93,6 +96,12 @@ class Fit:
 
     def _planned(self) -> tuple[TimePlan, float]:
         """The plan of the time, and the seconds of an epoch, which a short training tells; all train on its path."""
+        size = self.pictures.sizes[0]
+        self._yours = [self.candidates.add(chain.for_images(size), size, "yours") for chain in self._baselines]
+        for one in self._yours:
+            exceeded = self.candidates.costing.exceeded(self.candidates.costing.of(one.chain, size, latency=True))
+            if exceeded:
+                raise SettingsError(f"baselines: {one.name} is not within the limits: {'; '.join(exceeded)}")
         added = self._add([*probes(self.pictures.sizes), *others(self.pictures.sizes[-1], 2)], 1)
         if not added:
             costs = self.candidates.costing.smallest(*probes(self.pictures.sizes)[-1])
@@ -126,7 +135,11 @@ class Fit:
         with self._part("hand-made", self._after_search):
             wanted, name = self.time.handmade, self.time.shortest[0]
             sizes = self.pictures.sizes
-            first = self._train(self._add(probes(sizes), wanted) or self._add(others(sizes[-1], 2), wanted), name)
+            own = max(1, wanted - len(self._yours))
+            first = [*self._yours, *(self._add(probes(sizes), own) or self._add(others(sizes[-1], 2), own))]
+            first = self._train(first, name)
+            untried = [one.name for one in self._yours if one not in first]
+            self.remarks += [f"There was no time for {', '.join(untried)}, of your baselines."] if untried else []
             best = self.candidates.best(first, name)
             more = self._add(others(best.image_size, best.chain.stem.stride), wanted - len(first))
             more = self._train(more, name)
@@ -184,7 +197,7 @@ class Fit:
             finals = Finals(self.candidates, self._plan, self._budget, self.recipe, self.processes)
             most = MOST * self._epoch
             pair = finals.train(self.finalists(), self._settings.seed, self.time.seeds, most)
-            self.shortened = finals.shortened
+            self.remarks += finals.remarks
             return pair
 
     def finalists(self) -> list[Candidate]:
