@@ -52,11 +52,13 @@ def test_no_name_and_no_default_is_cut(command, monkeypatch, name, width):
     flags = [flag for one in COMMANDS[name].params for flag in (*one.opts, *one.secondary_opts) if flag[:2] == "--"]
     assert all(re.search(rf"(?<![\w-]){flag}(?![\w-])", whole) for flag in flags)
     for key, field in SETTINGS[name].model_fields.items() if name in SETTINGS else ():
-        if (flag := f"--{key.replace('_', '-')}") in flags:
-            _, text = shown[flag]
-            assert re.search(r"\[default: .+\]$|\(.*default: .+\)", text), key
-            if type(field.default) in (int, float, str) and key not in (*AXES, "time", "max_file"):
-                assert text.endswith(f"[default: {field.default}]"), key
+        flag = f"--{key.replace('_', '-')}"
+        if flag not in flags or (name, key) == ("fit", "data"):  # its --data goes on with another fit
+            continue
+        _, text = shown[flag]
+        assert re.search(r"\[default: .+\]$|\(.*default: .+\)", text), key
+        if type(field.default) in (int, float, str) and key not in (*AXES, "time", "max_file"):
+            assert text.endswith(f"[default: {field.default}]"), key
 
 
 def test_defaults_read_as_one_types_them(command, monkeypatch):

@@ -37,6 +37,7 @@ GUIDES: Mapping[str, Guide] = {
             "zarts fit path/to/images --time 2h --max-params 100k",
             "zarts fit path/to/images --max-latency 2ms --max-ram 64KB --int8",
             "zarts fit --resume runs/fit/images-seed0",
+            "zarts fit runs/fit/images-seed0 --pick 12",
         ),
         {
             "time": "all that it may take: 90s, 30m, 2h, 1d",
