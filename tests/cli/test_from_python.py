@@ -92,7 +92,7 @@ def test_what_several_ranks_cannot_do(tmp_path):
 def test_an_error_of_the_ranks_has_its_class(tmp_path):
     (tmp_path / "empty").mkdir()
     with pytest.raises(DataError, match="empty"):
-        zarts.search(tmp_path / "empty", devices=2, out=tmp_path / "run", quiet=True)
+        zarts.search(tmp_path / "empty", method="zarts-mgs", devices=2, out=tmp_path / "run", quiet=True)
 
 
 def test_a_resumed_run_takes_its_own_settings(searched):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shlex
 import time
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from zarts.cli.distributed import is_rank_zero
@@ -68,9 +69,9 @@ def search(
         if print_config_:
             print_notes(notes)
             return print_config("search", settings)
-        is_unasked = preset is None and "data" not in settings.model_fields_set
-        if is_unasked and not dry_run:
-            _say_what_happens(settings)
+        is_unasked = not dry_run and _is_unasked(settings, preset, out)
+        if is_unasked:
+            print_notes([_what_happens(settings)])
         from zarts import api
 
         launch_ranks(settings)
@@ -87,17 +88,19 @@ def search(
     return _print(result) if is_rank_zero() else None
 
 
-def _say_what_happens(settings: SearchSettings) -> None:
-    """Say what a search does that was given neither images nor a preset; ranks do not repeat it."""
-    if "RANK" not in os.environ:
-        length = "" if settings.supernet == "none" else f", {settings.epochs} epochs"
-        print_notes(
-            [
-                f"neither --data nor --preset: searches the embedded digits ({_DIGITS}) by method {settings.method} in "
-                f"space {settings.space}{length}; for your images add --data path/to/images, or take `zarts fit "
-                "path/to/images`; to see it work in a minute add --preset quick"
-            ]
-        )
+def _is_unasked(settings: SearchSettings, preset: str | None, out: Path | None) -> bool:
+    """Whether a search was given neither images nor a preset, and will begin: here, not in ranks."""
+    is_free = out is None or not path_of(out).exists()
+    return is_free and preset is None and "data" not in settings.model_fields_set and "RANK" not in os.environ
+
+
+def _what_happens(settings: SearchSettings) -> str:
+    length = "" if settings.supernet == "none" else f", {settings.epochs} epochs"
+    return (
+        f"neither --data nor --preset: searches the embedded digits ({_DIGITS}) by method {settings.method} in space "
+        f"{settings.space}{length}; for your images add --data path/to/images, or take `zarts fit path/to/images`; to "
+        "see it work in a minute add --preset quick"
+    )
 
 
 _DIGITS = "1,797 grey images of 8x8 pixels"
