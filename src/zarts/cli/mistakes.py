@@ -43,7 +43,8 @@ def unreadable(error: Any, command: Any, args: Sequence[str], commands: Mapping[
             return SettingsError(f"{error.format_message()}: {usage}")
         options = [name for one in command.params for name in one.opts]
         first = extra[1].split(" ")[0]
-        meant = f"did you mean `--data {first}`? " if "--data" in options else ""
+        has_arguments = any(one.param_type_name == "argument" for one in command.params)
+        meant = f"did you mean `--data {first}`? " if "--data" in options and not has_arguments else ""
         return SettingsError(f"{extra[1]!r} is one word too many: {meant}{usage}")
     name = param.opts[0] if param.param_type_name == "option" else param.metavar or param.name.upper()
     if not error.message:
