@@ -100,7 +100,7 @@ def pick(path: PathLike, number: int, callback: Callback, *, begun: float | None
         try:
             known.candidates.train([one], FINAL, recipe, *seeds, seconds=result.facts["time"]["final"])
         except Interrupted:
-            raise Interrupted(f"interrupted: `zarts fit {_quoted(run)} --pick {number}` begins it again") from None
+            raise Interrupted(f"interrupted: the fit is as it was; pick network {number} again to begin anew") from None
         scores = known.candidates.scores
         scores[one.number, FINAL] = [score for score in scores[one.number, FINAL] if score.seconds > 0]
         if not scores[one.number, FINAL]:

@@ -83,6 +83,7 @@ class Fit:
         """Rank correlations of a shorter and a longer length."""
         self.parts: dict[str, float] = {}
         """Seconds of each stage."""
+        self._after: Callable[[], float] = self._after_longer
         self._groups = self._round = 0  # of networks that were trained together, and of the search
         self.ended = ""
         """Why the search ended before its time; empty: it has not."""
@@ -131,8 +132,7 @@ class Fit:
     def compare_handmade(self) -> None:
         """Train hand-made networks at the shortest length: the best one is what others have to beat."""
         with self._part("hand-made", self._after_search):
-            wanted, name = self.time.handmade, self.time.shortest[0]
-            sizes = self.pictures.sizes
+            wanted, name, sizes = self.time.handmade, self.time.shortest[0], self.pictures.sizes
             own = max(1, wanted - len(self._yours))
             first = [*self._yours, *(self._add(probes(sizes), own) or self._add(others(sizes[-1], 2), own))]
             first = self._train(first, name)
@@ -314,7 +314,7 @@ class Fit:
     def _part(self, name: str, after: Callable[[], float]) -> Iterator[None]:
         """Inside, a stage that leaves so many seconds for those after it; its own seconds are kept."""
         begun = self._budget.elapsed()
-        self._after: Callable[[], float] = after
+        self._after = after
         self._budget.reserved = after()
         yield
         self.parts[name] = self._budget.elapsed() - begun
