@@ -23,7 +23,16 @@ from zarts.config import (
     retrain_settings,
     search_settings,
 )
-from zarts.errors import DataError, DivergedError, Interrupted, RunError, SettingsError, ZartsError, did_you_mean
+from zarts.errors import (
+    DataError,
+    DivergedError,
+    Interrupted,
+    NotFoundError,
+    RunError,
+    SettingsError,
+    ZartsError,
+    did_you_mean,
+)
 from zarts.methods import AXES, DEFAULTS, METHODS, get_method
 from zarts.relax import RELAXATIONS
 from zarts.searcher.relaxation import relaxations
@@ -489,7 +498,10 @@ def test_data_dir_is_a_path():
 
 
 def test_exit_codes():
-    codes = {SettingsError: 2, DataError: 3, RunError: 1, DivergedError: 1, Interrupted: 130, ZartsError: 1}
+    codes = {SettingsError: 2, DataError: 3, RunError: 1, NotFoundError: 3, DivergedError: 1, Interrupted: 130}
+    assert ZartsError.exit_code == 1
+    assert issubclass(NotFoundError, RunError)
+    assert issubclass(NotFoundError, SettingsError)
     assert {kind: kind.exit_code for kind in codes} == codes
 
 
