@@ -57,7 +57,7 @@ GUIDES: Mapping[str, Guide] = {
     "search": Guide(
         (
             "zarts search --preset quick",
-            "zarts search --data path/to/images --max-params 1M",
+            "zarts search --data path/to/images --max-params 3M",
             "zarts search --preset cifar10 --dry-run",
         ),
         {
