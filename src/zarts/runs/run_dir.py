@@ -48,6 +48,19 @@ def _created(path: Path) -> bool:
     return True
 
 
+def _taken(path: Path, command: str) -> str:
+    """The message for a path that exists; only a run of the same command is offered to be resumed."""
+    sections = None
+    with contextlib.suppress(OSError, UnicodeDecodeError, yaml.YAMLError):
+        sections = yaml.safe_load((path / "config.yaml").read_text(encoding="utf-8"))
+    kind = next(iter(sections), None) if isinstance(sections, dict) else None
+    if kind == command:
+        resume = f"resume it with `zarts {command} --resume {shlex.quote(str(path))}`"
+        return f"{path} exists and is not overwritten: choose another --out, or {resume}"
+    what = f"is the folder of a {kind}" if kind in ("fit", "retrain", "search") else "exists, is no run of zarts"
+    return f"{path} {what} and is not overwritten: choose another --out"
+
+
 def _json(data: Any) -> Any:
     if isinstance(data, Mapping):
         return {key: _json(value) for key, value in data.items()}
@@ -91,10 +104,7 @@ class Run:
         wanted, number = path, 1
         while not _created(path):
             if not numbered:
-                raise SettingsError(
-                    f"{path} exists and is not overwritten: choose another --out, "
-                    f"or resume it with `zarts {command} --resume {shlex.quote(str(path))}`"
-                )
+                raise SettingsError(_taken(path, command))
             number += 1
             path = wanted.with_name(f"{wanted.name}-{number}")
         run = Run(path)
