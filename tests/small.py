@@ -108,7 +108,8 @@ def options(settings: dict) -> list[str]:
 
 
 def start(*words: object, **more: object) -> subprocess.Popen:
-    """`zarts WORDS` in a process of its own."""
+    """`zarts WORDS` in a process of its own; commands that show progress do so quietly."""
+    words = (*words, "--quiet") if words[0] in ("compare", "landscape", "retrain", "search") else words
     environment = {**os.environ, "OMP_NUM_THREADS": "1", "COLUMNS": "200"}
     pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
     return subprocess.Popen([*ZARTS, *map(str, words)], env=environment, **{**pipes, **more})

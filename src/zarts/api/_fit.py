@@ -207,22 +207,29 @@ def _fit(settings: FitSettings, run: Run, callback: Callback, begun: float) -> F
             candidates = Candidates(run.path, pictures, costing, plan, budget, workers, objective, heard)
             outcome = Outcome(settings, run, pictures, candidates, load, heard)
             try:
+                heard.enter("measuring how long a step takes")
                 fit = Fit(settings, pictures, candidates, plan, budget, workers, heard, outcome.keep_best)
+                heard.enter("hand-made networks")
                 fit.compare_handmade()
+                heard.enter("search")
                 fit.search()
+                heard.enter("longer trainings")
                 fit.train_longer()
+                heard.enter("final trainings")
                 finalists = fit.train_finalists()
             except Interrupted:
                 heard({"event": "note", "text": "interrupted"})  # with the time, which counts when the fit goes on
                 raise Interrupted(f"interrupted{run.resume_hint('fit')}") from None
+        heard.enter("testing, and writing the files")
         end_fit(settings, run, fit, finalists, outcome, load, budget, heard)
+        heard.enter("drawing the report")
     with afterwards("report.html is missing", f"zarts report {shlex.quote(str(run.path))}", callback):
         write_report(run.path)
     return FitResult.read(run.path, run.images)
 
 
 class _Heard:
-    """The callback of a fit: keeps its notes in the folder, with the time, and shows how much time has passed.
+    """The callback of a fit: keeps its notes in the folder, with the time, and shows how much time is left.
 
     Args:
         callback: called with every event.
@@ -234,23 +241,27 @@ class _Heard:
         self._callback, self._run, self._stop = callback, run, stop
         self.budget: Budget | None = None
         """The time, once images are loaded."""
-        self._text, self._shown = "loading", 0.0
+        self._phase, self._shown = "loading images", 0.0
 
     def __call__(self, event: Any) -> None:
         if event["event"] == "part" and self._stop.asked:  # while images are listed
             raise Interrupted("interrupted")
         if self.budget is not None and event["event"] == "note" and self._run.started:
-            self._text = event["text"]
             self._run.log({**event, "elapsed": self.budget.elapsed()})
         self._callback(event)
+
+    def enter(self, phase: str) -> None:
+        """Say that the fit enters another phase."""
+        self._phase = phase
+        self._callback({"event": "doing", "text": phase})
 
     def stops(self) -> bool:
         """Whether the fit was asked to stop; asked before each step of a training, so this also shows the time."""
         now = time.perf_counter()
         if self.budget is not None and now - self._shown > _TICK and math.isfinite(self.budget.seconds):
             self._shown = now
-            done = min(self.budget.elapsed(), self.budget.seconds)
-            self._callback({"event": "part", "text": self._text, "done": int(done), "of": int(self.budget.seconds)})
+            done, of = min(self.budget.elapsed(), self.budget.seconds), self.budget.seconds
+            self._callback({"event": "part", "text": self._phase, "done": int(done), "of": int(of), "left": of - done})
         return self._stop.asked
 
 

@@ -8,7 +8,7 @@ import typer
 
 from zarts.cli.distributed import command_began
 from zarts.cli.options import Config, Out, Print, Resume, Set, parse_set, print_config, with_settings
-from zarts.cli.progress import progress
+from zarts.cli.progress import Display, Quiet, Verbose, waited
 from zarts.config import FUNCTIONS
 from zarts.config.fit import FitSettings, fit_settings
 from zarts.errors import SettingsError
@@ -28,18 +28,21 @@ def fit(
     out: Out = None,
     resume: Resume = None,
     print_config_: Print = False,
+    quiet: Quiet = False,
+    verbose: Verbose = False,
     options: dict[str, Any],
 ) -> None:
     """Find the best small network for IMAGES, in a given time, within the limits of a device."""
-    given = {**options, **parse_set(set_ or [])}
+    given, display = {**options, **parse_set(set_ or [])}, Display(quiet=quiet, verbose=verbose)
     if resume is not None:
         others = sorted(key for key in given if key not in ("processes", *FUNCTIONS))
         if others or config is not None or out is not None or print_config_:
             name = others[0] if others else "everything else"
             raise SettingsError(f"--resume {resume} uses the settings of that fit: leave {name} out")
+        display.load("zarts.api._fit")
         from zarts import api
 
-        with progress() as callback:
+        with display.progress() as callback:
             result = api.resume_fit(resume, callback, data=data, begun=command_began(), **given)
     else:
         given |= {} if data is None else {"data": data}
@@ -48,10 +51,12 @@ def fit(
             raise SettingsError("no images: name a folder with a sub-folder a class, as in `zarts fit path/to/images`")
         if print_config_:
             return print_config("fit", settings)
+        display.load("zarts.api._fit")
         from zarts import api
 
-        with progress() as callback:
+        with display.progress() as callback:
             result = api.start_fit(settings, out, callback, begun=command_began())
     for line in result.lines():
         print(printable(line))
+    print(f"time: {waited()}")
     return None

@@ -6,7 +6,8 @@ import shlex
 import time
 from typing import TYPE_CHECKING, Any
 
-from zarts.cli.distributed import is_rank_zero
+from zarts.callbacks.pace import span
+from zarts.cli.distributed import command_began, is_rank_zero
 from zarts.cli.dry_run import print_forecast
 from zarts.cli.options import (
     Config,
@@ -23,7 +24,7 @@ from zarts.cli.options import (
     print_config,
     with_settings,
 )
-from zarts.cli.progress import print_notes, progress
+from zarts.cli.progress import Display, Quiet, Verbose, waited
 from zarts.config import FUNCTIONS, SearchSettings, resumable, search_settings
 from zarts.runtime.paths import path_of
 
@@ -44,44 +45,52 @@ def search(
     print_config_: Print = False,
     dry_run: DryRun = False,
     trust: Trust = False,
+    quiet: Quiet = False,
+    verbose: Verbose = False,
     options: dict[str, Any],
 ) -> None:
     """Search an architecture for the images of --data."""
-    given = {**options, **parse_set(set_ or [])}
+    given, display = {**options, **parse_set(set_ or [])}, Display(quiet=quiet, verbose=verbose)
     if resume is not None:
         other = {key: given.pop(key) for key in (*resumable(SearchSettings), *FUNCTIONS) if key in given}
         data = given.pop("data", None)
         check_alone(resume, preset, config, out, print_config_, dry_run, given)
+        display.load("zarts.api._new_search")
         from zarts import api
 
         launch_ranks(api.searched_settings(resume, **other))
-        with progress() as callback, api.begun_search(resume, callback, data=data, trust=trust, **other) as searcher:
+        with (
+            display.progress() as callback,
+            api.begun_search(resume, callback, data=data, trust=trust, **other) as searcher,
+        ):
             result = searcher.run(resume=True)
     else:
         notes: list[str] = []
         settings = search_settings(given, preset=preset, config=config and path_of(config), note=notes.append)
         if print_config_:
-            print_notes(notes)
+            display.notes(notes)
             return print_config("search", settings)
+        display.load("zarts.api._new_search")
         from zarts import api
 
         launch_ranks(settings)
-        print_notes(notes)
+        display.notes(notes)
         if dry_run:
-            before = time.process_time()
-            with progress() as callback:
+            before = time.perf_counter() - command_began()
+            with display.progress() as callback:
                 forecast = api.dry_run_search(settings, callback, trust=trust, before_seconds=before)
             return print_forecast(forecast) if is_rank_zero() else None
-        with progress() as callback, api.new_search(settings, out, callback, trust=trust) as searcher:
+        with display.progress() as callback, api.new_search(settings, out, callback, trust=trust) as searcher:
             result = searcher.run()
-    return _print(result) if is_rank_zero() else None
+    return _print(result, resumed=resume is not None) if is_rank_zero() else None
 
 
-def _print(result: SearchRecord) -> None:
-    """Print the cells, the report, and the commands that can follow."""
+def _print(result: SearchRecord, *, resumed: bool) -> None:
+    """Print the cells, the time, the report, and the commands that can follow."""
     for kind in result.genotype.cells:
         print(f"{kind}: {result.genotype.describe(kind)}")
-    print(f"found in {result.seconds:.0f} s; report: {result.run / 'report.html'}")
+    before = f"; all steps since the search began took {span(result.seconds)}" if resumed else ""
+    print(f"found in {waited()}{before}; report: {result.run / 'report.html'}")
     run = shlex.quote(str(result.run))
     if result.genotype.space == "nasbench201":
         print(f"look it up: zarts lookup {run}")

@@ -183,6 +183,7 @@ def compare(
     scorer.check(trials)
     with alone_in(folder):
         failed = search_all(trials, scorer, run_tasks, jobs, callback)
+        callback({"event": "doing", "text": "drawing the report"})
         return _assemble(trials, scorer, failed, against, folder)
 
 

@@ -91,7 +91,7 @@ class DryRun:
     """Runs in place of a job's loop. Make it before the job, and call `forecast` after all files are written.
 
     Args:
-        before_seconds: time that the process has already taken, which the command will take again.
+        before_seconds: time since the command began, which it will take again.
         ranks: the processes of the dry run; by default one.
     """
 
