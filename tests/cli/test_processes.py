@@ -136,7 +136,7 @@ def test_help_imports_no_torch():
 
 
 def test_a_reader_that_leaves_early():
-    process = start("list", "genotypes")
+    process = start("list", "methods")
     process.stdout.close()
     process.wait(60)
     assert process.stderr.read() == ""

@@ -51,10 +51,10 @@ def test_parts_of_other_work_and_phases_whose_length_nobody_knows(bar):
     hear({"event": "part", "text": "evaluating candidates", "done": 3, "of": 10})
     assert (bar.tasks[-1].description, bar.tasks[-1].completed, bar.tasks[-1].total) == ("evaluating candidates", 3, 10)
     hear({"event": "doing", "text": "compiling kernels"})
-    assert (bar.tasks[-1].description, bar.tasks[-1].total, bar.tasks[-1].fields["left"]) == (
+    assert (bar.tasks[-1].description, bar.tasks[-1].total, bar.tasks[-1].fields["until"]) == (
         "compiling kernels",
         None,
-        "",
+        None,
     )
 
 
@@ -71,7 +71,7 @@ def frame(width, *events):
     hear = _Bar(bar, time.perf_counter() - 3723)
     for event in events:
         hear(event)
-    bar.update(bar.tasks[-1].id, left="1 h 20 min left")
+    bar.update(bar.tasks[-1].id, until=time.perf_counter() + 4800)
     console.print(bar.get_renderable())
     (shown,) = console.file.getvalue().splitlines()
     return shown

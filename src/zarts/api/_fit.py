@@ -207,7 +207,7 @@ def _fit(settings: FitSettings, run: Run, callback: Callback, begun: float) -> F
             candidates = Candidates(run.path, pictures, costing, plan, budget, workers, objective, heard)
             outcome = Outcome(settings, run, pictures, candidates, load, heard)
             try:
-                heard.enter("measuring how long a step takes")
+                heard.enter("measuring a step")
                 fit = Fit(settings, pictures, candidates, plan, budget, workers, heard, outcome.keep_best)
                 heard.enter("hand-made networks")
                 fit.compare_handmade()
@@ -220,7 +220,7 @@ def _fit(settings: FitSettings, run: Run, callback: Callback, begun: float) -> F
             except Interrupted:
                 heard({"event": "note", "text": "interrupted"})  # with the time, which counts when the fit goes on
                 raise Interrupted(f"interrupted{run.resume_hint('fit')}") from None
-        heard.enter("testing, and writing the files")
+        heard.enter("testing, writing files")
         end_fit(settings, run, fit, finalists, outcome, load, budget, heard)
         heard.enter("drawing the report")
     with afterwards("report.html is missing", f"zarts report {shlex.quote(str(run.path))}", callback):
@@ -252,8 +252,10 @@ class _Heard:
 
     def enter(self, phase: str) -> None:
         """Say that the fit enters another phase."""
-        self._phase = phase
-        self._callback({"event": "doing", "text": phase})
+        self._phase, self._shown = phase, 0.0
+        if self.budget is None or math.isinf(self.budget.seconds):
+            self._callback({"event": "doing", "text": phase})
+        self.stops()
 
     def stops(self) -> bool:
         """Whether the fit was asked to stop; asked before each step of a training, so this also shows the time."""

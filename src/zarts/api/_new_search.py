@@ -279,8 +279,8 @@ def _quoted(path: Path) -> str:
 
 
 def notes_only(callback: Callback | None) -> Callback:
-    """A callback that passes on the events `note` only: no progress."""
-    return lambda event: callback(event) if callback is not None and event["event"] == "note" else None
+    """A callback that passes on the events `note` and `doing` only: no steps."""
+    return lambda event: callback(event) if callback is not None and event["event"] in ("note", "doing") else None
 
 
 def note_writer(callback: Callback | None) -> Callable[[str], None]:

@@ -16,6 +16,8 @@ from rich.table import Column
 from rich.text import Text
 from typing_extensions import override
 
+from zarts.callbacks.pace import words_left
+
 __all__ = ["bar_of", "fitting"]
 
 _WIDE = 60
@@ -27,7 +29,8 @@ _BAR_COLUMNS = (8, 20)
 def bar_of(console: Console) -> Progress:
     """A bar that redraws itself while its block lasts, and is gone afterwards.
 
-    A task has the fields `left`, the time left in words, and `begun`, by `time.perf_counter`. What the process prints
+    A task has the fields `begun`, when the command began, and `until`, when all will be done or None, both by
+    `time.perf_counter`. What the process prints
     meanwhile stands above the bar, unless standard output is a file or a pipe.
     """
     return Progress(
@@ -91,6 +94,7 @@ class _Times(ProgressColumn):
 
     @override
     def render(self, task: Task) -> Text:
-        left, passed = task.fields["left"], str(timedelta(seconds=int(time.perf_counter() - task.fields["begun"])))
+        passed = str(timedelta(seconds=int(time.perf_counter() - task.fields["begun"])))
+        left = words_left(task.fields["until"])
         both = f"{passed}  {left}" if left and self._console.width >= _WIDE else left or passed
         return Text(both, style="progress.remaining")

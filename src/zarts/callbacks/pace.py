@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections import deque
 
-__all__ = ["Pace", "span"]
+__all__ = ["Pace", "span", "words_left"]
 
 _WINDOW_SECONDS, _SHARE = 60.0, 0.1
 """The pace is that of the last minute or, where that is longer, of the last tenth of the work's time."""
@@ -60,6 +60,15 @@ def span(seconds: int | float) -> str:
         return _two(minutes // 60, "h", minutes % 60, "min")
     hours = round(seconds / 3600)
     return _two(hours // 24, "d", hours % 24, "h")
+
+
+def words_left(until: float | None) -> str:
+    """The time left in words: `12 min left`; empty if it is not known.
+
+    Args:
+        until: when all will be done, by `time.perf_counter`; None: not known.
+    """
+    return "" if until is None else f"{span(max(0.0, until - time.perf_counter()))} left"
 
 
 def _two(large: int, unit: str, small: int, small_unit: str) -> str:

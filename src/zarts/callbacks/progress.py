@@ -17,7 +17,7 @@ from rich.progress import Progress
 from typing_extensions import override
 
 from zarts.callbacks.bar import bar_of
-from zarts.callbacks.pace import Pace, span
+from zarts.callbacks.pace import Pace, span, words_left
 from zarts.reports.collapse import COLLAPSE, GROWTH
 from zarts.runtime.paths import encodable, printable
 from zarts.wording import worded
@@ -48,11 +48,12 @@ class _Watcher(ABC):
         self._verbose = verbose
         self._pace = Pace()
         self._phase, self._since = "", self._start
-        self._text, self._left = "", ""
+        self._text = ""
+        self._until: float | None = None  # when all will be done, as far as that is known
 
     @abstractmethod
     def show(self, done: int, total: int | None) -> None:
-        """Show the present line and the time left, `_text` and `_left`, and how much is done; None: not known."""
+        """Show the present line, `_text`, the time left, and how much is done; total None: not known."""
 
     @abstractmethod
     def say(self, text: str) -> None:
@@ -105,19 +106,20 @@ class _Watcher(ABC):
         now = time.perf_counter()
         if self._verbose and self._phase and now - self._since >= _SHORT:
             self.say(f"{self._phase}: {now - self._since:.1f} s")
-        self._phase, self._since, self._text, self._left, self._pace = phase, now, phase, "", Pace()
+        self._phase, self._since, self._text, self._until, self._pace = phase, now, phase, None, Pace()
         if phase:
             self.begin(phase)
 
     def _show(self, text: str, done: int, total: int, left: float | None = None) -> None:
         self._pace.mark(done)
         left = self._pace.left(total) if left is None else left
-        self._text, self._left = text, "" if left is None or done >= total else f"{span(left)} left"
+        self._text, self._until = text, None if left is None or done >= total else time.perf_counter() + left
         self.show(done, total)
 
     def _with_times(self, text: str) -> str:
         """The text with the time so far and the time left."""
-        return f"{text}  {', '.join(filter(None, (span(time.perf_counter() - self._start), self._left)))}"
+        so_far = span(time.perf_counter() - self._start)
+        return f"{text}  {', '.join(filter(None, (so_far, words_left(self._until))))}"
 
     def _line(self, at: Mapping[str, Any], means: Mapping[str, Any]) -> str:
         text = f"epoch {at['epoch']}/{at['epochs']}"
@@ -138,18 +140,18 @@ class _Bar(_Watcher):
     def __init__(self, bar: Progress, begun: float | None = None, *, verbose: bool = False) -> None:
         super().__init__(begun, verbose=verbose)
         self._bar = bar
-        self._task = bar.add_task("starting", total=None, left="", begun=self._start)
+        self._task = bar.add_task("starting", total=None, until=None, begun=self._start)
 
     @override
     def show(self, done: int, total: int | None) -> None:
         text = self._shown(self._text)
-        self._bar.update(self._task, completed=done, total=total, description=text, left=self._left)
+        self._bar.update(self._task, completed=done, total=total, description=text, until=self._until)
 
     @override
     def begin(self, phase: str) -> None:
         (task,) = (task for task in self._bar.tasks if task.id == self._task)
         task.total = None  # which `update` takes for no change
-        self._bar.update(self._task, completed=0, description=self._shown(phase), left="")
+        self._bar.update(self._task, completed=0, description=self._shown(phase), until=None)
 
     @override
     def say(self, text: str) -> None:
@@ -216,7 +218,7 @@ class _NotebookBar(_Watcher):
         now = time.perf_counter()
         if done == total or now - self._drawn > _REDRAW_SECONDS:
             self._drawn = now
-            text = printable("  ".join(filter(None, (self._text, self._left))))
+            text = printable("  ".join(filter(None, (self._text, words_left(self._until)))))
             known = "" if total is None else f' value="{done}" max="{total}"'
             share = f" ({100 * done // total} %)" if total else ""
             page = f"<progress{known}></progress> {html.escape(text)}"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from contextlib import ExitStack
 from json import dumps
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -37,10 +38,13 @@ def predict(
     from zarts import api
 
     failed = 0
-    with display.progress() as callback:
+    with ExitStack() as bar:
+        callback = bar.enter_context(display.progress())
         for found in api.iter_predictions(
             model, images, top=top, device=device, operations=operations, trust=trust, callback=callback
         ):
+            if sys.stdout.isatty():
+                bar.close()  # lines of images show how far it is
             failed += found.error is not None
             _print(found, json=json)
     if failed:

@@ -111,6 +111,7 @@ class DryRun:
         if job.fit is not None:  # the command itself may not measure the memory
             self._mark += job.fit.seconds
         self._end_take(_START)
+        job.trainer.doing("measuring steps")
         job.passes = self._stub_forward = StubForward(job.passes)
         kinds = job.occurrences()
         counts = {name: found.number for name, found in kinds.items()}
