@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import multiprocessing
 import os
+import runpy
 import signal
 import subprocess
 import sys
@@ -14,14 +15,21 @@ _PRELOADED = ["zarts.api._search", "zarts.api._retrain", "zarts.cli.commands", "
 
 
 class Forked:
-    """`zarts WORDS` in a process of its own, with the part of `subprocess.Popen` that tests use."""
+    """`zarts WORDS` in a process of its own, with the part of `subprocess.Popen` that tests use.
 
-    def __init__(self, *words: object) -> None:
+    Args:
+        words: of the command.
+        script: a file of Python code that runs instead.
+    """
+
+    def __init__(self, *words: object, script: Path | None = None) -> None:
         context = multiprocessing.get_context("forkserver")
         context.set_forkserver_preload(_PRELOADED)
         self._folder = Path(mkdtemp(prefix="zarts-forked-"))
+        for name in ("1", "2"):
+            (self._folder / name).touch()
         argv = ["zarts", *map(str, words), "--quiet"]
-        self._process = context.Process(target=_command, args=(argv, dict(os.environ), self._folder), daemon=True)
+        self._process = context.Process(target=_run, args=(argv, script, dict(os.environ), self._folder), daemon=True)
         self._process.start()
         self.pid = self._process.pid
 
@@ -39,7 +47,7 @@ class Forked:
     def kill(self) -> None:
         self.send_signal(signal.SIGKILL)
 
-    def communicate(self, timeout: float) -> tuple[str, str]:
+    def communicate(self, timeout: float = 60) -> tuple[str, str]:
         """Standard output and standard error after its end."""
         self._process.join(timeout)
         if self.poll() is None:
@@ -47,7 +55,7 @@ class Forked:
         return (self._folder / "1").read_text(), (self._folder / "2").read_text()
 
 
-def _command(argv: list[str], environment: dict[str, str], folder: Path) -> None:
+def _run(argv: list[str], script: Path | None, environment: dict[str, str], folder: Path) -> None:
     import torch
 
     from zarts.cli import main
@@ -56,6 +64,9 @@ def _command(argv: list[str], environment: dict[str, str], folder: Path) -> None
     os.environ.update({**environment, "OMP_NUM_THREADS": "1", "COLUMNS": "200"})
     torch.set_num_threads(1)
     for number in (1, 2):
-        os.dup2(os.open(folder / str(number), os.O_CREAT | os.O_WRONLY), number)
-    sys.argv = argv
-    main()
+        os.dup2(os.open(folder / str(number), os.O_WRONLY), number)
+    if script is not None:
+        runpy.run_path(str(script), run_name="__main__")
+    else:
+        sys.argv = argv
+        main()

@@ -1,8 +1,12 @@
 """What is shown while a command works: the bar at any width, the lines elsewhere, and the time that is left."""
 
 import io
+import math
+import os
+import subprocess
 import sys
 import time
+from pathlib import Path
 
 import pytest
 from rich.console import Console
@@ -10,6 +14,7 @@ from rich.console import Console
 from zarts.callbacks.bar import bar_of, fitting
 from zarts.callbacks.pace import Pace, span
 from zarts.callbacks.progress import _Bar, _Lines, shown_progress
+from zarts.cli import distributed
 
 module = sys.modules["zarts.callbacks.progress"]
 
@@ -154,3 +159,15 @@ def test_a_command_without_a_terminal_has_lines_also_where_no_event_comes(capsys
             hear({"event": kind, "text": kind})
         hear({"event": "epoch", "epoch": 1, "epochs": 2})
     assert capsys.readouterr().err == "warning\n"
+
+
+@pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="the system does not tell")
+def test_the_time_that_is_said_began_with_the_process(monkeypatch):
+    monkeypatch.setattr(distributed, "_START_SECONDS", math.inf)
+    monkeypatch.setenv(distributed.BEGUN, "")
+    distributed.begin_command()
+    assert time.perf_counter() - distributed.command_began() < 1, "with torch, this process has done something before"
+    monkeypatch.delitem(sys.modules, "torch")
+    distributed.begin_command()
+    age = int(subprocess.run(["ps", "-o", "etimes=", str(os.getpid())], capture_output=True, check=True).stdout)
+    assert time.perf_counter() - distributed.command_began() == pytest.approx(age, abs=2)

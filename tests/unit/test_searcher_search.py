@@ -119,12 +119,16 @@ def test_fewer_images_than_a_batch(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("content", "message"),
-    [(None, "no run of zarts"), ("search: {}", "resume it"), ("fit: {}", "folder of a fit"), ("[", "no run of zarts")],
+    ("name", "content", "message"),
+    [
+        ("notes.txt", "", "no run of zarts"),
+        ("config.yaml", "search: {}", "resume it"),
+        ("config.yaml", "fit: {}", "folder of a fit"),
+        ("config.yaml", "[", "no run of zarts"),
+    ],
 )
-def test_what_exists_is_left_alone_and_only_a_search_can_be_resumed(tmp_path, content, message):
-    if content is not None:
-        (tmp_path / "config.yaml").write_text(content)
+def test_what_exists_is_left_alone_and_only_a_search_can_be_resumed(tmp_path, name, content, message):
+    (tmp_path / name).write_text(content)
     before = list(tmp_path.iterdir())
     with pytest.raises(SettingsError, match=message) as caught:
         zarts.search(out=tmp_path, **SMALL)

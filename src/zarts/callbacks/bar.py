@@ -71,7 +71,7 @@ class _Description(ProgressColumn):
     max_refresh = 0.1
 
     @override
-    def render(self, task: Task) -> _Fitting:  # type: ignore[override]
+    def render(self, task: Task) -> _Fitting:
         return _Fitting(task.description)
 
 
