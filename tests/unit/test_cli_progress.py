@@ -148,6 +148,7 @@ def test_lines_of_phases_epochs_and_of_what_is_silent_for_long(capsys, monkeypat
 
 def test_a_command_without_a_terminal_has_lines_also_where_no_event_comes(capsys, monkeypatch):
     monkeypatch.setattr(module, "_LINE_SECONDS", 0.5)
+    monkeypatch.setenv("FORCE_COLOR", "1")
     with shown_progress() as hear:
         hear({"event": "doing", "text": "compiling kernels"})
         time.sleep(1.6)

@@ -265,7 +265,7 @@ def shown_progress(
     console = Console(stderr=True)
     if quiet:
         yield _warnings_only
-    elif console.is_terminal:
+    elif sys.stderr.isatty() and not console.is_dumb_terminal:  # rich takes FORCE_COLOR for a terminal
         with bar_of(console) as bar:
             hear = _Bar(bar, begun, verbose=verbose)
             yield hear

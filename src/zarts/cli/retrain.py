@@ -91,8 +91,8 @@ def retrain(
             result = api.start_retrain(found, settings, out, callback, begun=command_began())
     if not is_rank_zero():
         return None
-    before = "" if resume is None else f" (all steps since it began: {span(result.seconds)})"
+    in_all = "" if resume is None else f" (all steps since it began: {span(result.seconds)})"
     print(f"test accuracy: {result.test_accuracy:.2f} % (last epoch)")
-    print(f"parameters: {result.parameters:,}   MACs: {result.macs:,}   time: {waited()}{before}")
+    print(f"parameters: {result.parameters:,}   MACs: {result.macs:,}   time: {waited()}{in_all}")
     print(f"model: {result.run / 'model.safetensors'}; report: {result.run / 'report.html'}")
     return None
