@@ -150,6 +150,11 @@ def outcome(run: Path) -> dict:
     }
 
 
+def trials_in(heard: Iterable[dict]) -> list[dict]:
+    """The events of trials among all that a callback of a comparison has heard."""
+    return [event for event in heard if event["event"] == "trial"]
+
+
 def in_this_process(monkeypatch: pytest.MonkeyPatch) -> None:
     """Comparisons do their searches one after the other, here, and without pictures."""
 
