@@ -167,7 +167,7 @@ class _Bar(_Watcher):
 
 
 class _Lines(_Watcher):
-    """Lines on standard error: of each phase, epoch and trial, and of what brings none of them for 30 seconds."""
+    """Lines on standard error: of each phase, epoch and trial, and what is done where 30 seconds bring none of them."""
 
     def __init__(self, begun: float | None = None, *, verbose: bool = False) -> None:
         super().__init__(begun, verbose=verbose)
@@ -189,7 +189,6 @@ class _Lines(_Watcher):
 
     @override
     def say(self, text: str) -> None:
-        self._last = time.perf_counter()
         _write(text)
 
     @override
