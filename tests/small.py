@@ -114,7 +114,8 @@ def options(settings: dict) -> list[str]:
 
 
 def start(*words: object, **more: object) -> subprocess.Popen:
-    """`zarts WORDS` in a process of its own."""
+    """`zarts WORDS` in a process of its own; commands that show progress do so quietly."""
+    words = (*words, "--quiet") if words[0] in ("compare", "landscape", "retrain", "search") else words
     environment = {**os.environ, "OMP_NUM_THREADS": "1", "COLUMNS": "200"}
     pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
     return subprocess.Popen([*ZARTS, *map(str, words)], env=environment, **{**pipes, **more})
@@ -153,6 +154,11 @@ def outcome(run: Path) -> dict:
         "genotype": (run / "genotype.json").read_text(),
         "epochs": {p.name: p.read_text() for p in sorted((run / "genotypes").glob("*"))},
     }
+
+
+def trials_in(heard: Iterable[dict]) -> list[dict]:
+    """The events of trials among all that a callback of a comparison has heard."""
+    return [event for event in heard if event["event"] == "trial"]
 
 
 def in_this_process(monkeypatch: pytest.MonkeyPatch) -> None:

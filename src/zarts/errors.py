@@ -74,7 +74,7 @@ class RankError(ZartsError):
 
 
 class Interrupted(_Worded, KeyboardInterrupt):
-    """The user (Ctrl-C) or the system (SIGTERM) asked to stop; the state has been saved.
+    """The user (Ctrl-C) or the system (SIGTERM, exit code 143) asked to stop; the state has been saved.
 
     It is a `KeyboardInterrupt` and no `ZartsError`: `except Exception` does not catch it, so a loop over runs ends.
     """

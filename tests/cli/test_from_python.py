@@ -7,6 +7,7 @@ import sys
 import pytest
 
 import zarts
+from forked import Forked
 from small import LONG, SMALL, TRAIN, finish, outcome, wait_for_lines
 from zarts.callbacks import Callback
 from zarts.errors import DataError, SettingsError
@@ -27,12 +28,6 @@ except KeyboardInterrupt as error:
 """
 
 
-def script(code, tmp_path):
-    file = tmp_path / "script.py"
-    file.write_text(code)
-    return subprocess.Popen([sys.executable, file], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
-
-
 @pytest.mark.slow
 @pytest.mark.parametrize(
     ("number", "more"),
@@ -40,7 +35,10 @@ def script(code, tmp_path):
 )
 def test_a_loop_ends_by_ctrl_c_after_saving(tmp_path, number, more):
     settings = {**LONG, "epochs": 30, **more}
-    process = script(LOOP.format(settings=settings, out=tmp_path), tmp_path)
+    file = tmp_path / "script.py"
+    file.write_text(LOOP.format(settings=settings, out=tmp_path))
+    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
+    process = subprocess.Popen([sys.executable, file], **pipes) if more else Forked(script=file)
     wait_for_lines(process, tmp_path / "0" / "metrics.jsonl", 3)
     process.send_signal(number)
     code, out, err = finish(process)

@@ -79,7 +79,7 @@ def begin(run):
     code = (
         "import zarts.analysis.landscape_cache as kept; kept._EVERY_SECONDS = 0.0; from zarts.cli import main; main()"
     )
-    words = ["landscape", str(run), *GRID, "--devices", "1"]
+    words = ["landscape", str(run), *GRID, "--devices", "1", "--quiet"]
     pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
     return subprocess.Popen([sys.executable, "-c", code, *words], env={**os.environ, "OMP_NUM_THREADS": "1"}, **pipes)
 

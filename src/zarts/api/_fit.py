@@ -200,6 +200,7 @@ def _fit(settings: FitSettings, run: Run, callback: Callback, begun: float) -> F
         named = known.plan.decide("baselines", lambda: [one.to_dict() for one in _baselines(settings.baselines)])
         baselines = [Chain.from_dict(one, str(run.path / PLAN)) for one in named]
         try:
+            heard.enter("measuring a step")
             fit = Fit(
                 settings,
                 known.pictures,
@@ -211,14 +212,19 @@ def _fit(settings: FitSettings, run: Run, callback: Callback, begun: float) -> F
                 known.outcome.keep_best,
                 baselines,
             )
+            heard.enter("hand-made networks")
             fit.compare_handmade()
+            heard.enter("search")
             fit.search()
+            heard.enter("longer trainings")
             fit.train_longer()
+            heard.enter("final trainings")
             finalists = fit.train_finalists()
         except Interrupted:
             heard({"event": "note", "text": "interrupted"})  # with the time, which counts when the fit goes on
             raise Interrupted(f"interrupted{run.resume_hint('fit')}") from None
         known.workers.close()
+        heard.enter("testing, writing files")
         end_fit(settings, run, fit, finalists, known.outcome, known.load, budget, heard)
     with afterwards("report.html is missing", f"zarts report {shlex.quote(str(run.path))}", callback):
         write_report(run.path)

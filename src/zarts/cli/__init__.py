@@ -12,13 +12,14 @@ import traceback
 
 from zarts.cli.distributed import begin_command, is_local_rank_zero
 from zarts.runtime.paths import printable, replace_unencodable
+from zarts.runtime.signals import asked_by, interruptible
 from zarts.wording import options_in_messages
 
 __all__ = ["main"]
 
 
 def main() -> None:
-    """Run `zarts` with the process's arguments and exit: 0 done, 1 failed, 2 usage, 3 data, 130 interrupted.
+    """Run `zarts` with the process's arguments and exit: 0 done, 1 failed, 2 usage, 3 data, 130 Ctrl-C, 143 SIGTERM.
 
     3 is for images and for paths that do not exist, whatever they are of.
     """
@@ -26,14 +27,12 @@ def main() -> None:
     _let_threads_sleep()
     begin_command()
     argv = [word for word in sys.argv[1:] if word != "--debug"]
-    signal.signal(signal.SIGTERM, signal.default_int_handler)  # as Ctrl-C; loops that can save first handle both
     try:
-        with options_in_messages():
+        with interruptible(), options_in_messages():
             code = _run(argv, debug="--debug" in sys.argv)
-        signal.signal(signal.SIGTERM, signal.SIG_IGN)  # nothing is left to stop
     except KeyboardInterrupt:  # while the last lines were printed
         code = 130
-    sys.exit(code)
+    sys.exit(143 if code == 130 and asked_by() == signal.SIGTERM else code)
 
 
 def _let_threads_sleep() -> None:

@@ -49,6 +49,17 @@ def _created(path: Path) -> bool:
     return True
 
 
+def _taken(path: Path, command: str) -> str:
+    """The message for a path that exists; only a run of the same command is offered to be resumed."""
+    with contextlib.suppress(OSError, UnicodeDecodeError):
+        if (path / "config.yaml").read_text(encoding="utf-8").startswith(f"{command}:"):
+            return (
+                f"{path} exists and is not overwritten: choose another --out, "
+                f"or resume it with `zarts {command} --resume {shlex.quote(str(path))}`"
+            )
+    return f"{path} exists, is no {command} of zarts, and is not overwritten: choose another --out"
+
+
 def _json(data: Any) -> Any:
     if isinstance(data, Mapping):
         return {key: _json(value) for key, value in data.items()}
@@ -92,12 +103,7 @@ class Run:
         wanted, number = path, 1
         while not _created(path):
             if not numbered:
-                if not (path / "config.yaml").exists():
-                    raise SettingsError(f"{path} exists and is no run folder: choose another --out")
-                raise SettingsError(
-                    f"{path} exists and is not overwritten: choose another --out, "
-                    f"or resume it with `zarts {command} --resume {shlex.quote(str(path))}`"
-                )
+                raise SettingsError(_taken(path, command))
             number += 1
             path = wanted.with_name(f"{wanted.name}-{number}")
         run = Run(path)
