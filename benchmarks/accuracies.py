@@ -1,6 +1,6 @@
 """Mean and standard deviation of test accuracies over groups of retrained runs.
 
-python examples/table.py "zarts-mgs=runs/c10/mgs-*/retrain" "random=runs/c10/random-*/retrain"
+python -m benchmarks.accuracies "zarts-mgs=runs/c10/mgs-*/retrain" "random=runs/c10/random-*/retrain"
 """
 
 import json
