@@ -10,6 +10,7 @@ from pathlib import Path
 
 
 def row(name: str, pattern: str) -> str:
+    """A line of the table: the mean over the finished runs of a pattern of folders."""
     results = [json.loads(file.read_text()) for file in sorted(Path().glob(f"{pattern}/result.json"))]
     if not results:
         raise SystemExit(f"no finished run matches {pattern}")

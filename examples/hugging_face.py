@@ -32,6 +32,5 @@ if __name__ == "__main__":
     found = zarts.search(data, space="s2", method="darts", preset="quick", quiet=True, **small)
     trained = found.retrain(auxiliary_weight=0, cutout=0, quiet=True, **small)
     print(trained)
-    print(
-        f"test accuracy {trained.evaluate():.1f} %; the first image: {trained.predict(data['test'][0]['image'])[0].label}"
-    )
+    first = trained.predict(data["test"][0]["image"])[0]
+    print(f"test accuracy {trained.evaluate():.1f} %; the first image: {first.label}")

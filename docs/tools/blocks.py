@@ -1,8 +1,9 @@
 """The code blocks of a page, and the comments in front of them that say what the checks do with them.
 
 - `<!-- not run: REASON -->`: a Python block that is not run.
-- `<!-- run with: OLD => NEW; OLD => NEW -->`: the block is run after these replacements; without any, `<!-- run with: -->`.
-- `<!-- output: COMMAND -->` … `<!-- end -->`: made by `docs.tools.paste`. `output, loose:` if its lines differ from run to run.
+- `<!-- run with: OLD => NEW; OLD => NEW -->`: the block is run after these replacements; with none: as it is.
+- `<!-- output: COMMAND -->` … `<!-- end -->`: made by `docs.tools.paste`; `output, loose:` if its lines differ from run
+  to run.
 
 Python blocks are run unless a comment forbids it, others only if one asks for it.
 """

@@ -3,8 +3,9 @@
     python -m docs.tools.paste [PAGE ...]     # pages of docs/; none: all that have such blocks
     python -m docs.tools.paste --check        # changes nothing; the blocks have to have the same shape
 
-The commands of a page run one after the other in one empty folder, 80 columns wide. Below each block stands when, on what
-and how long. The shape of an output is its text with every number as 0; a block with `output, loose:` only has to end well.
+The commands of a page run one after the other in one empty folder, 80 columns wide. Below each block stands when, on
+what and how long. The shape of an output is its text with every number as 0; a block with `output, loose:` only has to
+end well.
 """
 
 from __future__ import annotations
@@ -82,10 +83,8 @@ def pasted(page: str, runner: Callable[[str], str]) -> str:
         began = time.perf_counter()
         text = _trimmed(runner(match[2]))
         took = f"{time.perf_counter() - began:.0f} s"
-        if "|" in text and text.startswith("|"):  # a table in Markdown
-            body = text
-        else:
-            body = f"```text\n$ {match[2]}\n{text}\n```"
+        table = text.startswith("|")  # in Markdown
+        body = text if table else f"```text\n$ {match[2]}\n{text}\n```"
         note = f"*Pasted by a script on {datetime.now(UTC).date()}, after {took} on {_machine()}.*"
         return f"<!-- {match[1]}: {match[2]} -->\n{body}\n\n{note}\n<!-- end -->"
 

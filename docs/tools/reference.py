@@ -5,6 +5,7 @@ from __future__ import annotations
 import inspect
 import re
 from collections.abc import Callable, Iterable
+from functools import cache
 from pathlib import Path
 from typing import Any, get_type_hints
 
@@ -29,6 +30,7 @@ MODELS: dict[str, type[Settings]] = {
 """The settings that are options of a command."""
 
 
+@cache
 def commands() -> dict[str, Any]:
     """The commands of the command line, as click has them."""
     return dict(typer.main.get_command(app).commands)  # type: ignore[attr-defined]
@@ -87,8 +89,8 @@ def commands_page() -> str:
     codes = [(0, "done"), *_exit_codes(), (130, "Ctrl-C, after saving"), (143, "SIGTERM, after saving")]
     intro = """# Commands
 
-Made from the code of the command line. `zarts COMMAND --help` prints the same. `--debug` in front of or behind any command
-shows the traceback of an error.
+Made from the code of the command line. `zarts COMMAND --help` prints the same. `--debug` in front of or behind any
+command shows the traceback of an error.
 
 """
     pages = [_command(name, command) for name, command in commands().items()]
@@ -117,9 +119,9 @@ def settings_page() -> str:
     """Every setting of `fit`, `search` and `retrain`: values, default, who uses it."""
     text = """# Settings
 
-Made from the models of the settings. A setting `batch_size` is the option `--batch-size`, the key `batch_size` in a YAML file and the argument
-`batch_size` in Python; a switch `flip` has the options `--flip` and `--no-flip`. A method, a preset or `--recipe` may bring other defaults: `--print-config`
-shows the values of a command.
+Made from the models of the settings. A setting `batch_size` is the option `--batch-size`, the key `batch_size` in a
+YAML file and the argument `batch_size` in Python; a switch `flip` has the options `--flip` and `--no-flip`. A method, a
+preset or `--recipe` may bring other defaults: `--print-config` shows the values of a command.
 """
     for name, model in (("fit", FitSettings), ("search", SearchSettings), ("retrain", RetrainSettings)):
         text += f"\n## Settings of zarts {name}\n"
@@ -147,7 +149,8 @@ def api_page() -> str:
     classes = [name for name in zarts.__all__ if inspect.isclass(getattr(zarts, name))]
     text = """# Python
 
-Made from the docstrings. What the functions do together: [python.md](../python.md). `**options` are [settings](settings.md).
+Made from the docstrings. What the functions do together: [python.md](../python.md). `**options` are
+[settings](settings.md).
 """
     for title, names in (("Functions", functions), ("Classes", classes)):
         text += f"\n## {title}\n"

@@ -14,7 +14,7 @@ from typing import Any
 
 import zarts
 
-__all__ = ["keys", "main", "made"]
+__all__ = ["keys", "made", "main"]
 
 _TINY = {"data": "digits", "subset": 64, "channels": 2, "cells": 3, "batch_size": 16, "epochs": 1, "quiet": True}
 

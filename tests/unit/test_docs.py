@@ -73,6 +73,8 @@ def test_the_reference_has_every_setting_command_and_public_name():
     names = re.findall(r"^## zarts (\S+)$", commands, re.M)
     assert names == list(reference.commands())
     assert "| `3` | `DataError`" in commands
+    texts = [page.read_text("utf-8") for page in DOCS.rglob("*.md")]
+    assert [name for name in zarts.__all__ if not any(re.search(rf"\b{name}\b", text) for text in texts)] == []
     documented = {line.rpartition(".")[2] for line in re.findall(r"^::: (\S+)$", api, re.M)}
     assert {*zarts.__all__} <= documented
 
