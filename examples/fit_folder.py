@@ -23,7 +23,7 @@ def digits_as_folder(folder: Path) -> Path:
 
 
 if __name__ == "__main__":  # the networks are trained in processes of their own, which import this file
-    images = sys.argv[1] if len(sys.argv) > 1 else digits_as_folder(Path("digits"))
+    images = sys.argv[1] if len(sys.argv) > 1 else digits_as_folder(Path("my-images"))
     result = zarts.fit(images, time=sys.argv[2] if len(sys.argv) > 2 else "40s", out="runs/fit-folder")
     print(result)  # the verdict, and where the files are
     photo = next(Path(images).rglob("*.png"))

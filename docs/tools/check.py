@@ -25,7 +25,7 @@ __all__ = ["main", "unknown_options"]
 
 EXAMPLES: dict[str, list[str]] = {
     "fit_folder.py": [],
-    "serve_onnx.py": ["runs/fit-folder/model", "digits"],  # what fit_folder.py has left
+    "serve_onnx.py": ["runs/fit-folder/model", "my-images"],  # what fit_folder.py has left
 }
 """Arguments of the examples that need some, in the order in which they run; the others follow without any."""
 

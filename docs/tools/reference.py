@@ -7,7 +7,7 @@ import re
 from collections.abc import Callable, Iterable
 from functools import cache
 from pathlib import Path
-from typing import Any, get_type_hints
+from typing import Any
 
 import typer.main
 
@@ -37,10 +37,12 @@ def commands() -> dict[str, Any]:
 
 
 def _cell(text: Any) -> str:
-    """A text as the cell of a table; bars in code are written as HTML."""
+    """A text as the cell of a table, of whose signs only backticks mean something."""
     text = re.sub(r"\s+", " ", str(text)).replace("<", "&lt;").strip()
-    text = re.sub(r"`([^`]*\|[^`]*)`", r"<code>\1</code>", text)
-    return text.replace("|", "&#124;")
+    parts = re.split(r"`([^`]*)`", text)  # every second one is code
+    plain = [re.sub(r"[|*_\[\]^]", lambda sign: f"&#{ord(sign[0])};", part) for part in parts[::2]]
+    code = [f"<code>{part.replace('|', '&#124;')}</code>" if "|" in part else f"`{part}`" for part in parts[1::2]]
+    return "".join(word for pair in zip(plain, [*code, ""], strict=True) for word in pair)
 
 
 def _table(head: Iterable[str], rows: Iterable[Iterable[Any]]) -> str:
@@ -109,10 +111,16 @@ def _exit_codes() -> list[tuple[int, str]]:
     return [(code, "; ".join(texts)) for code, texts in sorted(found.items())]
 
 
-def _metavars(model: type[Settings]) -> dict[str, str]:
-    """What values are written as, by the code that makes the options."""
-    made = inspect.signature(with_settings(model)(lambda *, options: None))  # type: ignore[misc]
-    return {name: one.default.metavar or "yes|no" for name, one in made.parameters.items()}
+def _written(model: type[Settings]) -> dict[str, tuple[str, str]]:
+    """How values and the default of each setting are written, by the code that makes the options."""
+    made = inspect.signature(with_settings(model)(lambda *, options: None)).parameters  # type: ignore[misc]
+    found = {}
+    for name, field in model.model_fields.items():
+        option = made[name].default
+        shown = option.show_default
+        default = _code(shown) if isinstance(shown, str) else _default(field.default)
+        found[name] = (_code(option.metavar or "yes|no"), default)
+    return found
 
 
 def settings_page() -> str:
@@ -126,17 +134,14 @@ preset or `--recipe` may bring other defaults: `--print-config` shows the values
     for name, model in (("fit", FitSettings), ("search", SearchSettings), ("retrain", RetrainSettings)):
         text += f"\n## Settings of zarts {name}\n"
         panels: dict[str, list[tuple[str, ...]]] = {}
-        metavars, hints = _metavars(model), get_type_hints(model)
-        for key in hints:
-            if key not in model.model_fields:
-                continue
-            field = model.model_fields[key]
+        written = _written(model)
+        for key, field in model.model_fields.items():
             extra: dict[str, Any] = dict(field.json_schema_extra)  # type: ignore[arg-type]
             everywhere = model is not SearchSettings or tuple(extra["used_by"]) == SUPERNET
             users = "" if everywhere else ", ".join(map(_code, extra["used_by"]))
             what = f"{field.description}{f' (used by {users})' if users else ''}"
             what += " (may change on resume)" if extra["resumable"] else ""
-            row = (_code(key), _code(metavars[key]), _default(field.default), what)
+            row = (_code(key), *written[key], what)
             panels.setdefault(extra["panel"], []).append(row)
         for panel, rows in panels.items():
             text += f"\n### {panel} ({name})\n\n" + _table(["setting", "values", "default", "what"], rows)
