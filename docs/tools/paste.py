@@ -3,9 +3,9 @@
     python -m docs.tools.paste [PAGE ...]     # pages of docs/; none: all that have such blocks
     python -m docs.tools.paste --check        # changes nothing; the blocks have to have the same shape
 
-The commands of a page run one after the other in one empty folder, 80 columns wide. Below each block stands when, on
-what and how long. The shape of an output is its text with every number as 0; a block with `output, loose:` only has to
-end well.
+The other code of a page runs first, then its commands one after the other in the same folder, 80 columns wide. Below
+each block stands when, on what and how long. The shape of an output is its text with every number as 0; a block with
+`output, loose:` only has to end well.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
 
-from docs.tools.blocks import DOCS, ROOT, pages
+from docs.tools.blocks import DOCS, ROOT, blocks, pages
 
 __all__ = ["environment", "main", "pasted", "run", "shape"]
 
@@ -108,6 +108,8 @@ def main() -> None:
         if not _OUTPUT.search(old):
             continue
         with tempfile.TemporaryDirectory() as folder:
+            if any(block.runs for block in blocks(page)):
+                run(f"python -m docs.tools.check --page {page.resolve()}", Path(folder))
             new = pasted(old, lambda command, folder=folder: run(command, Path(folder)))
         if options.check:
             wrong += [f"{page.relative_to(ROOT)}: {command}" for command in _differences(old, new)]
