@@ -1,6 +1,6 @@
 """The best small network for a folder of images, in a given time.
 
-python examples/fit_folder.py path/to/images 30m     # without a folder: the digits of scikit-learn, in 40 seconds
+python examples/fit_folder.py path/to/images 30m     # without a folder: the digits of scikit-learn, in 30 seconds
 """
 
 import sys
@@ -24,7 +24,7 @@ def digits_as_folder(folder: Path) -> Path:
 
 if __name__ == "__main__":  # the networks are trained in processes of their own, which import this file
     images = sys.argv[1] if len(sys.argv) > 1 else digits_as_folder(Path("my-images"))
-    result = zarts.fit(images, time=sys.argv[2] if len(sys.argv) > 2 else "40s", out="runs/fit-folder")
+    result = zarts.fit(images, time=sys.argv[2] if len(sys.argv) > 2 else "30s", out="runs/fit-folder")
     print(result)  # the verdict, and where the files are
     photo = next(Path(images).rglob("*.png"))
     print(f"{photo}: {result.predict(photo)[0].label}")

@@ -22,7 +22,7 @@ if __name__ == "__main__":
     has_litert = find_spec("litert_torch") is not None
     result = zarts.fit(
         "digits",
-        time="90s" if has_litert else "60s",
+        time="75s" if has_litert else "40s",
         max_ram="16KiB",  # of activations; the runtime's own memory comes on top
         max_flash="32KiB",  # of weights
         max_macs="1M",

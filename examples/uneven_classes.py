@@ -32,7 +32,7 @@ worst_recall.larger_is_better = True
 if __name__ == "__main__":
     images = uneven_digits()
     # `criterion="balanced"`: each class counts alike in the loss that trains the weights, however few images it has
-    options = {"time": "40s", "search": False, "criterion": "balanced", "quiet": True}
+    options = {"time": "30s", "search": False, "criterion": "balanced", "quiet": True}
     result = zarts.fit(images, objective=worst_recall, out="runs/uneven", **options)
     print(result)
     for row in zarts.examine(result, data=images)["per_class"]:
