@@ -103,13 +103,13 @@ def main() -> None:
     parser.add_argument("--check", action="store_true")
     options = parser.parse_args()
     wrong = []
-    for page in options.pages or pages():
+    for page in [page.resolve() for page in options.pages] or pages():
         old = page.read_text(encoding="utf-8")
         if not _OUTPUT.search(old):
             continue
         with tempfile.TemporaryDirectory() as folder:
             if any(block.runs for block in blocks(page)):
-                run(f"python -m docs.tools.check --page {page.resolve()}", Path(folder))
+                run(f"python -m docs.tools.check --page {page}", Path(folder))
             new = pasted(old, lambda command, folder=folder: run(command, Path(folder)))
         if options.check:
             wrong += [f"{page.relative_to(ROOT)}: {command}" for command in _differences(old, new)]

@@ -24,7 +24,7 @@ def made(kind: str, folder: Path) -> Path:
     if kind == "fit":
         limits = {"max_params": "20k", "int8": True, "search": False, "processes": 1}
         return zarts.fit("digits", time="20s", out=folder / "fit", quiet=True, **limits).run
-    found = zarts.search(method="random", space="s2", out=folder / "search", **_TINY)
+    found = zarts.search(method="gdas", space="s2", warmup_epochs=0, out=folder / "search", **_TINY)
     return found.run if kind == "search" else found.retrain(auxiliary_weight=0, out=folder / "retrain", **_TINY).run
 
 
@@ -41,7 +41,7 @@ def keys(value: dict[str, Any], place: str = "") -> Iterator[tuple[str, str]]:
     """Every key with the type of its value; those of a mapping follow it, and those of the first item of a list."""
     for key, one in value.items():
         yield f"{place}{key}", _type(one)
-        if isinstance(one, dict) and key not in ("genotype", "alphas", "plan", "parts"):
+        if isinstance(one, dict) and key not in ("genotype", "alphas", "chain", "parts"):
             yield from keys(one, f"{place}{key}.")
         elif isinstance(one, list) and one and isinstance(one[0], dict):
             yield from keys(one[0], f"{place}{key}[].")
