@@ -26,7 +26,7 @@ from docs.tools.blocks import DOCS, ROOT, blocks, pages
 
 __all__ = ["environment", "main", "pasted", "run", "shape"]
 
-_OUTPUT = re.compile(r"<!-- (output(?:, loose)?): ([^\n]+) -->\n.*?<!-- end -->", re.S)
+_OUTPUT = re.compile(r"<!-- (output(?:, loose)?): ((?:(?!-->).)+) -->\n.*?<!-- end -->", re.S)
 
 
 def environment(folder: Path) -> dict[str, str]:
@@ -53,7 +53,7 @@ def run(command: str, folder: Path) -> str:
     )
     if done.returncode:
         raise SystemExit(f"{command}\nended with {done.returncode}:\n{done.stdout}")
-    return done.stdout
+    return done.stdout.replace(f"{folder.resolve()}{os.sep}", "")
 
 
 def _machine() -> str:
