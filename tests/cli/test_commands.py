@@ -55,7 +55,7 @@ def test_search_then_retrain_then_evaluate(command, tmp_path, monkeypatch):
 def test_a_search_of_nothing_named_says_what_it_does_and_how_long_it_takes(command, tmp_path, monkeypatch):
     """Before it does it; of a random draw there is no time to tell."""
     forecast = SimpleNamespace(seconds=754.0)
-    monkeypatch.setattr("zarts.api.dry_run_search", lambda settings, **_: forecast)
+    monkeypatch.setattr("zarts.api.dry_run_search", lambda settings, callback, **_: forecast)
     unnamed = options({key: value for key, value in SMALL.items() if key != "data"})
     code, _, err = command("search", *unnamed, "--out", tmp_path / "run")
     assert code == 0
