@@ -91,8 +91,8 @@ def commands_page() -> str:
     codes = [(0, "done"), *_exit_codes(), (130, "Ctrl-C, after saving"), (143, "SIGTERM, after saving")]
     intro = """# Commands
 
-Made from the code of the command line. `zarts COMMAND --help` prints the same. `--debug` in front of or behind any
-command shows the traceback of an error.
+Made from the code of the command line. `zarts COMMAND --help-all` prints the same, `--help` what is used most.
+`--debug` in front of or behind any command shows the traceback of an error.
 
 """
     pages = [_command(name, command) for name, command in commands().items()]
