@@ -1,0 +1,180 @@
+"""What a comparison says: which row is best, how sure that is, and what it gains over random and hand-made networks."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from statistics import fmean, stdev
+from typing import Literal, NamedTuple
+
+from scipy.special import stdtrit
+
+__all__ = ["Conclusion", "Difference", "Entry", "conclude", "difference", "points"]
+
+_LEAST = 3
+"""Seeds below which no difference is shown, as in the verdict of a fit."""
+_CHANCE = 0.05
+"""Chance that the best row is not among those that a conclusion names."""
+_LETTERS = 50
+"""Length of the names in a headline, at most."""
+
+
+class Entry(NamedTuple):
+    """A row: its accuracy for each seed, in percent. A `reference` has no seeds, only a mean that is known exactly."""
+
+    name: str
+    kind: Literal["found", "random", "hand-made", "reference"]
+    seeds: Mapping[str, float]
+    mean: float
+
+
+class Difference(NamedTuple):
+    """Accuracy of one row minus that of another over `n` shared seeds, in points, with its interval.
+
+    The interval is infinite for fewer than three seeds.
+    """
+
+    mean: float
+    low: float
+    high: float
+    n: int
+
+
+class Conclusion(NamedTuple):
+    """What a table says.
+
+    Args:
+        headline: in a few words.
+        sentences: with numbers; the first belongs to the headline.
+        best: name of the row with the highest mean; empty: there is none.
+        level: of the intervals, in percent, so that all of them hold together with 95 %.
+        differences: of the best row and each other one, by the name of the other.
+        few: whether there are too few seeds to show any difference.
+    """
+
+    headline: str
+    sentences: list[str]
+    best: str
+    level: float
+    differences: Mapping[str, Difference]
+    few: bool
+
+
+def difference(one: Entry, other: Entry, confidence: float) -> Difference | None:
+    """Of two rows, paired over their seeds; a reference is paired with every seed. None without shared seeds.
+
+    Student's interval: mean -+ t(n - 1) s / sqrt(n), where s is the standard deviation of the n differences.
+
+    Args:
+        one: a row with seeds.
+        other: another row.
+        confidence: in (0, 1).
+    """
+    theirs = dict.fromkeys(one.seeds, other.mean) if other.kind == "reference" else other.seeds
+    values = [one.seeds[seed] - theirs[seed] for seed in one.seeds if seed in theirs]
+    if not values:
+        return None
+    n, mean = len(values), fmean(values)
+    if n < _LEAST:
+        return Difference(mean, -math.inf, math.inf, n)
+    reach = float(stdtrit(n - 1, (1 + confidence) / 2)) * stdev(values) / math.sqrt(n)
+    return Difference(mean, mean - reach, mean + reach, n)
+
+
+def conclude(entries: Sequence[Entry]) -> Conclusion:
+    """Find the best row, and those that may be as good.
+
+    A row is worse than another if the interval of their difference excludes 0. With k rows each interval has the level
+    1 - 0.05 / (k - 1): then the best row is among those that no other beats, with a chance of 95 % or more, because it
+    is not only if one of the k - 1 intervals of the best row fails.
+
+    Args:
+        entries: the rows; of two with the same mean the first counts as better.
+
+    Source: Hsu, Constrained simultaneous confidence intervals for multiple comparisons with the best (1984), with
+        Bonferroni's bound in place of Dunnett's constants, because pairs need not have one variance.
+    """
+    rows = sorted((one for one in entries if one.seeds), key=lambda one: -one.mean)
+    if not rows:
+        return Conclusion("No accuracies to compare", [], "", 95.0, {}, few=False)
+    confidence = 1 - _CHANCE / max(1, len(rows) - 1)
+    beaten = {one.name for one in rows if any(_better(other, one, confidence) for other in rows if other is not one)}
+    leading = [one for one in rows if one.name not in beaten] or rows[:1]
+    best = leading[0]
+    found = {one.name: difference(best, one, confidence) for one in entries if one is not best}
+    differences = {name: one for name, one in found.items() if one is not None}
+    most = max((differences[one.name].n for one in rows if one.name in differences), default=0)
+    headline, first = _said(rows, leading, differences, most)
+    sentences = [first, *_against(best, entries, leading, differences)]
+    return Conclusion(
+        headline, sentences, best.name, 100 * confidence, differences, few=len(rows) > 1 and most < _LEAST
+    )
+
+
+def points(one: Difference, *, sign: int = 1) -> str:
+    """`+0.25 points (95 % interval −0.11 to +0.62)`; without an interval for fewer than three seeds."""
+    low, high = sorted((sign * one.low, sign * one.high))
+    interval = f" (95 % interval {low:+.2f} to {high:+.2f})" if math.isfinite(low) else ""
+    return f"{sign * one.mean:+.2f} points{interval}".replace("-", "\N{MINUS SIGN}")
+
+
+def _better(one: Entry, other: Entry, confidence: float) -> bool:
+    found = difference(one, other, confidence)
+    return found is not None and found.low > 0
+
+
+def _said(
+    rows: Sequence[Entry], leading: Sequence[Entry], differences: Mapping[str, Difference], most: int
+) -> tuple[str, str]:
+    """The headline and the sentence below it."""
+    best, *rivals = leading
+    seeds = sorted({len(one.seeds) for one in rows})
+    times = f"{seeds[0]} seed{'s' if seeds[-1] > 1 else ''}" if len(seeds) == 1 else f"{seeds[0]} to {seeds[-1]} seeds"
+    mean = f"{best.mean:.2f} %" + (f" on average over {len(best.seeds)} seeds" if len(best.seeds) > 1 else "")
+    if len(rows) == 1:
+        return f"{best.name} reaches {best.mean:.2f} %", f"It is the only row: its test accuracy is {mean}."
+    second = next((one for one in rows if one is not best and one.name in differences), None)
+    gap = "" if second is None else f"; {second.name} is next: {points(differences[second.name], sign=-1)}"
+    highest = f"{best.name} has the highest test accuracy, {mean}{gap}."
+    if not rivals:
+        return f"{best.name} is best", highest
+    if most < _LEAST:
+        return _apart(times, rows), f"{highest} An interval needs three seeds or more."
+    if len(leading) == len(rows):
+        return _apart(times, rows), f"{highest} That may be chance."
+    worse = len(rows) - len(leading)
+    rest = "the other row is" if worse == 1 else f"the other {worse} rows are"
+    named = _names(leading)
+    lead = named if len(named) <= _LETTERS else f"{len(leading)} of {len(rows)} rows"
+    return (
+        f"{lead} lead; {times} cannot tell them apart",
+        f"{highest} More than chance: {rest} worse than one of these.",
+    )
+
+
+def _apart(times: str, rows: Sequence[Entry]) -> str:
+    return f"{times} cannot tell {_names(rows) if len(rows) == 2 else f'the {len(rows)} rows'} apart"
+
+
+def _names(rows: Sequence[Entry]) -> str:
+    *first, last = [one.name for one in rows]
+    return f"{', '.join(first)} and {last}" if first else last
+
+
+def _against(
+    best: Entry, entries: Sequence[Entry], leading: Sequence[Entry], differences: Mapping[str, Difference]
+) -> list[str]:
+    """What the best row gains over random networks, and over those made by hand."""
+    if best.kind == "random":
+        return ["It draws networks at random: no gain by a search is shown."]
+    if best.kind == "hand-made":
+        return ["It was made by hand: no search is shown to find better ones."]
+    said = []
+    for kind, words in (("random", "Networks drawn at random"), ("hand-made", "Networks made by hand")):
+        rows = [one for one in entries if one.kind == kind and one.name in differences]
+        if rows:
+            one = max(rows, key=lambda one: one.mean)
+            chance = " That they are worse may be chance." if one in leading else ""
+            name = one.name.removesuffix(" (hand-made)")
+            said.append(f"{words} ({name}): {points(differences[one.name], sign=-1)}.{chance}")
+    return said
