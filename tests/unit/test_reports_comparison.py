@@ -14,7 +14,7 @@ from zarts.errors import RunError
 from zarts.reports import write_report
 from zarts.reports.charts import Chart, Line, telling
 from zarts.reports.comparison_dots import dots_of
-from zarts.reports.comparison_verdict import Entry, conclude, difference, points
+from zarts.reports.comparison_verdict import Entry, conclude, difference, gap_words
 from zarts.reports.epoch_charts import mean_band
 from zarts.reports.series import Series
 from zarts.spaces import SPACES
@@ -155,7 +155,8 @@ def test_the_interval_is_that_of_a_paired_t_test():
     found = difference(A, B, 0.95)
     oracle = ttest_rel(list(A.seeds.values()), list(B.seeds.values())).confidence_interval(0.95)
     assert found == (pytest.approx(0.8), pytest.approx(oracle.low), pytest.approx(oracle.high), 4)
-    assert points(found, sign=-1) == points(difference(B, A, 0.95)), "the same seen from the other side"
+    assert gap_words(found, 95.0) == "-0.80 points (95 % interval -1.46 to -0.14)".replace("-", "\N{MINUS SIGN}")
+    assert difference(B, A, 0.95) == pytest.approx((-found.mean, -found.high, -found.low, 4))
     shared = difference(A, B._replace(seeds={"1": 93.4, "3": 92.2, "9": 0.0}), 0.95)
     assert (shared.mean, shared.low, shared.n) == (pytest.approx(1.0), -math.inf, 2), (
         "of two seeds there is no interval"
@@ -218,6 +219,7 @@ def test_a_dot_for_each_seed_and_a_bad_one_does_not_press_the_others():
     left, right = a.dots[0].left, a.dots[3].left
     assert 0 < left < known.middle < right < 100
     assert known.middle == pytest.approx((left + right) / 2), "91 is halfway from 90 to 92"
+    assert (a.gap, known.gap) == ("", "-0.25 (-1.77 to +1.27)".replace("-", "\N{MINUS SIGN}"))
     assert (a.best, known.dots, [words for _, words in found.ticks][:2]) == (True, [], ["90", "90.5"])
     assert dots_of([], conclude([])) is None
 

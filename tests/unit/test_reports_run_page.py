@@ -125,35 +125,37 @@ def test_unfinished_retrain_says_so(tmp_path):
 @pytest.mark.parametrize("command", ["search", "fit", "compare"])
 def test_a_watched_page_renews_itself_until_the_run_has_finished(tmp_path, monkeypatch, command):
     """The result comes while the watch sleeps for the second time; Ctrl-C ends it too, and the last page stays."""
-    compares = command == "compare"
+    compares, run = command == "compare", tmp_path / "<evil name='&amp;'>"
+    run.mkdir()
     if compares:
-        (tmp_path / "trials.json").write_text(json.dumps(plan(("a", EVIL))))
+        (run / "trials.json").write_text(json.dumps(plan(("a", EVIL))))
     else:
         note = {"event": "note", "text": f"T/9: {EVIL}", "elapsed": 90.0}
-        write_run(tmp_path, None, [note], command=command)
-    slept, page = [], tmp_path / "report.html"
+        write_run(run, None, [note], command=command)
+    slept, page = [], run / "report.html"
 
     def sleep(seconds):
         slept.append(seconds)
         text = page.read_text(encoding="utf-8")
-        assert ("content", "3") in Checker(text).attributes
+        found = Checker(text)
+        assert ("content", "3") in found.attributes
         assert EVIL not in text
+        assert "<evil" not in text
+        assert run.name in found.words
         if len(slept) == 2:
-            (tmp_path / "result.json").write_text(
-                '{"command": "search"}' if command == "search" else '{"verdict": "x"}'
+            result = {"command": "search"} if command == "search" else {"verdict": "x"}
+            (run / ("table.json" if compares else "result.json")).write_text(
+                json.dumps(table() if compares else result)
             )
-            (tmp_path / "table.json").write_text(json.dumps(table()))
             if compares:
-                (tmp_path / "trials.json").unlink()
+                (run / "trials.json").unlink()
                 raise KeyboardInterrupt
-            (tmp_path / "table.json").unlink()
 
     monkeypatch.setattr(time, "sleep", sleep)
-    assert watch_report(tmp_path, 3) == page
+    assert watch_report(run, 3) == page
     assert len(slept) == 2
     assert all(seconds >= 3 for seconds in slept)
-    attributes = Checker(page.read_text(encoding="utf-8")).attributes
-    assert ("http-equiv", "refresh") not in attributes
+    assert ("http-equiv", "refresh") not in Checker(page.read_text(encoding="utf-8")).attributes
 
 
 def test_changed_settings_are_apart_from_defaults():

@@ -26,7 +26,7 @@ from zarts.comparison.scorer import Scorer
 from zarts.comparison.search_only import SearchOnlyScorer
 from zarts.comparison.tables import Section, longest_of, plain_data, sections_of
 from zarts.comparison.tabular import TabularScorer
-from zarts.comparison.trials import Trial, plan
+from zarts.comparison.trials import Trial, plan, write_plan
 from zarts.errors import SettingsError, ZartsError, did_you_mean
 from zarts.reports import write_report
 from zarts.reports.comparison_progress import TRIALS
@@ -183,7 +183,7 @@ def compare(
         )
     scorer.check(trials)
     with alone_in(folder):
-        _write_plan(trials, folder, trained=isinstance(scorer, RetrainedScorer))
+        write_plan(trials, folder, trained=isinstance(scorer, RetrainedScorer))
         failed = search_all(trials, scorer, run_tasks, jobs, callback)
         return _assemble(trials, scorer, failed, against, folder)
 
@@ -227,27 +227,11 @@ def _assemble(
     comparison = Comparison(sections, found, failed, to_markdown(sections, notes), folder)
     curves = curves_of(scorer.picture(baselines))
     _write(comparison, notes, {**scorer.facts(), "curves": [asdict(curve) for curve in curves]})
+    (folder / TRIALS).unlink(missing_ok=True)
     for section in sections:
         _draw(section, found, curves, folder)
-    (folder / TRIALS).unlink()
     write_report(folder)
     return comparison
-
-
-def _write_plan(trials: Sequence[Trial], folder: Path, *, trained: bool) -> None:
-    """Write what the report shows of a comparison that has not finished."""
-    planned = [
-        {
-            "group": trial.group.title,
-            "row": trial.label,
-            "seed": trial.seed,
-            "run": trial.folder.relative_to(folder).as_posix(),
-            "handmade": trial.handmade is not None,
-        }
-        for trial in trials
-    ]
-    text = json.dumps({"trained": trained, "trials": planned}, indent=2, ensure_ascii=False)
-    write_atomically(folder / TRIALS, text + "\n")
 
 
 def _score(trials: Sequence[Trial], scorer: Scorer, failed: dict[Trial, str]) -> dict[Trial, TrialResult]:

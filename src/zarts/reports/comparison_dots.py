@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from zarts.reports.comparison_verdict import Conclusion, Entry, points
+from zarts.reports.comparison_verdict import Conclusion, Entry
 from zarts.reports.fit_labels import Axis
 from zarts.reports.fit_picture import ORIGINS, accuracy_axis
 from zarts.reports.fit_still import linear_ticks
@@ -37,7 +38,7 @@ class DotRow(NamedTuple):
     dots: list[Dot]
     middle: float | None
     mean: str
-    difference: str
+    gap: str
     best: bool
 
 
@@ -73,13 +74,17 @@ def _row(one: Entry, said: Conclusion, axis: Axis, floor: float) -> DotRow:
         Dot(100 * axis.part(value) if value >= floor else 0.0, f"{one.name}, seed {seed}: {value:.2f} %", value < floor)
         for seed, value in one.seeds.items()
     ]
-    found = said.differences.get(one.name)
     return DotRow(
         name=one.name,
         role=_KINDS[one.kind][0],
         dots=dots,
         middle=100 * axis.part(one.mean) if one.mean >= floor else None,
         mean=f"{one.mean:.2f} %",
-        difference="" if found is None else points(found, sign=-1).replace(" points", "").replace("95 % interval ", ""),
+        gap=_short(said.gaps.get(one.name, "")),
         best=one.name == said.best,
     )
+
+
+def _short(gap: str) -> str:
+    """`−0.25 (−0.62 to +0.11)`: the unit and the level are in the note of the picture."""
+    return re.sub(r"[\d.]+ % interval ", "", gap.replace(" points", ""))

@@ -9,12 +9,12 @@ from typing import Literal, NamedTuple
 
 from scipy.special import stdtrit
 
-__all__ = ["Conclusion", "Difference", "Entry", "conclude", "difference", "points"]
+__all__ = ["Conclusion", "Difference", "Entry", "conclude", "difference", "gap_words"]
 
 _LEAST = 3
 """Seeds below which no difference is shown, as in the verdict of a fit."""
 _CHANCE = 0.05
-"""Chance that the best row is not among those that a conclusion names."""
+"""Of two rows, that an interval fails; of more rows shared by all intervals of one."""
 _LETTERS = 50
 """Length of the names in a headline, at most."""
 
@@ -47,8 +47,8 @@ class Conclusion(NamedTuple):
         headline: in a few words.
         sentences: with numbers; the first belongs to the headline.
         best: name of the row with the highest mean; empty: there is none.
-        level: of the intervals, in percent, so that all of them hold together with 95 %.
-        differences: of the best row and each other one, by the name of the other.
+        level: of the intervals, in percent.
+        gaps: how far each other row is from the best one, in words.
         few: whether there are too few seeds to show any difference.
     """
 
@@ -56,7 +56,7 @@ class Conclusion(NamedTuple):
     sentences: list[str]
     best: str
     level: float
-    differences: Mapping[str, Difference]
+    gaps: Mapping[str, str]
     few: bool
 
 
@@ -85,8 +85,8 @@ def conclude(entries: Sequence[Entry]) -> Conclusion:
     """Find the best row, and those that may be as good.
 
     A row is worse than another if the interval of their difference excludes 0. With k rows each interval has the level
-    1 - 0.05 / (k - 1): then the best row is among those that no other beats, with a chance of 95 % or more, because it
-    is not only if one of the k - 1 intervals of the best row fails.
+    1 - 0.05 / (k - 1): then the best row is among those that no other beats with a chance of 97.5 % or more, because
+    it is not only if one of the k - 1 intervals around it fails to one side.
 
     Args:
         entries: the rows; of two with the same mean the first counts as better.
@@ -104,18 +104,23 @@ def conclude(entries: Sequence[Entry]) -> Conclusion:
     found = {one.name: difference(best, one, confidence) for one in entries if one is not best}
     differences = {name: one for name, one in found.items() if one is not None}
     most = max((differences[one.name].n for one in rows if one.name in differences), default=0)
-    headline, first = _said(rows, leading, differences, most)
-    sentences = [first, *_against(best, entries, leading, differences)]
-    return Conclusion(
-        headline, sentences, best.name, 100 * confidence, differences, few=len(rows) > 1 and most < _LEAST
-    )
+    gaps = {name: gap_words(one, 100 * confidence) for name, one in differences.items()}
+    headline, first = _said(rows, leading, gaps, most)
+    sentences = [first, *_against(best, entries, leading, gaps)]
+    return Conclusion(headline, sentences, best.name, 100 * confidence, gaps, few=len(rows) > 1 and most < _LEAST)
 
 
-def points(one: Difference, *, sign: int = 1) -> str:
-    """`+0.25 points (95 % interval −0.11 to +0.62)`; without an interval for fewer than three seeds."""
-    low, high = sorted((sign * one.low, sign * one.high))
-    interval = f" (95 % interval {low:+.2f} to {high:+.2f})" if math.isfinite(low) else ""
-    return f"{sign * one.mean:+.2f} points{interval}".replace("-", "\N{MINUS SIGN}")
+def gap_words(best: Difference, level: float) -> str:
+    """How far another row is from the best one: `−0.25 points (95 % interval −0.62 to +0.11)`.
+
+    Args:
+        best: accuracy of the best row minus that of the other.
+        level: of the interval, in percent; there is none for fewer than three seeds.
+    """
+    words = f"{-best.mean:+.2f} points"
+    if math.isfinite(best.low):
+        words += f" ({level:.3g} % interval {-best.high:+.2f} to {-best.low:+.2f})"
+    return words.replace("-", "\N{MINUS SIGN}")
 
 
 def _better(one: Entry, other: Entry, confidence: float) -> bool:
@@ -123,9 +128,7 @@ def _better(one: Entry, other: Entry, confidence: float) -> bool:
     return found is not None and found.low > 0
 
 
-def _said(
-    rows: Sequence[Entry], leading: Sequence[Entry], differences: Mapping[str, Difference], most: int
-) -> tuple[str, str]:
+def _said(rows: Sequence[Entry], leading: Sequence[Entry], gaps: Mapping[str, str], most: int) -> tuple[str, str]:
     """The headline and the sentence below it."""
     best, *rivals = leading
     seeds = sorted({len(one.seeds) for one in rows})
@@ -133,8 +136,8 @@ def _said(
     mean = f"{best.mean:.2f} %" + (f" on average over {len(best.seeds)} seeds" if len(best.seeds) > 1 else "")
     if len(rows) == 1:
         return f"{best.name} reaches {best.mean:.2f} %", f"It is the only row: its test accuracy is {mean}."
-    second = next((one for one in rows if one is not best and one.name in differences), None)
-    gap = "" if second is None else f"; {second.name} is next: {points(differences[second.name], sign=-1)}"
+    second = next((one.name for one in rows if one is not best and one.name in gaps), None)
+    gap = "" if second is None else f"; {second} is next: {gaps[second]}"
     highest = f"{best.name} has the highest test accuracy, {mean}{gap}."
     if not rivals:
         return f"{best.name} is best", highest
@@ -161,9 +164,7 @@ def _names(rows: Sequence[Entry]) -> str:
     return f"{', '.join(first)} and {last}" if first else last
 
 
-def _against(
-    best: Entry, entries: Sequence[Entry], leading: Sequence[Entry], differences: Mapping[str, Difference]
-) -> list[str]:
+def _against(best: Entry, entries: Sequence[Entry], leading: Sequence[Entry], gaps: Mapping[str, str]) -> list[str]:
     """What the best row gains over random networks, and over those made by hand."""
     if best.kind == "random":
         return ["It draws networks at random: no gain by a search is shown."]
@@ -171,10 +172,10 @@ def _against(
         return ["It was made by hand: no search is shown to find better ones."]
     said = []
     for kind, words in (("random", "Networks drawn at random"), ("hand-made", "Networks made by hand")):
-        rows = [one for one in entries if one.kind == kind and one.name in differences]
+        rows = [one for one in entries if one.kind == kind and one.name in gaps]
         if rows:
             one = max(rows, key=lambda one: one.mean)
             chance = " That they are worse may be chance." if one in leading else ""
             name = one.name.removesuffix(" (hand-made)")
-            said.append(f"{words} ({name}): {points(differences[one.name], sign=-1)}.{chance}")
+            said.append(f"{words} ({name}): {gaps[one.name]}.{chance}")
     return said

@@ -132,9 +132,9 @@ def _facts(run: RunFiles) -> list[Fact]:
     found = facts(run)
     first = [fact for fact in found if "accuracy" in fact.name]
     costs = [fact for fact in found if fact.name in ("parameters", "MACs")]
-    time = [fact for fact in found if fact.name == "time"]
-    rest = [fact for fact in found if fact not in (*first, *costs, *time) and fact.name != "data"]
-    return [*first, *costs, *limit_facts(run), *time, *rest]
+    took = [fact for fact in found if fact.name.startswith("time")]
+    rest = [fact for fact in found if fact not in (*first, *costs, *took) and fact.name != "data"]
+    return [*first, *costs, *limit_facts(run), *took, *rest]
 
 
 def _data(run: RunFiles) -> str:
