@@ -96,9 +96,10 @@ def _at(verb: str, run: Path, epoch: int) -> str:
     """`searches: 3 of 50 epochs`; empty for a run that has not begun."""
     if not (run / "config.yaml").exists():
         return ""
-    settings = next(iter(read_mapping(run / "config.yaml").values()), {})
-    epochs = settings.get("epochs") if isinstance(settings, Mapping) else None
-    of = f" of {epochs}" if isinstance(epochs, int) and settings.get("time") is None else ""
+    settings: Any = next(iter(read_mapping(run / "config.yaml").values()), None)
+    known = settings if isinstance(settings, Mapping) else {}
+    epochs = known.get("epochs")
+    of = f" of {epochs}" if isinstance(epochs, int) and known.get("time") is None else ""
     return f"{verb}: {epoch}{of} epochs"
 
 
