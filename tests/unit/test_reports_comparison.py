@@ -181,10 +181,14 @@ NEXT = "a has the highest test accuracy, 93.35 % on average over 4 seeds; b is n
             ["a has the highest"],
         ),
         ([A, entry("r", 92.9, 94.2, 92.7, 93.5, kind="random")], "4 seeds cannot tell a and r apart",
-         ["a has", "Networks drawn at random (r): \N{MINUS SIGN}0.02 points"]),
+         ["a has", "r has networks drawn at random. That they are worse may be chance."]),
         ([A._replace(kind="random"), B], "a is best", ["a has", "It draws networks at random: no gain by a search"]),
         ([A._replace(kind="hand-made"), B], "a is best", ["a has", "It was made by hand"]),
-        ([entry("top", kind="reference", mean=99.0), A], "a reaches 93.35 %", ["It is the only row"]),
+        ([entry("top", kind="reference", mean=99.0), A,
+          entry("best of 9 random", kind="random", mean=93.0)],
+         "a reaches 93.35 %", ["It is the only row",
+                               "Networks drawn at random (best of 9 random): \N{MINUS SIGN}0.35 points "
+                               "(95 % interval \N{MINUS SIGN}1.27 to +0.57). That they are worse may be chance."]),
     ],
 )  # fmt: skip
 def test_a_conclusion_says_the_winner_and_how_sure(entries, headline, sentences):

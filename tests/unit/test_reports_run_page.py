@@ -179,7 +179,7 @@ def test_a_network_that_only_guesses_says_so():
         run = RunFiles(Path("run"), result={"command": "retrain", "test_accuracy": accuracy})
         said = verdict_of(run, tested)
         assert said.headline == f"{accuracy:.2f} % of 300 test images are right"
-        assert [sign.name for sign in said.warnings] == ["No better than a guess"] * warned
+        assert [sign.name for sign in said.warnings] == ["Not shown to be better than a guess"] * warned
 
 
 def test_how_much_of_a_limit_a_search_uses():

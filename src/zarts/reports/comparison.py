@@ -219,7 +219,9 @@ def _entry(row: Mapping[str, Any], column: str) -> Entry | None:
         drawn: Literal["random", "found"] = "random" if row.get("settings", {}).get("method") == "random" else "found"
         kind: Literal["hand-made", "random", "found"] = "hand-made" if row.get("handmade") else drawn
         return Entry(_label(row), kind, seeds, fmean(seeds.values()))
-    return None if spread is None else Entry(_label(row), "reference", {}, float(spread["mean"]))
+    if spread is None:
+        return None
+    return Entry(_label(row), "random" if "random" in row["name"] else "reference", {}, float(spread["mean"]))
 
 
 def _label(row: Mapping[str, Any]) -> str:

@@ -17,7 +17,7 @@ _KINDS = {
     "found": (ORIGINS["found"][0], "found by a search"),
     "random": ORIGINS["random"],
     "hand-made": ORIGINS["hand-made"],
-    "reference": ("other", "known from the table, without seeds"),
+    "reference": ("other", "known from the table"),
 }
 """Colour role and words of each kind of row, as in the picture of a fit."""
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from statistics import fmean, stdev
 from typing import Literal, NamedTuple
 
@@ -20,7 +20,10 @@ _LETTERS = 50
 
 
 class Entry(NamedTuple):
-    """A row: its accuracy for each seed, in percent. A `reference` has no seeds, only a mean that is known exactly."""
+    """A row: its accuracy for each seed, in percent. Of a row without seeds the mean is known exactly.
+
+    A `reference` is none of the other kinds.
+    """
 
     name: str
     kind: Literal["found", "random", "hand-made", "reference"]
@@ -61,7 +64,7 @@ class Conclusion(NamedTuple):
 
 
 def difference(one: Entry, other: Entry, confidence: float) -> Difference | None:
-    """Of two rows, paired over their seeds; a reference is paired with every seed. None without shared seeds.
+    """Of two rows, paired over their seeds; a row without seeds is paired with each. None without shared seeds.
 
     Student's interval: mean -+ t(n - 1) s / sqrt(n), where s is the standard deviation of the n differences.
 
@@ -70,7 +73,7 @@ def difference(one: Entry, other: Entry, confidence: float) -> Difference | None
         other: another row.
         confidence: in (0, 1).
     """
-    theirs = dict.fromkeys(one.seeds, other.mean) if other.kind == "reference" else other.seeds
+    theirs = dict.fromkeys(one.seeds, other.mean) if not other.seeds else other.seeds
     values = [one.seeds[seed] - theirs[seed] for seed in one.seeds if seed in theirs]
     if not values:
         return None
@@ -106,7 +109,8 @@ def conclude(entries: Sequence[Entry]) -> Conclusion:
     most = max((differences[one.name].n for one in rows if one.name in differences), default=0)
     gaps = {name: gap_words(one, 100 * confidence) for name, one in differences.items()}
     headline, first = _said(rows, leading, gaps, most)
-    sentences = [first, *_against(best, entries, leading, gaps)]
+    unsure = {name for name, one in differences.items() if one.low <= 0} - beaten
+    sentences = [first, *_against(best, entries, gaps, unsure)]
     return Conclusion(headline, sentences, best.name, 100 * confidence, gaps, few=len(rows) > 1 and most < _LEAST)
 
 
@@ -164,18 +168,24 @@ def _names(rows: Sequence[Entry]) -> str:
     return f"{', '.join(first)} and {last}" if first else last
 
 
-def _against(best: Entry, entries: Sequence[Entry], leading: Sequence[Entry], gaps: Mapping[str, str]) -> list[str]:
+def _against(best: Entry, entries: Sequence[Entry], gaps: Mapping[str, str], unsure: Collection[str]) -> list[str]:
     """What the best row gains over random networks, and over those made by hand."""
     if best.kind == "random":
         return ["It draws networks at random: no gain by a search is shown."]
     if best.kind == "hand-made":
         return ["It was made by hand: no search is shown to find better ones."]
     said = []
-    for kind, words in (("random", "Networks drawn at random"), ("hand-made", "Networks made by hand")):
-        rows = [one for one in entries if one.kind == kind and one.name in gaps]
-        if rows:
-            one = max(rows, key=lambda one: one.mean)
-            chance = " That they are worse may be chance." if one in leading else ""
+    others = sorted((one for one in entries if one.name in gaps), key=lambda one: -one.mean)
+    second = next((one.name for one in others if one.seeds), "")
+    for kind, words in (("random", "drawn at random"), ("hand-made", "made by hand")):
+        one = next((one for one in others if one.kind == kind), None)
+        if one is not None:
             name = one.name.removesuffix(" (hand-made)")
-            said.append(f"{words} ({name}): {gaps[one.name]}.{chance}")
+            chance = " That they are worse may be chance." if one.name in unsure else ""
+            gap = (
+                f"Networks {words} ({name}): {gaps[one.name]}."
+                if one.name != second
+                else f"{name} has networks {words}."
+            )
+            said.append(f"{gap}{chance}")
     return said

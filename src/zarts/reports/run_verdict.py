@@ -109,10 +109,10 @@ def _guesses(accuracy: float, tested: Tested) -> list[Sign]:
     if accuracy / 100 > most + reach:
         return []
     text = (
-        f"always answering the most frequent class would be right for {100 * most:.1f} %. More epochs or another "
-        "learning rate may help; if not, look whether images and classes belong together."
+        f"always answering the most frequent class would be right for {100 * most:.1f} % of them. More epochs or "
+        "another learning rate may help; if not, look whether images and classes belong together."
     )
-    return [Sign("No better than a guess", text, warning=True)]
+    return [Sign("Not shown to be better than a guess", text, warning=True)]
 
 
 def unbroken(text: str) -> str:
