@@ -8,6 +8,8 @@ from typing import Annotated
 
 import typer
 
+from zarts.runtime.paths import existing
+
 __all__ = ["report"]
 
 
@@ -17,7 +19,8 @@ def report(
         bool, typer.Option("--watch", help="renew the page every ten seconds, until the run has finished or Ctrl-C")
     ] = False,
 ) -> None:
-    """Write the report of a run or of a comparison again."""
+    """Write the report of a run or a comparison again."""
+    existing(run, "run folder")
     from zarts import api
 
     print(api.report(run), flush=True)
