@@ -19,7 +19,7 @@ from zarts.config import RetrainSettings, SearchSettings
 from zarts.config.base import SUPERNET, Settings
 from zarts.config.fit import FitSettings
 
-__all__ = ["PAGES", "api_page", "commands", "commands_page", "settings_page"]
+__all__ = ["PAGES", "api_page", "commands", "commands_page", "group", "settings_page"]
 
 MODELS: dict[str, type[Settings]] = {
     "fit": FitSettings,
@@ -31,9 +31,14 @@ MODELS: dict[str, type[Settings]] = {
 
 
 @cache
+def group() -> Any:
+    """The command line, as click has it."""
+    return typer.main.get_command(app)
+
+
 def commands() -> dict[str, Any]:
-    """The commands of the command line, as click has them."""
-    return dict(typer.main.get_command(app).commands)  # type: ignore[attr-defined]
+    """The commands by name."""
+    return dict(group().commands)
 
 
 def _cell(text: Any) -> str:
