@@ -3,12 +3,9 @@ PYTHON ?= python3
 VENV   := .venv
 BIN    := $(VENV)/bin
 TABLES := benchmarks/results
-ifndef RUN
-RUN    := runs/quick-$(shell date +%Y%m%d-%H%M%S)
-endif
 
 .DEFAULT_GOAL := help
-.PHONY: help search test test-all lint types docs docs-test docs-output bench gpu-check performance clean
+.PHONY: help fit test test-all lint types docs docs-test docs-output bench gpu-check performance clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*##/\t/' | expand -t 12
@@ -27,9 +24,9 @@ $(VENV)/.docs: $(VENV)/.dev
 	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev,docs]'
 	@touch $@
 
-search: $(BIN)/zarts ## install, search an architecture for the embedded digits, train and test it
-	$(BIN)/zarts search --preset quick --out $(RUN)/search
-	$(BIN)/zarts retrain $(RUN)/search --preset quick --out $(RUN)/retrain
+fit: $(BIN)/zarts ## install, fit a network to the embedded digits in two minutes, end with the verdict and the report's path
+	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[export]'
+	$(BIN)/zarts fit digits --time 2m
 
 lint: $(VENV)/.dev ## check format and style
 	$(BIN)/ruff format --check .

@@ -26,9 +26,10 @@ from zarts.comparison.scorer import Scorer
 from zarts.comparison.search_only import SearchOnlyScorer
 from zarts.comparison.tables import Section, longest_of, plain_data, sections_of
 from zarts.comparison.tabular import TabularScorer
-from zarts.comparison.trials import Trial, plan
+from zarts.comparison.trials import Trial, plan, write_plan
 from zarts.errors import SettingsError, ZartsError, did_you_mean
 from zarts.reports import write_report
+from zarts.reports.comparison_progress import TRIALS
 from zarts.reports.epoch_charts import Panel, draw_epochs
 from zarts.runtime.distributed import check_alone
 from zarts.runtime.environment import environment
@@ -182,6 +183,7 @@ def compare(
         )
     scorer.check(trials)
     with alone_in(folder):
+        write_plan(trials, folder, trained=isinstance(scorer, RetrainedScorer))
         failed = search_all(trials, scorer, run_tasks, jobs, callback)
         callback({"event": "doing", "text": "drawing the report"})
         return _assemble(trials, scorer, failed, against, folder)
@@ -226,6 +228,7 @@ def _assemble(
     comparison = Comparison(sections, found, failed, to_markdown(sections, notes), folder)
     curves = curves_of(scorer.picture(baselines))
     _write(comparison, notes, {**scorer.facts(), "curves": [asdict(curve) for curve in curves]})
+    (folder / TRIALS).unlink(missing_ok=True)
     for section in sections:
         _draw(section, found, curves, folder)
     write_report(folder)
