@@ -11,7 +11,7 @@ from pydantic import ValidationError
 from zarts.config.base import Settings
 from zarts.config.preset_files import Layer
 from zarts.config.renamed import unknown_setting
-from zarts.errors import SettingsError, nearest
+from zarts.errors import SettingsError, nearest, shorten, shown
 
 __all__ = ["Built", "build", "refuse"]
 
@@ -51,9 +51,11 @@ def build(kind: type[_S], layers: Sequence[Layer]) -> Built[_S]:
         for one in error.errors():
             reasons.setdefault(str(one["loc"][0]), {})[one["msg"].removeprefix("Input ")] = None
         for key, texts in reasons.items():
-            near = nearest(str(values[key]), _words(kind.model_fields[key].annotation))
+            near = nearest(shown(values[key]).strip("'"), _words(kind.model_fields[key].annotation))
             hint = f": did you mean {near!r}?" if near else ""
-            problems.append(f"{key} = {values[key]!r} ({origin[key].where}): {' or '.join(texts)}{hint}")
+            problems.append(
+                f"{key} = {shown(values[key])} ({origin[key].where}): {shorten(' or '.join(texts), 600)}{hint}"
+            )
         return Built(None, origin, problems)
 
 

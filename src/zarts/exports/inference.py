@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import importlib.util
 import io
-import json
 import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -21,6 +20,7 @@ from zarts.exports.formats import CARD
 from zarts.exports.preprocessing import EXTRA, Pixels, Served
 from zarts.exports.tflite import LiteRt
 from zarts.networks import AnyNetwork
+from zarts.readers import read_text, reason
 from zarts.training import ModelCard, load_model
 
 __all__ = ["OpenedModel", "compare_logits", "model_in", "open_model"]
@@ -159,14 +159,15 @@ def _open_torchscript(path: Path) -> OpenedModel:
     except RuntimeError as error:
         raise RunError(f"{path}: not a TorchScript file ({str(error).splitlines()[0]})") from error
     text: Any = extra[EXTRA]
-    return OpenedModel(module.eval(), _card(text.decode() if isinstance(text, bytes) else text, path))
+    text = text.decode("utf-8", "replace") if isinstance(text, bytes) else text
+    return OpenedModel(module.eval(), _card(text, path))
 
 
 def _open_tflite(path: Path) -> OpenedModel:
     description = path.parent / CARD
     if not description.exists():
         raise RunError(f"{path}: {CARD}, which describes the network, is not beside it: copy it too")
-    return OpenedModel(LiteRt(path), _card(description.read_text("utf-8"), path), movable=False)
+    return OpenedModel(LiteRt(path), _card(read_text(description), path), movable=False)
 
 
 def _open_python(folder: Path, trust: bool) -> OpenedModel:
@@ -183,17 +184,13 @@ def _open_python(folder: Path, trust: bool) -> OpenedModel:
         specification.loader.exec_module(module)
         network = module.load()
     except Exception as error:  # the file may have any code
-        raise RunError(f"{file}: cannot be run ({type(error).__name__}: {error})") from error
-    return OpenedModel(network, _card((folder / CARD).read_text("utf-8") if (folder / CARD).exists() else None, file))
+        raise RunError(f"{file}: cannot be run ({type(error).__name__}: {reason(error)})") from error
+    return OpenedModel(network, _card(read_text(folder / CARD) if (folder / CARD).exists() else None, file))
 
 
 def _card(text: str | None, path: Path) -> ModelCard:
     if not text:
         raise RunError(f"{path}: has no description of the network: it was not written by zarts")
-    try:
-        json.loads(text)
-    except ValueError as error:
-        raise RunError(f"{path}: its description is damaged ({error})") from error
     return ModelCard.from_json(text, str(path))
 
 

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from zarts.errors import RunError
+from zarts.readers import malformed, parse_json, read_text
 from zarts.spaces import Chain
 
 __all__ = ["PLAN", "Candidate", "Origin", "Plan", "Schedule", "Score", "training_key"]
@@ -57,10 +58,8 @@ class Candidate:
         Raises:
             RunError: it is something else.
         """
-        try:
+        with malformed(where, "a network of a fit"):
             return Candidate(**{**data, "chain": Chain.from_dict(data["chain"], where)})
-        except (TypeError, KeyError) as error:
-            raise RunError(f"{where}: not a network of a fit ({error})") from None
 
 
 @dataclass(frozen=True)
@@ -203,27 +202,20 @@ def _entries(file: Path, *, mends: bool) -> Iterator[dict[str, Any]]:
     Raises:
         RunError: the file cannot be read, or has other content.
     """
-    try:
-        lines = file.read_text(encoding="utf-8").split("\n")
-    except (OSError, UnicodeDecodeError) as error:
-        raise RunError(f"{file}: cannot be read ({error})") from None
+    lines = read_text(file).split("\n")
     if lines[-1] and mends:
         with file.open("r+b") as opened:
             opened.truncate(file.stat().st_size - len(lines[-1].encode()))
     for number, line in enumerate(lines[:-1], start=1):
-        try:
-            entry = json.loads(line.removeprefix("- "))
-            if not isinstance(entry, dict) or not {"decided", "score"} & set(entry):
-                raise ValueError("no decision and no score")
-        except ValueError as error:
-            raise RunError(f"{file}: line {number} is not one of a fit's plan ({error})") from None
+        where = f"{file}: line {number}"
+        entry = parse_json(line.removeprefix("- "), where)
+        if not isinstance(entry, dict) or not ("score" in entry or isinstance(entry.get("decided"), dict)):
+            raise RunError(f"{where}: not one of a fit's plan (no decision and no score)")
         yield entry
 
 
 def _score(data: Any, file: Path) -> Score:
-    try:
+    with malformed(file, "the plan of a fit: a score is damaged"):
         steps = data["schedule"]
         corrections = {int(step): int(count) for step, count in steps["corrections"].items()}
         return Score(**{**data, "schedule": Schedule(steps["warmup"], steps["steps"], steps["falls_at"], corrections)})
-    except (TypeError, KeyError, ValueError, AttributeError) as error:
-        raise RunError(f"{file}: not a score of a fit ({error})") from None

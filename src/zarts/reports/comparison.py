@@ -11,7 +11,7 @@ from urllib.parse import quote
 
 from markupsafe import Markup
 
-from zarts.errors import RunError
+from zarts.readers import malformed
 from zarts.reports.cell_view import cell_view
 from zarts.reports.charts import Chart, Line
 from zarts.reports.epoch_charts import BANDS, STYLES, Panel, epochs_svg, mean_band
@@ -115,7 +115,7 @@ def render_comparison(folder: Path) -> str:
     path = folder / _FILE
     data = read_mapping(path)
     pictures = _Pictures(folder)
-    try:
+    with malformed(path, "the table of a comparison"):
         groups = data.get("groups") or [{"title": "", "columns": data["columns"]}]
         parts = [_section(data, group, index, pictures) for index, group in enumerate(groups)]
         failed = [
@@ -128,8 +128,6 @@ def render_comparison(folder: Path) -> str:
         ]
         notes = [show(note) for note in data.get("notes", []) if failed == [] or not show(note).startswith("- ")]
         environment = environment_texts(data.get("environment", {}))
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
-        raise RunError(f"{path}: not the table of a comparison ({type(error).__name__}: {error})") from error
     sections, charts = [section for section, _ in parts], [chart for _, charts in parts for chart in charts]
     return render(
         "comparison.html.j2",

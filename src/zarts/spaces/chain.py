@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from zarts.errors import RunError, SettingsError, did_you_mean
-from zarts.spaces.genotype import read_text
+from zarts.readers import parse_json, read_text
 
 __all__ = ["ACTIVATIONS", "KINDS", "Chain", "ChainStem", "Stage"]
 
@@ -226,10 +226,7 @@ class Chain:
         Raises:
             RunError: `text` is no JSON or has not the form of a chain.
         """
-        try:
-            return Chain.from_dict(json.loads(text), where)
-        except (json.JSONDecodeError, RecursionError) as error:
-            raise RunError(f"{where}: not JSON ({error})") from error
+        return Chain.from_dict(parse_json(text, where), where)
 
     @staticmethod
     def load(path: str | Path) -> Chain:

@@ -8,11 +8,12 @@ from pathlib import Path
 from typing import Any
 
 from zarts.errors import RunError
+from zarts.readers import read_text
 from zarts.spaces import nasbench201
 from zarts.spaces.architecture import Architecture
 from zarts.spaces.chain import Chain
 from zarts.spaces.darts import DARTS, S4
-from zarts.spaces.genotype import CellGenotype, Choice, Genotype, read_text
+from zarts.spaces.genotype import CellGenotype, Choice, Genotype
 
 __all__ = ["from_darts_string", "genotype_string", "load_architecture", "parse_genotype", "to_darts_string"]
 
