@@ -11,6 +11,7 @@ from zarts.wording import worded
 __all__ = [
     "DataError",
     "DivergedError",
+    "FileError",
     "Interrupted",
     "KernelError",
     "RankError",
@@ -37,6 +38,8 @@ _ECHOES = re.compile(
 )
 """What a message can only have from its input: a long text in quotes, list, mapping or word."""
 
+_BREAKS = re.compile(r"\s*[\n\r\v\f\x1c-\x1e\x85\u2028\u2029]\s*")
+
 
 def shorten(text: str, most: int = _ECHO) -> str:
     """The text, or its beginning and end if it has more than `most` characters."""
@@ -52,8 +55,9 @@ def shown(value: object) -> str:
 
 
 def shortened(message: str) -> str:
-    """The message without long pieces of input, whatever the input was."""
-    return shorten(_ECHOES.sub(lambda found: shorten(found[0]), message), _LONGEST)
+    """The message in one line and without long pieces of input, whatever the input was."""
+    line = _BREAKS.sub(" ", message)
+    return shorten(_ECHOES.sub(lambda found: shorten(found[0]), line), _LONGEST)
 
 
 class _Worded(BaseException):
@@ -83,6 +87,12 @@ class DataError(ZartsError):
 
 class RunError(ZartsError):
     """A run folder, checkpoint, genotype or model file that cannot be read or written."""
+
+
+class FileError(RunError):
+    """A file or text that is not what it should be: damaged, of another kind, or beyond the limits."""
+
+    exit_code = 3
 
 
 class KernelError(ZartsError):

@@ -20,7 +20,7 @@ from typing import Any
 
 import yaml
 
-from zarts.errors import RunError, ZartsError, shorten
+from zarts.errors import FileError, ZartsError, shorten
 
 __all__ = [
     "csv_rows",
@@ -63,7 +63,7 @@ def reason(error: BaseException) -> str:
 
 
 @contextmanager
-def malformed(where: object, what: str, kind: Kind = RunError, way_out: str = "") -> Iterator[None]:
+def malformed(where: object, what: str, kind: Kind = FileError, way_out: str = "") -> Iterator[None]:
     """Inside, plain data is taken apart; whatever is wrong with it becomes one error.
 
     Args:
@@ -83,7 +83,7 @@ def malformed(where: object, what: str, kind: Kind = RunError, way_out: str = ""
         raise kind(f"{where}: not {what} ({reason(error)}){way_out}") from error
 
 
-def read_bytes(path: str | Path, kind: Kind = RunError, *, most: int = _MOST_BYTES) -> bytes:
+def read_bytes(path: str | Path, kind: Kind = FileError, *, most: int = _MOST_BYTES) -> bytes:
     """The content of a file, of at most `most` bytes.
 
     Raises:
@@ -104,7 +104,7 @@ def read_bytes(path: str | Path, kind: Kind = RunError, *, most: int = _MOST_BYT
     return content
 
 
-def read_text(path: str | Path, kind: Kind = RunError, *, most: int = _MOST_BYTES, errors: str = "strict") -> str:
+def read_text(path: str | Path, kind: Kind = FileError, *, most: int = _MOST_BYTES, errors: str = "strict") -> str:
     """The text of a file in UTF-8, with or without a byte order mark.
 
     Raises:
@@ -116,7 +116,7 @@ def read_text(path: str | Path, kind: Kind = RunError, *, most: int = _MOST_BYTE
         raise kind(f"{path}: is not UTF-8 text ({reason(error)})") from error
 
 
-def read_json(path: str | Path, kind: Kind = RunError) -> Any:
+def read_json(path: str | Path, kind: Kind = FileError) -> Any:
     """The plain data of a JSON file.
 
     Raises:
@@ -125,7 +125,7 @@ def read_json(path: str | Path, kind: Kind = RunError) -> Any:
     return parse_json(read_text(path, kind), str(path), kind)
 
 
-def read_yaml(path: str | Path, kind: Kind = RunError) -> Any:
+def read_yaml(path: str | Path, kind: Kind = FileError) -> Any:
     """The plain data of a YAML file.
 
     Raises:
@@ -134,7 +134,7 @@ def read_yaml(path: str | Path, kind: Kind = RunError) -> Any:
     return parse_yaml(read_text(path, kind, most=_MOST_YAML), str(path), kind)
 
 
-def parse_json(text: str | bytes, where: str, kind: Kind = RunError) -> Any:
+def parse_json(text: str | bytes, where: str, kind: Kind = FileError) -> Any:
     """The plain data of JSON text.
 
     Raises:
@@ -170,7 +170,7 @@ def _check_depth(data: Any) -> None:
             raise ValueError(f"nested more than {_DEEPEST} deep")
 
 
-def parse_yaml(text: str, where: str, kind: Kind = RunError) -> Any:
+def parse_yaml(text: str, where: str, kind: Kind = FileError) -> Any:
     """The plain data of YAML text; no tag makes any other object.
 
     Raises:

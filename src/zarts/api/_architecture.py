@@ -22,7 +22,7 @@ from zarts.spaces import (
     handmade,
     load_architecture,
     nasbench201,
-    parse_genotype,
+    parse_architecture,
     published,
     published_sources,
 )
@@ -77,8 +77,10 @@ def architecture_of(source: Source) -> tuple[Architecture, str]:
     if isinstance(source, Chain):
         return source, source.name or "chain"
     if _is_text(source):
-        genotype = parse_genotype(str(source))
-        return genotype, genotype.space
+        found = parse_architecture(str(source))
+        return (
+            (found, found.name or "chain") if isinstance(found, Chain) else (_checked(found, "genotype"), found.space)
+        )
     path = path_of(source)
     if path.is_dir():
         return _of_folder(path), path.resolve().name
@@ -183,7 +185,8 @@ def model_file(path: PathLike) -> Path:
 
 def _is_text(source: Source) -> bool:
     """Whether the source is the text of an architecture: it has a bracket or bar, and no file has that name."""
-    return isinstance(source, str) and bool({"(", "|"} & set(source)) and not os.path.lexists(source)
+    text = isinstance(source, str) and (bool({"(", "|"} & set(source)) or source.lstrip().startswith("{"))
+    return text and not os.path.lexists(source)
 
 
 def _checked(genotype: Genotype, where: str) -> Genotype:

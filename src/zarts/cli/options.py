@@ -68,7 +68,9 @@ SOURCE = "a run, a genotype file, a published genotype's name, or a genotype wri
 NETWORK = f"{SOURCE}; or a hand-made network's name or a chain's file"
 _MODEL = "a retraining's or fit's folder, an exported one, or a model.safetensors, .onnx or TorchScript .pt"
 Model = Annotated[Path, typer.Argument(help=_MODEL)]
-TrustModel = Annotated[bool, typer.Option("--trust", help="run an exported model.py, which is Python code")]
+TrustModel = Annotated[
+    bool, typer.Option("--trust", help="run an exported model.py or TorchScript .pt, which are code")
+]
 
 
 def _metavar(annotation: Any) -> str:

@@ -45,7 +45,7 @@ Samples = Annotated[int, Field(le=10**4)]
 Channels = Annotated[int, Field(le=4096)]
 """The channels of the first cells."""
 
-Cells = Annotated[int, Field(le=1000)]
+Cells = Annotated[int, Field(le=200)]
 """A number of cells."""
 
 Pixels = Annotated[int, Field(le=8192)]

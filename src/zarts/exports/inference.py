@@ -15,7 +15,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from zarts.errors import RunError, SettingsError
+from zarts.errors import FileError, RunError, SettingsError
 from zarts.exports.formats import CARD
 from zarts.exports.preprocessing import EXTRA, Pixels, Served
 from zarts.exports.tflite import LiteRt
@@ -68,7 +68,7 @@ class _Onnx(nn.Module):
         try:
             self.session = onnxruntime.InferenceSession(_named(path), options, providers=["CPUExecutionProvider"])
         except Exception as error:  # its errors have no common class
-            raise RunError(f"{path}: not an ONNX model ({str(error).splitlines()[0]})") from error
+            raise FileError(f"{path}: not an ONNX model ({reason(error)})") from error
         images = self.session.get_inputs()[0]
         self.input = images.name
         self.pixels: Pixels = "uint8" if images.type == "tensor(uint8)" else "float"
@@ -103,7 +103,7 @@ def open_model(path: Path, *, trust: bool = False) -> OpenedModel:
 
     Args:
         path: the file or folder.
-        trust: whether the Python file may be run.
+        trust: whether code may be run: a Python file, or TorchScript, which can read and write files too.
 
     Raises:
         RunError: the file is missing, damaged, or not a model of zarts.
@@ -115,6 +115,11 @@ def open_model(path: Path, *, trust: bool = False) -> OpenedModel:
         raise RunError(f"{path}: no such file")
     if path.suffix not in _READERS:
         raise SettingsError(f"{path}: expected one of {', '.join(_READERS)}, or a folder with {_PYTHON}")
+    if path.suffix == ".pt" and not trust:
+        raise SettingsError(
+            f"{path}: TorchScript is code, which can read and write files, and is only run with --trust: take a "
+            ".safetensors or .onnx file, or one whose source you trust"
+        )
     return _READERS[path.suffix](path)
 
 
@@ -156,8 +161,8 @@ def _open_torchscript(path: Path) -> OpenedModel:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # torch recommends torch.export
             module = torch.jit.load(io.BytesIO(path.read_bytes()), map_location="cpu", _extra_files=extra)  # type: ignore[no-untyped-call]
-    except RuntimeError as error:
-        raise RunError(f"{path}: not a TorchScript file ({str(error).splitlines()[0]})") from error
+    except Exception as error:  # of damaged files, nearly anything
+        raise FileError(f"{path}: not a TorchScript file ({reason(error)})") from error
     text: Any = extra[EXTRA]
     text = text.decode("utf-8", "replace") if isinstance(text, bytes) else text
     return OpenedModel(module.eval(), _card(text, path))
@@ -190,7 +195,7 @@ def _open_python(folder: Path, trust: bool) -> OpenedModel:
 
 def _card(text: str | None, path: Path) -> ModelCard:
     if not text:
-        raise RunError(f"{path}: has no description of the network: it was not written by zarts")
+        raise FileError(f"{path}: has no description of the network: it was not written by zarts")
     return ModelCard.from_json(text, str(path))
 
 

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from zarts.config.renamed import renamed_event, renamed_mapping
-from zarts.errors import RunError
+from zarts.errors import FileError, RunError
 from zarts.readers import parse_json, read_text, read_yaml
 
 if sys.platform != "win32":
@@ -127,9 +127,9 @@ def read_events(path: str | Path) -> list[dict[str, Any]]:
         except RunError as error:
             if number == len(lines):
                 break
-            raise RunError(f"{error}; the file is damaged, remove that line to read the rest") from error
+            raise FileError(f"{error}; the file is damaged, remove that line to read the rest") from error
         if not isinstance(event, dict):
-            raise RunError(f"{path}, line {number}: expected a JSON object, got {type(event).__name__}")
+            raise FileError(f"{path}, line {number}: expected a JSON object, got {type(event).__name__}")
         events.append(renamed_event(event))
     return events
 
@@ -146,7 +146,7 @@ def read_mapping(path: Path) -> dict[str, Any]:
     if data is None:
         return {}
     if not isinstance(data, dict):
-        raise RunError(f"{path}: expected a mapping, got {type(data).__name__}")
+        raise FileError(f"{path}: expected a mapping, got {type(data).__name__}")
     return renamed_mapping({str(key): value for key, value in data.items()})
 
 

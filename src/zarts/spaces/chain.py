@@ -10,7 +10,7 @@ from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 from typing import Any, TypeVar
 
-from zarts.errors import RunError, SettingsError, did_you_mean
+from zarts.errors import FileError, SettingsError, did_you_mean
 from zarts.readers import parse_json, read_text
 
 __all__ = ["ACTIVATIONS", "KINDS", "Chain", "ChainStem", "Stage"]
@@ -201,13 +201,13 @@ class Chain:
             RunError: `data` has not the form of a chain; the message begins with `where`.
         """
         if not isinstance(data, Mapping) or not {"stem", "stages"} <= set(data):
-            raise RunError(f"{where}: not a chain network: expected the keys format, stem, stages")
+            raise FileError(f"{where}: not a chain network: expected the keys format, stem, stages")
         if data.get("format") != _FORMAT:
-            raise RunError(
+            raise FileError(
                 f"{where}: format {data.get('format')!r} is not {_FORMAT}: written by another version of zarts"
             )
         if not isinstance(data["stages"], list | tuple):
-            raise RunError(f"{where}: stages are {type(data['stages']).__name__}; expected a list")
+            raise FileError(f"{where}: stages are {type(data['stages']).__name__}; expected a list")
         stem = _read(ChainStem, data["stem"], f"{where}: stem")
         stages = tuple(_read(Stage, one, f"{where}: stage {number}") for number, one in enumerate(data["stages"], 1))
         rest = {key: value for key, value in data.items() if key not in ("format", "stem", "stages")}
@@ -217,7 +217,7 @@ class Chain:
         try:
             return Chain(stem, stages, **rest)
         except SettingsError as error:
-            raise RunError(f"{where}: {error}") from error
+            raise FileError(f"{where}: {error}") from error
 
     @staticmethod
     def from_json(text: str, where: str = "chain") -> Chain:
@@ -240,14 +240,14 @@ class Chain:
 
 def _read(kind: type[_T], data: Any, where: str) -> _T:
     if not isinstance(data, Mapping):
-        raise RunError(f"{where}: is {data!r}; expected a mapping")
+        raise FileError(f"{where}: is {data!r}; expected a mapping")
     _known(kind, data, where)
     try:
         return kind(**data)
     except SettingsError as error:
-        raise RunError(f"{where}: {error}") from error
+        raise FileError(f"{where}: {error}") from error
     except TypeError:
-        raise RunError(f"{where}: lacks a value; {', '.join(_required(kind))} must be there") from None
+        raise FileError(f"{where}: lacks a value; {', '.join(_required(kind))} must be there") from None
 
 
 def _required(kind: type[Any]) -> list[str]:
@@ -258,7 +258,7 @@ def _known(kind: type[Any], data: Mapping[str, Any], where: str) -> None:
     names = [field.name for field in fields(kind)]
     for key in data:
         if key not in names:
-            raise RunError(f"{where}: {did_you_mean('key', str(key), names)}")
+            raise FileError(f"{where}: {did_you_mean('key', str(key), names)}")
 
 
 def _check(where: str, described: Any, **least: int) -> None:

@@ -9,7 +9,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any, NamedTuple
 
-from zarts.errors import RunError
+from zarts.errors import FileError
 from zarts.readers import malformed, parse_json, read_text
 
 __all__ = ["CellGenotype", "Choice", "Genotype"]
@@ -83,7 +83,7 @@ class Genotype:
         """
         with malformed(where, "a genotype", way_out="; expected the keys format, space, cells"):
             if data["format"] != _FORMAT:
-                raise RunError(
+                raise FileError(
                     f"{where}: format {data['format']!r} is not {_FORMAT}: written by another version of zarts"
                 )
             if not isinstance(data["space"], str):

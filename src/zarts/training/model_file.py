@@ -14,7 +14,7 @@ import safetensors.torch
 import torch
 from torch import Tensor
 
-from zarts.errors import RunError, SettingsError
+from zarts.errors import FileError, SettingsError
 from zarts.networks import AnyNetwork, build_network, create_chain, seeded
 from zarts.readers import malformed, parse_json, read_bytes, reason
 from zarts.runtime.io import write_atomically
@@ -24,7 +24,7 @@ __all__ = ["ModelCard", "load_model", "save_model"]
 
 _FORMAT = "1"
 _MOST_BYTES = 1 << 36
-_MOST_CELLS, _MOST_WIDTH, _MOST_SIZE = 1000, 1 << 16, 1 << 14
+_MOST_CELLS, _MOST_WIDTH, _MOST_SIZE = 200, 1 << 16, 1 << 14
 """Of cells, of channels, and of pixels a side, in a description; files may be anybody's."""
 _MAPS, _ROOM = 480, 30
 """A crude upper bound on the numbers in a cell, in squares of the first cell's channels; and what the crude bound may
@@ -94,6 +94,15 @@ class ModelCard:
         """The card for files that normalize inside: their images are scaled to [0, 1] alone."""
         channels = len(self.mean)
         return replace(self, mean=(0.0,) * channels, std=(1.0,) * channels)
+
+    def most_weights(self) -> int:
+        """A crude upper bound on the number of weights, without building the network."""
+        if not isinstance(self.architecture, Chain):
+            return self.cells * _MAPS * self.channels**2
+        stem, stages = self.architecture.stem, self.architecture.stages
+        widest = max(stem.width, self.architecture.head or 1, *(stage.width for stage in stages))
+        each = [stage.depth * (stage.kernel**2 + 2 * stage.expansion) for stage in stages]
+        return (stem.kernel**2 + 1 + sum(each)) * widest**2
 
     def to_json(self) -> str:
         """JSON text, the inverse of `from_json`."""
@@ -169,11 +178,11 @@ def load_model(path: str | Path) -> tuple[AnyNetwork, ModelCard]:
     try:
         weights = safetensors.torch.load(content)
     except Exception as error:  # of damaged headers it raises errors of Python too
-        raise RunError(f"{path}: not a model file ({reason(error)})") from error
+        raise FileError(f"{path}: not a model file ({reason(error)})") from error
     header = parse_json(content[8 : 8 + int.from_bytes(content[:8], "little")], f"{path}: its header")
     metadata = header.get("__metadata__", {})
     if metadata.get("zarts") != _FORMAT:
-        raise RunError(f"{path}: not a model file of this version of zarts")
+        raise FileError(f"{path}: not a model file of this version of zarts")
     card = ModelCard.from_json(metadata.get("model", "null"), str(path))
     _check_size(card, weights, str(path))
     with seeded(0):  # its initial weights are overwritten, and must not use the caller's random numbers
@@ -181,7 +190,7 @@ def load_model(path: str | Path) -> tuple[AnyNetwork, ModelCard]:
     try:
         network.load_state_dict(weights)
     except RuntimeError as error:
-        raise RunError(f"{path}: its weights do not fit its architecture ({reason(error)})") from error
+        raise FileError(f"{path}: its weights do not fit its architecture ({reason(error)})") from error
     return network.eval(), card
 
 
@@ -192,16 +201,9 @@ def _check_size(card: ModelCard, weights: Mapping[str, Tensor], where: str) -> N
         RunError: it is.
     """
     got = sum(value.numel() for value in weights.values())
-    if isinstance(card.architecture, Chain):
-        stem, stages = card.architecture.stem, card.architecture.stages
-        widest = max(stem.width, card.architecture.head or 1, *(stage.width for stage in stages))
-        each = [stage.depth * (stage.kernel**2 + 2 * stage.expansion) for stage in stages]
-        most = (stem.kernel**2 + 1 + sum(each)) * widest**2
-    else:
-        most = card.cells * _MAPS * card.channels**2
-    if most <= _ROOM * got:
+    if card.most_weights() <= _ROOM * got:
         return
     with malformed(where, "a network that can be built"), torch.device("meta"), seeded(0):
         needed = sum(value.numel() for value in card.build().state_dict().values())
     if needed > got:
-        raise RunError(f"{where}: its weights do not fit its architecture, which has {needed:,} numbers (got {got:,})")
+        raise FileError(f"{where}: its weights do not fit its architecture, which has {needed:,} numbers (got {got:,})")
