@@ -8,7 +8,7 @@ RUN    := runs/quick-$(shell date +%Y%m%d-%H%M%S)
 endif
 
 .DEFAULT_GOAL := help
-.PHONY: help search test test-all lint types bench gpu-check performance clean
+.PHONY: help search test test-all lint types bench faults gpu-check performance clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*##/\t/' | expand -t 12
@@ -44,6 +44,9 @@ test-all: lint types ## the same with the tests that take long: kills of whole c
 
 bench: $(VENV)/.dev ## time the weight step beside the textbook's, about ten minutes (ARGS=--quick: five)
 	$(BIN)/python -m benchmarks.supernet $(ARGS)
+
+faults: $(VENV)/.dev ## damage inputs, kill runs, fill a disk: about 20 minutes (FULL=1: hours; ARGS="--only inputs")
+	$(BIN)/python -m benchmarks.faults $(ARGS)
 
 gpu-check: $(VENV)/.dev ## check a machine with a GPU in at most five minutes: results against the CPU, a search, time and memory
 	$(BIN)/python -m benchmarks.gpu $(ARGS)

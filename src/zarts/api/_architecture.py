@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from zarts.errors import RunError, SettingsError, did_you_mean, nearest
+from zarts.errors import FileError, RunError, SettingsError, did_you_mean, nearest
 from zarts.runs import Run, is_fit, trained_in
 from zarts.runs.user_files import use_space
 from zarts.runtime.paths import PathLike, path_of
@@ -192,6 +192,6 @@ def _is_text(source: Source) -> bool:
 def _checked(genotype: Genotype, where: str) -> Genotype:
     """The genotype, checked against the space that it names."""
     if genotype.space not in SPACES:
-        raise RunError(f"{where}: {did_you_mean('space', str(genotype.space), SPACES)}")
+        raise FileError(f"{where}: {did_you_mean('space', str(genotype.space), SPACES)}")
     get_space(genotype.space).check(genotype, where)
     return genotype

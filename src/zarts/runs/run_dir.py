@@ -127,7 +127,7 @@ class Run:
             raise RunError(f"{self.path}: not a run folder (config.yaml cannot be read)") from error
         if not isinstance(data, dict) or not isinstance(data.get(command), dict):
             raise RunError(f"{self.path}: not the folder of a {command} run")
-        return renamed_settings(data[command])
+        return renamed_settings({str(key): value for key, value in data[command].items()})
 
     def moved(self, key: str, path: str) -> None:
         """Keep the path where something is now, in place of the one in the settings of the run.

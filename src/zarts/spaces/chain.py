@@ -17,6 +17,7 @@ __all__ = ["ACTIVATIONS", "KINDS", "Chain", "ChainStem", "Stage"]
 
 _FORMAT = 1
 _MOST = 1 << 16  # of any width, depth or factor; files may be anybody's
+_MOST_LAYERS = 500
 
 KINDS = ("conv", "residual", "inverted", "separable", "skip")
 """Layers of a stage: a convolution; a residual pair of 3×3 convolutions; an inverted bottleneck; a depthwise and a 1×1
@@ -118,6 +119,8 @@ class Chain:
     def __post_init__(self) -> None:
         if not self.stages:
             raise SettingsError("chain: has no stages; needs at least one")
+        if (layers := sum(stage.depth for stage in self.stages)) > _MOST_LAYERS:
+            raise SettingsError(f"chain: has {layers} layers; needs at most {_MOST_LAYERS}")
         _check("chain", self, divisor=1, **({} if self.head is None else {"head": 1}))
         if type(self.dropout) not in (int, float) or not 0 <= self.dropout < 1:
             raise SettingsError(f"chain: dropout is {self.dropout}; needs a number in [0, 1)")
