@@ -2,6 +2,7 @@
 
 import os
 import re
+import tarfile
 from pathlib import Path
 from typing import get_args, get_type_hints
 
@@ -10,13 +11,16 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from pydantic import ByteSize, ValidationError
 
+import zarts
 from benchmarks.faults.inputs import fault_of
 from benchmarks.faults.mutations import KINDS, TOKENS, Edit, mutated
 from benchmarks.faults.targets import Target, of_files, of_texts
 from zarts.api._architecture import architecture_of
+from zarts.api._fit_session import begun_settings
 from zarts.bench import read_table
 from zarts.config import RetrainSettings, SearchSettings, search_settings
 from zarts.config.fit import FitSettings
+from zarts.data.builtin import load_cifar10
 from zarts.data.csv_list import _rows
 from zarts.data.idx import _read
 from zarts.data.image_io import read_image
@@ -24,6 +28,7 @@ from zarts.data.npz import arrays_in
 from zarts.data.safe_pickle import read_pickled
 from zarts.errors import DataError, FileError, RunError, SettingsError, did_you_mean, shorten, shortened
 from zarts.readers import gunzip, malformed, parse_json, parse_yaml, read_bytes, read_json, read_text
+from zarts.runs import Run
 from zarts.spaces.custom import read_space
 from zarts.training import load_model
 
@@ -217,3 +222,27 @@ def test_the_command_line_says_one_line(command, words, name):
 def test_a_genotype_written_out_in_json_is_one(command):
     text = (CORPUS.parent / "runs_of_0_1_0" / "retrain" / "genotype.json").read_text()
     assert command("retrain", text, "--print-config")[0] == 0
+
+
+def test_a_command_in_the_folder_of_a_fit_is_not_run_unasked(tmp_path):
+    """A stranger's folder may name any command; the same one, given again, is the user's."""
+    run = tmp_path / "run"
+    run.mkdir()
+    (run / "config.yaml").write_text(f"fit:\n  data: digits\n  latency_command: touch {tmp_path}/ran\n")
+    for others in ({}, {"latency_command": "true"}):
+        with pytest.raises(SettingsError, match="not run unasked: read it, and add latency_command="):
+            zarts.fit(resume=run, quiet=True, **others)
+    assert begun_settings(Run(run), {"latency_command": f"touch {tmp_path}/ran"}).data == "digits"
+    assert not (tmp_path / "ran").exists()
+
+
+def test_an_archive_that_is_not_the_published_one_is_not_unpacked(tmp_path, monkeypatch):
+    """Its files would leave the folder; nothing is unpacked before the checksum is right."""
+    place = tmp_path / "data"
+    place.mkdir()
+    with tarfile.open(place / "cifar-10-python.tar.gz", "w:gz") as archive:
+        archive.addfile(tarfile.TarInfo("../outside"))
+    monkeypatch.setattr("urllib.request.urlopen", lambda *_, **options: (_ for _ in ()).throw(OSError("no network")))
+    with pytest.raises(DataError, match=r"cifar-10-python\.tar\.gz"):
+        load_cifar10(place)
+    assert [path.name for path in tmp_path.iterdir()] == ["data"]
