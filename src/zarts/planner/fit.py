@@ -25,6 +25,7 @@ from zarts.planner.records import Candidate, Origin, Plan
 from zarts.planner.time_plan import LENGTHS, MOST, TimePlan, plan_time
 from zarts.planner.workers import Workers
 from zarts.spaces import Chain
+from zarts.training.compute_path import ComputePath
 from zarts.training.trainer import Callback
 
 __all__ = ["Fit"]
@@ -110,7 +111,8 @@ class Fit:
 
         first = added[0]
         path = self._plan.decide("path", lambda: asdict(self.candidates.fastest_path(first, self.recipe)))
-        self.recipe = self.recipe.model_copy(update=path)
+        with self._plan.read_by("path"):
+            self.recipe = self.recipe.model_copy(update=asdict(ComputePath(**path)))
 
         def decide() -> dict[str, Any]:
             task = self.candidates.task(first, "trial", self.recipe, 0, _TRIED, _TRIED_WARMUP)
@@ -124,11 +126,15 @@ class Fit:
             plan = plan_time(self._budget.left(), self.processes, epoch, search=self._settings.search)
             return {**asdict(plan), "epoch": epoch, "image": trained.image_seconds}
 
-        decided = dict(self._plan.decide("time", decide))
-        epoch: float = decided.pop("epoch")
-        self._budget.answer(decided.pop("image"))
-        decided["lengths"] = tuple((name, seconds) for name, seconds in decided["lengths"])
-        return TimePlan(**decided), epoch
+        found = self._plan.decide("time", decide)
+        with self._plan.read_by("time"):
+            decided = dict(found)
+            epoch = float(decided.pop("epoch"))
+            image = float(decided.pop("image"))
+            decided["lengths"] = tuple((str(name), float(seconds)) for name, seconds in decided["lengths"])
+            time = TimePlan(**decided)
+        self._budget.answer(image)
+        return time, epoch
 
     def compare_handmade(self) -> None:
         """Train hand-made networks at the shortest length: the best one is what others have to beat."""
@@ -185,7 +191,9 @@ class Fit:
             for short, long in itertools.pairwise(lengths):
                 count, drawn = (_LAST, 0) if long == lengths[-1] else (_MIDDLE, _DRAWN)
                 numbers = self._plan.decide(f"to {long}", partial(self._advancing, short, count, drawn))
-                self._train([known.all[number - 1] for number in numbers], long)
+                with self._plan.read_by(f"to {long}"):
+                    chosen = [known.all[number - 1] for number in numbers]
+                self._train(chosen, long)
                 self._compare_ranks(short, long)
             if self.time.second_seeds:
                 again = self.finalists()[: self.time.second_seeds]

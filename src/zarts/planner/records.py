@@ -5,11 +5,13 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from types import NoneType
 from typing import Any, Literal
 
-from zarts.errors import RunError
+from zarts.errors import FileError, RunError, shown
 from zarts.readers import malformed, parse_json, read_text
 from zarts.spaces import Chain
 
@@ -139,7 +141,7 @@ class Plan:
                     score = _score(entry["score"], repeated)
                     self._others[score.key] = score
                 else:
-                    self._decided.update(entry["decided"])
+                    self._decided.update(_decisions(entry["decided"], repeated))
         if repeated is not None and "final seconds" not in self._decided:
             raise RunError(f"{repeated}: of a fit that has not finished: go on with that one by --resume")
         self._own: set[str] = set()
@@ -148,7 +150,7 @@ class Plan:
                 score = _score(entry["score"], file)
                 self._scores[score.key] = score
             else:
-                self._decided.update(entry["decided"])
+                self._decided.update(_decisions(entry["decided"], file))
                 self._own |= set(entry["decided"])
 
     def decide(self, name: str, make: Callable[[], Any]) -> Any:
@@ -164,6 +166,10 @@ class Plan:
             self._own.add(name)
             self._append({"decided": {name: self._decided[name]}})
         return self._decided[name]
+
+    def read_by(self, name: str) -> AbstractContextManager[None]:
+        """Inside, a decision is taken apart; one that is not what it should be is a fault of the file."""
+        return malformed(f"{self._file}: {name}", "a decision of a fit", way_out=": was the file changed?")
 
     def decided(self, name: str) -> Any:
         """A decision of a fit that has finished.
@@ -218,6 +224,27 @@ def _entries(file: Path, *, mends: bool) -> Iterator[dict[str, Any]]:
         if not isinstance(entry, dict) or not ("score" in entry or isinstance(entry.get("decided"), dict)):
             raise RunError(f"{where}: not one of a fit's plan (no decision and no score)")
         yield entry
+
+
+_KINDS: Mapping[str, tuple[type, ...]] = {
+    **{"image": (int,), "group": (int,), "final": (int, float), "width": (dict, NoneType), "path": (dict,)},
+    **{"time": (dict,), "to": (list,), "baselines": (list,)},
+}
+"""The first word of a decision's name to the types that it may have; `round size` is a number, other rounds are not."""
+
+
+def _decisions(found: Mapping[str, Any], file: Path) -> Mapping[str, Any]:
+    """Check the types of decisions.
+
+    Raises:
+        FileError: one has another.
+    """
+    for name, value in found.items():
+        word = name.partition(" ")[0]
+        kinds = ((int,) if name == "round size" else (bool,)) if word == "round" else _KINDS.get(word, (type(value),))
+        if type(value) not in kinds or (type(value) in (int, float) and not 0 <= value < 1e9):
+            raise FileError(f"{file}: {name} is {shown(value)}, which no fit decides: was the file changed?")
+    return found
 
 
 def _score(data: Any, file: Path) -> Score:
