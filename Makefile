@@ -46,7 +46,7 @@ bench: $(VENV)/.dev ## time the weight step beside the textbook's, about ten min
 	$(BIN)/python -m benchmarks.supernet $(ARGS)
 
 faults: $(VENV)/.dev ## damage inputs, kill runs, fill a disk: about 20 minutes (FULL=1: hours; ARGS="--only inputs")
-	ZARTS_EXAMPLES=500 $(BIN)/pytest tests/unit/test_readers.py --timeout 0
+	ZARTS_EXAMPLES=500 $(BIN)/pytest tests/unit/test_readers.py -n auto --timeout 0
 	$(BIN)/python -m benchmarks.faults $(ARGS)
 
 gpu-check: $(VENV)/.dev ## check a machine with a GPU in at most five minutes: results against the CPU, a search, time and memory

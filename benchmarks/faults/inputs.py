@@ -20,6 +20,7 @@ import traceback
 import warnings
 from collections import Counter
 from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, redirect_stdout
 from pathlib import Path
 from typing import Any
@@ -43,7 +44,7 @@ class _Hang(BaseException):
 
 
 @contextmanager
-def _limited(seconds: int) -> Iterator[None]:
+def _limited(seconds: float) -> Iterator[None]:
     def hang(*_: object) -> None:
         raise _Hang(f"more than {seconds} s")
 
@@ -189,10 +190,14 @@ def measure(
             edits = drawn(generator)
             keep(name, edits, *fault_of(targets[name], mutated(targets[name].content, edits)))
         possible = _commands(runs)
-        for number in range(commands):
-            words, file, content = possible[number % len(possible)]
-            edits = drawn(generator)
-            keep(f"zarts {words[0]} {file}", edits, *_run(words, file, mutated(content, edits), runs))
+        chosen = [(*possible[number % len(possible)], drawn(generator)) for number in range(commands)]
+
+        def command(words: list[str], file: str, content: bytes, edits: Sequence[Edit]) -> tuple[str, str]:
+            return _run(words, file, mutated(content, edits), runs)
+
+        with ThreadPoolExecutor(os.cpu_count()) as pool:
+            for (words, file, _, edits), found in zip(chosen, pool.map(lambda one: command(*one), chosen), strict=True):
+                keep(f"zarts {words[0]} {file}", edits, *found)
     total = Counter[str]()
     for found in outcomes.values():
         total += found

@@ -66,6 +66,32 @@ def outcome(use, path):
     return fault_of(Target(b"", lambda folder, content: use(path)), path.read_bytes())
 
 
+def repeated(folder, content):
+    raise SettingsError(content.decode())
+
+
+def endless(folder, content):
+    while True:
+        pass
+
+
+@pytest.mark.parametrize(
+    ("use", "name"),
+    [
+        (lambda folder, content: {}["a"], "KeyError"),
+        (lambda folder, content: (folder / "faults-payload").touch(), "payload"),
+        (repeated, "repeats the input"),
+        (endless, "more than 0.2 s"),
+    ],
+)
+def test_faults_are_seen(monkeypatch, use, name):
+    monkeypatch.setattr("benchmarks.faults.inputs._SECONDS", 0.2)
+    found, detail = fault_of(Target(b"", use), b"a b " * 60)
+    assert found == "fault"
+    assert name in detail
+    assert fault_of(Target(b"", lambda folder, content: 1), b"")[0] == "read"
+
+
 @pytest.mark.parametrize("kind", READERS)
 def test_what_once_failed_is_refused_in_one_line(kind):
     files = sorted((CORPUS / kind).iterdir())
