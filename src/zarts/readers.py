@@ -58,7 +58,8 @@ def reason(error: BaseException) -> str:
     if isinstance(error, RecursionError):
         return "nested too deeply"
     text = " ".join(str(error).split())
-    named = type(error).__name__ if isinstance(error, MemoryError | LookupError) or not text else ""
+    told = isinstance(error, ValueError | RuntimeError | OSError) and text  # whose texts stand for themselves
+    named = "" if told else type(error).__name__
     return shorten(": ".join(part for part in (named, text) if part))
 
 

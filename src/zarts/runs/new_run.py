@@ -96,7 +96,7 @@ def discarded_unless_begun(run: Run) -> Iterator[None]:
         raise
 
 
-def check_given(settings: CommonSettings, images: PythonData | None, run: Path, call: str) -> None:
+def check_given(settings: DataSettings, images: PythonData | None, run: Path, call: str) -> None:
     """Check that the images of a run are given, if they are Python objects.
 
     Args:
