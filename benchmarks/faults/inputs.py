@@ -114,7 +114,7 @@ def _commands(runs: Path) -> list[tuple[list[str], str, bytes]]:
         (["search", "--config", "search.yaml", "--print-config"], "search.yaml", files["search.yaml"]),
         (["retrain", "resnet8", "--config", "retrain.yaml", "--print-config"], "retrain.yaml", files["retrain.yaml"]),
         (["search", "--space", "space.yaml", "--dry-run"], "space.yaml", files["space.yaml"]),
-        (["fit", "digits", "--plan", "plan.yaml", "--time", "30s"], "plan.yaml", files["plan.yaml"]),
+        (["fit", "digits", "--config", "fit.yaml", "--print-config"], "fit.yaml", files["fit.yaml"]),
         (["retrain", "chain.json", "--dry-run", "--epochs", "1"], "chain.json", files["chain.json"]),
         (["draw", "darts.txt", "--out", "out"], "darts.txt", files["darts.txt"]),
         (["lookup", "nasbench.txt", "--benchmark-table", table], "nasbench.txt", files["nasbench.txt"]),

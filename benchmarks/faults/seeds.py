@@ -165,7 +165,7 @@ def small_files() -> dict[str, bytes]:
         "comparison.json": _json(TABLE),
         "fit.json": _json(FIT_RESULT),
         "plan.yaml": b"- "
-        + json.dumps({"decided": {"final seconds": 9.5}}).encode()
+        + json.dumps({"decided": {"time": {}, "to T/3": [1, 2], "final seconds": 9.5}}).encode()
         + b"\n- "
         + json.dumps({"score": SCORE}).encode()
         + b"\n",

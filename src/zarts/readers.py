@@ -185,7 +185,7 @@ def parse_yaml(text: str, where: str, kind: Kind = FileError) -> Any:
         try:
             return loader.get_single_data()
         finally:
-            loader.dispose()  # type: ignore[no-untyped-call]
+            loader.dispose()
     except Exception as error:  # constructors of values raise nearly anything
         raise kind(f"{where}: not YAML ({reason(error).replace(_NAMELESS, '')})") from error
 
@@ -205,7 +205,7 @@ class _Loader(yaml.SafeLoader):
             raise yaml.YAMLError(f"nested more than {_DEEPEST} deep")
         self._depth += 1
         before = self._length
-        node = super().compose_node(parent, index)  # type: ignore[no-untyped-call]
+        node: Any = super().compose_node(parent, index)
         self._depth -= 1
         if alias and id(node) not in self._lengths:
             raise yaml.YAMLError("it refers to itself")

@@ -185,8 +185,9 @@ def model_file(path: PathLike) -> Path:
 
 def _is_text(source: Source) -> bool:
     """Whether the source is the text of an architecture: it has a bracket or bar, and no file has that name."""
-    text = isinstance(source, str) and (bool({"(", "|"} & set(source)) or source.lstrip().startswith("{"))
-    return text and not os.path.lexists(source)
+    if not isinstance(source, str) or os.path.lexists(source):
+        return False
+    return bool({"(", "|"} & set(source)) or source.lstrip().startswith("{")
 
 
 def _checked(genotype: Genotype, where: str) -> Genotype:

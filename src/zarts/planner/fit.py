@@ -25,7 +25,6 @@ from zarts.planner.records import Candidate, Origin, Plan
 from zarts.planner.time_plan import LENGTHS, MOST, TimePlan, plan_time
 from zarts.planner.workers import Workers
 from zarts.spaces import Chain
-from zarts.training.compute_path import ComputePath
 from zarts.training.trainer import Callback
 
 __all__ = ["Fit"]
@@ -112,8 +111,7 @@ class Fit:
 
         first = added[0]
         path = self._plan.decide("path", lambda: asdict(self.candidates.fastest_path(first, self.recipe)))
-        with self._plan.read_by("path"):
-            self.recipe = self.recipe.model_copy(update=asdict(ComputePath(**path)))
+        self.recipe = self.recipe.model_copy(update=path)
 
         def decide() -> dict[str, Any]:
             task = self.candidates.task(first, "trial", self.recipe, 0, _TRIED, _TRIED_WARMUP)
@@ -125,15 +123,9 @@ class Fit:
             plan = plan_time(self._budget.left(), self.processes, epoch, search=self._settings.search)
             return {**asdict(plan), "epoch": epoch, "image": trained.image_seconds}
 
-        found = self._plan.decide("time", decide)
-        with self._plan.read_by("time"):
-            decided = dict(found)
-            epoch = float(decided.pop("epoch"))
-            image = float(decided.pop("image"))
-            decided["lengths"] = tuple((str(name), float(seconds)) for name, seconds in decided["lengths"])
-            time = TimePlan(**decided)
+        plan, epoch, image = self._plan.decide("time", decide, TimePlan.read)
         self._budget.answer(image)
-        return time, epoch
+        return plan, epoch
 
     def compare_handmade(self) -> None:
         """Train hand-made networks at the shortest length: the best one is what others have to beat."""
@@ -230,11 +222,8 @@ class Fit:
             }
             return [one.number for one in advancing(known.all, scores, count=count, also_random=drawn, seed=seed)]
 
-        name = f"to {long} {when}".strip()
-        numbers = self._plan.decide(name, decide)
-        with self._plan.read_by(name):
-            chosen = [known.all[one - 1] for one in numbers if (one, long) not in known.scores]
-        self._train(chosen, long)
+        chosen = self._plan.decide(f"to {long} {when}".strip(), decide, known.numbered)
+        self._train([one for one in chosen if (one.number, long) not in known.scores], long)
         self._compare_ranks(short, long)
 
     def train_finalists(self) -> list[Candidate]:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import AbstractContextManager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from types import NoneType
@@ -142,7 +141,7 @@ class Plan:
                     self._others[score.key] = score
                 else:
                     self._decided.update(_decisions(entry["decided"], repeated))
-        if repeated is not None and "final seconds" not in self._decided:
+        if repeated is not None and not {"time", "final seconds"} <= set(self._decided):
             raise RunError(f"{repeated}: of a fit that has not finished: go on with that one by --resume")
         self._own: set[str] = set()
         for entry in _entries(file, mends=True) if file.exists() else []:
@@ -153,23 +152,24 @@ class Plan:
                 self._decided.update(_decisions(entry["decided"], file))
                 self._own |= set(entry["decided"])
 
-    def decide(self, name: str, make: Callable[[], Any]) -> Any:
+    def decide(self, name: str, make: Callable[[], Any], read: Callable[[Any], Any] | None = None) -> Any:
         """A decision: as the file has it, else made now and kept.
 
         Args:
             name: of the decision, once in a fit.
             make: decides; gives plain data.
+            read: makes of the plain data what is returned; None: nothing.
+
+        Raises:
+            RunError: the file cannot be written, or what it has cannot be read.
         """
         if name not in self._decided:
             self._decided[name] = make()
         if name not in self._own:
             self._own.add(name)
             self._append({"decided": {name: self._decided[name]}})
-        return self._decided[name]
-
-    def read_by(self, name: str) -> AbstractContextManager[None]:
-        """Inside, a decision is taken apart; one that is not what it should be is a fault of the file."""
-        return malformed(f"{self._file}: {name}", "a decision of a fit", way_out=": was the file changed?")
+        with malformed(f"{self._file}: {name}", "a decision of a fit", way_out=": was the file changed?"):
+            return read(self._decided[name]) if read else self._decided[name]
 
     def decided(self, name: str) -> Any:
         """A decision of a fit that has finished.
@@ -231,6 +231,7 @@ _KINDS: Mapping[str, tuple[type, ...]] = {
     **{"time": (dict,), "to": (list,), "baselines": (list,)},
 }
 """The first word of a decision's name to the types that it may have; `round size` is a number, other rounds are not."""
+_PATH = ("precision", "layout", "kernels", "threads")
 
 
 def _decisions(found: Mapping[str, Any], file: Path) -> Mapping[str, Any]:
@@ -242,7 +243,8 @@ def _decisions(found: Mapping[str, Any], file: Path) -> Mapping[str, Any]:
     for name, value in found.items():
         word = name.partition(" ")[0]
         kinds = ((int,) if name == "round size" else (bool,)) if word == "round" else _KINDS.get(word, (type(value),))
-        if type(value) not in kinds or (type(value) in (int, float) and not 0 <= value < 1e9):
+        whole = word != "path" or (type(value) is dict and set(value) == set(_PATH))
+        if not whole or type(value) not in kinds or (type(value) in (int, float) and not 0 <= value < 1e9):
             raise FileError(f"{file}: {name} is {shown(value)}, which no fit decides: was the file changed?")
     return found
 
