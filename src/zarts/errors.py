@@ -14,6 +14,7 @@ __all__ = [
     "FileError",
     "Interrupted",
     "KernelError",
+    "NotFoundError",
     "RankError",
     "RunError",
     "SettingsError",
@@ -26,8 +27,8 @@ __all__ = [
 ]
 
 
-_MOST = 30
-"""So many known names are listed beside the nearest one; more would hide it."""
+_MOST = 12
+"""So many known names are listed in a message; more would hide what it says."""
 
 _ECHO = 200
 """The most characters of an input in a message."""
@@ -95,6 +96,12 @@ class FileError(RunError):
     exit_code = 3
 
 
+class NotFoundError(RunError, SettingsError):
+    """A file or folder that was named does not exist; who catches either of its bases catches it too."""
+
+    exit_code = 3
+
+
 class KernelError(ZartsError):
     """The native kernels cannot be compiled or loaded on this machine."""
 
@@ -108,7 +115,7 @@ class RankError(ZartsError):
 
 
 class Interrupted(_Worded, KeyboardInterrupt):
-    """The user (Ctrl-C) or the system (SIGTERM) asked to stop; the state has been saved.
+    """The user (Ctrl-C) or the system (SIGTERM, exit code 143) asked to stop; the state has been saved.
 
     It is a `KeyboardInterrupt` and no `ZartsError`: `except Exception` does not catch it, so a loop over runs ends.
     """
@@ -132,12 +139,13 @@ def did_you_mean(kind: str, got: str, known: Iterable[str], listed: str | None =
         kind: what the name should have been, for example `space`.
         got: the unknown name.
         known: all known names.
-        listed: the command that lists them, if they are too many for a message.
+        listed: the command that lists them, for those that are too many for a message.
     """
     names = sorted(known)
     near = nearest(got, names)
     hint = f"did you mean {near!r}? " if near else ""
-    rest = f"`{listed}` lists them" if listed else f"known are {', '.join(names)}"
-    if near and not listed and len(names) > _MOST:
-        rest = ""
+    if len(names) <= _MOST or not (listed or near):
+        rest = f"known are {', '.join(names)}"
+    else:
+        rest = f"`{listed}` lists them" if listed else ""
     return f"unknown {kind} {shorten(got)!r}: {hint}{rest}".rstrip()

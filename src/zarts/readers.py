@@ -20,7 +20,7 @@ from typing import Any
 
 import yaml
 
-from zarts.errors import FileError, ZartsError, shorten
+from zarts.errors import DataError, FileError, NotFoundError, ZartsError, shorten
 
 __all__ = [
     "csv_rows",
@@ -88,6 +88,7 @@ def read_bytes(path: str | Path, kind: Kind = FileError, *, most: int = _MOST_BY
     """The content of a file, of at most `most` bytes.
 
     Raises:
+        NotFoundError: there is no such file (images: DataError).
         ZartsError: of that kind: the file cannot be read, or is larger.
     """
     try:
@@ -98,6 +99,8 @@ def read_bytes(path: str | Path, kind: Kind = FileError, *, most: int = _MOST_BY
             content = b""
             while len(content) <= most and not stat.S_ISREG(found.st_mode) and (more := file.read(_BLOCK)):
                 content += more  # of a pipe or a device, which may have no end
+    except FileNotFoundError as error:
+        raise (NotFoundError if kind is not DataError else kind)(f"{path}: no such file") from error
     except (OSError, ValueError, MemoryError) as error:
         raise kind(f"{path}: cannot be read ({reason(error)})") from error
     if stat.S_ISREG(found.st_mode) or len(content) > most:

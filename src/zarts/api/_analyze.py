@@ -64,6 +64,7 @@ def landscape(
         with folder.lock(), restore_search(settings, folder, on_event, ranks) as restored:
             made = make_landscape(restored, folder, on_event, grid=grid, **options)
         if ranks.lead:
+            on_event({"event": "doing", "text": "drawing the report"})
             draw_landscape(folder.path)
             write_report(folder.path)
     return made
@@ -117,6 +118,7 @@ def diagnose(
     settings = load_functions(settings, note_writer(callback), folder)
     with restore_search(settings, folder, callback) as restored:
         diagnosis = compute_diagnosis(restored, callback, **options)
+    callback({"event": "doing", "text": "drawing the report"})
     folder.write_json("diagnosis.json", {"run": folder.path.resolve().name, **diagnosis.to_dict()})
     write_report(folder.path)
     return diagnosis

@@ -191,8 +191,8 @@ def launch(count: int, argv: Sequence[str], resume_hint: str) -> int:
             if failure.exitcode < 0:
                 raise RankError(f"rank {rank} was killed by {failure.signal_name()}: {resume_hint}") from None
         return max(failure.exitcode for failure in error.failures.values())
-    except SignalException:
-        return 130
+    except SignalException as error:
+        return 128 + error.sigval.value
     return 0
 
 

@@ -82,7 +82,7 @@ def is_transfer(name: str) -> bool:
 def _with_bases(name: str) -> dict[str, dict[str, Any]]:
     """The contents of a preset's file and, before it, of its bases."""
     if name not in preset_names():
-        raise SettingsError(did_you_mean("preset", name, preset_names()))
+        raise SettingsError(did_you_mean("preset", name, preset_names(), "zarts list presets"))
     content = parse_yaml(_text(name), f"preset {name!r}")
     base = content.pop("base", None)
     return {**(_with_bases(base) if base else {}), name: content}

@@ -22,6 +22,7 @@ from zarts.readers import read_json, read_yaml
 from zarts.runs.checkpoint import load_checkpoint, save_checkpoint
 from zarts.runtime.environment import environment
 from zarts.runtime.io import locked, read_events, remove_parts, write_atomically
+from zarts.runtime.paths import existing
 
 __all__ = ["Run", "genotype_file"]
 
@@ -47,6 +48,17 @@ def _created(path: Path) -> bool:
     except OSError as error:
         raise RunError(f"{path}: cannot be created ({error.strerror}): choose another --out") from error
     return True
+
+
+def _taken(path: Path, command: str) -> str:
+    """The message for a path that exists; only a run of the same command is offered to be resumed."""
+    with contextlib.suppress(OSError, UnicodeDecodeError):
+        if (path / "config.yaml").read_text(encoding="utf-8").startswith(f"{command}:"):
+            return (
+                f"{path} exists and is not overwritten: choose another --out, "
+                f"or resume it with `zarts {command} --resume {shlex.quote(str(path))}`"
+            )
+    return f"{path} exists, is no {command} of zarts, and is not overwritten: choose another --out"
 
 
 def _json(data: Any) -> Any:
@@ -92,10 +104,7 @@ class Run:
         wanted, number = path, 1
         while not _created(path):
             if not numbered:
-                raise SettingsError(
-                    f"{path} exists and is not overwritten: choose another --out, "
-                    f"or resume it with `zarts {command} --resume {shlex.quote(str(path))}`"
-                )
+                raise SettingsError(_taken(path, command))
             number += 1
             path = wanted.with_name(f"{wanted.name}-{number}")
         run = Run(path)
@@ -107,11 +116,10 @@ class Run:
         """Open an existing folder of a `command` run.
 
         Raises:
-            RunError: there is no such folder, or it is of another command.
+            NotFoundError: there is no such folder.
+            RunError: it is of another command.
         """
-        if not path.is_dir():
-            raise RunError(f"{path}: no such run folder")
-        run = Run(path)
+        run = Run(existing(path, "run folder"))
         run.settings(command)
         return run
 
