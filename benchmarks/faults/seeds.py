@@ -29,7 +29,16 @@ CHAIN: dict[str, Any] = {
     "name": "mine",
 }
 SEARCH = {
-    **{"data": "digits", "space": "s2", "subset": 64, "channels": 2, "cells": 3, "batch_size": 16, "epochs": 1},
+    **{
+        "method": "zarts-mgs",
+        "data": "digits",
+        "space": "s2",
+        "subset": 64,
+        "channels": 2,
+        "cells": 3,
+        "batch_size": 16,
+        "epochs": 1,
+    },
     **{"warmup_epochs": 0, "val_batches": 1, "inner_steps": 1, "samples": 2, "tau": "auto", "color_jitter": [0.4] * 4},
     **{"learning_rate": 0.025, "memory_limit": "2GB", "max_params": "1.5M", "seed": 3, "device": "cpu"},
 }
@@ -181,7 +190,9 @@ def write_runs(folder: Path) -> None:
     """A search, its retraining and its exported files: `search`, `retrain`, `onnx`, `torchscript`, `python`."""
     import zarts
 
-    own = {key: SEARCH[key] for key in ("data", "space", "subset", "channels", "cells", "batch_size", "epochs")}
+    own = {
+        key: SEARCH[key] for key in ("method", "data", "space", "subset", "channels", "cells", "batch_size", "epochs")
+    }
     searched = zarts.search(out=folder / "search", quiet=True, devices=1, warmup_epochs=0, samples=2, **own)
     trained = searched.retrain(out=folder / "retrain", quiet=True, drop_path=0.0, auxiliary_weight=0.0, **RETRAIN)
     for form in ("onnx", "torchscript", "python"):

@@ -167,7 +167,7 @@ def written(value: Any, kind: Any) -> str:
         kind: its type.
     """
     kinds = (kind, *get_args(kind))
-    units = _LONG_UNITS if Duration in kinds else _SIZES if Bytes in kinds else {}
+    units = {} if isinstance(value, str) else _LONG_UNITS if Duration in kinds else _SIZES if Bytes in kinds else {}
     for unit, size in units.items():
         if value >= size and value % size == 0:
             return f"{value / size:.0f}{unit}"
