@@ -16,7 +16,7 @@ from zarts.api._architecture import architecture_of
 from zarts.api._arguments import with_settings
 from zarts.api._data import given_images
 from zarts.api._fit_result import FitResult
-from zarts.api._fit_session import session
+from zarts.api._fit_session import begun_settings, session
 from zarts.api._new_search import note_writer
 from zarts.callbacks import Callbacks, Follower, progress
 from zarts.config import FUNCTIONS, dump
@@ -62,7 +62,7 @@ def fit(
     Args:
         data: the images, see `search`; needed but beside `resume`.
         resume: the folder of an interrupted fit, to go on with; a finished one only returns its result. Beside it, only
-            `callbacks`, `quiet`, `processes`, and `data` if the fit was given Python objects.
+            `callbacks`, `quiet`, `processes`, `data` if the fit was given Python objects, and the code that it had.
         out: the folder; None: a new one in `runs/fit`.
         config: a YAML file with settings, in a section `fit`.
         callbacks: objects of `zarts.callbacks.Callback`, or functions that are called with every event.
@@ -78,7 +78,7 @@ def fit(
     begun, heard = time.perf_counter(), Callbacks([progress(quiet=quiet), *callbacks])
     given: dict[str, Any] = dict(options)
     if resume is not None:
-        others = [key for key in given if key not in ("processes", *FUNCTIONS)] + [
+        others = [key for key in given if key not in ("processes", "latency_command", *FUNCTIONS)] + [
             name for name, value in (("out", out), ("config", config)) if value is not None
         ]
         if others:
@@ -139,7 +139,8 @@ def resume_fit(
         callback: called with every event.
         data: the images again, if they are Python objects, or the path where they are now.
         begun: when the command began, by `time.perf_counter`; None: now.
-        given: `processes`, trainings at a time; `objective`, if it was a user-defined one, whose file is run.
+        given: `processes`, trainings at a time; `objective`, if it was a user-defined one, whose file is run;
+            `latency_command`, if it had one.
 
     Raises:
         RunError: the folder is not that of a fit, or is damaged.
@@ -151,7 +152,7 @@ def resume_fit(
     functions = {key: given.pop(key) for key in FUNCTIONS if key in given}
     name, images = given_images(data)
     given |= {} if name is None else {"data": name}
-    settings = fit_settings({**run.settings("fit"), **given}, where=str(run.path / "config.yaml"))
+    settings = begun_settings(run, given)
     _check_packages(settings)
     settings = same_functions(run, _anchored(settings, images), functions)
     settings = load_functions(settings, note_writer(callback), run)

@@ -18,6 +18,7 @@ import yaml
 from zarts.config import renamed_mapping, renamed_settings
 from zarts.data import PythonData
 from zarts.errors import RunError, SettingsError
+from zarts.readers import read_json, read_yaml
 from zarts.runs.checkpoint import load_checkpoint, save_checkpoint
 from zarts.runtime.environment import environment
 from zarts.runtime.io import locked, read_events, remove_parts, write_atomically
@@ -128,14 +129,13 @@ class Run:
         Raises:
             RunError: the run has no settings, or they are of another command.
         """
-        file = self.path / "config.yaml"
         try:
-            data = yaml.safe_load(file.read_text(encoding="utf-8"))
-        except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+            data = read_yaml(self.path / "config.yaml")
+        except RunError as error:
             raise RunError(f"{self.path}: not a run folder (config.yaml cannot be read)") from error
         if not isinstance(data, dict) or not isinstance(data.get(command), dict):
             raise RunError(f"{self.path}: not the folder of a {command} run")
-        return renamed_settings(data[command])
+        return renamed_settings({str(key): value for key, value in data[command].items()})
 
     def moved(self, key: str, path: str) -> None:
         """Keep the path where something is now, in place of the one in the settings of the run.
@@ -145,7 +145,7 @@ class Run:
         """
         if not self._writes:
             return
-        data = yaml.safe_load((self.path / "config.yaml").read_text(encoding="utf-8"))
+        data = read_yaml(self.path / "config.yaml")
         for settings in data.values():
             if key in settings and settings[key] != path:
                 settings[key] = path
@@ -174,10 +174,7 @@ class Run:
         Raises:
             RunError: the file is missing or not JSON.
         """
-        try:
-            data = json.loads((self.path / name).read_text(encoding="utf-8"))
-        except (OSError, ValueError) as error:
-            raise RunError(f"{self.path / name}: cannot be read ({error})") from error
+        data = read_json(self.path / name)
         return renamed_mapping(data) if isinstance(data, dict) else data
 
     def remove(self, name: str) -> None:

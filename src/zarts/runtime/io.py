@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import json
 import os
 import re
 import sys
@@ -13,10 +12,9 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from zarts.config.renamed import renamed_event, renamed_mapping
-from zarts.errors import RunError
+from zarts.errors import FileError, RunError
+from zarts.readers import parse_json, read_text, read_yaml
 
 if sys.platform != "win32":
     import fcntl
@@ -119,21 +117,19 @@ def read_events(path: str | Path) -> list[dict[str, Any]]:
     Raises:
         RunError: the file cannot be read, or a line before the last one is not a JSON object.
     """
-    lines = _read_text(Path(path)).split("\n")
+    lines = read_text(path, errors="replace").split("\n")
     events = []
     for number, line in enumerate(lines, start=1):
         if not line.strip():
             continue
         try:
-            event = json.loads(line)
-        except json.JSONDecodeError as error:
+            event = parse_json(line, f"{path}, line {number}")
+        except RunError as error:
             if number == len(lines):
                 break
-            raise RunError(
-                f"{path}, line {number}: not JSON ({error}); the file is damaged, remove that line to read the rest"
-            ) from error
+            raise FileError(f"{error}; the file is damaged, remove that line to read the rest") from error
         if not isinstance(event, dict):
-            raise RunError(f"{path}, line {number}: expected a JSON object, got {type(event).__name__}")
+            raise FileError(f"{path}, line {number}: expected a JSON object, got {type(event).__name__}")
         events.append(renamed_event(event))
     return events
 
@@ -146,24 +142,12 @@ def read_mapping(path: Path) -> dict[str, Any]:
     """
     if not path.exists():
         return {}
-    text = _read_text(path)
-    try:
-        data = yaml.safe_load(text) if path.suffix == ".yaml" else json.loads(text)
-    except (yaml.YAMLError, json.JSONDecodeError) as error:
-        detail = " ".join(str(error).split())
-        raise RunError(f"{path}: not {path.suffix[1:].upper()} ({detail})") from error
+    data = read_yaml(path) if path.suffix == ".yaml" else parse_json(read_text(path, errors="replace"), str(path))
     if data is None:
         return {}
     if not isinstance(data, dict):
-        raise RunError(f"{path}: expected a mapping, got {type(data).__name__}")
+        raise FileError(f"{path}: expected a mapping, got {type(data).__name__}")
     return renamed_mapping({str(key): value for key, value in data.items()})
-
-
-def _read_text(path: Path) -> str:
-    try:
-        return path.read_text(encoding="utf-8", errors="replace")
-    except OSError as error:
-        raise RunError(f"{path}: cannot be read ({error.strerror or error})") from error
 
 
 def drop_cut_line(path: Path) -> None:
