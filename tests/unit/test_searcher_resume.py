@@ -4,7 +4,6 @@ import errno
 import json
 import os
 import sys
-from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 import torch
@@ -13,7 +12,7 @@ import zarts
 from small import SMALL, TRAIN, leftovers, often, outcome, small, stop_at
 from zarts.api import resume_retrain, resume_search
 from zarts.config import search_settings
-from zarts.errors import DataError, Interrupted, RunError, SettingsError
+from zarts.errors import DataError, Interrupted, RunError
 from zarts.methods import EVALUATING, GRADIENT, METHODS
 from zarts.runs import Run
 from zarts.runs.new_run import anchored
@@ -356,25 +355,8 @@ def test_a_file_that_cannot_be_written_stays_as_it_was(tmp_path, monkeypatch, wr
     assert [path.read_bytes() for path in tmp_path.iterdir()] == [before]
 
 
-def test_runs_that_start_together_get_folders_of_their_own(tmp_path):
-    with ThreadPoolExecutor(8) as pool:
-        runs = list(pool.map(lambda i: Run.create(tmp_path / "a/x", {"i": i}, "search", numbered=True), range(8)))
-    assert {run.path.name for run in runs} == {"x", *(f"x-{i}" for i in range(2, 9))}
-    assert [run.settings("search") for run in runs] == [{"i": i} for i in range(8)]
-
-
-def test_a_run_folder_that_cannot_be_made(tmp_path):
-    Run.create(tmp_path / "x", {}, "search")
-    with pytest.raises(SettingsError, match="another out"):
-        Run.create(tmp_path / "x", {}, "search")
-    (tmp_path / "file").write_text("")
-    (tmp_path / "link").symlink_to(tmp_path / "nowhere")
-    for parent in ("file", "link"):
-        with pytest.raises(RunError, match="File exists"):
-            Run.create(tmp_path / parent / "x", {}, "search", numbered=True)
-
-
-def test_two_processes_do_not_go_on_with_one_run(stopped, searched):
+def test_two_processes_do_not_go_on_with_one_run(stopped, searched, monkeypatch):
+    monkeypatch.setattr("zarts.runtime.processes.PATIENCE_SECONDS", 0.0)
     with (
         Run(stopped).lock(),
         pytest.raises(RunError, match="another process"),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import multiprocessing
 import shlex
+import shutil
 import time
 from collections.abc import Sequence
 from functools import partial
@@ -24,7 +25,7 @@ from zarts.config.options import FitOptions
 from zarts.data import PYTHON, DataSet, PythonData
 from zarts.errors import Interrupted, SettingsError
 from zarts.planner.budget import Budget
-from zarts.planner.candidates import Candidates
+from zarts.planner.candidates import WORK, Candidates
 from zarts.planner.costs import Costing
 from zarts.planner.ending import end_fit
 from zarts.planner.fit import Fit
@@ -35,10 +36,10 @@ from zarts.planner.workers import Workers
 from zarts.reports import write_report
 from zarts.runs import Run
 from zarts.runs.afterwards import afterwards
-from zarts.runs.new_run import check_place, data_paths, discarded_unless_begun
+from zarts.runs.new_run import data_paths, new_run, resumed_run
 from zarts.runs.user_functions import anchored_functions, keep_functions, load_functions, same_functions
 from zarts.runtime.device import choose_device, idle_processors
-from zarts.runtime.io import drop_cut_line, remove_parts
+from zarts.runtime.io import drop_cut_line
 from zarts.runtime.paths import PathLike, path_of
 from zarts.runtime.signals import StopRequest, stop_request
 from zarts.spaces import handmade
@@ -130,10 +131,9 @@ def start_fit(
     settings = load_functions(_anchored(settings, images), note_writer(callback))
     label = Path(settings.data).name or "images"
     path = Path("runs/fit") / f"{label}-seed{settings.seed}" if out is None else path_of(out)
-    check_place(path, settings.data)
-    run = Run(Run.create(path, dump(settings), "fit", numbered=out is None).path, images=images)
-    with discarded_unless_begun(run):
+    with new_run(path, settings.data, "fit", numbered=out is None, images=images) as run:
         keep_functions(settings, run)
+        run.begin(dump(settings), "fit")
         return _fit(settings, run, callback, begun)
 
 
@@ -160,6 +160,9 @@ def resume_fit(
     begun = time.perf_counter() if begun is None else begun
     run = Run.open(path_of(path), "fit")
     if run.finished:
+        shutil.rmtree(run.path / WORK, ignore_errors=True)  # it may have been killed before it did so itself
+        if not (run.path / "report.html").exists():
+            _draw(run, callback)
         return FitResult.read(run.path)
     functions = {key: given.pop(key) for key in FUNCTIONS if key in given}
     name, images = given_images(data)
@@ -168,7 +171,9 @@ def resume_fit(
     check_packages(settings)
     settings = same_functions(run, _anchored(settings, images), functions)
     settings = load_functions(settings, note_writer(callback), run)
-    return _fit(settings, Run(run.path, images=images), callback, begun)
+    run = Run(run.path, images=images)
+    with resumed_run(run, "fit"):
+        return _fit(settings, run, callback, begun)
 
 
 def _anchored(settings: FitSettings, images: PythonData | None) -> FitSettings:
@@ -185,10 +190,11 @@ def _anchored(settings: FitSettings, images: PythonData | None) -> FitSettings:
 def _fit(settings: FitSettings, run: Run, callback: Callback, begun: float) -> FitResult:
     device = choose_device(settings.device)
     with run.lock(), stop_request() as stop:
-        remove_parts(run.path)
         drop_cut_line(run.path / "metrics.jsonl")
         plan = Plan(run.path / PLAN, settings.plan)
         heard = _Heard(callback, run, stop)
+        if run.lock_note:
+            heard({"event": "note", "text": run.lock_note})
         size = settings.image_size or plan.decide("image size", lambda: first_size(settings))
         first = load_images(settings.recipe(image_size=size), run, device, heard)
         load = partial(_loaded, {first.image_size: first}, settings, run)
@@ -216,9 +222,13 @@ def _fit(settings: FitSettings, run: Run, callback: Callback, begun: float) -> F
                 heard({"event": "note", "text": "interrupted"})  # with the time, which counts when the fit goes on
                 raise Interrupted(f"interrupted{run.resume_hint('fit')}") from None
         end_fit(settings, run, fit, finalists, outcome, load, budget, heard)
+    _draw(run, callback)
+    return FitResult.read(run.path, run.images)
+
+
+def _draw(run: Run, callback: Callback) -> None:
     with afterwards("report.html is missing", f"zarts report {shlex.quote(str(run.path))}", callback):
         write_report(run.path)
-    return FitResult.read(run.path, run.images)
 
 
 class _Heard:

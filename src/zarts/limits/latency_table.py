@@ -6,7 +6,6 @@ import datetime
 import json
 import math
 import platform
-import tempfile
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from importlib import metadata
@@ -20,6 +19,7 @@ from zarts.limits.latency import Latency, latency_by_command, measure_latency
 from zarts.limits.layer_graphs import layer_graphs, network_graphs
 from zarts.limits.onnx_graph import Node, OnnxGraph, OnnxModel, read_graph
 from zarts.runtime.io import write_atomically
+from zarts.runtime.leftovers import temporary_folder
 
 __all__ = ["LatencyTable", "layer_costs", "make_latency_table"]
 
@@ -233,8 +233,8 @@ def _on_this_machine(threads: int) -> Callable[[bytes], Latency]:
 
 def _by_command(command: str) -> Callable[[bytes], Latency]:
     def measure(data: bytes) -> Latency:
-        with tempfile.TemporaryDirectory(prefix="zarts-") as folder:
-            path = Path(folder) / "layers.onnx"
+        with temporary_folder() as folder:
+            path = folder / "layers.onnx"
             path.write_bytes(data)
             return latency_by_command(command, path)
 

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from zarts.errors import RunError
+from zarts.runtime.io import WriteError, cut
 from zarts.spaces import Chain
 
 __all__ = ["PLAN", "Candidate", "Origin", "Plan", "Schedule", "Score", "training_key"]
@@ -190,7 +191,7 @@ class Plan:
                 file.flush()
                 os.fsync(file.fileno())
         except OSError as error:
-            raise RunError(f"{self._file}: cannot be written ({error.strerror})") from error
+            raise WriteError(self._file, error) from error
 
 
 def _entries(file: Path, *, mends: bool) -> Iterator[dict[str, Any]]:
@@ -208,8 +209,7 @@ def _entries(file: Path, *, mends: bool) -> Iterator[dict[str, Any]]:
     except (OSError, UnicodeDecodeError) as error:
         raise RunError(f"{file}: cannot be read ({error})") from None
     if lines[-1] and mends:
-        with file.open("r+b") as opened:
-            opened.truncate(file.stat().st_size - len(lines[-1].encode()))
+        cut(file, file.stat().st_size - len(lines[-1].encode()))
     for number, line in enumerate(lines[:-1], start=1):
         try:
             entry = json.loads(line.removeprefix("- "))

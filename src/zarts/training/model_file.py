@@ -14,12 +14,16 @@ import safetensors.torch
 
 from zarts.errors import RunError, SettingsError
 from zarts.networks import AnyNetwork, build_network, create_chain, seeded
+from zarts.runs.checksum import DIGITS, digest
 from zarts.runtime.io import write_atomically
 from zarts.spaces import Architecture, Chain, Genotype, architecture_in, cells_of, named
 
 __all__ = ["ModelCard", "load_model", "save_model"]
 
-_FORMAT = "1"
+_FORMAT = "2"
+_FORMATS = ("1", _FORMAT)
+"""Those that are read; files of the first one have no checksum."""
+_CHECKSUM = "checksum"
 _AUXILIARY = "auxiliary_head."
 _NO_CELLS = {"channels": 0, "cells": 0, "stem": ""}
 
@@ -145,25 +149,48 @@ def save_model(path: Path, network: AnyNetwork, card: ModelCard) -> None:
         RunError: the file cannot be written.
     """
     weights = {k: v.cpu().contiguous() for k, v in network.state_dict().items() if not k.startswith(_AUXILIARY)}
-    metadata = {"format": "pt", "zarts": _FORMAT, "model": card.to_json()}
-    write_atomically(path, safetensors.torch.save(weights, metadata))
+    metadata = {"format": "pt", "zarts": _FORMAT, _CHECKSUM: "0" * DIGITS, "model": card.to_json()}
+    content = _with_metadata(safetensors.torch.save(weights), metadata)
+    write_atomically(path, content.replace(b"0" * DIGITS, digest(content).encode(), 1))
+
+
+def _with_metadata(content: bytes, metadata: Mapping[str, str]) -> bytes:
+    """A safetensors file with metadata in this order, which the library shuffles: same networks have the same bytes."""
+    start = 8 + int.from_bytes(content[:8], "little")
+    header = json.dumps({"__metadata__": metadata, **json.loads(content[8:start])}, separators=(",", ":")).encode()
+    header += b" " * (-len(header) % 8)
+    return len(header).to_bytes(8, "little") + header + content[start:]
+
+
+def _check_content(content: bytes, metadata: Mapping[str, str], path: str | Path) -> None:
+    """Check the format and the checksum, which is that of the file with zeros in its place.
+
+    Raises:
+        RunError: the file has another format, or is damaged.
+    """
+    if metadata.get("zarts") not in _FORMATS:
+        raise RunError(f"{path}: not a model file of this version of zarts")
+    if metadata["zarts"] == "1":
+        return
+    checksum = metadata.get(_CHECKSUM, "").encode()
+    if len(checksum) != DIGITS or digest(content.replace(checksum, b"0" * DIGITS, 1)).encode() != checksum:
+        raise RunError(f"{path}: damaged: its checksum is not that of its content; take a copy, or train it again")
 
 
 def load_model(path: str | Path) -> tuple[AnyNetwork, ModelCard]:
     """The network of a file, in evaluation mode on the CPU, and its card.
 
     Raises:
-        RunError: the file is missing, cut short, or not a model of zarts.
+        RunError: the file is missing, cut short, damaged, or not a model of zarts.
     """
     try:
         content = Path(path).read_bytes()  # `safetensors.safe_open` takes only paths in UTF-8
         weights = safetensors.torch.load(content)
         header = content[8 : 8 + int.from_bytes(content[:8], "little")]
         metadata = json.loads(header).get("__metadata__", {})
-    except (OSError, safetensors.SafetensorError) as error:
+    except (OSError, ValueError, AttributeError, safetensors.SafetensorError) as error:
         raise RunError(f"{path}: not a model file ({error})") from error
-    if metadata.get("zarts") != _FORMAT:
-        raise RunError(f"{path}: not a model file of this version of zarts")
+    _check_content(content, metadata, path)
     card = ModelCard.from_json(metadata.get("model", "null"), str(path))
     with seeded(0):  # its initial weights are overwritten, and must not use the caller's random numbers
         network = card.build()
