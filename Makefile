@@ -8,7 +8,7 @@ RUN    := runs/quick-$(shell date +%Y%m%d-%H%M%S)
 endif
 
 .DEFAULT_GOAL := help
-.PHONY: help search test test-all lint types bench gpu-check performance clean
+.PHONY: help search test test-all lint types bench gpu-check soak performance clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*##/\t/' | expand -t 12
@@ -47,6 +47,9 @@ bench: $(VENV)/.dev ## time the weight step beside the textbook's, about ten min
 
 gpu-check: $(VENV)/.dev ## check a machine with a GPU in at most five minutes: results against the CPU, a search, time and memory
 	$(BIN)/python -m benchmarks.gpu $(ARGS)
+
+soak: $(VENV)/.dev ## fit, search, retrain and test in a loop for 45 minutes (ARGS='--minutes N'): nothing may grow
+	$(BIN)/python -m benchmarks.soak $(ARGS)
 
 performance: $(VENV)/.dev ## measure all tables of docs/performance.md, methods.md and memory.md, an hour on an idle machine
 	$(BIN)/python -m benchmarks.supernet --json $(TABLES)/supernet-2.json
