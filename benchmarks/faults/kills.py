@@ -49,7 +49,9 @@ def _campaign(job: Job, run: Path, kills: int, dice: random.Random) -> dict[str,
     one: dict[str, Any] = {"kind": job.kind, "ranks": job.ranks, "kills": [], "faults": []}
     job.prepare(run)
     words = job.first(run)
-    for _ in range(kills):
+    for number in range(kills):
+        if number and (run / "checkpoint.pt").exists():  # what would be refused need not be killed
+            words = job.again(run)
         early = dice.random() < _EARLY
         moment = dice.uniform(0.001, min(job.seconds, 8.0) if early else job.seconds)
         started = Started(words, temporary)

@@ -148,6 +148,10 @@ def test_a_folder_that_can_only_be_read(tmp_path, monkeypatch):
     def refuse(path, size):
         raise PermissionError(errno.EROFS, os.strerror(errno.EROFS))
 
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "touch", lambda path: refuse(path, 0))
+        with pytest.raises(RunError, match=r"x: cannot be written .Read-only.*resume="):
+            resumed_run(run, "search").__enter__()
     monkeypatch.setattr(os, "truncate", refuse)
     with pytest.raises(RunError, match=r"metrics\.jsonl: cannot be written .Read-only"):
         run.restore({}, "cpu")

@@ -35,7 +35,10 @@ def is_free(path: Path) -> bool:
         return True
     if not path.is_dir():
         return False
-    names = {file.name for file in path.iterdir() if not is_part(file)}
+    try:
+        names = {file.name for file in path.iterdir() if not is_part(file)}
+    except PermissionError:
+        return False
     return not names or (UNSTARTED in names and names - {UNSTARTED} <= _BEFORE_START)
 
 

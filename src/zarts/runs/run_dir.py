@@ -22,7 +22,7 @@ from zarts.runs.checkpoint import CHECKPOINT, restored_state, save_state, saved_
 from zarts.runs.checksum import with_checksum, without_checksum
 from zarts.runs.claim import UNSTARTED, claim, clear, is_started
 from zarts.runtime.environment import environment
-from zarts.runtime.io import WriteError, read_events, write_atomically
+from zarts.runtime.io import WriteError, check_writable, read_events, write_atomically
 from zarts.runtime.leftovers import remove_parts
 from zarts.runtime.processes import locked
 
@@ -280,6 +280,7 @@ class Run:
             return
         message = f"{self.path}: another process is at work on this run: wait for its end"
         with locked(self.path, message) as self.is_alone:
+            check_writable(self.path)  # before hours of work
             self._locked = True
             try:
                 self._tidy()

@@ -20,6 +20,7 @@ from zarts.runtime.leftovers import PART, mark, remove_parts
 
 __all__ = [
     "WriteError",
+    "check_writable",
     "cut",
     "drop_cut_line",
     "epoch_files",
@@ -108,6 +109,20 @@ def _keep(path: Path, before: Path) -> None:
         part.replace(before)
     finally:
         part.unlink(missing_ok=True)
+
+
+def check_writable(folder: Path) -> None:
+    """Check that files can be made in a folder.
+
+    Raises:
+        WriteError: they cannot.
+    """
+    part = folder / f".check.{mark()}-{os.urandom(4).hex()}{PART}"
+    try:
+        part.touch()
+        part.unlink()
+    except OSError as error:
+        raise WriteError(folder, error) from error
 
 
 def sync(path: Path) -> None:
