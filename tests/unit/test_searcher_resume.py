@@ -3,6 +3,7 @@
 import errno
 import json
 import os
+import shutil
 import sys
 
 import pytest
@@ -29,14 +30,22 @@ def interrupt(monkeypatch, number):
     return request
 
 
+@pytest.fixture(scope="module")
+def stopped_once(tmp_path_factory):
+    run = tmp_path_factory.mktemp("stopped") / "run"
+    torch.set_num_threads(1)
+    with pytest.MonkeyPatch.context() as patch:
+        interrupt(patch, 6)
+        with pytest.raises(Interrupted):
+            zarts.search(out=run, quiet=True, **SMALL)
+    return run
+
+
 @pytest.fixture
-def stopped(tmp_path, monkeypatch):
-    """A search that was stopped in its second epoch, with its checkpoint."""
-    interrupt(monkeypatch, 6)
-    with pytest.raises(Interrupted):
-        zarts.search(out=tmp_path / "run", **SMALL)
+def stopped(stopped_once, tmp_path, monkeypatch):
+    """A search that was stopped in its second epoch, with its checkpoint: a copy of the same one for each test."""
     interrupt(monkeypatch, 0)
-    return tmp_path / "run"
+    return shutil.copytree(stopped_once, tmp_path / "run")
 
 
 def stopped_at_the_last_check(tmp_path, monkeypatch, settings):
@@ -177,25 +186,22 @@ def test_a_command_goes_on_with_other_values_of_what_no_result_depends_on(
         assert outcome(run) == outcome(straight)
 
 
-@pytest.mark.parametrize("keep", [0, 10, 1000, -10])
-def test_a_checkpoint_cut_short(stopped, keep):
-    path = stopped / "checkpoint.pt"
-    path.write_bytes(path.read_bytes()[:keep])
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda path: path.write_bytes(b""),
+        lambda path: path.write_bytes(path.read_bytes()[:1000]),
+        lambda path: path.write_bytes(path.read_bytes()[:-10]),
+        lambda path: torch.save({"format": os.system}, path),  # code
+        lambda path: torch.save([1], path),
+        lambda path: torch.save({"format": 1}, path),
+        lambda path: torch.save({"format": 2, "settings": {}}, path),
+    ],
+)
+def test_a_file_that_is_no_checkpoint_of_the_run(stopped, change):
+    change(stopped / "checkpoint.pt")
     with pytest.raises(RunError, match=r"checkpoint\.pt"):
-        resume_search(stopped)
-
-
-def test_a_checkpoint_with_code_in_it(stopped):
-    torch.save({"format": os.system}, stopped / "checkpoint.pt")
-    with pytest.raises(RunError, match=r"checkpoint\.pt"):
-        resume_search(stopped)
-
-
-@pytest.mark.parametrize("content", [[1], {"format": 1}, {"format": 2, "settings": {}}])
-def test_a_file_that_is_no_checkpoint(stopped, content):
-    torch.save(content, stopped / "checkpoint.pt")
-    with pytest.raises(RunError, match=r"checkpoint\.pt"):
-        resume_search(stopped)
+        Run(stopped).restore({"seed": 0}, torch.device("cpu"))
 
 
 def test_a_checkpoint_that_is_gone(stopped):
