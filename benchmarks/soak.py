@@ -19,6 +19,7 @@ from typing import Any
 import torch
 
 import zarts
+from benchmarks.faults.jobs import THEIRS
 from benchmarks.report import environment
 
 __all__ = ["grown", "main"]
@@ -43,7 +44,7 @@ def usage(temporary: Path) -> dict[str, int]:
         "handles": len(list(Path("/proc/self/fd").iterdir())),
         "processes": len(children),
         "threads": threading.active_count(),
-        "temporary": sum(1 for file in temporary.rglob("*") if not file.name.endswith(".lock")),
+        "temporary": sum(not file.name.startswith(THEIRS) for file in temporary.iterdir()),
     }
 
 

@@ -88,8 +88,9 @@ def _campaign(job: Job, folder: Path, dice: random.Random) -> dict[str, Any]:
             again = Started(words, temporary).end(_MOST)
             if again.code:
                 faults.append(f"does not go on: {' '.join(again.err.split())[-300:]}")
+            ended = again
         if (run / "result.json").exists() or job.kind == "compare":
-            faults += faults_of(run, temporary, job)
+            faults += faults_of(run, temporary, job, ended.err)
     shutil.rmtree(temporary, ignore_errors=True)
     return {**one, "faults": [f"{job.kind} {one['at']}: {fault}" for fault in faults]}
 

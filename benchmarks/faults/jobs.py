@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-__all__ = ["KINDS", "Ended", "Job", "Started", "faults_of", "made_jobs", "same_bits"]
+__all__ = ["KINDS", "THEIRS", "Ended", "Job", "Started", "faults_of", "made_jobs", "same_bits"]
 
 _NETWORK = ["--data", "digits", "--channels", "2", "--cells", "3", "--batch-size", "16", "--epochs", "2"]
 _SEARCH = [
@@ -44,6 +44,8 @@ _TIMED = {
     *("environment", "details", "repeat", "limits", "eigenvalue_seconds", "checksum", "date", "command"),
 }
 """Keys of what a clock has a part in, or the place of the run."""
+THEIRS = ("torchinductor_", "zarts-latency.lock")
+"""What stays in the folder of temporary files on purpose: a cache of torch, and a lock that all processes share."""
 _KEY = "ZARTS_FAULTS"
 """Environment variable by which the processes of a run are found."""
 _QUIET_SECONDS = 15.0
@@ -173,15 +175,23 @@ def same_bits(run: Path) -> dict[str, Any]:
     return found
 
 
-def faults_of(run: Path, temporary: Path, job: Job) -> list[str]:
-    """What is wrong with a run that has ended: other bits, stray files."""
+def faults_of(run: Path, temporary: Path, job: Job, said: str = "") -> list[str]:
+    """What is wrong with a run that has ended: other bits, stray files.
+
+    Args:
+        run: its folder.
+        temporary: its folder for temporary files.
+        job: what it is to be like.
+        said: its last words on standard error, which may say that a part is missing.
+    """
     found = []
     bits = same_bits(run)
     other = [name for name in sorted({*bits, *job.bits}) if bits.get(name) != job.bits.get(name)]
+    other = [name for name in other if "error analysis is missing" not in said or not name.endswith("test.json")]
     if other:
         found.append(f"other bits: {', '.join(other[:4])}")
     stray = [str(file.relative_to(run)) for file in run.rglob(".*")]
-    stray += [f"tmp/{file.name}" for file in temporary.iterdir() if not file.name.endswith(".lock")]
+    stray += [f"tmp/{file.name}" for file in temporary.iterdir() if not file.name.startswith(THEIRS)]
     if stray:
         found.append(f"stray files: {', '.join(stray[:4])}")
     return found

@@ -89,7 +89,7 @@ def _finished(job: Job, run: Path, temporary: Path, words: list[str]) -> list[st
         if "Traceback" in ended.err:
             faults.append(f"traceback: {ended.err[-300:]}")
         if ended.code == 0:
-            return faults + faults_of(run, temporary, job)
+            return faults + faults_of(run, temporary, job, ended.err)
         lines = ended.err.strip().splitlines()
         if not (lines and ("--resume" in lines[-1] or "--out" in lines[-1] or "same command" in lines[-1])):
             return [*faults, f"no way on: {ended.code} {' '.join(ended.err.split())[-300:]}"]

@@ -34,7 +34,7 @@ from zarts.planner.pictures import Pictures, first_size, sizes_of
 from zarts.planner.records import PLAN, Plan
 from zarts.planner.workers import Workers
 from zarts.reports import write_report
-from zarts.runs import Run
+from zarts.runs import MODEL, Run
 from zarts.runs.afterwards import afterwards
 from zarts.runs.new_run import data_paths, new_run, resumed_run
 from zarts.runs.user_functions import anchored_functions, keep_functions, load_functions, same_functions
@@ -161,6 +161,9 @@ def resume_fit(
     run = Run.open(path_of(path), "fit")
     if run.finished:
         shutil.rmtree(run.path / WORK, ignore_errors=True)  # it may have been killed before it did so itself
+        if not (run.path / MODEL / "README.md").exists():
+            again = f"zarts export {shlex.quote(str(run.path))} --format onnx"
+            callback({"event": "warning", "text": f"README.md is missing: `{again}` makes up for it"})
         if not (run.path / "report.html").exists():
             _draw(run, callback)
         return FitResult.read(run.path)
