@@ -8,14 +8,13 @@ import random
 import shutil
 import subprocess
 import sys
-import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from benchmarks.faults.jobs import Job, Started, faults_of, made_jobs
+from benchmarks.faults.jobs import Job, Started, faults_of, made_jobs, work_folder
 from benchmarks.report import environment
 
 __all__ = ["measure"]
@@ -35,8 +34,7 @@ def measure(full: bool) -> int:
     number = int(os.environ.get("DISKS", 20 if full else 5))
     kinds = os.environ.get("KINDS", ",".join(_KINDS)).split(",")
     dice, done = random.Random(_SEED), list[dict[str, Any]]()
-    with tempfile.TemporaryDirectory(prefix="faults-") as name:
-        folder = Path(name)
+    with work_folder() as folder:
         jobs = [job for job in made_jobs(folder, kinds) if job.ranks == 1]
         for i in range(number):
             one = _campaign(jobs[i % len(jobs)], folder / f"disk-{i}", dice)

@@ -8,14 +8,16 @@ import os
 import shutil
 import subprocess
 import sys
+import tempfile
 import time
 import uuid
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-__all__ = ["KINDS", "THEIRS", "Ended", "Job", "Started", "faults_of", "made_jobs", "same_bits"]
+__all__ = ["KINDS", "THEIRS", "Ended", "Job", "Started", "faults_of", "made_jobs", "same_bits", "work_folder"]
 
 _NETWORK = ["--data", "digits", "--channels", "2", "--cells", "3", "--batch-size", "16", "--epochs", "2"]
 _SEARCH = [
@@ -48,6 +50,7 @@ THEIRS = ("torchinductor_", "zarts-latency.lock")
 """What stays in the folder of temporary files on purpose: a cache of torch, and a lock that all processes share."""
 _KEY = "ZARTS_FAULTS"
 """Environment variable by which the processes of a run are found."""
+_TRIPWIRE = Path(__file__).parent / "tripwire"
 _QUIET_SECONDS = 15.0
 """So long the processes of a killed run may take to end."""
 
@@ -61,6 +64,7 @@ class Job:
         ranks: processes that it uses.
         words: of the command, without its folder.
         seconds: that the whole run takes.
+        changes: of its folder, about, by the process that changes it most.
         bits: of the whole run; see `same_bits`.
         source: the folder that a landscape is of.
     """
@@ -69,6 +73,7 @@ class Job:
     ranks: int
     words: Sequence[str]
     seconds: float = 0.0
+    changes: int = 0
     bits: dict[str, Any] = field(default_factory=dict)
     source: Path | None = None
 
@@ -106,11 +111,18 @@ class Started:
     Args:
         words: of the command.
         temporary: folder for temporary files.
+        trip: a run folder, and the number of the change of it before which a process is killed, with (True) or without
+            the first process; see `tripwire/sitecustomize.py`. None: they are not counted.
     """
 
-    def __init__(self, words: Sequence[str], temporary: Path) -> None:
+    def __init__(self, words: Sequence[str], temporary: Path, trip: tuple[Path, int, bool] | None = None) -> None:
         self.key = uuid.uuid4().hex
         more = {_KEY: self.key, "TMPDIR": str(temporary), "OMP_NUM_THREADS": "1", "COLUMNS": "200"}
+        if trip is not None:
+            folder, number, first = trip
+            path = os.pathsep.join(filter(None, [str(_TRIPWIRE), os.environ.get("PYTHONPATH")]))
+            more |= {"PYTHONPATH": path, "TRIP_FOLDER": str(folder), "TRIP_NUMBER": str(number)}
+            more |= {"TRIP_FIRST": "1"} if first else {}
         temporary.mkdir(exist_ok=True)
         self._errors = temporary.with_name(f"{self.key}.err").open("w+b")
         self.begun = time.monotonic()
@@ -197,6 +209,18 @@ def faults_of(run: Path, temporary: Path, job: Job, said: str = "") -> list[str]
     return found
 
 
+@contextmanager
+def work_folder() -> Iterator[Path]:
+    """A temporary folder; or the one that FAULTS_FOLDER names, which stays, with the runs that were not killed."""
+    if "FAULTS_FOLDER" in os.environ:
+        folder = Path(os.environ["FAULTS_FOLDER"])
+        folder.mkdir(parents=True, exist_ok=True)
+        yield folder
+        return
+    with tempfile.TemporaryDirectory(prefix="faults-") as name:
+        yield Path(name)
+
+
 def made_jobs(folder: Path, kinds: Sequence[str] = KINDS, most: float = 900.0) -> list[Job]:
     """All jobs of some kinds, with 1 and 2 ranks, each run whole once.
 
@@ -215,16 +239,20 @@ def made_jobs(folder: Path, kinds: Sequence[str] = KINDS, most: float = 900.0) -
                 if not job.source.exists():
                     shutil.copytree(searched, job.source)
             run, temporary = folder / f"{kind}-{ranks}", folder / "tmp"
-            job.prepare(run)
-            started = Started(job.first(run), temporary)
-            ended = started.end(most)
-            if ended.code:
-                raise RuntimeError(f"{' '.join(job.first(run))}: exit code {ended.code}: {ended.err[-500:]}")
-            job.seconds, job.bits = time.monotonic() - started.begun, same_bits(run)
+            known = folder / f"{kind}-{ranks}.json"
+            if not known.exists():
+                shutil.rmtree(run, ignore_errors=True)
+                job.prepare(run)
+                _run_whole(job, run, temporary, most)
             if kind == "fit" and ranks == 1:  # what is killed repeats the plan of this one
-                job.bits = {}
-                _repeat(job, folder)
-            print(f"{kind}, {ranks}: {job.seconds:.1f} s, {len(job.bits)} files", flush=True)
+                job.words = [*job.words, "--plan", str(folder / "fit-1" / "plan.yaml")]
+                if not known.exists():
+                    shutil.rmtree(folder / "fit-1-again", ignore_errors=True)
+                    _run_whole(job, folder / "fit-1-again", temporary, most)
+            if known.exists():
+                job.seconds, job.changes, job.bits = json.loads(known.read_text())
+            known.write_text(json.dumps([job.seconds, job.changes, job.bits]))
+            print(f"{kind}, {ranks}: {job.seconds:.1f} s, {job.changes} changes, {len(job.bits)} files", flush=True)
             if kind in kinds:
                 jobs.append(job)
     return jobs
@@ -243,12 +271,18 @@ def _words(kind: str, ranks: int, folder: Path) -> list[str]:
     }[kind]
 
 
-def _repeat(job: Job, folder: Path) -> None:
-    """Run a fit again, by the plan of the first one."""
-    job.words = [*job.words, "--plan", str(folder / "fit-1" / "plan.yaml")]
-    run = folder / "fit-1-again"
-    started = Started(job.first(run), folder / "tmp")
-    ended = started.end(900)
+def _run_whole(job: Job, run: Path, temporary: Path, most: float) -> None:
+    """Run a job to its end, which gives its time, its changes and its bits.
+
+    Raises:
+        RuntimeError: it fails.
+    """
+    started = Started(job.first(run), temporary, trip=(run, 0, False))
+    ended = started.end(most)
     if ended.code:
         raise RuntimeError(f"{' '.join(job.first(run))}: exit code {ended.code}: {ended.err[-500:]}")
+    counted = list(temporary.glob("changes-*"))
+    job.changes = max((int(file.read_text()) for file in counted), default=0)
+    for file in counted:
+        file.unlink()
     job.seconds, job.bits = time.monotonic() - started.begun, same_bits(run)

@@ -7,20 +7,20 @@ import os
 import random
 import shutil
 import signal
-import tempfile
 import time
 from pathlib import Path
 from typing import Any
 
-from benchmarks.faults.jobs import KINDS, Job, Started, faults_of, made_jobs
+from benchmarks.faults.jobs import KINDS, Ended, Job, Started, faults_of, made_jobs, work_folder
 from benchmarks.report import environment
 
 __all__ = ["measure"]
 
 _RESULT = Path(__file__).parents[1] / "results" / "faults-kills.json"
 _SEED = 25
-_EARLY = 0.4
-"""Share of kills in the first part of a run, in which processes start and the folder comes to be."""
+_EARLY_SECONDS = 2.0
+_SHARES = (0.2, 0.4, 0.4)
+"""Of kills in the first seconds, at any moment, and just before a change of the run folder, which moments miss."""
 _MOST = 900.0
 
 
@@ -29,8 +29,7 @@ def measure(full: bool) -> int:
     number = int(os.environ.get("KILLS", 100 if full else 10))
     kinds = os.environ.get("KINDS", ",".join(KINDS)).split(",")
     dice, done = random.Random(_SEED), list[dict[str, Any]]()
-    with tempfile.TemporaryDirectory(prefix="faults-") as name:
-        folder = Path(name)
+    with work_folder() as folder:
         jobs = made_jobs(folder, kinds)
         while (killed := sum(len(one["kills"]) for one in done)) < number:
             job = jobs[len(done) % len(jobs)]
@@ -52,19 +51,11 @@ def _campaign(job: Job, run: Path, kills: int, dice: random.Random) -> dict[str,
     for number in range(kills):
         if number and (run / "checkpoint.pt").exists():  # what would be refused need not be killed
             words = job.again(run)
-        early = dice.random() < _EARLY
-        moment = dice.uniform(0.001, min(job.seconds, 8.0) if early else job.seconds)
-        started = Started(words, temporary)
-        time.sleep(moment)
-        members = started.members()
-        rank = job.ranks > 1 and job.kind in ("search", "retrain", "landscape") and dice.random() < 0.3
-        victim = dice.choice(members) if rank and members else started.process.pid
-        if started.process.poll() is None:
-            os.kill(victim, signal.SIGKILL)
-        ended = started.end(_MOST)
-        one["kills"].append({"at": round(moment, 3), "of": round(job.seconds, 1), "victim": "rank" if rank else "all"})
+        how = dice.choices(("early", "moment", "change"), _SHARES)[0]
+        kill, ended = _killed(job, words, run, temporary, how, dice)
+        one["kills"].append(kill)
         one["faults"] += [f"processes left: {len(ended.left)}"] if ended.left else []
-        if victim != started.process.pid and "Traceback" in ended.err:
+        if "Traceback" in ended.err:
             one["faults"].append(f"traceback: {ended.err[-300:]}")
         words = _way_on(job, run, dice)
     one["faults"] += _finished(job, run, temporary, words)
@@ -72,6 +63,26 @@ def _campaign(job: Job, run: Path, kills: int, dice: random.Random) -> dict[str,
     shutil.rmtree(run, ignore_errors=True)
     shutil.rmtree(temporary, ignore_errors=True)
     return one
+
+
+def _killed(
+    job: Job, words: list[str], run: Path, temporary: Path, how: str, dice: random.Random
+) -> tuple[dict[str, Any], Ended]:
+    """Start a command and kill it; when, and how it ended."""
+    if how == "change":
+        number, first = dice.randint(1, max(2, job.changes)), dice.random() < 0.7
+        ended = Started(words, temporary, trip=(run, number, first)).end(_MOST)
+        return {"change": number, "of": job.changes, "victim": "all" if first else "the one that writes"}, ended
+    moment = dice.uniform(0.001, _EARLY_SECONDS if how == "early" else job.seconds)
+    started = Started(words, temporary)
+    time.sleep(moment)
+    members = started.members()
+    rank = job.ranks > 1 and job.kind in ("search", "retrain", "landscape") and dice.random() < 0.3
+    victim = dice.choice(members) if rank and members else started.process.pid
+    if started.process.poll() is None:
+        os.kill(victim, signal.SIGKILL)
+    kill = {"at": round(moment, 3), "of": round(job.seconds, 1), "victim": "one rank" if rank else "all"}
+    return kill, started.end(_MOST)
 
 
 def _way_on(job: Job, run: Path, dice: random.Random) -> list[str]:
@@ -91,6 +102,8 @@ def _finished(job: Job, run: Path, temporary: Path, words: list[str]) -> list[st
         if ended.code == 0:
             return faults + faults_of(run, temporary, job, ended.err)
         lines = ended.err.strip().splitlines()
-        if not (lines and ("--resume" in lines[-1] or "--out" in lines[-1] or "same command" in lines[-1])):
+        if run.exists() and not (
+            lines and ("--resume" in lines[-1] or "--out" in lines[-1] or "same command" in lines[-1])
+        ):
             return [*faults, f"no way on: {ended.code} {' '.join(ended.err.split())[-300:]}"]
     return [*faults, f"dead end: {' '.join(ended.err.split())[-300:]}"]

@@ -4,6 +4,8 @@ import copy
 import errno
 import fcntl
 import os
+import signal
+import sys
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from pathlib import Path
@@ -175,3 +177,65 @@ def test_a_file_system_without_locks_and_links(tmp_path, monkeypatch):
     assert run.saved({}, "cpu")["epoch"] == 2
     (run.path / "checkpoint.before.pt").replace(run.path / "checkpoint.pt")
     assert run.saved({}, "cpu")["epoch"] == 1
+
+
+def work(run, first=0):
+    """What a run of two epochs writes, from the given one on."""
+    for epoch in range(first, 2):
+        run.log({"event": "epoch", "epoch": epoch})
+        run.save({"epoch": epoch + 1}, {})
+    run.write_json("result.json", {})
+
+
+def begin(path):
+    with new_run(path, "digits", "search", numbered=False) as run:
+        run.write("space.yaml", "x")
+        run.begin({"seed": 1}, "search")
+        run.write_split({"train": ["a"], "test": ["b"]})
+        run.write_json("env.json", {})
+        run.save({"epoch": 0}, {})
+        work(run)
+
+
+def killed_before(number, path):
+    """Whether the process of a run was killed before so many changes of its folder: it makes no more."""
+    child = os.fork()
+    if child:
+        return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == -signal.SIGKILL
+    changes = iter(range(1, number))
+    kinds = {"os.mkdir", "os.rename", "os.remove", "os.link", "os.truncate"}
+
+    def hook(event, arguments):
+        writes = event in kinds or (event == "open" and arguments[2] & (os.O_WRONLY | os.O_RDWR))
+        if writes and str(path) in str(arguments[0]) and next(changes, None) is None:
+            os.kill(os.getpid(), signal.SIGKILL)
+
+    sys.addaudithook(hook)
+    try:
+        begin(path)
+    finally:
+        os._exit(0)
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="processes are forked")
+def test_killed_before_each_of_its_writes(tmp_path):
+    """Whatever is there, one command goes on, to the same files; and none of them is a temporary one."""
+    begin(tmp_path / "whole")
+    files = {file.name: file.read_bytes() for file in (tmp_path / "whole").iterdir()}
+    number, started = 1, []
+    while killed_before(number, path := tmp_path / str(number)):
+        if (path / "config.yaml").exists():
+            run = Run.open(path, "search")
+            with resumed_run(run, "search"):
+                started.append(run.started)
+                if not run.finished:
+                    work(run, run.restore({}, "cpu")["epoch"] if run.started else 0)
+        else:
+            begin(path)
+        found = {file.name: file.read_bytes() for file in path.iterdir()}
+        assert found.keys() | {"split.json", "env.json"} == files.keys(), number
+        assert all(found[name] == files[name] for name in ("config.yaml", "metrics.jsonl", "space.yaml")), number
+        assert Run(path).saved({}, "cpu")["epoch"] == 2, number
+        number += 1
+    assert number > 30
+    assert {*started} == {True, False}
