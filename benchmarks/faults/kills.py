@@ -46,6 +46,8 @@ def _campaign(job: Job, run: Path, kills: int, dice: random.Random) -> dict[str,
     """Kill a run some times, let it end, and look at what came of it."""
     temporary = run.with_name(f"{run.name}-tmp")
     one: dict[str, Any] = {"kind": job.kind, "ranks": job.ranks, "kills": [], "faults": []}
+    for folder in (run, temporary):
+        shutil.rmtree(folder, ignore_errors=True)
     job.prepare(run)
     words = job.first(run)
     for number in range(kills):
