@@ -93,7 +93,7 @@ def make(tmp_path, monkeypatch):
         monkeypatch.setattr(f"zarts.planner.{module}.MOST", 1e9)
     monkeypatch.setattr("zarts.planner.time_plan.ENOUGH", 10**9)
 
-    def made(name="run", seconds=2400.0, quality=better_when_deep, repeats=None, before=0.0, **how):
+    def made(name="run", seconds=2400.0, quality=better_when_deep, repeats=None, before=0.0, baselines=(), **how):
         clock.now, folder = 0.0, tmp_path / name
         folder.mkdir(exist_ok=True)
         given = {"data": "digits", "max_params": "20k", "time": seconds, **how.pop("settings", {})}
@@ -105,7 +105,7 @@ def make(tmp_path, monkeypatch):
         plan = Plan(folder / PLAN, repeats)
         notes = []
         candidates = Candidates(folder, pictures, Counted(settings, card), plan, budget, workers, ERROR, notes.append)
-        fit = Fit(settings, pictures, candidates, plan, budget, workers, notes.append, lambda: None)
+        fit = Fit(settings, pictures, candidates, plan, budget, workers, notes.append, lambda: None, baselines)
         return SimpleNamespace(fit=fit, workers=workers, clock=clock, notes=notes, plan=folder / PLAN)
 
     return made
@@ -195,6 +195,19 @@ def test_with_too_little_time_only_handmade_networks_are_tried(make):
     assert {one.origin for one in made.fit.candidates.all} == {"hand-made"}
 
 
+def test_final_trainings_are_never_shorter_than_those_before(make):
+    """Where a fit was kept from going on until its time was over, those of a third are compared."""
+    made = make()
+    for stage in (made.fit.compare_handmade, made.fit.search, made.fit.train_longer):
+        stage()
+    made.clock.now = 2390 - 100
+    found, known = made.fit.train_finalists()
+    assert not [task for task in made.workers.trained if task.length == FINAL]
+    assert "no time" in made.fit.remarks[0]
+    for one in (found, known):
+        assert made.fit.candidates.scores[one.number, FINAL] == made.fit.candidates.scores[one.number, "T/3"][:1]
+
+
 def test_a_network_that_diverges_is_not_taken(make):
     made = make(quality=lambda task: None if task.candidate.number == 1 and task.length != "trial" else 0.5)
     assert 1 not in [one.number for one in run(made)]
@@ -208,6 +221,17 @@ def test_ranks_of_two_lengths_are_compared_over_eight_networks(make):
     assert (short, long) == ("T/27", "T/9")
     assert found.n >= 8
     assert found.low <= found.value <= found.high
+
+
+def test_networks_of_the_user_are_compared_as_they_are(make):
+    """First of all, not scaled to the limits; the best of all wins; one beyond the limits is an error."""
+    mine = handmade("resnet8", 0.3)
+    made = make(baselines=[mine], quality=lambda task: 0.9 if task.candidate.number == 1 else 0.5)
+    pair = run(made)
+    assert made.workers.trained[1].candidate.chain == mine.for_images(8)  # after the one that is timed
+    assert (pair[-1].number, pair[-1].origin) == (1, "yours")
+    with pytest.raises(SettingsError, match=r"baselines: resnet8.* is not within the limits: .* > 20,000"):
+        make("wide", baselines=[handmade("resnet8")])
 
 
 def test_limits_that_nothing_keeps_are_an_error_with_the_smallest_figures(make):

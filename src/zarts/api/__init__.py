@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from zarts.api._evaluate import evaluate, examine
     from zarts.api._export import export
     from zarts.api._fit import fit, resume_fit, start_fit
+    from zarts.api._fit_more import MoreImages, pick, train_on
     from zarts.api._fit_result import FitResult
     from zarts.api._lists import Names, list_genotypes, list_methods, list_networks, list_presets, list_spaces
     from zarts.api._networks import create_model, load_model
@@ -38,6 +39,7 @@ if TYPE_CHECKING:
 _HOMES = {
     "FitResult": "_fit_result",
     "ImageLike": "_predict",
+    "MoreImages": "_fit_more",
     "Names": "_lists",
     "Prediction": "_predict",
     "RetrainResult": "_results",
@@ -69,6 +71,7 @@ _HOMES = {
     "load_result": "_results",
     "lookup": "_query",
     "new_search": "_new_search",
+    "pick": "_fit_more",
     "predict": "_predict",
     "report": "_draw",
     "resume_fit": "_fit",
@@ -82,12 +85,14 @@ _HOMES = {
     "start_fit": "_fit",
     "start_retrain": "_retrain",
     "start_search": "_new_search",
+    "train_on": "_fit_more",
 }
 
 __all__ = [
     "HANDED_DOWN",
     "FitResult",
     "ImageLike",
+    "MoreImages",
     "Names",
     "Prediction",
     "RetrainResult",
@@ -118,6 +123,7 @@ __all__ = [
     "load_result",
     "lookup",
     "new_search",
+    "pick",
     "predict",
     "report",
     "resume_fit",
@@ -131,6 +137,7 @@ __all__ = [
     "start_fit",
     "start_retrain",
     "start_search",
+    "train_on",
 ]
 
 

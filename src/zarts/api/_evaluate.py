@@ -21,7 +21,7 @@ from zarts.runtime.device import choose_device
 from zarts.runtime.paths import PathLike, path_of
 from zarts.training import Answers, ModelCard, answers, error_details, load_model, test_batches
 
-__all__ = ["evaluate", "examine"]
+__all__ = ["evaluate", "examine", "test_images_of"]
 
 _RUN_ONLY = "--operations belongs to a run: name the folder of the run, or leave it out"
 
@@ -76,7 +76,7 @@ def examine(
         )
     model = open_model(written, trust=trust)
     if run is not None:
-        tested = _of_run(trained_in(path_of(run)), model.card, None, None, allow_left_out=allow_left_out)
+        tested = test_images_of(trained_in(path_of(run)), model.card, None, None, allow_left_out=allow_left_out)
     else:
         tested = _of_others(name if given is None else given, model.card, {}, allow_left_out=allow_left_out)
     module = model.module.to(where) if model.movable else model.module
@@ -104,12 +104,14 @@ def _examine_run(
         check_given(settings, None, path, "zarts.evaluate(RUN, data=...)")
     use_operations(Run(path), None if operations is None else path_of(operations), lambda text: None)
     network, card = load_model(model_file(path))
-    tested = _of_run(path, card, name, given, allow_left_out=allow_left_out)
+    tested = test_images_of(path, card, name, given, allow_left_out=allow_left_out)
     network = network.to(where).to(memory_format=torch.channels_last)
     return _details(answers(network, test_batches(tested.images, card, where)), card, tested)
 
 
-def _of_run(path: Path, card: ModelCard, name: str | None, given: PythonData | None, *, allow_left_out: bool) -> Tested:
+def test_images_of(
+    path: Path, card: ModelCard, name: str | None, given: PythonData | None, *, allow_left_out: bool
+) -> Tested:
     """The test images of a run, by its split; or those that are named or given, of which it knows its own."""
     settings, split = retrained_settings(path), Run(path).split() or {}
     if name is None:

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from zarts import api
+from zarts.callbacks import Callbacks, progress
 from zarts.data import PythonData
 from zarts.errors import RunError
 from zarts.networks import AnyNetwork
@@ -75,6 +76,32 @@ class FitResult:
     def export(self, form: str, **options: Any) -> list[Path]:
         """Write the network for other tools; the files. See `zarts.export`; ONNX is in the folder `model` already."""
         return api.export(self, form, **options)
+
+    def pick(self, number: int, *, quiet: bool = False, **options: Any) -> FitResult:
+        """Train another of the candidates to the end, and compare it with the delivered network; the result with it.
+
+        Args:
+            number: of the candidate.
+            quiet: print nothing.
+            options: `objective`, if the fit had a user-defined one, whose file is run.
+
+        Raises:
+            ZartsError: there is no such network, or it was trained to the end already.
+        """
+        return api.pick(self, number, Callbacks([progress(quiet=quiet)]), **options)
+
+    def train_on(self, data: Any, *, quiet: bool = False, **options: Any) -> api.MoreImages:
+        """Train the delivered network on with more images, and say whether it is better than before.
+
+        Args:
+            data: all images, the old ones among them or not; see `zarts.search`.
+            quiet: print nothing.
+            options: `time`, in seconds or as `10m`, by default that of a final training; `out`, the folder.
+
+        Raises:
+            ZartsError: the images cannot be used, or have other classes.
+        """
+        return api.train_on(self, data, Callbacks([progress(quiet=quiet)]), **options)
 
     def report(self) -> Path:
         """Write `report.html` again; the file."""

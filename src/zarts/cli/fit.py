@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
@@ -28,11 +29,21 @@ def fit(
     out: Out = None,
     resume: Resume = None,
     print_config_: Print = False,
+    pick: Annotated[
+        int | None,
+        typer.Option(help="train this network of a finished fit to the end: IMAGES is its folder", metavar="NUMBER"),
+    ] = None,
+    more: Annotated[
+        str | None,
+        typer.Option("--data", help="train the network of a finished fit on with these: IMAGES is its folder"),
+    ] = None,
     options: dict[str, Any],
 ) -> None:
     """Find the best small network for IMAGES, in a given time, within the limits of a device."""
     given = {**options, **parse_set(set_ or [])}
-    if resume is not None:
+    if pick is not None or more is not None:
+        lines = _more(data, pick, more, given, out, [config, resume, print_config_ or None])
+    elif resume is not None:
         others = sorted(key for key in given if key not in ("processes", *FUNCTIONS))
         if others or config is not None or out is not None or print_config_:
             name = others[0] if others else "everything else"
@@ -40,7 +51,7 @@ def fit(
         from zarts import api
 
         with progress() as callback:
-            result = api.resume_fit(resume, callback, data=data, begun=command_began(), **given)
+            lines = api.resume_fit(resume, callback, data=data, begun=command_began(), **given).lines()
     else:
         given |= {} if data is None else {"data": data}
         settings = fit_settings(given, config=config and path_of(config))
@@ -51,7 +62,29 @@ def fit(
         from zarts import api
 
         with progress() as callback:
-            result = api.start_fit(settings, out, callback, begun=command_began())
-    for line in result.lines():
+            lines = api.start_fit(settings, out, callback, begun=command_began()).lines()
+    for line in lines:
         print(printable(line))
     return None
+
+
+def _more(
+    run: str | None, pick: int | None, more: str | None, given: dict[str, Any], out: Path | None, others: list[Any]
+) -> list[str]:
+    """Go on with a finished fit: with another network, or with more images; the lines to print."""
+    option = "--data" if pick is None else "--pick"
+    if run is None:
+        raise SettingsError(f"{option} goes on with a finished fit: name its folder, as in `zarts fit RUN {option} …`")
+    if pick is not None and (more is not None or out is not None):
+        raise SettingsError("--pick takes images and folder of the fit: leave --data and --out out")
+    allowed = ("time",) if pick is None else FUNCTIONS
+    unused = sorted(key for key in given if key not in allowed)
+    if unused or any(one is not None for one in others):
+        named = f"--{unused[0].replace('_', '-')}" if unused else "--config, --resume and --print-config"
+        raise SettingsError(f"{option} uses the settings of the fit: leave {named} out")
+    from zarts import api
+
+    with progress() as callback:
+        if pick is not None:
+            return api.pick(run, pick, callback, begun=command_began(), **given).lines()
+        return api.train_on(run, more, callback, out=out, begun=command_began(), **given).lines()

@@ -49,6 +49,12 @@ class FitSettings(LimitSettings, DataSettings):
     optimizer: Literal["gld", "mgs", "rs", "cmaes", "nevergrad", "random"] = setting(
         "gld", "zero-order optimizer that proposes changes; random: draws networks, to compare with", panel="Search"
     )
+    baselines: str | None = setting(
+        None,
+        "networks of your own to compare, trained from scratch: 'resnet20 width=0.5, mine.json, runs/fit/old' are a "
+        "hand-made network at its own width, a chain's file, and the network of another fit",
+        panel="Search",
+    )
     plan: Path | None = setting(
         None,
         "plan.yaml of an earlier fit, whose networks and numbers of steps are repeated, whatever time that takes",

@@ -191,6 +191,7 @@ class FitOptions(_CommonOptions, total=False):
     criterion: Literal["cross-entropy", "balanced"]
     search: bool
     optimizer: Literal["gld", "mgs", "rs", "cmaes", "nevergrad", "random"]
+    baselines: str | None
     plan: Path | str | None
     input: Literal["float", "uint8"]
     tflite: bool

@@ -23,7 +23,7 @@ from zarts.runs import Run
 from zarts.runs.afterwards import afterwards
 from zarts.training.trainer import Callback
 
-__all__ = ["end_fit"]
+__all__ = ["end_fit", "final_facts", "scores_facts"]
 
 _EQUAL = 1.05
 """Times as many seconds of one final training as of another that are worth no word."""
@@ -67,6 +67,7 @@ def end_fit(
     before, file = costs[taken.number], outcome.folder / "model.onnx"
     final = costs[taken.number] = count_network(file, int8=settings.int8, latency=known.costing.latency(file))
     more += [f"The search ended early: {fit.ended}."] if fit.ended else []
+    more += fit.remarks
     more += [
         *_confirmed(known, before, final),
         *_in_litert(files.get("tflite")),
@@ -96,7 +97,7 @@ def end_fit(
             "parts": fit.parts,
         },
         "candidates": [_candidate(one, known, costs.get(one.number)) for one in known.all if _tried(one, known)],
-        "finals": [_final(one) for one in tested],
+        "finals": [final_facts(one) for one in tested],
         "difference": None if said.difference is None else _spread(said.difference, tested),
         "lengths": [
             {"short": short, "long": long, "value": r.value, "low": r.low, "high": r.high, "n": r.n}
@@ -178,12 +179,19 @@ def _candidate(one: Candidate, known: Candidates, costs: NetworkCosts | None) ->
     if found.latency is not None:
         own |= {"latency_ms": found.latency.ms, "latency_error": found.latency.error}
     own.pop("latency")
-    scores = []
+    return {**one.to_dict(), "costs": own, "scores": scores_facts(one, known)}
+
+
+def scores_facts(one: Candidate, known: Candidates) -> list[dict[str, Any]]:
+    """The trainings of a network in `result.json`, shortest first."""
+    found = []
     for length in (*known.lengths, FINAL):
         for score in known.scores.get((one.number, length), []):
+            if score.length != length:  # it stands for a final training, and is listed at its own length
+                continue
             steps = {"steps": score.schedule.steps, "falls_at": score.schedule.falls_at}
-            scores.append({**{k: v for k, v in asdict(score).items() if k not in ("candidate", "schedule")}, **steps})
-    return {**one.to_dict(), "costs": own, "scores": scores}
+            found.append({**{k: v for k, v in asdict(score).items() if k not in ("candidate", "schedule")}, **steps})
+    return found
 
 
 def _tried(one: Candidate, known: Candidates) -> bool:
@@ -191,7 +199,8 @@ def _tried(one: Candidate, known: Candidates) -> bool:
     return any(number == one.number for number, _ in known.scores)
 
 
-def _final(one: Tested) -> dict[str, Any]:
+def final_facts(one: Tested) -> dict[str, Any]:
+    """A final training in `result.json`: network, seed and accuracies."""
     accuracies = {
         "val_accuracy": one.score.accuracy,
         "test_accuracy": one.answers.accuracy,

@@ -18,6 +18,7 @@ __all__ = [
     "accuracy_interval",
     "paired_difference",
     "paired_difference_of_seeds",
+    "paired_difference_of_trainings",
     "rank_correlation",
     "smallest_difference",
 ]
@@ -142,6 +143,24 @@ def paired_difference_of_seeds(pairs: Sequence[tuple[Answers, Answers]]) -> Diff
     freedom = variance**2 / sum(part**2 / degrees for part, degrees in parts)
     reach = float(stats.t.ppf(0.975, max(seeds - 1, freedom))) * math.sqrt(variance)
     return Difference(100 * mean, 100 * (mean - reach), 100 * (mean + reach))
+
+
+def paired_difference_of_trainings(pairs: Sequence[tuple[Answers, Answers]]) -> Difference:
+    """Difference of two networks that were trained with the same seeds, on the same images.
+
+    Of one pair of files; of two, the mean of both differences and of the ends of their intervals, a little too wide;
+    from three seeds on of the architectures, see `paired_difference_of_seeds`.
+
+    Args:
+        pairs: for each seed whether the first and the second network were right, each of shape (n,).
+
+    Raises:
+        SettingsError: the numbers of images differ, or there are none.
+    """
+    if len(pairs) > 2:
+        return paired_difference_of_seeds(pairs)
+    each = [paired_difference(a, b) for a, b in pairs]
+    return Difference(*(float(np.mean([one[at] for one in each])) for at in range(3)))
 
 
 def smallest_difference(n_images: int, accuracy: float, agreement: float = 0.5) -> float:

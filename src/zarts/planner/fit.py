@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict
 from functools import partial
@@ -14,21 +14,21 @@ from zarts.config.fit import FitSettings
 from zarts.errors import DivergedError, SettingsError
 from zarts.planner.advance import advancing
 from zarts.planner.budget import Budget
-from zarts.planner.candidates import FINAL, NO_VALUE, Candidates
+from zarts.planner.candidates import Candidates
 from zarts.planner.chain_space import ChainSpace
 from zarts.planner.evidence import Correlation, rank_correlation
+from zarts.planner.finals import Finals
 from zarts.planner.handmade import Wanted, others, probes, variants
 from zarts.planner.pictures import Pictures
 from zarts.planner.proposals import Proposals
 from zarts.planner.records import Candidate, Origin, Plan
-from zarts.planner.time_plan import LENGTHS, MOST, SLACK, TimePlan, plan_time
+from zarts.planner.time_plan import LENGTHS, MOST, TimePlan, plan_time
 from zarts.planner.workers import Workers
+from zarts.spaces import Chain
 from zarts.training.trainer import Callback
 
 __all__ = ["Fit"]
 
-_FINAL_SEED = 1000
-"""Seeds of finals begin here: none of them has chosen anything."""
 _QUIET = 3
 """Rounds that bring nothing, after which a search ends."""
 _ROUND = 4
@@ -58,9 +58,10 @@ class Fit:
         workers: train the networks.
         callback: called with every event.
         keep_best: called when networks were trained: writes the files of the best one.
+        baselines: networks that the user has named, compared as they are, like the hand-made ones.
 
     Raises:
-        SettingsError: no hand-made network is within the limits.
+        SettingsError: no hand-made network is within the limits, or a baseline is not.
     """
 
     def __init__(
@@ -73,10 +74,11 @@ class Fit:
         workers: Workers,
         callback: Callback,
         keep_best: Callable[[], None],
+        baselines: Sequence[Chain] = (),
     ) -> None:
         self._settings, self.pictures, self.candidates, self._plan = settings, pictures, candidates, plan
         self._budget, self._workers, self._callback = budget, workers, callback
-        self.processes, self._keep_best = workers.processes, keep_best
+        self.processes, self._keep_best, self._baselines = workers.processes, keep_best, baselines
         self.agreements: list[tuple[str, str, Correlation]] = []
         """Rank correlations of a shorter and a longer length."""
         self.parts: dict[str, float] = {}
@@ -84,6 +86,8 @@ class Fit:
         self._groups = 0  # of networks that were trained together
         self.ended = ""
         """Why the search ended before its time; empty: it has not."""
+        self.remarks: list[str] = []
+        """Sentences that belong below the verdict."""
         self.recipe = settings.recipe(**pictures.batches)
         self.time, self._epoch = self._planned()
         candidates.lengths = dict(self.time.lengths)
@@ -92,6 +96,12 @@ class Fit:
 
     def _planned(self) -> tuple[TimePlan, float]:
         """The plan of the time, and the seconds of an epoch, which a short training tells; all train on its path."""
+        size = self.pictures.sizes[0]
+        self._yours = [self.candidates.add(chain.for_images(size), size, "yours") for chain in self._baselines]
+        for one in self._yours:
+            exceeded = self.candidates.costing.exceeded(self.candidates.costing.of(one.chain, size, latency=True))
+            if exceeded:
+                raise SettingsError(f"baselines: {one.name} is not within the limits: {'; '.join(exceeded)}")
         added = self._add([*probes(self.pictures.sizes), *others(self.pictures.sizes[-1], 2)], 1)
         if not added:
             costs = self.candidates.costing.smallest(*probes(self.pictures.sizes)[-1])
@@ -125,7 +135,11 @@ class Fit:
         with self._part("hand-made", self._after_search):
             wanted, name = self.time.handmade, self.time.shortest[0]
             sizes = self.pictures.sizes
-            first = self._train(self._add(probes(sizes), wanted) or self._add(others(sizes[-1], 2), wanted), name)
+            own = max(1, wanted - len(self._yours))
+            first = [*self._yours, *(self._add(probes(sizes), own) or self._add(others(sizes[-1], 2), own))]
+            first = self._train(first, name)
+            untried = [one.name for one in self._yours if one not in first]
+            self.remarks += [f"There was no time for {', '.join(untried)}, of your baselines."] if untried else []
             best = self.candidates.best(first, name)
             more = self._add(others(best.image_size, best.chain.stem.stride), wanted - len(first))
             more = self._train(more, name)
@@ -180,46 +194,11 @@ class Fit:
     def train_finalists(self) -> list[Candidate]:
         """Train the finalists from new weights, with the same seeds and time; see `finalists`."""
         with self._part("finals", lambda: 0.0):
-            pair, known = self.finalists(), self.candidates
-            if not pair:
-                raise DivergedError("each training diverged: are the images and their classes what they should be?")
-            first = _FINAL_SEED + self._settings.seed
-            wanted = [(one, seed) for seed in range(first, first + self.time.seeds) for one in pair]
-            waves = [wanted[at : at + self.processes] for at in range(0, len(wanted), self.processes)]
-
-            def decide() -> float:
-                most = SLACK * self._budget.left() / (len(waves) * known.slowness)
-                return max(1.0, min(most, MOST * self._epoch))
-
-            seconds: float = self._plan.decide("final seconds", decide)
-            for number, wave in enumerate(waves):  # a wave that took longer leaves the same time to the next one
-                self._budget.reserved = 0.0
-                self._budget.reserved = self._budget.left() * (1 - 1 / (len(waves) - number))
-                for seed in dict.fromkeys(seed for _, seed in wave):
-                    of_seed = [one for one, other in wave if other == seed]
-                    known.train(of_seed, FINAL, self.recipe, seed, seconds=seconds)
-                trained = [score for one in pair for score in known.scores.get((one.number, FINAL), [])]
-                seconds = min([seconds, *(score.seconds for score in trained if score.seconds > 0)])
-            return self._whole(pair)
-
-    def _whole(self, pair: list[Candidate]) -> list[Candidate]:
-        """The finalists without seeds in which one of them diverged; one that always did is left out.
-
-        Raises:
-            DivergedError: each training of each did.
-        """
-        scores = self.candidates.scores
-        well = {one.number: {s.seed for s in scores[one.number, FINAL] if s.value < NO_VALUE} for one in pair}
-        pair = [one for one in pair if well[one.number]]
-        if not pair:
-            raise DivergedError("each final training diverged: the result of the shorter ones is in the folder model")
-        both = set.intersection(*(well[one.number] for one in pair))
-        if not both:
-            pair = pair[-1:]
-            both = well[pair[0].number]
-        for one in pair:
-            scores[one.number, FINAL] = [score for score in scores[one.number, FINAL] if score.seed in both]
-        return pair
+            finals = Finals(self.candidates, self._plan, self._budget, self.recipe, self.processes)
+            most = MOST * self._epoch
+            pair = finals.train(self.finalists(), self._settings.seed, self.time.seeds, most)
+            self.remarks += finals.remarks
+            return pair
 
     def finalists(self) -> list[Candidate]:
         """The best network that the search has found, if there is one, and the best of the others.

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import shlex
 import shutil
 from collections.abc import Callable, Mapping, Sequence
@@ -17,7 +16,6 @@ from torch import Tensor
 from zarts.config import RetrainSettings, dump
 from zarts.config.fit import FitSettings
 from zarts.data import DataSet, Images
-from zarts.errors import SettingsError
 from zarts.exports import (
     CardFacts,
     OpenedModel,
@@ -46,26 +44,12 @@ from zarts.training.result import write_architecture
 from zarts.training.temperature import apply_temperature, temperature
 from zarts.training.trainer import Callback
 
-__all__ = ["Outcome", "Tested", "check_packages"]
+__all__ = ["Outcome", "Tested"]
 
 _CALIBRATION = 512
 """Training images that ranges of 8-bit activations are chosen on."""
 _FORMS = ("safetensors", "onnx")
-_NEEDED = {"onnx": "export", "onnxruntime": "export"}
-_LITERT = dict.fromkeys(("litert_torch", "ai_edge_litert", "ai_edge_quantizer"), "litert")
 _TAKES = {"float": "images scaled to [0, 1]", "uint8": "images with levels from 0 to 255"}
-
-
-def check_packages(settings: FitSettings) -> None:
-    """Refuse a fit whose files could not be written in the end.
-
-    Raises:
-        SettingsError: a package is not installed.
-    """
-    for name, extra in {**_NEEDED, **(_LITERT if settings.tflite else {})}.items():
-        if importlib.util.find_spec(name) is None:
-            needed = "--tflite" if extra == "litert" else "model.onnx"
-            raise SettingsError(f"{needed}: {name} is not installed: pip install 'zarts[{extra}]'")
 
 
 @dataclass(frozen=True)
@@ -106,6 +90,7 @@ class Outcome:
         candidates: its networks.
         load: loads the data set at a size, with a way to the test images.
         callback: called with every event.
+        place: where files are taken home from; None: the folder of the fit.
     """
 
     def __init__(
@@ -116,13 +101,15 @@ class Outcome:
         candidates: Candidates,
         load: Callable[[int], DataSet],
         callback: Callback,
+        place: Path | None = None,
     ) -> None:
         self._settings, self._run, self._pictures, self._candidates = settings, run, pictures, candidates
         self._load, self._callback = load, callback
         self._device = choose_device(settings.device)
         self._kept: tuple[int, str] | None = None
         self._test_images: dict[int, Images] = {}
-        self.folder = run.path / MODEL
+        self._place = run.path if place is None else place
+        self.folder = self._place / MODEL
         """Of the files that are taken home."""
 
     def keep_best(self) -> None:
@@ -155,7 +142,7 @@ class Outcome:
         return self._test_images[size]
 
     def _tested(self, one: Candidate, score: Score, images: Any) -> Tested:
-        network, card = load_model(self._candidates.file(one, FINAL, score.seed))
+        network, card = load_model(self._candidates.file(one, score.length, score.seed))
         sized, factor = self._pictures[one.image_size], 1.0
         network.to(self._device)
         logits = logits_on(network, card, sized.val, self._device)
@@ -163,7 +150,7 @@ class Outcome:
             factor = temperature(logits, sized.val.labels)
         apply_temperature(network, factor)
         found = answers(network, test_batches(images, card, self._device))
-        file = self._run.path / FINALISTS / f"{one.number}-{score.seed}.safetensors"
+        file = self.finalist(one.number, score.seed)
         save_model(file, network, card)
         if not self._settings.int8:
             return Tested(one, score, file, factor, found, None)
@@ -175,6 +162,21 @@ class Outcome:
             )
         right = onnx_answers(out, images).predicted == images.labels.cpu()
         return Tested(one, score, file, factor, found, right, method)
+
+    def finalist(self, number: int, seed: int) -> Path:
+        """The file of a final training."""
+        return self._run.path / FINALISTS / f"{number}-{seed}.safetensors"
+
+    def right(self, number: int, seed: int) -> Bool[Tensor, " n"]:
+        """Whether the answers of a finalist's delivered file to the test images are right, one an image."""
+        network, card = load_model(self.finalist(number, seed))
+        images = self.test_images(card.image_size)
+        if self._settings.int8:
+            eight = self.finalist(number, seed).with_suffix(".int8.onnx")
+            return onnx_answers(eight, images).predicted == images.labels.cpu()
+        network.to(self._device)
+        found = answers(network, test_batches(images, card, self._device))
+        return found.predicted == found.labels
 
     def _calibration(self, sized: Sized) -> Tensor:
         """Training images in the form that model.onnx takes."""
@@ -255,7 +257,7 @@ class Outcome:
             RunError: the logits of model.onnx are not those of the network.
         """
         network, _ = load_model(self.folder / "model.safetensors")
-        file, best = self.folder / "model.onnx", self._run.path / BEST
+        file, best = self.folder / "model.onnx", self._place / BEST
         written = open_model(file)
         facts = CardFacts(
             result=read_mapping(best / "result.json"),
@@ -275,7 +277,7 @@ class Outcome:
         self, tested: Tested, network: AnyNetwork, card: ModelCard, recipe: RetrainSettings, images: Any
     ) -> None:
         """Write the delivered network as the run of a training."""
-        best, one = Run(self._run.path / BEST), tested.candidate
+        best, one = Run(self._place / BEST), tested.candidate
         best.path.mkdir(exist_ok=True)
         best.write("config.yaml", yaml.safe_dump({"retrain": dump(recipe)}, sort_keys=False))
         for name in ("split.json", "env.json"):
@@ -296,7 +298,7 @@ class Outcome:
             },
         )
         with afterwards("its error analysis is missing", f"zarts evaluate {self._quoted}", self._callback):
-            for folder in (best, self._run):
+            for folder in (best, Run(self._place)):
                 write_details(folder, tested.answers, test_batches(images, card, self._device), card, images.names)
 
 

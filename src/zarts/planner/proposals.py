@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import math
 import statistics
-from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from collections.abc import Callable, Sequence
 
 import torch
 from torch import Tensor
 
-from zarts.errors import RunError, SettingsError, did_you_mean
+from zarts.errors import SettingsError, did_you_mean
 from zarts.planner.chain_space import ChainSpace
 from zarts.planner.chain_words import chain_key
 from zarts.spaces import Chain
@@ -32,10 +31,11 @@ _SPREAD = 1.3  # standard deviation of a coordinate for methods with a normal di
 class Proposals:
     """Asks an optimiser for vectors, hands out the new networks among them, and tells it their losses.
 
-    All losses come from one rung. An optimiser asks for a fixed number of points, most of which are no news. A point
-    whose network is known has the known loss. One that is invalid, or that nobody evaluates, has the loss infinity:
-    for `gld`, `mgs` and `rs` it does not count, so they ask for many and the first new ones are evaluated. `cmaes` and
-    `nevergrad` rank all their points: each one is handed out before they are told, and an invalid one is the worst.
+    All losses are of one length of training. An optimiser asks for a fixed number of points, most of which are no
+    news. A point whose network is known has the known loss. One that is invalid, or that nobody evaluates, has the
+    loss infinity: for `gld`, `mgs` and `rs` it does not count, so they ask for many and the first new ones are
+    evaluated. `cmaes` and `nevergrad` rank all their points: each one is handed out before they are told, and an
+    invalid one is the worst.
 
     - `gld`: direct search. Perturbations of four lengths between `ChainSpace.radii`; the best network, if it is better
       than the incumbent, becomes it, encoded anew, so that a perturbation of it changes as much as of any other.
@@ -98,7 +98,7 @@ class Proposals:
         return points
 
     def tell(self, points: Sequence[Point], losses: Sequence[float]) -> None:
-        """Losses of the points of the last `ask`, and of any others that were evaluated on this rung.
+        """Losses of the points of the last `ask`, and of any others of the same length.
 
         A point of the last ask that is left out, or has a loss that is not finite, counts as one that failed.
         """
@@ -121,68 +121,6 @@ class Proposals:
         found = self._networks[best]
         if self.optimizer == "gld" and found and values[best] < values[0]:
             self._begin(found[:2], found[2])
-
-    def restart(self, point: Point, loss: float | None = None) -> None:
-        """Go on from another network, which a higher rung found to be better; what was told stays known.
-
-        Args:
-            point: of the space.
-            loss: on this rung; None: it is known already.
-
-        Raises:
-            SettingsError: the loss is neither given nor known, or the point is not in the space.
-        """
-        key = chain_key(*point)
-        if loss is not None:
-            self._losses[key] = float(loss)
-        if not math.isfinite(self._losses.get(key, math.inf)):
-            raise SettingsError("restart: the network has no loss on this rung: evaluate it there first")
-        self._seen.add(key)
-        self._rows, self._waiting, self._asked = [], [], []
-        self._begin(point, 1.0)
-
-    @property
-    def incumbent(self) -> Point:
-        """Where the search stands: for `gld` the best network since the last start, for `random` the start."""
-        found = self._fitted(self._members[0].x) if self._members else None
-        return found[:2] if found else self._start
-
-    def state_dict(self) -> dict[str, Any]:
-        """All that changes, also between `ask` and `tell`: tensors and plain data."""
-        return {
-            "optimizer": self.optimizer,
-            "generator": self._generator.get_state(),
-            "members": [
-                {key: value for key, value in member.state_dict().items() if key != "generator"}
-                for member in self._members
-            ],
-            "centre": self._centre,
-            "start": [self._start[0].to_dict(), self._start[1]],
-            "losses": dict(self._losses),
-            "seen": sorted(self._seen),
-            "asked": list(self._asked),
-            "rows": list(self._rows),
-            "waiting": [[chain.to_dict(), size] for chain, size in self._waiting],
-            "networks": [found and [found[0].to_dict(), *found[1:]] for found in self._networks],
-        }
-
-    def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Go on from a state of proposals with the same arguments.
-
-        Raises:
-            RunError: the state is of another optimiser.
-        """
-        if state["optimizer"] != self.optimizer:
-            raise RunError(f"state is of {state['optimizer']}; needs {self.optimizer}: resume with the same optimizer")
-        for member, saved in zip(self._members, state["members"], strict=True):
-            member.load_state_dict({**saved, "generator": state["generator"]})
-        self._generator.set_state(state["generator"])
-        self._centre = state["centre"].clone()
-        self._start = Chain.from_dict(state["start"][0]), state["start"][1]
-        self._losses, self._seen = dict(state["losses"]), set(state["seen"])
-        self._asked, self._rows = list(state["asked"]), list(state["rows"])
-        self._waiting = [(Chain.from_dict(chain), size) for chain, size in state["waiting"]]
-        self._networks = [found and (Chain.from_dict(found[0]), *found[1:]) for found in state["networks"]]
 
     def _begin(self, point: Point, share: float) -> None:
         """Stand at a network with new optimisers."""

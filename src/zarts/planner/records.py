@@ -167,13 +167,19 @@ class Plan:
             self._append({"decided": {name: self._decided[name]}})
         return self._decided[name]
 
+    def decided(self, name: str) -> Any:
+        """A decision of a fit that has finished.
+
+        Raises:
+            RunError: the file has none of that name.
+        """
+        if name not in self._decided:
+            raise RunError(f"{self._file}: has no decision {name!r}, as that of a finished fit has: was it changed?")
+        return self._decided[name]
+
     def score(self, key: str) -> Score | None:
         """The score of a training that this fit has done already."""
         return self._scores.get(key)
-
-    def scores(self) -> list[Score]:
-        """All scores, in the order in which they came."""
-        return list(self._scores.values())
 
     def repeated(self, key: str) -> Score | None:
         """The score that the repeated fit had for a training; None: nothing is repeated."""

@@ -12,8 +12,7 @@ from zarts.errors import SettingsError
 from zarts.planner.evidence import (
     Answers,
     Difference,
-    paired_difference,
-    paired_difference_of_seeds,
+    paired_difference_of_trainings,
     smallest_difference,
 )
 
@@ -96,7 +95,7 @@ def verdict(handmade: Finalist, found: Finalist | None = None, *, reason: str = 
     if len(found.correct) != seeds or seeds == 0:
         raise SettingsError(f"{found.name} has {len(found.correct)} seeds, {handmade.name} {seeds}: needs the same")
     pairs = list(zip(found.correct, handmade.correct, strict=True))
-    difference = paired_difference_of_seeds(pairs) if seeds > 2 else _of_files(pairs)
+    difference = paired_difference_of_trainings(pairs)
     best, other = (found, handmade) if difference.mean > 0 else (handmade, found)
     interval = f"{difference.low:+.1f} to {difference.high:+.1f}"
     if difference.shown:
@@ -118,13 +117,6 @@ def verdict(handmade: Finalist, found: Finalist | None = None, *, reason: str = 
     line += _scope(seeds) + _few(found) + _int8([found, handmade])
     better = None if not difference.shown else best is found
     return Verdict(line, better, best.name, difference)
-
-
-def _of_files(pairs: Sequence[tuple[Answers, Answers]]) -> Difference:
-    """Of one pair of files; of two, the mean of both differences and of the ends of their intervals."""
-    each = [paired_difference(a, b) for a, b in pairs]
-    mean, low, high = (float(np.mean([getattr(one, key) for one in each])) for key in ("mean", "low", "high"))
-    return Difference(mean, low, high)
 
 
 def _title(one: Finalist, found: Finalist, first: bool = True) -> str:

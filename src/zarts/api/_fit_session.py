@@ -1,0 +1,165 @@
+"""What a fit works with: its images, limits, plan, time, and the processes that train its networks."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from zarts.config.fit import FitSettings
+from zarts.data import PYTHON, DataSet
+from zarts.errors import Interrupted
+from zarts.planner.budget import Budget
+from zarts.planner.candidates import Candidates
+from zarts.planner.costs import Costing
+from zarts.planner.outcome import Outcome
+from zarts.planner.pictures import Pictures, first_size, sizes_of
+from zarts.planner.records import PLAN, Plan
+from zarts.planner.workers import Workers
+from zarts.runs import Run
+from zarts.runtime.device import choose_device, idle_processors
+from zarts.runtime.io import drop_cut_line
+from zarts.runtime.signals import StopRequest, stop_request
+from zarts.spaces import handmade
+from zarts.training.criterion import objective_of
+from zarts.training.model_file import ModelCard
+from zarts.training.setup import load_images
+from zarts.training.trainer import Callback
+
+__all__ = ["Session", "session"]
+
+_FINISH, _INT8, _TFLITE = 6.0, 15.0, 45.0
+"""Seconds for files and, without answering images, for 8-bit files and for those of TFLite."""
+_TICK = 0.5
+"""Seconds from one sign of progress to the next."""
+
+
+@dataclass(frozen=True)
+class Session:
+    """What a fit works with.
+
+    Args:
+        plan: what was decided and trained.
+        pictures: the images that train and validate.
+        budget: the time.
+        workers: train networks.
+        candidates: the networks, none yet.
+        outcome: tests networks and writes files.
+        load: loads the data set at a size.
+        heard: is called with every event.
+    """
+
+    plan: Plan
+    pictures: Pictures
+    budget: Budget
+    workers: Workers
+    candidates: Candidates
+    outcome: Outcome
+    load: Callable[[int], DataSet]
+    heard: Callback
+
+
+@contextmanager
+def session(
+    settings: FitSettings, run: Run, callback: Callback, begun: float, *, place: Path | None = None
+) -> Iterator[Session]:
+    """Work in the folder of a fit, which no other process may do meanwhile; Ctrl-C and SIGTERM ask it to stop.
+
+    Args:
+        settings: of the fit.
+        run: its folder.
+        callback: called with every event.
+        begun: when the command began, by `time.perf_counter`.
+        place: where the files of a network go that is trained after the fit has finished, without a limit of time;
+            None: it has not finished.
+    """
+    device = choose_device(settings.device)
+    with run.lock(), stop_request() as stop:
+        drop_cut_line(run.path / "metrics.jsonl")
+        plan = Plan(run.path / PLAN, settings.plan if place is None else None)
+        heard = _Heard(callback, run, stop)
+        if note := run.lock_note:
+            heard({"event": "note", "text": note})
+        size = settings.image_size or plan.decide("image size", lambda: first_size(settings))
+        first = load_images(settings.recipe(image_size=size), run, device, heard)
+        load = partial(_loaded, {first.image_size: first}, settings, run)
+        budget = _budget(settings, run, begun, first) if place is None else Budget(math.inf, begun, 0.0, 0.0)
+        heard.budget = budget
+        processes = _processes(settings, device.type, first)
+        pictures = Pictures(load, sizes_of(settings, first), settings.split_seed, first)
+        card = ModelCard(
+            handmade("resnet8"), 0, 0, "", first.classes, first.image_size, first.mean, first.std, bits=first.bits
+        )
+        if pictures.uneven and (settings.objective, settings.criterion) == ("error", "cross-entropy"):
+            heard({"event": "note", "text": pictures.uneven})
+        costing = Costing(settings, card)
+        objective = objective_of(settings.objective, len(first.classes), device)
+        with Workers(pictures, processes, heard.stops) as workers:
+            candidates = Candidates(run.path, pictures, costing, plan, budget, workers, objective, heard)
+            outcome = Outcome(settings, run, pictures, candidates, load, heard, place)
+            yield Session(plan, pictures, budget, workers, candidates, outcome, load, heard)
+
+
+class _Heard:
+    """The callback of a fit: keeps its notes in the folder, with the time, and shows how much time has passed.
+
+    Args:
+        callback: called with every event.
+        run: the folder.
+        stop: a request to stop.
+    """
+
+    def __init__(self, callback: Callback, run: Run, stop: StopRequest) -> None:
+        self._callback, self._run, self._stop = callback, run, stop
+        self.budget: Budget | None = None
+        """The time, once images are loaded."""
+        self._text, self._shown = "loading", 0.0
+
+    def __call__(self, event: Any) -> None:
+        if event["event"] == "part" and self._stop.asked:  # while images are listed
+            raise Interrupted("interrupted")
+        if self.budget is not None and event["event"] == "note" and self._run.started:
+            self._text = event["text"]
+            self._run.log({**event, "elapsed": self.budget.elapsed()})
+        self._callback(event)
+
+    def stops(self) -> bool:
+        """Whether the fit was asked to stop; asked before each step of a training, so this also shows the time."""
+        now = time.perf_counter()
+        if self.budget is not None and now - self._shown > _TICK and math.isfinite(self.budget.seconds):
+            self._shown = now
+            done = min(self.budget.elapsed(), self.budget.seconds)
+            self._callback({"event": "part", "text": self._text, "done": int(done), "of": int(self.budget.seconds)})
+        return self._stop.asked
+
+
+def _loaded(known: dict[int, DataSet], settings: FitSettings, run: Run, size: int) -> DataSet:
+    """The data set at a size, loaded once."""
+    if size not in known:
+        recipe = settings.recipe(image_size=size)
+        known[size] = load_images(recipe, run, choose_device(settings.device), lambda event: None)
+    return known[size]
+
+
+def _processes(settings: FitSettings, device: str, data: DataSet) -> int:
+    """Trainings at a time; one for Python objects that are read batch by batch, which may not go to a process."""
+    if settings.data == PYTHON and data.kept == "streamed":
+        return 1
+    if settings.processes != "auto":
+        return settings.processes
+    return max(1, idle_processors()) if device == "cpu" else 1
+
+
+def _budget(settings: FitSettings, run: Run, begun: float, data: DataSet) -> Budget:
+    """The time, that of earlier parts of a resumed fit included; with a plan that is repeated there is no end."""
+    before = max((event.get("elapsed", 0.0) for event in run.events()), default=0.0)
+    seconds = float("inf") if settings.plan is not None else settings.time
+    validated = min(10_000, len(data.train) // 5)
+    images = 2 * (validated + 3 * data.counts.get("test", 0)) + (6 * validated if settings.int8 else 0)
+    finish = _FINISH + (_INT8 if settings.int8 else 0.0) + (_TFLITE if settings.tflite else 0.0)
+    return Budget(seconds, begun, before, finish, images)

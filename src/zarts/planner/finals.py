@@ -1,0 +1,105 @@
+"""The final trainings of a fit: the networks that are compared in the end, from new weights, with the same time."""
+
+from __future__ import annotations
+
+from zarts.config import RetrainSettings
+from zarts.errors import DivergedError
+from zarts.planner.budget import Budget
+from zarts.planner.candidates import FINAL, NO_VALUE, Candidates
+from zarts.planner.records import Candidate, Plan
+from zarts.planner.time_plan import SLACK
+
+__all__ = ["FINAL_SEED", "Finals"]
+
+FINAL_SEED = 1000
+"""Seeds of finals begin here: none of them has chosen anything."""
+
+
+class Finals:
+    """Trains the finalists.
+
+    Args:
+        known: the networks of the fit.
+        plan: what was decided before.
+        budget: the time.
+        recipe: of the trainings.
+        processes: trainings at a time.
+    """
+
+    def __init__(self, known: Candidates, plan: Plan, budget: Budget, recipe: RetrainSettings, processes: int) -> None:
+        self._known, self._plan, self._budget = known, plan, budget
+        self._recipe, self._processes = recipe, processes
+        self.remarks: list[str] = []
+        """Sentences that belong below the verdict."""
+
+    def train(self, pair: list[Candidate], seed: int, seeds: int, most: float) -> list[Candidate]:
+        """Train the finalists with the same seeds and seconds; those that are compared.
+
+        If less time is left than they have had already, those trainings are the final ones.
+
+        Args:
+            pair: the best found and the best hand-made network, or one of them.
+            seed: of the fit.
+            seeds: trainings of each.
+            most: seconds of a training.
+
+        Raises:
+            DivergedError: there are no finalists, or each training diverged.
+            Interrupted, RunError: see `Workers.train`.
+        """
+        if not pair:
+            raise DivergedError("each training diverged: are the images and their classes what they should be?")
+        known, first = self._known, FINAL_SEED + seed
+        wanted = [(one, each) for each in range(first, first + seeds) for one in pair]
+        waves = [wanted[at : at + self._processes] for at in range(0, len(wanted), self._processes)]
+
+        def decide() -> float:
+            return max(1.0, min(SLACK * self._budget.left() / (len(waves) * known.slowness), most))
+
+        seconds: float = self._plan.decide("final seconds", decide)
+        if self._is_shorter(seconds, pair, seed):
+            return pair
+        for number, wave in enumerate(waves):  # a wave that took longer leaves the same time to the next one
+            self._budget.reserved = 0.0
+            self._budget.reserved = self._budget.left() * (1 - 1 / (len(waves) - number))
+            for each in dict.fromkeys(each for _, each in wave):
+                of_seed = [one for one, other in wave if other == each]
+                known.train(of_seed, FINAL, self._recipe, each, seconds=seconds)
+            trained = [score for one in pair for score in known.scores.get((one.number, FINAL), [])]
+            seconds = min([seconds, *(score.seconds for score in trained if score.seconds > 0)])
+        pair = self._whole(pair)
+        self._is_shorter(seconds, pair, seed)
+        return pair
+
+    def _whole(self, pair: list[Candidate]) -> list[Candidate]:
+        """The finalists without seeds in which one of them diverged; one that always did is left out.
+
+        Raises:
+            DivergedError: each training of each did.
+        """
+        scores = self._known.scores
+        well = {one.number: {s.seed for s in scores[one.number, FINAL] if s.value < NO_VALUE} for one in pair}
+        pair = [one for one in pair if well[one.number]]
+        if not pair:
+            raise DivergedError("each final training diverged: the result of the shorter ones is in the folder model")
+        both = set.intersection(*(well[one.number] for one in pair))
+        if not both:
+            pair = pair[-1:]
+            both = well[pair[0].number]
+        for one in pair:
+            scores[one.number, FINAL] = [score for score in scores[one.number, FINAL] if score.seed in both]
+        return pair
+
+    def _is_shorter(self, seconds: float, pair: list[Candidate], seed: int) -> bool:
+        """Whether final trainings of so many seconds are shorter than the longest before, which then stand for them."""
+        length, scores = list(self._known.lengths)[-1], self._known.scores
+        before = [
+            [score for score in scores.get((one.number, length), []) if score.seed == seed and score.value < NO_VALUE]
+            for one in pair
+        ]
+        if not all(before) or seconds >= min(score.seconds for own in before for score in own):
+            return False
+        for one, own in zip(pair, before, strict=True):
+            scores[one.number, FINAL] = own
+        self.remarks.append(f"There was no time for final trainings: those of {length} are compared.")
+        return True

@@ -1,0 +1,55 @@
+"""After a fit: another of its networks is trained to the end, its network goes on with more images."""
+
+import shutil
+
+import pytest
+
+import zarts
+from tests.fits_tiny import tiny_fit  # noqa: F401
+from zarts.errors import RunError, SettingsError
+
+
+@pytest.fixture
+def fitted(tiny_fit, tmp_path):  # noqa: F811
+    """A copy of a finished fit."""
+    shutil.copytree(tiny_fit.run, tmp_path / "run")
+    return zarts.load_result(tmp_path / "run")
+
+
+@pytest.mark.usefixtures("unchecked")
+def test_another_network_is_trained_to_the_end_beside_the_delivered_one(fitted):
+    finals = fitted.facts["finals"]
+    number = next(one["number"] for one in fitted.candidates if one["number"] not in [f["candidate"] for f in finals])
+    delivered = (fitted.run / "model" / "model.onnx").read_bytes()
+    picked = fitted.pick(number, quiet=True)
+    *before, own = picked.facts["finals"]
+    assert before == finals
+    assert (own["candidate"], own["seed"]) == (number, finals[0]["seed"])
+    trained = picked.candidates[number - 1]["scores"][-1]
+    assert trained["length"] == "T"
+    assert trained["seconds"] == pytest.approx(fitted.facts["time"]["final"], rel=0.2)
+    place = fitted.run / "picked" / str(number)
+    assert zarts.evaluate(place / "best") == pytest.approx(own["test_accuracy"])
+    right = {"picked": own["int8_accuracy"], "before": fitted.facts["int8"]["accuracy"]}  # its 8-bit files count
+    assert f"({right['picked'] - right['before']:+.1f} points" in picked.facts["details"][-1]
+    assert (place / "model" / "README.md").exists()
+    assert (picked.verdict, picked.test_accuracy) == (fitted.verdict, fitted.test_accuracy)
+    assert (fitted.run / "model" / "model.onnx").read_bytes() == delivered
+    with pytest.raises(SettingsError, match="already"):
+        picked.pick(number)
+    with pytest.raises(SettingsError, match="networks 1 to"):
+        picked.pick(1000)
+
+
+@pytest.mark.usefixtures("unchecked")
+def test_a_network_goes_on_with_more_images_and_is_compared_with_itself(fitted):
+    more = fitted.train_on("digits", time=8, quiet=True)
+    assert more.trained.run == fitted.run / "more" / "1"
+    found = zarts.examine(more.trained)
+    assert found["trained_on"] == 0
+    assert f"{found['accuracy']:.1f} % of 359" in more.verdict
+    assert f"{zarts.evaluate(fitted):.1f} % before" in more.verdict
+    assert (more.trained.run / "model" / "model.onnx").exists()
+    assert fitted.run.samefile(zarts.load_result(fitted.run).run)
+    with pytest.raises(RunError):
+        zarts.api.train_on(more.trained.run, "digits", lambda event: None)
