@@ -118,12 +118,6 @@ def test_fewer_images_than_a_batch(tmp_path):
     assert not (tmp_path / "run").exists()
 
 
-def test_a_folder_that_exists_is_left_alone(tmp_path):
-    with pytest.raises(SettingsError, match="exists"):
-        zarts.search(out=tmp_path, **SMALL)
-    assert list(tmp_path.iterdir()) == []
-
-
 @pytest.mark.parametrize("inner_steps", [0])
 def test_inner_steps_are_taken(tmp_path, searched, inner_steps):
     """The same candidates after another M have other losses: the released code's are the same."""
