@@ -266,6 +266,7 @@ def test_images_that_came_since_are_left_out(tmp_path, monkeypatch, photos):
 def test_folders_that_are_no_run(tmp_path, searched, retrained):
     with pytest.raises(RunError, match="none"):
         resume_search(tmp_path / "none")
+    (tmp_path / "notes.txt").touch()
     with pytest.raises(RunError, match=r"config\.yaml"):
         resume_search(tmp_path)
     with pytest.raises(RunError, match="retrain run"):

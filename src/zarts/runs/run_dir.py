@@ -20,7 +20,7 @@ from zarts.data import PythonData
 from zarts.errors import RunError
 from zarts.runs.checkpoint import CHECKPOINT, restored_state, save_state, saved_state
 from zarts.runs.checksum import with_checksum, without_checksum
-from zarts.runs.claim import UNSTARTED, claim, clear, is_started
+from zarts.runs.claim import UNSTARTED, claim, clear, is_free, is_started
 from zarts.runtime.environment import environment
 from zarts.runtime.io import WriteError, check_writable, read_events, write_atomically
 from zarts.runtime.leftovers import remove_parts
@@ -119,7 +119,7 @@ class Run:
             RunError: the run has no settings, or they are of another command.
         """
         file = self.path / "config.yaml"
-        if (self.path / UNSTARTED).exists() and not file.exists():
+        if not file.exists() and is_free(self.path):
             raise RunError(f"{self.path}: was ended before it had begun: start it anew by the same command, with --out")
         try:
             data = yaml.safe_load(file.read_text(encoding="utf-8"))
