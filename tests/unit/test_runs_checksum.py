@@ -13,6 +13,7 @@ from zarts.runs.checkpoint import DamagedError, load_checkpoint, save_checkpoint
 from zarts.spaces import Chain, ChainStem, Stage
 from zarts.training import ModelCard, load_model, save_model
 
+CPU = torch.device("cpu")
 STATE = {"weights": torch.arange(20.0), "epoch": 3, "names": ["a", "b"]}
 
 
@@ -53,13 +54,13 @@ def test_the_checkpoint_before_it_is_offered(tmp_path):
         run.save({"epoch": epoch}, {})
     path.write_bytes(flipped(path.read_bytes(), 4000))
     with pytest.raises(RunError, match="the one before it is whole") as caught:
-        run.restore({}, "cpu")
+        run.restore({}, CPU)
     subprocess.run(str(caught.value).split("`")[1], shell=True, check=True)
-    assert run.restore({}, "cpu")["epoch"] == 1
+    assert run.restore({}, CPU)["epoch"] == 1
     assert len(run.events()) == 2
     path.write_bytes(flipped(path.read_bytes(), 4000))
     with pytest.raises(RunError, match="no earlier one"):
-        run.restore({}, "cpu")
+        run.restore({}, CPU)
 
 
 def test_every_bit_of_a_split(tmp_path):

@@ -11,12 +11,15 @@ from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
+import torch
 
 from zarts.errors import RunError, SettingsError
 from zarts.runs import Run
 from zarts.runs.claim import UNSTARTED
 from zarts.runs.new_run import new_run, resumed_run
 from zarts.runtime.io import WriteError
+
+CPU = torch.device("cpu")
 
 
 @pytest.fixture(autouse=True)
@@ -156,7 +159,7 @@ def test_a_folder_that_can_only_be_read(tmp_path, monkeypatch):
             resumed_run(run, "search").__enter__()
     monkeypatch.setattr(os, "truncate", refuse)
     with pytest.raises(RunError, match=r"metrics\.jsonl: cannot be written .Read-only"):
-        run.restore({}, "cpu")
+        run.restore({}, CPU)
 
 
 def test_a_file_system_without_locks_and_links(tmp_path, monkeypatch):
@@ -174,9 +177,9 @@ def test_a_file_system_without_locks_and_links(tmp_path, monkeypatch):
             assert other.path.name == "x-2"
         for epoch in range(3):
             run.save({"epoch": epoch}, {})
-    assert run.saved({}, "cpu")["epoch"] == 2
+    assert run.saved({}, CPU)["epoch"] == 2
     (run.path / "checkpoint.before.pt").replace(run.path / "checkpoint.pt")
-    assert run.saved({}, "cpu")["epoch"] == 1
+    assert run.saved({}, CPU)["epoch"] == 1
 
 
 def work(run, first=0):
@@ -229,13 +232,13 @@ def test_killed_before_each_of_its_writes(tmp_path):
             with resumed_run(run, "search"):
                 started.append(run.started)
                 if not run.finished:
-                    work(run, run.restore({}, "cpu")["epoch"] if run.started else 0)
+                    work(run, run.restore({}, CPU)["epoch"] if run.started else 0)
         else:
             begin(path)
         found = {file.name: file.read_bytes() for file in path.iterdir()}
         assert found.keys() | {"split.json", "env.json"} == files.keys(), number
         assert all(found[name] == files[name] for name in ("config.yaml", "metrics.jsonl", "space.yaml")), number
-        assert Run(path).saved({}, "cpu")["epoch"] == 2, number
+        assert Run(path).saved({}, CPU)["epoch"] == 2, number
         number += 1
     assert number > 30
     assert {*started} == {True, False}

@@ -16,6 +16,7 @@ from zarts.config import search_settings
 from zarts.errors import DataError, Interrupted, RunError
 from zarts.methods import EVALUATING, GRADIENT, METHODS
 from zarts.runs import Run
+from zarts.runs.checkpoint import load_checkpoint, save_checkpoint
 from zarts.runs.new_run import anchored
 from zarts.spaces import Genotype
 
@@ -310,7 +311,7 @@ def test_damaged_events(tmp_path):
 
 def test_another_device_is_refused(stopped):
     path = stopped / "checkpoint.pt"
-    torch.save({**torch.load(path, weights_only=True), "device": "cuda"}, path)
+    save_checkpoint(path, {**load_checkpoint(path), "device": "cuda"})
     with pytest.raises(RunError, match="'cuda'"):
         resume_search(stopped)
 
