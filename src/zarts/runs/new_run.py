@@ -16,6 +16,7 @@ from zarts.runs.run_dir import Run
 from zarts.runs.user_functions import anchored_functions
 from zarts.runtime.distributed import Ranks, tell_launcher
 from zarts.runtime.io import WriteError
+from zarts.runtime.leftovers import remove_temporary_folders
 from zarts.runtime.paths import path_of
 from zarts.spaces import get_space
 
@@ -87,6 +88,7 @@ def new_run(
         RunError: the folder cannot be written.
     """
     _check_place(path, data)
+    remove_temporary_folders()
     ranks = ranks or Ranks()
     with ExitStack() as stack:
         run = stack.enter_context(Run.new(path, command, numbered=numbered)) if ranks.lead else Run(path, writes=False)
@@ -111,6 +113,7 @@ def resumed_run(run: Run, command: str) -> Iterator[None]:
         RunError: a file cannot be written, or another process is at work on the run.
     """
     tell_launcher(run.path)
+    remove_temporary_folders()
     try:
         with nullcontext() if run.finished else run.lock():
             yield

@@ -16,7 +16,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-__all__ = ["PART", "is_part", "mark", "remove_parts", "temporary_folder"]
+__all__ = ["PART", "is_part", "mark", "remove_parts", "remove_temporary_folders", "temporary_folder"]
 
 PART = ".part"
 """End of the name of an unfinished file, which begins with a dot."""
@@ -70,11 +70,16 @@ def remove_parts(folder: Path, name: str | None = None) -> None:
                 part.unlink()
 
 
-@contextmanager
-def temporary_folder() -> Iterator[Path]:
-    """A folder for temporary files, deleted afterwards; those that killed processes have left are deleted first."""
+def remove_temporary_folders() -> None:
+    """Delete the folders of `temporary_folder` that killed processes have left."""
     for left in Path(tempfile.gettempdir()).glob("zarts-*"):
         if re.fullmatch(r"zarts-[0-9a-f]{8}-\d+-\w+", left.name) and _abandoned(left):
             shutil.rmtree(left, ignore_errors=True)
+
+
+@contextmanager
+def temporary_folder() -> Iterator[Path]:
+    """A folder for temporary files, deleted afterwards; those that killed processes have left are deleted first."""
+    remove_temporary_folders()
     with tempfile.TemporaryDirectory(prefix=f"zarts-{mark()}-") as folder:
         yield Path(folder)
