@@ -46,8 +46,8 @@ _TIMED = {
     *("environment", "details", "repeat", "limits", "eigenvalue_seconds", "checksum", "date", "command"),
 }
 """Keys of what a clock has a part in, or the place of the run."""
-THEIRS = ("torchinductor_", "zarts-latency.lock")
-"""What stays in the folder of temporary files on purpose: a cache of torch, and a lock that all processes share."""
+THEIRS = ("torchinductor_", "zarts-latency.lock", ".ses")
+"""What stays among temporary files on purpose: a cache of torch, a lock of all processes, a mark of onnxruntime."""
 _KEY = "ZARTS_FAULTS"
 """Environment variable by which the processes of a run are found."""
 _TRIPWIRE = Path(__file__).parent / "tripwire"
