@@ -237,3 +237,27 @@ def test_networks_of_the_user_are_compared_as_they_are(make):
 def test_limits_that_nothing_keeps_are_an_error_with_the_smallest_figures(make):
     with pytest.raises(SettingsError, match=r"no hand-made network .* parameters [\d,]+ > 30\b"):
         make(settings={"max_params": 30})
+
+
+def test_where_short_trainings_say_little_later_networks_are_trained_for_longer(make):
+    """Good at T/27 is bad from T/9 on: half way the ranks are found to disagree, and later rounds begin at T/9."""
+
+    def quality(task):
+        rank = (7 * task.candidate.number) % 23 / 23
+        return 0.3 + 0.6 * (rank if task.length == "T/27" else 1 - rank)
+
+    made = make(seconds=20_000.0, quality=quality)
+    run(made)
+    assert made.fit.agreements[0][2].high < 0.5
+    at_once = [
+        task.candidate.number
+        for task in made.workers.trained
+        if task.length == "T/9" and (task.candidate.number, "T/27") not in made.fit.candidates.scores
+    ]
+    assert at_once
+    assert min(at_once) > max(number for number, length in made.fit.candidates.scores if length == "T/27")
+    assert any("from here on" in note["text"] for note in made.notes)
+    trusted = make("trusted", seconds=20_000.0)
+    run(trusted)
+    assert all((one.number, "T/27") in trusted.fit.candidates.scores for one in trusted.fit.candidates.all)
+    assert made.clock.now <= 20_000

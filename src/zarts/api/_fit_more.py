@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from zarts.api._architecture import model_file
-from zarts.api._data import given_images
+from zarts.api._data import given_images, images_of
 from zarts.api._evaluate import test_images_of
 from zarts.api._export import export
 from zarts.api._fit_result import FitResult
@@ -29,6 +29,7 @@ from zarts.planner.records import Candidate
 from zarts.reports import write_report
 from zarts.runs import BEST, Run
 from zarts.runs.afterwards import afterwards
+from zarts.runs.new_run import check_given
 from zarts.runs.user_functions import load_functions
 from zarts.runtime.device import choose_device
 from zarts.runtime.paths import PathLike, path_of
@@ -88,7 +89,9 @@ def pick(path: PathLike, number: int, callback: Callback, *, begun: float | None
     result = FitResult.read(run.path)
     one = _wanted(result, number)
     settings = fit_settings({**run.settings("fit"), **functions}, where=str(run.path / "config.yaml"))
-    settings = load_functions(settings, note_writer(callback), run)
+    settings, images = load_functions(settings, note_writer(callback), run), images_of(path)
+    check_given(settings, images, run.path, "RESULT.pick(...)")
+    run = Run(run.path, images=images)
     recipe = retrained_settings(run.path / BEST)
     place = run.path / PICKED / str(number)
     place.mkdir(parents=True, exist_ok=True)
@@ -100,7 +103,7 @@ def pick(path: PathLike, number: int, callback: Callback, *, begun: float | None
         try:
             known.candidates.train([one], FINAL, recipe, *seeds, seconds=result.facts["time"]["final"])
         except Interrupted:
-            raise Interrupted(f"interrupted: `zarts fit {_quoted(run)} --pick {number}` begins it again") from None
+            raise Interrupted(f"interrupted: the fit is as it was; pick network {number} again to begin anew") from None
         scores = known.candidates.scores
         scores[one.number, FINAL] = [score for score in scores[one.number, FINAL] if score.seconds > 0]
         if not scores[one.number, FINAL]:

@@ -83,7 +83,8 @@ class Fit:
         """Rank correlations of a shorter and a longer length."""
         self.parts: dict[str, float] = {}
         """Seconds of each stage."""
-        self._groups = 0  # of networks that were trained together
+        self._after: Callable[[], float] = self._after_longer
+        self._groups = self._round = 0  # of networks that were trained together, and of the search
         self.ended = ""
         """Why the search ended before its time; empty: it has not."""
         self.remarks: list[str] = []
@@ -116,9 +117,7 @@ class Fit:
             task = self.candidates.task(first, "trial", self.recipe, 0, _TRIED, _TRIED_WARMUP)
             ((_, trained),) = self._workers.train([task])
             if isinstance(trained, DivergedError):
-                raise DivergedError(
-                    f"the first training, of {_TRIED:g} s, diverged: are the images what they should be?"
-                )
+                raise DivergedError(f"a first training of {_TRIED:g} s diverged: are the images what they should be?")
             epoch = trained.step_seconds * self.pictures.train_count / self.recipe.batch_size
             self._budget.answer(trained.image_seconds)
             plan = plan_time(self._budget.left(), self.processes, epoch, search=self._settings.search)
@@ -133,8 +132,7 @@ class Fit:
     def compare_handmade(self) -> None:
         """Train hand-made networks at the shortest length: the best one is what others have to beat."""
         with self._part("hand-made", self._after_search):
-            wanted, name = self.time.handmade, self.time.shortest[0]
-            sizes = self.pictures.sizes
+            wanted, name, sizes = self.time.handmade, self.time.shortest[0], self.pictures.sizes
             own = max(1, wanted - len(self._yours))
             first = [*self._yours, *(self._add(probes(sizes), own) or self._add(others(sizes[-1], 2), own))]
             first = self._train(first, name)
@@ -148,48 +146,87 @@ class Fit:
                 self._train(self._add(variants(one, self.pictures.sizes), left), name)
 
     def search(self) -> None:
-        """Change the best network, in rounds, until their time is over or three rounds have brought nothing."""
+        """Change the best network, in rounds, until their time is over or three rounds have brought nothing.
+
+        Where there are two longer lengths, the better networks of the first half are trained to the next one. If the
+        ranks at both do not agree, the rounds of the second half are trained to that one.
+        """
         if not self.time.searched:
             return
         with self._part("search", self._after_search):
-            name, known = self.time.shortest[0], self.candidates
-            space = ChainSpace(self.pictures.sizes)
-            start = [((one.chain, one.image_size), self._told(one)) for one in known.at(name)]
-            if not any(math.isfinite(value) for _, value in start):
+            short, *longer = self.candidates.lengths
+            proposals = self._proposals(short)
+            if proposals is None:
                 self.ended = "no hand-made network could be compared in the time"
                 return
-            proposals = Proposals(space, start, self._settings.optimizer, self._settings.seed, fit=known.fitted)
-            drawn = self._settings.optimizer == "random"
-            size, quiet, number = self._plan.decide("round size", lambda: max(_ROUND, self.processes)), 0, 0
-            while (quiet < _QUIET or drawn) and self._decide_round(number + 1, size):
-                number += 1
-                best = known.best(known.all, name)
-                points = proposals.ask(size)
-                if not points:
-                    self.ended = "no other network within the limits was found"
-                    break
-                origin: Origin = "random" if drawn else "found"
-                parent = None if drawn else best.number
-                found = self._train([known.add(*point, origin, parent) for point in points], name)
-                proposals.tell(points[: len(found)], [self._told(one) for one in found])
-                quiet = 0 if known.best(known.all, name) != best else quiet + 1
-            if quiet == _QUIET and not drawn:
-                self.ended = f"{_QUIET} rounds of {size} networks brought nothing"
+            self.ended = self._rounds(proposals, short, self.time.searched // 2 if len(longer) > 1 else None)
+            if len(longer) > 1:
+                self._after = partial(self._after_search, middle=0)
+                self._advance(short, longer[0], "half way")
+                surely = [found for *pair, found in self.agreements if pair == [short, longer[0]]]
+                better = self._proposals(longer[0]) if surely and surely[-1].high < _AGREES else None
+                if better is not None:
+                    self._note(f"from here on networks are trained to {longer[0]} at once")
+                    self.ended = self._rounds(better, longer[0])
+                elif not self.ended:
+                    self._after = partial(self._after_search, middle=_DRAWN)
+                    self._budget.reserved = self._after()
+                    self.ended = self._rounds(proposals, short)
             if self.ended:
                 self._note(f"the search ends: {self.ended}")
+
+    def _proposals(self, length: str) -> Proposals | None:
+        """An optimiser that starts from the networks that were trained to a length; None: none can be compared."""
+        start = [((one.chain, one.image_size), self._told(one, length)) for one in self.candidates.at(length)]
+        if not any(math.isfinite(value) for _, value in start):
+            return None
+        space, settings = ChainSpace(self.pictures.sizes), self._settings
+        return Proposals(space, start, settings.optimizer, settings.seed, fit=self.candidates.fitted)
+
+    def _rounds(self, proposals: Proposals, length: str, most: int | None = None) -> str:
+        """Rounds of the search at a length, until their time is over or so many networks were found; why they ended."""
+        known, drawn = self.candidates, self._settings.optimizer == "random"
+        size = self._plan.decide("round size", lambda: max(_ROUND, self.processes))
+        quiet, begun = 0, len(known.all)
+        while most is None or len(known.all) - begun < most:
+            self._round += 1
+            enough = self._plan.decide(f"round {self._round}", lambda: self._affordable(length) >= size)
+            if not enough or (quiet == _QUIET and not drawn):
+                break
+            best = known.best(known.all, length)
+            points = proposals.ask(size)
+            if not points:
+                return "no other network within the limits was found"
+            origin: Origin = "random" if drawn else "found"
+            parent = None if drawn else best.number
+            found = self._train([known.add(*point, origin, parent) for point in points], length)
+            proposals.tell(points[: len(found)], [self._told(one, length) for one in found])
+            quiet = 0 if known.best(known.all, length) != best else quiet + 1
+        return f"{_QUIET} rounds of {size} networks brought nothing" if quiet == _QUIET and not drawn else ""
 
     def train_longer(self) -> None:
         """Train the better networks for longer, from length to length, and the best two of the longest once more."""
         with self._part("comparison", self._after_longer):
-            lengths, known = list(self.candidates.lengths), self.candidates
-            for short, long in itertools.pairwise(lengths):
-                count, drawn = (_LAST, 0) if long == lengths[-1] else (_MIDDLE, _DRAWN)
-                numbers = self._plan.decide(f"to {long}", partial(self._advancing, short, count, drawn))
-                self._train([known.all[number - 1] for number in numbers], long)
-                self._compare_ranks(short, long)
+            for short, long in itertools.pairwise(self.candidates.lengths):
+                self._advance(short, long)
             if self.time.second_seeds:
-                again = self.finalists()[: self.time.second_seeds]
-                known.train(again, lengths[-1], self.recipe, self._settings.seed + 1)
+                again, longest = self.finalists()[: self.time.second_seeds], list(self.candidates.lengths)[-1]
+                self.candidates.train(again, longest, self.recipe, self._settings.seed + 1)
+
+    def _advance(self, short: str, long: str, when: str = "") -> None:
+        """Train the better networks of a length to the next one, and compare the ranks of both."""
+        known, seed = self.candidates, self._settings.seed
+        count, drawn = (_LAST, 0) if long == list(known.lengths)[-1] else (_MIDDLE, _DRAWN)
+
+        def decide() -> list[int]:
+            scores = {
+                one.number: known.scores[one.number, short][0] for one in known.at(short) if known.is_known(one, short)
+            }
+            return [one.number for one in advancing(known.all, scores, count=count, also_random=drawn, seed=seed)]
+
+        numbers = self._plan.decide(f"to {long} {when}".strip(), decide)
+        self._train([known.all[one - 1] for one in numbers if (one, long) not in known.scores], long)
+        self._compare_ranks(short, long)
 
     def train_finalists(self) -> list[Candidate]:
         """Train the finalists from new weights, with the same seeds and time; see `finalists`."""
@@ -237,23 +274,9 @@ class Fit:
             self._keep_best()
         return trained
 
-    def _told(self, one: Candidate) -> float:
+    def _told(self, one: Candidate, length: str) -> float:
         """The value that an optimiser is told; infinity for one that cannot be compared."""
-        name = self.time.shortest[0]
-        return self.candidates.value(one, name) if self.candidates.is_known(one, name) else math.inf
-
-    def _advancing(self, short: str, count: int, drawn: int) -> list[int]:
-        """Numbers of the networks that are trained for longer than `short`."""
-        known, seed = self.candidates, self._settings.seed
-        scores = {
-            one.number: known.scores[one.number, short][0] for one in known.at(short) if known.is_known(one, short)
-        }
-        return [one.number for one in advancing(known.all, scores, count=count, also_random=drawn, seed=seed)]
-
-    def _decide_round(self, number: int, size: int) -> bool:
-        """Whether there is time for a round of the search."""
-        decided: bool = self._plan.decide(f"round {number}", lambda: self._affordable(self.time.shortest[0]) >= size)
-        return decided
+        return self.candidates.value(one, length) if self.candidates.is_known(one, length) else math.inf
 
     def _affordable(self, length: str) -> int:
         """Networks that there is time for in this stage."""
@@ -265,22 +288,21 @@ class Fit:
         pairs = 2 if self.time.searched else 1
         return math.ceil(pairs * self.time.seeds / self.processes) * self.time.final * self.candidates.slowness
 
-    def _after_search(self) -> float:
-        """Seconds that the longer trainings and the finals need."""
+    def _after_search(self, middle: int = _MIDDLE) -> float:
+        """Seconds that the finals and the longer trainings need, so many of them at a length between others."""
         lengths = [seconds for _, seconds in self.time.lengths]
-        longer = sum(count * seconds for count, seconds in zip((_LAST, _MIDDLE), lengths[:0:-1], strict=False))
+        longer = sum(count * seconds for count, seconds in zip((_LAST, middle), lengths[:0:-1], strict=False))
         longer = (longer + self.time.second_seeds * lengths[-1]) / self.processes
         return longer * self.candidates.slowness + self._after_longer()
 
     def _compare_ranks(self, short: str, long: str) -> None:
         """Say whether the ranks after a shorter and a longer training agree, if enough networks have both."""
         known = self.candidates
-        both = [one for one in self.candidates.at(long) if known.is_known(one, short) and known.is_known(one, long)]
+        both = [one for one in known.at(long) if known.is_known(one, short) and known.is_known(one, long)]
         if len(both) < _COMPARED:
             return
-        ranked = [[self.candidates.value(one, name) for one in both] for name in (short, long)]
-        found = rank_correlation(ranked[0], ranked[1])
-        self.agreements.append((short, long, found))
+        found = rank_correlation([known.value(one, short) for one in both], [known.value(one, long) for one in both])
+        self.agreements = [one for one in self.agreements if one[:2] != (short, long)] + [(short, long, found)]
         text = f"{found.value:.2f} ({found.low:.2f} to {found.high:.2f}, {found.n} networks)"
         trust = "" if found.high >= _AGREES else ": the shorter one says little"
         self._note(f"rank correlation of {short} and {long}: {text}{trust}")
@@ -291,7 +313,8 @@ class Fit:
     @contextmanager
     def _part(self, name: str, after: Callable[[], float]) -> Iterator[None]:
         """Inside, a stage that leaves so many seconds for those after it; its own seconds are kept."""
-        begun, self._after = self._budget.elapsed(), after
+        begun = self._budget.elapsed()
+        self._after = after
         self._budget.reserved = after()
         yield
         self.parts[name] = self._budget.elapsed() - begun

@@ -8,7 +8,7 @@ from pathlib import Path
 from shlex import quote
 from typing import Any, TypeVar
 
-from zarts.config import CommonSettings, RetrainSettings, SearchSettings
+from zarts.config import RetrainSettings, SearchSettings
 from zarts.config.data import DataSettings
 from zarts.data import DATA_SETS, PYTHON, PythonData, check_data
 from zarts.errors import DataError, RunError, SettingsError, ZartsError
@@ -148,7 +148,7 @@ def _check_place(path: Path, data: str) -> None:
         )
 
 
-def check_given(settings: CommonSettings, images: PythonData | None, run: Path, call: str) -> None:
+def check_given(settings: DataSettings, images: PythonData | None, run: Path, call: str) -> None:
     """Check that the images of a run are given, if they are Python objects.
 
     Args:
