@@ -66,13 +66,23 @@ def _disk(folder: Path) -> Iterator[Path]:
 
 def _campaign(job: Job, folder: Path, dice: random.Random) -> dict[str, Any]:
     """Fill the disk at a random moment of a run, make room, let it go on; what came of it."""
-    moment, left = dice.uniform(0.2, 1.0) * job.seconds, dice.randrange(_LEFT)
-    one: dict[str, Any] = {"kind": job.kind, "at": round(moment, 1), "of": round(job.seconds, 1), "left": left}
+    early, moment, left = dice.random() < 0.5, dice.uniform(0.0, 0.2 * job.seconds), dice.randrange(_LEFT)
+    moment += 0.0 if early else dice.uniform(0.2, 0.8) * job.seconds
+    what = "its folder" if early else "its start"
+    one: dict[str, Any] = {
+        "kind": job.kind,
+        "at": round(moment, 1),
+        what: True,
+        "of": round(job.seconds, 1),
+        "left": left,
+    }
     faults: list[str] = []
     temporary = folder.with_name(f"{folder.name}-tmp")
     with _disk(folder) as disk:
         run, filler = disk / "run", disk / "filler"
         started = Started(job.first(run), temporary)
+        while early and started.process.poll() is None and not run.exists():
+            time.sleep(0.01)
         time.sleep(moment)
         _fill(filler, left)
         ended = started.end(_MOST)
