@@ -221,6 +221,7 @@ def killed_before(number, path):
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="processes are forked")
+@pytest.mark.filterwarnings("ignore:.*fork:DeprecationWarning")  # of Python 3.12, where torch has started threads
 def test_killed_before_each_of_its_writes(tmp_path):
     """Whatever is there, one command goes on, to the same files; and none of them is a temporary one."""
     begin(tmp_path / "whole")
