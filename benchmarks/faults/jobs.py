@@ -42,7 +42,7 @@ _COMPARE += ["--retrain=auxiliary_weight=0", "--retrain=drop_path=0"]
 _FIT = ["fit", "digits", "--time", "40s", "--max-params", "3k"]
 KINDS = ("search", "retrain", "fit", "compare", "landscape")
 _TIMED = {
-    *("seconds", "data_wait", "time", "step_seconds", "latency_ms", "latency_error", "share", "value", "text"),
+    *("run", "seconds", "data_wait", "time", "step_seconds", "latency_ms", "latency_error", "share", "value", "text"),
     *("environment", "details", "repeat", "limits", "eigenvalue_seconds", "checksum", "date", "command"),
 }
 """Keys of what a clock has a part in, or the place of the run."""
