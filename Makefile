@@ -3,12 +3,9 @@ PYTHON ?= python3
 VENV   := .venv
 BIN    := $(VENV)/bin
 TABLES := benchmarks/results
-ifndef RUN
-RUN    := runs/quick-$(shell date +%Y%m%d-%H%M%S)
-endif
 
 .DEFAULT_GOAL := help
-.PHONY: help search test test-all lint types bench gpu-check soak performance clean
+.PHONY: help fit test test-all lint types docs docs-test docs-output bench gpu-check soak performance clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*##/\t/' | expand -t 12
@@ -23,9 +20,13 @@ $(VENV)/.dev: $(BIN)/zarts
 	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev]'
 	@touch $@
 
-search: $(BIN)/zarts ## install, search an architecture for the embedded digits, train and test it
-	$(BIN)/zarts search --preset quick --out $(RUN)/search
-	$(BIN)/zarts retrain $(RUN)/search --preset quick --out $(RUN)/retrain
+$(VENV)/.docs: $(VENV)/.dev
+	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev,docs]'
+	@touch $@
+
+fit: $(BIN)/zarts ## install, fit a network to the embedded digits in two minutes, end with the verdict and the report's path
+	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[export]'
+	$(BIN)/zarts fit digits --time 2m
 
 lint: $(VENV)/.dev ## check format and style
 	$(BIN)/ruff format --check .
@@ -41,6 +42,17 @@ test: lint types ## install the development extra, check style and types, run th
 
 test-all: lint types ## the same with the tests that take long: kills of whole comparisons, compiled passes, a forecast
 	OMP_NUM_THREADS=1 $(BIN)/pytest -n auto --dist worksteal
+
+docs: export NO_MKDOCS_2_WARNING = 1
+docs: $(VENV)/.docs ## build the site of the documentation into build/site; a broken link is an error
+	$(BIN)/python -m mkdocs build --strict --quiet
+
+docs-test: docs ## the site, the code and commands of all pages, their outputs, and the examples: under ten minutes
+	$(BIN)/python -m docs.tools.check
+	$(BIN)/python -m docs.tools.paste --check
+
+docs-output: $(VENV)/.docs ## paste the outputs of commands into the pages anew
+	$(BIN)/python -m docs.tools.paste
 
 bench: $(VENV)/.dev ## time the weight step beside the textbook's, about ten minutes (ARGS=--quick: five)
 	$(BIN)/python -m benchmarks.supernet $(ARGS)

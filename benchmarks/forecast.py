@@ -16,7 +16,10 @@ from zarts.runtime.io import read_mapping
 
 __all__ = ["SEARCHES", "compare", "main"]
 
-_COMMON = {"samples": 4, "val-batches": 2, "warmup-epochs": 1, "arch-update-interval": 10, "cutout": 0}
+_COMMON = {"data": "digits", "method": "zarts-mgs", "samples": 4, "val-batches": 2, "warmup-epochs": 1} | {
+    "arch-update-interval": 10,
+    "cutout": 0,
+}
 SEARCHES = {
     "paper": {"channels": 16, "cells": 8, "batch-size": 64, "image-size": 32, "subset": 1280, "epochs": 2}
     | {"inner-steps": 4},

@@ -27,7 +27,11 @@ from zarts.training.trainer import Job
 __all__ = ["SIZE", "Overhead", "main"]
 
 SIZE = {"space": "darts", "channels": 4, "cells": 5, "batch_size": 32, "image_size": 16, "crop_padding": 2, "cutout": 8}
-ALPHA = {"samples": 4, "inner_steps": 4, "val_batches": 2, "epochs": 2, "warmup_epochs": 1, "arch_update_interval": 1}
+ALPHA = {"method": "zarts-mgs", "samples": 4, "inner_steps": 4, "val_batches": 2} | {
+    "epochs": 2,
+    "warmup_epochs": 1,
+    "arch_update_interval": 1,
+}
 STEPS = {"weight steps": (0, 100), "alpha steps": (1, 10)}
 COLUMNS = ["what", "weight step, ms", "neither pass nor optimizer, ms", "share"]
 

@@ -31,6 +31,8 @@ def alpha_step_seconds(size: dict[str, int], ranks: int, threads: int) -> float:
     """Median seconds of an alpha step in a search of one epoch."""
     settings = {
         **size,
+        "data": "digits",
+        "method": "zarts-mgs",
         "samples": N,
         "inner-steps": M,
         "subset": 2 * ALPHA_STEPS * size["batch-size"],  # one half trains the weights

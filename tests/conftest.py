@@ -62,13 +62,15 @@ def unchecked():
 
 @pytest.fixture
 def command(monkeypatch, capsys):
-    """`zarts` in this process: words in; exit code, standard output and standard error out."""
+    """`zarts` in this process: words in; exit code, standard output and standard error without progress out."""
     import signal
     import sys
 
     import zarts.cli
+    from zarts.callbacks.progress import _Lines
 
     before = signal.getsignal(signal.SIGTERM)
+    monkeypatch.setattr(_Lines, "report", lambda lines, text: None)
 
     def run(*words):
         capsys.readouterr()

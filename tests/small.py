@@ -44,7 +44,7 @@ SELECTION = {
     "select_early_steps": 3,
 }
 PHASES = {"restart": {"epochs": 6, "phase_warmup": 0.5, "phase_cells": (3, 3, 4)}, "prune": {"epochs": 5}}
-SMALL = {**EVERY, **ZERO_ORDER}
+SMALL = {"method": "zarts-mgs", **EVERY, **ZERO_ORDER}
 PARTIAL = {"partial_channels": 2, "channels": 8}
 LONG = {**SMALL, "subset": 120, "epochs": 3, "batch_size": 20, "arch_update_interval": 2}
 TRAIN = {
@@ -83,7 +83,13 @@ def small(method: str, **other: object) -> dict:
     defaults = search_settings({"method": method, **axes})
     names, idle = members(defaults), {"select_recalibration"} if defaults.select_batch_norm == "train" else set()
     idle |= {"warmup_epochs"} if defaults.phases == "restart" else set()
-    more = {**SMALL, **SELECTION, **PHASES.get(defaults.phases, {}), **(PARTIAL if "partial" in names else {})}
+    more = {
+        **EVERY,
+        **ZERO_ORDER,
+        **SELECTION,
+        **PHASES.get(defaults.phases, {}),
+        **(PARTIAL if "partial" in names else {}),
+    }
     given = {k: v for k, v in more.items() if used(k, names) and k not in idle}
     return {"method": method, **given, **other}
 
@@ -108,7 +114,8 @@ def options(settings: dict) -> list[str]:
 
 
 def start(*words: object, **more: object) -> subprocess.Popen:
-    """`zarts WORDS` in a process of its own."""
+    """`zarts WORDS` in a process of its own; commands that show progress do so quietly."""
+    words = (*words, "--quiet") if words[0] in ("compare", "landscape", "retrain", "search") else words
     environment = {**os.environ, "OMP_NUM_THREADS": "1", "COLUMNS": "200"}
     pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
     return subprocess.Popen([*ZARTS, *map(str, words)], env=environment, **{**pipes, **more})
@@ -147,6 +154,11 @@ def outcome(run: Path) -> dict:
         "genotype": (run / "genotype.json").read_text(),
         "epochs": {p.name: p.read_text() for p in sorted((run / "genotypes").glob("*"))},
     }
+
+
+def trials_in(heard: Iterable[dict]) -> list[dict]:
+    """The events of trials among all that a callback of a comparison has heard."""
+    return [event for event in heard if event["event"] == "trial"]
 
 
 def in_this_process(monkeypatch: pytest.MonkeyPatch) -> None:

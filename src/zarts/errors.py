@@ -12,6 +12,7 @@ __all__ = [
     "DivergedError",
     "Interrupted",
     "KernelError",
+    "NotFoundError",
     "RankError",
     "RunError",
     "SettingsError",
@@ -21,8 +22,8 @@ __all__ = [
 ]
 
 
-_MOST = 30
-"""So many known names are listed beside the nearest one; more would hide it."""
+_MOST = 12
+"""So many known names are listed in a message; more would hide what it says."""
 
 
 class _Worded(BaseException):
@@ -54,6 +55,12 @@ class RunError(ZartsError):
     """A run folder, checkpoint, genotype or model file that cannot be read or written."""
 
 
+class NotFoundError(RunError, SettingsError):
+    """A file or folder that was named does not exist; who catches either of its bases catches it too."""
+
+    exit_code = 3
+
+
 class KernelError(ZartsError):
     """The native kernels cannot be compiled or loaded on this machine."""
 
@@ -67,7 +74,7 @@ class RankError(ZartsError):
 
 
 class Interrupted(_Worded, KeyboardInterrupt):
-    """The user (Ctrl-C) or the system (SIGTERM) asked to stop; the state has been saved.
+    """The user (Ctrl-C) or the system (SIGTERM, exit code 143) asked to stop; the state has been saved.
 
     It is a `KeyboardInterrupt` and no `ZartsError`: `except Exception` does not catch it, so a loop over runs ends.
     """
@@ -89,12 +96,13 @@ def did_you_mean(kind: str, got: str, known: Iterable[str], listed: str | None =
         kind: what the name should have been, for example `space`.
         got: the unknown name.
         known: all known names.
-        listed: the command that lists them, if they are too many for a message.
+        listed: the command that lists them, for those that are too many for a message.
     """
     names = sorted(known)
     near = nearest(got, names)
     hint = f"did you mean {near!r}? " if near else ""
-    rest = f"`{listed}` lists them" if listed else f"known are {', '.join(names)}"
-    if near and not listed and len(names) > _MOST:
-        rest = ""
+    if len(names) <= _MOST or not (listed or near):
+        rest = f"known are {', '.join(names)}"
+    else:
+        rest = f"`{listed}` lists them" if listed else ""
     return f"unknown {kind} {got!r}: {hint}{rest}".rstrip()

@@ -307,5 +307,5 @@ def get_method(name: str) -> Method:
         SettingsError: there is none.
     """
     if name not in METHODS:
-        raise SettingsError(did_you_mean("method", name, METHODS))
+        raise SettingsError(did_you_mean("method", name, METHODS, "zarts list methods"))
     return METHODS[name]

@@ -30,7 +30,7 @@ _FUNCTIONS = {
 }
 """Commands that are functions of `zarts` too."""
 
-_LISTS = {"methods", "spaces", "genotypes", "networks"}
+_LISTS = {"methods", "spaces", "presets", "genotypes", "networks"}
 """What `zarts list NAME` and `zarts.list_NAME()` both list."""
 
 _WORD_AFTER = (
@@ -122,6 +122,8 @@ def _call(command: str) -> str:
         return f"zarts.list_{words[1]}()"
     if not words or words[0] not in _FUNCTIONS:
         return command
+    if words[1:] == ["--help-all"]:
+        return f"help(zarts.{words[0]})"
     name, arguments, options = words[0], list[str](), words[1:]
     while options and not options[0].startswith("--"):
         arguments.append(_literal(options.pop(0)))

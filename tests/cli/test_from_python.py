@@ -7,6 +7,7 @@ import sys
 import pytest
 
 import zarts
+from forked import Forked
 from small import LONG, SMALL, TRAIN, finish, outcome, wait_for_lines
 from zarts.callbacks import Callback
 from zarts.errors import DataError, SettingsError
@@ -27,12 +28,6 @@ except KeyboardInterrupt as error:
 """
 
 
-def script(code, tmp_path):
-    file = tmp_path / "script.py"
-    file.write_text(code)
-    return subprocess.Popen([sys.executable, file], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
-
-
 @pytest.mark.slow
 @pytest.mark.parametrize(
     ("number", "more"),
@@ -40,7 +35,10 @@ def script(code, tmp_path):
 )
 def test_a_loop_ends_by_ctrl_c_after_saving(tmp_path, number, more):
     settings = {**LONG, "epochs": 30, **more}
-    process = script(LOOP.format(settings=settings, out=tmp_path), tmp_path)
+    file = tmp_path / "script.py"
+    file.write_text(LOOP.format(settings=settings, out=tmp_path))
+    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
+    process = subprocess.Popen([sys.executable, file], **pipes) if more else Forked(script=file)
     wait_for_lines(process, tmp_path / "0" / "metrics.jsonl", 3)
     process.send_signal(number)
     code, out, err = finish(process)
@@ -92,7 +90,7 @@ def test_what_several_ranks_cannot_do(tmp_path):
 def test_an_error_of_the_ranks_has_its_class(tmp_path):
     (tmp_path / "empty").mkdir()
     with pytest.raises(DataError, match="empty"):
-        zarts.search(tmp_path / "empty", devices=2, out=tmp_path / "run", quiet=True)
+        zarts.search(tmp_path / "empty", method="zarts-mgs", devices=2, out=tmp_path / "run", quiet=True)
 
 
 def test_a_resumed_run_takes_its_own_settings(searched):

@@ -11,6 +11,7 @@ import time
 import pytest
 
 import zarts
+from forked import Forked
 from small import LONG, TRAIN, ZARTS, finish, leftovers, options, outcome, start, stop_at, wait_for_lines
 from zarts.errors import Interrupted
 
@@ -25,7 +26,7 @@ def test_killed_at_random_moments(tmp_path, command, straight):
     total = len(straight.history)
     for number in range(2):
         words = ["--resume", run] if number else [*options(LONG), "--out", run]
-        process = start("search", *words)
+        process = Forked("search", *words)
         done = (run / "metrics.jsonl").read_bytes().count(b"\n") if number else 0
         wait_for_lines(process, run / "metrics.jsonl", min(done + dice.randint(1, 3), total - 4))
         time.sleep(dice.uniform(0, 0.15))
@@ -42,7 +43,7 @@ def test_killed_at_random_moments(tmp_path, command, straight):
 def test_a_search_is_asked_to_stop_and_then_killed(tmp_path, command, straight):
     """Ctrl-C; resumed, kill -9 after the next events; resumed again, it ends with the bits of an uninterrupted one."""
     run = tmp_path / "run"
-    process = start("search", *options(LONG), "--out", run)
+    process = Forked("search", *options(LONG), "--out", run)
     wait_for_lines(process, run / "metrics.jsonl", 3)
     process.send_signal(signal.SIGINT)
     code, out, err = finish(process)
@@ -50,7 +51,7 @@ def test_a_search_is_asked_to_stop_and_then_killed(tmp_path, command, straight):
     assert f"zarts search --resume {run}" in err
     done = (run / "metrics.jsonl").read_bytes().count(b"\n")
     assert done < len(straight.history) - 3
-    process = start("search", "--resume", run)
+    process = Forked("search", "--resume", run)
     wait_for_lines(process, run / "metrics.jsonl", done + 1)
     process.kill()
     assert finish(process)[0] == -signal.SIGKILL
@@ -65,29 +66,27 @@ def test_a_search_is_asked_to_stop_and_then_killed(tmp_path, command, straight):
 def test_a_retraining_is_asked_to_stop(tmp_path, command, searched):
     settings = {**TRAIN, "epochs": 12, "drop_path": 0.3, "batch_size": 32}
     run = tmp_path / "run"
-    process = start("retrain", searched.run, *options(settings), "--out", run)
+    process = Forked("retrain", searched.run, *options(settings), "--out", run)
     wait_for_lines(process, run / "metrics.jsonl", 2)
     process.send_signal(signal.SIGTERM)
     code, out, err = finish(process)
-    assert (code, out, err.count("\n")) == (130, "", 1)
+    assert (code, out, err.count("\n")) == (143, "", 1)
     assert f"zarts retrain --resume {run}" in err
     assert command("retrain", "--resume", run)[0] == 0
     whole = zarts.retrain(searched.run, out=tmp_path / "whole", **settings)
     assert outcome(run) == outcome(whole.run)
 
 
-def test_asked_to_stop_before_there_is_anything_to_save(tmp_path, command):
-    """Ctrl-C while images are loaded, and the second Ctrl-C of an impatient user: nothing but the exit code."""
-    code = """
-import sys, zarts.cli, zarts.api
-def load(*words, **more): raise KeyboardInterrupt
-zarts.api.new_search = load
-sys.argv = ["zarts", "search"]
-zarts.cli.main()
-"""
-    process = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
-    assert (process.returncode, process.stdout, process.stderr.count("\n")) == (130, "", 1)
-    assert "interrupted" in process.stderr
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_asked_to_stop_before_there_is_anything_to_save(command, monkeypatch, number, code):
+    """While images are loaded, and after the second Ctrl-C of an impatient user: nothing but the exit code."""
+
+    def load(*words, **more):
+        signal.raise_signal(number)
+        raise KeyboardInterrupt  # where the handler of Ctrl-C is not Python's
+
+    monkeypatch.setattr(zarts.api, "new_search", load, raising=False)
+    assert command("search") == (code, "", "zarts: interrupted\n")
 
 
 @pytest.mark.usefixtures("no_pictures")
@@ -113,14 +112,14 @@ def test_a_limit_on_the_size_of_files(tmp_path, command, straight, monkeypatch):
 
 
 def test_exit_codes(tmp_path, command):
-    """The last one in a process of its own."""
     (tmp_path / "empty").mkdir()
     for words, code, name in (
         (["search", "--preset", "quik"], 2, "quik"),
+        (["search", "--quiet", "--verbose"], 2, "--quiet and --verbose"),
         (["search", "--resume", tmp_path / "none"], 1, f"{tmp_path}/none"),
         (["search", "--data", tmp_path / "empty", "--out", tmp_path / "x"], 3, f"{tmp_path}/empty"),
     ):
-        got, out, err = finish(start(*words)) if code == 3 else command(*words)
+        got, out, err = command(*words)
         assert (got, out, err.count("\n")) == (code, "", 1)
         assert err.startswith("zarts: ")
         assert name in err
@@ -137,7 +136,7 @@ def test_help_imports_no_torch():
 
 
 def test_a_reader_that_leaves_early():
-    process = start("list", "genotypes")
+    process = start("list", "methods")
     process.stdout.close()
     process.wait(60)
     assert process.stderr.read() == ""

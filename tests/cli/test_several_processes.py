@@ -11,7 +11,8 @@ import pytest
 import torch
 
 import zarts
-from small import LONG, SMALL, TRAIN, finish, leftovers, options, outcome, start, wait_for_lines
+from forked import Forked
+from small import LONG, SMALL, TRAIN, finish, leftovers, options, outcome, wait_for_lines
 from zarts.runtime.io import read_events, read_mapping
 from zarts.training import load_model
 
@@ -29,7 +30,7 @@ def test_two_ranks_equal_one(tmp_path):
     """Three candidates and three validation batches: neither is shared evenly."""
     settings = {**SMALL, "samples": 3, "antithetic": False, "val_batches": 3}
     one = zarts.search(out=tmp_path / "one", **settings)
-    code, out, err = finish(start("search", *options(settings), "--devices", 2, "--out", tmp_path / "two"))
+    code, out, err = finish(Forked("search", *options(settings), "--devices", 2, "--out", tmp_path / "two"))
     assert (code, err) == (0, "")
     assert out.count("found in") == 1
     assert outcome(tmp_path / "two") == outcome(one.run)
@@ -42,7 +43,7 @@ def test_a_dry_run_on_two_ranks_counts_the_memory_of_both(tmp_path):
     memory = []
     for devices in (1, 2):
         words = [*options({**SMALL, "samples": 2}), "--devices", devices, "--dry-run"]
-        code, out, err = finish(start("search", *words))
+        code, out, err = finish(Forked("search", *words))
         assert (code, err, out.count("memory: ")) == (0, "", 1)
         memory.append(float(out.split("memory: ")[1].split()[0].replace(",", "")))
     assert 1.5 < memory[1] / memory[0] < 2.5
@@ -51,7 +52,7 @@ def test_a_dry_run_on_two_ranks_counts_the_memory_of_both(tmp_path):
 @pytest.mark.long  # below, a retraining is stopped, and a search goes on with one
 def test_stopped_on_two_ranks_and_resumed_on_one(tmp_path, command, straight):
     run = tmp_path / "run"
-    process = start("search", *options(LONG), "--devices", 2, "--out", run)
+    process = Forked("search", *options(LONG), "--devices", 2, "--out", run)
     wait_for_lines(process, run / "metrics.jsonl", 3)
     process.send_signal(signal.SIGINT)
     code, out, err = finish(process)
@@ -64,7 +65,7 @@ def test_stopped_on_two_ranks_and_resumed_on_one(tmp_path, command, straight):
 @pytest.mark.long
 def test_a_rank_is_killed_and_the_run_goes_on_with_another_number(tmp_path, command, straight):
     run = tmp_path / "run"
-    process = start("search", *options({**LONG, "samples": 2}), "--devices", 2, "--out", run)
+    process = Forked("search", *options({**LONG, "samples": 2}), "--devices", 2, "--out", run)
     wait_for_lines(process, run / "metrics.jsonl", 2)
     os.kill(ranks_of(process)[1], signal.SIGKILL)
     code, out, err = finish(process)
@@ -78,7 +79,7 @@ def test_a_rank_is_killed_and_the_run_goes_on_with_another_number(tmp_path, comm
 @pytest.mark.long  # in test_processes.py a search is killed and goes on, and below, ranks end when they are asked to
 def test_ranks_end_with_the_process_that_started_them(tmp_path, command, straight):
     run = tmp_path / "run"
-    process = start("search", *options({**LONG, "samples": 2}), "--devices", 2, "--out", run)
+    process = Forked("search", *options({**LONG, "samples": 2}), "--devices", 2, "--out", run)
     wait_for_lines(process, run / "metrics.jsonl", 2)
     ranks = ranks_of(process)
     process.kill()
@@ -96,10 +97,10 @@ def test_ranks_end_with_the_process_that_started_them(tmp_path, command, straigh
 def test_two_machines_go_on_with_a_run_of_one(tmp_path, straight):
     """Two torchruns on this machine, as if each had one of its own."""
     run = tmp_path / "run"
-    process = start("search", *options(LONG), "--out", run)
+    process = Forked("search", *options(LONG), "--out", run)
     wait_for_lines(process, run / "metrics.jsonl", 3)
     process.send_signal(signal.SIGTERM)
-    assert finish(process)[0] == 130
+    assert finish(process)[0] == 143
     with_port = ["--master-addr", "127.0.0.1", "--master-port", str(20000 + os.getpid() % 10000)]
     torchrun = [sys.executable, "-m", "torch.distributed.run", "--nnodes", "2", "--nproc-per-node", "1", *with_port]
     words = ["-m", "zarts", "search", "--resume", str(run)]
@@ -116,12 +117,12 @@ def test_two_ranks_retrain_as_one(tmp_path, command):
     settings = {**TRAIN, "epochs": 3, "drop_path": 0.3, "auxiliary_weight": 0.4, "learning_rate": 0.001}
     one = zarts.retrain("DARTS_V2", out=tmp_path / "one", **settings)
     two = tmp_path / "two"
-    process = start("retrain", "DARTS_V2", *options(settings), "--devices", 2, "--out", two)
+    process = Forked("retrain", "DARTS_V2", *options(settings), "--devices", 2, "--out", two)
     wait_for_lines(process, two / "metrics.jsonl", 1)
     ranks = ranks_of(process)
     process.send_signal(signal.SIGTERM)
     code, out, err = finish(process)
-    assert (code, out, err.count("\n")) == (130, "", 1)
+    assert (code, out, err.count("\n")) == (143, "", 1)
     assert f"zarts retrain --resume {two}" in err
     assert len(ranks) == 2
     assert not any(Path(f"/proc/{rank}").exists() for rank in ranks.values())

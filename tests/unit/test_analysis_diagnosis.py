@@ -92,7 +92,7 @@ def opened(signal, noise, settings=None):
             return z, torch.randn(16, generator=generator)
 
     problem = Bilevel(model, torch.optim.SGD(model.parameters(), lr=0.1), forward)
-    settings = settings or search_settings({"inner_steps": 1, "val_batches": 2})
+    settings = settings or search_settings({"method": "zarts-mgs", "inner_steps": 1, "val_batches": 2})
     return RestoredSearch(settings, problem, torch.zeros(DIMENSIONS), 0.1, Images(), Images(), 0, 5, {})
 
 

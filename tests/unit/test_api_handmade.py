@@ -52,13 +52,14 @@ def test_create_model():
 def test_the_list_names_all_with_their_costs_and_the_page_has_its_table(command, monkeypatch):
     names = zarts.list_networks()
     assert names == [*HANDMADE]
-    assert dict(zip(names, names.rows, strict=True))["resnet8"][1:4] == ("77,850", "12,501,632", "1")
+    assert dict(zip(names, names.rows, strict=True))["resnet8"][1:4] == (77_850, 12_501_632, 1)
     page = (Path(__file__).parents[2] / "docs" / "retraining.md").read_text("utf-8")
     for row in (names.header, *((f"`{name}`", *rest) for name, *rest in names.rows)):
-        assert f"| {' | '.join(row)} |" in page
+        assert f"| {' | '.join(f'{one:,}' if isinstance(one, int) else one for one in row)} |" in page
     monkeypatch.setattr("zarts.api.list_networks", lambda: names)
     code, out, _ = command("list", "networks")
-    assert (code, [line.split()[0] for line in out.splitlines() if line[:1].strip()]) == (0, ["network", *HANDMADE])
+    assert (code, [line.split()[0] for line in out.splitlines() if line[:1].strip()]) == (0, [*HANDMADE])
+    assert "parameters: 77,850; MACs: 12,501,632" in out
 
 
 def test_a_trained_network_and_its_run(trained):

@@ -264,7 +264,7 @@ def test_what_steps_use_is_seen_in_a_job():
 def test_a_forecast_beside_the_search_itself():
     """Two ranks: the first one's time, the memory of both."""
     tiny = {"data": "digits", "space": "s2", "channels": 4, "cells": 3, "subset": 64, "batch-size": 16, "image-size": 8}
-    two_epochs = {"epochs": 2, "warmup-epochs": 1, "samples": 2, "inner-steps": 1, "devices": 2}
+    two_epochs = {"method": "zarts-mgs", "epochs": 2, "warmup-epochs": 1, "samples": 2, "inner-steps": 1, "devices": 2}
     seen = forecast.compare(tiny | two_epochs)
     assert seen["ranks"] == 2
     assert 1 / 3 < seen["predicted_seconds"] / seen["seconds"] < 3

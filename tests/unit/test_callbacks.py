@@ -55,7 +55,7 @@ def test_steps_epochs_and_the_end(tmp_path):
     last = recorder.epochs[-1]
     assert last["train_loss"] == logged["weight_epoch"]["train_loss"]
     assert last["parameterless"] == logged["genotype"]["parameterless"]
-    assert [e for e in functions if e["event"] not in ("step", "epoch", "note")] == result.history
+    assert [e for e in functions if e["event"] not in ("step", "epoch", "note", "doing")] == result.history
 
 
 @pytest.mark.parametrize("where", ["on_step", "on_epoch", "on_event"])

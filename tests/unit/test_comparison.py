@@ -14,7 +14,7 @@ import pytest
 import yaml
 
 import zarts
-from small import in_this_process, options
+from small import in_this_process, options, trials_in
 from tables import CONV, TEST, cell, write_csv
 from zarts.bench import SELECT, Column, MeanStd, Table, look_up, read_table
 from zarts.comparison import Summary, TrialResult
@@ -246,6 +246,7 @@ class TestComparison:
             **SEARCH,
         )
         assert {file: file.stat().st_mtime_ns for file in before} == before
+        heard = trials_in(heard)
         assert [(event["row"], event["seed"]) for event in heard] == [
             ("darts", 2), ("darts arch_learning_rate=1.0", 3), ("random", 3), ("darts", 3),
         ]  # fmt: skip

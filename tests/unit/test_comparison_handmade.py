@@ -9,7 +9,7 @@ import pytest
 from PIL import Image
 
 import zarts
-from small import in_this_process, stop_at
+from small import in_this_process, stop_at, trials_in
 from zarts.bench import Column
 from zarts.comparison.grid import rows_of
 from zarts.comparison.handmade import parse_baselines
@@ -90,7 +90,7 @@ def test_nothing_is_trained_twice_and_another_network_only_adds_to_it(compared, 
     heard = []
     more = compare(compared.out, 2, f"{ROW},ds_cnn  width=0.1", callbacks=[heard.append])
     assert {file: file.stat().st_mtime_ns for file in before} == before
-    assert [(event["row"], event["seed"], event["over"]) for event in heard] == [
+    assert [(event["row"], event["seed"], event["over"]) for event in trials_in(heard)] == [
         ("ds_cnn width=0.1", 0, 5), ("ds_cnn width=0.1", 1, 6),
     ]  # fmt: skip
     assert [row.label for row in more.rows] == ["random", LABEL, "ds_cnn width=0.1 (hand-made)"]
@@ -141,7 +141,7 @@ def test_groups_with_the_same_images_share_one_training(tmp_path, monkeypatch):
     assert "2 of 4 trials failed" in broken.markdown
     monkeypatch.setattr(retrainings, "start_retrain", start)
     found, heard = zarts.compare("random", 1, callbacks=[(heard := []).append], **more), heard
-    assert len([event for event in heard if event["event"] == "trial"]) == 1
+    assert len(trials_in(heard)) == 1
     assert [[row.label for row in section.rows] for section in found.sections] == [["random", LABEL]] * 2
     assert len({row.mean_stds[TEST] for row in found.rows if row.handmade}) == 1
     assert len(list((tmp_path / "out").glob("handmade*/*"))) == 1

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 import zarts
-from small import TRAIN, in_this_process, options, small, stop_at
+from small import TRAIN, in_this_process, options, small, stop_at, trials_in
 from zarts.bench import Column
 from zarts.comparison.engines import ENGINES
 from zarts.comparison.results import signed_rank
@@ -120,7 +120,7 @@ def test_nothing_is_done_twice_and_what_failed_is_tried_again(tmp_path, monkeypa
     heard = []
     again = compare(tmp_path / "out", "random", callbacks=[heard.append])
     assert {file: file.stat().st_mtime_ns for file in before} == before
-    assert [(event["row"], event["seed"], event["over"]) for event in heard] == [("random", 1, 2)]
+    assert [(event["row"], event["seed"], event["over"]) for event in trials_in(heard)] == [("random", 1, 2)]
     assert (again.rows[0].n, again.failed) == (2, {})
 
 
@@ -230,7 +230,7 @@ class TestGroups:
         zarts.compare("random", 1, data="digits", grid={"space": ["s1"]}, out=tmp_path / "out", retrain=RETRAIN)
         heard = []
         compare_spaces(tmp_path / "out", seeds=1, callbacks=[heard.append])
-        assert [(event["group"], event["row"]) for event in heard] == [("s3", "random")]
+        assert [(event["group"], event["row"]) for event in trials_in(heard)] == [("s3", "random")]
 
     def test_what_failed_is_shown_and_tried_again_and_the_rest_is_intact(self, tmp_path, monkeypatch):
         import zarts.comparison.retrained as retrainings
@@ -267,7 +267,7 @@ class TestGroups:
         heard = []
         again = compare_spaces(tmp_path / "out", callbacks=[heard.append])
         assert {file: file.stat().st_mtime_ns for file in before} == before
-        assert [(event["group"], event["seed"]) for event in heard] == [("s3", 1), ("s1", 2)]
+        assert [(event["group"], event["seed"]) for event in trials_in(heard)] == [("s3", 1), ("s1", 2)]
         assert ([row.n for row in again.rows], again.failed) == ([3, 3], {})
         assert "failed" not in again.markdown
         assert "(2)" not in again.markdown.splitlines()[2]

@@ -23,7 +23,16 @@ from zarts.config import (
     retrain_settings,
     search_settings,
 )
-from zarts.errors import DataError, DivergedError, Interrupted, RunError, SettingsError, ZartsError, did_you_mean
+from zarts.errors import (
+    DataError,
+    DivergedError,
+    Interrupted,
+    NotFoundError,
+    RunError,
+    SettingsError,
+    ZartsError,
+    did_you_mean,
+)
 from zarts.methods import AXES, DEFAULTS, METHODS, get_method
 from zarts.relax import RELAXATIONS
 from zarts.searcher.relaxation import relaxations
@@ -140,7 +149,7 @@ def test_a_file_that_is_not_there(tmp_path):
 )
 def test_refused(options, message):
     with pytest.raises(SettingsError, match=message):
-        search_settings(options)
+        search_settings({"method": "zarts-mgs", **options})
 
 
 @pytest.mark.parametrize(
@@ -177,7 +186,7 @@ def noted(options, **more):
 
 def test_what_a_preset_or_file_has_for_another_method_is_one_note(tmp_path):
     config = written(tmp_path, {"sigma": 0.3, "antithetic": False, "epochs": 20})
-    settings, (note,) = noted({"method": "darts"}, config=config, preset="quick")
+    settings, (note,) = noted({"method": "darts"}, config=config, preset="digits/zarts-mgs")
     assert settings.epochs == 20
     assert settings.sigma == SearchSettings.model_fields["sigma"].default
     assert "inner_steps (preset 'quick')" in note
@@ -209,7 +218,7 @@ def test_a_preset_alone_has_nothing_to_note(preset):
         {"method": "rsps", "warmup_epochs": 0},
         {"method": "p-darts", "warmup_epochs": 10},
         {"method": "darts", "partial_channels": 1, "limit_penalty": 0.1},
-        {"tau": 0.1, "esr_target": 0.5},
+        {"method": "zarts-mgs", "tau": 0.1, "esr_target": 0.5},
     ],
 )
 def test_what_happens_anyway_may_be_said(options):
@@ -224,8 +233,9 @@ def test_all_that_is_wrong_is_reported_at_once():
     assert all(
         key in text for key in ("sigma (arguments)", "tau (arguments)", "'epochs'", "channels = 1", "batch_norm")
     )
+    idle = {"tau": 1, "esr_target": 0.1, "inner_steps": 0, "inner_momentum": 0.5, "learning_rate": 1e-4}
     with pytest.raises(SettingsError, match=r"esr_target .*; inner_momentum .*; learning_rate_min"):
-        search_settings({"tau": 1, "esr_target": 0.1, "inner_steps": 0, "inner_momentum": 0.5, "learning_rate": 1e-4})
+        search_settings({"method": "zarts-mgs", **idle})
     with pytest.raises(SettingsError, match=r"'schedule'.*cutout = 'x'"):
         retrain_settings({"shedule": "linear", "cutout": "x"})
     with pytest.raises(SettingsError, match=r"learning_rate_decay .*; warmup_epochs = 3"):
@@ -234,7 +244,10 @@ def test_all_that_is_wrong_is_reported_at_once():
 
 @pytest.mark.parametrize(
     ("options", "hint"),
-    [({"method": "ZARTS-MGS"}, "did you mean 'zarts-mgs'"), ({"proposal": "Mix"}, "did you mean 'mixture'")],
+    [
+        ({"method": "ZARTS-MGS"}, "did you mean 'zarts-mgs'"),
+        ({"method": "zarts-mgs", "proposal": "Mix"}, "did you mean 'mixture'"),
+    ],
 )
 def test_case_hides_no_name(options, hint):
     with pytest.raises(SettingsError, match=hint):
@@ -253,7 +266,7 @@ def test_case_hides_no_name(options, hint):
     ],
 )
 def test_a_warm_up_that_is_not_given_scales_with_the_epochs(options, preset, warmup):
-    settings, notes = noted(options, preset=preset)
+    settings, notes = noted({"method": "zarts-mgs", **options}, preset=preset)
     assert settings.warmup_epochs == warmup
     scaled = [note for note in notes if note.startswith(f"warmup_epochs = {warmup} instead of")]
     assert len(scaled) == (0 if "warmup_epochs" in options else 1)
@@ -261,7 +274,7 @@ def test_a_warm_up_that_is_not_given_scales_with_the_epochs(options, preset, war
 
 
 def test_a_warm_up_of_a_file_is_given(tmp_path):
-    config = written(tmp_path, {"epochs": 10, "warmup_epochs": 5})
+    config = written(tmp_path, {"method": "zarts-mgs", "epochs": 10, "warmup_epochs": 5})
     assert search_settings({"epochs": 20}, config=config).warmup_epochs == 5
     with pytest.raises(SettingsError, match="warmup_epochs = 5"):
         search_settings({"epochs": 5}, config=config)
@@ -372,6 +385,18 @@ def test_the_papers_numbers_of_direct_search_on_imagenet(preset, batch, supernet
     assert (transfer.crop, transfer.color_jitter) == ("resized", (0.4, 0.4, 0.4, 0.2))
 
 
+def test_the_default_is_the_recommended_method_and_that_of_papers_is_theirs():
+    settings = search_settings({})
+    assert dump(settings) == dump(search_settings({"method": "zarts"}))
+    assert (settings.method, settings.arch_optimizer, settings.select) == ("zarts", "none", "local-search")
+    assert settings.axes == METHODS["zarts"].axes == SearchSettings().axes, "without layers, too"
+    assert search_settings({}, preset="quick").method == "zarts"
+    for preset in ("cifar10", "cifar100", "svhn", "nb201", "sdarts", "rdarts", "imagenet/zarts-mgs"):
+        assert search_settings({}, preset=preset).method == "zarts-mgs", preset
+    with pytest.raises(SettingsError, match="zarts-mgs"):
+        search_settings({"sigma": 0.1})  # which the default of 0.1.0 used
+
+
 def test_the_papers_numbers():
     paper = search_settings({}, preset="cifar10")
     assert (paper.cells, paper.channels, paper.epochs, paper.samples, paper.inner_steps) == (8, 16, 50, 4, 10)
@@ -473,7 +498,10 @@ def test_data_dir_is_a_path():
 
 
 def test_exit_codes():
-    codes = {SettingsError: 2, DataError: 3, RunError: 1, DivergedError: 1, Interrupted: 130, ZartsError: 1}
+    codes = {SettingsError: 2, DataError: 3, RunError: 1, NotFoundError: 3, DivergedError: 1, Interrupted: 130}
+    assert ZartsError.exit_code == 1
+    assert issubclass(NotFoundError, RunError)
+    assert issubclass(NotFoundError, SettingsError)
     assert {kind: kind.exit_code for kind in codes} == codes
 
 
@@ -569,10 +597,11 @@ def test_methods_are_their_axes():
 
 
 def test_what_other_settings_leave_unused_is_not_written_down():
-    assert "esr_target" not in dump(search_settings({"tau": 0.1}))
-    assert "esr_target" in dump(search_settings({}))
-    assert "inner_momentum" not in dump(search_settings({"inner_steps": 0}))
-    written = dump(search_settings({"tau": 0.1, "inner_steps": 0}))
+    mgs = {"method": "zarts-mgs"}
+    assert "esr_target" not in dump(search_settings({**mgs, "tau": 0.1}))
+    assert "esr_target" in dump(search_settings(mgs))
+    assert "inner_momentum" not in dump(search_settings({**mgs, "inner_steps": 0}))
+    written = dump(search_settings({**mgs, "tau": 0.1, "inner_steps": 0}))
     assert dump(search_settings(written)) == written
 
 

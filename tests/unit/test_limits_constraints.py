@@ -26,7 +26,7 @@ def network(genotype):
 
 
 def costs(**given):
-    settings = search_settings({"space": "s2", "data": "digits", **FINAL, **given})
+    settings = search_settings({"method": "zarts-mgs", "space": "s2", "data": "digits", **FINAL, **given})
     return Costs(settings, get_space("s2"), load_data("digits"))
 
 

@@ -77,12 +77,12 @@ def test_killed_between_the_checkpoint_and_the_end_of_the_mark(tmp_path):
 @pytest.mark.parametrize("names", [("notes.txt",), ("space.yaml",), (UNSTARTED, "notes.txt"), ("a.part",)])
 def test_what_is_not_ours_stays(tmp_path, names):
     path = folder(tmp_path / "x", *names)
-    with pytest.raises(SettingsError, match="no run of zarts") as caught:
+    with pytest.raises(SettingsError, match="no search of zarts") as caught:
         Run.create(path, {}, "search")
     assert "resume" not in str(caught.value)
     assert {file.name for file in path.iterdir()} == set(names)
     (path / "config.yaml").write_text("mine: 1\n")
-    with pytest.raises(SettingsError, match="no run of zarts"):
+    with pytest.raises(SettingsError, match="no search of zarts"):
         Run.create(path, {}, "search")
 
 

@@ -78,12 +78,12 @@ def test_another_rank_is_gone():
 def test_ranks_on_a_processor(threads, settings, ranks):
     network = {"channels": 4, "batch_size": 32} if settings.get("method") != "random" else {}
     torch.set_num_threads(threads)
-    assert ranks_here(search_settings({**network, **settings})) == ranks
+    assert ranks_here(search_settings({"method": "zarts-mgs", **network, **settings})) == ranks
 
 
 def test_more_ranks_than_candidates():
     with pytest.raises(SettingsError, match="at most 8"):
-        ranks_here(SearchSettings(devices=9))
+        ranks_here(SearchSettings(arch_optimizer="mgs", devices=9))
     assert ranks_here(SearchSettings(arch_optimizer="rs", samples=4, devices=8)) == 8  # both ends of four directions
 
 
@@ -115,11 +115,11 @@ def test_devices_that_do_not_suffice(monkeypatch):
     torchrun(monkeypatch, 2)
     monkeypatch.setattr("torch.cuda.is_available", lambda: True)
     monkeypatch.setattr("torch.cuda.device_count", lambda: 1)
-    with pytest.raises(SettingsError, match="2 GPUs"), joined(SearchSettings()):
+    with pytest.raises(SettingsError, match="2 GPUs"), joined(SearchSettings(arch_optimizer="mgs")):
         pass
     monkeypatch.setattr("torch.cuda.is_available", lambda: False)
     monkeypatch.setattr("zarts.api._ranks.choose_device", lambda name: torch.device("mps"))
-    with pytest.raises(SettingsError, match="'auto'"), joined(SearchSettings()):
+    with pytest.raises(SettingsError, match="'auto'"), joined(SearchSettings(arch_optimizer="mgs")):
         pass
 
 
@@ -131,7 +131,7 @@ def test_machines_that_differ(monkeypatch):
 
 def test_torchrun_and_the_setting_disagree(monkeypatch, command, searched):
     torchrun(monkeypatch, 2)
-    for words in (["--devices", "4"], ["--resume", searched.run, "--devices", "1"]):
+    for words in (["--method", "zarts-mgs", "--devices", "4"], ["--resume", searched.run, "--devices", "1"]):
         code, out, err = command("search", *words)
         assert (code, out) == (2, "")
         assert "torchrun" in err

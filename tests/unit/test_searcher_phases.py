@@ -78,7 +78,7 @@ def test_the_pace_of_p_darts():
 
 def test_the_pace_of_p_zarts():
     """Schedules are of the whole search, and nothing is left to decide in the last phase."""
-    plain = Phases(search_settings({}), get_space("darts"))
+    plain = Phases(search_settings({"method": "zarts-mgs"}), get_space("darts"))
     phases = Phases(search_settings({"method": "p-zarts"}), get_space("darts"))
     for epoch in range(50):
         ours, theirs = phases.pace(epoch), plain.pace(epoch)

@@ -118,6 +118,23 @@ def test_fewer_images_than_a_batch(tmp_path):
     assert not (tmp_path / "run").exists()
 
 
+@pytest.mark.parametrize(
+    ("name", "content", "message"),
+    [
+        ("notes.txt", "", "no search of zarts"),
+        ("config.yaml", "search: {}", "resume it"),
+        ("config.yaml", "fit: {}", "no search of zarts"),
+    ],
+)
+def test_what_exists_is_left_alone_and_only_a_search_can_be_resumed(tmp_path, name, content, message):
+    (tmp_path / name).write_text(content)
+    before = list(tmp_path.iterdir())
+    with pytest.raises(SettingsError, match=message) as caught:
+        zarts.search(out=tmp_path, **SMALL)
+    assert ("resume" in str(caught.value)) == (message == "resume it")
+    assert list(tmp_path.iterdir()) == before
+
+
 @pytest.mark.parametrize("inner_steps", [0])
 def test_inner_steps_are_taken(tmp_path, searched, inner_steps):
     """The same candidates after another M have other losses: the released code's are the same."""
@@ -196,7 +213,9 @@ def test_a_candidate_without_a_finite_loss_gets_no_weight(tmp_path, monkeypatch)
         assert sum(step["weights"]) == pytest.approx(1)
     text = (tmp_path / "run/metrics.jsonl").read_text()
     assert "NaN" not in text, "NaN is no JSON"
-    assert [e["event"] for e in heard if e["event"] not in ("step", "epoch")] == [e["event"] for e in result.history]
+    assert [e["event"] for e in heard if e["event"] not in ("step", "epoch", "doing")] == [
+        e["event"] for e in result.history
+    ]
 
 
 def test_no_finite_candidate_stops_with_the_checkpoint_intact(tmp_path):

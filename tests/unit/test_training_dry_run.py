@@ -55,6 +55,9 @@ class Toy(Job):
         self.trainer = self
         self.all_steps = [(epoch, step) for epoch in range(4) for step in range(50)]
 
+    def doing(self, phase):
+        assert phase == "measuring steps"
+
     def step_kind(self, epoch, step):
         return "update" if step % 10 == 0 else "step"
 
@@ -235,5 +238,7 @@ def test_notes_are_heard_and_steps_are_not(monkeypatch, quick):
     monkeypatch.setattr("zarts.searcher.supernets.prepare", no_compiler)
     heard = []
     api.dry_run_search(search_settings({**SMALL, **UNMEASURED}), heard.append)
-    assert [event["event"] for event in heard] == ["note"]
-    assert heard[0]["text"].startswith("no compiler; torch's own kernels")
+    (note,) = [event["text"] for event in heard if event["event"] == "note"]
+    assert note.startswith("no compiler; torch's own kernels")
+    phases = ["loading images", "measuring steps", "drawing the report"]
+    assert [event["text"] for event in heard if event["event"] != "note"] == phases

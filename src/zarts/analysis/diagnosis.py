@@ -145,6 +145,7 @@ def diagnose(
     problem, alpha = found.problem, found.alpha
     pairs, measurements = list(product(sizes, steps)), []
     of = len(pairs) * draws + 1
+    callback({"event": "part", "text": "evaluating perturbations", "done": 0, "of": of})
     for number, (sigma, m) in enumerate(pairs):
 
         def progress(done: int, before: int = number * draws) -> None:

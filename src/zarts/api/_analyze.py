@@ -67,6 +67,7 @@ def landscape(
         with folder.lock(), restore_search(settings, folder, on_event, ranks) as restored:
             made = make_landscape(restored, folder, on_event, grid=grid, **options)
         if ranks.lead:
+            on_event({"event": "doing", "text": "drawing the report"})
             again = f"zarts landscape {shlex.quote(str(folder.path))}"
             with afterwards("its picture is missing", again, on_event):
                 draw_landscape(folder.path)
@@ -127,6 +128,7 @@ def diagnose(
     settings = load_functions(settings, note_writer(callback), folder)
     with restore_search(settings, folder, callback) as restored:
         diagnosis = compute_diagnosis(restored, callback, **options)
+    callback({"event": "doing", "text": "drawing the report"})
     folder.write_json("diagnosis.json", {"run": folder.path.resolve().name, **diagnosis.to_dict()})
     _report(folder.path, callback)
     return diagnosis

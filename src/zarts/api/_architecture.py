@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from zarts.errors import RunError, SettingsError, did_you_mean, nearest
+from zarts.errors import NotFoundError, RunError, SettingsError, did_you_mean, nearest
 from zarts.runs import Run, is_fit, trained_in
 from zarts.runs.user_files import use_space
 from zarts.runtime.paths import PathLike, path_of
@@ -90,18 +90,16 @@ def architecture_of(source: Source) -> tuple[Architecture, str]:
         return handmade(name), name
     if name in published_sources():
         return published(name), name.replace("/", "-")
-    if path.suffix or len(path.parts) > 1:
-        raise RunError(
+    known = (*HANDMADE, *published_sources())
+    is_path = len(path.parts) > 1 and not any(one.startswith(f"{path.parts[0]}/") for one in known)
+    near = None if path.suffix or is_path else nearest(name, known)
+    if near is None:
+        raise NotFoundError(
             f"{name}: no such run folder or genotype file, and no name of `zarts list genotypes` or of `zarts list "
             "networks`"
         )
-    known = (*HANDMADE, *published_sources())
-    lists = "networks" if nearest(name, known) in HANDMADE else "genotypes"
-    raise RunError(
-        did_you_mean(
-            "run folder, genotype file, published genotype or hand-made network", name, known, f"zarts list {lists}"
-        )
-    )
+    lists = "networks" if near in HANDMADE else "genotypes"
+    raise RunError(did_you_mean("published genotype or hand-made network", name, known, f"zarts list {lists}"))
 
 
 def _of_folder(path: Path) -> Architecture:

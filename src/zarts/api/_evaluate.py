@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -12,14 +12,15 @@ from zarts.api._architecture import model_file
 from zarts.api._data import given_images, images_of
 from zarts.api._retrain import retrained_settings
 from zarts.data import PythonData, Tested, load_test_images
-from zarts.errors import RunError, SettingsError
+from zarts.errors import SettingsError
 from zarts.exports import model_in, open_model
 from zarts.runs import Run, trained_in
 from zarts.runs.new_run import check_given, same_images
 from zarts.runs.user_files import use_operations
 from zarts.runtime.device import choose_device
-from zarts.runtime.paths import PathLike, path_of
+from zarts.runtime.paths import PathLike, existing, path_of
 from zarts.training import Answers, ModelCard, answers, error_details, load_model, test_batches
+from zarts.training.trainer import Callback, no_callback
 
 __all__ = ["evaluate", "examine", "test_images_of"]
 
@@ -35,6 +36,7 @@ def examine(
     operations: PathLike | None = None,
     trust: bool = False,
     allow_left_out: bool = False,
+    callback: Callback = no_callback,
 ) -> dict[str, Any]:
     """Test a trained network: its accuracy and its errors, as `zarts.training.error_details` returns them.
 
@@ -51,6 +53,7 @@ def examine(
         operations: the file of user-defined operations, if the run has such; its code is run.
         trust: whether an exported Python file may be run.
         allow_left_out: whether more than 5 % of the images may be left out, because they are no images or damaged.
+        callback: called with events `doing` and `part`, of how much is done.
 
     Raises:
         RunError: the folder or the model file cannot be used, or the images are Python objects and are not given.
@@ -58,14 +61,13 @@ def examine(
         SettingsError: the images have other classes than the network, or are not named.
     """
     name, given = given_images(images_of(path) if data is None else data)
-    path, where = trained_in(path_of(path)), choose_device(device)
-    if not path.exists():
-        raise RunError(f"{path}: no such run folder or model file")
+    path, where = trained_in(existing(path, "run folder or model file")), choose_device(device)
+    callback({"event": "doing", "text": "loading the network"})
     written = model_in(path) if path.is_dir() else path
     if written is None:
         if run is not None:
             raise SettingsError(f"{path} is a run itself: leave --run out")
-        return _examine_run(path, name, given, where, operations, allow_left_out=allow_left_out)
+        return _examine_run(path, name, given, where, operations, callback, allow_left_out=allow_left_out)
     if operations is not None:
         raise SettingsError(_RUN_ONLY)
     if data is not None and run is not None:
@@ -75,13 +77,18 @@ def examine(
             f"{path}: its test images are not known: name them with --data, or the run that it comes from with --run"
         )
     model = open_model(written, trust=trust)
+    callback({"event": "doing", "text": "loading images"})
     if run is not None:
         tested = test_images_of(trained_in(path_of(run)), model.card, None, None, allow_left_out=allow_left_out)
     else:
         tested = _of_others(name if given is None else given, model.card, {}, allow_left_out=allow_left_out)
     module = model.module.to(where) if model.movable else model.module
     batches = test_batches(tested.images, model.card.unnormalized(), where if model.movable else torch.device("cpu"))
-    return _details(answers(module, batches), model.card, tested)
+    return _details(answers(module, batches, report=_reporting(callback)), model.card, tested)
+
+
+def _reporting(callback: Callback) -> Callable[[int, int], None]:
+    return lambda done, of: callback({"event": "part", "text": "testing", "done": done, "of": of})
 
 
 def evaluate(path: PathLike, data: Any = None, **options: Any) -> float:
@@ -96,6 +103,7 @@ def _examine_run(
     given: PythonData | None,
     where: torch.device,
     operations: PathLike | None,
+    callback: Callback,
     *,
     allow_left_out: bool,
 ) -> dict[str, Any]:
@@ -104,9 +112,11 @@ def _examine_run(
         check_given(settings, None, path, "zarts.evaluate(RUN, data=...)")
     use_operations(Run(path), None if operations is None else path_of(operations), lambda text: None)
     network, card = load_model(model_file(path))
+    callback({"event": "doing", "text": "loading images"})
     tested = test_images_of(path, card, name, given, allow_left_out=allow_left_out)
     network = network.to(where).to(memory_format=torch.channels_last)
-    return _details(answers(network, test_batches(tested.images, card, where)), card, tested)
+    found = answers(network, test_batches(tested.images, card, where), report=_reporting(callback))
+    return _details(found, card, tested)
 
 
 def test_images_of(

@@ -35,7 +35,7 @@ from zarts.runs import MODEL, Run
 from zarts.runs.afterwards import afterwards
 from zarts.runs.new_run import data_paths, new_run, resumed_run
 from zarts.runs.user_functions import anchored_functions, keep_functions, load_functions, same_functions
-from zarts.runtime.paths import PathLike, path_of
+from zarts.runtime.paths import PathLike, existing, path_of
 from zarts.spaces import HANDMADE, Chain, handmade
 from zarts.training.trainer import Callback
 
@@ -179,9 +179,7 @@ def _anchored(settings: FitSettings, images: PythonData | None) -> FitSettings:
     paths = data_paths(settings, images)
     for name, path in (("plan", settings.plan), ("latency_table", settings.latency_table)):
         if path is not None:
-            paths[name] = path_of(path).resolve()
-            if not paths[name].is_file():
-                raise SettingsError(f"{name}: {path}: no such file")
+            paths[name] = existing(path, f"file ({name})").resolve()
     return settings.model_copy(update={**paths, **anchored_functions(settings)})
 
 
@@ -218,6 +216,7 @@ def _fit(settings: FitSettings, run: Run, callback: Callback, begun: float) -> F
         named = known.plan.decide("baselines", lambda: [one.to_dict() for one in _baselines(settings.baselines)])
         baselines = [Chain.from_dict(one, str(run.path / PLAN)) for one in named]
         try:
+            heard.enter("measuring a step")
             fit = Fit(
                 settings,
                 known.pictures,
@@ -229,14 +228,19 @@ def _fit(settings: FitSettings, run: Run, callback: Callback, begun: float) -> F
                 known.outcome.keep_best,
                 baselines,
             )
+            heard.enter("hand-made networks")
             fit.compare_handmade()
+            heard.enter("search")
             fit.search()
+            heard.enter("longer trainings")
             fit.train_longer()
+            heard.enter("final trainings")
             finalists = fit.train_finalists()
         except Interrupted:
             heard({"event": "note", "text": "interrupted"})  # with the time, which counts when the fit goes on
             raise Interrupted(f"interrupted{run.resume_hint('fit')}") from None
         known.workers.close()
+        heard.enter("testing, writing files")
         end_fit(settings, run, fit, finalists, known.outcome, known.load, budget, heard)
     _draw(run, callback)
     return FitResult.read(run.path, run.images)

@@ -100,6 +100,7 @@ def pick(path: PathLike, number: int, callback: Callback, *, begun: float | None
         known.candidates.all.append(one)
         known.candidates.lengths = dict(known.plan.decided("time")["lengths"])
         seeds = sorted({each["seed"] for each in result.facts["finals"]})
+        known.heard.enter("final trainings")
         try:
             known.candidates.train([one], FINAL, recipe, *seeds, seconds=result.facts["time"]["final"])
         except Interrupted:
@@ -108,6 +109,7 @@ def pick(path: PathLike, number: int, callback: Callback, *, begun: float | None
         scores[one.number, FINAL] = [score for score in scores[one.number, FINAL] if score.seconds > 0]
         if not scores[one.number, FINAL]:
             raise DivergedError(f"network {number} diverged in its final training: pick another one")
+        known.heard.enter("testing, writing files")
         tested = known.outcome.test([one])
         facts = _with(result.facts, one, tested, known)
         best = min(tested, key=lambda each: each.score.value)

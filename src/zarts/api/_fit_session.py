@@ -61,7 +61,7 @@ class Session:
     candidates: Candidates
     outcome: Outcome
     load: Callable[[int], DataSet]
-    heard: Callback
+    heard: _Heard
 
 
 @contextmanager
@@ -106,7 +106,7 @@ def session(
 
 
 class _Heard:
-    """The callback of a fit: keeps its notes in the folder, with the time, and shows how much time has passed.
+    """The callback of a fit: keeps its notes in the folder, with the time, and shows how much time is left.
 
     Args:
         callback: called with every event.
@@ -118,23 +118,29 @@ class _Heard:
         self._callback, self._run, self._stop = callback, run, stop
         self.budget: Budget | None = None
         """The time, once images are loaded."""
-        self._text, self._shown = "loading", 0.0
+        self._phase, self._shown = "loading images", 0.0
 
     def __call__(self, event: Any) -> None:
         if event["event"] == "part" and self._stop.asked:  # while images are listed
             raise Interrupted("interrupted")
         if self.budget is not None and event["event"] == "note" and self._run.started:
-            self._text = event["text"]
             self._run.log({**event, "elapsed": self.budget.elapsed()})
         self._callback(event)
+
+    def enter(self, phase: str) -> None:
+        """Say that the fit enters another phase."""
+        self._phase, self._shown = phase, 0.0
+        if self.budget is None or math.isinf(self.budget.seconds):
+            self._callback({"event": "doing", "text": phase})
+        self.stops()
 
     def stops(self) -> bool:
         """Whether the fit was asked to stop; asked before each step of a training, so this also shows the time."""
         now = time.perf_counter()
         if self.budget is not None and now - self._shown > _TICK and math.isfinite(self.budget.seconds):
             self._shown = now
-            done = min(self.budget.elapsed(), self.budget.seconds)
-            self._callback({"event": "part", "text": self._text, "done": int(done), "of": int(self.budget.seconds)})
+            done, of = min(self.budget.elapsed(), self.budget.seconds), self.budget.seconds
+            self._callback({"event": "part", "text": self._phase, "done": int(done), "of": int(of), "left": of - done})
         return self._stop.asked
 
 

@@ -213,6 +213,6 @@ def _raise_for(code: int, errors: IO[str], *, asked: bool) -> None:
     errors.seek(0)
     lines = errors.read().strip().splitlines() or [f"the ranks ended with exit code {code}"]
     message = lines[-1].removeprefix("zarts: ")
-    if code == Interrupted.exit_code or asked:
+    if code in (128 + signal.SIGINT, 128 + signal.SIGTERM) or asked:
         raise Interrupted(message)
     raise _ERRORS.get(code, RunError)(message)

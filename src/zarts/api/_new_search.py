@@ -123,7 +123,7 @@ def dry_run_search(
         callback: called with events of the kind `note`.
         images: see `new_search`.
         trust: see `search`.
-        before_seconds: seconds that the process has taken until now; the search itself will take them again.
+        before_seconds: seconds since the command began; the search itself will take them again.
 
     Raises:
         ZartsError: the errors that the search itself would raise.
@@ -134,7 +134,6 @@ def dry_run_search(
         UserFiles.of(given, note)
         settings = load_functions(settings, note)
         table = _table_of(settings, trust) if ranks.lead else None
-        before_seconds *= min(2, ranks.count)  # the process that starts the ranks takes as long
         with dry_run_in(settings, "search", before_seconds, ranks, images) as (run, dry_run):
             with _reported(settings, run, notes_only(callback), table, ranks) as heard:
                 measure_search(settings, run, dry_run.run, heard, ranks)
@@ -260,6 +259,8 @@ def dry_run_in(
 
 def draw_run(architecture: Architecture, folder: Path, callback: Callback | None = None) -> None:
     """Draw the cells that a run ended with and write its report, both into its folder; what fails is a warning."""
+    if callback is not None:
+        callback({"event": "doing", "text": "drawing the report"})
     if isinstance(architecture, Chain):
         return _write_report(folder, callback)
     with afterwards("cells/ is missing", f"zarts draw {_quoted(folder)} --out {_quoted(folder / 'cells')}", callback):
@@ -277,8 +278,8 @@ def _quoted(path: Path) -> str:
 
 
 def notes_only(callback: Callback | None) -> Callback:
-    """A callback that passes on the events `note` only: no progress."""
-    return lambda event: callback(event) if callback is not None and event["event"] == "note" else None
+    """A callback that passes on the events `note` and `doing` only: no steps."""
+    return lambda event: callback(event) if callback is not None and event["event"] in ("note", "doing") else None
 
 
 def note_writer(callback: Callback | None) -> Callable[[str], None]:

@@ -24,6 +24,7 @@ from zarts.runs import Run, trained_in
 from zarts.runs.user_files import use_operations
 from zarts.runtime.device import choose_device
 from zarts.runtime.paths import PathLike, path_of
+from zarts.training.trainer import Callback, no_callback
 
 __all__ = ["ImageLike", "Prediction", "iter_predictions", "predict"]
 
@@ -118,14 +119,20 @@ def iter_predictions(
     device: str = "auto",
     operations: PathLike | None = None,
     trust: bool = False,
-    note: Callable[[str], None] = lambda text: None,
+    callback: Callback = no_callback,
 ) -> Iterator[Prediction]:
-    """The predictions of `predict`, one after the other; `note` is called with what is left out of folders."""
+    """The predictions of `predict`, one after the other.
+
+    The callback is called with events `note`, of what is left out of folders, `doing` and `part`, of how much is done.
+    """
     where = choose_device(device)
+    callback({"event": "doing", "text": "loading the network"})
     opened = _opened(model, operations=operations, trust=trust)
-    given = list(_images_in(images, note))
+    callback({"event": "doing", "text": "listing images"})
+    given = list(_images_in(images, lambda text: callback({"event": "note", "text": text})))
     module = opened.module.to(where) if opened.movable else opened.module
     for start in range(0, len(given), _BATCH):
+        callback({"event": "part", "text": "predicting", "done": start, "of": len(given)})
         yield from _predict_batch(opened, module, given[start : start + _BATCH], top)
 
 

@@ -219,8 +219,8 @@ def launch(count: int, argv: Sequence[str], command: str, resume_hint: str | Non
                     hint = resume_hint or _resume_hint(file, command)
                     raise RankError(f"rank {rank} was killed by {failure.signal_name()}: {hint}") from None
             return max(failure.exitcode for failure in error.failures.values())
-        except SignalException:
-            return 130
+        except SignalException as error:
+            return 128 + error.sigval.value
     return 0
 
 

@@ -185,7 +185,6 @@ def dry_run_retrain(
         _use_operations_of(source, settings, callback if ranks.lead else None)
         settings = load_functions(settings, note_writer(callback if ranks.lead else None))
         architecture, _ = sized_architecture(source, settings)
-        before_seconds *= min(2, ranks.count)  # the process that starts the ranks takes as long
         with dry_run_in(settings, "retrain", before_seconds, ranks, images) as (run, dry_run):
             start = _prepare_retrain(source, architecture, settings, run, callback, ranks)
             _retrain_and_draw(settings, architecture, run, notes_only(callback), ranks, start=start, drive=dry_run.run)

@@ -41,7 +41,7 @@ def search(
 ) -> SearchResult:
     """Search an architecture for images.
 
-    It prints one line an epoch on standard error; in a notebook it shows a bar. Ctrl-C and SIGTERM raise
+    It prints its phases and one line an epoch on standard error; in a notebook it shows a bar. Ctrl-C and SIGTERM raise
     `zarts.errors.Interrupted`, a `KeyboardInterrupt`, after saving. In a thread other than the main one signals do not
     arrive, and the search goes on.
 

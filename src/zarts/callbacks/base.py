@@ -43,7 +43,10 @@ class Callback:
         """Called once when the run is finished, with its result; not after an interruption or an error."""
 
     def on_event(self, event: Event) -> None:
-        """Called with every event, before the methods above: all that is logged, and `step`, `epoch`, `note`."""
+        """Called with every event, before the methods above: all that is logged, `step`, `epoch`, `note`, and `doing`.
+
+        `doing` names the phase of the work that begins.
+        """
 
     def stop(self, reason: str = "a callback asked to stop") -> NoReturn:
         """End the run after this epoch, with the result of this epoch.

@@ -12,25 +12,27 @@ import traceback
 
 from zarts.cli.distributed import begin_command, is_local_rank_zero
 from zarts.runtime.paths import printable, replace_unencodable
+from zarts.runtime.signals import asked_by, interruptible
 from zarts.wording import options_in_messages
 
 __all__ = ["main"]
 
 
 def main() -> None:
-    """Run `zarts` with the process's arguments and exit: 0 done, 1 failed, 2 usage, 3 data, 130 interrupted."""
+    """Run `zarts` with the process's arguments and exit: 0 done, 1 failed, 2 usage, 3 data, 130 Ctrl-C, 143 SIGTERM.
+
+    3 is for images and for paths that do not exist, whatever they are of.
+    """
     replace_unencodable()
     _let_threads_sleep()
     begin_command()
     argv = [word for word in sys.argv[1:] if word != "--debug"]
-    signal.signal(signal.SIGTERM, signal.default_int_handler)  # as Ctrl-C; loops that can save first handle both
     try:
-        with options_in_messages():
+        with interruptible(), options_in_messages():
             code = _run(argv, debug="--debug" in sys.argv)
-        signal.signal(signal.SIGTERM, signal.SIG_IGN)  # nothing is left to stop
     except KeyboardInterrupt:  # while the last lines were printed
         code = 130
-    sys.exit(code)
+    sys.exit(143 if code == 130 and asked_by() == signal.SIGTERM else code)
 
 
 def _let_threads_sleep() -> None:
@@ -52,21 +54,20 @@ def _run(argv: list[str], *, debug: bool) -> int:
 
     keep_freed_memory()
     try:
-        code = app(argv, standalone_mode=False)
+        code = app(argv, standalone_mode=False, prog_name="zarts")
     except ZartsError as error:
         if debug:
             traceback.print_exc()
         return _fail(str(error), error.exit_code)
     except TyperException as error:
-        message = _renamed_option(error) or (error.format_message() if hasattr(error, "format_message") else str(error))
-        return _fail(message, 2) if message else 2  # without a command there is no message: the help has been shown
+        return _fail(error.format_message() if hasattr(error, "format_message") else str(error), 2)
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
     except OSError as error:
         if debug or error.filename is None:
             raise
-        return _fail(f"{error.filename}: {error.strerror}", 1)
+        return _fail(f"{error.filename}: {error.strerror}", 3 if isinstance(error, FileNotFoundError) else 1)
     except Exception as error:
         if "RANK" in os.environ:
             error.add_note(f"on rank {os.environ['RANK']}")
@@ -74,16 +75,6 @@ def _run(argv: list[str], *, debug: bool) -> int:
     if code == 130:  # typer returns this for a KeyboardInterrupt
         return _fail("interrupted", 130)
     return int(code or 0)
-
-
-def _renamed_option(error: Exception) -> str:
-    """The message for an option of 0.1.0; empty for any other error."""
-    from zarts.config.renamed import RENAMED
-
-    name = getattr(error, "option_name", "").lstrip("-").replace("-", "_")
-    if name not in RENAMED:
-        return ""
-    return f"option --{name} of zarts 0.1.0 is called --{RENAMED[name]} now".replace("_", "-")
 
 
 def _fail(message: str, code: int) -> int:

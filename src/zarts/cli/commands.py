@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any
+from importlib.metadata import version
+from typing import Annotated, Any
 
 import typer
 from typer.core import TyperGroup
@@ -13,10 +14,12 @@ from zarts.cli.draw import draw, genotype
 from zarts.cli.evaluate import evaluate
 from zarts.cli.export import export
 from zarts.cli.fit import fit
+from zarts.cli.help import HelpedCommand, overview, with_help_all
 from zarts.cli.landscape import landscape
 from zarts.cli.latency_table import latency_table
 from zarts.cli.lookup import lookup
 from zarts.cli.ls import list_
+from zarts.cli.mistakes import unknown_command, unreadable
 from zarts.cli.predict import predict
 from zarts.cli.report import report
 from zarts.cli.retrain import retrain
@@ -35,6 +38,24 @@ class _Stopped(ZartsError):
 
 
 class _Commands(TyperGroup):
+    def format_help(self, ctx: Any, formatter: Any) -> None:
+        formatter.write(overview(ctx) + "\n")
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        words = list(args)
+        if not words and not ctx.resilient_parsing:
+            typer.echo(ctx.get_help())
+            raise typer.Exit
+        try:
+            return super().parse_args(ctx, args)
+        except typer.TyperException as error:
+            raise unreadable(error, self, words, self.commands) from error
+
+    def resolve_command(self, ctx: Any, args: list[str]) -> Any:
+        if args[0] not in self.commands and not ctx.resilient_parsing:
+            raise unknown_command(args[0], self.commands)
+        return super().resolve_command(ctx, args)
+
     def invoke(self, ctx: Any) -> Any:
         try:
             return super().invoke(ctx)
@@ -45,16 +66,25 @@ class _Commands(TyperGroup):
 app = typer.Typer(
     name="zarts",
     cls=_Commands,
-    help="Find neural network architectures for your own images, by zero-order optimisation.",
-    no_args_is_help=True,
-    add_completion=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+    rich_markup_mode=None,
     pretty_exceptions_enable=False,
 )
 
 
+def _print_version(value: bool | None) -> None:
+    if value:
+        print(f"zarts {version('zarts')}")
+        raise typer.Exit
+
+
 @app.callback()
-def _zarts() -> None:
-    """Find neural network architectures for your own images, by zero-order optimisation."""
+def _zarts(
+    _version: Annotated[
+        bool | None, typer.Option("--version", is_eager=True, callback=_print_version, help="print the version")
+    ] = None,
+) -> None:
+    """Neural networks made for your own images, by architecture search."""
 
 
 for _command in (
@@ -71,7 +101,7 @@ for _command in (
     diagnose,
     landscape,
     report,
+    list_,
     latency_table,
 ):
-    app.command()(_command)
-app.command("list")(list_)
+    app.command(_command.__name__.replace("_", "-").rstrip("-"), cls=HelpedCommand)(with_help_all(_command))

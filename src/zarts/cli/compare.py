@@ -9,7 +9,7 @@ from typing import Annotated, Any
 import typer
 
 from zarts.cli.options import Config, Preset, Set, Trust, parse_grid, parse_set, with_settings
-from zarts.cli.progress import progress
+from zarts.cli.progress import Display, Quiet, Verbose
 from zarts.config import SearchSettings, unknown_setting
 from zarts.errors import RunError, SettingsError
 from zarts.runtime.paths import printable
@@ -71,17 +71,23 @@ def compare(
     no_retrain: Annotated[
         bool, typer.Option("--no-retrain", help="search only: pictures of how searches go, and no accuracies")
     ] = False,
+    quiet: Quiet = False,
+    verbose: Verbose = False,
     options: dict[str, Any],
 ) -> None:
-    """Compare methods, settings, spaces, data: search in parallel, look up (nasbench201) or retrain, print tables."""
-    given = {**options, **parse_set(set_ or [])}
+    """Compare methods, settings, spaces or data over several seeds.
+
+    It searches in parallel, trains what the searches find (space nasbench201: looks it up), and prints tables.
+    """
+    given, display = {**options, **parse_set(set_ or [])}, Display(quiet=quiet, verbose=verbose)
     if no_retrain and retrain:
         raise SettingsError(f"--retrain {retrain[0]} and --no-retrain: leave one of them out")
     for key in given.keys() - SearchSettings.model_fields.keys():
         raise SettingsError(f"options: {unknown_setting(key, SearchSettings.model_fields)}")
+    display.load("zarts.comparison")
     from zarts import comparison
 
-    with progress() as callback:
+    with display.progress() as callback:
         found = comparison.compare(
             methods,
             seeds,

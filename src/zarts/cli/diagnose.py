@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from zarts.cli.options import Criterion, Objective, Operations
-from zarts.cli.progress import progress
+from zarts.cli.progress import Display, Quiet, Verbose
+from zarts.runtime.paths import existing
 
 if TYPE_CHECKING:
     from zarts.analysis import Diagnosis, Interval
@@ -41,11 +42,19 @@ def diagnose(
     criterion: Criterion = None,
     objective: Objective = None,
     json: Annotated[bool, typer.Option("--json", help="print JSON, as in the run's diagnosis.json")] = False,
+    quiet: Quiet = False,
+    verbose: Verbose = False,
 ) -> None:
-    """Measure whether a search follows signal or noise, and say what would help."""
+    """Measure whether a search follows signal or noise.
+
+    It says what would help.
+    """
+    existing(run, "run folder")
+    display = Display(quiet=quiet, verbose=verbose)
+    display.load("zarts.api._analyze")
     from zarts import api
 
-    with progress() as callback:
+    with display.progress() as callback:
         found = api.diagnose(
             run,
             operations=operations,

@@ -31,7 +31,7 @@ def genotype(
     source: Annotated[str, typer.Argument(help=SOURCE)],
     json: Annotated[bool, typer.Option("--json", help="print JSON, as in the genotype files of runs")] = False,
 ) -> None:
-    """Print a genotype as the papers' code writes it, for other projects to read."""
+    """Print a genotype as the papers' code writes it."""
     from zarts import api
     from zarts.spaces import genotype_string
 

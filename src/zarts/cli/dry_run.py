@@ -9,7 +9,7 @@ if TYPE_CHECKING:
     from zarts.runtime.measure import Fit
     from zarts.training.dry_run import Forecast
 
-__all__ = ["print_forecast"]
+__all__ = ["about", "print_forecast"]
 
 
 def print_forecast(forecast: Forecast) -> None:
@@ -25,6 +25,14 @@ def print_forecast(forecast: Forecast) -> None:
         print(_memory(forecast.fit))
     if forecast.parameters:
         print(f"parameters: {forecast.parameters:,}   MACs an image: {forecast.macs:,}")
+
+
+def about(seconds: float) -> str:
+    """A time in words, rounded: `about 12 minutes`."""
+    for unit, size in (("day", 86400), ("hour", 3600), ("minute", 60)):
+        if seconds >= 1.5 * size:
+            return f"about {seconds / size:.0f} {unit}s"
+    return f"about {seconds:.0f} seconds" if seconds >= 1.5 else "about a second"
 
 
 def _duration(seconds: float) -> str:

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from zarts.cli.options import Device, Model, Operations, TrustModel
-from zarts.runtime.paths import printable
+from zarts.cli.progress import Display, Quiet, Verbose
+from zarts.runtime.paths import existing, printable
 
 __all__ = ["evaluate"]
 
@@ -29,21 +29,27 @@ def evaluate(
     details: Annotated[
         bool, typer.Option("--details", help="print the accuracy of each class and the most frequent confusions, too")
     ] = False,
+    quiet: Quiet = False,
+    verbose: Verbose = False,
 ) -> None:
     """Test a trained network again, from its files alone."""
+    existing(model, "run folder or model file")
+    display = Display(quiet=quiet, verbose=verbose)
+    display.load("zarts.api._evaluate")
     from zarts import api
 
-    found = api.examine(
-        model,
-        data=data,
-        run=run,
-        device=device,
-        operations=operations,
-        trust=trust,
-        allow_left_out=allow_left_out,
-    )
-    for note in found["notes"]:
-        print(f"note: {note}", file=sys.stderr)
+    with display.progress() as callback:
+        found = api.examine(
+            model,
+            data=data,
+            run=run,
+            device=device,
+            operations=operations,
+            trust=trust,
+            allow_left_out=allow_left_out,
+            callback=callback,
+        )
+    display.notes([f"note: {note}" for note in found["notes"]])
     print(f"test accuracy: {found['accuracy']:.2f} %")
     if found["trained_on"]:
         print(f"{found['trained_on']} of the {found['images']} images are ones that the network was trained on")

@@ -8,6 +8,7 @@ from typing import Annotated, Literal
 import typer
 
 from zarts.cli.options import Operations
+from zarts.runtime.paths import existing
 
 __all__ = ["export"]
 
@@ -30,6 +31,7 @@ def export(
     operations: Operations = None,
 ) -> None:
     """Write a trained network for other tools, with a model card."""
+    existing(source, "run folder or model file")
     from zarts import api
 
     for path in api.export(source, form, out=out, operations=operations, input=input):

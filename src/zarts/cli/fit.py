@@ -9,11 +9,11 @@ import typer
 
 from zarts.cli.distributed import command_began
 from zarts.cli.options import Config, Out, Print, Resume, Set, parse_set, print_config, with_settings
-from zarts.cli.progress import progress
+from zarts.cli.progress import Display, Quiet, Verbose, waited
 from zarts.config import FUNCTIONS
 from zarts.config.fit import FitSettings, fit_settings
 from zarts.errors import SettingsError
-from zarts.runtime.paths import path_of, printable
+from zarts.runtime.paths import existing, path_of, printable
 
 __all__ = ["fit"]
 
@@ -29,6 +29,8 @@ def fit(
     out: Out = None,
     resume: Resume = None,
     print_config_: Print = False,
+    quiet: Quiet = False,
+    verbose: Verbose = False,
     pick: Annotated[
         int | None,
         typer.Option(help="train this network of a finished fit to the end: IMAGES is its folder", metavar="NUMBER"),
@@ -39,18 +41,23 @@ def fit(
     ] = None,
     options: dict[str, Any],
 ) -> None:
-    """Find the best small network for IMAGES, in a given time, within the limits of a device."""
-    given = {**options, **parse_set(set_ or [])}
+    """Find the best small network for your images, in a given time.
+
+    It stays within the limits of a device and says whether the network is better than the best hand-made one.
+    """
+    given, display = {**options, **parse_set(set_ or [])}, Display(quiet=quiet, verbose=verbose)
     if pick is not None or more is not None:
-        lines = _more(data, pick, more, given, out, [config, resume, print_config_ or None])
+        lines = _more(display, data, pick, more, given, out, [config, resume, print_config_ or None])
     elif resume is not None:
         others = sorted(key for key in given if key not in ("processes", *FUNCTIONS))
         if others or config is not None or out is not None or print_config_:
             name = others[0] if others else "everything else"
             raise SettingsError(f"--resume {resume} uses the settings of that fit: leave {name} out")
+        existing(resume, "run folder")
+        display.load("zarts.api._fit")
         from zarts import api
 
-        with progress() as callback:
+        with display.progress() as callback:
             lines = api.resume_fit(resume, callback, data=data, begun=command_began(), **given).lines()
     else:
         given |= {} if data is None else {"data": data}
@@ -59,17 +66,25 @@ def fit(
             raise SettingsError("no images: name a folder with a sub-folder a class, as in `zarts fit path/to/images`")
         if print_config_:
             return print_config("fit", settings)
+        display.load("zarts.api._fit")
         from zarts import api
 
-        with progress() as callback:
+        with display.progress() as callback:
             lines = api.start_fit(settings, out, callback, begun=command_began()).lines()
     for line in lines:
         print(printable(line))
+    print(f"time: {waited()}")
     return None
 
 
 def _more(
-    run: str | None, pick: int | None, more: str | None, given: dict[str, Any], out: Path | None, others: list[Any]
+    display: Display,
+    run: str | None,
+    pick: int | None,
+    more: str | None,
+    given: dict[str, Any],
+    out: Path | None,
+    others: list[Any],
 ) -> list[str]:
     """Go on with a finished fit: with another network, or with more images; the lines to print."""
     option = "--data" if pick is None else "--pick"
@@ -82,9 +97,11 @@ def _more(
     if unused or any(one is not None for one in others):
         named = f"--{unused[0].replace('_', '-')}" if unused else "--config, --resume and --print-config"
         raise SettingsError(f"{option} uses the settings of the fit: leave {named} out")
+    existing(run, "run folder")
+    display.load("zarts.api._fit_more")
     from zarts import api
 
-    with progress() as callback:
+    with display.progress() as callback:
         if pick is not None:
             return api.pick(run, pick, callback, begun=command_began(), **given).lines()
         return api.train_on(run, more, callback, out=out, begun=command_began(), **given).lines()

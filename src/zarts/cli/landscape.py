@@ -10,7 +10,8 @@ import typer
 
 from zarts.cli.distributed import is_rank_zero
 from zarts.cli.options import Criterion, Operations, parse_counts
-from zarts.cli.progress import progress
+from zarts.cli.progress import Display, Quiet, Verbose
+from zarts.runtime.paths import existing
 
 if TYPE_CHECKING:
     from zarts.analysis import Landscape
@@ -50,15 +51,22 @@ def landscape(
     ] = None,
     operations: Operations = None,
     criterion: Criterion = None,
+    quiet: Quiet = False,
+    verbose: Verbose = False,
 ) -> None:
-    """Map the validation loss over a plane around a search's alpha; goes on where it was interrupted."""
-    steps = parse_counts(inner_steps, "--inner-steps")
+    """Map the validation loss around a search's alpha.
+
+    The map is a plane of alpha. The same command goes on where it was interrupted.
+    """
+    steps, display = parse_counts(inner_steps, "--inner-steps"), Display(quiet=quiet, verbose=verbose)
+    existing(run, "run folder")
+    display.load("zarts.api._analyze")
     from zarts import api
 
     code = api.launch_landscape_ranks(run, sys.argv[1:], grid=grid, devices=devices)
     if code is not None:
         raise SystemExit(code)
-    with progress() as callback:
+    with display.progress() as callback:
         found = api.landscape(
             run,
             inner_steps=steps,

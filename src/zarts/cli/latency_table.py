@@ -24,7 +24,10 @@ def latency_table(
         ),
     ] = None,
 ) -> None:
-    """Measure small networks on a device, and write a table that predicts the latency of others."""
+    """Measure a device once, to predict latencies on it.
+
+    It measures small networks, and writes a table by which `zarts fit --latency-table` knows those of others.
+    """
     from zarts.errors import SettingsError
     from zarts.limits import make_latency_table
     from zarts.runtime.paths import path_of

@@ -38,7 +38,7 @@ def lookup(
     data_set: Annotated[list[DataSet] | None, typer.Option(help="show this one only; may be repeated")] = None,
     json: Annotated[bool, typer.Option("--json", help="print JSON")] = False,
 ) -> None:
-    """Look up the true accuracies of an architecture of NAS-Bench-201."""
+    """Look up the true accuracies of a cell of NAS-Bench-201."""
     from zarts import api
 
     _print(api.lookup(architecture, benchmark_table=benchmark_table, trust=trust), data_set, json)

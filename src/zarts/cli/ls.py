@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from enum import StrEnum
+from json import dumps
 from typing import Annotated
 
 import typer
+
+from zarts.runtime.paths import printable
 
 __all__ = ["Kind", "list_"]
 
@@ -20,10 +23,12 @@ class Kind(StrEnum):
     NETWORKS = "networks"
 
 
-def list_(kind: Annotated[Kind, typer.Argument(help="what to list")]) -> None:
-    """List the methods, spaces, presets, published genotypes or hand-made networks."""
-    from rich.console import Console
-
+def list_(
+    kind: Annotated[Kind, typer.Argument(help="methods, spaces, presets, genotypes or networks")],
+    verbose: Annotated[bool, typer.Option("--verbose", "-v", help="show all that is known of each")] = False,
+    json: Annotated[bool, typer.Option("--json", help="print JSON")] = False,
+) -> None:
+    """List methods, spaces, presets, genotypes or networks."""
     from zarts import api
 
     lists = {
@@ -33,4 +38,5 @@ def list_(kind: Annotated[Kind, typer.Argument(help="what to list")]) -> None:
         Kind.GENOTYPES: api.list_genotypes,
         Kind.NETWORKS: api.list_networks,
     }
-    Console().print(lists[kind]().table())
+    names = lists[kind]()
+    print(dumps(names.records(), indent=2) if json else printable(names.text(details=verbose), keep="\n"))

@@ -13,8 +13,9 @@ import yaml
 
 from zarts.config import RetrainSettings, SearchSettings, dump
 from zarts.config.base import Settings
-from zarts.config.types import FORMS
+from zarts.config.types import FORMS, written
 from zarts.errors import SettingsError
+from zarts.methods import AXES
 
 __all__ = [
     "NETWORK",
@@ -86,20 +87,30 @@ def _metavar(annotation: Any) -> str:
     return "TEXT"
 
 
+def _default(name: str, field: Any, annotated: Any) -> str | bool:
+    """The default of a setting as one types it; False: its text tells what happens without it."""
+    value = field.default
+    if name in AXES:
+        return "the method's own"
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if value is None or value == ():
+        return False if "default: " in field.description else "none"
+    return ",".join(map(str, value)) if isinstance(value, tuple) else written(value, annotated)
+
+
 def _parameter(name: str, field: Any, hint: Any) -> inspect.Parameter:
     """An option; pydantic keeps of an annotated type, as a time is one, only what it is in the end: a number."""
     annotated = hint if any(hint == form for form in FORMS) else field.annotation
-    extra, default = field.json_schema_extra, field.default
-    is_bool = bool in {field.annotation, *get_args(field.annotation)}
+    extra, is_bool = field.json_schema_extra, bool in {field.annotation, *get_args(field.annotation)}
     flag = "--" + name.replace("_", "-")
     declaration = f"{flag}/--no-{flag[2:]}" if is_bool else flag
-    text = field.description if default is None else f"{field.description} [{default}]"
     option = typer.Option(
         None,
         declaration,
-        help=text,
+        help=field.description,
         rich_help_panel=extra["panel"],
-        show_default=False,
+        show_default=_default(name, field, annotated),
         metavar=None if is_bool else _metavar(annotated),
     )
     annotation = bool | None if is_bool else str | None

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import os
 import shlex
 import time
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from zarts.cli.distributed import is_rank_zero
-from zarts.cli.dry_run import print_forecast
+from zarts.callbacks.pace import span
+from zarts.cli.distributed import command_began, is_rank_zero
+from zarts.cli.dry_run import about, print_forecast
 from zarts.cli.options import (
     Config,
     DryRun,
@@ -23,9 +26,9 @@ from zarts.cli.options import (
     print_config,
     with_settings,
 )
-from zarts.cli.progress import print_notes, progress
+from zarts.cli.progress import Display, Quiet, Verbose, waited
 from zarts.config import FUNCTIONS, SearchSettings, resumable, search_settings
-from zarts.runtime.paths import path_of
+from zarts.runtime.paths import existing, path_of
 
 if TYPE_CHECKING:
     from zarts.searcher import SearchRecord
@@ -44,44 +47,79 @@ def search(
     print_config_: Print = False,
     dry_run: DryRun = False,
     trust: Trust = False,
+    quiet: Quiet = False,
+    verbose: Verbose = False,
     options: dict[str, Any],
 ) -> None:
-    """Search an architecture for the images of --data."""
-    given = {**options, **parse_set(set_ or [])}
+    """Search an architecture, as the papers of this field do.
+
+    A search ends with a cell; `zarts retrain RUN` trains the network made of it. `zarts fit` does all at once.
+    """
+    given, display = {**options, **parse_set(set_ or [])}, Display(quiet=quiet, verbose=verbose)
     if resume is not None:
         other = {key: given.pop(key) for key in (*resumable(SearchSettings), *FUNCTIONS) if key in given}
         data = given.pop("data", None)
         check_alone(resume, preset, config, out, print_config_, dry_run, given)
+        existing(resume, "run folder")
+        display.load("zarts.api._new_search")
         from zarts import api
 
         launch_ranks(api.searched_settings(resume, **other))
-        with progress() as callback, api.begun_search(resume, callback, data=data, trust=trust, **other) as searcher:
+        with (
+            display.progress() as callback,
+            api.begun_search(resume, callback, data=data, trust=trust, **other) as searcher,
+        ):
             result = searcher.run(resume=True)
     else:
         notes: list[str] = []
         settings = search_settings(given, preset=preset, config=config and path_of(config), note=notes.append)
         if print_config_:
-            print_notes(notes)
+            display.notes(notes)
             return print_config("search", settings)
+        is_unasked = not dry_run and _is_unasked(settings, preset, out)
+        if is_unasked:
+            display.notes([_what_happens(settings)])
+        display.load("zarts.api._new_search")
         from zarts import api
 
         launch_ranks(settings)
-        print_notes(notes)
+        display.notes(notes)
         if dry_run:
-            before = time.process_time()
-            with progress() as callback:
+            before = time.perf_counter() - command_began()
+            with display.progress() as callback:
                 forecast = api.dry_run_search(settings, callback, trust=trust, before_seconds=before)
             return print_forecast(forecast) if is_rank_zero() else None
-        with progress() as callback, api.new_search(settings, out, callback, trust=trust) as searcher:
+        if is_unasked and settings.supernet != "none":
+            display.notes([f"this takes {about(api.dry_run_search(settings, trust=trust).seconds)} on this machine"])
+        with display.progress() as callback, api.new_search(settings, out, callback, trust=trust) as searcher:
             result = searcher.run()
-    return _print(result) if is_rank_zero() else None
+    return _print(result, resumed=resume is not None) if is_rank_zero() else None
 
 
-def _print(result: SearchRecord) -> None:
-    """Print the cells, the report, and the commands that can follow."""
+def _is_unasked(settings: SearchSettings, preset: str | None, out: Path | None) -> bool:
+    """Whether a search was given neither images nor a preset, and will begin: here, not in ranks."""
+    is_free = out is None or not path_of(out).exists()
+    return is_free and preset is None and "data" not in settings.model_fields_set and "RANK" not in os.environ
+
+
+def _what_happens(settings: SearchSettings) -> str:
+    length = "" if settings.supernet == "none" else f", {settings.epochs} epochs"
+    return (
+        f"neither --data nor --preset: searches the embedded digits ({_DIGITS}) by method {settings.method} in space "
+        f"{settings.space}{length}; for your images add --data path/to/images, or take `zarts fit path/to/images`; to "
+        "see it work in a minute add --preset quick"
+    )
+
+
+_DIGITS = "1,797 grey images of 8x8 pixels"
+
+
+def _print(result: SearchRecord, *, resumed: bool) -> None:
+    """Print the cells, the time, the report, and the commands that can follow."""
     for kind in result.genotype.cells:
         print(f"{kind}: {result.genotype.describe(kind)}")
-    print(f"found in {result.seconds:.0f} s; report: {result.run / 'report.html'}")
+    before = f"; all steps since the search began took {span(result.seconds)}" if resumed else ""
+    print(f"found in {waited()}{before}; report: {result.run / 'report.html'}")
     run = shlex.quote(str(result.run))
     if result.genotype.space == "nasbench201":
         print(f"look it up: zarts lookup {run}")

@@ -136,7 +136,7 @@ def compare(
         draws: the rows of random cells are means of so many draws; None: exact expectations.
         trust: whether the table may be unpickled.
         callbacks: functions, or objects of `zarts.callbacks.Callback`, that are called with an event `trial` at the end
-            of each trial, and with events `note`.
+            of each trial, and with events `note`, `part` and `doing`, of the phases.
         quiet: print nothing; else one line at the end of each trial.
         options: settings of all rows; a row ignores a setting that its method does not use.
 
@@ -185,6 +185,7 @@ def compare(
     scorer.check(trials)
     with alone_in(folder):
         failed = search_all(trials, scorer, run_tasks, jobs, callback)
+        callback({"event": "doing", "text": "drawing the report"})
         try:
             return _assemble(trials, scorer, failed, against, folder, callback)
         except WriteError as error:

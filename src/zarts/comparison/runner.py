@@ -83,6 +83,7 @@ def search_all(
         which = {"row": trial.row, "group": trial.group.title, "seed": trial.seed}
         callback({"event": "trial", **which, "over": over, "trials": len(trials)})
 
+    callback({"event": "part", "text": "searching", "done": finished(), "of": len(trials)})
     try:
         run_tasks(partial(search_trial, scorer=scorer, base=Path.cwd()), left, _resources(trials, jobs), done)
     except KeyboardInterrupt:

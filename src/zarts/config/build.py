@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Generic, TypeVar, get_args
 
@@ -16,6 +16,15 @@ from zarts.errors import SettingsError, nearest
 __all__ = ["Built", "build", "refuse"]
 
 _S = TypeVar("_S", bound=Settings)
+
+
+_PLAIN = {
+    **dict.fromkeys(("int_parsing", "int_type", "int_from_float"), "should be a whole number"),
+    **dict.fromkeys(("float_parsing", "float_type"), "should be a number"),
+    **dict.fromkeys(("bool_parsing", "bool_type"), "should be true or false"),
+    **dict.fromkeys(("byte_size", "byte_size_unit"), "should be a size such as 64KB, 1MB or 8GiB"),
+}
+"""Pydantic's kinds of errors in plain words."""
 
 
 @dataclass(frozen=True)
@@ -37,24 +46,31 @@ def build(kind: type[_S], layers: Sequence[Layer]) -> Built[_S]:
     """Settings from layers; later layers win."""
     values: dict[str, Any] = {}
     origin: dict[str, Layer] = {}
-    problems = []
+    problems, command = [], kind.__name__.removesuffix("Settings").lower()
     for layer in layers:
         for key, value in layer.values.items():
             if key in kind.model_fields:
                 values[key], origin[key] = value, layer
             else:
-                problems.append(f"{layer.where}: {unknown_setting(key, kind.model_fields)}")
+                problems.append(f"{layer.where}: {unknown_setting(key, kind.model_fields, command)}")
     try:
         return Built(kind(**values), origin, problems)
     except ValidationError as error:
         reasons: dict[str, dict[str, None]] = {}  # in order, each once
         for one in error.errors():
-            reasons.setdefault(str(one["loc"][0]), {})[one["msg"].removeprefix("Input ")] = None
+            text = _PLAIN.get(one["type"], one["msg"]).removeprefix("Input ").removeprefix("Value error, ")
+            reasons.setdefault(str(one["loc"][0]), {})[text] = None
         for key, texts in reasons.items():
             near = nearest(str(values[key]), _words(kind.model_fields[key].annotation))
             hint = f": did you mean {near!r}?" if near else ""
-            problems.append(f"{key} = {values[key]!r} ({origin[key].where}): {' or '.join(texts)}{hint}")
+            problems.append(f"{key} = {values[key]!r} ({origin[key].where}): {_joined(texts)}{hint}")
         return Built(None, origin, problems)
+
+
+def _joined(texts: Iterable[str]) -> str:
+    """Reasons, each of which may hold for another form of the value: `should be a number or 'auto'`."""
+    first, *others = texts
+    return " or ".join([first, *(text.removeprefix("should be ") for text in others)])
 
 
 def _words(annotation: Any) -> Iterator[str]:

@@ -15,9 +15,9 @@ class MethodSettings(Settings):
         "darts, darts-zero, s1, s2, s3, s4, nasbench201, or a YAML file with a space of your own",
         panel="Search",
     )
-    method: str = setting("zarts-mgs", "a row of `zarts list methods`", panel="Search")
+    method: str = setting("zarts", "how to search: a row of `zarts list methods`", panel="Search")
     arch_optimizer: str = setting(
-        "mgs",
+        "none",
         "what updates alpha, instead of the method's own: mgs, rs, gld, cmaes, nevergrad:NAME (packages of their own), "
         "gradient, unrolled, amended, reinforce or none",
         panel="Search",
@@ -45,7 +45,7 @@ class MethodSettings(Settings):
         panel="Search",
     )
     select: str = setting(
-        "argmax",
+        "local-search",
         "from the trained supernet to a cell, instead of the method's own: argmax, perturbation, local-search, best-of "
         "or evolution",
         panel="Search",

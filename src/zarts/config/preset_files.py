@@ -11,7 +11,7 @@ from typing import Any, Literal
 
 import yaml
 
-from zarts.errors import SettingsError, did_you_mean
+from zarts.errors import NotFoundError, SettingsError, did_you_mean
 
 __all__ = ["Layer", "config_layer", "is_transfer", "preset_layers", "preset_names", "preset_summary"]
 
@@ -83,7 +83,7 @@ def is_transfer(name: str) -> bool:
 def _with_bases(name: str) -> dict[str, dict[str, Any]]:
     """The contents of a preset's file and, before it, of its bases."""
     if name not in preset_names():
-        raise SettingsError(did_you_mean("preset", name, preset_names()))
+        raise SettingsError(did_you_mean("preset", name, preset_names(), "zarts list presets"))
     content = yaml.safe_load(_text(name))
     base = content.pop("base", None)
     return {**(_with_bases(base) if base else {}), name: content}
@@ -97,6 +97,8 @@ def config_layer(path: Path, command: str) -> Layer:
     """
     try:
         data = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise NotFoundError(f"{path}: no such file with settings") from None
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
         raise SettingsError(f"{path}: cannot read settings ({' '.join(str(error).split())})") from error
     return Layer(str(path), _section(data, command, str(path)), "file")

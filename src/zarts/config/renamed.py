@@ -42,11 +42,11 @@ _COUNTS = {"judged": "evaluated", "mult_adds": "macs"}
 _PHASE = {"stage": "phase", "stages": "phases"}
 
 
-def unknown_setting(name: str, known: Iterable[str]) -> str:
-    """The message for an unknown setting: the present name of one of 0.1.0, or the nearest known one."""
+def unknown_setting(name: str, known: Iterable[str], command: str = "search") -> str:
+    """The message for an unknown setting of a command: the present name of one of 0.1.0, or the nearest known one."""
     if name in RENAMED:
         return f"setting {name!r} of zarts 0.1.0 is called {RENAMED[name]!r} now"
-    return did_you_mean("setting", name, known)
+    return did_you_mean("setting", name, known, f"zarts {command} --help-all")
 
 
 def renamed_settings(section: Mapping[str, Any]) -> dict[str, Any]:

@@ -5,12 +5,12 @@ from __future__ import annotations
 import math
 import re
 from decimal import Decimal
-from typing import Annotated, Any
+from typing import Annotated, Any, get_args
 
 from pydantic import AfterValidator, BeforeValidator, ByteSize, Field, PlainSerializer
 from pydantic_core import PydanticCustomError
 
-__all__ = ["FORMS", "Bytes", "Count", "Counts", "Duration", "Jitter", "Milliseconds", "Shares"]
+__all__ = ["FORMS", "Bytes", "Count", "Counts", "Duration", "Jitter", "Milliseconds", "Shares", "written"]
 
 
 def _listed(value: Any) -> Any:
@@ -98,3 +98,22 @@ It is written as it is read: `2.0ms`.
 
 FORMS = {Duration: "TIME", Milliseconds: "TIME", Count: "NUMBER", Bytes: "SIZE"}
 """What stands for a value of a type on help pages."""
+
+
+def written(value: Any, kind: Any) -> str:
+    """A value as one types it: `30m` for 1800 seconds, `1MB` for 1,000,000 bytes; otherwise as it prints.
+
+    Args:
+        value: the value of a setting.
+        kind: its type.
+    """
+    kinds = (kind, *get_args(kind))
+    units = _LONG_UNITS if Duration in kinds else _SIZES if Bytes in kinds else {}
+    for unit, size in units.items():
+        if value >= size and value % size == 0:
+            return f"{value / size:.0f}{unit}"
+    return str(value)
+
+
+_LONG_UNITS = {"d": 86400, "h": 3600, "m": 60, "s": 1}
+_SIZES = {"GB": 10**9, "MB": 10**6, "KB": 10**3}

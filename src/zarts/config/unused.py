@@ -14,6 +14,7 @@ from zarts.config.common import CommonSettings
 from zarts.config.components import Axes, resolve_axes, used, used_by
 from zarts.config.preset_files import Layer
 from zarts.config.settings import SearchSettings
+from zarts.methods import METHODS
 
 __all__ = ["Unused", "add_idle", "says_what_happens", "unused_by_method"]
 
@@ -72,10 +73,18 @@ def unused_by_method(layers: Sequence[Layer], axes: Axes) -> Unused:
         for key, value in _validated(layer.values):
             known = layer.kind == "preset" and not used(key, own)
             if not used(key, axes.members) and not known and not _says_what_happens(SearchSettings, key, value):
-                users = "a supernet" if tuple(used_by(key)) == SUPERNET else " or ".join(used_by(key))
-                way_out = f"leave it out, or choose a method with {users} (see `zarts list methods`)"
-                found.add(key, layer, f"not used by {axes.title}", way_out)
+                found.add(key, layer, f"not used by {axes.title}", _way_out(key))
     return found
+
+
+def _way_out(key: str) -> str:
+    users = used_by(key)
+    if tuple(users) == SUPERNET:
+        return "leave it out, or choose a method with a supernet (see `zarts list methods`)"
+    known = [name for name, method in METHODS.items() if used(key, frozenset(method.axes.values()))]
+    if not known:
+        return f"leave it out, or take {' or '.join(users)}"
+    return f"leave it out, or take a method that uses it, as --method {known[0]} does"
 
 
 def add_idle(

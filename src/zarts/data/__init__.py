@@ -32,7 +32,7 @@ from zarts.data.python_data import PYTHON, ImageParts, PythonData, python_data
 from zarts.data.split import halves
 from zarts.data.streaming import StreamedSet
 from zarts.data.tested import Tested, tested_in, tested_objects, tested_set
-from zarts.errors import DataError, SettingsError, did_you_mean
+from zarts.errors import DataError, SettingsError, did_you_mean, nearest
 from zarts.runtime.paths import path_of
 
 __all__ = [
@@ -229,12 +229,14 @@ def check_data(data: str | Path) -> None:
     folder = path_of(data)
     if folder.is_dir() or is_csv(folder) or is_arrays(folder):
         return
-    if isinstance(data, str) and not any(sep in data for sep in ("/", os.sep)):
+    is_word = isinstance(data, str) and not any(sep in data for sep in ("/", os.sep))
+    if is_word and not folder.exists() and nearest(str(data), DATA_SETS):
         raise SettingsError(
-            f"{did_you_mean('data set', data, DATA_SETS)}, or a folder of images with one sub-folder a class, or a "
-            "file .csv or .npz"
+            f"{did_you_mean('data set', str(data), DATA_SETS)}, or a folder of images with one sub-folder a class, or "
+            "a file .csv or .npz"
         )
     found = "is a file" if folder.exists() else "not found"
+    names = f", or a data set: {', '.join(DATA_SETS)}" if is_word else ""
     raise DataError(
-        f"{folder}: {found}; expected a folder of images with one sub-folder a class, or a file .csv or .npz"
+        f"{folder}: {found}; expected a folder of images with one sub-folder a class, or a file .csv or .npz{names}"
     )

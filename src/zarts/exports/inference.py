@@ -21,6 +21,7 @@ from zarts.exports.formats import CARD
 from zarts.exports.preprocessing import EXTRA, Pixels, Served
 from zarts.exports.tflite import LiteRt
 from zarts.networks import AnyNetwork
+from zarts.runtime.paths import existing
 from zarts.training import ModelCard, load_model
 
 __all__ = ["OpenedModel", "compare_logits", "model_in", "open_model"]
@@ -111,9 +112,7 @@ def open_model(path: Path, *, trust: bool = False) -> OpenedModel:
     """
     if path.is_dir() or path.suffix == ".py":
         return _open_python(path if path.is_dir() else path.parent, trust)
-    if not path.exists():
-        raise RunError(f"{path}: no such file")
-    if path.suffix not in _READERS:
+    if existing(path, "file").suffix not in _READERS:
         raise SettingsError(f"{path}: expected one of {', '.join(_READERS)}, or a folder with {_PYTHON}")
     return _READERS[path.suffix](path)
 

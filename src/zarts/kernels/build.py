@@ -36,13 +36,19 @@ _REALS = {torch.float32: "float", torch.float64: "double"}
 _FACTS = ("model name", "flags", "Features", "CPU part")  # of /proc/cpuinfo, on x86 and on ARM
 
 
-def prepare(dtype: torch.dtype, channels: Iterable[int], skeleton: str = "darts") -> None:
+def prepare(
+    dtype: torch.dtype,
+    channels: Iterable[int],
+    skeleton: str = "darts",
+    compiling: Callable[[], None] = lambda: None,
+) -> None:
     """Compile the kernels that will be needed, in parallel.
 
     Args:
         dtype: of the features.
         channels: numbers of channels; the kernels need multiples of 4.
         skeleton: of the supernet.
+        compiling: called first if there are any that have not been compiled on this machine before.
 
     Raises:
         KernelError: the kernels cannot be compiled here; the message says why.
@@ -51,6 +57,8 @@ def prepare(dtype: torch.dtype, channels: Iterable[int], skeleton: str = "darts"
     needed = list(product([dtype], set(channels), KERNELS[skeleton]))
     if odd := sorted(number for number in set(channels) if number % 4):
         raise KernelError(f"the native kernels need multiples of 4 channels, not {odd[0]}")
+    if not all(_file(*arguments)[1].exists() for arguments in needed):
+        compiling()
     with ThreadPoolExecutor() as pool:
         list(pool.map(lambda arguments: compiled(*arguments), needed))
 
@@ -69,20 +77,25 @@ def compiled(dtype: torch.dtype, channels: int, name: str = "cell") -> Kernel:
     Raises:
         KernelError: there is no compiler, it fails, or the result cannot be kept or loaded.
     """
-    compiler, version = _compiler()
-    options = [f"-DZARTS_REAL={_REALS[dtype]}", f"-DZARTS_CHANNELS={channels}"]
-    main = _SOURCES / f"{name}.cpp"
-    parts = [sources(name), version, processor(), repr([*_FLAGS, *options]).encode()]
-    path = _folder() / f"{name}-{hashlib.blake2b(b'|'.join(parts), digest_size=10).hexdigest()}.so"
+    command, path = _file(dtype, channels, name)
     try:
         if not path.exists():
-            _compile([compiler, *_FLAGS, *options, str(main)], path)
+            _compile(command, path)
         function = ctypes.CDLL(str(path))[f"zarts_{name}"]
     except OSError as error:
         raise KernelError(f"the native kernels cannot be kept or loaded: {error}") from None
     function.argtypes, function.restype = (ctypes.c_void_p, ctypes.c_int64), ctypes.c_int64
     kernel: Kernel = function
     return kernel
+
+
+def _file(dtype: torch.dtype, channels: int, name: str) -> tuple[list[str], Path]:
+    """The command that compiles a kernel, but for its last words, and where the result is kept."""
+    compiler, version = _compiler()
+    options = [f"-DZARTS_REAL={_REALS[dtype]}", f"-DZARTS_CHANNELS={channels}"]
+    parts = [sources(name), version, processor(), repr([*_FLAGS, *options]).encode()]
+    path = _folder() / f"{name}-{hashlib.blake2b(b'|'.join(parts), digest_size=10).hexdigest()}.so"
+    return [compiler, *_FLAGS, *options, str(_SOURCES / f"{name}.cpp")], path
 
 
 def sources(name: str = "*") -> bytes:

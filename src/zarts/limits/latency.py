@@ -19,7 +19,7 @@ from typing import Any
 
 import numpy as np
 
-from zarts.errors import RunError, SettingsError
+from zarts.errors import NotFoundError, RunError, SettingsError
 from zarts.limits.onnx_graph import OnnxModel, onnx_bytes
 
 if sys.platform == "win32":
@@ -213,7 +213,8 @@ def latency_by_command(command: str, path: Path, *, timeout_seconds: float = 600
         timeout_seconds: then it is ended, with what it started.
 
     Raises:
-        SettingsError: the command is empty, cannot be read, or is not found.
+        NotFoundError: there is no such program.
+        SettingsError: the command is empty or cannot be read.
         RunError: it fails, takes too long, or prints something else.
     """
     try:
@@ -253,7 +254,8 @@ def _run(words: Sequence[str], command: str, timeout_seconds: float) -> tuple[in
         )
     except (OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or error
-        raise SettingsError(f"latency command {command!r}: {words[0]} cannot be started ({reason})") from error
+        kind = NotFoundError if isinstance(error, FileNotFoundError) else SettingsError
+        raise kind(f"latency command {command!r}: {words[0]} cannot be started ({reason})") from error
     try:
         output, errors = process.communicate(timeout=timeout_seconds)
     except subprocess.TimeoutExpired:

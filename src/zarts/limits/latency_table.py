@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from zarts.errors import RunError, SettingsError
+from zarts.errors import NotFoundError, RunError, SettingsError
 from zarts.limits.latency import Latency, latency_by_command, measure_latency
 from zarts.limits.layer_graphs import layer_graphs, network_graphs
 from zarts.limits.onnx_graph import Node, OnnxGraph, OnnxModel, read_graph
@@ -153,6 +153,8 @@ class LatencyTable:
             if not set(kinds) <= set(KINDS) or not all(type(n) in (int, float) and 0 <= n < math.inf for n in numbers):
                 raise ValueError("a number or a kind of layer cannot be used")
             return cls(**{**data, "kinds": kinds, "measured": tuple(data["measured"])})
+        except FileNotFoundError:
+            raise NotFoundError(f"{path}: no such latency table: `zarts latency-table` makes one") from None
         except OSError as error:
             raise RunError(f"{path}: cannot be read ({error.strerror or error})") from error
         except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:

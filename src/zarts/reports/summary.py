@@ -15,6 +15,7 @@ from zarts.errors import RunError
 from zarts.reports.collapse import COLLAPSE
 from zarts.reports.series import alpha_steps, by_epoch
 from zarts.runtime.io import epoch_files, read_events, read_mapping
+from zarts.runtime.paths import existing
 from zarts.spaces import Chain, Genotype
 
 __all__ = ["Fact", "Kept", "RunFiles", "duration", "environment_texts", "facts", "kept", "read_run", "show"]
@@ -31,7 +32,7 @@ _SHOWN_ELSEWHERE = {
     "best_test_accuracy_selected_on_test",
 }
 _SHOWN_ELSEWHERE |= {"method", "space"}  # in the title
-_WORDS = {"macs": "MACs", "seconds": "time"}
+_WORDS = {"macs": "MACs", "seconds": "time of all steps"}
 
 
 class Fact(NamedTuple):
@@ -74,6 +75,7 @@ def read_run(folder: Path) -> RunFiles:
     Raises:
         RunError: the folder has none of the files of a run, or one is damaged.
     """
+    existing(folder, "folder")
     if not any((folder / name).exists() for name in _FILES):
         raise RunError(f"{folder}: not a run folder; expected at least one of {', '.join(_FILES)}")
     result = read_mapping(folder / "result.json")

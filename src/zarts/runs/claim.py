@@ -7,8 +7,6 @@ import shlex
 from contextlib import ExitStack
 from pathlib import Path
 
-import yaml
-
 from zarts.errors import RunError, SettingsError
 from zarts.runtime.io import WriteError
 from zarts.runtime.leftovers import is_part
@@ -118,12 +116,10 @@ def _made(path: Path) -> bool:
 
 def _taken(path: Path, command: str) -> str:
     """The message for a path that is not free; only a run of the same command is offered to be resumed."""
-    sections = None
-    with contextlib.suppress(OSError, UnicodeDecodeError, yaml.YAMLError):
-        sections = yaml.safe_load((path / "config.yaml").read_text(encoding="utf-8"))
-    kind = next(iter(sections), None) if isinstance(sections, dict) else None
-    if kind == command:
-        resume = f"resume it with `zarts {command} --resume {shlex.quote(str(path))}`"
-        return f"{path} exists and is not overwritten: choose another --out, or {resume}"
-    what = f"is the folder of a {kind}" if kind in ("fit", "retrain", "search") else "exists, is no run of zarts"
-    return f"{path} {what} and is not overwritten: choose another --out"
+    with contextlib.suppress(OSError, UnicodeDecodeError):
+        if (path / "config.yaml").read_text(encoding="utf-8").startswith(f"{command}:"):
+            return (
+                f"{path} exists and is not overwritten: choose another --out, "
+                f"or resume it with `zarts {command} --resume {shlex.quote(str(path))}`"
+            )
+    return f"{path} exists, is no {command} of zarts, and is not overwritten: choose another --out"

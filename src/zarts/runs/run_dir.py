@@ -24,6 +24,7 @@ from zarts.runs.claim import UNSTARTED, claim, clear, is_free, is_started
 from zarts.runtime.environment import environment
 from zarts.runtime.io import WriteError, check_writable, read_events, write_atomically
 from zarts.runtime.leftovers import remove_parts
+from zarts.runtime.paths import existing
 from zarts.runtime.processes import locked
 
 __all__ = ["Run", "genotype_file"]
@@ -104,11 +105,10 @@ class Run:
         """Open an existing folder of a `command` run.
 
         Raises:
-            RunError: there is no such folder, or it is of another command.
+            NotFoundError: there is no such folder.
+            RunError: it is of another command.
         """
-        if not path.is_dir():
-            raise RunError(f"{path}: no such run folder")
-        run = Run(path)
+        run = Run(existing(path, "run folder"))
         run.settings(command)
         return run
 

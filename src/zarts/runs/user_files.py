@@ -11,7 +11,7 @@ from zarts.config import SearchSettings
 from zarts.errors import RunError, SettingsError
 from zarts.networks import load_operations
 from zarts.runs.run_dir import Run
-from zarts.runtime.paths import path_of
+from zarts.runtime.paths import existing, path_of
 from zarts.spaces import get_space, is_file
 
 __all__ = ["UserFiles", "copy_user_files", "use_operations", "use_space"]
@@ -96,7 +96,7 @@ def copy_user_files(source: Run, run: Run) -> None:
 
 
 def _run(path: Path, note: Callable[[str], None]) -> list[str]:
-    note(f"running the Python code of {path}")
+    note(f"running the Python code of {existing(path, 'Python file with operations')}")
     return load_operations(path)
 
 

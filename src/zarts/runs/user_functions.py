@@ -16,7 +16,7 @@ from zarts.config import FUNCTIONS, UserFunction
 from zarts.config.base import Settings
 from zarts.errors import SettingsError
 from zarts.runs.run_dir import Run
-from zarts.runtime.paths import path_of
+from zarts.runtime.paths import existing, path_of
 
 __all__ = [
     "anchored_functions",
@@ -56,6 +56,7 @@ def load_functions(settings: _S, note: Callable[[str], None], run: Run | None = 
             raise SettingsError(_unnamed(key, value, run))
         path = path_of(value.path).resolve()
         if path not in loaded:
+            existing(path, "Python file")
             note(f"running the Python code of {value.path}")
             loaded[path] = _run(path)
         source, names = loaded[path]

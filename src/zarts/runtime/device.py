@@ -30,6 +30,8 @@ def choose_device(name: str) -> torch.device:
         torch.empty(1, device=device)
     except (RuntimeError, AssertionError) as error:
         reason = str(error).splitlines()[0]
+        if reason.startswith("Expected one of"):  # a list of twenty, of which a machine has one or two
+            reason = "there is no such kind: cpu, cuda, cuda:1, mps"
         raise SettingsError(f"device {name!r} cannot be used ({reason}): take --device auto or --device cpu") from None
     return device
 

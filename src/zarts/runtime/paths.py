@@ -8,9 +8,9 @@ import sys
 import unicodedata
 from pathlib import Path
 
-from zarts.errors import SettingsError
+from zarts.errors import NotFoundError, SettingsError
 
-__all__ = ["PathLike", "encodable", "path_of", "printable", "replace_unencodable"]
+__all__ = ["PathLike", "encodable", "existing", "path_of", "printable", "replace_unencodable"]
 
 PathLike = str | os.PathLike[str]
 """A path as users give it: text, a `Path`, or a result, which stands for its run folder."""
@@ -44,6 +44,23 @@ def path_of(path: PathLike) -> Path:
     except OSError as error:
         if error.errno in _REFUSED:
             raise SettingsError(f"{_short(text)}: cannot be used as a path ({error.strerror})") from None
+    return found
+
+
+def existing(path: PathLike, what: str = "file or folder") -> Path:
+    """The path, see `path_of`, of something that exists.
+
+    Args:
+        path: as the user gives it.
+        what: what it should be, for the message.
+
+    Raises:
+        NotFoundError: there is nothing at the path.
+        SettingsError: it is no path.
+    """
+    found = path_of(path)
+    if not found.exists():
+        raise NotFoundError(f"{found}: no such {what}")
     return found
 
 

@@ -11,7 +11,32 @@ from types import FrameType
 
 from zarts.errors import Interrupted
 
-__all__ = ["StopEarly", "StopRequest", "stop_request"]
+__all__ = ["StopEarly", "StopRequest", "asked_by", "interruptible", "stop_request"]
+
+_asked: list[int] = []
+"""The signals that have asked this process to stop, in order."""
+
+
+def asked_by() -> int | None:
+    """The first signal that has asked the present command to stop; None: none that could be handled."""
+    return _asked[0] if _asked else None
+
+
+@contextmanager
+def interruptible() -> Iterator[None]:
+    """Inside, which is a whole command, SIGTERM interrupts like Ctrl-C; loops that can save first handle both.
+
+    Afterwards SIGTERM is ignored: nothing is left to stop.
+    """
+    _asked.clear()
+    signal.signal(signal.SIGTERM, _interrupt)
+    yield
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+
+
+def _interrupt(number: int, frame: FrameType | None) -> None:
+    _asked.append(number)
+    raise KeyboardInterrupt
 
 
 class StopEarly(Exception):
@@ -56,6 +81,7 @@ def stop_request(*, with_parent: bool = False) -> Iterator[StopRequest]:
         if request.asked and number == signal.SIGINT:
             raise KeyboardInterrupt
         request.asked = True
+        _asked.append(number)
 
     if threading.current_thread() is not threading.main_thread():
         yield request

@@ -267,6 +267,8 @@ class Searcher(Job):
         if self.early_stopping.chosen is not None:
             self.genotype = self.early_stopping.genotype
             return
+        if self.finalizer.evaluates:
+            self.trainer.doing("choosing the cells")
         selected = self.finalizer.final()
         self.genotype = selected.genotype
         if self.finalizer.evaluates:

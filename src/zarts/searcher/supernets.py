@@ -54,6 +54,7 @@ class Supernets:
                 space.skeleton,
                 _channels(settings),
                 self._note,
+                lambda: callback({"event": "doing", "text": "compiling kernels, once on this machine"}),
             )
         self._build = partial(
             build_supernet,
@@ -109,7 +110,12 @@ def _deep_cells(settings: SearchSettings, space: Space) -> int:
 
 
 def native_kernels(
-    choice: str, device: torch.device, skeleton: str, channels: Iterable[int], note: Callable[[str], None]
+    choice: str,
+    device: torch.device,
+    skeleton: str,
+    channels: Iterable[int],
+    note: Callable[[str], None],
+    compiling: Callable[[], None] = lambda: None,
 ) -> bool:
     """Whether a supernet uses the native kernels; compiles them.
 
@@ -119,6 +125,7 @@ def native_kernels(
         skeleton: skeleton of its space.
         channels: numbers of channels of its nodes.
         note: called with the reason why `auto` does without them on a CPU.
+        compiling: called before some are compiled.
 
     Raises:
         SettingsError: `native`, and they cannot be compiled or used.
@@ -128,7 +135,8 @@ def native_kernels(
     try:
         if device.type != "cpu":
             raise KernelError(f"the native kernels are for the CPU, not for {device.type!r}")
-        prepare(torch.float32, [number for number in channels if choice == "native" or number % 4 == 0], skeleton)
+        wanted = [number for number in channels if choice == "native" or number % 4 == 0]
+        prepare(torch.float32, wanted, skeleton, compiling)
     except KernelError as error:
         if choice == "native":
             raise SettingsError(f"kernels: {error}; or take --kernels torch") from None

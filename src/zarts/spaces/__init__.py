@@ -64,5 +64,5 @@ def get_space(name: str) -> Space:
         SPACES[custom.name] = custom
         return custom
     if name not in SPACES:
-        raise SettingsError(did_you_mean("space", name, SPACES))
+        raise SettingsError(did_you_mean("space", name, SPACES, "zarts list spaces"))
     return SPACES[name]

@@ -9,7 +9,7 @@ from typing import Any
 
 import yaml
 
-from zarts.errors import SettingsError, did_you_mean
+from zarts.errors import NotFoundError, SettingsError, did_you_mean
 from zarts.spaces.space import Space
 
 __all__ = ["is_file", "read_space"]
@@ -36,6 +36,8 @@ def read_space(path: Path) -> Space:
     """
     try:
         data = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise NotFoundError(f"{path}: no such file with a space") from None
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
         raise SettingsError(f"{path}: cannot read a space ({' '.join(str(error).split())})") from error
     if not isinstance(data, dict) or not {"name", *_KINDS} <= set(data):

@@ -91,7 +91,7 @@ class DryRun:
     """Runs in place of a job's loop. Make it before the job, and call `forecast` after all files are written.
 
     Args:
-        before_seconds: time that the process has already taken, which the command will take again.
+        before_seconds: time since the command began, which it will take again.
         ranks: the processes of the dry run; by default one.
     """
 
@@ -111,6 +111,7 @@ class DryRun:
         if job.fit is not None:  # the command itself may not measure the memory
             self._mark += job.fit.seconds
         self._end_take(_START)
+        job.trainer.doing("measuring steps")
         job.passes = self._stub_forward = StubForward(job.passes)
         kinds = job.occurrences()
         counts = {name: found.number for name, found in kinds.items()}

@@ -65,7 +65,11 @@ class Answers:
 
 @torch.no_grad()
 def answers(
-    network: nn.Module, batches: Batches, passes: Callable[..., Tensor] = _plain, ranks: Ranks | None = None
+    network: nn.Module,
+    batches: Batches,
+    passes: Callable[..., Tensor] = _plain,
+    ranks: Ranks | None = None,
+    report: Callable[[int, int], None] = lambda done, of: None,
 ) -> Answers:
     """The answers of the network in evaluation mode; the network keeps its mode.
 
@@ -77,6 +81,7 @@ def answers(
         batches: batches of images in order, with their classes.
         passes: runs the network on a batch.
         ranks: the processes that share the batches, each with the same network.
+        report: called with the number of batches that are done, and of all.
     """
     ranks = ranks or Ranks()
     training = network.training
@@ -84,6 +89,7 @@ def answers(
     found = torch.zeros(3, round(batches.mean_size * len(batches)), dtype=torch.float64)
     with _noise_of(network) as draw:
         for index in ranks.share(len(batches)):
+            report(index, len(batches))
             draw(index)
             images, labels = batches[index]
             logits = passes(network, images).float()

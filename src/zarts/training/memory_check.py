@@ -46,6 +46,7 @@ def check_memory(job: Job, settings: CommonSettings, ranks: Ranks, *, always: bo
     if needless and not always:
         return None
     start = time.perf_counter()
+    job.trainer.doing("measuring memory")
     fit = _measured(job, settings, free, here, checkpointing=settings.checkpoint_activations)
     if fit is None or fit.free is None or fit.needed <= fit.free:
         return replace(fit, seconds=time.perf_counter() - start) if fit is not None and needless else fit

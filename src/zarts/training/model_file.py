@@ -12,7 +12,7 @@ from typing import Any, Literal
 import safetensors
 import safetensors.torch
 
-from zarts.errors import RunError, SettingsError
+from zarts.errors import NotFoundError, RunError, SettingsError
 from zarts.networks import AnyNetwork, build_network, create_chain, seeded
 from zarts.runs.checksum import DIGITS, digest
 from zarts.runtime.io import write_atomically
@@ -188,6 +188,8 @@ def load_model(path: str | Path) -> tuple[AnyNetwork, ModelCard]:
         weights = safetensors.torch.load(content)
         header = content[8 : 8 + int.from_bytes(content[:8], "little")]
         metadata = json.loads(header).get("__metadata__", {})
+    except FileNotFoundError:
+        raise NotFoundError(f"{path}: no such model file") from None
     except (OSError, ValueError, AttributeError, safetensors.SafetensorError) as error:
         raise RunError(f"{path}: not a model file ({error})") from error
     _check_content(content, metadata, path)

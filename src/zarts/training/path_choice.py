@@ -92,6 +92,7 @@ def on_path(
     if "auto" not in _asked(settings).values():
         return settings
     if ranks.lead:
+        callback({"event": "doing", "text": "choosing the fastest path"})
         begun = (run.path / PATH).exists()
         found = _read(run.path / PATH) if begun else _chosen(settings, card, ranks, device)
         path, note = ComputePath(**found["path"]), _note(found, begun=begun)

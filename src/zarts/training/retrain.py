@@ -219,6 +219,8 @@ class TrainingJob(Job):
         tested = {}
         if self._tests(epoch):
             start = time.perf_counter()
+            if epoch + 1 == self.trainer.epochs_in_all:
+                self.trainer.doing("testing")
             found = self._test()
             tested["test_accuracy"] = found.accuracy
             self.last = found if epoch + 1 == self.trainer.epochs_in_all else None

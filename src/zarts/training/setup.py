@@ -33,6 +33,7 @@ def load_images(
         SettingsError: there is no such data set, or the image size is impossible.
     """
     ranks = ranks or Ranks()
+    callback({"event": "doing", "text": "loading images"})
     images = run.images if settings.data == PYTHON else None
     check_given(settings, images, run.path, "data=...")
     manifest = ranks.broadcast(run.split() if ranks.lead else None)

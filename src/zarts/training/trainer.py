@@ -24,7 +24,7 @@ from zarts.training.metrics import Meter, WaitNote
 __all__ = ["Callback", "Driver", "Job", "Trainer", "no_callback"]
 
 Callback = Callable[[Mapping[str, Any]], None]
-"""Function called with every event: the logged events, `step` and `epoch` after each of them, and `note`.
+"""Function called with every event: the logged events, `step` and `epoch` after each of them, `note` and `doing`.
 If it raises `StopEarly`, the run ends after this epoch."""
 
 
@@ -150,15 +150,13 @@ class Trainer:
         self._epoch = self._step = 0
         self._step_start = self._last_epoch_end = time.perf_counter()
         self.is_muted = False
-        self.meter = Meter(device)
-        """Means over the steps of the present epoch."""
+        self.meter = Meter(device)  # means over the steps of the present epoch
         self._wait_note = WaitNote()
         self.ended = False
         """Whether no epoch follows the present one; a job sets it to end before its last epoch."""
         self._stop_early: str | None = None
         self.stop = StopRequest()
-        self.seconds = 0.0
-        """Wall time of the finished epochs, and of the work after the last one."""
+        self.seconds = 0.0  # of the finished epochs, and of the work after the last one
 
     def end_after(self, steps: int) -> None:
         """End after so many steps, counted from the first; the last epoch may be cut off."""
@@ -209,6 +207,7 @@ class Trainer:
             if self._ranks.count > 1:
                 self._follow(job)
             self._job = job
+            self.doing("training" if self._command == "retrain" else "searching")
             try:
                 yield
                 self.seconds += time.perf_counter() - self._last_epoch_end
@@ -236,13 +235,7 @@ class Trainer:
             yield self._step
 
     def count(self, loss: Tensor, correct: Tensor, images: int) -> None:
-        """Count a step that has been done.
-
-        Args:
-            loss: mean loss of its batch.
-            correct: number of right answers.
-            images: number of images.
-        """
+        """Count a step that has been done: the mean loss, the right answers and the images of its batch."""
         self.meter.add(loss, correct, images, time.perf_counter() - self._step_start)
         self._step += 1
         position = {"epoch": self._epoch + 1, "epochs": self.epochs_in_all, "step": self._step, "steps": self._steps}
@@ -265,8 +258,11 @@ class Trainer:
             self._run.log(event)
             self._tell(event)
 
-    def _tell(self, event: Mapping[str, Any]) -> None:
-        """Call the callback; it may ask to stop after this epoch."""
+    def doing(self, phase: str) -> None:
+        """Tell which phase of the work begins."""
+        self._tell({"event": "doing", "text": phase})
+
+    def _tell(self, event: Mapping[str, Any]) -> None:  # the callback may ask to stop after this epoch
         try:
             self._callback(event)
         except StopEarly as stop:

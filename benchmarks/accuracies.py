@@ -1,6 +1,6 @@
 """Mean and standard deviation of test accuracies over groups of retrained runs.
 
-python examples/table.py "zarts-mgs=runs/c10/mgs-*/retrain" "random=runs/c10/random-*/retrain"
+python -m benchmarks.accuracies "zarts-mgs=runs/c10/mgs-*/retrain" "random=runs/c10/random-*/retrain"
 """
 
 import json
@@ -10,6 +10,7 @@ from pathlib import Path
 
 
 def row(name: str, pattern: str) -> str:
+    """A line of the table: the mean over the finished runs of a pattern of folders."""
     results = [json.loads(file.read_text()) for file in sorted(Path().glob(f"{pattern}/result.json"))]
     if not results:
         raise SystemExit(f"no finished run matches {pattern}")

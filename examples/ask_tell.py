@@ -1,6 +1,6 @@
 """The three zero-order optimisers alone, on a function of your own: Rosenbrock's valley, without its gradient.
 
-python examples/zero_order.py
+python examples/ask_tell.py
 """
 
 import torch
