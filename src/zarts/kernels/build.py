@@ -12,6 +12,7 @@ import tempfile
 import time
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from functools import lru_cache
 from itertools import product
 from pathlib import Path
@@ -117,8 +118,9 @@ def _compiler() -> tuple[str, bytes]:
 def _compile(command: list[str], path: Path) -> None:
     """Compile into a temporary file first, so that processes that start together do not collide."""
     for left in path.parent.glob("tmp*"):  # by processes that were killed
-        if time.time() - left.stat().st_mtime > _HOUR:
-            shutil.rmtree(left, ignore_errors=True)
+        with suppress(OSError):  # of a process that has ended just now
+            if time.time() - left.stat().st_mtime > _HOUR:
+                shutil.rmtree(left)
     with tempfile.TemporaryDirectory(dir=path.parent) as folder:
         target = Path(folder) / path.name
         for tuned in _TUNED:
