@@ -119,7 +119,7 @@ class Run:
         Raises:
             RunError: the run has no settings, or they are of another command.
         """
-        if not (self.path / "config.yaml").exists() and is_free(self.path):
+        if not (self.path / "config.yaml").exists() and (self.path / UNSTARTED).exists() and is_free(self.path):
             raise RunError(f"{self.path}: was ended before it had begun: start it anew by the same command, with --out")
         try:
             data = read_yaml(self.path / "config.yaml")
