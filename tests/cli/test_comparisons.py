@@ -126,7 +126,7 @@ def test_asked_to_stop(every, tmp_path, number):
     workers = workers_of(process)
     os.killpg(process.pid, number) if number == signal.SIGINT else process.send_signal(number)
     code, table, err = finish(process, LONG)
-    assert (code, table) == (130, "")
+    assert (code, table) == (128 + number, "")
     message = r"zarts: interrupted: [12] of 4 searches are finished .*\n"
     assert re.fullmatch(message, err)
     assert gone(workers)
@@ -135,7 +135,7 @@ def test_asked_to_stop(every, tmp_path, number):
     process = compare(every, out, epochs=4000)
     wait_for_lines(process, slow(out), events + 3, LONG)
     process.send_signal(signal.SIGTERM)
-    assert finish(process, LONG)[0] == 130
+    assert finish(process, LONG)[0] == 128 + signal.SIGTERM
 
 
 @pytest.mark.long

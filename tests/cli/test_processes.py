@@ -85,8 +85,8 @@ def test_asked_to_stop_before_there_is_anything_to_save(command, monkeypatch, nu
         signal.raise_signal(number)
         raise KeyboardInterrupt  # where the handler of Ctrl-C is not Python's
 
-    monkeypatch.setattr(zarts.api, "new_search", load, raising=False)
-    assert command("search") == (code, "", "zarts: interrupted\n")
+    monkeypatch.setattr("zarts.api.new_search", load)
+    assert command("search", "--preset", "quick") == (code, "", "zarts: interrupted\n")
 
 
 @pytest.mark.usefixtures("no_pictures")
@@ -116,7 +116,7 @@ def test_exit_codes(tmp_path, command):
     for words, code, name in (
         (["search", "--preset", "quik"], 2, "quik"),
         (["search", "--quiet", "--verbose"], 2, "--quiet and --verbose"),
-        (["search", "--resume", tmp_path / "none"], 1, f"{tmp_path}/none"),
+        (["search", "--resume", tmp_path / "none"], 3, f"{tmp_path}/none"),
         (["search", "--data", tmp_path / "empty", "--out", tmp_path / "x"], 3, f"{tmp_path}/empty"),
     ):
         got, out, err = command(*words)
