@@ -5,7 +5,7 @@ BIN    := $(VENV)/bin
 TABLES := benchmarks/results
 
 .DEFAULT_GOAL := help
-.PHONY: help fit test test-all lint types docs docs-test docs-output bench gpu-check performance clean
+.PHONY: help fit test test-all lint types docs docs-test docs-output bench faults soak gpu-check performance clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*##/\t/' | expand -t 12
@@ -57,8 +57,15 @@ docs-output: $(VENV)/.docs ## paste the outputs of commands into the pages anew
 bench: $(VENV)/.dev ## time the weight step beside the textbook's, about ten minutes (ARGS=--quick: five)
 	$(BIN)/python -m benchmarks.supernet $(ARGS)
 
+faults: $(VENV)/.dev ## damage inputs, kill runs, fill a disk: about 20 minutes (FULL=1: hours; ARGS="--only inputs")
+	ZARTS_EXAMPLES=500 $(BIN)/pytest tests/unit/test_readers.py -n auto --timeout 0
+	$(BIN)/python -m benchmarks.faults $(ARGS)
+
 gpu-check: $(VENV)/.dev ## check a machine with a GPU in at most five minutes: results against the CPU, a search, time and memory
 	$(BIN)/python -m benchmarks.gpu $(ARGS)
+
+soak: $(VENV)/.dev ## fit, search, retrain and test in a loop for 45 minutes (ARGS='--minutes N'): nothing may grow
+	$(BIN)/python -m benchmarks.soak $(ARGS)
 
 performance: $(VENV)/.dev ## measure all tables of docs/performance.md, methods.md and memory.md, an hour on an idle machine
 	$(BIN)/python -m benchmarks.supernet --json $(TABLES)/supernet-2.json

@@ -4,14 +4,20 @@
     python examples/serve_onnx.py exported path/to/images/test
 
 The folder has one sub-folder a class. The pixels are those of training and of `zarts predict`, by the file
-`preprocess.py` of the exported folder.
+`preprocess.py` of the exported folder. As in a server, whose images are anybody's, a file is refused by its size before
+it is read, and an image by its number of pixels before it is unpacked.
 """
 
 import json
+import os
 import sys
 from pathlib import Path
 
 import onnxruntime
+
+MOST_BYTES = 20_000_000
+MOST_PIXELS = 50_000_000
+os.environ.setdefault("ZARTS_MAX_PIXELS", str(MOST_PIXELS))  # which preprocess.py reads
 
 model, images = Path(sys.argv[1]), Path(sys.argv[2])
 sys.path.insert(0, str(model))
@@ -25,8 +31,12 @@ right = total = 0
 for label, name in enumerate(card["classes"]):
     files = []
     for path in sorted(path for path in (images / name).iterdir() if path.is_file()):
+        with path.open("rb") as file:
+            content = file.read(MOST_BYTES + 1)
         try:
-            preprocess.check_image(path.read_bytes(), path.name)
+            if len(content) > MOST_BYTES:
+                raise preprocess.NotReadable(f"more than {MOST_BYTES:,} bytes")
+            preprocess.check_image(content, path.name)
             files.append(path)
         except preprocess.NotReadable as error:
             print(f"{path}: left out ({error.reason})", file=sys.stderr)

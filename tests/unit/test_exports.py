@@ -292,7 +292,7 @@ def test_a_file_is_tested_on_the_images_of_its_run(tmp_path, photos, searched, n
     run = zarts.retrain(Genotype.load(searched.run / "genotype.json"), out=tmp_path / "run", **settings).run
     (model, *_) = zarts.export(run, "torchscript", out=tmp_path / "out")
     tested = json.loads((run / "test.json").read_text())
-    found = zarts.api.examine(model, run=run)
+    found = zarts.api.examine(model, run=run, trust=True)
     assert {row["image"] for row in found["worst"]} == {row["image"] for row in tested["worst"]}
     assert found["accuracy"] == tested["accuracy"]
     config = json.loads((tmp_path / "out" / "config.json").read_text())
@@ -301,8 +301,8 @@ def test_a_file_is_tested_on_the_images_of_its_run(tmp_path, photos, searched, n
     shown = preprocess.prepare([file], config) * 255
     assert np.array_equal(np.rint(shown), np.full((1, 1, 8, 8), round(int(levels[0, 0]) * 16 * 255 / 4095)))
     for network in (tmp_path / "out", run):
-        (one,) = zarts.predict(network, file, top=3)
-        (same,) = zarts.predict(network, np.rint(shown[0]).astype(np.uint8), top=3)
+        (one,) = zarts.predict(network, file, top=3, trust=True)
+        (same,) = zarts.predict(network, np.rint(shown[0]).astype(np.uint8), top=3, trust=True)
         assert one.classes == same.classes
     assert set(json.loads((run / "split.json").read_text())["test"]) >= {row["image"] for row in found["worst"]}
     with pytest.raises(SettingsError, match="run"):
@@ -316,7 +316,7 @@ def test_what_cannot_be_exported(tmp_path, searched, retrained):
         zarts.export(retrained.run, "onx")
     with pytest.raises(RunError, match="retrain run"):
         zarts.export(searched.run, "python")
-    with pytest.raises(RunError, match="model file"):
+    with pytest.raises(RunError, match=r"none\.safetensors"):
         zarts.export(tmp_path / "none.safetensors", "python")
     with pytest.raises(SettingsError, match="operations"):
         zarts.export(retrained.run / "model.safetensors", "python", operations="ops.py")
@@ -339,6 +339,9 @@ def test_code_is_not_run_unasked(tmp_path, retrained):
     (tmp_path / "out" / "model.py").write_text("def load():\n    return 1 / 0\n")
     with pytest.raises(RunError, match="ZeroDivisionError"):
         open_model(tmp_path / "out", trust=True)
+    zarts.export(retrained.run, "torchscript", out=tmp_path / "script")
+    with pytest.raises(SettingsError, match=r"model\.pt.*trust"):
+        zarts.evaluate(tmp_path / "script", data="digits")
 
 
 @pytest.mark.parametrize(
@@ -358,7 +361,7 @@ def test_files_that_are_no_models(tmp_path, name, content, error, message):
     if content is not None:
         path.write_bytes(content)
     with pytest.raises(error, match=message):
-        open_model(path)
+        open_model(path, trust=True)
     (tmp_path / "empty").mkdir()
     with pytest.raises(RunError, match=r"model\.py"):
         open_model(tmp_path / "empty")

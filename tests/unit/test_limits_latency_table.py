@@ -88,9 +88,9 @@ def test_it_is_read_as_it_was_written(table, tmp_path):
         with pytest.raises(RunError, match="not a latency table"):
             LatencyTable.read(path)
     path.write_text("[" * 5000)
-    with pytest.raises(RunError, match="not a latency table"):
+    with pytest.raises(RunError, match="nested"):
         LatencyTable.read(path)
-    with pytest.raises(RunError, match="cannot be read"):
+    with pytest.raises(RunError, match="no such file"):
         LatencyTable.read(tmp_path / "absent.json")
 
 

@@ -46,6 +46,9 @@ def test_a_repeated_fit_takes_decisions_and_steps_but_trains_itself(tmp_path):
     first.keep(SCORE)
     with pytest.raises(RunError, match="not finished"):
         Plan(tmp_path / "second.yaml", tmp_path / "first.yaml")
+    first.decide("time", dict)
+    with pytest.raises(RunError, match="not finished"):
+        Plan(tmp_path / "second.yaml", tmp_path / "first.yaml")
     first.decide("final seconds", lambda: 9.0)
     before = (tmp_path / "first.yaml").read_bytes()
     second = Plan(tmp_path / "second.yaml", tmp_path / "first.yaml")

@@ -19,6 +19,7 @@ SOURCE = Path(zarts.__file__).parent
 LAYERS = [
     {"wording"},
     {"errors"},
+    {"readers"},
     {"methods"},
     {"config"},
     {"kernels"},

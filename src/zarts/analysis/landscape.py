@@ -12,6 +12,7 @@ from zarts.analysis.loss_surface import Surface, surface_name, survey
 from zarts.analysis.plane import Plane, draw_plane
 from zarts.bilevel import Batch
 from zarts.errors import Interrupted, RunError, SettingsError
+from zarts.readers import malformed
 from zarts.runs import Run
 from zarts.runtime.seed import keyed_generator
 from zarts.searcher import RestoredSearch
@@ -57,9 +58,14 @@ class Landscape:
 
     @staticmethod
     def from_dict(data: Mapping[str, Any]) -> Landscape:
-        """From the content of a `landscape.json`."""
-        own = {name: data[name] for name in Landscape.__dataclass_fields__}
-        return Landscape(**{**own, "surfaces": [Surface.from_dict(surface) for surface in data["surfaces"]]})
+        """From the content of a `landscape.json`.
+
+        Raises:
+            RunError: it is something else.
+        """
+        with malformed("landscape.json", "a landscape", way_out=": add --again to start over"):
+            own = {name: data[name] for name in Landscape.__dataclass_fields__}
+            return Landscape(**{**own, "surfaces": [Surface.from_dict(surface) for surface in data["surfaces"]]})
 
 
 class _InnerStep(NamedTuple):

@@ -9,6 +9,7 @@ from typing import Any
 
 from zarts.analysis.loss_surface import number_of
 from zarts.errors import RunError
+from zarts.readers import malformed
 from zarts.runs import Run
 
 __all__ = ["LandscapeCache"]
@@ -90,11 +91,9 @@ class LandscapeCache:
 
     def _content(self, part: Mapping[str, Any]) -> tuple[dict[int, list[float]], float]:
         """Losses and seconds of a part."""
-        try:
+        with malformed(self.part, "a part of a landscape", way_out=": add --again to start over"):
             losses = {steps: [number_of(loss) for loss in part["losses"][str(steps)]] for steps in self.losses}
             return losses, float(part["seconds"])
-        except (KeyError, TypeError, ValueError) as error:
-            raise RunError(f"{self.part}: not a part of a landscape: add --again to start over") from error
 
     def _read(self, name: str) -> dict[str, Any] | None:
         """The content of a file of this landscape; None if it does not exist."""

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from zarts.errors import NotFoundError, RunError, SettingsError, did_you_mean, nearest
+from zarts.errors import FileError, NotFoundError, RunError, SettingsError, did_you_mean, nearest
 from zarts.runs import Run, is_fit, trained_in
 from zarts.runs.user_files import use_space
 from zarts.runtime.paths import PathLike, path_of
@@ -22,7 +22,7 @@ from zarts.spaces import (
     handmade,
     load_architecture,
     nasbench201,
-    parse_genotype,
+    parse_architecture,
     published,
     published_sources,
 )
@@ -77,8 +77,10 @@ def architecture_of(source: Source) -> tuple[Architecture, str]:
     if isinstance(source, Chain):
         return source, source.name or "chain"
     if _is_text(source):
-        genotype = parse_genotype(str(source))
-        return genotype, genotype.space
+        found = parse_architecture(str(source))
+        return (
+            (found, found.name or "chain") if isinstance(found, Chain) else (_checked(found, "genotype"), found.space)
+        )
     path = path_of(source)
     if path.is_dir():
         return _of_folder(path), path.resolve().name
@@ -181,12 +183,14 @@ def model_file(path: PathLike) -> Path:
 
 def _is_text(source: Source) -> bool:
     """Whether the source is the text of an architecture: it has a bracket or bar, and no file has that name."""
-    return isinstance(source, str) and bool({"(", "|"} & set(source)) and not os.path.lexists(source)
+    if not isinstance(source, str) or os.path.lexists(source):
+        return False
+    return bool({"(", "|"} & set(source)) or source.lstrip().startswith("{")
 
 
 def _checked(genotype: Genotype, where: str) -> Genotype:
     """The genotype, checked against the space that it names."""
     if genotype.space not in SPACES:
-        raise RunError(f"{where}: {did_you_mean('space', str(genotype.space), SPACES)}")
+        raise FileError(f"{where}: {did_you_mean('space', str(genotype.space), SPACES)}")
     get_space(genotype.space).check(genotype, where)
     return genotype

@@ -51,7 +51,7 @@ def examine(
         run: for an exported file, the run that it comes from, whose test images are used.
         device: see the setting of that name.
         operations: the file of user-defined operations, if the run has such; its code is run.
-        trust: whether an exported Python file may be run.
+        trust: whether an exported Python file or TorchScript, which are code, may be run.
         allow_left_out: whether more than 5 % of the images may be left out, because they are no images or damaged.
         callback: called with events `doing` and `part`, of how much is done.
 

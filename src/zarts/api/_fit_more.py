@@ -14,7 +14,7 @@ from zarts.api._data import given_images, images_of
 from zarts.api._evaluate import test_images_of
 from zarts.api._export import export
 from zarts.api._fit_result import FitResult
-from zarts.api._fit_session import Session, session
+from zarts.api._fit_session import Session, begun_settings, session
 from zarts.api._new_search import note_writer
 from zarts.api._results import RetrainResult
 from zarts.api._retrain import retrained_settings, start_retrain
@@ -77,7 +77,7 @@ def pick(path: PathLike, number: int, callback: Callback, *, begun: float | None
         number: of the network, as in the report and in `FitResult.candidates`.
         callback: called with every event.
         begun: when the command began, by `time.perf_counter`; None: now.
-        functions: `objective`, if the fit had a user-defined one, whose file is run.
+        functions: `objective`, if the fit had a user-defined one, whose file is run; `latency_command`, if it had one.
 
     Raises:
         SettingsError: the fit has no such network, or that one was trained to the end already.
@@ -88,7 +88,7 @@ def pick(path: PathLike, number: int, callback: Callback, *, begun: float | None
     run = Run.open(path_of(path), "fit")
     result = FitResult.read(run.path)
     one = _wanted(result, number)
-    settings = fit_settings({**run.settings("fit"), **functions}, where=str(run.path / "config.yaml"))
+    settings = begun_settings(run, functions)
     settings, images = load_functions(settings, note_writer(callback), run), images_of(path)
     check_given(settings, images, run.path, "RESULT.pick(...)")
     run = Run(run.path, images=images)

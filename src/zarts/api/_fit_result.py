@@ -11,6 +11,7 @@ from zarts.callbacks import Callbacks, progress
 from zarts.data import PythonData
 from zarts.errors import RunError
 from zarts.networks import AnyNetwork
+from zarts.readers import malformed
 from zarts.reports import result_html
 from zarts.runs import BEST, MODEL, Run
 from zarts.runtime.paths import printable
@@ -49,10 +50,8 @@ class FitResult:
         if not Run.open(run, "fit").finished:
             raise RunError(f"{run}: the fit has not finished{Run(run).resume_hint('fit')}")
         facts = Run(run).read_json("result.json")
-        try:
+        with malformed(run / "result.json", "the result of a fit"):
             return FitResult(facts["verdict"], facts["candidates"], run, facts, images)
-        except (KeyError, TypeError) as error:
-            raise RunError(f"{run / 'result.json'}: not the result of a fit (has no {error})") from None
 
     @property
     def network(self) -> AnyNetwork:

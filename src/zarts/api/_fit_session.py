@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import math
+import shlex
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
 
-from zarts.config.fit import FitSettings
+from zarts.config.fit import FitSettings, fit_settings
 from zarts.data import PYTHON, DataSet
-from zarts.errors import Interrupted
+from zarts.errors import Interrupted, SettingsError
 from zarts.planner.budget import Budget
 from zarts.planner.candidates import Candidates
 from zarts.planner.costs import Costing
@@ -23,7 +24,7 @@ from zarts.planner.records import PLAN, Plan
 from zarts.planner.workers import Workers
 from zarts.runs import Run
 from zarts.runtime.device import choose_device, idle_processors
-from zarts.runtime.io import drop_cut_line, remove_parts
+from zarts.runtime.io import drop_cut_line
 from zarts.runtime.signals import StopRequest, stop_request
 from zarts.spaces import handmade
 from zarts.training.criterion import objective_of
@@ -31,12 +32,29 @@ from zarts.training.model_file import ModelCard
 from zarts.training.setup import load_images
 from zarts.training.trainer import Callback
 
-__all__ = ["Session", "session"]
+__all__ = ["Session", "begun_settings", "session"]
 
 _FINISH, _INT8, _TFLITE = 6.0, 15.0, 45.0
 """Seconds for files and, without answering images, for 8-bit files and for those of TFLite."""
 _TICK = 0.5
 """Seconds from one sign of progress to the next."""
+
+
+def begun_settings(run: Run, given: Mapping[str, Any]) -> FitSettings:
+    """The settings of a fit that has begun, with those that are given now.
+
+    Raises:
+        RunError: the folder is not that of a fit.
+        SettingsError: a setting cannot be used; or the fit had a latency command, which may do anything and is not run
+            from a folder: it has to be given again.
+    """
+    begun = run.settings("fit")
+    command = begun.get("latency_command")
+    if given.get("latency_command") != command:
+        again = f"add --latency-command {shlex.quote(str(command))}" if command else "leave --latency-command out"
+        what = "a command, which is not run unasked: read it, and" if command else "itself, without a command:"
+        raise SettingsError(f"{run.path}: the fit measures latency by {what} {again}")
+    return fit_settings({**begun, **given}, where=str(run.path / "config.yaml"))
 
 
 @dataclass(frozen=True)
@@ -80,10 +98,11 @@ def session(
     """
     device = choose_device(settings.device)
     with run.lock(), stop_request() as stop:
-        remove_parts(run.path)
         drop_cut_line(run.path / "metrics.jsonl")
         plan = Plan(run.path / PLAN, settings.plan if place is None else None)
         heard = _Heard(callback, run, stop)
+        if note := run.lock_note:
+            heard({"event": "note", "text": note})
         size = settings.image_size or plan.decide("image size", lambda: first_size(settings))
         first = load_images(settings.recipe(image_size=size), run, device, heard)
         load = partial(_loaded, {first.image_size: first}, settings, run)

@@ -97,7 +97,7 @@ def predict(
         top: number of classes in each prediction.
         device: see the setting of that name.
         operations: the file of user-defined operations, if the run has such; its code is run.
-        trust: whether an exported Python file may be run.
+        trust: whether an exported Python file or TorchScript, which are code, may be run.
 
     Returns:
         One prediction for each image, in the order of `images`, and of the names in a folder. An image that cannot be

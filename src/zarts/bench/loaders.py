@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import csv
-import gzip
+import io
 import os
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -12,6 +12,7 @@ from typing import Any
 from zarts.bench.natsbench_files import read_nasbench201, read_natsbench
 from zarts.bench.table import SECONDS, Column, Table
 from zarts.errors import DataError
+from zarts.readers import gunzip, malformed, read_bytes, reason
 from zarts.runtime.paths import path_of
 
 __all__ = ["find_table", "read_table"]
@@ -22,6 +23,9 @@ _PARQUET = "nasbench201.parquet"
 _NATS = ("NATS-tss-v1_0-3ffb9-simple", "NATS-tss-v1_0-3ffb9.pickle.pbz2")
 _PTH = ("NAS-Bench-201-v1_1-096897.pth", "NAS-Bench-201-v1_0-e61699.pth")
 _KNOWN = (*_CSV, _PARQUET, *_NATS, *_PTH)
+
+_MOST_BYTES = 1 << 28
+"""Of a CSV file, unpacked; all 15,625 cells with all columns take 4 MB."""
 
 _GET = (
     f"get {_NATS[0]} (github.com/D-X-Y/NATS-Bench), {_PTH[0]} (github.com/D-X-Y/NAS-Bench-201) or a table "
@@ -79,12 +83,13 @@ def _is_archive(path: Path) -> bool:
 
 
 def _read_csv(path: Path, trust: bool) -> Table:
-    opened = gzip.open if path.suffix == ".gz" else open
+    content = read_bytes(path, DataError)
+    if path.suffix == ".gz" and len(content := gunzip(content, path, DataError, most=_MOST_BYTES)) > _MOST_BYTES:
+        raise DataError(f"{path}: unpacks to more than {_MOST_BYTES:,} bytes, more than a table needs")
     try:
-        with opened(path, "rt", encoding="utf-8", newline="") as file:
-            header, *rows = csv.reader(file, strict=True)
-    except (OSError, EOFError, UnicodeDecodeError, csv.Error, ValueError) as error:
-        raise DataError(f"{path}: cannot be read as CSV ({error})") from error
+        header, *rows = csv.reader(io.StringIO(content.decode("utf-8-sig"), newline=""), strict=True)
+    except (UnicodeDecodeError, csv.Error, ValueError) as error:
+        raise DataError(f"{path}: cannot be read as CSV ({reason(error)})") from error
     for number, row in enumerate(rows, start=2):
         if len(row) != len(header):
             raise DataError(f"{path}, line {number}: has {len(row)} fields; the first line has {len(header)}")
@@ -98,8 +103,8 @@ def _read_parquet(path: Path, trust: bool) -> Table:
         raise DataError(f"{path}: needs pyarrow: pip install 'zarts[bench]'") from None
     try:
         columns = parquet.read_table(path).to_pydict()
-    except (OSError, ArrowException) as error:
-        raise DataError(f"{path}: cannot be read as parquet ({' '.join(str(error).split())})") from error
+    except (OSError, MemoryError, ValueError, ArrowException) as error:
+        raise DataError(f"{path}: cannot be read as parquet ({reason(error)})") from error
     return _from_columns(columns, str(path))
 
 
@@ -108,7 +113,7 @@ def _from_columns(columns: Mapping[str, Sequence[Any]], where: str) -> Table:
     architectures = list(columns.get("architecture", ()))
     indices = columns.get("index", range(len(architectures)))
     known = {column: columns[column.name] for column in Column.every() if column.name in columns}
-    try:
+    with malformed(where, "a table of numbers", DataError):
         return Table.build(
             where,
             [int(index) for index in indices],
@@ -116,8 +121,6 @@ def _from_columns(columns: Mapping[str, Sequence[Any]], where: str) -> Table:
             {column: [_number(value) for value in values] for column, values in known.items()},
             [_number(value) for value in columns[SECONDS]] if SECONDS in columns else None,
         )
-    except ValueError as error:
-        raise DataError(f"{where}: a number cannot be read ({error})") from error
 
 
 def _number(value: Any) -> float:

@@ -29,7 +29,7 @@ _SETS = {
 _LENGTHS = {12: "less", 200: "full"}
 _TIMED = Column("cifar10", "valid", 12)
 _ADVICE = "needs to be unpickled, which can run any code that it contains: add --trust if you trust its source"
-_BROKEN = (OSError, EOFError, KeyError, IndexError, TypeError, ValueError, AttributeError, pickle.UnpicklingError)
+_BROKEN = (OSError, EOFError, LookupError, TypeError, ValueError, AttributeError, ArithmeticError, MemoryError)
 
 
 class _Found(NamedTuple):
@@ -59,7 +59,7 @@ def read_natsbench(path: Path, trust: bool) -> Table:
         names = list(api.meta_archs)
         found = {index: _of_natsbench(api, index) for index in range(len(names))}
         return _build(path, names, found)
-    except (AssertionError, *_BROKEN) as error:
+    except (AssertionError, pickle.UnpicklingError, *_BROKEN) as error:
         raise _not_official(path, "NATS-Bench", error) from error
 
 

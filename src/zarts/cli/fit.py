@@ -49,7 +49,7 @@ def fit(
     if pick is not None or more is not None:
         lines = _more(display, data, pick, more, given, out, [config, resume, print_config_ or None])
     elif resume is not None:
-        others = sorted(key for key in given if key not in ("processes", *FUNCTIONS))
+        others = sorted(key for key in given if key not in ("processes", "latency_command", *FUNCTIONS))
         if others or config is not None or out is not None or print_config_:
             name = others[0] if others else "everything else"
             raise SettingsError(f"--resume {resume} uses the settings of that fit: leave {name} out")
@@ -92,7 +92,7 @@ def _more(
         raise SettingsError(f"{option} goes on with a finished fit: name its folder, as in `zarts fit RUN {option} …`")
     if pick is not None and (more is not None or out is not None):
         raise SettingsError("--pick takes images and folder of the fit: leave --data and --out out")
-    allowed = ("time",) if pick is None else FUNCTIONS
+    allowed = ("time",) if pick is None else ("latency_command", *FUNCTIONS)
     unused = sorted(key for key in given if key not in allowed)
     if unused or any(one is not None for one in others):
         named = f"--{unused[0].replace('_', '-')}" if unused else "--config, --resume and --print-config"

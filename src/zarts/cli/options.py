@@ -14,8 +14,9 @@ import yaml
 from zarts.config import RetrainSettings, SearchSettings, dump
 from zarts.config.base import Settings
 from zarts.config.types import FORMS, written
-from zarts.errors import SettingsError
+from zarts.errors import SettingsError, shorten
 from zarts.methods import AXES
+from zarts.readers import parse_yaml
 
 __all__ = [
     "NETWORK",
@@ -45,6 +46,8 @@ __all__ = [
 
 Command = Callable[..., None]
 
+_MOST_DIGITS = 9
+
 Preset = Annotated[str | None, typer.Option(help="a published setting: see `zarts list presets`", metavar="NAME")]
 Config = Annotated[Path | None, typer.Option(help="a YAML file with settings", metavar="FILE")]
 Set = Annotated[list[str] | None, typer.Option("--set", help="any setting; overrides all else", metavar="KEY=VALUE")]
@@ -66,7 +69,9 @@ SOURCE = "a run, a genotype file, a published genotype's name, or a genotype wri
 NETWORK = f"{SOURCE}; or a hand-made network's name or a chain's file"
 _MODEL = "a retraining's or fit's folder, an exported one, or a model.safetensors, .onnx or TorchScript .pt"
 Model = Annotated[Path, typer.Argument(help=_MODEL)]
-TrustModel = Annotated[bool, typer.Option("--trust", help="run an exported model.py, which is Python code")]
+TrustModel = Annotated[
+    bool, typer.Option("--trust", help="run an exported model.py or TorchScript .pt, which are code")
+]
 
 
 def _metavar(annotation: Any) -> str:
@@ -154,11 +159,8 @@ def parse_set(items: list[str], option: str = "--set") -> dict[str, Any]:
     for item in items:
         key, sign, value = item.partition("=")
         if not sign:
-            raise SettingsError(f"{option} {item}: expected key=value, for example {option} epochs=20")
-        try:
-            values[key.strip().replace("-", "_")] = yaml.safe_load(value)
-        except yaml.YAMLError as error:
-            raise SettingsError(f"{option} {item}: the value cannot be read as YAML ({error})") from error
+            raise SettingsError(f"{option} {shorten(item)}: expected key=value, for example {option} epochs=20")
+        values[key.strip().replace("-", "_")] = parse_yaml(value, f"{option} {shorten(item)}", SettingsError)
     return values
 
 
@@ -173,13 +175,10 @@ def parse_grid(items: list[str]) -> dict[str, list[Any]]:
         name, sign, values = item.partition("=")
         key = name.strip().replace("-", "_")
         if not sign:
-            raise SettingsError(f"--grid {item}: expected key=value,value, for example --grid samples=2,4,8")
+            raise SettingsError(f"--grid {shorten(item)}: expected key=value,value, for example --grid samples=2,4,8")
         if key in grid:
-            raise SettingsError(f"--grid {item}: {key} is given twice: give all its values at once")
-        try:
-            grid[key] = yaml.safe_load(f"[{values}]")
-        except yaml.YAMLError as error:
-            raise SettingsError(f"--grid {item}: the values cannot be read as YAML ({error})") from error
+            raise SettingsError(f"--grid {shorten(item)}: {shorten(key)} is given twice: give all its values at once")
+        grid[key] = parse_yaml(f"[{values}]", f"--grid {shorten(item)}", SettingsError)
     return grid
 
 
@@ -191,8 +190,11 @@ def parse_counts(text: str | None, option: str) -> list[int]:
     """
     parts = [] if text is None else [part.strip() for part in text.split(",")]
     for part in parts:
-        if not part.isdecimal():
-            raise SettingsError(f"{option} {text}: {part!r} is not a whole number from 0; expected for example 0,1,10")
+        if not part.isdecimal() or len(part) > _MOST_DIGITS:
+            raise SettingsError(
+                f"{option} {shorten(str(text))}: {shorten(part)!r} is not a whole number of at most {_MOST_DIGITS} "
+                "digits; expected for example 0,1,10"
+            )
     return [int(part) for part in parts]
 
 

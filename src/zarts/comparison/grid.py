@@ -12,12 +12,11 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any, NamedTuple
 
-import yaml
-
 from zarts.config import SearchSettings, row_settings, says_what_happens, takes_part, unknown_setting
 from zarts.data import DATA_SETS
 from zarts.errors import SettingsError
 from zarts.methods import get_method
+from zarts.readers import parse_yaml
 from zarts.runtime.paths import path_of
 from zarts.spaces import get_space, is_file
 
@@ -114,10 +113,7 @@ def key_values(text: str, words: Iterable[str]) -> dict[str, Any]:
             raise SettingsError(f"row {text!r}: {word!r} is not key=value; commas separate rows")
         if key in _ELSEWHERE:
             raise SettingsError(f"row {text!r}: {key} is no setting of a row: use {_ELSEWHERE[key]}")
-        try:
-            values[key] = yaml.safe_load(value)
-        except yaml.YAMLError as error:
-            raise SettingsError(f"row {text!r}: {word!r} cannot be read as YAML ({error})") from error
+        values[key] = parse_yaml(value, f"row {text!r}: {word!r}", SettingsError)
     return values
 
 

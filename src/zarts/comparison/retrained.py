@@ -19,9 +19,11 @@ from zarts.comparison.results import Summary, TrialResult, trial_result
 from zarts.comparison.scorer import Picture, Scorer, collapse
 from zarts.comparison.trials import Trial, check_begun
 from zarts.config import OF_CELLS, RetrainSettings, dump, resumable_values, retrain_settings
-from zarts.errors import RunError, SettingsError
+from zarts.errors import SettingsError
+from zarts.readers import malformed
+from zarts.runs.claim import is_free
 from zarts.runs.new_run import anchored
-from zarts.runtime.io import read_mapping, remove_empty
+from zarts.runtime.io import read_mapping
 from zarts.spaces import HANDMADE
 
 __all__ = ["RetrainedScorer"]
@@ -87,10 +89,9 @@ class RetrainedScorer(Scorer):
     def prepare(self, trial: Trial) -> None:
         """Train the network, or resume its training."""
         folder = trial.trained
-        if (folder / "config.yaml").exists():
+        if not is_free(folder):
             resume_retrain(folder, **resumable_values(self._of(trial)))
             return
-        remove_empty(folder)
         source = trial.folder if trial.handmade is None else HANDMADE[trial.handmade.network].chain
         start_retrain(source, self._of(trial), folder, None)
 
@@ -132,7 +133,7 @@ class RetrainedScorer(Scorer):
         found = trial_result(trial)
         file = trial.trained / "result.json"
         trained = read_mapping(file)
-        try:
+        with malformed(file, "the result of a retraining"):
             return replace(
                 found,
                 accuracies={self.columns(trial.group)[0]: float(trained["test_accuracy"])},
@@ -140,8 +141,6 @@ class RetrainedScorer(Scorer):
                 retrain_seconds=float(trained["seconds"]),
                 curves={**found.curves, "test_accuracy": test_accuracies(trial.trained)},
             )
-        except (KeyError, TypeError, ValueError) as error:
-            raise RunError(f"{file}: not the result of a retraining ({type(error).__name__}: {error})") from error
 
     @override
     def notes(self, trials: Sequence[Trial], longest: float) -> list[str]:

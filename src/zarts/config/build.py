@@ -11,7 +11,7 @@ from pydantic import ValidationError
 from zarts.config.base import Settings
 from zarts.config.preset_files import Layer
 from zarts.config.renamed import unknown_setting
-from zarts.errors import SettingsError, nearest
+from zarts.errors import SettingsError, nearest, shorten, shown
 
 __all__ = ["Built", "build", "refuse"]
 
@@ -61,9 +61,10 @@ def build(kind: type[_S], layers: Sequence[Layer]) -> Built[_S]:
             text = _PLAIN.get(one["type"], one["msg"]).removeprefix("Input ").removeprefix("Value error, ")
             reasons.setdefault(str(one["loc"][0]), {})[text] = None
         for key, texts in reasons.items():
-            near = nearest(str(values[key]), _words(kind.model_fields[key].annotation))
+            near = nearest(shown(values[key]).strip("'"), _words(kind.model_fields[key].annotation))
             hint = f": did you mean {near!r}?" if near else ""
-            problems.append(f"{key} = {values[key]!r} ({origin[key].where}): {_joined(texts)}{hint}")
+            text = shorten(_joined(texts), 600)
+            problems.append(f"{key} = {shown(values[key])} ({origin[key].where}): {text}{hint}")
         return Built(None, origin, problems)
 
 

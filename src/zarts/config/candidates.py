@@ -6,6 +6,7 @@ from typing import Literal
 
 from zarts.config.base import SAMPLING, SUPERNET, UPDATING, Settings, setting
 from zarts.config.functions import Objective
+from zarts.config.types import Number, Whole
 from zarts.methods import EVALUATING, ZERO_ORDER
 
 __all__ = ["CandidateSettings"]
@@ -29,7 +30,7 @@ class CandidateSettings(Settings):
         panel="Candidates",
         used_by=SUPERNET,
     )
-    inner_steps: int = setting(
+    inner_steps: Whole = setting(
         10,
         "M: weight steps of a candidate, on its own copy of the weights, before its loss; 0: first order",
         panel="Candidates",
@@ -37,17 +38,17 @@ class CandidateSettings(Settings):
         otherwise=0,
         ge=0,
     )
-    val_batches: int = setting(
+    val_batches: Whole = setting(
         4,
         "validation batches in one loss (the released code has 1: its losses are mostly noise)",
         panel="Candidates",
         used_by=UPDATING,
         ge=1,
     )
-    val_batch_size: int | None = setting(
+    val_batch_size: Whole | None = setting(
         None, "images a validation batch (default: batch_size)", panel="Candidates", used_by=UPDATING, ge=2
     )
-    inner_learning_rate: float | None = setting(
+    inner_learning_rate: Number | None = setting(
         None, "of the inner steps (default: the weights' current one)", panel="Candidates", used_by=ZERO_ORDER, gt=0
     )
     inner_momentum: float | None = setting(

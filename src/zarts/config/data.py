@@ -8,7 +8,7 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from zarts.config.base import SUPERNET, Settings, setting
-from zarts.config.types import Jitter
+from zarts.config.types import Images, Jitter, Pixels, Processes, Seed
 
 __all__ = ["DataSettings", "SearchDataSettings"]
 
@@ -26,7 +26,7 @@ class DataSettings(Settings):
     data_dir: Path = setting(
         Path("~/.cache/zarts"), "folder of the named data sets; missing ones are downloaded to it", panel="Data"
     )
-    image_size: int | None = setting(
+    image_size: Pixels | None = setting(
         None,
         "images are resized to this many pixels a side (default: their own; 32 for a folder, 224 for imagenet)",
         panel="Data",
@@ -40,7 +40,7 @@ class DataSettings(Settings):
         panel="Data",
         used_by=SUPERNET,
     )
-    workers: int | None = setting(
+    workers: Processes | None = setting(
         None,
         "threads that decode streamed images and change images one by one (default: one a processor, 8 at most)",
         panel="Data",
@@ -62,17 +62,16 @@ class DataSettings(Settings):
         "with the columns file and group",
         panel="Data",
     )
-    subset: Annotated[int, Field(ge=2)] | Annotated[float, Field(gt=0, lt=1)] | None = setting(
+    subset: Annotated[Images, Field(ge=2)] | Annotated[float, Field(gt=0, lt=1)] | None = setting(
         None,
         "use only this many training images, or this share of them (0.25), drawn class by class",
         panel="Data",
         used_by=SUPERNET,
     )
-    split_seed: int = setting(
+    split_seed: Seed = setting(
         0,
         "draws the subset and, for a folder without test/, the test images; --seed changes neither",
         panel="Data",
-        ge=0,
     )
     crop: Literal["pad", "resized"] = setting(
         "pad",
@@ -81,7 +80,7 @@ class DataSettings(Settings):
         panel="Data",
         used_by=SUPERNET,
     )
-    crop_padding: int | None = setting(
+    crop_padding: Pixels | None = setting(
         None,
         "random crop after this many pixels of padding (default: image size / 8, the paper's 4 at 32)",
         panel="Data",
@@ -102,6 +101,6 @@ class DataSettings(Settings):
 class SearchDataSettings(DataSettings):
     """Settings of the images of a search."""
 
-    cutout: int = setting(
+    cutout: Pixels = setting(
         0, "side of the square cut out of every image, in pixels; 0: none", panel="Data", used_by=SUPERNET, ge=0
     )

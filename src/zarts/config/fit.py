@@ -16,7 +16,7 @@ from zarts.config.limits import LimitSettings, conflicts_of_limits
 from zarts.config.preset_files import Layer, config_layer
 from zarts.config.resolve import retrain_settings
 from zarts.config.retrain import RetrainSettings
-from zarts.config.types import Duration
+from zarts.config.types import Duration, Processes
 
 __all__ = ["FitSettings", "fit_settings"]
 
@@ -27,7 +27,7 @@ class FitSettings(LimitSettings, DataSettings):
     time: Duration = setting(
         1800.0, "all that the command may take, from its start to its last file: 90s, 30m, 2h, 1d", panel="Time", ge=20
     )
-    processes: Annotated[int, Field(ge=1)] | Literal["auto"] = setting(
+    processes: Annotated[Processes, Field(ge=1)] | Literal["auto"] = setting(
         "auto",
         "networks that are trained at a time, a processor each; auto: the processors that are idle",
         panel="Time",

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Literal
 
 from zarts.config.base import ADAM, Settings, setting
+from zarts.config.types import Number
 from zarts.config.zero_order import SamplesSettings, StepSettings
 
 __all__ = ["AdamSettings", "AmendedSettings", "ReinforceSettings", "UnrolledSettings"]
@@ -13,7 +14,7 @@ __all__ = ["AdamSettings", "AmendedSettings", "ReinforceSettings", "UnrolledSett
 class AdamSettings(StepSettings):
     """Settings of Adam on alpha, or on the controller of REINFORCE."""
 
-    arch_weight_decay: float = setting(
+    arch_weight_decay: Number = setting(
         1e-3, "of alpha, or of the controller (Adam)", panel="Architecture", used_by=ADAM, ge=0
     )
     arch_beta1: float = setting(0.5, "first moment of alpha's Adam", panel="Architecture", used_by=ADAM, ge=0, lt=1)
@@ -23,7 +24,7 @@ class AdamSettings(StepSettings):
 class AmendedSettings(Settings):
     """Settings of the gradient of Amended-DARTS."""
 
-    amend_strength: float = setting(
+    amend_strength: Number = setting(
         0.1, "eta: factor of the amending term of the gradient", panel="Architecture", used_by=("amended",), gt=0
     )
 
@@ -42,7 +43,7 @@ class UnrolledSettings(Settings):
 class ReinforceSettings(SamplesSettings, AdamSettings):
     """Settings of REINFORCE."""
 
-    entropy_weight: float = setting(
+    entropy_weight: Number = setting(
         1e-4, "of a cell's entropy in the reward of REINFORCE", panel="Architecture", used_by=("reinforce",), ge=0
     )
     baseline_decay: float = setting(

@@ -8,7 +8,7 @@ from pathlib import Path
 from pydantic import ByteSize
 
 from zarts.config.base import Settings, setting
-from zarts.config.types import Bytes, Count, Milliseconds
+from zarts.config.types import Bytes, Count, Milliseconds, Processes
 
 __all__ = ["LimitSettings", "conflicts_of_limits"]
 
@@ -38,7 +38,7 @@ class LimitSettings(Settings):
     int8: bool = setting(
         False, "also write model.int8.onnx, quantised to 8 bits, and keep RAM and flash of that", panel="Limits"
     )
-    latency_threads: int = setting(
+    latency_threads: Processes = setting(
         1, "threads of onnxruntime while latency is measured on this machine, one image at a time", panel="Limits", ge=1
     )
     latency_table: Path | None = setting(

@@ -7,6 +7,7 @@ from typing import Literal
 
 from zarts.config.base import SUPERNET, Settings, setting
 from zarts.config.functions import Criterion
+from zarts.config.types import Cells, Channels, Number, Whole
 
 __all__ = ["NetworkSettings", "SearchWeightSettings", "SupernetSettings", "WeightSettings"]
 
@@ -30,15 +31,15 @@ class NetworkSettings(Settings):
 class SupernetSettings(NetworkSettings):
     """Settings of a supernet."""
 
-    channels: int = setting(16, "channels of the first cells", panel="Network", used_by=SUPERNET, ge=2)
-    cells: int = setting(
+    channels: Channels = setting(16, "channels of the first cells", panel="Network", used_by=SUPERNET, ge=2)
+    cells: Cells = setting(
         8,
         "cells in the network, two of which reduce; in space nasbench201 cells a stage (the benchmark's 5)",
         panel="Network",
         used_by=SUPERNET,
         ge=1,
     )
-    partial_channels: int = setting(
+    partial_channels: Channels = setting(
         4,
         "K: operations see the first 1 / K of a node's channels",
         panel="Network",
@@ -68,12 +69,12 @@ class WeightSettings(Settings):
 
     batch_size: int
     epochs: int
-    learning_rate: float = setting(
+    learning_rate: Number = setting(
         0.025, "of the weights (SGD), at the first epoch", panel="Weights", used_by=SUPERNET, gt=0
     )
     momentum: float = setting(0.9, "of the weights' SGD", panel="Weights", used_by=SUPERNET, ge=0, lt=1)
     nesterov: bool = setting(False, "Nesterov momentum, as in NAS-Bench-201", panel="Weights", used_by=SUPERNET)
-    weight_decay: float = setting(3e-4, "of the weights", panel="Weights", used_by=SUPERNET, ge=0)
+    weight_decay: Number = setting(3e-4, "of the weights", panel="Weights", used_by=SUPERNET, ge=0)
     grad_clip: float
     criterion: Criterion = setting(
         "cross-entropy",
@@ -87,7 +88,9 @@ class WeightSettings(Settings):
 class SearchWeightSettings(WeightSettings):
     """Settings of SGD on the weights of a supernet."""
 
-    batch_size: int = setting(64, "images a weight step", panel="Weights", used_by=SUPERNET, ge=2)
-    epochs: int = setting(50, "passes over the images that train the weights", panel="Weights", used_by=SUPERNET, ge=1)
-    grad_clip: float = setting(5.0, "largest norm of the weights' gradient", panel="Weights", used_by=SUPERNET, gt=0)
-    learning_rate_min: float = setting(0.001, "end of the cosine", panel="Weights", used_by=SUPERNET, ge=0)
+    batch_size: Whole = setting(64, "images a weight step", panel="Weights", used_by=SUPERNET, ge=2)
+    epochs: Whole = setting(
+        50, "passes over the images that train the weights", panel="Weights", used_by=SUPERNET, ge=1
+    )
+    grad_clip: Number = setting(5.0, "largest norm of the weights' gradient", panel="Weights", used_by=SUPERNET, gt=0)
+    learning_rate_min: Number = setting(0.001, "end of the cosine", panel="Weights", used_by=SUPERNET, ge=0)

@@ -9,9 +9,8 @@ from importlib.resources.abc import Traversable
 from pathlib import Path
 from typing import Any, Literal
 
-import yaml
-
-from zarts.errors import NotFoundError, SettingsError, did_you_mean
+from zarts.errors import SettingsError, did_you_mean
+from zarts.readers import parse_yaml, read_yaml
 
 __all__ = ["Layer", "config_layer", "is_transfer", "preset_layers", "preset_names", "preset_summary"]
 
@@ -84,7 +83,7 @@ def _with_bases(name: str) -> dict[str, dict[str, Any]]:
     """The contents of a preset's file and, before it, of its bases."""
     if name not in preset_names():
         raise SettingsError(did_you_mean("preset", name, preset_names(), "zarts list presets"))
-    content = yaml.safe_load(_text(name))
+    content = parse_yaml(_text(name), f"preset {name!r}")
     base = content.pop("base", None)
     return {**(_with_bases(base) if base else {}), name: content}
 
@@ -95,13 +94,7 @@ def config_layer(path: Path, command: str) -> Layer:
     Raises:
         SettingsError: the file cannot be read or is not such a mapping.
     """
-    try:
-        data = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise NotFoundError(f"{path}: no such file with settings") from None
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        raise SettingsError(f"{path}: cannot read settings ({' '.join(str(error).split())})") from error
-    return Layer(str(path), _section(data, command, str(path)), "file")
+    return Layer(str(path), _section(read_yaml(path, SettingsError), command, str(path)), "file")
 
 
 def _section(data: Any, command: str, where: str) -> Mapping[str, Any]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from zarts.config.base import Settings, setting
+from zarts.config.types import Number
 
 __all__ = ["GaussianSettings", "GumbelSettings", "RelaxationSettings", "SmoothDartsSettings"]
 
@@ -10,7 +11,7 @@ __all__ = ["GaussianSettings", "GumbelSettings", "RelaxationSettings", "SmoothDa
 class GaussianSettings(Settings):
     """Settings of relaxation `noisy`."""
 
-    weight_noise: float = setting(
+    weight_noise: Number = setting(
         1.0, "standard deviation of alpha's noise while weights train", panel="Architecture", used_by=("noisy",), gt=0
     )
 
@@ -41,14 +42,14 @@ class SmoothDartsSettings(Settings):
 class GumbelSettings(Settings):
     """Settings of the relaxations `gumbel` and `gumbel-soft`."""
 
-    temperature: float = setting(
+    temperature: Number = setting(
         10.0,
         "tau of the Gumbel draws in the first epoch",
         panel="Architecture",
         used_by=("gumbel", "gumbel-soft"),
         gt=0,
     )
-    temperature_min: float = setting(
+    temperature_min: Number = setting(
         0.1, "tau of the Gumbel draws in the last epoch", panel="Architecture", used_by=("gumbel", "gumbel-soft"), gt=0
     )
 

@@ -9,7 +9,7 @@ from pydantic import BeforeValidator, Field
 
 from zarts.config.base import setting
 from zarts.config.common import CommonSettings
-from zarts.config.types import Duration
+from zarts.config.types import Cells, Channels, Duration, Number, Pixels, Processes, Whole
 
 __all__ = [
     "FAST",
@@ -44,9 +44,9 @@ class RetrainSettings(CommonSettings):
         "schedule over the steps",
         panel="Weights",
     )
-    epochs: int = setting(600, "passes over all training images", panel="Weights", ge=1)
-    batch_size: int = setting(96, "images a weight step, of all processes together", panel="Weights", ge=2)
-    micro_batches: int = setting(
+    epochs: Whole = setting(600, "passes over all training images", panel="Weights", ge=1)
+    batch_size: Whole = setting(96, "images a weight step, of all processes together", panel="Weights", ge=2)
+    micro_batches: Whole = setting(
         1,
         "pieces of a batch, passed one after the other (gradient accumulation): less memory and the same step, except "
         "that batch norm sees one piece",
@@ -66,28 +66,28 @@ class RetrainSettings(CommonSettings):
     cooldown_share: float = setting(
         0.4, "share of the steps in which schedule trapezoid falls", panel="Weights", gt=0, le=1
     )
-    learning_rate_min: float = setting(0.0, "end of the schedules cosine and linear", panel="Weights", ge=0)
+    learning_rate_min: Number = setting(0.0, "end of the schedules cosine and linear", panel="Weights", ge=0)
     learning_rate_decay: float = setting(
         0.97, "factor an epoch of the schedule exponential (DARTS' on ImageNet)", panel="Weights", gt=0, le=1
     )
-    warmup_epochs: int = setting(
+    warmup_epochs: Whole = setting(
         0, "W: in the e-th of the first W epochs the rate is e / W of the full one", panel="Weights", ge=0
     )
-    grad_clip: float = setting(5.0, "largest norm of the weights' gradient; 0: none", panel="Weights", ge=0)
+    grad_clip: Number = setting(5.0, "largest norm of the weights' gradient; 0: none", panel="Weights", ge=0)
     weights_from: str | None = setting(
         None,
         "weights to start from instead of random ones: supernet (those of the operations in the search's supernet), or "
         "a trained network: its run or its model.safetensors",
         panel="Weights",
     )
-    channels: int = setting(36, "channels of the first cells", panel="Network", ge=2)
-    cells: int = setting(
+    channels: Channels = setting(36, "channels of the first cells", panel="Network", ge=2)
+    cells: Cells = setting(
         20, "cells in the network, two of which reduce; in space nasbench201 cells a stage (5)", panel="Network", ge=1
     )
-    width: float | None = setting(
+    width: Number | None = setting(
         None, "of a hand-made network: factor of its published widths (default: 1)", panel="Network", gt=0
     )
-    stem_stride: int | None = setting(
+    stem_stride: Whole | None = setting(
         None,
         "of a hand-made network: stride of its stem (default: as published; of MobileNetV2 1 below 64 pixels)",
         panel="Network",
@@ -98,7 +98,7 @@ class RetrainSettings(CommonSettings):
         "flip each image in every second epoch, instead of half of them at random",
         panel="Data",
     )
-    augment_after: int = setting(
+    augment_after: Whole = setting(
         0,
         "epochs before the first one in which images are padded and cropped, flipped and cut",
         panel="Data",
@@ -111,13 +111,13 @@ class RetrainSettings(CommonSettings):
         ge=0,
         lt=1,
     )
-    cutout: int | None = setting(
+    cutout: Pixels | None = setting(
         None,
         "side of the square cut out of every image (default: half the image size, the paper's 16 at 32)",
         panel="Data",
         ge=0,
     )
-    auxiliary_weight: float = setting(
+    auxiliary_weight: Number = setting(
         0.4, "weight of the auxiliary head's loss; 0: no head", panel="Regularisation", ge=0
     )
     drop_path: float = setting(
@@ -134,13 +134,13 @@ class RetrainSettings(CommonSettings):
         ge=0,
         lt=1,
     )
-    devices: Annotated[int, Field(ge=1)] | Literal["auto"] = setting(
+    devices: Annotated[Processes, Field(ge=1)] | Literal["auto"] = setting(
         "auto",
         "processes (on GPUs: one each) that share every batch; auto: those that torchrun has started, else 1",
         panel="Run",
         resumable=True,
     )
-    threads: Annotated[int, Field(ge=1)] | Literal["auto"] | None = setting(
+    threads: Annotated[Processes, Field(ge=1)] | Literal["auto"] | None = setting(
         None, "processor threads of torch; auto: the fastest number (default: torch's choice)", panel="Run"
     )
     precision: Annotated[Literal["32-true", "bf16-mixed", "16-mixed", "auto"], BeforeValidator(_precision)] = setting(
@@ -161,7 +161,7 @@ class RetrainSettings(CommonSettings):
     sync_batch_norm: bool = setting(
         True, "batch norm over the images of all processes, so that any number of them trains as one", panel="Run"
     )
-    test_every: int = setting(
+    test_every: Whole = setting(
         1, "epochs from one test to the next; 0: none; the last epoch always has one", panel="Run", ge=0
     )
 

@@ -5,10 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BeforeValidator, ByteSize, Field
+from pydantic import BeforeValidator, Field
 from pydantic_core import PydanticCustomError
 
 from zarts.config.base import SAMPLING, SUPERNET, Settings, setting
+from zarts.config.types import Bytes, Processes, Seed
 
 __all__ = ["RunSettings", "SearchRunSettings"]
 
@@ -16,7 +17,7 @@ __all__ = ["RunSettings", "SearchRunSettings"]
 class RunSettings(Settings):
     """Settings of a run that searching and retraining share; some have more values for retraining."""
 
-    seed: int = setting(0, "of all random draws but those of split_seed", panel="Run", ge=0, lt=2**63)
+    seed: Seed = setting(0, "of all random draws but those of split_seed", panel="Run")
     device: str = setting("auto", "auto, cpu, cuda, cuda:1, mps", panel="Run", used_by=SUPERNET)
     threads: int | Literal["auto"] | None
     precision: Literal["32-true", "bf16-mixed", "16-mixed", "auto"]
@@ -34,7 +35,7 @@ class RunSettings(Settings):
         used_by=SUPERNET,
         resumable=True,
     )
-    memory_limit: Annotated[ByteSize, Field(gt=0)] | Literal["auto", "none"] = setting(
+    memory_limit: Bytes | Literal["auto", "none"] = setting(
         "auto",
         "memory that steps may take on the device, in all processes of this machine together, for example 8GB; auto: "
         "the free memory; none: no check. A run that needs more is refused before the first step",
@@ -60,7 +61,7 @@ def _no_float16(value: Any) -> Any:
 class SearchRunSettings(RunSettings):
     """Settings of the run of a search."""
 
-    devices: Annotated[int, Field(ge=1)] | Literal["auto"] = setting(
+    devices: Annotated[Processes, Field(ge=1)] | Literal["auto"] = setting(
         "auto",
         "processes (on GPUs: one each) that share the candidates; auto: for small networks, one a processor; else 1",
         panel="Run",
@@ -68,7 +69,7 @@ class SearchRunSettings(RunSettings):
         otherwise=1,
         resumable=True,
     )
-    threads: Annotated[int, Field(ge=1)] | None = setting(
+    threads: Annotated[Processes, Field(ge=1)] | None = setting(
         None, "processor threads of torch (default: torch's choice)", panel="Run", used_by=SUPERNET
     )
     benchmark_table: Path | Literal["auto"] | None = setting(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from zarts.config.base import PHASED, SUPERNET, UPDATING, Settings, setting
-from zarts.config.types import Counts, Shares
+from zarts.config.types import Counts, Number, Shares, Whole
 from zarts.methods import GRADIENT, ZERO_ORDER
 
 __all__ = ["EarlyStoppingSettings", "PhaseSettings", "ScheduleSettings"]
@@ -51,10 +51,10 @@ class PhaseSettings(Settings):
 class ScheduleSettings(Settings):
     """Settings of when alpha is updated."""
 
-    warmup_epochs: int = setting(
+    warmup_epochs: Whole = setting(
         10, "epochs before the first update of alpha", panel="Search", used_by=UPDATING, otherwise=0, ge=0
     )
-    arch_update_interval: int = setting(
+    arch_update_interval: Whole = setting(
         10, "weight steps from one alpha update to the next", panel="Search", used_by=UPDATING, ge=1
     )
 
@@ -62,14 +62,14 @@ class ScheduleSettings(Settings):
 class EarlyStoppingSettings(Settings):
     """When to compute the dominant eigenvalue, and when its growth ends a search."""
 
-    eigenvalue_every: int = setting(
+    eigenvalue_every: Whole = setting(
         0,
         "compute the dominant eigenvalue of the validation loss's Hessian in alpha every N epochs (0: never)",
         panel="Architecture",
         used_by=(*ZERO_ORDER, *GRADIENT),
         ge=0,
     )
-    eigenvalue_growth: float | None = setting(
+    eigenvalue_growth: Number | None = setting(
         None,
         "early stopping: once the local mean of five eigenvalues is more than this many times that of four eigenvalues "
         "earlier, the search ends with the cell of that earlier epoch (RobustDARTS: 1.3; default: never)",
@@ -77,7 +77,7 @@ class EarlyStoppingSettings(Settings):
         used_by=(*ZERO_ORDER, *GRADIENT),
         gt=1,
     )
-    eigenvalue_after: int = setting(
+    eigenvalue_after: Whole = setting(
         10,
         "first epoch whose cell early stopping may return",
         panel="Architecture",

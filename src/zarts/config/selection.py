@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Literal
 
 from zarts.config.base import Settings, setting
+from zarts.config.types import Cells, Images, Samples, Whole
 from zarts.methods import EVALUATING
 
 __all__ = [
@@ -21,7 +22,7 @@ __all__ = [
 class ArgmaxSettings(Settings):
     """Settings of the selection by alpha."""
 
-    max_skips: int | None = setting(
+    max_skips: Whole | None = setting(
         None,
         "the normal cell has at most so many skips: the weakest ones are deleted (P-DARTS: 2; default: no limit)",
         panel="Selection",
@@ -39,7 +40,7 @@ class EvaluationSettings(Settings):
         panel="Selection",
         used_by=EVALUATING,
     )
-    select_images: int = setting(
+    select_images: Images = setting(
         640,
         "validation images that they are evaluated on, the same for all; at most all there are",
         panel="Selection",
@@ -49,7 +50,7 @@ class EvaluationSettings(Settings):
     select_batch_norm: Literal["train", "eval"] = setting(
         "eval", "statistics during this evaluation: see batch_norm", panel="Selection", used_by=EVALUATING
     )
-    select_recalibration: int = setting(
+    select_recalibration: Whole = setting(
         0,
         "training batches whose statistics replace the running ones before each evaluation",
         panel="Selection",
@@ -61,7 +62,7 @@ class EvaluationSettings(Settings):
 class DrawSettings(Settings):
     """The number of cells that a selection draws."""
 
-    select_samples: int = setting(
+    select_samples: Samples = setting(
         100,
         "best-of: cells that are drawn (K); evolution: cells a generation (SPOS: 50); local-search: candidates a round",
         panel="Selection",
@@ -73,10 +74,10 @@ class DrawSettings(Settings):
 class EvolutionSettings(DrawSettings):
     """Settings of the selection `evolution`."""
 
-    select_generations: int = setting(
+    select_generations: Whole = setting(
         20, "generations of evolution after the first", panel="Selection", used_by=("evolution",), ge=0
     )
-    select_parents: int = setting(
+    select_parents: Samples = setting(
         10,
         "best cells of a generation that have children in evolution",
         panel="Selection",
@@ -103,7 +104,7 @@ class PerturbationSettings(Settings):
         panel="Selection",
         used_by=("perturbation",),
     )
-    select_tune_steps: int = setting(
+    select_tune_steps: Whole = setting(
         100,
         "weight steps after each decision of select_order = progressive",
         panel="Selection",
@@ -115,14 +116,14 @@ class PerturbationSettings(Settings):
 class LocalSearchSettings(DrawSettings):
     """Settings of the selection `local-search`."""
 
-    select_rounds: int = setting(
+    select_rounds: Whole = setting(
         1,
         "largest number of rounds of local-search, each to a neighbour: a cell that differs in one choice",
         panel="Selection",
         used_by=("local-search",),
         ge=1,
     )
-    select_cells: int | None = setting(
+    select_cells: Cells | None = setting(
         None,
         "cells of the networks in which local-search trains each candidate by itself (default: in nasbench201 the "
         "benchmark's 5 a stage, else those of the search)",
@@ -130,17 +131,17 @@ class LocalSearchSettings(DrawSettings):
         used_by=("local-search",),
         ge=1,
     )
-    select_screen_steps: int = setting(
+    select_screen_steps: Whole = setting(
         50,
         "weight steps of each candidate before the first evaluation",
         panel="Selection",
         used_by=("local-search",),
         ge=1,
     )
-    select_finalists: int = setting(
+    select_finalists: Samples = setting(
         3, "candidates that reach the second evaluation", panel="Selection", used_by=("local-search",), ge=1
     )
-    select_early_steps: int = setting(
+    select_early_steps: Whole = setting(
         150, "weight steps of each finalist before it", panel="Selection", used_by=("local-search",), ge=1
     )
 

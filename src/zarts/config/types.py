@@ -10,7 +10,55 @@ from typing import Annotated, Any, get_args
 from pydantic import AfterValidator, BeforeValidator, ByteSize, Field, PlainSerializer
 from pydantic_core import PydanticCustomError
 
-__all__ = ["FORMS", "Bytes", "Count", "Counts", "Duration", "Jitter", "Milliseconds", "Shares", "written"]
+__all__ = [
+    "FORMS",
+    "Bytes",
+    "Cells",
+    "Channels",
+    "Count",
+    "Counts",
+    "Duration",
+    "Images",
+    "Jitter",
+    "Milliseconds",
+    "Number",
+    "Pixels",
+    "Processes",
+    "Samples",
+    "Seed",
+    "Shares",
+    "Whole",
+    "written",
+]
+
+Number = Annotated[float, Field(le=1e6)]
+"""A rate, strength or factor; larger ones leave the range of float32 after a few products."""
+
+Whole = Annotated[int, Field(le=10**6)]
+"""A number of epochs, steps, batches or of images in a batch."""
+
+Images = Annotated[int, Field(le=10**9)]
+"""A number of images of a data set."""
+
+Samples = Annotated[int, Field(le=10**4)]
+"""A number of candidates that are drawn, and kept, at a time."""
+
+Channels = Annotated[int, Field(le=4096)]
+"""The channels of the first cells."""
+
+Cells = Annotated[int, Field(le=200)]
+"""A number of cells."""
+
+Pixels = Annotated[int, Field(le=8192)]
+"""A side."""
+
+Processes = Annotated[int, Field(le=1024)]
+"""A number of processes or threads."""
+
+Seed = Annotated[int, Field(ge=0, lt=2**63)]
+"""Of random draws; generators take 64 bits."""
+
+_MOST_LISTED = 100
 
 
 def _listed(value: Any) -> Any:
@@ -29,13 +77,17 @@ def _four(values: tuple[float, ...]) -> tuple[float, ...]:
     return values
 
 
-Counts = Annotated[tuple[Annotated[int, Field(ge=1)], ...], BeforeValidator(_listed)]
-"""Whole numbers from 1."""
+Counts = Annotated[
+    tuple[Annotated[int, Field(ge=1, le=1000)], ...], BeforeValidator(_listed), Field(max_length=_MOST_LISTED)
+]
+"""Whole numbers from 1: operations or cells, for each phase."""
 
-Shares = Annotated[tuple[Annotated[float, Field(ge=0, lt=1)], ...], BeforeValidator(_listed)]
+Shares = Annotated[
+    tuple[Annotated[float, Field(ge=0, lt=1)], ...], BeforeValidator(_listed), Field(max_length=_MOST_LISTED)
+]
 """Numbers from 0, below 1."""
 
-Jitter = Annotated[tuple[Annotated[float, Field(ge=0)], ...], BeforeValidator(_listed), AfterValidator(_four)]
+Jitter = Annotated[tuple[Annotated[float, Field(ge=0, le=100)], ...], BeforeValidator(_listed), AfterValidator(_four)]
 """None, or strengths of random brightness, contrast, saturation and hue."""
 
 _UNITS = {"": 1, "s": 1, "m": 60, "min": 60, "h": 3600, "d": 86400}
@@ -62,8 +114,8 @@ def _count(value: Any) -> Any:
     if isinstance(value, str):
         found = _COUNT.fullmatch(value.strip().lower().replace("_", ""))
         value = Decimal(found[1]) * _THOUSANDS[found[2]] if found else None
-    number = isinstance(value, int | float | Decimal) and not isinstance(value, bool) and math.isfinite(value)
-    if not number or value != int(value):
+    number = isinstance(value, int | float | Decimal) and not isinstance(value, bool)
+    if not number or not (isinstance(value, int) or math.isfinite(value)) or value != int(value):
         raise PydanticCustomError("count", "expected a whole number, such as 100000, 100k or 1.5M")
     return int(value)
 
@@ -71,7 +123,14 @@ def _count(value: Any) -> Any:
 Count = Annotated[int, BeforeValidator(_count), Field(ge=1, le=10**18)]
 """A whole number from 1; also as text in thousands, millions or thousands of millions: `100k`, `1.5M`, `2G`."""
 
-Bytes = Annotated[ByteSize, Field(gt=0)]
+
+def _bytes(value: Any) -> Any:
+    if isinstance(value, str) and len(value) > 40:
+        raise PydanticCustomError("bytes", "expected a number of bytes, such as 500000, 64KiB or 1.5GB")
+    return value
+
+
+Bytes = Annotated[ByteSize, BeforeValidator(_bytes), Field(gt=0, le=10**18)]
 """A number of bytes; also as text with units: `1MB` is 1,000,000 bytes, `64KiB` is 65,536."""
 
 _MILLISECONDS = {"ns": 1e-6, "us": 1e-3, "µs": 1e-3, "μs": 1e-3, "ms": 1.0, "s": 1e3}
@@ -108,7 +167,7 @@ def written(value: Any, kind: Any) -> str:
         kind: its type.
     """
     kinds = (kind, *get_args(kind))
-    units = _LONG_UNITS if Duration in kinds else _SIZES if Bytes in kinds else {}
+    units = {} if isinstance(value, str) else _LONG_UNITS if Duration in kinds else _SIZES if Bytes in kinds else {}
     for unit, size in units.items():
         if value >= size and value % size == 0:
             return f"{value / size:.0f}{unit}"

@@ -7,6 +7,7 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from zarts.config.base import ADAM, Settings, setting
+from zarts.config.types import Number, Samples
 
 __all__ = ["GLDSettings", "MGSSettings", "RSSettings", "SamplesSettings", "StepSettings", "ThirdPartySettings"]
 
@@ -14,7 +15,7 @@ __all__ = ["GLDSettings", "MGSSettings", "RSSettings", "SamplesSettings", "StepS
 class StepSettings(Settings):
     """The step size of alpha, of zero-order optimizers and of Adam."""
 
-    arch_learning_rate: float = setting(
+    arch_learning_rate: Number = setting(
         1.0,
         "step size of alpha: factor of the MGS update, xi of RS, Adam's rate of the others",
         panel="Architecture",
@@ -26,7 +27,7 @@ class StepSettings(Settings):
 class SamplesSettings(Settings):
     """The number of candidates an update."""
 
-    samples: int = setting(
+    samples: Samples = setting(
         8,
         "N: candidates (MGS, other packages), directions (RS) or cells (REINFORCE) an update",
         panel="Architecture",
@@ -38,7 +39,7 @@ class SamplesSettings(Settings):
 class ThirdPartySettings(SamplesSettings):
     """Settings of the optimizers of other packages, which MGS has too."""
 
-    sigma: float = setting(
+    sigma: Number = setting(
         0.2,
         "standard deviation of MGS's perturbations (the paper's scripts: 0.025; 0.2 in s1-s4), of the first ones of "
         "other packages",
@@ -54,7 +55,7 @@ class MGSSettings(ThirdPartySettings, StepSettings):
     sigma_decay: Literal["cosine", "constant"] = setting(
         "cosine", "schedule of sigma after the warm-up", panel="Architecture", used_by=("mgs",)
     )
-    tau: Annotated[float, Field(gt=0)] | Literal["auto"] = setting(
+    tau: Annotated[Number, Field(gt=0)] | Literal["auto"] = setting(
         "auto",
         "temperature of MGS's weights; auto: solved at each update so that N_e / N is esr_target",
         panel="Architecture",
@@ -99,14 +100,14 @@ class RSSettings(DirectionSettings, SamplesSettings, StepSettings):
     estimator: Literal["antithetic", "forward", "one-point"] = setting(
         "antithetic", "finite difference of RS", panel="Architecture", used_by=("rs",)
     )
-    smoothing: float = setting(1.0, "delta: smoothing radius of RS", panel="Architecture", used_by=("rs",), gt=0)
+    smoothing: Number = setting(1.0, "delta: smoothing radius of RS", panel="Architecture", used_by=("rs",), gt=0)
 
 
 class GLDSettings(DirectionSettings):
     """Settings of gradientless descent."""
 
-    radius_max: float = setting(2.8, "R: largest radius of GLD", panel="Architecture", used_by=("gld",), gt=0)
-    radius_min: float = setting(0.04, "r: smallest radius of GLD", panel="Architecture", used_by=("gld",), gt=0)
+    radius_max: Number = setting(2.8, "R: largest radius of GLD", panel="Architecture", used_by=("gld",), gt=0)
+    radius_min: Number = setting(0.04, "r: smallest radius of GLD", panel="Architecture", used_by=("gld",), gt=0)
     radius_decay: Literal["cosine", "constant"] = setting(
         "cosine", "schedule of GLD's R after the warm-up", panel="Architecture", used_by=("gld",)
     )

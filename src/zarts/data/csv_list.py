@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import os
 from dataclasses import replace
 from pathlib import Path
@@ -15,6 +14,7 @@ from zarts.data.image_io import FileSource
 from zarts.data.image_list import ImageList, check_counts, load_list
 from zarts.data.known_split import contents_of
 from zarts.errors import DataError
+from zarts.readers import csv_rows
 
 __all__ = ["is_csv", "list_csv", "load_csv"]
 
@@ -71,31 +71,20 @@ def _rows(path: Path) -> tuple[list[tuple[str, str, str]], tuple[str, ...]]:
         DataError: a line cannot be used, or an image is missing.
     """
     found: dict[str, tuple[int, str, str]] = {}
-    try:
-        with path.open(encoding="utf-8-sig", errors="surrogateescape", newline="") as file:
-            reader = csv.DictReader(file, strict=True)
-            columns = list(reader.fieldnames or [])
-            for column in ("file", "label"):
-                if column not in columns:
-                    raise DataError(
-                        f"{path}: has no column {column!r}, only {', '.join(map(repr, columns))}; its first line needs "
-                        "to be file,label or file,label,split, in UTF-8"
-                    )
-            for row in reader:
-                line = reader.line_num
-                name, label, split = (row.get(key, "train") for key in ("file", "label", "split"))
-                if not name or not label or split not in _SPLITS or None in row:
-                    raise DataError(
-                        f"{path}: line {line} has file {name!r}, label {label!r}, split {split!r}; expected "
-                        f"{', '.join(columns)}, with split one of {', '.join(_SPLITS)}"
-                    )
-                if not label.isascii() and any("\udc80" <= letter <= "\udcff" for letter in label):
-                    raise DataError(f"{path}: line {line}: label {label!r} is not in UTF-8; save the file as UTF-8")
-                if name in found:
-                    raise DataError(f"{path}: line {line}: {name} is in line {found[name][0]} already; remove one")
-                found[name] = (line, split, class_name(label))
-    except (OSError, csv.Error) as error:
-        raise DataError(f"{path}: cannot be read as CSV in UTF-8 ({error})") from error
+    columns: list[str] = []
+    for line, row in csv_rows(path, ("file", "label"), DataError):
+        columns = [column for column in row if column is not None]
+        name, label, split = (row.get(key, "train") for key in ("file", "label", "split"))
+        if not name or not label or split not in _SPLITS or None in row:
+            raise DataError(
+                f"{path}: line {line} has file {name!r}, label {label!r}, split {split!r}; expected "
+                f"{', '.join(columns)}, with split one of {', '.join(_SPLITS)}"
+            )
+        if not label.isascii() and any("\udc80" <= letter <= "\udcff" for letter in label):
+            raise DataError(f"{path}: line {line}: label {label!r} is not in UTF-8; save the file as UTF-8")
+        if name in found:
+            raise DataError(f"{path}: line {line}: {name} is in line {found[name][0]} already; remove one")
+        found[name] = (line, split, class_name(label))
     for name, (line, _, _) in found.items():
         if not os.path.isfile(on_disk(path.parent, name)):  # noqa: PTH113 (50,000 files)
             raise DataError(

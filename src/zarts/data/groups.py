@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import csv
 import re
 from collections.abc import Sequence
 from pathlib import Path
 
 from zarts.errors import DataError, SettingsError
+from zarts.readers import csv_rows
 from zarts.runtime.paths import path_of
 
 __all__ = ["groups_of"]
@@ -61,12 +61,4 @@ def _listed(path: Path) -> dict[str, str]:
     Raises:
         DataError: the file cannot be read, or lacks a column.
     """
-    try:
-        with path.open(encoding="utf-8-sig", errors="surrogateescape", newline="") as file:
-            reader = csv.DictReader(file, strict=True)
-            for column in _COLUMNS:
-                if column not in (reader.fieldnames or ()):
-                    raise DataError(f"{path}: has no column {column!r}; its first line needs to be file,group")
-            return {row["file"]: row["group"] for row in reader}
-    except (OSError, csv.Error) as error:
-        raise DataError(f"{path}: cannot be read as CSV ({error})") from error
+    return {row["file"]: row["group"] for _, row in csv_rows(path, _COLUMNS, DataError)}

@@ -6,11 +6,9 @@ Source: LeCun, Cortes, Burges, The MNIST database of handwritten digits (1998), 
 
 from __future__ import annotations
 
-import gzip
 import hashlib
 import math
 import re
-import zlib
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -22,6 +20,8 @@ from zarts.data.dataset import ImageSet
 from zarts.data.download import array_set, downloaded
 from zarts.data.python_data import ImageParts
 from zarts.errors import DataError
+from zarts.readers import gunzip, malformed, read_bytes, read_text
+from zarts.runtime.system_memory import free_memory
 
 __all__ = ["idx_parts", "is_idx", "load_fashion_mnist", "load_mnist"]
 
@@ -33,6 +33,7 @@ _SYSTEM = Path("/usr/share/datasets")
 _NAME = re.compile(r"(?:(?P<set>.+)-)?(?P<part>train|t10k|test)-images[-.]idx3-ubyte(?P<gz>\.gz)?")
 _PARTS = {"train": "train", "t10k": "test", "test": "test"}
 _GZIP = b"\x1f\x8b"
+_MOST_BYTES = 1 << 34
 _BYTES = 8  # the code of unsigned bytes
 
 _CLOTHES = (
@@ -138,7 +139,7 @@ def _download(mirrors: list[str], folder: Path, file: str, md5: str) -> None:
 
 
 def _md5(file: Path) -> str:
-    return hashlib.md5(_content(file), usedforsecurity=False).hexdigest()
+    return hashlib.md5(_unpacked(read_bytes(file, DataError), file, _MOST_BYTES), usedforsecurity=False).hexdigest()
 
 
 def _image_set(images: Path, labels: Path, classes: tuple[str, ...]) -> ImageSet:
@@ -172,38 +173,39 @@ def _read(file: Path, dimensions: int) -> Array:
     Raises:
         DataError: the file is damaged, or has another type or number of dimensions.
     """
-    content = _content(file)
+    head = 4 + 4 * dimensions
+    packed = read_bytes(file, DataError, most=_MOST_BYTES)
+    content = _unpacked(packed, file, head)
     if len(content) < 4 + 4 * dimensions or content[:4] != bytes((0, 0, _BYTES, dimensions)):
         raise DataError(
             f"{file}: begins with {content[:4].hex(' ') or 'nothing'}, expected 00 00 08 {dimensions:02x} (unsigned "
             f"bytes in {dimensions} dimension{'s' * (dimensions > 1)}); get the file again"
         )
     shape = tuple(int(n) for n in np.frombuffer(content, ">u4", dimensions, 4))
-    size = len(content) - 4 - 4 * dimensions
-    if size != math.prod(shape):
+    whole = math.prod(shape)
+    if whole > (free_memory() or whole):
+        raise DataError(f"{file}: {' x '.join(map(str, shape))} bytes by its head, more than there is memory")
+    content = _unpacked(packed, file, head + whole)
+    size = len(content) - head
+    if size != whole:
         raise DataError(
-            f"{file}: has {size} bytes after its head, which says {' x '.join(map(str, shape))}: the file is "
-            f"{'cut short' if size < math.prod(shape) else 'too long'}; get it again"
+            f"{file}: has {min(size, whole)} bytes{' and more' * (size > whole)} after its head, which says "
+            f"{' x '.join(map(str, shape))}: the file is {'cut short' if size < whole else 'too long'}; get it again"
         )
     return np.frombuffer(content, np.uint8, offset=4 + 4 * dimensions).reshape(shape)
 
 
-def _content(file: Path) -> bytes:
-    """The bytes of a file, unpacked."""
-    try:
-        content = file.read_bytes()
-        return gzip.decompress(content) if content[:2] == _GZIP else content
-    except (OSError, EOFError, zlib.error) as error:
-        raise DataError(f"{file}: cannot be read ({error}); get the file again") from error
+def _unpacked(content: bytes, file: Path, most: int) -> bytes:
+    """The bytes of a file, unpacked; of those that were packed at most `most`, and one more."""
+    return gunzip(content, file, DataError, most=most) if content[:2] == _GZIP else content
 
 
 def _mapping(file: Path) -> dict[int, str]:
     """Lines `LABEL CODE [CODE ...]`: the characters that a label stands for."""
-    try:
-        rows = [list(map(int, line.split())) for line in file.read_text(encoding="utf-8").splitlines() if line.strip()]
+    lines = read_text(file, DataError).splitlines()
+    with malformed(file, "lines of a label and codes of characters", DataError):
+        rows = [list(map(int, line.split())) for line in lines if line.strip()]
         return {label: "".join(map(chr, codes)) for label, *codes in rows}
-    except (OSError, ValueError) as error:
-        raise DataError(f"{file}: expected lines of a label and codes of characters ({error})") from error
 
 
 def _named(labels: Array, names: dict[int, str], mapping: Path) -> np.ndarray[Any, np.dtype[Any]]:

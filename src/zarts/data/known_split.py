@@ -11,6 +11,7 @@ from typing import Any
 
 from zarts.data.contents import Content, read_contents
 from zarts.errors import DataError
+from zarts.readers import malformed
 
 __all__ = [
     "PARTS",
@@ -154,14 +155,13 @@ def _details(
         return {}, None
     contents: dict[str, Content] = {}
     classes: dict[str, str] = {}
-    try:
+    what = "a whole list of images: was it edited?"
+    with malformed(f"{where}: the earlier split (split.json)", what, DataError):
         for part, names in parts.items():
             if "files" in manifest:
                 contents |= zip(names, map(Content.parse, manifest["files"][part]), strict=True)
             labels = [manifest["classes"][label] for label in manifest["labels"][part]]
             classes |= zip(names, labels, strict=True)
-    except (KeyError, IndexError, TypeError, ValueError, AttributeError) as error:
-        raise DataError(f"{where}: the earlier split (split.json) is not whole ({error!r}): was it edited?") from None
     return contents, classes
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import importlib.util
 import io
-import json
 import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -16,11 +15,12 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from zarts.errors import RunError, SettingsError
+from zarts.errors import FileError, RunError, SettingsError
 from zarts.exports.formats import CARD
 from zarts.exports.preprocessing import EXTRA, Pixels, Served
 from zarts.exports.tflite import LiteRt
 from zarts.networks import AnyNetwork
+from zarts.readers import read_text, reason
 from zarts.runtime.paths import existing
 from zarts.training import ModelCard, load_model
 
@@ -69,7 +69,7 @@ class _Onnx(nn.Module):
         try:
             self.session = onnxruntime.InferenceSession(_named(path), options, providers=["CPUExecutionProvider"])
         except Exception as error:  # its errors have no common class
-            raise RunError(f"{path}: not an ONNX model ({str(error).splitlines()[0]})") from error
+            raise FileError(f"{path}: not an ONNX model ({reason(error)})") from error
         images = self.session.get_inputs()[0]
         self.input = images.name
         self.pixels: Pixels = "uint8" if images.type == "tensor(uint8)" else "float"
@@ -104,7 +104,7 @@ def open_model(path: Path, *, trust: bool = False) -> OpenedModel:
 
     Args:
         path: the file or folder.
-        trust: whether the Python file may be run.
+        trust: whether code may be run: a Python file, or TorchScript, which can read and write files too.
 
     Raises:
         RunError: the file is missing, damaged, or not a model of zarts.
@@ -114,6 +114,11 @@ def open_model(path: Path, *, trust: bool = False) -> OpenedModel:
         return _open_python(path if path.is_dir() else path.parent, trust)
     if existing(path, "file").suffix not in _READERS:
         raise SettingsError(f"{path}: expected one of {', '.join(_READERS)}, or a folder with {_PYTHON}")
+    if path.suffix == ".pt" and not trust:
+        raise SettingsError(
+            f"{path}: TorchScript is code, which can read and write files, and is only run with --trust: take a "
+            ".safetensors or .onnx file, or one whose source you trust"
+        )
     return _READERS[path.suffix](path)
 
 
@@ -155,17 +160,18 @@ def _open_torchscript(path: Path) -> OpenedModel:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # torch recommends torch.export
             module = torch.jit.load(io.BytesIO(path.read_bytes()), map_location="cpu", _extra_files=extra)  # type: ignore[no-untyped-call]
-    except RuntimeError as error:
-        raise RunError(f"{path}: not a TorchScript file ({str(error).splitlines()[0]})") from error
+    except Exception as error:  # of damaged files, nearly anything
+        raise FileError(f"{path}: not a TorchScript file ({reason(error)})") from error
     text: Any = extra[EXTRA]
-    return OpenedModel(module.eval(), _card(text.decode() if isinstance(text, bytes) else text, path))
+    text = text.decode("utf-8", "replace") if isinstance(text, bytes) else text
+    return OpenedModel(module.eval(), _card(text, path))
 
 
 def _open_tflite(path: Path) -> OpenedModel:
     description = path.parent / CARD
     if not description.exists():
         raise RunError(f"{path}: {CARD}, which describes the network, is not beside it: copy it too")
-    return OpenedModel(LiteRt(path), _card(description.read_text("utf-8"), path), movable=False)
+    return OpenedModel(LiteRt(path), _card(read_text(description), path), movable=False)
 
 
 def _open_python(folder: Path, trust: bool) -> OpenedModel:
@@ -182,17 +188,13 @@ def _open_python(folder: Path, trust: bool) -> OpenedModel:
         specification.loader.exec_module(module)
         network = module.load()
     except Exception as error:  # the file may have any code
-        raise RunError(f"{file}: cannot be run ({type(error).__name__}: {error})") from error
-    return OpenedModel(network, _card((folder / CARD).read_text("utf-8") if (folder / CARD).exists() else None, file))
+        raise RunError(f"{file}: cannot be run ({type(error).__name__}: {reason(error)})") from error
+    return OpenedModel(network, _card(read_text(folder / CARD) if (folder / CARD).exists() else None, file))
 
 
 def _card(text: str | None, path: Path) -> ModelCard:
     if not text:
-        raise RunError(f"{path}: has no description of the network: it was not written by zarts")
-    try:
-        json.loads(text)
-    except ValueError as error:
-        raise RunError(f"{path}: its description is damaged ({error})") from error
+        raise FileError(f"{path}: has no description of the network: it was not written by zarts")
     return ModelCard.from_json(text, str(path))
 
 

@@ -6,7 +6,6 @@ import datetime
 import json
 import math
 import platform
-import tempfile
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from importlib import metadata
@@ -15,11 +14,13 @@ from typing import Any
 
 import numpy as np
 
-from zarts.errors import NotFoundError, RunError, SettingsError
+from zarts.errors import RunError, SettingsError
 from zarts.limits.latency import Latency, latency_by_command, measure_latency
 from zarts.limits.layer_graphs import layer_graphs, network_graphs
 from zarts.limits.onnx_graph import Node, OnnxGraph, OnnxModel, read_graph
+from zarts.readers import malformed, read_json
 from zarts.runtime.io import write_atomically
+from zarts.runtime.leftovers import temporary_folder
 
 __all__ = ["LatencyTable", "layer_costs", "make_latency_table"]
 
@@ -144,8 +145,8 @@ class LatencyTable:
         Raises:
             RunError: there is no such file, or it is not a latency table.
         """
-        try:
-            data = json.loads(path.read_text("utf-8"))
+        data = read_json(path)
+        with malformed(path, "a latency table", way_out=": `zarts latency-table` makes one"):
             if data.pop("format") != _FORMAT:
                 raise ValueError("of another version")
             kinds = {kind: (a, b, c) for kind, (a, b, c) in data["kinds"].items()}
@@ -153,12 +154,6 @@ class LatencyTable:
             if not set(kinds) <= set(KINDS) or not all(type(n) in (int, float) and 0 <= n < math.inf for n in numbers):
                 raise ValueError("a number or a kind of layer cannot be used")
             return cls(**{**data, "kinds": kinds, "measured": tuple(data["measured"])})
-        except FileNotFoundError:
-            raise NotFoundError(f"{path}: no such latency table: `zarts latency-table` makes one") from None
-        except OSError as error:
-            raise RunError(f"{path}: cannot be read ({error.strerror or error})") from error
-        except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
-            raise RunError(f"{path}: not a latency table ({error}): `zarts latency-table` makes one") from error
 
 
 def make_latency_table(
@@ -235,8 +230,8 @@ def _on_this_machine(threads: int) -> Callable[[bytes], Latency]:
 
 def _by_command(command: str) -> Callable[[bytes], Latency]:
     def measure(data: bytes) -> Latency:
-        with tempfile.TemporaryDirectory(prefix="zarts-") as folder:
-            path = Path(folder) / "layers.onnx"
+        with temporary_folder() as folder:
+            path = folder / "layers.onnx"
             path.write_bytes(data)
             return latency_by_command(command, path)
 

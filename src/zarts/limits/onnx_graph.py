@@ -8,13 +8,15 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any, TypeAlias
 
-from zarts.errors import RunError, SettingsError
+from zarts.errors import FileError, SettingsError
+from zarts.readers import malformed, read_bytes, reason
 
 __all__ = ["Node", "OnnxGraph", "OnnxModel", "OnnxTensor", "import_onnx", "onnx_bytes", "read_graph"]
 
 OnnxModel: TypeAlias = Any
 """An `onnx.ModelProto`, the bytes of an ONNX file, or its path; onnx is imported only when it is used."""
 
+_MOST_BYTES = 1 << 31  # which protobuf can hold
 _SHAPE_OPS = ("Shape", "Size")
 _NONE: frozenset[str] = frozenset()
 _FLOATS = ("float16", "float32", "float64", "bfloat16")
@@ -152,10 +154,7 @@ def onnx_bytes(model: OnnxModel) -> bytes:
     if not isinstance(model, Path):
         data: bytes = model.SerializeToString()
         return data
-    try:
-        return model.read_bytes()
-    except OSError as error:
-        raise RunError(f"{model}: cannot be read ({error.strerror or error})") from error
+    return read_bytes(model, most=_MOST_BYTES)
 
 
 def read_graph(model: OnnxModel) -> OnnxGraph:
@@ -177,12 +176,12 @@ def read_graph(model: OnnxModel) -> OnnxGraph:
         for value in proto.graph.output:
             value.type.tensor_type.ClearField("shape")
         proto = onnx.shape_inference.infer_shapes(proto, strict_mode=True, data_prop=True)
-    except RunError:
+    except FileError:
         raise
     except Exception as error:  # of protobuf and of onnx, without a common class
-        reason = (str(error) or type(error).__name__).strip().splitlines()[0]
-        raise RunError(f"{where}: cannot be read as ONNX ({reason})") from error
-    return _graph(onnx, proto.graph, where)
+        raise FileError(f"{where}: cannot be read as ONNX ({reason(error)})") from error
+    with malformed(where, "a graph of ONNX"):
+        return _graph(onnx, proto.graph, where)
 
 
 def _for_one_image(value: Any, where: str) -> None:
@@ -191,7 +190,7 @@ def _for_one_image(value: Any, where: str) -> None:
     if len(sides):
         sides[0].dim_value = 1
     if not len(sides) or any(side.dim_value < 1 for side in sides):
-        raise RunError(f"{where}: the size of its input {value.name!r} is not fixed: export it for one size of image")
+        raise FileError(f"{where}: the size of its input {value.name!r} is not fixed: export it for one size of image")
 
 
 def _graph(onnx: Any, graph: Any, where: str) -> OnnxGraph:
@@ -220,7 +219,7 @@ def _graph(onnx: Any, graph: Any, where: str) -> OnnxGraph:
             continue
         for name in (*node.inputs, *node.outputs):
             if name and name not in tensors and name not in constants:
-                raise RunError(f"{where}: the shape of {name!r}, at {node.op} {node.name!r}, is not known")
+                raise FileError(f"{where}: the shape of {name!r}, at {node.op} {node.name!r}, is not known")
         nodes.append(node)
     return OnnxGraph(tuple(nodes), tuple(images), tuple(v.name for v in graph.output), tensors, constants)
 

@@ -78,6 +78,11 @@ class Candidates:
 
     # --- which there are ---
 
+    def numbered(self, numbers: Sequence[int]) -> list[Candidate]:
+        """The networks of these numbers."""
+        known = {one.number: one for one in self.all}
+        return [known[number] for number in numbers]
+
     def fitted(self, chain: Chain, size: int, share: float = 1.0) -> Chain | None:
         """A network at the largest width that the limits allow; None: there is no such width.
 

@@ -123,11 +123,9 @@ class Fit:
             plan = plan_time(self._budget.left(), self.processes, epoch, search=self._settings.search)
             return {**asdict(plan), "epoch": epoch, "image": trained.image_seconds}
 
-        decided = dict(self._plan.decide("time", decide))
-        epoch: float = decided.pop("epoch")
-        self._budget.answer(decided.pop("image"))
-        decided["lengths"] = tuple((name, seconds) for name, seconds in decided["lengths"])
-        return TimePlan(**decided), epoch
+        plan, epoch, image = self._plan.decide("time", decide, TimePlan.read)
+        self._budget.answer(image)
+        return plan, epoch
 
     def compare_handmade(self) -> None:
         """Train hand-made networks at the shortest length: the best one is what others have to beat."""
@@ -224,8 +222,8 @@ class Fit:
             }
             return [one.number for one in advancing(known.all, scores, count=count, also_random=drawn, seed=seed)]
 
-        numbers = self._plan.decide(f"to {long} {when}".strip(), decide)
-        self._train([known.all[one - 1] for one in numbers if (one, long) not in known.scores], long)
+        chosen = self._plan.decide(f"to {long} {when}".strip(), decide, known.numbered)
+        self._train([one for one in chosen if (one.number, long) not in known.scores], long)
         self._compare_ranks(short, long)
 
     def train_finalists(self) -> list[Candidate]:

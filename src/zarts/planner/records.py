@@ -7,9 +7,12 @@ import os
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from types import NoneType
 from typing import Any, Literal
 
-from zarts.errors import RunError
+from zarts.errors import FileError, RunError, shown
+from zarts.readers import malformed, parse_json, read_text
+from zarts.runtime.io import WriteError, cut
 from zarts.spaces import Chain
 
 __all__ = ["PLAN", "Candidate", "Origin", "Plan", "Schedule", "Score", "training_key"]
@@ -57,10 +60,8 @@ class Candidate:
         Raises:
             RunError: it is something else.
         """
-        try:
+        with malformed(where, "a network of a fit"):
             return Candidate(**{**data, "chain": Chain.from_dict(data["chain"], where)})
-        except (TypeError, KeyError) as error:
-            raise RunError(f"{where}: not a network of a fit ({error})") from None
 
 
 @dataclass(frozen=True)
@@ -140,8 +141,8 @@ class Plan:
                     score = _score(entry["score"], repeated)
                     self._others[score.key] = score
                 else:
-                    self._decided.update(entry["decided"])
-        if repeated is not None and "final seconds" not in self._decided:
+                    self._decided.update(_decisions(entry["decided"], repeated))
+        if repeated is not None and not {"time", "final seconds"} <= set(self._decided):
             raise RunError(f"{repeated}: of a fit that has not finished: go on with that one by --resume")
         self._own: set[str] = set()
         for entry in _entries(file, mends=True) if file.exists() else []:
@@ -149,22 +150,27 @@ class Plan:
                 score = _score(entry["score"], file)
                 self._scores[score.key] = score
             else:
-                self._decided.update(entry["decided"])
+                self._decided.update(_decisions(entry["decided"], file))
                 self._own |= set(entry["decided"])
 
-    def decide(self, name: str, make: Callable[[], Any]) -> Any:
+    def decide(self, name: str, make: Callable[[], Any], read: Callable[[Any], Any] | None = None) -> Any:
         """A decision: as the file has it, else made now and kept.
 
         Args:
             name: of the decision, once in a fit.
             make: decides; gives plain data.
+            read: makes of the plain data what is returned; None: nothing.
+
+        Raises:
+            RunError: the file cannot be written, or what it has cannot be read.
         """
         if name not in self._decided:
             self._decided[name] = make()
         if name not in self._own:
             self._own.add(name)
             self._append({"decided": {name: self._decided[name]}})
-        return self._decided[name]
+        with malformed(f"{self._file}: {name}", "a decision of a fit", way_out=": was the file changed?"):
+            return read(self._decided[name]) if read else self._decided[name]
 
     def decided(self, name: str) -> Any:
         """A decision of a fit that has finished.
@@ -196,7 +202,7 @@ class Plan:
                 file.flush()
                 os.fsync(file.fileno())
         except OSError as error:
-            raise RunError(f"{self._file}: cannot be written ({error.strerror})") from error
+            raise WriteError(self._file, error) from error
 
 
 def _entries(file: Path, *, mends: bool) -> Iterator[dict[str, Any]]:
@@ -209,27 +215,42 @@ def _entries(file: Path, *, mends: bool) -> Iterator[dict[str, Any]]:
     Raises:
         RunError: the file cannot be read, or has other content.
     """
-    try:
-        lines = file.read_text(encoding="utf-8").split("\n")
-    except (OSError, UnicodeDecodeError) as error:
-        raise RunError(f"{file}: cannot be read ({error})") from None
+    lines = read_text(file).split("\n")
     if lines[-1] and mends:
-        with file.open("r+b") as opened:
-            opened.truncate(file.stat().st_size - len(lines[-1].encode()))
+        cut(file, file.stat().st_size - len(lines[-1].encode()))
     for number, line in enumerate(lines[:-1], start=1):
-        try:
-            entry = json.loads(line.removeprefix("- "))
-            if not isinstance(entry, dict) or not {"decided", "score"} & set(entry):
-                raise ValueError("no decision and no score")
-        except ValueError as error:
-            raise RunError(f"{file}: line {number} is not one of a fit's plan ({error})") from None
+        where = f"{file}: line {number}"
+        entry = parse_json(line.removeprefix("- "), where)
+        if not isinstance(entry, dict) or not ("score" in entry or isinstance(entry.get("decided"), dict)):
+            raise RunError(f"{where}: not one of a fit's plan (no decision and no score)")
         yield entry
 
 
+_KINDS: Mapping[str, tuple[type, ...]] = {
+    **{"image": (int,), "group": (int,), "final": (int, float), "width": (dict, NoneType), "path": (dict,)},
+    **{"time": (dict,), "to": (list,), "baselines": (list,)},
+}
+"""The first word of a decision's name to the types that it may have; `round size` is a number, other rounds are not."""
+_PATH = ("precision", "layout", "kernels", "threads")
+
+
+def _decisions(found: Mapping[str, Any], file: Path) -> Mapping[str, Any]:
+    """Check the types of decisions.
+
+    Raises:
+        FileError: one has another.
+    """
+    for name, value in found.items():
+        word = name.partition(" ")[0]
+        kinds = ((int,) if name == "round size" else (bool,)) if word == "round" else _KINDS.get(word, (type(value),))
+        whole = word != "path" or (type(value) is dict and set(value) == set(_PATH))
+        if not whole or type(value) not in kinds or (type(value) in (int, float) and not 0 <= value < 1e9):
+            raise FileError(f"{file}: {name} is {shown(value)}, which no fit decides: was the file changed?")
+    return found
+
+
 def _score(data: Any, file: Path) -> Score:
-    try:
+    with malformed(file, "the plan of a fit: a score is damaged"):
         steps = data["schedule"]
         corrections = {int(step): int(count) for step, count in steps["corrections"].items()}
         return Score(**{**data, "schedule": Schedule(steps["warmup"], steps["steps"], steps["falls_at"], corrections)})
-    except (TypeError, KeyError, ValueError, AttributeError) as error:
-        raise RunError(f"{file}: not a score of a fit ({error})") from None

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 __all__ = ["LENGTHS", "MOST", "SLACK", "TimePlan", "plan_time"]
 
@@ -52,6 +54,13 @@ class TimePlan:
     seeds: int
     second_seeds: int
     why: str
+
+    @staticmethod
+    def read(decided: Mapping[str, Any]) -> tuple[TimePlan, float, float]:
+        """The plan, and the seconds of an epoch and of answering an image, as a fit's file has them."""
+        own = {name: value for name, value in decided.items() if name not in ("epoch", "image")}
+        own["lengths"] = tuple((str(name), float(seconds)) for name, seconds in own["lengths"])
+        return TimePlan(**own), float(decided["epoch"]), float(decided["image"])
 
     @property
     def shortest(self) -> tuple[str, float]:

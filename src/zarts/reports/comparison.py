@@ -9,7 +9,7 @@ from statistics import fmean
 from typing import Any, Literal, NamedTuple
 from urllib.parse import quote
 
-from zarts.errors import RunError
+from zarts.readers import malformed
 from zarts.reports.cell_view import cell_view
 from zarts.reports.charts import Chart
 from zarts.reports.comparison_charts import curves_of
@@ -122,7 +122,7 @@ def render_comparison(folder: Path, renews: int | None = None) -> str:
     pictures = _Pictures(folder)
     if not data and progress is not None:
         data = {"columns": [], "rows": []}
-    try:
+    with malformed(path, "the table of a comparison"):
         groups = data.get("groups") or [{"title": "", "columns": data["columns"]}]
         parts = [_section(data, group, index, pictures) for index, group in enumerate(groups)]
         failed = [
@@ -135,8 +135,6 @@ def render_comparison(folder: Path, renews: int | None = None) -> str:
         ]
         notes = [show(note) for note in data.get("notes", []) if failed == [] or not show(note).startswith("- ")]
         environment = environment_texts(data.get("environment", {}))
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
-        raise RunError(f"{path}: not the table of a comparison ({type(error).__name__}: {error})") from error
     sections, charts = [section for section, _ in parts], [chart for _, charts in parts for chart in charts]
     return render(
         "comparison.html.j2",

@@ -6,7 +6,7 @@ import base64
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from zarts.errors import RunError
+from zarts.readers import malformed
 from zarts.runtime.io import read_mapping
 from zarts.runtime.paths import printable
 
@@ -54,7 +54,7 @@ def read_tested(folder: Path) -> Tested | None:
     data = read_mapping(path)
     if not data:
         return None
-    try:
+    with malformed(path, "the error details of a test"):
         return Tested(
             int(data["images"]),
             [(printable(row["class"]), int(row["images"]), row["accuracy"]) for row in data["per_class"]],
@@ -62,8 +62,6 @@ def read_tested(folder: Path) -> Tested | None:
             [(printable(row["true"]), printable(row["predicted"]), int(row["images"])) for row in data["confused"]],
             [_worst(folder, number, row) for number, row in enumerate(data["worst"])],
         )
-    except (KeyError, TypeError, ValueError) as error:
-        raise RunError(f"{path}: not the error details of a test (lacks {error})") from error
 
 
 def _matrix(data: dict[str, Any]) -> list[tuple[str, list[ConfusionCell]]]:

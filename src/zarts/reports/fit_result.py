@@ -10,7 +10,7 @@ from pathlib import Path
 from statistics import fmean
 from typing import Any
 
-from zarts.errors import RunError
+from zarts.readers import malformed
 from zarts.runtime.io import read_mapping
 from zarts.spaces import Chain
 
@@ -130,10 +130,8 @@ def read_fit(folder: Path) -> FitResult | None:
     data = read_mapping(path)
     if "verdict" not in data:
         return None
-    try:
+    with malformed(path, "the result of a fit"):
         return _result(data, str(path))
-    except (KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:
-        raise RunError(f"{path}: not the result of a fit ({type(error).__name__}: {error})") from error
 
 
 def front(points: Sequence[tuple[float, float]]) -> list[int]:

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from zarts.errors import RunError
+from zarts.readers import malformed
 from zarts.reports.summary import show
 from zarts.runtime.io import read_mapping
 
@@ -68,13 +68,11 @@ def read_landscape(folder: Path) -> Landscape | None:
     data = read_mapping(path)
     if not data.get("surfaces"):
         return None
-    try:
+    with malformed(path, "a landscape"):
         x, y = ([float(place) for place in data[key]] for key in ("x", "y"))
         surfaces = [_surface(surface, (len(y), len(x))) for surface in data["surfaces"]]
         if not all(map(math.isfinite, (*x, *y))):
             raise ValueError("coordinates that are not finite")
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
-        raise RunError(f"{path}: not a landscape ({type(error).__name__}: {error})") from error
     where = f"after epoch {show(data['epoch'])}; " if "epoch" in data else ""
     made_of, ours = Path(str(data.get("run", folder))).name, folder.resolve().name
     other = (

@@ -8,8 +8,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from zarts.config import SearchSettings
-from zarts.errors import RunError, SettingsError
+from zarts.errors import SettingsError
 from zarts.networks import load_operations
+from zarts.readers import read_text
 from zarts.runs.run_dir import Run
 from zarts.runtime.paths import existing, path_of
 from zarts.spaces import get_space, is_file
@@ -40,7 +41,7 @@ class UserFiles:
         operations = None
         if settings.operations is not None:
             names = _run(path_of(settings.operations), note)
-            operations = _read(path_of(settings.operations))
+            operations = read_text(path_of(settings.operations))
             space = get_space(settings.space)
             if not set(names) & set(space.operations):
                 raise SettingsError(
@@ -48,7 +49,7 @@ class UserFiles:
                     "name them in a space of your own, --space FILE.yaml"
                 )
         get_space(settings.space)
-        return UserFiles(_read(path_of(settings.space)) if is_file(settings.space) else None, operations)
+        return UserFiles(read_text(path_of(settings.space)) if is_file(settings.space) else None, operations)
 
     def keep(self, run: Run) -> None:
         """Copy both files into a run folder, so that the run needs no others."""
@@ -84,24 +85,17 @@ def use_operations(run: Run, operations: Path | None, note: Callable[[str], None
         raise SettingsError(
             f"{run.path} has user-defined operations, Python code that is not run unasked: read it, and add {again}"
         )
-    if _read(path_of(operations)) != _read(kept):
+    if read_text(path_of(operations)) != read_text(kept):
         raise SettingsError(f"{operations} is not the file that {run.path} began with: take {again}")
     _run(kept, note)
 
 
 def copy_user_files(source: Run, run: Run) -> None:
     """Copy the user-defined space and operations of one run into another."""
-    texts = [_read(source.path / name) if (source.path / name).exists() else None for name in (_SPACE, _OPERATIONS)]
+    texts = [read_text(source.path / name) if (source.path / name).exists() else None for name in (_SPACE, _OPERATIONS)]
     UserFiles(*texts).keep(run)
 
 
 def _run(path: Path, note: Callable[[str], None]) -> list[str]:
     note(f"running the Python code of {existing(path, 'Python file with operations')}")
     return load_operations(path)
-
-
-def _read(path: Path) -> str:
-    try:
-        return path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise RunError(f"{path}: cannot be read ({error})") from error

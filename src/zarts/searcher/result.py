@@ -13,7 +13,7 @@ from torch import Tensor
 
 from zarts.config import SearchSettings
 from zarts.data import PythonData
-from zarts.errors import RunError
+from zarts.readers import malformed
 from zarts.runs import Run
 from zarts.spaces import PARAMETERLESS, Genotype, get_space
 
@@ -90,14 +90,12 @@ def read_result(settings: SearchSettings, run: Run) -> SearchRecord:
     """
     where = str(run.path / "result.json")
     result = run.read_json("result.json")
-    try:
+    with malformed(where, "the result of a search"):
         genotype = Genotype.from_dict(result["genotype"], where)
         alphas, betas = (
             {kind: torch.tensor(part) for kind, part in parts.items()}
             for parts in (result["alphas"], result.get("betas", {}))
         )
         seconds = float(result["seconds"])
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
-        raise RunError(f"{where}: not the result of a search ({type(error).__name__}: {error})") from error
     get_space(settings.space).check(genotype, where)
     return SearchRecord(genotype, alphas, run.events(), run.path, seconds, betas)

@@ -17,9 +17,13 @@ from zarts.runtime.distributed import Ranks
 from zarts.runtime.seed import keyed_generator
 from zarts.spaces import Space
 from zarts.supernet import AnySuperNet, build_supernet
+from zarts.training.memory_check import check_weights
 from zarts.training.trainer import Callback
 
 __all__ = ["Supernets", "native_kernels"]
+
+_MAPS = 2000
+"""A crude upper bound on the weights in a cell with all operations, in squares of the first cell's channels."""
 
 
 class Supernets:
@@ -91,6 +95,8 @@ class Supernets:
         self._callback({"event": "note", "text": text})
 
     def _network(self, cells: int) -> AnySuperNet:
+        most = cells * _MAPS * self._settings.channels**2
+        check_weights(partial(self._build, cells=cells, native=False), most, self.device, self._settings)
         network = self._build(cells=cells)
         checkpoint_cells(network, [self.noise], on=self._settings.checkpoint_activations)
         return network.to(self.device)

@@ -11,7 +11,7 @@ from zarts.spaces.architecture import Architecture, architecture_in, cells_of, n
 from zarts.spaces.chain import Chain, ChainStem, Stage
 from zarts.spaces.custom import is_file, read_space
 from zarts.spaces.darts import DARTS, DARTS_ZERO, S1, S2, S3, S4
-from zarts.spaces.formats import genotype_string, load_architecture, parse_genotype
+from zarts.spaces.formats import genotype_string, load_architecture, parse_architecture, parse_genotype
 from zarts.spaces.genotype import CellGenotype, Choice, Genotype
 from zarts.spaces.handmade_chains import HANDMADE, handmade
 from zarts.spaces.nasbench201 import NASBENCH201
@@ -41,6 +41,7 @@ __all__ = [
     "is_file",
     "load_architecture",
     "named",
+    "parse_architecture",
     "parse_genotype",
     "published",
     "published_sources",

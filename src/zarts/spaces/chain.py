@@ -10,13 +10,14 @@ from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 from typing import Any, TypeVar
 
-from zarts.errors import RunError, SettingsError, did_you_mean
-from zarts.spaces.genotype import read_text
+from zarts.errors import FileError, SettingsError, did_you_mean
+from zarts.readers import parse_json, read_text
 
 __all__ = ["ACTIVATIONS", "KINDS", "Chain", "ChainStem", "Stage"]
 
 _FORMAT = 1
 _MOST = 1 << 16  # of any width, depth or factor; files may be anybody's
+_MOST_LAYERS = 500
 
 KINDS = ("conv", "residual", "inverted", "separable", "skip")
 """Layers of a stage: a convolution; a residual pair of 3×3 convolutions; an inverted bottleneck; a depthwise and a 1×1
@@ -118,6 +119,8 @@ class Chain:
     def __post_init__(self) -> None:
         if not self.stages:
             raise SettingsError("chain: has no stages; needs at least one")
+        if (layers := sum(stage.depth for stage in self.stages)) > _MOST_LAYERS:
+            raise SettingsError(f"chain: has {layers} layers; needs at most {_MOST_LAYERS}")
         _check("chain", self, divisor=1, **({} if self.head is None else {"head": 1}))
         if type(self.dropout) not in (int, float) or not 0 <= self.dropout < 1:
             raise SettingsError(f"chain: dropout is {self.dropout}; needs a number in [0, 1)")
@@ -201,13 +204,13 @@ class Chain:
             RunError: `data` has not the form of a chain; the message begins with `where`.
         """
         if not isinstance(data, Mapping) or not {"stem", "stages"} <= set(data):
-            raise RunError(f"{where}: not a chain network: expected the keys format, stem, stages")
+            raise FileError(f"{where}: not a chain network: expected the keys format, stem, stages")
         if data.get("format") != _FORMAT:
-            raise RunError(
+            raise FileError(
                 f"{where}: format {data.get('format')!r} is not {_FORMAT}: written by another version of zarts"
             )
         if not isinstance(data["stages"], list | tuple):
-            raise RunError(f"{where}: stages are {type(data['stages']).__name__}; expected a list")
+            raise FileError(f"{where}: stages are {type(data['stages']).__name__}; expected a list")
         stem = _read(ChainStem, data["stem"], f"{where}: stem")
         stages = tuple(_read(Stage, one, f"{where}: stage {number}") for number, one in enumerate(data["stages"], 1))
         rest = {key: value for key, value in data.items() if key not in ("format", "stem", "stages")}
@@ -217,7 +220,7 @@ class Chain:
         try:
             return Chain(stem, stages, **rest)
         except SettingsError as error:
-            raise RunError(f"{where}: {error}") from error
+            raise FileError(f"{where}: {error}") from error
 
     @staticmethod
     def from_json(text: str, where: str = "chain") -> Chain:
@@ -226,10 +229,7 @@ class Chain:
         Raises:
             RunError: `text` is no JSON or has not the form of a chain.
         """
-        try:
-            return Chain.from_dict(json.loads(text), where)
-        except (json.JSONDecodeError, RecursionError) as error:
-            raise RunError(f"{where}: not JSON ({error})") from error
+        return Chain.from_dict(parse_json(text, where), where)
 
     @staticmethod
     def load(path: str | Path) -> Chain:
@@ -243,14 +243,14 @@ class Chain:
 
 def _read(kind: type[_T], data: Any, where: str) -> _T:
     if not isinstance(data, Mapping):
-        raise RunError(f"{where}: is {data!r}; expected a mapping")
+        raise FileError(f"{where}: is {data!r}; expected a mapping")
     _known(kind, data, where)
     try:
         return kind(**data)
     except SettingsError as error:
-        raise RunError(f"{where}: {error}") from error
+        raise FileError(f"{where}: {error}") from error
     except TypeError:
-        raise RunError(f"{where}: lacks a value; {', '.join(_required(kind))} must be there") from None
+        raise FileError(f"{where}: lacks a value; {', '.join(_required(kind))} must be there") from None
 
 
 def _required(kind: type[Any]) -> list[str]:
@@ -261,7 +261,7 @@ def _known(kind: type[Any], data: Mapping[str, Any], where: str) -> None:
     names = [field.name for field in fields(kind)]
     for key in data:
         if key not in names:
-            raise RunError(f"{where}: {did_you_mean('key', str(key), names)}")
+            raise FileError(f"{where}: {did_you_mean('key', str(key), names)}")
 
 
 def _check(where: str, described: Any, **least: int) -> None:

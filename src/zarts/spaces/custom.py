@@ -7,9 +7,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import yaml
-
-from zarts.errors import NotFoundError, SettingsError, did_you_mean
+from zarts.errors import SettingsError, did_you_mean
+from zarts.readers import read_yaml
 from zarts.spaces.space import Space
 
 __all__ = ["is_file", "read_space"]
@@ -34,12 +33,7 @@ def read_space(path: Path) -> Space:
     Raises:
         SettingsError: the file cannot be read, or describes no space.
     """
-    try:
-        data = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise NotFoundError(f"{path}: no such file with a space") from None
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        raise SettingsError(f"{path}: cannot read a space ({' '.join(str(error).split())})") from error
+    data = read_yaml(path, SettingsError)
     if not isinstance(data, dict) or not {"name", *_KINDS} <= set(data):
         raise SettingsError(f"{path}: no space: needs the keys name, normal and reduce")
     for key in data:

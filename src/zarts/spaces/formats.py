@@ -7,14 +7,22 @@ import re
 from pathlib import Path
 from typing import Any
 
-from zarts.errors import RunError
+from zarts.errors import FileError
+from zarts.readers import read_text, reason
 from zarts.spaces import nasbench201
 from zarts.spaces.architecture import Architecture
 from zarts.spaces.chain import Chain
 from zarts.spaces.darts import DARTS, S4
-from zarts.spaces.genotype import CellGenotype, Choice, Genotype, read_text
+from zarts.spaces.genotype import CellGenotype, Choice, Genotype
 
-__all__ = ["from_darts_string", "genotype_string", "load_architecture", "parse_genotype", "to_darts_string"]
+__all__ = [
+    "from_darts_string",
+    "genotype_string",
+    "load_architecture",
+    "parse_architecture",
+    "parse_genotype",
+    "to_darts_string",
+]
 
 
 def parse_genotype(text: str, where: str = "genotype") -> Genotype:
@@ -40,9 +48,18 @@ def load_architecture(path: str | Path) -> Architecture:
         RunError: the file is not there, or its content is neither.
         SettingsError: see `parse_genotype`.
     """
-    text = read_text(path)
+    return parse_architecture(read_text(path), str(path))
+
+
+def parse_architecture(text: str, where: str = "genotype") -> Architecture:
+    """Read a genotype, see `parse_genotype`, or a chain network as JSON.
+
+    Raises:
+        RunError: `text` is neither.
+        SettingsError: see `parse_genotype`.
+    """
     chain = text.lstrip().startswith("{") and '"stages"' in text
-    return Chain.from_json(text, str(path)) if chain else parse_genotype(text, str(path))
+    return Chain.from_json(text, where) if chain else parse_genotype(text, where)
 
 
 def genotype_string(genotype: Genotype) -> str:
@@ -61,6 +78,8 @@ _OTHER_NAMES = {  # of AutoDL-Projects and its GDAS
     "dil_sepc_3x3": "dil_conv_3x3",
     "dil_sepc_5x5": "dil_conv_5x5",
 }
+_MOST_TEXT = 20_000
+"""Characters of a genotype in DARTS' notation; they have 600. Longer ones may be nested deeper than `ast` can carry."""
 _UNREADABLE = (SyntaxError, TypeError, ValueError, RecursionError, MemoryError)
 """The errors that `ast` raises, by its documentation."""
 
@@ -99,10 +118,12 @@ def from_darts_string(text: str, where: str = "genotype") -> Genotype:
 
 def _fields(text: str, where: str) -> dict[str, str]:
     """The texts of the arguments; those that are None, of which AutoDL-Projects has two, are left out."""
+    if len(text) > _MOST_TEXT:
+        raise FileError(f"{where}: not a genotype: has {len(text):,} characters; expected {_FORM}")
     try:
         body = ast.parse(text.strip()).body
     except _UNREADABLE as error:
-        raise RunError(f"{where}: not a genotype ({error}); expected {_FORM}") from error
+        raise FileError(f"{where}: not a genotype ({reason(error)}); expected {_FORM}") from error
     match body:
         case [
             ast.Expr(value=ast.Call(func=ast.Name(id="Genotype"), args=[], keywords=words))
@@ -110,11 +131,11 @@ def _fields(text: str, where: str) -> dict[str, str]:
         ]:
             fields = [(word.arg, ast.get_source_segment(text.strip(), word.value) or "") for word in words]
         case _:
-            raise RunError(f"{where}: not a genotype: expected one {_FORM}, got {_shown(text)}")
+            raise FileError(f"{where}: not a genotype: expected one {_FORM}, got {_shown(text)}")
     given = [(str(name), value) for name, value in fields if value != "None"]
     names = [name for name, _ in given]
     if sorted(names) != list(_FIELDS):
-        raise RunError(f"{where}: has the fields {', '.join(names)}; expected {', '.join(_FIELDS)}")
+        raise FileError(f"{where}: has the fields {', '.join(names)}; expected {', '.join(_FIELDS)}")
     return dict(given)
 
 
@@ -123,7 +144,7 @@ def _check_concat(text: str, where: str) -> None:
     bounds = re.fullmatch(r"range\((\d), ?(\d)\)", text)
     nodes = range(int(bounds[1]), int(bounds[2])) if bounds else _plain(text, where)
     if nodes not in (_NODES, list(_NODES), tuple(_NODES)):
-        raise RunError(
+        raise FileError(
             f"{where} = {_shown(text)}: the output of a cell is that of all its intermediate nodes, {list(_NODES)}; "
             "networks of other cells cannot be built"
         )
@@ -133,7 +154,7 @@ def _plain(text: str, where: str) -> Any:
     try:
         return ast.literal_eval(text)
     except _UNREADABLE as error:
-        raise RunError(
+        raise FileError(
             f"{where} = {_shown(text)}: expected plain lists, tuples, texts and numbers; nothing is evaluated"
         ) from error
 
@@ -143,14 +164,14 @@ def _cell(value: Any, where: str) -> CellGenotype:
     match value:
         case [[str(), *_], *_]:
             if len(value) != 2 * DARTS.nodes:
-                raise RunError(
+                raise FileError(
                     f"{where} has {len(value)} edges; expected {2 * DARTS.nodes}, two for each of nodes {list(_NODES)}"
                 )
             nodes = [value[i : i + 2] for i in range(0, len(value), 2)]
         case [*nodes] if all(isinstance(node, list | tuple) for node in nodes):
             pass
         case _:
-            raise RunError(f"{where} is {_shown(repr(value))}; expected a list of (operation, input)")
+            raise FileError(f"{where} is {_shown(repr(value))}; expected a list of (operation, input)")
     return tuple(
         tuple(_choice(edge, f"{where}, node {number}") for edge in node)
         for number, node in enumerate(nodes, start=DARTS.inputs)
@@ -162,7 +183,7 @@ def _choice(edge: Any, where: str) -> Choice:
         case [str(op), int(source)] | [str(op), int(source), float()]:
             return Choice(_OTHER_NAMES.get(op, op), source)
         case _:
-            raise RunError(f"{where}: has the edge {_shown(repr(edge))}; expected (operation, input)")
+            raise FileError(f"{where}: has the edge {_shown(repr(edge))}; expected (operation, input)")
 
 
 def _shown(text: str) -> str:

@@ -9,9 +9,10 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any, NamedTuple
 
-from zarts.errors import RunError
+from zarts.errors import FileError
+from zarts.readers import malformed, parse_json, read_text
 
-__all__ = ["CellGenotype", "Choice", "Genotype", "read_text"]
+__all__ = ["CellGenotype", "Choice", "Genotype"]
 
 _FORMAT = 1
 
@@ -80,9 +81,9 @@ class Genotype:
         Raises:
             RunError: `data` has not the form of a genotype; the message begins with `where`.
         """
-        try:
+        with malformed(where, "a genotype", way_out="; expected the keys format, space, cells"):
             if data["format"] != _FORMAT:
-                raise RunError(
+                raise FileError(
                     f"{where}: format {data['format']!r} is not {_FORMAT}: written by another version of zarts"
                 )
             if not isinstance(data["space"], str):
@@ -92,10 +93,6 @@ class Genotype:
                 for kind, nodes in data["cells"].items()
             }
             return Genotype(data["space"], cells)
-        except (KeyError, TypeError, ValueError, AttributeError) as error:
-            raise RunError(
-                f"{where}: not a genotype ({type(error).__name__}: {error}); expected the keys format, space, cells"
-            ) from error
 
     @staticmethod
     def from_json(text: str, where: str = "genotype") -> Genotype:
@@ -104,11 +101,7 @@ class Genotype:
         Raises:
             RunError: `text` is no JSON or has not the form of a genotype.
         """
-        try:
-            data = json.loads(text)
-        except json.JSONDecodeError as error:
-            raise RunError(f"{where}: not JSON ({error})") from error
-        return Genotype.from_dict(data, where)
+        return Genotype.from_dict(parse_json(text, where), where)
 
     @staticmethod
     def load(path: str | Path) -> Genotype:
@@ -118,15 +111,3 @@ class Genotype:
             RunError: the file is not there or is not a genotype.
         """
         return Genotype.from_json(read_text(path), where=str(path))
-
-
-def read_text(path: str | Path) -> str:
-    """The text of a genotype file.
-
-    Raises:
-        RunError: the file is not there or holds no text.
-    """
-    try:
-        return Path(path).read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise RunError(f"{path}: cannot read a genotype ({error})") from error

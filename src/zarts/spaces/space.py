@@ -13,7 +13,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from zarts.errors import RunError, SettingsError
+from zarts.errors import FileError, SettingsError
 from zarts.spaces.genotype import CellGenotype, Choice, Genotype
 
 __all__ = ["PARAMETERLESS", "Edge", "Space"]
@@ -196,31 +196,31 @@ class Space:
             RunError: another space, other cell types, or an edge or operation that is not in the space.
         """
         if genotype.space != self.name:
-            raise RunError(f"{where}: belongs to space {genotype.space!r}, not to {self.name!r}")
+            raise FileError(f"{where}: belongs to space {genotype.space!r}, not to {self.name!r}")
         if set(genotype.cells) != set(self.candidates):
-            raise RunError(
+            raise FileError(
                 f"{where}: has cells {sorted(genotype.cells)}; space {self.name!r} has {sorted(self.candidates)}"
             )
         for kind, nodes in genotype.cells.items():
             allowed = self.allowed(kind)
             if len(nodes) != self.nodes:
-                raise RunError(f"{where}: cell {kind!r} has {len(nodes)} nodes; space {self.name!r} has {self.nodes}")
+                raise FileError(f"{where}: cell {kind!r} has {len(nodes)} nodes; space {self.name!r} has {self.nodes}")
             for node, chosen in enumerate(nodes, start=self.inputs):
                 sources = [choice.source for choice in chosen]
                 self._check_sources(sources, node, f"{where}: node {node} of cell {kind!r}")
                 for op, source in chosen:
                     if op not in allowed.get((node, source), ()):
                         known = list(allowed.get((node, source), ()))
-                        raise RunError(
+                        raise FileError(
                             f"{where}: cell {kind!r} has {op!r} on edge {node}<-{source}; "
                             f"space {self.name!r} allows {known or 'no such edge'}"
                         )
 
     def _check_sources(self, sources: list[int], node: int, where: str) -> None:
         if self.keep is None and sources != list(range(node)):
-            raise RunError(f"{where} has inputs {sources}; expected all earlier nodes, {list(range(node))}")
+            raise FileError(f"{where} has inputs {sources}; expected all earlier nodes, {list(range(node))}")
         if self.keep is not None and (len(set(sources)) != len(sources) or len(sources) != min(self.keep, node)):
-            raise RunError(f"{where} has inputs {sources}; expected {self.keep} different")
+            raise FileError(f"{where} has inputs {sources}; expected {self.keep} different")
 
 
 def _one_of(names: Sequence[str], generator: torch.Generator) -> str:

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 from zarts.config import RetrainSettings
+from zarts.readers import malformed
 from zarts.runs import Run
 from zarts.runtime.distributed import Ranks
 from zarts.training.lr_schedule import rate_at
@@ -72,8 +73,9 @@ class Length:
         """Of a batch in the test; None: not measured yet."""
         self._known: list[_Correction] = []
         if settings.time is not None and ranks.broadcast(ranks.lead and (run.path / LENGTH).exists()):
-            rows: list[list[int]] = ranks.broadcast(run.read_json(LENGTH)["corrections"] if ranks.lead else [])
-            self._known = [_Correction(*row) for row in rows]
+            found = ranks.broadcast(run.read_json(LENGTH) if ranks.lead else {})
+            with malformed(run.path / LENGTH, "the length of a training"):
+                self._known = [_Correction(*map(int, row)) for row in found["corrections"]]
         self._now = _Correction(0, steps, self._falls(steps))
         self._next = _FIRST
 

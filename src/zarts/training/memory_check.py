@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import os
 import time
+from collections.abc import Callable
 from dataclasses import replace
 
 import torch
+from torch import nn
 
 from zarts.config import CandidateSettings, CommonSettings, RetrainSettings
 from zarts.errors import SettingsError
@@ -15,7 +17,7 @@ from zarts.runtime.measure import Fit, free_bytes
 from zarts.training.memory_forecast import needs
 from zarts.training.trainer import Job
 
-__all__ = ["check_memory", "readable"]
+__all__ = ["check_memory", "check_weights", "readable"]
 
 _MAPS = 1000
 """Upper bound on feature maps of a cell and its gradients, in channels of a node; the textbook supernet has 240."""
@@ -52,6 +54,31 @@ def check_memory(job: Job, settings: CommonSettings, ranks: Ranks, *, always: bo
         return replace(fit, seconds=time.perf_counter() - start) if fit is not None and needless else fit
     less = None if settings.checkpoint_activations else _measured(job, settings, free, here, checkpointing=True)
     raise SettingsError(_message(fit, less, settings, here))
+
+
+def check_weights(build: Callable[[], nn.Module], most: int, device: torch.device, settings: CommonSettings) -> None:
+    """Refuse a network whose weights alone do not fit into memory, before they are made.
+
+    Args:
+        build: the network.
+        most: a crude upper bound on the number of its weights; if they fit, nothing is counted.
+        device: of the network.
+        settings: of the run.
+
+    Raises:
+        SettingsError: the weights do not fit.
+    """
+    free = settings.memory_limit if isinstance(settings.memory_limit, int) else free_bytes(device)
+    if free is None or settings.memory_limit == "none" or 4 * most < free:
+        return
+    with torch.device("meta"):
+        needed = 4 * sum(parameter.numel() for parameter in build().parameters())
+    if needed > free:
+        smaller = "--width" if isinstance(settings, RetrainSettings) and settings.width else "--channels or --cells"
+        raise SettingsError(
+            f"the weights alone need {readable(needed)} of memory, {readable(free)} are free: take a smaller network "
+            f"by {smaller}"
+        )
 
 
 def _free(device: torch.device, settings: CommonSettings, ranks: Ranks) -> int | None:

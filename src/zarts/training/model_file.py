@@ -11,15 +11,28 @@ from typing import Any, Literal
 
 import safetensors
 import safetensors.torch
+import torch
+from torch import Tensor
 
-from zarts.errors import NotFoundError, RunError, SettingsError
+from zarts.errors import FileError, SettingsError
 from zarts.networks import AnyNetwork, build_network, create_chain, seeded
+from zarts.readers import malformed, parse_json, read_bytes, reason
+from zarts.runs.checksum import DIGITS, digest
 from zarts.runtime.io import write_atomically
 from zarts.spaces import Architecture, Chain, Genotype, architecture_in, cells_of, named
 
 __all__ = ["ModelCard", "load_model", "save_model"]
 
-_FORMAT = "1"
+_FORMAT = "2"
+_FORMATS = ("1", _FORMAT)
+"""Those that are read; files of the first one have no checksum."""
+_CHECKSUM = "checksum"
+_MOST_BYTES = 1 << 36
+_MOST_CELLS, _MOST_WIDTH, _MOST_SIZE = 200, 1 << 16, 1 << 14
+"""Of cells, of channels, and of pixels a side, in a description; files may be anybody's."""
+_MAPS, _ROOM = 480, 30
+"""A crude upper bound on the numbers in a cell, in squares of the first cell's channels; and what the crude bound may
+exceed the numbers in the file by, before they are counted, which takes seconds."""
 _AUXILIARY = "auxiliary_head."
 _NO_CELLS = {"channels": 0, "cells": 0, "stem": ""}
 
@@ -86,6 +99,15 @@ class ModelCard:
         channels = len(self.mean)
         return replace(self, mean=(0.0,) * channels, std=(1.0,) * channels)
 
+    def most_weights(self) -> int:
+        """A crude upper bound on the number of weights, without building the network."""
+        if not isinstance(self.architecture, Chain):
+            return self.cells * _MAPS * self.channels**2
+        stem, stages = self.architecture.stem, self.architecture.stages
+        widest = max(stem.width, self.architecture.head or 1, *(stage.width for stage in stages))
+        each = [stage.depth * (stage.kernel**2 + 2 * stage.expansion) for stage in stages]
+        return (stem.kernel**2 + 1 + sum(each)) * widest**2
+
     def to_json(self) -> str:
         """JSON text, the inverse of `from_json`."""
         data = {k: v for k, v in vars(self).items() if k != "architecture"}
@@ -100,8 +122,8 @@ class ModelCard:
         Raises:
             RunError: it is something else.
         """
-        try:
-            data = json.loads(text)
+        data = parse_json(text, f"{where}: its description")
+        with malformed(where, "a model of zarts by its description"):
             architecture = architecture_in(data, where)
             data = {key: value for key, value in data.items() if key not in ("genotype", "chain")}
             if isinstance(architecture, Chain):
@@ -109,8 +131,6 @@ class ModelCard:
             data |= {key: tuple(data[key]) for key in ("classes", "mean", "std")}
             _check(data)
             return ModelCard(architecture=architecture, **data)
-        except (ValueError, TypeError, KeyError, AttributeError) as error:
-            raise RunError(f"{where}: its description is not one of zarts ({error})") from error
 
 
 def _check(data: Mapping[str, Any]) -> None:
@@ -123,6 +143,9 @@ def _check(data: Mapping[str, Any]) -> None:
         for key in keys:
             if type(data[key]) is not kind:
                 raise TypeError(f"{key} is {data[key]!r}")
+    for key, most in (("channels", _MOST_WIDTH), ("cells", _MOST_CELLS), ("image_size", _MOST_SIZE)):
+        if not 0 <= data[key] <= most:
+            raise ValueError(f"{key} is {data[key]}; expected 0 to {most}")
     if data.get("crop", "pad") not in ("pad", "resized"):
         raise TypeError(f"crop is {data['crop']!r}")
     bits = data.get("bits", {})
@@ -145,34 +168,69 @@ def save_model(path: Path, network: AnyNetwork, card: ModelCard) -> None:
         RunError: the file cannot be written.
     """
     weights = {k: v.cpu().contiguous() for k, v in network.state_dict().items() if not k.startswith(_AUXILIARY)}
-    metadata = {"format": "pt", "zarts": _FORMAT, "model": card.to_json()}
-    write_atomically(path, safetensors.torch.save(weights, metadata))
+    metadata = {"format": "pt", "zarts": _FORMAT, _CHECKSUM: "0" * DIGITS, "model": card.to_json()}
+    content = _with_metadata(safetensors.torch.save(weights), metadata)
+    write_atomically(path, content.replace(b"0" * DIGITS, digest(content).encode(), 1))
+
+
+def _with_metadata(content: bytes, metadata: Mapping[str, str]) -> bytes:
+    """A safetensors file with metadata in this order, which the library shuffles: same networks have the same bytes."""
+    start = 8 + int.from_bytes(content[:8], "little")
+    header = json.dumps({"__metadata__": metadata, **json.loads(content[8:start])}, separators=(",", ":")).encode()
+    header += b" " * (-len(header) % 8)
+    return len(header).to_bytes(8, "little") + header + content[start:]
+
+
+def _check_content(content: bytes, metadata: Mapping[str, str], path: str | Path) -> None:
+    """Check the format and the checksum, which is that of the file with zeros in its place.
+
+    Raises:
+        FileError: the file has another format, or is damaged.
+    """
+    if metadata.get("zarts") not in _FORMATS:
+        raise FileError(f"{path}: not a model file of this version of zarts")
+    if metadata["zarts"] == "1":
+        return
+    checksum = metadata.get(_CHECKSUM, "").encode()
+    if len(checksum) != DIGITS or digest(content.replace(checksum, b"0" * DIGITS, 1)).encode() != checksum:
+        raise FileError(f"{path}: damaged: its checksum is not that of its content; take a copy, or train it again")
 
 
 def load_model(path: str | Path) -> tuple[AnyNetwork, ModelCard]:
     """The network of a file, in evaluation mode on the CPU, and its card.
 
     Raises:
-        RunError: the file is missing, cut short, or not a model of zarts.
+        RunError: the file is missing, cut short, damaged, or not a model of zarts.
     """
+    content = read_bytes(path, most=_MOST_BYTES)  # `safetensors.safe_open` takes only paths in UTF-8
     try:
-        content = Path(path).read_bytes()  # `safetensors.safe_open` takes only paths in UTF-8
         weights = safetensors.torch.load(content)
-        header = content[8 : 8 + int.from_bytes(content[:8], "little")]
-        metadata = json.loads(header).get("__metadata__", {})
-    except FileNotFoundError:
-        raise NotFoundError(f"{path}: no such model file") from None
-    except (OSError, safetensors.SafetensorError) as error:
-        raise RunError(f"{path}: not a model file ({error})") from error
-    if metadata.get("zarts") != _FORMAT:
-        raise RunError(f"{path}: not a model file of this version of zarts")
+    except Exception as error:  # of damaged headers it raises errors of Python too
+        raise FileError(f"{path}: not a model file ({reason(error)})") from error
+    header = parse_json(content[8 : 8 + int.from_bytes(content[:8], "little")], f"{path}: its header")
+    metadata = header.get("__metadata__", {})
+    _check_content(content, metadata, path)
     card = ModelCard.from_json(metadata.get("model", "null"), str(path))
+    _check_size(card, weights, str(path))
     with seeded(0):  # its initial weights are overwritten, and must not use the caller's random numbers
         network = card.build()
     try:
         network.load_state_dict(weights)
     except RuntimeError as error:
-        raise RunError(
-            f"{path}: its weights do not fit its architecture ({' '.join(str(error).split())[:200]})"
-        ) from error
+        raise FileError(f"{path}: its weights do not fit its architecture ({reason(error)})") from error
     return network.eval(), card
+
+
+def _check_size(card: ModelCard, weights: Mapping[str, Tensor], where: str) -> None:
+    """Refuse a description of a network that is larger than the weights of its file, before memory is taken for it.
+
+    Raises:
+        RunError: it is.
+    """
+    got = sum(value.numel() for value in weights.values())
+    if card.most_weights() <= _ROOM * got:
+        return
+    with malformed(where, "a network that can be built"), torch.device("meta"), seeded(0):
+        needed = sum(value.numel() for value in card.build().state_dict().values())
+    if needed > got:
+        raise FileError(f"{where}: its weights do not fit its architecture, which has {needed:,} numbers (got {got:,})")

@@ -20,6 +20,7 @@ from zarts.networks.operations import Noise
 from zarts.runtime.distributed import Ranks
 from zarts.runtime.seed import keyed_generator
 from zarts.training.criterion import criterion_of
+from zarts.training.memory_check import check_weights
 from zarts.training.model_file import ModelCard
 from zarts.training.path_choice import put_on_path
 from zarts.training.setup import augmentation, sgd
@@ -79,6 +80,7 @@ class NetworkTraining:
 
     def _built(self, card: ModelCard, start: Start | None) -> AnyNetwork:
         """The network with its initial weights; its random draws come from the generators of this training."""
+        check_weights(card.build, card.most_weights(), self._drops.device, self._settings)
         with seeded(self._settings.seed):
             network = card.build(auxiliary=self._settings.auxiliary_weight > 0, generator=self._drops)
         if self._settings.drop_path > 0 and not isinstance(network, Network):

@@ -21,6 +21,7 @@ from zarts.config import RetrainSettings
 from zarts.errors import KernelError, RunError
 from zarts.kernels.build import processor, sources
 from zarts.networks import AnyNetwork, ChainNetwork, Network, checkpoint_cells, seeded, set_layout, use_kernels
+from zarts.readers import malformed, read_json
 from zarts.runs import Run
 from zarts.runtime.device import idle_processors
 from zarts.runtime.distributed import Ranks
@@ -274,14 +275,12 @@ def _read(file: Path) -> dict[str, Any]:
     Raises:
         RunError: the file is damaged.
     """
-    try:
-        found = json.loads(file.read_text(encoding="utf-8"))
+    found = read_json(file)
+    with malformed(file, "the path of a training", way_out=": start a new run"):
         path = ComputePath(**found["path"])
         known = (path.precision in ("32-true", "bf16-mixed", "16-mixed"), path.layout in ("nchw", "channels-last"))
         if not (all(known) and path.kernels in ("torch", "native") and type(path.threads) is int and path.threads > 0):
             raise ValueError(f"no such path: {path}")
         for one in found["measured"]:
             _path(one), float(one["seconds"])
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise RunError(f"{file}: not the path of a training ({error}): start a new run") from None
     return dict(found)

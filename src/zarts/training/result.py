@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from zarts.data import PythonData
-from zarts.errors import RunError
 from zarts.networks import AnyNetwork
+from zarts.readers import malformed
 from zarts.runs import Run
 from zarts.spaces import Architecture, Chain, Genotype, architecture_in, cells_of, named
 from zarts.training.model_file import load_model
@@ -79,15 +79,13 @@ def read_result(run: Run) -> RetrainRecord:
     """
     where = str(run.path / "result.json")
     result = run.read_json("result.json")
-    try:
+    with malformed(where, "the result of a retraining"):
         return RetrainRecord(
             architecture=architecture_in(result, where),
-            test_accuracy=result["test_accuracy"],
-            parameters=result["parameters"],
-            macs=result["macs"],
+            test_accuracy=float(result["test_accuracy"]),
+            parameters=int(result["parameters"]),
+            macs=int(result["macs"]),
             history=run.events(),
             run=run.path,
-            seconds=result["seconds"],
+            seconds=float(result["seconds"]),
         )
-    except (KeyError, TypeError) as error:
-        raise RunError(f"{where}: not the result of a retraining (has no {error})") from error

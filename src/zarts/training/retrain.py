@@ -22,6 +22,7 @@ from zarts.data import ImageSet, left_out_csv, left_out_note
 from zarts.errors import SettingsError
 from zarts.limits import count_macs, count_parameters
 from zarts.networks import Network
+from zarts.readers import malformed
 from zarts.runs import Run
 from zarts.runs.afterwards import afterwards
 from zarts.runtime.device import choose_device, torch_threads
@@ -85,6 +86,9 @@ def retrain(
     """
     ranks, begun = ranks or Ranks(), time.perf_counter() if begun is None else begun
     if ranks.broadcast(ranks.lead and run.finished):
+        if ranks.lead and callback is not None and not (run.path / "test.json").exists():  # killed just before
+            again = f"zarts evaluate {shlex.quote(str(run.path))}"
+            callback({"event": "warning", "text": f"its error analysis is missing: `{again}` makes up for it"})
         return ranks.broadcast(read_result(run) if ranks.lead else cast(RetrainRecord, None))
     with torch_threads(settings.threads):
         job = TrainingJob(settings, architecture, run, start, callback or no_callback, ranks, begun)
@@ -168,7 +172,10 @@ class TrainingJob(Job):
         """Mean and standard deviation by channel that belong to the weights of the start; None: there are none."""
         known = self.folder.read_json(START) if self.ranks.lead and (self.folder.path / START).exists() else None
         known = self.ranks.broadcast(known)
-        return None if known is None else (tuple(known["mean"]), tuple(known["std"]))
+        if known is None:
+            return None
+        with malformed(self.folder.path / START, "the start of a retraining"):
+            return tuple(map(float, known["mean"])), tuple(map(float, known["std"]))
 
     @override
     def begin_epoch(self, epoch: int) -> None:

@@ -1,0 +1,1 @@
+"""What goes wrong around zarts: damaged and hostile inputs, kills, full disks (`make faults`)."""
