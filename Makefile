@@ -5,7 +5,7 @@ BIN    := $(VENV)/bin
 TABLES := benchmarks/results
 
 .DEFAULT_GOAL := help
-.PHONY: help fit test test-all lint types docs docs-test docs-output bench faults gpu-check performance clean
+.PHONY: help fit test test-all lint types docs docs-test docs-output bench faults soak gpu-check performance clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*##/\t/' | expand -t 12
@@ -63,6 +63,9 @@ faults: $(VENV)/.dev ## damage inputs, kill runs, fill a disk: about 20 minutes 
 
 gpu-check: $(VENV)/.dev ## check a machine with a GPU in at most five minutes: results against the CPU, a search, time and memory
 	$(BIN)/python -m benchmarks.gpu $(ARGS)
+
+soak: $(VENV)/.dev ## fit, search, retrain and test in a loop for 45 minutes (ARGS='--minutes N'): nothing may grow
+	$(BIN)/python -m benchmarks.soak $(ARGS)
 
 performance: $(VENV)/.dev ## measure all tables of docs/performance.md, methods.md and memory.md, an hour on an idle machine
 	$(BIN)/python -m benchmarks.supernet --json $(TABLES)/supernet-2.json

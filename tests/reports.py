@@ -73,10 +73,11 @@ def search_events(epochs=3):
         for epoch in range(1, epochs + 1)
         for event in (
             {"event": "weight_epoch", "epoch": epoch, "train_loss": 1.25 / epoch, "train_accuracy": 50.0 + epoch},
-            {"event": "alpha_step", "epoch": epoch, "step": 1, "update": 1, "losses": [0.5, 0.75], "esr": 0.62},
-            {"event": "genotype", "epoch": epoch, "parameterless": {"normal": 6, "reduce": 1}},
+            {"event": "alpha_step", "epoch": epoch, "step": 1, "update": 1, "losses": [0.5 / epoch, 0.75],
+             "esr": 0.62 + 0.01 * (epoch - (epochs + 1) / 2) / epochs},
+            {"event": "genotype", "epoch": epoch, "parameterless": {"normal": 6, "reduce": 1 + epoch % 2}},
         )
-    ]
+    ]  # fmt: skip
 
 
 def estimate(value):
@@ -123,8 +124,8 @@ def table():
         "rows": [
             row("darts", 91.0, {str(k): search(f"darts/seed{k}", 90.5 + k, [1.0 + k, 5.0]) for k in (0, 1)}, n=2,
                 seconds=4.0, p=0.03125),
-            row(EVIL, 90.0, {"0": search("evil/seed0", 90.0, [2.0, 2.0])}, n=1, seconds=8000.0, p=None),
-            row("random", 80.0, {"0": search("random/seed0", 80.0, [])}, n=1),
+            row(EVIL, 90.0, {"0": search("evil/seed0", 90.0, [2.0, 3.0])}, n=1, seconds=8000.0, p=None),
+            row("random", 80.0, {"0": search("random/seed0", 80.0, [])}, n=1, settings={"method": "random"}),
         ],
         "failed": [{"row": "darts", "seed": 2, "error": f"zarts: loss is nan {EVIL}"}],
         "notes": ["Test accuracy in %", "1 of 5 searches failed and are not in the table.", "- darts, seed 2: nan"],
@@ -136,3 +137,13 @@ def table():
         ],
         "environment": {"command": ["zarts", "compare"], "torch": "2.9.1"},
     }  # fmt: skip
+
+
+def plan(*rows, trained=True):
+    """The trials of a comparison that has not finished: of each row two seeds."""
+    trials = [
+        {"group": "", "row": row, "seed": seed, "run": f"{place}/seed{seed}", "handmade": place.startswith("handmade")}
+        for place, row in rows
+        for seed in (0, 1)
+    ]
+    return {"trained": trained, "trials": trials}

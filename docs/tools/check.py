@@ -33,9 +33,9 @@ EXAMPLES: dict[str, list[str]] = {
 
 def unknown_options(block: Block) -> list[str]:
     """The commands of a block that the command line would refuse, each with the reason."""
-    from docs.tools.reference import commands
+    from docs.tools.reference import commands, group
 
-    found, known = [], commands()
+    found, known, parent = [], commands(), group().context_class(group(), info_name="zarts")
     for words in zarts_commands(block):
         where = f"{block.page.relative_to(ROOT)}:{block.line}: zarts {' '.join(words)}"
         if words[0].startswith("-"):
@@ -45,7 +45,7 @@ def unknown_options(block: Block) -> list[str]:
             continue
         try:
             with contextlib.redirect_stdout(io.StringIO()):
-                known[words[0]].make_context(words[0], words[1:])
+                known[words[0]].make_context(words[0], words[1:], parent=parent)
         except SystemExit:  # --help and other options that end the command
             continue
         except Exception as error:

@@ -19,7 +19,7 @@ from zarts.config import RetrainSettings, SearchSettings
 from zarts.config.base import SUPERNET, Settings
 from zarts.config.fit import FitSettings
 
-__all__ = ["PAGES", "api_page", "commands", "commands_page", "settings_page"]
+__all__ = ["PAGES", "api_page", "commands", "commands_page", "group", "settings_page"]
 
 MODELS: dict[str, type[Settings]] = {
     "fit": FitSettings,
@@ -31,9 +31,14 @@ MODELS: dict[str, type[Settings]] = {
 
 
 @cache
+def group() -> Any:
+    """The command line, as click has it."""
+    return typer.main.get_command(app)
+
+
 def commands() -> dict[str, Any]:
-    """The commands of the command line, as click has them."""
-    return dict(typer.main.get_command(app).commands)  # type: ignore[attr-defined]
+    """The commands by name."""
+    return dict(group().commands)
 
 
 def _cell(text: Any) -> str:
@@ -91,8 +96,8 @@ def commands_page() -> str:
     codes = [(0, "done"), *_exit_codes(), (130, "Ctrl-C, after saving"), (143, "SIGTERM, after saving")]
     intro = """# Commands
 
-Made from the code of the command line. `zarts COMMAND --help` prints the same. `--debug` in front of or behind any
-command shows the traceback of an error.
+Made from the code of the command line. `zarts COMMAND --help-all` prints the same, `--help` what is used most.
+`--debug` in front of or behind any command shows the traceback of an error.
 
 """
     pages = [_command(name, command) for name, command in commands().items()]

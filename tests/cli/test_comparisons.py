@@ -66,7 +66,7 @@ def test_in_parallel_as_by_itself(every, straight, tmp_path):
     assert [line.split("|")[1].strip() for line in table.splitlines()[2:4]] == ["darts", "random"]
     assert outcome(out / "darts" / "seed1") == outcome(straight)
     assert read_mapping(out / "darts" / "seed1" / "env.json")["threads"] == 1
-    assert leftovers(out) == [".lock"]
+    assert leftovers(out) == []
 
 
 @pytest.mark.long
@@ -172,4 +172,4 @@ def test_two_methods_two_spaces_three_seeds(tmp_path):
         assert epochs == sorted(set(epochs)), "no epoch twice"
     heads = [line.split("|")[1:3] for line in table.splitlines() if line.startswith(("| zarts-mgs", "| random"))]
     assert heads[2:] == [[" zarts-mgs ", " 3 "], [" random ", " 3 "]] * 2
-    assert leftovers(out) == [".lock"]
+    assert leftovers(out) == []

@@ -51,6 +51,9 @@ def test_no_name_and_no_default_is_cut(command, monkeypatch, name, width):
     shown = entries(whole)
     flags = [flag for one in COMMANDS[name].params for flag in (*one.opts, *one.secondary_opts) if flag[:2] == "--"]
     assert all(re.search(rf"(?<![\w-]){flag}(?![\w-])", whole) for flag in flags)
+    for one in COMMANDS[name].params:
+        if one.param_type_name == "option" and type(one.default) in (int, float, str):
+            assert shown[one.opts[0]][1].endswith(f"[default: {one.default}]"), one.name
     for key, field in SETTINGS[name].model_fields.items() if name in SETTINGS else ():
         flag = f"--{key.replace('_', '-')}"
         if flag not in flags or (name, key) == ("fit", "data"):  # its --data goes on with another fit

@@ -75,7 +75,7 @@ def test_a_worker_is_killed(every, tmp_path):
     assert all("(raylet)" in line for line in err.splitlines())
     assert table == (out / "table.md").read_text()
     assert [line.split("|")[1:3] for line in table.splitlines()[2:4]] == [[" darts ", " 2 "], [" random ", " 2 "]]
-    assert leftovers(out) == [".lock"]
+    assert leftovers(out) == []
     straight = tmp_path / "straight"
     words = options({**SEARCH, "method": "darts", "threads": 1, "benchmark_table": every})
     assert finish(start("search", *words, "--out", straight), LONG)[0] == 0

@@ -317,7 +317,8 @@ def test_a_relaxation_that_draws_has_a_landscape_under_common_noise_and_no_eigen
     assert untimed(run) == first
 
 
-def test_another_process_at_work_is_waited_for(run):
+def test_another_process_at_work_is_waited_for(run, monkeypatch):
+    monkeypatch.setattr("zarts.runtime.processes.PATIENCE_SECONDS", 0.0)
     with Run(run).lock(), pytest.raises(RunError, match="another process"):
         landscape(run, **QUICK)
 

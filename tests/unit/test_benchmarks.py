@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch import nn
 
-from benchmarks import batches, breakdown, forecast, memory, methods, overhead, passes, scaling, supernet, tables
+from benchmarks import batches, breakdown, forecast, memory, methods, overhead, passes, scaling, soak, supernet, tables
 from benchmarks.beyond import SEARCHES
 from benchmarks.cases import CASES, Size, case, fast_step, forward_flops, mixed_weights, plain_net, plain_step
 from benchmarks.measure import Seconds, in_turn, matrix_peak, peak_memory
@@ -48,6 +48,14 @@ def test_the_harness_on_a_tiny_case(tiny, capsys, monkeypatch):
     assert set(numbers["memory"]) == {"plain", "fast"}
     ratio = statistics.median(plain[0] / fast[0] for plain, fast in numbers["seconds"])
     assert report.rows[0][supernet.COLUMNS.index("plain / fast")].startswith(f"{ratio:.2f} (")
+
+
+def test_what_has_grown():
+    """One file that stays open in every round is found; memory that goes up and down is not."""
+    rounds = [{"memory": 100 + i % 3, "handles": 9, "processes": 0, "threads": 1, "temporary": 0} for i in range(9)]
+    assert soak.grown(rounds) == []
+    assert soak.grown([{**one, "handles": 9 + i} for i, one in enumerate(rounds)]) == ["handles: 10 to 16"]
+    assert [text[:6] for text in soak.grown([{**one, "memory": 100 + i} for i, one in enumerate(rounds)])] == ["memory"]
 
 
 def test_a_row_says_medians_of_pairs_and_shares_of_the_peak():

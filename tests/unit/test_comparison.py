@@ -1,8 +1,10 @@
 """Comparisons: trials, scores, tests and files; the searches run one after the other in this process."""
 
 import csv
+import fcntl
 import json
 import math
+import os
 from functools import cache
 from itertools import product
 from pathlib import Path
@@ -327,13 +329,14 @@ class TestComparison:
         assert again.failed == {}
         assert [row.n for row in again.rows[:2]] == [2, 2]
 
-    def test_two_at_a_time(self, compared, every):
-        import fcntl
+    def test_two_at_a_time(self, compared, every, monkeypatch):
 
-        with (compared.out / ".lock").open("w") as lock:
-            fcntl.flock(lock, fcntl.LOCK_EX)
-            with pytest.raises(RunError, match="another comparison"):
-                zarts.compare(ROWS, 3, benchmark_table=every, out=compared.out, **SEARCH)
+        monkeypatch.setattr("zarts.runtime.processes.PATIENCE_SECONDS", 0.0)
+        lock = os.open(compared.out, os.O_RDONLY)
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        with pytest.raises(RunError, match="another comparison"):
+            zarts.compare(ROWS, 3, benchmark_table=every, out=compared.out, **SEARCH)
+        os.close(lock)
 
     def test_a_folder_that_was_killed_before_anything_was_in_it(self, every, tmp_path):
         run = tmp_path / "out" / "random" / "seed0"
@@ -444,7 +447,7 @@ class TestCommand:
 
     def test_the_report_is_written_and_can_be_again(self, command, compared):
         page = compared.out / "report.html"
-        assert "<h1>Comparison</h1>" in page.read_text()
+        assert "<h1>3 seeds cannot tell random and darts arch_learning_rate=1.0 apart</h1>" in page.read_text()
         page.unlink()
         assert command("report", compared.out) == (0, f"{page}\n", "")
         assert page.exists()

@@ -15,6 +15,7 @@ from zarts.comparison.engines import ENGINES
 from zarts.comparison.results import signed_rank
 from zarts.errors import DivergedError, Interrupted, SettingsError
 from zarts.networks import OPERATIONS
+from zarts.reports.comparison_progress import read_progress
 from zarts.runtime.io import read_events, read_mapping
 from zarts.spaces import PARAMETERLESS, SPACES, Genotype, genotype_string
 
@@ -129,7 +130,10 @@ def test_an_interrupted_retraining_goes_on(compared, tmp_path, monkeypatch):
         patch.setattr("zarts.training.trainer.stop_request", stop_at(3))
         with pytest.raises(Interrupted, match="0 of 1"):
             compare(tmp_path / "out", "random", 1)
+    (trial,) = read_progress(tmp_path / "out").trials
+    assert (trial.row, trial.seed, trial.ended, trial.state[:6]) == ("random", "0", False, "trains")
     done = compare(tmp_path / "out", "random", 1)
+    assert read_progress(tmp_path / "out") is None, "the plan goes when the table comes"
     straight = next(one for trial, one in compared.found.items() if (trial.row, trial.seed) == ("random", 0))
     assert next(iter(done.found.values())).accuracies == straight.accuracies
 

@@ -49,9 +49,9 @@ def test_a_continued_training_is_a_whole_one_and_can_be_repeated(pictures, tmp_p
 
 
 def test_a_deadline_ends_a_training_whatever_is_left(pictures, tmp_path):
-    begun = time.time()
+    begun = time.monotonic()
     found = train(task(tmp_path, "late", 1000.0, deadline=begun + 1.0), pictures)
-    assert time.time() - begun < 20
+    assert time.monotonic() - begun < 20
     assert found.schedule.steps > found.schedule.falls_at
 
 

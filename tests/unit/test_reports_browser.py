@@ -224,7 +224,7 @@ def test_the_slider_shows_the_cells_of_each_epoch(desk, run):
 def test_play_goes_through_the_epochs(desk):
     page = desk
     page.locator(".play").click()
-    playwright.expect(page.locator(".slider output")).to_contain_text("epoch 3")
+    page.wait_for_function("Number(document.querySelector('.slider output').textContent.match(/\\d+/)[0]) > 2")
     page.locator(".play").click()
     here = page.locator(".slider output").inner_text()
     page.wait_for_timeout(500)
@@ -239,22 +239,16 @@ def test_landscapes_tell_their_losses(desk):
     assert page.get_by_text("raise <val_batches>").is_visible()
 
 
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_the_page_follows_light_and_dark_when_they_change(opened, run, scheme):
-    page = opened(run, color_scheme=scheme)
+def test_the_page_follows_light_and_dark_when_they_change_and_print_has_the_still_pictures(opened, run):
+    page = opened(run, color_scheme="dark")
     figure = see(page, "supernet-loss")
     colour = "() => getComputedStyle(document.querySelector('[data-figure=supernet-loss] .js-line')).stroke"
     colours = {"light": "rgb(0, 103, 166)", "dark": "rgb(95, 180, 236)"}
-    assert page.evaluate(colour) == colours[scheme]
-    other = {"light": "dark", "dark": "light"}[scheme]
-    page.emulate_media(color_scheme=other)
-    page.wait_for_function(f"({colour})() === '{colours[other]}'")
+    assert page.evaluate(colour) == colours["dark"]
+    for scheme in ("light", "dark"):
+        page.emulate_media(color_scheme=scheme)
+        page.wait_for_function(f"({colour})() === '{colours[scheme]}'")
     assert figure.locator(".still").is_hidden()
-
-
-def test_print_has_the_still_pictures(opened, run):
-    page = opened(run, color_scheme="dark")
-    figure = see(page, "supernet-loss")
     page.emulate_media(media="print")
     assert figure.locator(".still svg").is_visible()
     assert figure.locator(".live").is_hidden()
@@ -278,6 +272,14 @@ def test_no_page_is_wider_than_a_phone(opened, run, compared, of):
         page.locator(f'[data-figure="{name}"]').scroll_into_view_if_needed()
     page.locator(".live .main-svg").first.wait_for()
     assert page.evaluate("document.documentElement.scrollWidth") == 390
+    beyond = """[...document.querySelectorAll("header *, main *")].filter((one) => one.getClientRects().length
+        && one.getBoundingClientRect().right > 390.5 && !one.closest(".overflow, .scroll, .bounded, .live, svg"))"""
+    assert page.evaluate(f"{beyond}.map((one) => one.outerHTML.slice(0, 99))") == [], "but for what scrolls inside"
+    if of == "comparison":
+        assert page.locator(".track s:visible").count() == 5, "a dot for each seed"
+        page.emulate_media(media="print")
+        assert page.locator(".track s:visible").count() == 5
+        assert page.locator(".folded").is_hidden()
 
 
 def test_a_tap_tells_an_operation(opened, run):
@@ -302,7 +304,7 @@ def compared(tmp_path_factory):
     return folder
 
 
-def test_a_table_is_sorted_by_a_click(opened, compared):
+def test_a_table_is_sorted_by_a_click_and_cells_are_drawn_when_they_are_opened(opened, compared):
     page = opened(compared)
     names = page.locator("table.sortable tbody th")
     before = names.all_inner_texts()
@@ -312,10 +314,6 @@ def test_a_table_is_sorted_by_a_click(opened, compared):
     assert names.all_inner_texts() == [before[2], before[1], before[0], before[3]]
     page.get_by_role("button", name="time").click()
     assert names.all_inner_texts()[:2] == [before[1], before[0]], "what has no time stays below"
-
-
-def test_cells_of_a_comparison_are_drawn_when_they_are_opened(opened, compared):
-    page = opened(compared)
     page.locator(".searches > summary").first.click()
     page.locator("[data-parts] summary").first.click()
     page.locator('.drawn [id^="found-0-label-"]').first.hover()

@@ -40,6 +40,7 @@ def test_collapse_in_words():
     assert sign.warning
     assert sign.text.startswith("more than 4 pools and skips in the normal cell in epochs 2–4 (at most 8)")
     assert sign.text.endswith("4 after the last epoch.")
+    assert "--max-skips 2" in sign.advice
     (sign,) = signs(counted(2, 5))
     assert "in epoch 2 (at most 5)" in sign.text
 
@@ -72,7 +73,7 @@ def test_one_eigenvalue_says_nothing():
 
 def test_warnings_of_the_search_are_told():
     (sign,) = signs([{"event": "warning", "epoch": 3, "text": "alpha follows noise"}])
-    assert sign == ("Warning in epoch 3", "alpha follows noise.", True)
+    assert sign == ("Warning in epoch 3", "alpha follows noise.", True, "")
 
 
 def cells(*ops):

@@ -11,8 +11,10 @@ from zarts.errors import RunError
 from zarts.reports import write_report
 from zarts.reports.fit_figures import NARROW, WIDE
 from zarts.reports.fit_labels import Axis
+from zarts.reports.fit_page import headline
 from zarts.reports.fit_picture import amount, picture_of
 from zarts.reports.fit_result import front, length_words, read_fit
+from zarts.reports.fit_sections import table_rows
 from zarts.reports.fit_still import linear_ticks, log_ticks
 
 
@@ -55,9 +57,8 @@ def test_the_page_has_every_fact(tmp_path):
 
 def test_the_table_begins_with_what_trained_longest(tmp_path):
     result = made_up()
-    _, page = page_of(tmp_path, result)
-    rows = [int(word.split(" · ")[0]) for word in page.words if re.match(r"\d+ · .*", word)]
-    rows = rows[-len(result["candidates"]) :]
+    rows = [network.number for network, *_ in table_rows(read_fit(write_fit(tmp_path, result)))]
+    assert sorted(rows) == [one["number"] for one in result["candidates"]]
     assert set(rows[:2]) == {one["candidate"] for one in result["finals"]}
     third = [n for n in rows[2:] if len({one["length"] for one in result["candidates"][n - 1]["scores"]}) == 2]
     assert third == rows[2 : 2 + len(third)]
@@ -102,8 +103,26 @@ def test_parts_may_be_missing(tmp_path, result):
 def test_a_fit_without_result_says_so(tmp_path):
     text, page = page_of(tmp_path, None)
     assert any("There is no verdict" in word for word in page.words)
+    assert "Fit not finished" in page.words
     assert "zarts fit fashion-mnist --time 40m" in page.words
     assert data_of(text)["figures"] == {}
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({}, "No difference could be shown: take the network that was found"),
+        ({"difference": {"mean": 0.8, "low": 0.2, "high": 1.4}}, "The network that was found is better, by 0.8 points"),
+        ({"difference": {"mean": -0.8, "low": -1.4, "high": -0.2}, "delivered": 1},
+         "ResNet-8, made by hand, is better, by 0.8 points"),
+        ({"difference": None, "delivered": 1}, "Take ResNet-8: 92.8 % of the test images are right"),
+        ({"delivered": 4, "candidates": [{"number": 4, "name": EVIL}], "difference": None}, f"Take {EVIL}"),
+        ({"delivered": None}, made_up()["verdict"]),
+    ],
+)  # fmt: skip
+def test_the_headline_is_short(tmp_path, change, words):
+    fit = read_fit(write_fit(tmp_path, made_up() | change))
+    assert headline(fit) == words
 
 
 @pytest.mark.parametrize(

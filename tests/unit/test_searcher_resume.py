@@ -3,8 +3,8 @@
 import errno
 import json
 import os
+import shutil
 import sys
-from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 import torch
@@ -13,9 +13,10 @@ import zarts
 from small import SMALL, TRAIN, leftovers, often, outcome, small, stop_at
 from zarts.api import resume_retrain, resume_search
 from zarts.config import search_settings
-from zarts.errors import DataError, Interrupted, RunError, SettingsError
+from zarts.errors import DataError, Interrupted, RunError
 from zarts.methods import EVALUATING, GRADIENT, METHODS
 from zarts.runs import Run
+from zarts.runs.checkpoint import load_checkpoint, save_checkpoint
 from zarts.runs.new_run import anchored
 from zarts.spaces import Genotype
 
@@ -30,14 +31,22 @@ def interrupt(monkeypatch, number):
     return request
 
 
+@pytest.fixture(scope="module")
+def stopped_once(tmp_path_factory):
+    run = tmp_path_factory.mktemp("stopped") / "run"
+    torch.set_num_threads(1)
+    with pytest.MonkeyPatch.context() as patch:
+        interrupt(patch, 6)
+        with pytest.raises(Interrupted):
+            zarts.search(out=run, quiet=True, **SMALL)
+    return run
+
+
 @pytest.fixture
-def stopped(tmp_path, monkeypatch):
-    """A search that was stopped in its second epoch, with its checkpoint."""
-    interrupt(monkeypatch, 6)
-    with pytest.raises(Interrupted):
-        zarts.search(out=tmp_path / "run", **SMALL)
+def stopped(stopped_once, tmp_path, monkeypatch):
+    """A search that was stopped in its second epoch, with its checkpoint: a copy of the same one for each test."""
     interrupt(monkeypatch, 0)
-    return tmp_path / "run"
+    return shutil.copytree(stopped_once, tmp_path / "run")
 
 
 def stopped_at_the_last_check(tmp_path, monkeypatch, settings):
@@ -178,25 +187,22 @@ def test_a_command_goes_on_with_other_values_of_what_no_result_depends_on(
         assert outcome(run) == outcome(straight)
 
 
-@pytest.mark.parametrize("keep", [0, 10, 1000, -10])
-def test_a_checkpoint_cut_short(stopped, keep):
-    path = stopped / "checkpoint.pt"
-    path.write_bytes(path.read_bytes()[:keep])
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda path: path.write_bytes(b""),
+        lambda path: path.write_bytes(path.read_bytes()[:1000]),
+        lambda path: path.write_bytes(path.read_bytes()[:-10]),
+        lambda path: torch.save({"format": os.system}, path),  # code
+        lambda path: torch.save([1], path),
+        lambda path: torch.save({"format": 1}, path),
+        lambda path: torch.save({"format": 2, "settings": {}}, path),
+    ],
+)
+def test_a_file_that_is_no_checkpoint_of_the_run(stopped, change):
+    change(stopped / "checkpoint.pt")
     with pytest.raises(RunError, match=r"checkpoint\.pt"):
-        resume_search(stopped)
-
-
-def test_a_checkpoint_with_code_in_it(stopped):
-    torch.save({"format": os.system}, stopped / "checkpoint.pt")
-    with pytest.raises(RunError, match=r"checkpoint\.pt"):
-        resume_search(stopped)
-
-
-@pytest.mark.parametrize("content", [[1], {"format": 1}, {"format": 2, "settings": {}}])
-def test_a_file_that_is_no_checkpoint(stopped, content):
-    torch.save(content, stopped / "checkpoint.pt")
-    with pytest.raises(RunError, match=r"checkpoint\.pt"):
-        resume_search(stopped)
+        Run(stopped).restore({"seed": 0}, torch.device("cpu"))
 
 
 def test_a_checkpoint_that_is_gone(stopped):
@@ -261,6 +267,7 @@ def test_images_that_came_since_are_left_out(tmp_path, monkeypatch, photos):
 def test_folders_that_are_no_run(tmp_path, searched, retrained):
     with pytest.raises(RunError, match="none"):
         resume_search(tmp_path / "none")
+    (tmp_path / "notes.txt").touch()
     with pytest.raises(RunError, match=r"config\.yaml"):
         resume_search(tmp_path)
     with pytest.raises(RunError, match="retrain run"):
@@ -304,7 +311,7 @@ def test_damaged_events(tmp_path):
 
 def test_another_device_is_refused(stopped):
     path = stopped / "checkpoint.pt"
-    torch.save({**torch.load(path, weights_only=True), "device": "cuda"}, path)
+    save_checkpoint(path, {**load_checkpoint(path), "device": "cuda"})
     with pytest.raises(RunError, match="'cuda'"):
         resume_search(stopped)
 
@@ -356,25 +363,8 @@ def test_a_file_that_cannot_be_written_stays_as_it_was(tmp_path, monkeypatch, wr
     assert [path.read_bytes() for path in tmp_path.iterdir()] == [before]
 
 
-def test_runs_that_start_together_get_folders_of_their_own(tmp_path):
-    with ThreadPoolExecutor(8) as pool:
-        runs = list(pool.map(lambda i: Run.create(tmp_path / "a/x", {"i": i}, "search", numbered=True), range(8)))
-    assert {run.path.name for run in runs} == {"x", *(f"x-{i}" for i in range(2, 9))}
-    assert [run.settings("search") for run in runs] == [{"i": i} for i in range(8)]
-
-
-def test_a_run_folder_that_cannot_be_made(tmp_path):
-    Run.create(tmp_path / "x", {}, "search")
-    with pytest.raises(SettingsError, match="another out"):
-        Run.create(tmp_path / "x", {}, "search")
-    (tmp_path / "file").write_text("")
-    (tmp_path / "link").symlink_to(tmp_path / "nowhere")
-    for parent in ("file", "link"):
-        with pytest.raises(RunError, match="File exists"):
-            Run.create(tmp_path / parent / "x", {}, "search", numbered=True)
-
-
-def test_two_processes_do_not_go_on_with_one_run(stopped, searched):
+def test_two_processes_do_not_go_on_with_one_run(stopped, searched, monkeypatch):
+    monkeypatch.setattr("zarts.runtime.processes.PATIENCE_SECONDS", 0.0)
     with (
         Run(stopped).lock(),
         pytest.raises(RunError, match="another process"),

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 from zarts.analysis import Diagnosis, Landscape, make_landscape
@@ -13,6 +15,7 @@ from zarts.api._ranks import joined, launch_ranks
 from zarts.callbacks import Callbacks, Follower, progress
 from zarts.reports import draw_landscape, write_report
 from zarts.runs import Run
+from zarts.runs.afterwards import afterwards
 from zarts.runs.user_files import use_operations
 from zarts.runs.user_functions import load_functions, without_functions
 from zarts.runtime.paths import PathLike, path_of
@@ -65,9 +68,16 @@ def landscape(
             made = make_landscape(restored, folder, on_event, grid=grid, **options)
         if ranks.lead:
             on_event({"event": "doing", "text": "drawing the report"})
-            draw_landscape(folder.path)
-            write_report(folder.path)
+            again = f"zarts landscape {shlex.quote(str(folder.path))}"
+            with afterwards("its picture is missing", again, on_event):
+                draw_landscape(folder.path)
+            _report(folder.path, on_event)
     return made
+
+
+def _report(folder: Path, callback: Callbacks) -> None:
+    with afterwards("report.html is not up to date", f"zarts report {shlex.quote(str(folder))}", callback):
+        write_report(folder)
 
 
 def launch_landscape_ranks(run: PathLike, argv: list[str], *, grid: int, devices: int | None) -> int | None:
@@ -120,5 +130,5 @@ def diagnose(
         diagnosis = compute_diagnosis(restored, callback, **options)
     callback({"event": "doing", "text": "drawing the report"})
     folder.write_json("diagnosis.json", {"run": folder.path.resolve().name, **diagnosis.to_dict()})
-    write_report(folder.path)
+    _report(folder.path, callback)
     return diagnosis

@@ -7,7 +7,7 @@ from pathlib import Path
 from zarts.api._architecture import Source, folder_of, genotype_of
 from zarts.api._new_search import searched_settings
 from zarts.errors import SettingsError
-from zarts.reports import draw_cells, draw_strip, write_report
+from zarts.reports import draw_cells, draw_strip, watch_report, write_report
 from zarts.runtime.paths import PathLike, path_of
 
 __all__ = ["draw", "report"]
@@ -42,11 +42,13 @@ def draw(source: Source, out: PathLike = "cells", *, every: int | None = None) -
     return draw_strip(folder, every, path_of(out))
 
 
-def report(run: PathLike) -> Path:
+def report(run: PathLike, *, watch: bool = False) -> Path:
     """Write `report.html` into the folder of a run again, for example after its `diagnosis.json` has come to it.
 
     Args:
         run: a search, a retraining, a fit or a comparison: its result or its folder.
+        watch: write it again every ten seconds, until the run has finished or Ctrl-C; a browser that shows the page
+            loads it again by itself.
 
     Returns:
         The file.
@@ -54,4 +56,4 @@ def report(run: PathLike) -> Path:
     Raises:
         RunError: the folder does not exist or has a damaged file, or the page cannot be written.
     """
-    return write_report(path_of(run))
+    return watch_report(path_of(run)) if watch else write_report(path_of(run))

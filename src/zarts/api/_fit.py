@@ -5,8 +5,10 @@ from __future__ import annotations
 import importlib.util
 import multiprocessing
 import shlex
+import shutil
 import time
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -23,14 +25,15 @@ from zarts.config import FUNCTIONS, dump
 from zarts.config.fit import FitSettings, fit_settings
 from zarts.config.options import FitOptions
 from zarts.data import PythonData
-from zarts.errors import Interrupted, SettingsError
+from zarts.errors import Interrupted, RunError, SettingsError
+from zarts.planner.candidates import WORK
 from zarts.planner.ending import end_fit
 from zarts.planner.fit import Fit
 from zarts.planner.records import PLAN
 from zarts.reports import write_report
-from zarts.runs import Run
+from zarts.runs import MODEL, Run
 from zarts.runs.afterwards import afterwards
-from zarts.runs.new_run import check_place, data_paths, discarded_unless_begun
+from zarts.runs.new_run import data_paths, new_run, resumed_run
 from zarts.runs.user_functions import anchored_functions, keep_functions, load_functions, same_functions
 from zarts.runtime.paths import PathLike, existing, path_of
 from zarts.spaces import HANDMADE, Chain, handmade
@@ -117,10 +120,9 @@ def start_fit(
     settings = load_functions(_anchored(settings, images), note_writer(callback))
     label = Path(settings.data).name or "images"
     path = Path("runs/fit") / f"{label}-seed{settings.seed}" if out is None else path_of(out)
-    check_place(path, settings.data)
-    run = Run(Run.create(path, dump(settings), "fit", numbered=out is None).path, images=images)
-    with discarded_unless_begun(run):
+    with new_run(path, settings.data, "fit", numbered=out is None, images=images) as run:
         keep_functions(settings, run)
+        run.begin(dump(settings), "fit")
         return _fit(settings, run, callback, begun)
 
 
@@ -148,6 +150,7 @@ def resume_fit(
     begun = time.perf_counter() if begun is None else begun
     run = Run.open(path_of(path), "fit")
     if run.finished:
+        _complete(run, callback)
         return FitResult.read(run.path)
     functions = {key: given.pop(key) for key in FUNCTIONS if key in given}
     name, images = given_images(data)
@@ -156,7 +159,20 @@ def resume_fit(
     _check_packages(settings)
     settings = same_functions(run, _anchored(settings, images), functions)
     settings = load_functions(settings, note_writer(callback), run)
-    return _fit(settings, Run(run.path, images=images), callback, begun)
+    run = Run(run.path, images=images)
+    with resumed_run(run, "fit"):
+        return _fit(settings, run, callback, begun)
+
+
+def _complete(run: Run, callback: Callback) -> None:
+    """Make what a finished fit lacks that was killed right after its result, as far as that is cheap."""
+    with suppress(RunError), run.lock():
+        shutil.rmtree(run.path / WORK, ignore_errors=True)
+    if not (run.path / MODEL / "README.md").exists():
+        again = f"zarts export {shlex.quote(str(run.path))} --format onnx"
+        callback({"event": "warning", "text": f"README.md is missing: `{again}` makes up for it"})
+    if not (run.path / "report.html").exists():
+        _draw(run, callback)
 
 
 def _anchored(settings: FitSettings, images: PythonData | None) -> FitSettings:
@@ -227,9 +243,13 @@ def _fit(settings: FitSettings, run: Run, callback: Callback, begun: float) -> F
         known.workers.close()
         heard.enter("testing, writing files")
         end_fit(settings, run, fit, finalists, known.outcome, known.load, budget, heard)
+    _draw(run, callback)
+    return FitResult.read(run.path, run.images)
+
+
+def _draw(run: Run, callback: Callback) -> None:
     with afterwards("report.html is missing", f"zarts report {shlex.quote(str(run.path))}", callback):
         write_report(run.path)
-    return FitResult.read(run.path, run.images)
 
 
 def _check_packages(settings: FitSettings) -> None:

@@ -24,7 +24,7 @@ from zarts.planner.records import PLAN, Plan
 from zarts.planner.workers import Workers
 from zarts.runs import Run
 from zarts.runtime.device import choose_device, idle_processors
-from zarts.runtime.io import drop_cut_line, remove_parts
+from zarts.runtime.io import drop_cut_line
 from zarts.runtime.signals import StopRequest, stop_request
 from zarts.spaces import handmade
 from zarts.training.criterion import objective_of
@@ -98,10 +98,11 @@ def session(
     """
     device = choose_device(settings.device)
     with run.lock(), stop_request() as stop:
-        remove_parts(run.path)
         drop_cut_line(run.path / "metrics.jsonl")
         plan = Plan(run.path / PLAN, settings.plan if place is None else None)
         heard = _Heard(callback, run, stop)
+        if note := run.lock_note:
+            heard({"event": "note", "text": note})
         size = settings.image_size or plan.decide("image size", lambda: first_size(settings))
         first = load_images(settings.recipe(image_size=size), run, device, heard)
         load = partial(_loaded, {first.image_size: first}, settings, run)

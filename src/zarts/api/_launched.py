@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import signal
 import subprocess
 import sys
@@ -10,7 +11,7 @@ import time
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from pathlib import Path
-from tempfile import TemporaryDirectory, TemporaryFile
+from tempfile import TemporaryFile
 from typing import IO, Any
 
 import yaml
@@ -20,8 +21,11 @@ from zarts.callbacks.base import OF_EPOCH, Callbacks, StopEarly
 from zarts.config import CommonSettings, RetrainSettings, SearchSettings, dump, renamed_event
 from zarts.data import PYTHON
 from zarts.errors import DataError, Interrupted, RunError, SettingsError
+from zarts.runs.claim import is_free
 from zarts.runs.user_functions import user_functions
 from zarts.runtime.distributed import started
+from zarts.runtime.leftovers import temporary_folder
+from zarts.runtime.processes import PARENT
 from zarts.runtime.signals import stop_request
 
 __all__ = ["check_launchable", "free_path", "launch_new", "launch_resumed"]
@@ -58,9 +62,9 @@ def check_launchable(settings: SearchSettings | RetrainSettings) -> None:
 
 
 def free_path(path: Path) -> Path:
-    """The path, or path-2, path-3 …: the first that does not exist."""
+    """The path, or path-2, path-3 …: the first in which no run has begun."""
     number, free = 1, path
-    while free.exists():
+    while not is_free(free):
         number += 1
         free = path.with_name(f"{path.name}-{number}")
     return free
@@ -75,8 +79,8 @@ def launch_new(settings: CommonSettings, path: Path, callbacks: Callbacks, words
         callbacks: called with every logged event.
         words: more arguments of the command.
     """
-    with TemporaryDirectory(prefix="zarts-") as folder:
-        config = Path(folder) / "config.yaml"
+    with temporary_folder() as folder:
+        config = folder / "config.yaml"
         command = _command(settings)
         config.write_text(yaml.safe_dump({command: dump(settings)}), encoding="utf-8")
         _follow([command, *words, "--config", str(config), "--out", str(path)], path, settings.epochs, callbacks)
@@ -120,6 +124,7 @@ def _follow(argv: Sequence[str], path: Path, epochs: int, callbacks: Callbacks) 
             stdin=subprocess.DEVNULL,
             stdout=output,
             stderr=errors,
+            env={**os.environ, PARENT: str(os.getpid())},
             start_new_session=True,  # Ctrl-C of a terminal reaches this process alone, which passes it on
         )
         stack.callback(_end, process)

@@ -7,7 +7,6 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any
 
 from zarts.api._data import given_again
@@ -20,11 +19,12 @@ from zarts.data import PythonData
 from zarts.reports import draw_cells, write_report
 from zarts.runs import Run
 from zarts.runs.afterwards import afterwards
-from zarts.runs.new_run import anchored, discarded_unless_begun, new_run
+from zarts.runs.new_run import anchored, new_run, resumed_run
 from zarts.runs.user_files import UserFiles, use_operations, use_space
 from zarts.runs.user_functions import keep_functions, load_functions, same_functions
 from zarts.runtime.device import torch_threads
 from zarts.runtime.distributed import Ranks
+from zarts.runtime.leftovers import temporary_folder
 from zarts.runtime.paths import PathLike, path_of
 from zarts.searcher import Runnable, measure_search, prepare_search
 from zarts.spaces import Architecture, Chain, Genotype
@@ -100,11 +100,10 @@ def new_search(
         note = note_writer(callback if ranks.lead else None)
         own, settings = UserFiles.of(given, note), load_functions(settings, note)
         table = loaded or (_table_of(settings, trust) if ranks.lead else None)
-        made = new_run(path, settings, "search", numbered=out is None).path if ranks.lead else path
-        run = Run(ranks.broadcast(made), writes=ranks.lead, images=images)
-        with discarded_unless_begun(run):
+        with new_run(path, settings.data, "search", numbered=out is None, images=images, ranks=ranks) as run:
             own.keep(run)
             keep_functions(settings, run)
+            run.begin(dump(settings), "search")
             with _reported(settings, run, callback, table, ranks) as heard:
                 yield prepare_search(settings, run, heard, ranks)
 
@@ -192,7 +191,7 @@ def begun_search(
         settings = load_functions(settings, note, Run(path))
         table = loaded or (_table_of(settings, trust) if ranks.lead else None)
         run = Run(path, writes=ranks.lead, images=images)
-        with _reported(settings, run, callback, table, ranks) as heard:
+        with resumed_run(run, "search"), _reported(settings, run, callback, table, ranks) as heard:
             yield prepare_search(settings, run, heard, ranks)
 
 
@@ -253,8 +252,8 @@ def dry_run_in(
 ) -> Iterator[tuple[Run, DryRun]]:
     """A temporary run folder, removed afterwards, and the dry run in it."""
     dry_run = DryRun(before_seconds, ranks)
-    with TemporaryDirectory(prefix="zarts-") as folder:
-        run = Run.create(Path(folder) / command, dump(settings), command)
+    with temporary_folder() as folder:
+        run = Run.create(folder / command, dump(settings), command)
         yield Run(run.path, images=images), dry_run
 
 

@@ -5,9 +5,13 @@ from __future__ import annotations
 import logging
 import math
 import os
+import shlex
+import signal
 import sys
+import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from pathlib import Path
 
 import torch
 
@@ -17,14 +21,17 @@ from zarts.data import PYTHON
 from zarts.errors import RankError, SettingsError
 from zarts.methods import member
 from zarts.relax import Parameterization
+from zarts.runs.claim import is_started
 from zarts.runtime.device import choose_device
-from zarts.runtime.distributed import Ranks, started
+from zarts.runtime.distributed import FOLDER_FILE, Ranks, started
+from zarts.runtime.leftovers import temporary_folder
+from zarts.runtime.processes import PARENT
 from zarts.spaces import get_space
 from zarts.zo import OPTIMIZERS
 
 __all__ = ["candidates", "check_ranks", "joined", "launch", "launch_ranks", "ranks_here"]
 
-_RESUME_HINT = "the run has ended; its last checkpoint is intact, go on with `zarts {} --resume RUN`"
+_NOT_BEGUN = "the run has ended before its first step: start it again by the same command"
 
 
 def candidates(settings: SearchSettings) -> int:
@@ -90,12 +97,26 @@ def joined(settings: SearchSettings | RetrainSettings, pieces: int | None = None
     from lightning_fabric import Fabric  # takes two seconds, which a single rank does not need
 
     logging.getLogger("lightning_fabric").setLevel(logging.WARNING)
-    fabric = Fabric(accelerator=accelerator, devices=here, num_nodes=machines, strategy="ddp")
-    fabric.launch()
+    with _ends_at_once():
+        fabric = Fabric(accelerator=accelerator, devices=here, num_nodes=machines, strategy="ddp")
+        fabric.launch()
     try:
         yield Ranks(fabric)
     finally:
         torch.distributed.destroy_process_group()
+
+
+@contextmanager
+def _ends_at_once() -> Iterator[None]:
+    """Inside, SIGTERM ends this process: ranks wait for each other where Python sees no signals, and begin nothing."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 def _accelerator(device: str, here: int) -> str:
@@ -153,7 +174,7 @@ def ranks_here(settings: SearchSettings | RetrainSettings, pieces: int | None = 
     return math.ceil(most / math.ceil(most / processors))
 
 
-def launch(count: int, argv: Sequence[str], resume_hint: str) -> int:
+def launch(count: int, argv: Sequence[str], command: str, resume_hint: str | None = None) -> int:
     """Start `count` ranks of `zarts ARGV` on this machine, as `torchrun --standalone` would; the exit code.
 
     The launchers of Fabric do not fit: one restarts the script of this process, whatever that is, and does not report
@@ -162,38 +183,55 @@ def launch(count: int, argv: Sequence[str], resume_hint: str) -> int:
     Args:
         count: number of ranks.
         argv: the arguments of the command.
-        resume_hint: the way out in the message when a rank was killed.
+        command: its name.
+        resume_hint: the way out in the message when a rank was killed; None: resume the run.
 
     Raises:
         RankError: a rank was killed.
     """
-    from torch.distributed.elastic.multiprocessing import SignalException
+    from torch.distributed.elastic.multiprocessing import DefaultLogsSpecs, SignalException
     from torch.distributed.elastic.multiprocessing.errors import ChildFailedError
     from torch.distributed.launcher.api import LaunchConfig, elastic_launch
 
     for part in ("multiprocessing.api", "agent.server.api"):  # RankError says in one line what they log
         logging.getLogger(f"torch.distributed.elastic.{part}").setLevel(logging.CRITICAL)
     os.environ["OMP_NUM_THREADS"] = str(max(1, torch.get_num_threads() // count))  # of each rank
-    config = LaunchConfig(
-        min_nodes=1,
-        max_nodes=1,
-        nproc_per_node=count,
-        run_id="zarts",
-        rdzv_backend="c10d",
-        rdzv_endpoint="localhost:0",
-        max_restarts=0,
-        shutdown_timeout=_PATIENCE_SECONDS,
-    )
-    try:
-        elastic_launch(config, sys.executable)("-P", "-m", "zarts", *argv)
-    except ChildFailedError as error:
-        for rank, failure in error.failures.items():
-            if failure.exitcode < 0:
-                raise RankError(f"rank {rank} was killed by {failure.signal_name()}: {resume_hint}") from None
-        return max(failure.exitcode for failure in error.failures.values())
-    except SignalException as error:
-        return 128 + error.sigval.value
+    os.environ[PARENT] = str(os.getpid())
+    with temporary_folder() as folder:
+        file = folder / "folder"
+        os.environ[FOLDER_FILE] = str(file)
+        config = LaunchConfig(
+            min_nodes=1,
+            max_nodes=1,
+            nproc_per_node=count,
+            run_id="zarts",
+            rdzv_backend="c10d",
+            rdzv_endpoint="localhost:0",
+            max_restarts=0,
+            shutdown_timeout=_PATIENCE_SECONDS,
+            logs_specs=DefaultLogsSpecs(log_dir=str(folder / "logs")),
+        )
+        try:
+            elastic_launch(config, sys.executable)("-P", "-m", "zarts", *argv)
+        except ChildFailedError as error:
+            for rank, failure in error.failures.items():
+                if failure.exitcode < 0:
+                    hint = resume_hint or _resume_hint(file, command)
+                    raise RankError(f"rank {rank} was killed by {failure.signal_name()}: {hint}") from None
+            return max(failure.exitcode for failure in error.failures.values())
+        except SignalException as error:
+            return 128 + error.sigval.value
     return 0
+
+
+def _resume_hint(file: Path, command: str) -> str:
+    """How to go on after the death of a rank, whose first one has written the run folder into the file."""
+    if not file.exists():
+        return _NOT_BEGUN
+    run = Path(file.read_text(encoding="utf-8", errors="surrogateescape"))
+    if not is_started(run):
+        return _NOT_BEGUN
+    return f"its last checkpoint is whole, go on with `zarts {command} --resume {shlex.quote(str(run))}`"
 
 
 def launch_ranks(
@@ -227,4 +265,4 @@ def launch_ranks(
         return None
     count = ranks_here(settings, pieces)
     command = "retrain" if isinstance(settings, RetrainSettings) else "search"
-    return launch(count, argv, resume_hint or _RESUME_HINT.format(command)) if count > 1 else None
+    return launch(count, argv, command, resume_hint) if count > 1 else None

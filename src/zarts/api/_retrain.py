@@ -7,7 +7,6 @@ import time
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any
 
 from typing_extensions import Unpack
@@ -23,16 +22,17 @@ from zarts.api._results import RetrainResult
 from zarts.api._retrain_source import begin_from, owner_of, retraining_of, sized_architecture
 from zarts.api._tensorboard import logged
 from zarts.callbacks import Callbacks, Follower, progress
-from zarts.config import FUNCTIONS, RetrainSettings, retrain_settings
+from zarts.config import FUNCTIONS, RetrainSettings, dump, retrain_settings
 from zarts.config.options import RetrainOptions
 from zarts.data import DATA_SETS, PYTHON, PythonData
-from zarts.errors import SettingsError
+from zarts.errors import RunError, SettingsError
 from zarts.runs import Run
-from zarts.runs.new_run import anchored, discarded_unless_begun, new_run, same_images
+from zarts.runs.new_run import anchored, new_run, resumed_run, same_images
 from zarts.runs.user_files import copy_user_files, use_operations, use_space
 from zarts.runs.user_functions import keep_functions, load_functions, same_functions
 from zarts.runtime.distributed import Ranks, lead_here, started
 from zarts.runtime.io import read_mapping
+from zarts.runtime.leftovers import temporary_folder
 from zarts.runtime.paths import PathLike, path_of
 from zarts.searcher import SearchRecord
 from zarts.spaces import Architecture, Chain, Genotype
@@ -116,11 +116,11 @@ def _start_here_or_on_ranks(
     check_launchable(settings)
     settings = anchored(settings)
     path = free_path(run_path(architecture_of(source)[1], settings)) if out is None else path_of(out)
-    with TemporaryDirectory(prefix="zarts-") as folder:
+    with temporary_folder() as folder:
         if isinstance(source, SearchRecord):
             source = source.run
         elif isinstance(source, Genotype | Chain):
-            file = Path(folder) / "architecture.json"
+            file = folder / "architecture.json"
             file.write_text(source.to_json(), encoding="utf-8")
             source = file
         launch_new(settings, path, callbacks, [os.fspath(source)])
@@ -164,11 +164,10 @@ def start_retrain(
         settings = load_functions(settings, note_writer(callback if ranks.lead else None))
         architecture, name = sized_architecture(source, settings)
         path = run_path(name, settings) if out is None else path_of(out)
-        made = new_run(path, settings, "retrain", numbered=out is None).path if ranks.lead else path
-        run = Run(ranks.broadcast(made), writes=ranks.lead, images=images)
-        with discarded_unless_begun(run):
+        with new_run(path, settings.data, "retrain", numbered=out is None, images=images, ranks=ranks) as run:
             keep_functions(settings, run)
             start = _prepare_retrain(source, architecture, settings, run, callback, ranks)
+            run.begin(dump(settings), "retrain")
             return _retrain_and_draw(settings, architecture, run, callback, ranks, start=start, begun=begun)
 
 
@@ -260,7 +259,7 @@ def _copy_split(searched: Run, settings: RetrainSettings, run: Run) -> None:
             f"split_seed = {settings.split_seed} would test on images that the search {searched.path} has seen: "
             "leave it out, the retraining keeps the split of the search"
         )
-    run.write_json("split.json", split)
+    run.write_split(split)
 
 
 def resume_retrain(
@@ -292,11 +291,14 @@ def resume_retrain(
         settings, images = given_again(data, settings, path, "zarts.retrain(resume=RUN, data=...)")
     with joined(settings) as ranks:
         run = Run(path, writes=ranks.lead, images=images)
+        if settings.weights_from is not None and not ranks.broadcast(run.started):
+            raise RunError(f"{path}: was ended before its first step: start it anew by the same command, with --out")
         note = note_writer(callback if ranks.lead else None)
         use_operations(run, settings.operations, note)
         settings = load_functions(settings, note, run)
         architecture = read_architecture(run)
-        return _retrain_and_draw(settings, architecture, run, callback, ranks, resume=True, begun=begun)
+        with resumed_run(run, "retrain"):
+            return _retrain_and_draw(settings, architecture, run, callback, ranks, resume=True, begun=begun)
 
 
 def retrained_settings(path: PathLike, **resumable: Any) -> RetrainSettings:

@@ -121,7 +121,18 @@ GUIDES: Mapping[str, Guide] = {
     "genotype": Guide(("zarts genotype DARTS_V2", "zarts genotype runs/search/RUN --json")),
     "lookup": Guide(("zarts lookup runs/search/RUN", "zarts lookup 6111 --data-set cifar10")),
     "diagnose": Guide(("zarts diagnose runs/search/RUN",)),
-    "landscape": Guide(("zarts landscape runs/search/RUN --grid 21",)),
+    "landscape": Guide(
+        ("zarts landscape runs/search/RUN --grid 21",),
+        {
+            "inner_steps": "M of each surface: 0 first order, 1 second order",
+            "grid": "points a side, an odd number",
+            "radius": "how far the plane goes from alpha, each way",
+            "scale": "what a radius of 1 is",
+            "seed": "draws the two directions",
+            "again": "replace an existing landscape",
+            "devices": "processes that share the points",
+        },
+    ),
     "report": Guide(("zarts report runs/fit/images-seed0",)),
     "latency-table": Guide(
         ("zarts latency-table phone.json --latency-command ./time_on_phone.sh", "zarts latency-table this-machine.json")

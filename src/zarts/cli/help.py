@@ -124,7 +124,7 @@ def _usual(options: list[Any], ctx: Any, usual: Any) -> Iterator[tuple[str, str]
     yield "-h, --help", "show this page"
     if usual:
         groups = ", ".join(title.lower() for title in _grouped(options) if title != _MAIN)
-        yield "--help-all", f"show all {len(options)} options: {groups}"
+        yield "--help-all", f"show all {len(options)} options{f': {groups}' if groups else ''}"
 
 
 _MAIN = "Options"
@@ -183,7 +183,7 @@ def _text(param: Any, short: str = "") -> str:
         return f"{short or param.help} [required]"
     if isinstance(param.show_default, str):
         default = "" if short and param.show_default == "no" else param.show_default
-    elif param.default not in (None, False):
+    elif param.default is not None and param.default is not False:
         default = str(param.default)
     elif known and short:
         default = known[1]

@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 import shlex
 import time
+from collections.abc import Callable, Mapping
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -89,11 +91,19 @@ def search(
             with display.progress() as callback:
                 forecast = api.dry_run_search(settings, callback, trust=trust, before_seconds=before)
             return print_forecast(forecast) if is_rank_zero() else None
-        if is_unasked and settings.supernet != "none":
-            display.notes([f"this takes {about(api.dry_run_search(settings, trust=trust).seconds)} on this machine"])
+        if is_unasked and settings.supernet != "none" and not quiet:
+            with display.progress() as callback:
+                seconds = api.dry_run_search(settings, partial(_phases_only, callback), trust=trust).seconds
+            display.notes([f"this takes {about(seconds)} on this machine"])
         with display.progress() as callback, api.new_search(settings, out, callback, trust=trust) as searcher:
             result = searcher.run()
     return _print(result, resumed=resume is not None) if is_rank_zero() else None
+
+
+def _phases_only(callback: Callable[[Mapping[str, Any]], None], event: Mapping[str, Any]) -> None:
+    """Pass phases on, and no notes: the search itself says them again."""
+    if event["event"] == "doing":
+        callback(event)
 
 
 def _is_unasked(settings: SearchSettings, preset: str | None, out: Path | None) -> bool:

@@ -21,8 +21,9 @@ from zarts.comparison.trials import Trial, check_begun
 from zarts.config import OF_CELLS, RetrainSettings, dump, resumable_values, retrain_settings
 from zarts.errors import SettingsError
 from zarts.readers import malformed
+from zarts.runs.claim import is_free
 from zarts.runs.new_run import anchored
-from zarts.runtime.io import read_mapping, remove_empty
+from zarts.runtime.io import read_mapping
 from zarts.spaces import HANDMADE
 
 __all__ = ["RetrainedScorer"]
@@ -88,10 +89,9 @@ class RetrainedScorer(Scorer):
     def prepare(self, trial: Trial) -> None:
         """Train the network, or resume its training."""
         folder = trial.trained
-        if (folder / "config.yaml").exists():
+        if not is_free(folder):
             resume_retrain(folder, **resumable_values(self._of(trial)))
             return
-        remove_empty(folder)
         source = trial.folder if trial.handmade is None else HANDMADE[trial.handmade.network].chain
         start_retrain(source, self._of(trial), folder, None)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -26,13 +27,15 @@ from zarts.comparison.scorer import Scorer
 from zarts.comparison.search_only import SearchOnlyScorer
 from zarts.comparison.tables import Section, longest_of, plain_data, sections_of
 from zarts.comparison.tabular import TabularScorer
-from zarts.comparison.trials import Trial, plan
-from zarts.errors import SettingsError, ZartsError, did_you_mean
+from zarts.comparison.trials import Trial, plan, write_plan
+from zarts.errors import RunError, SettingsError, ZartsError, did_you_mean
 from zarts.reports import write_report
+from zarts.reports.comparison_progress import TRIALS
 from zarts.reports.epoch_charts import Panel, draw_epochs
+from zarts.runs.afterwards import afterwards
 from zarts.runtime.distributed import check_alone
 from zarts.runtime.environment import environment
-from zarts.runtime.io import write_atomically
+from zarts.runtime.io import WriteError, write_atomically
 from zarts.runtime.paths import PathLike, path_of
 from zarts.spaces.nasbench201 import NASBENCH201
 
@@ -182,9 +185,15 @@ def compare(
         )
     scorer.check(trials)
     with alone_in(folder):
+        write_plan(trials, folder, trained=isinstance(scorer, RetrainedScorer))
         failed = search_all(trials, scorer, run_tasks, jobs, callback)
         callback({"event": "doing", "text": "drawing the report"})
-        return _assemble(trials, scorer, failed, against, folder)
+        try:
+            return _assemble(trials, scorer, failed, against, folder, callback)
+        except WriteError as error:
+            raise RunError(
+                f"{error}: all trials are safe; when files can be written again, the same command"
+            ) from error
 
 
 def _check_tabular(rows: Sequence[Row], handmade: Sequence[HandmadeRow], retrain: Mapping[str, Any] | None) -> None:
@@ -216,7 +225,12 @@ def _check_no_table(rows: Sequence[Row], given: Mapping[str, Any]) -> None:
 
 
 def _assemble(
-    trials: Sequence[Trial], scorer: Scorer, failed: dict[Trial, str], against: str | None, folder: Path
+    trials: Sequence[Trial],
+    scorer: Scorer,
+    failed: dict[Trial, str],
+    against: str | None,
+    folder: Path,
+    callback: Callbacks,
 ) -> Comparison:
     found = _score(trials, scorer, failed)
     longest = longest_of(found)
@@ -226,9 +240,12 @@ def _assemble(
     comparison = Comparison(sections, found, failed, to_markdown(sections, notes), folder)
     curves = curves_of(scorer.picture(baselines))
     _write(comparison, notes, {**scorer.facts(), "curves": [asdict(curve) for curve in curves]})
-    for section in sections:
-        _draw(section, found, curves, folder)
-    write_report(folder)
+    (folder / TRIALS).unlink(missing_ok=True)
+    with afterwards("a picture is missing", "zarts compare", callback):
+        for section in sections:
+            _draw(section, found, curves, folder)
+    with afterwards("report.html is missing", f"zarts report {shlex.quote(str(folder))}", callback):
+        write_report(folder)
     return comparison
 
 

@@ -15,7 +15,9 @@ from zarts.comparison.scorer import Scorer
 from zarts.comparison.trials import Trial
 from zarts.config import resumable_values, takes_part
 from zarts.errors import Interrupted, RunError, ZartsError
-from zarts.runtime.io import locked, remove_empty
+from zarts.runs.claim import is_free
+from zarts.runtime.leftovers import remove_parts
+from zarts.runtime.processes import locked
 from zarts.training.trainer import Callback
 
 __all__ = ["alone_in", "search_all", "search_trial"]
@@ -37,11 +39,10 @@ def search_trial(trial: Trial, scorer: Scorer, base: Path) -> None:
 
 
 def _search(trial: Trial, table: Table | None) -> None:
-    if (trial.folder / "config.yaml").exists():
+    if not is_free(trial.folder):
         free = {k: v for k, v in resumable_values(trial.settings).items() if takes_part(k, trial.settings)}
         resume_search(trial.folder, loaded=table, **free)
         return
-    remove_empty(trial.folder)
     start_search(trial.settings, trial.folder, None, loaded=table)
 
 
@@ -108,11 +109,10 @@ def alone_in(folder: Path) -> Iterator[None]:
     Raises:
         RunError: another comparison holds the lock, or the folder cannot be made.
     """
-    lock = folder / ".lock"
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        lock.touch()
     except OSError as error:
         raise RunError(f"{folder}: cannot be written ({error.strerror})") from error
-    with locked(lock, f"{folder}: another comparison works in it: wait for its end, or choose another --out"):
+    with locked(folder, f"{folder}: another comparison works in it: wait for its end, or choose another --out"):
+        remove_parts(folder)
         yield

@@ -5,6 +5,7 @@ The trial of a hand-made network has no search, only the training.
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -17,11 +18,13 @@ from zarts.comparison.handmade import HandmadeRow
 from zarts.config import CommonSettings, SearchSettings, dump, resumable, takes_part
 from zarts.errors import SettingsError
 from zarts.reports.comparison import row_label
+from zarts.reports.comparison_progress import TRIALS
 from zarts.runs.new_run import anchored
+from zarts.runtime.io import write_atomically
 from zarts.runtime.paths import path_of
 from zarts.spaces import is_file
 
-__all__ = ["Trial", "check_begun", "parse_seeds", "plan"]
+__all__ = ["Trial", "check_begun", "parse_seeds", "plan", "write_plan"]
 
 
 @dataclass(frozen=True)
@@ -129,6 +132,31 @@ def plan(
         if (trial.folder / "config.yaml").exists():
             check_begun(trial.folder, searched_settings(trial.folder), anchored(trial.settings))
     return trials
+
+
+def write_plan(trials: Sequence[Trial], out: Path, *, trained: bool) -> None:
+    """Write `trials.json`, from which the report of a comparison that has not finished is made.
+
+    Args:
+        trials: all of them.
+        out: the folder of the comparison.
+        trained: whether networks are trained after their search.
+
+    Raises:
+        RunError: the file cannot be written.
+    """
+    planned = [
+        {
+            "group": trial.group.title,
+            "row": trial.label,
+            "seed": trial.seed,
+            "run": trial.folder.relative_to(out).as_posix(),
+            "handmade": trial.handmade is not None,
+        }
+        for trial in trials
+    ]
+    text = json.dumps({"trained": trained, "trials": planned}, indent=2, ensure_ascii=False)
+    write_atomically(out / TRIALS, text + "\n")
 
 
 def _space(settings: SearchSettings) -> str:

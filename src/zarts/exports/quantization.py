@@ -7,7 +7,6 @@ import io
 import logging
 import platform
 import subprocess
-import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
@@ -21,6 +20,7 @@ from torch import Tensor
 from zarts.data import Images
 from zarts.errors import RunError, SettingsError
 from zarts.runtime.io import write_atomically
+from zarts.runtime.leftovers import temporary_folder
 
 __all__ = ["CALIBRATIONS", "FileAnswers", "best_int8", "has_vnni", "onnx_answers", "quantize"]
 
@@ -127,8 +127,8 @@ def quantize(
     name, options = CALIBRATIONS[method]
     try:
         source = onnx.load_model_from_string(onnx_file.read_bytes())
-        with tempfile.TemporaryDirectory(prefix="zarts-int8-") as folder, _quietly():
-            given, prepared, quantized = (Path(folder) / f"{step}.onnx" for step in ("given", "prepared", "quantized"))
+        with temporary_folder() as folder, _quietly():
+            given, prepared, quantized = (folder / f"{step}.onnx" for step in ("given", "prepared", "quantized"))
             onnx.save(source, given)  # a copy: its own path may be one that onnxruntime cannot open
             quant_pre_process(given, prepared, skip_symbolic_shape=True)
             model = onnx.load(prepared)
@@ -184,8 +184,8 @@ def best_int8(
         SettingsError, RunError: see `quantize`.
     """
     best: tuple[float, str] | None = None
-    with tempfile.TemporaryDirectory(prefix="zarts-int8-") as folder:
-        files = {method: Path(folder) / f"{method}.onnx" for method in CALIBRATIONS}
+    with temporary_folder() as folder:
+        files = {method: folder / f"{method}.onnx" for method in CALIBRATIONS}
         for method, file in files.items():
             quantize(onnx_file, file, calibration, method=method)  # type: ignore[arg-type]
             right = int((onnx_answers(file, validation_images).predicted == labels).sum())

@@ -9,8 +9,10 @@ import platform
 import shutil
 import subprocess
 import tempfile
+import time
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from functools import lru_cache
 from itertools import product
 from pathlib import Path
@@ -27,6 +29,7 @@ Kernel = Callable[[ctypes.Array[ctypes.c_int64], int], int]
 KERNELS = {"darts": ("cell", "projection"), "nasbench201": ("nasbench201",)}
 """Skeleton of a supernet to the sources that its cells need."""
 
+_HOUR = 3600.0
 _SOURCES = Path(__file__).parent
 _FLAGS = ("-std=c++17", "-O3", "-shared", "-fPIC", "-pthread", "-Wno-psabi")
 _TUNED = ("-march=native", "-mcpu=native", "-O3")  # the first that the compiler knows
@@ -114,6 +117,10 @@ def _compiler() -> tuple[str, bytes]:
 
 def _compile(command: list[str], path: Path) -> None:
     """Compile into a temporary file first, so that processes that start together do not collide."""
+    for left in path.parent.glob("tmp*"):  # by processes that were killed
+        with suppress(OSError):  # of a process that has ended just now
+            if time.time() - left.stat().st_mtime > _HOUR:
+                shutil.rmtree(left)
     with tempfile.TemporaryDirectory(dir=path.parent) as folder:
         target = Path(folder) / path.name
         for tuned in _TUNED:

@@ -6,7 +6,6 @@ import datetime
 import json
 import math
 import platform
-import tempfile
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from importlib import metadata
@@ -21,6 +20,7 @@ from zarts.limits.layer_graphs import layer_graphs, network_graphs
 from zarts.limits.onnx_graph import Node, OnnxGraph, OnnxModel, read_graph
 from zarts.readers import malformed, read_json
 from zarts.runtime.io import write_atomically
+from zarts.runtime.leftovers import temporary_folder
 
 __all__ = ["LatencyTable", "layer_costs", "make_latency_table"]
 
@@ -230,8 +230,8 @@ def _on_this_machine(threads: int) -> Callable[[bytes], Latency]:
 
 def _by_command(command: str) -> Callable[[bytes], Latency]:
     def measure(data: bytes) -> Latency:
-        with tempfile.TemporaryDirectory(prefix="zarts-") as folder:
-            path = Path(folder) / "layers.onnx"
+        with temporary_folder() as folder:
+            path = folder / "layers.onnx"
             path.write_bytes(data)
             return latency_by_command(command, path)
 

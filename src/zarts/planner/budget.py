@@ -38,5 +38,5 @@ class Budget:
         return self.seconds - self.elapsed() - self.finish - self.reserved
 
     def deadline(self) -> float | None:
-        """When the last training of this stage has to have ended, by `time.time`; None: never."""
-        return None if math.isinf(self.seconds) else time.time() + self.left()
+        """When the last training of this stage has to have ended, by `time.monotonic`; None: never."""
+        return None if math.isinf(self.seconds) else time.monotonic() + self.left()

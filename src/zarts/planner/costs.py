@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Callable
 from dataclasses import replace
 from functools import lru_cache
@@ -15,6 +14,7 @@ from zarts.limits.latency import Latency
 from zarts.limits.latency_table import LatencyTable
 from zarts.networks import create_chain, seeded
 from zarts.planner.chain_counts import chain_counts
+from zarts.runtime.leftovers import temporary_folder
 from zarts.spaces import Chain
 from zarts.training.model_file import ModelCard
 
@@ -56,8 +56,8 @@ class Costing:
         costs = self._counted(chain, image_size)
         if not latency:
             return costs
-        with tempfile.TemporaryDirectory(prefix="zarts-") as folder:
-            file = Path(folder) / "model.onnx"
+        with temporary_folder() as folder:
+            file = folder / "model.onnx"
             file.write_bytes(self.graph(chain, image_size))
             return replace(costs, latency=self.latency(file))
 

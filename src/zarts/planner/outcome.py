@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import shlex
 import shutil
-import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -37,6 +36,7 @@ from zarts.runs import BEST, FINALISTS, MODEL, Run
 from zarts.runs.afterwards import afterwards
 from zarts.runtime.device import choose_device
 from zarts.runtime.io import read_mapping, write_atomically
+from zarts.runtime.leftovers import temporary_folder
 from zarts.training.error_analysis import write_details
 from zarts.training.evaluate import Answers, answers, test_batches
 from zarts.training.model_file import ModelCard, load_model, save_model
@@ -155,10 +155,10 @@ class Outcome:
         if not self._settings.int8:
             return Tested(one, score, file, factor, found, None)
         out = file.with_suffix(".int8.onnx")
-        with tempfile.TemporaryDirectory(prefix="zarts-") as folder:
-            write_model(network.cpu(), card, "onnx", Path(folder), self._settings.input)
+        with temporary_folder() as folder:
+            write_model(network.cpu(), card, "onnx", folder, self._settings.input)
             _, method = best_int8(
-                Path(folder) / "model.onnx", out, self._calibration(sized), sized.val, sized.val.labels.cpu()
+                folder / "model.onnx", out, self._calibration(sized), sized.val, sized.val.labels.cpu()
             )
         right = onnx_answers(out, images).predicted == images.labels.cpu()
         return Tested(one, score, file, factor, found, right, method)

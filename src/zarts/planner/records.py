@@ -12,6 +12,7 @@ from typing import Any, Literal
 
 from zarts.errors import FileError, RunError, shown
 from zarts.readers import malformed, parse_json, read_text
+from zarts.runtime.io import WriteError, cut
 from zarts.spaces import Chain
 
 __all__ = ["PLAN", "Candidate", "Origin", "Plan", "Schedule", "Score", "training_key"]
@@ -201,7 +202,7 @@ class Plan:
                 file.flush()
                 os.fsync(file.fileno())
         except OSError as error:
-            raise RunError(f"{self._file}: cannot be written ({error.strerror})") from error
+            raise WriteError(self._file, error) from error
 
 
 def _entries(file: Path, *, mends: bool) -> Iterator[dict[str, Any]]:
@@ -216,8 +217,7 @@ def _entries(file: Path, *, mends: bool) -> Iterator[dict[str, Any]]:
     """
     lines = read_text(file).split("\n")
     if lines[-1] and mends:
-        with file.open("r+b") as opened:
-            opened.truncate(file.stat().st_size - len(lines[-1].encode()))
+        cut(file, file.stat().st_size - len(lines[-1].encode()))
     for number, line in enumerate(lines[:-1], start=1):
         where = f"{file}: line {number}"
         entry = parse_json(line.removeprefix("- "), where)

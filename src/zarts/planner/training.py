@@ -49,7 +49,7 @@ class Task:
         warmup: seconds in which the learning rate rises; the same for trainings that are continued.
         recipe: of the training, on a path that is chosen.
         repeats: the schedule of another fit; None: as many steps are taken as fit into the seconds.
-        deadline: by `time.time()`: the training has ended by then, however few steps it has taken; None: none.
+        deadline: by `time.monotonic()`: the training has ended by then, however few steps it has taken; None: none.
         continues: the state of a shorter training, from which this one goes on; None: from new weights.
         keeps: where the state before the fall is kept, for a longer training; None: nowhere.
         model: the file of the trained network.
@@ -102,7 +102,7 @@ class _Clock:
 
     def __init__(self, device: torch.device, before: float, deadline: float | None) -> None:
         self._device, self._before, self._deadline = device, before, deadline
-        self._own, self._wall = self._now(), time.time()
+        self._own, self._wall = self._now(), time.monotonic()
 
     def _now(self) -> float:
         if self._device.type == "cpu":
@@ -120,7 +120,7 @@ class _Clock:
         used = self.seconds()
         if self._deadline is None:
             return seconds - used
-        now, passed = time.time(), used - self._before
+        now, passed = time.monotonic(), used - self._before
         share = min(1.0, passed / max(1e-3, now - self._wall)) if passed > 1 else 1.0
         return min(seconds - used, share * (self._deadline - now))
 
@@ -198,7 +198,7 @@ class _Steps:
         self._warmup, self.each, self.before = state["warmup"], state["each"], state["seconds"]
 
     def _planned(self) -> int:
-        late = self._task.deadline is not None and time.time() >= self._task.deadline
+        late = self._task.deadline is not None and time.monotonic() >= self._task.deadline
         return max(
             1 if late else _LEAST, self._step + 1, self._step + round(self._clock.left(self._task.seconds) / self.each)
         )

@@ -13,11 +13,20 @@ if TYPE_CHECKING:
     from zarts.reports.cells import draw_cells
     from zarts.reports.landscape import draw_landscape
     from zarts.reports.notebook import result_html
-    from zarts.reports.run_page import write_report
+    from zarts.reports.run_page import watch_report, write_report
     from zarts.reports.static_charts import Curve, draw_curves
     from zarts.reports.timeline import draw_strip
 
-__all__ = ["Curve", "draw_cells", "draw_curves", "draw_landscape", "draw_strip", "result_html", "write_report"]
+__all__ = [
+    "Curve",
+    "draw_cells",
+    "draw_curves",
+    "draw_landscape",
+    "draw_strip",
+    "result_html",
+    "watch_report",
+    "write_report",
+]
 
 _HOMES = {
     "Curve": "static_charts",
@@ -26,6 +35,7 @@ _HOMES = {
     "draw_landscape": "landscape",
     "draw_strip": "timeline",
     "result_html": "notebook",
+    "watch_report": "run_page",
     "write_report": "run_page",
 }
 

@@ -9,10 +9,12 @@ from typing import Any, NamedTuple
 from zarts.reports.collapse import COLLAPSE
 from zarts.reports.series import Band, Series, alpha_steps, bands, by_epoch, per_epoch
 
-__all__ = ["Chart", "Line", "charts_of"]
+__all__ = ["Chart", "Line", "charts_of", "telling"]
 
 _COSTS = {"parameters": "Parameters", "macs": "MACs"}
 _NONE: Mapping[str, float] = MappingProxyType({})
+_SAME = 1e-6
+"""Difference of two lines that cannot be seen, as a part of their largest value."""
 
 
 class Line(NamedTuple):
@@ -81,6 +83,38 @@ def charts_of(events: Sequence[Mapping[str, Any]]) -> list[Chart]:
         *_training(events),
     ]
     return [chart for chart in charts if chart is not None]
+
+
+def telling(charts: Sequence[Chart]) -> list[Chart]:
+    """Those that say something of their own.
+
+    Left out are charts whose lines do not change, and those whose lines are those of another but for a factor, of which
+    the one with levels stays.
+    """
+    kept: list[Chart] = []
+    for chart in charts:
+        twin = next((place for place, other in enumerate(kept) if _same(chart, other)), None)
+        if not any(_changes(line) for line in chart.lines):
+            continue
+        if twin is None:
+            kept.append(chart)
+        elif chart.levels and not kept[twin].levels:
+            kept[twin] = chart
+    return kept
+
+
+def _changes(line: Line) -> bool:
+    return any(len(set(values)) > 1 for values in (line.series.y, *(line.span or ())))
+
+
+def _same(one: Chart, other: Chart) -> bool:
+    """Whether all lines of one are those of the other, times the same factor."""
+    if [(line.label, line.series.x) for line in one.lines] != [(line.label, line.series.x) for line in other.lines]:
+        return False
+    a, b = ([y for line in chart.lines for y in line.series.y] for chart in (one, other))
+    most = max(map(abs, a))
+    factor = most / (max(map(abs, b)) or 1.0)
+    return all(abs(x - factor * y) <= _SAME * most for x, y in zip(a, b, strict=True))
 
 
 def _chart(

@@ -15,13 +15,22 @@ COLLAPSE = 4
 GROWTH = 1.3
 """Growth of the dominant eigenvalue that counts as a warning: the factor at which RobustDARTS ends a search."""
 
+_FEWER = (
+    "Train the network before you trust it, beside one drawn at random. If it is worse, search again with another seed "
+    "or method, with fewer epochs, or with --max-skips 2, which a selection by alpha takes."
+)
+_EARLIER = (
+    f"Search again with --eigenvalue-growth {GROWTH}, which ends a search at such a growth, or with another seed."
+)
+
 
 class Sign(NamedTuple):
-    """Name of the quantity, its development in words, and whether this is a warning."""
+    """Name of the quantity, its development in words, whether this is a warning, and what to do then."""
 
     name: str
     text: str
     warning: bool
+    advice: str = ""
 
 
 def signs(events: Sequence[Mapping[str, Any]]) -> list[Sign]:
@@ -67,7 +76,7 @@ def _parameterless(events: Sequence[Mapping[str, Any]]) -> Sign | None:
         f"more than {COLLAPSE} pools and skips in the normal cell in {at}, which is a sign of collapse; "
         f"{counts[-1]:.0f} after the last epoch."
     )
-    return Sign(name, text, warning=True)
+    return Sign(name, text, warning=True, advice=_FEWER)
 
 
 def _eigenvalue(events: Sequence[Mapping[str, Any]]) -> Sign | None:
@@ -87,4 +96,6 @@ def _eigenvalue(events: Sequence[Mapping[str, Any]]) -> Sign | None:
         f"grew {last / least:.1f} times, from {least:.3g} in epoch {since:.0f} to {last_text}: the derived cell loses "
         "more accuracy than the supernet suggests"
     )
-    return Sign(name, f"{text}; early stopping ended the search." if ended else f"{text}.", warning=True)
+    if ended:
+        return Sign(name, f"{text}; early stopping ended the search.", warning=True)
+    return Sign(name, f"{text}.", warning=True, advice=_EARLIER)

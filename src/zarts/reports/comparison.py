@@ -4,21 +4,20 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from itertools import cycle
 from pathlib import Path
-from typing import Any, NamedTuple
+from statistics import fmean
+from typing import Any, Literal, NamedTuple
 from urllib.parse import quote
-
-from markupsafe import Markup
 
 from zarts.readers import malformed
 from zarts.reports.cell_view import cell_view
-from zarts.reports.charts import Chart, Line
-from zarts.reports.epoch_charts import BANDS, STYLES, Panel, epochs_svg, mean_band
+from zarts.reports.charts import Chart
+from zarts.reports.comparison_charts import curves_of
+from zarts.reports.comparison_dots import Dots, dots_of
+from zarts.reports.comparison_progress import TABLE, TRIALS, Progress, read_progress
+from zarts.reports.comparison_verdict import Conclusion, Entry, conclude
 from zarts.reports.render import Still, fragment, render
-from zarts.reports.series import Series
-from zarts.reports.summary import Fact, duration, environment_texts, show
-from zarts.reports.svg import inline
+from zarts.reports.summary import duration, environment_texts, show
 from zarts.runtime.io import read_mapping
 from zarts.spaces import Genotype
 
@@ -69,7 +68,6 @@ def mean_std_text(mean: float, std: float | None, n: int | None) -> str:
     return f"{mean:.2f}" if single else f"{mean:.2f} ± {std:.2f}"
 
 
-_FILE = "table.json"
 _PICTURES = 60
 """Largest number of cells that are drawn; further ones are given as text."""
 
@@ -92,9 +90,12 @@ class Trial(NamedTuple):
 
 
 class Section(NamedTuple):
-    """A group: its table, its charts, and the trials of each row."""
+    """A group: what it says, its dots, its table, its charts, and the trials of each row."""
 
     title: str
+    measured: str
+    said: Conclusion
+    dots: Dots | None
     head: list[str]
     rows: list[list[Value]]
     stills: list[Still]
@@ -103,18 +104,24 @@ class Section(NamedTuple):
 
 def is_comparison(folder: Path) -> bool:
     """Whether a folder is that of a comparison."""
-    return (folder / _FILE).exists()
+    return (folder / TABLE).exists() or (folder / TRIALS).exists()
 
 
-def render_comparison(folder: Path) -> str:
-    """Render the page of a comparison.
+def render_comparison(folder: Path, renews: int | None = None) -> str:
+    """Render the page of a comparison; of one that goes on, with the states of its trials.
+
+    Args:
+        folder: of the comparison.
+        renews: seconds after which a browser loads the page again; None: never.
 
     Raises:
-        RunError: `table.json` or a genotype of a run is damaged.
+        RunError: `table.json`, `trials.json` or a file of a run is damaged.
     """
-    path = folder / _FILE
+    path, progress = folder / TABLE, read_progress(folder)
     data = read_mapping(path)
     pictures = _Pictures(folder)
+    if not data and progress is not None:
+        data = {"columns": [], "rows": []}
     with malformed(path, "the table of a comparison"):
         groups = data.get("groups") or [{"title": "", "columns": data["columns"]}]
         parts = [_section(data, group, index, pictures) for index, group in enumerate(groups)]
@@ -134,29 +141,39 @@ def render_comparison(folder: Path) -> str:
         charts,
         {},
         {"cells": {"fragments": pictures.fragments}},
-        title="Comparison",
+        title=_title(sections, progress),
+        renews=None if progress is None else renews,
         kind="comparison",
         name=folder.resolve().name,
-        facts=_facts(sections, failed),
-        sections=sections,
+        scope=_scope(sections),
+        progress=progress,
+        sections=[section for section in sections if section.rows],
         found="Derived cells and hand-made networks"
         if any(row.get("handmade") for row in data["rows"])
         else "Derived cells",
         failed=failed,
+        few=[section.title for section in sections if section.said.few],
         notes=notes,
         left=pictures.left,
         **environment,
     )
 
 
-def _facts(sections: Sequence[Section], failed: Sequence[tuple[str, str, str]]) -> list[Fact]:
+def _title(sections: Sequence[Section], progress: Progress | None) -> str:
+    """The headline of the page; of several groups that of none, because their accuracies are not compared."""
+    if progress is not None:
+        return f"Comparison not finished: {progress.finished} of {len(progress.trials)} trials have ended"
+    if len(sections) == 1:
+        return sections[0].said.headline
+    return f"Comparison in {len(sections)} spaces or data sets: see each"
+
+
+def _scope(sections: Sequence[Section]) -> str:
+    """How many rows, trials and seeds there are."""
     searched = [trials for section in sections for _, trials in section.trials]
-    seeds = {trial.seed for trials in searched for trial in trials}
-    return [
-        Fact("rows with trials", str(len(searched))),
-        Fact("trials", str(sum(map(len, searched))), f"{len(seeds)} seed{'s' if len(seeds) != 1 else ''}"),
-        *([Fact("failed", str(len(failed)), "listed below the tables", warning=True)] if failed else []),
-    ]
+    seeds = len({trial.seed for trials in searched for trial in trials})
+    counts = ((len(searched), "row"), (sum(map(len, searched)), "trial"), (seeds, "seed"))
+    return ", ".join(f"{count} {word}{'' if count == 1 else 's'}" for count, word in counts)
 
 
 def _section(
@@ -181,9 +198,28 @@ def _section(
         for row in rows
         if row.get("seeds")
     ]
-    pairs = [_curves(rows, curve, f"epochs-{index}-{n}") for n, curve in enumerate(data.get("curves", []))]
-    drawn = [pair for pair in pairs if pair is not None]
-    return Section(title, head, table, [still for _, still in drawn], trials), [chart for chart, _ in drawn]
+    drawn = curves_of([(_label(row), row) for row in rows], data.get("curves", []), f"epochs-{index}")
+    entries = [entry for row in rows for column in columns[:1] if (entry := _entry(row, column))]
+    said, measured = conclude(entries), f"Test accuracy on {_words(columns[0])}" if columns else ""
+    section = Section(title, measured, said, dots_of(entries, said), head, table, [still for _, still in drawn], trials)
+    return section, [chart for chart, _ in drawn]
+
+
+def _entry(row: Mapping[str, Any], column: str) -> Entry | None:
+    """The accuracies of a row in a column; None where it has none."""
+    seeds = {
+        show(seed): float(one["accuracies"][column])
+        for seed, one in (row.get("seeds") or {}).items()
+        if one["accuracies"].get(column) is not None
+    }
+    spread = row["spreads"].get(column)
+    if seeds:
+        drawn: Literal["random", "found"] = "random" if row.get("settings", {}).get("method") == "random" else "found"
+        kind: Literal["hand-made", "random", "found"] = "hand-made" if row.get("handmade") else drawn
+        return Entry(_label(row), kind, seeds, fmean(seeds.values()))
+    if spread is None:
+        return None
+    return Entry(_label(row), "random" if "random" in row["name"] else "reference", {}, float(spread["mean"]))
 
 
 def _label(row: Mapping[str, Any]) -> str:
@@ -210,43 +246,6 @@ def _trial(seed: str, one: Mapping[str, Any], columns: Sequence[str], pictures: 
     numbers = [f"{one['accuracies'][column]:.2f} %" for column in columns if column in one["accuracies"]]
     run = show(one.get("run", ""))
     return Trial(seed, numbers, show(one.get("architecture", "")), pictures.reports(run), pictures.parts(run))
-
-
-def _curves(rows: Sequence[Mapping[str, Any]], curve: Mapping[str, Any], name: str) -> tuple[Chart, Still] | None:
-    """A chart of one number against epochs; None where no row has this number."""
-    lines: dict[str, list[list[float]]] = {}
-    for row in rows:
-        for one in row.get("seeds", {}).values():
-            numbers = one["history"] if curve["key"] == "history" else one.get("curves", {}).get(curve["key"], ())
-            if numbers:
-                lines.setdefault(_label(row), []).append([math.nan if y is None else float(y) for y in numbers])
-    if not lines:
-        return None
-    names = [_label(row) for row in rows]
-    title, levels = show(curve["title"]), {show(level): float(y) for level, y in curve.get("levels", {}).items()}
-    note = "At the end of each epoch: the mean over seeds"
-    note += ", and one standard deviation to each side." if len(lines) <= BANDS else "."
-    chart = Chart(name, title, note, "epoch", _lines(lines, names, max(levels.values(), default=None)), levels=levels)
-    panel = Panel("", lines, levels, bool(curve.get("from_zero", False)))
-    return chart, Still(name, title, note, Markup(inline(epochs_svg(panel, names), name, title)))  # made by us
-
-
-def _lines(
-    histories: Mapping[str, Sequence[Sequence[float]]], names: Sequence[str], top: float | None
-) -> tuple[Line, ...]:
-    """The lines of rows with numbers; the order of all rows, `names`, determines the colours."""
-    lines, styles = [], dict(zip(names, cycle(STYLES), strict=False))
-    for name, seeds in histories.items():
-        role, (_, dashes) = styles[name]
-        means, low, high = mean_band(seeds, top)
-        known = [index for index, mean in enumerate(means) if math.isfinite(mean)]
-        means, low, high = ([values[index] for index in known] for values in (means, low, high))
-        series = Series([float(index + 1) for index in known], means)
-        banded = len(seeds) > 1 and len(histories) <= BANDS
-        lines.append(
-            Line(name, role, series, span=(low, high) if banded else None, dashes=dashes if dashes[1] else None)
-        )
-    return tuple(lines)
 
 
 class _Pictures:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Mapping
 from pathlib import Path
 from statistics import fmean
@@ -29,10 +30,12 @@ from zarts.reports.fit_sections import (
 from zarts.reports.fit_still import draw_networks
 from zarts.reports.plotly_charts import Figure
 from zarts.reports.render import Still, render
-from zarts.reports.summary import Fact, duration, environment_texts, read_run, show
+from zarts.reports.run_verdict import network_title, unbroken
+from zarts.reports.settings_section import shown_settings
+from zarts.reports.summary import Fact, RunFiles, duration, environment_texts, last_change, read_run, show
 from zarts.runs import MODEL
 
-__all__ = ["fit_page"]
+__all__ = ["fit_page", "headline"]
 
 _LIMITS = {
     "max_params": "parameters",
@@ -71,11 +74,12 @@ class Pane(NamedTuple):
     narrow: Still
 
 
-def fit_page(folder: Path) -> str:
-    """The page of a fit; one that has no result yet says so.
+def fit_page(folder: Path, renews: int | None = None) -> str:
+    """The page of a fit; one that has no result yet says what it has done so far.
 
     Args:
         folder: the run folder of the fit.
+        renews: seconds after which a browser loads the page again, if the fit has not finished; None: never.
 
     Raises:
         RunError: the folder has none of the files of a run, or a damaged one.
@@ -87,15 +91,49 @@ def fit_page(folder: Path) -> str:
         [],
         _figures(pictures),
         {},
-        title="Fit" if fit is None else fit.verdict,
+        title=_so_far(run) if fit is None else headline(fit),
+        renews=renews if fit is None else None,
         name=folder.resolve().name,
+        folder=shlex.quote(str(folder)),
         kind="fit",
+        data_name=show((run.settings if fit is None else fit.data).get("name" if fit else "data") or ""),
         fit=fit,
+        done=[] if fit is not None else _done(run),
+        changed=last_change(folder / name for name in ("metrics.jsonl", "plan.yaml", "config.yaml")),
         facts=[] if fit is None else _facts(fit),
-        settings=[(key, show(value)) for key, value in run.settings.items()],
+        settings=shown_settings("fit", run.settings),
         **environment_texts(run.environment),
         **({} if fit is None else _sections(folder, fit, pictures)),
     )
+
+
+def _so_far(run: RunFiles) -> str:
+    asked, elapsed = run.settings.get("time"), [event["elapsed"] for event in run.events if "elapsed" in event]
+    if not elapsed:
+        return "Fit not finished"
+    of = f" of {unbroken(duration(asked))}" if isinstance(asked, int | float) else ""
+    return f"Fit not finished: {unbroken(duration(max(elapsed)))}{of} are over"
+
+
+def _done(run: RunFiles) -> list[tuple[str, str]]:
+    """When something was done, and what, the last first."""
+    notes = [event for event in run.events if event.get("event") == "note"]
+    return [(duration(event.get("elapsed")), show(event.get("text"))) for event in reversed(notes)]
+
+
+def headline(fit: FitResult) -> str:
+    """The verdict in a few words; the verdict itself where it names no network."""
+    taken, difference = fit.delivered, fit.difference
+    if taken is None:
+        return fit.verdict
+    found = taken.origin in ("found", "random")
+    name = network_title(taken.chain.name) if taken.chain is not None and taken.chain.name else taken.name
+    if difference is None:
+        return f"Take {name}: {fmean(taken.test):.1f} % of the test images are right" if taken.test else f"Take {name}"
+    if difference.low > 0 or difference.high < 0:
+        better = "The network that was found is better" if found else f"{name}, made by hand, is better"
+        return f"{better}, by {abs(difference.mean):.1f} points"
+    return f"No difference could be shown: take {'the network that was found' if found else name}"
 
 
 def _sections(folder: Path, fit: FitResult, pictures: list[Picture]) -> dict[str, Any]:
@@ -139,10 +177,19 @@ def _facts(fit: FitResult) -> list[Fact]:
         first, *rest = [cost for cost in ("parameters", "macs", "latency_ms") if cost in taken.costs] or [""]
         note = ", ".join(f"{amount(cost, taken.costs[cost])} {cost_words(cost)}" for cost in rest)
         facts += [Fact(cost_words(first), amount(first, taken.costs[first]), note)] if first else []
+    shares = [one.share for one in fit.limits if one.share is not None]
+    if shares:
+        over = sum(share > 1 for share in shares)
+        kept = "kept" if not over else f"{over} of {len(fit.limits)} exceeded"
+        nearest = max(fit.limits, key=lambda one: one.share or 0.0)
+        note = f"{100 * (nearest.share or 0.0):.0f} % of {_LIMITS.get(nearest.name, nearest.name)}"
+        facts.append(Fact("limits", kept, note if over else f"at most {note}", warning=over > 0))
     if fit.time["taken"] is not None:
         tried = sum(bool(one.longest) for one in fit.networks)
         asked = "" if fit.time["asked"] is None else f"of {duration(fit.time['asked'])}; "
-        facts.append(Fact("time taken", duration(fit.time["taken"]), f"{asked}{tried} networks tried"))
+        facts.append(
+            Fact("time taken", duration(fit.time["taken"]), f"{asked}{tried} network{'' if tried == 1 else 's'} tried")
+        )
     return facts
 
 

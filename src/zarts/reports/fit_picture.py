@@ -14,7 +14,18 @@ from zarts.reports.fit_result import FitResult, Network, front
 from zarts.reports.summary import show
 from zarts.runtime.paths import printable
 
-__all__ = ["COSTS", "FAINT", "ORIGINS", "Cost", "Group", "Picture", "amount", "origin_words", "picture_of"]
+__all__ = [
+    "COSTS",
+    "FAINT",
+    "ORIGINS",
+    "Cost",
+    "Group",
+    "Picture",
+    "accuracy_axis",
+    "amount",
+    "origin_words",
+    "picture_of",
+]
 
 
 class Cost(NamedTuple):
@@ -131,7 +142,7 @@ def picture_of(fit: FitResult, cost: str) -> Picture | None:
         length: [(one.costs[cost], one.accuracy(length) or 0.0) for one in networks if length in one.validation]
         for length in fit.lengths
     }
-    y, floor = _y_axis([accuracy for of_length in points.values() for _, accuracy in of_length])
+    y, floor = accuracy_axis([accuracy for of_length in points.values() for _, accuracy in of_length])
     groups: dict[tuple[str, str, bool, bool], Group] = {}
     for network in networks:
         for length in network.validation:
@@ -180,8 +191,12 @@ def _x_axis(values: Sequence[float]) -> Axis:
     return Axis(low - more, high + more, log)
 
 
-def _y_axis(values: Sequence[float]) -> tuple[Axis, float]:
-    """The axis, and the accuracy below which a network is drawn at its foot: a few bad ones do not press the rest."""
+def accuracy_axis(values: Sequence[float]) -> tuple[Axis, float]:
+    """The axis of accuracies, and the one below which a mark is drawn at its end: a few bad ones do not press the rest.
+
+    Args:
+        values: of all marks, in percent; at least one.
+    """
     low, high = min(values), max(values)
     if len(values) >= 8:
         first, _, third = quantiles(values, n=4)

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from datetime import datetime
 from itertools import pairwise
 from pathlib import Path
 from statistics import fmean
@@ -18,7 +19,18 @@ from zarts.runtime.io import epoch_files, read_events, read_mapping
 from zarts.runtime.paths import existing
 from zarts.spaces import Chain, Genotype
 
-__all__ = ["Fact", "Kept", "RunFiles", "duration", "environment_texts", "facts", "kept", "read_run", "show"]
+__all__ = [
+    "Fact",
+    "Kept",
+    "RunFiles",
+    "duration",
+    "environment_texts",
+    "facts",
+    "kept",
+    "last_change",
+    "read_run",
+    "show",
+]
 
 
 _FILES = ("config.yaml", "env.json", "metrics.jsonl", "result.json", "genotype.json", "chain.json")
@@ -249,6 +261,12 @@ def show(value: Any) -> str:
     if isinstance(value, float):
         return f"{value:.6g}"
     return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, default=str)
+
+
+def last_change(files: Iterable[Path]) -> str:
+    """When the newest of some files, as far as they exist, was written: `2026-11-29 22:31:05`, local time."""
+    times = [file.stat().st_mtime for file in files if file.exists()]
+    return datetime.fromtimestamp(max(times)).astimezone().strftime("%Y-%m-%d %H:%M:%S") if times else "never"
 
 
 class Kept(NamedTuple):

@@ -3,20 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager, nullcontext
 from pathlib import Path
+from shlex import quote
 from typing import Any, TypeVar
 
-from zarts.config import CommonSettings, RetrainSettings, SearchSettings, dump
+from zarts.config import RetrainSettings, SearchSettings
 from zarts.config.data import DataSettings
 from zarts.data import DATA_SETS, PYTHON, PythonData, check_data
 from zarts.errors import DataError, RunError, SettingsError, ZartsError
 from zarts.runs.run_dir import Run
 from zarts.runs.user_functions import anchored_functions
+from zarts.runtime.distributed import Ranks, tell_launcher
+from zarts.runtime.io import WriteError
+from zarts.runtime.leftovers import remove_temporary_folders
 from zarts.runtime.paths import path_of
 from zarts.spaces import get_space
 
-__all__ = ["anchored", "check_given", "check_place", "data_paths", "discarded_unless_begun", "new_run", "same_images"]
+__all__ = ["anchored", "check_given", "data_paths", "new_run", "resumed_run", "same_images"]
 
 _S = TypeVar("_S", SearchSettings, RetrainSettings)
 
@@ -57,18 +61,76 @@ def data_paths(settings: DataSettings, images: PythonData | None) -> dict[str, A
     return paths
 
 
-def new_run(path: Path, settings: CommonSettings, command: str, *, numbered: bool) -> Run:
-    """Create the folder of a new run; with `numbered`, append -2, -3 … to its name if the folder exists.
+@contextmanager
+def new_run(
+    path: Path,
+    data: str,
+    command: str,
+    *,
+    numbered: bool,
+    images: PythonData | None = None,
+    ranks: Ranks | None = None,
+) -> Iterator[Run]:
+    """The folder of a new run, locked inside; one that fails or is interrupted before its first step leaves none.
+
+    The run has begun when the block has called `Run.begin`, after all files that it needs beside its settings.
+
+    Args:
+        path: the folder.
+        data: the setting.
+        command: of the run.
+        numbered: whether to append -2, -3 … to its name if another run is in the folder.
+        images: see `Run`.
+        ranks: the processes of the run, of which the first makes the folder.
 
     Raises:
-        SettingsError: the folder exists, or lies in the folder of images, where it would be a class.
+        SettingsError: another run is in the folder, or it lies in that of images, where it would be a class.
         RunError: the folder cannot be written.
     """
-    check_place(path, settings.data)
-    return Run.create(path, dump(settings), command, numbered=numbered)
+    _check_place(path, data)
+    remove_temporary_folders()
+    ranks = ranks or Ranks()
+    with ExitStack() as stack:
+        run = stack.enter_context(Run.new(path, command, numbered=numbered)) if ranks.lead else Run(path, writes=False)
+        run.path, run.images = ranks.broadcast(run.path), images
+        tell_launcher(run.path)
+        try:
+            yield run
+        except WriteError as error:
+            if run.discard():
+                raise RunError(f"{error.path}: cannot be written ({error.reason}): nothing was begun") from error
+            raise RunError(f"{error}{_go_on(run, command)}") from error
+        except (ZartsError, KeyboardInterrupt):
+            run.discard()
+            raise
 
 
-def check_place(path: Path, data: str) -> None:
+@contextmanager
+def resumed_run(run: Run, command: str) -> Iterator[None]:
+    """Inside, a run goes on, locked; if a file cannot be written, the message says how to go on again.
+
+    Raises:
+        RunError: a file cannot be written, or another process is at work on the run.
+    """
+    tell_launcher(run.path)
+    remove_temporary_folders()
+    try:
+        with nullcontext() if run.finished else run.lock():
+            yield
+    except WriteError as error:
+        raise RunError(f"{error}{_go_on(run, command)}") from error
+
+
+def _go_on(run: Run, command: str) -> str:
+    """The way out of a run that could not write a file."""
+    if not run.started:
+        return ": nothing was lost; when files can be written again, start anew by the same command"
+    return (
+        f": what was saved is whole; when files can be written again, `zarts {command} --resume {quote(str(run.path))}`"
+    )
+
+
+def _check_place(path: Path, data: str) -> None:
     """Check that a new run folder does not lie in the folder of its images, where it would be a class.
 
     Args:
@@ -84,16 +146,6 @@ def check_place(path: Path, data: str) -> None:
             f"{path} lies in the folder of images {data}, whose sub-folders are classes: "
             "choose another --out, or start from another directory"
         )
-
-
-@contextmanager
-def discarded_unless_begun(run: Run) -> Iterator[None]:
-    """Inside, a new run that fails or is interrupted before its first step leaves no folder behind."""
-    try:
-        yield
-    except (ZartsError, KeyboardInterrupt):
-        run.discard()
-        raise
 
 
 def check_given(settings: DataSettings, images: PythonData | None, run: Path, call: str) -> None:

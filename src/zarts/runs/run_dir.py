@@ -5,10 +5,10 @@ from __future__ import annotations
 import contextlib
 import json
 import math
-import os
 import shlex
-from collections.abc import Mapping
-from contextlib import AbstractContextManager, nullcontext
+import sys
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -17,48 +17,18 @@ import yaml
 
 from zarts.config import renamed_mapping, renamed_settings
 from zarts.data import PythonData
-from zarts.errors import RunError, SettingsError
+from zarts.errors import RunError
 from zarts.readers import read_json, read_yaml
-from zarts.runs.checkpoint import load_checkpoint, save_checkpoint
+from zarts.runs.checkpoint import CHECKPOINT, restored_state, save_state, saved_state
+from zarts.runs.checksum import with_checksum, without_checksum
+from zarts.runs.claim import UNSTARTED, claim, clear, is_free, is_started
 from zarts.runtime.environment import environment
-from zarts.runtime.io import locked, read_events, remove_parts, write_atomically
+from zarts.runtime.io import WriteError, check_writable, read_events, write_atomically
+from zarts.runtime.leftovers import remove_parts
 from zarts.runtime.paths import existing
+from zarts.runtime.processes import locked
 
 __all__ = ["Run", "genotype_file"]
-
-_FORMAT = 2
-
-_BEFORE_START = (
-    *("chain.json", "config.yaml", "criterion.py", "env.json", "genotype.json", "left_out.csv", "objective.py"),
-    *("operations.py", "path.json", "plan.yaml", "searched.yaml", "space.yaml", "split.json", "start.json"),
-)
-"""Files that a run writes before its first step."""
-
-
-def _created(path: Path) -> bool:
-    """Create the folder; False if a folder or a file of that name exists."""
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise RunError(f"{path}: cannot be created ({error.strerror}): choose another --out") from error
-    try:
-        path.mkdir()
-    except FileExistsError:
-        return False
-    except OSError as error:
-        raise RunError(f"{path}: cannot be created ({error.strerror}): choose another --out") from error
-    return True
-
-
-def _taken(path: Path, command: str) -> str:
-    """The message for a path that exists; only a run of the same command is offered to be resumed."""
-    with contextlib.suppress(OSError, UnicodeDecodeError):
-        if (path / "config.yaml").read_text(encoding="utf-8").startswith(f"{command}:"):
-            return (
-                f"{path} exists and is not overwritten: choose another --out, "
-                f"or resume it with `zarts {command} --resume {shlex.quote(str(path))}`"
-            )
-    return f"{path} exists, is no {command} of zarts, and is not overwritten: choose another --out"
 
 
 def _json(data: Any) -> Any:
@@ -75,7 +45,7 @@ def genotype_file(epoch: int) -> str:
 
 
 class Run:
-    """A run folder: `create` makes a new one, `open` opens an existing one.
+    """A run folder: `new` makes one, `open` opens an existing one.
 
     Args:
         path: the folder.
@@ -85,31 +55,51 @@ class Run:
 
     def __init__(self, path: Path, *, writes: bool = True, images: PythonData | None = None) -> None:
         self.path, self._writes, self.images = path, writes, images
+        self._locked = False
+        self.is_alone = True
+        """Whether other processes are kept out while this one has the lock: not every file system has locks."""
 
     @staticmethod
-    def create(path: Path, settings: Mapping[str, Any], command: str, *, numbered: bool = False) -> Run:
-        """Create a new folder with `config.yaml`.
+    @contextmanager
+    def new(path: Path, command: str, *, numbered: bool = False) -> Iterator[Run]:
+        """A new folder, locked inside. It counts as begun when it has `config.yaml`, which is written last.
 
         Args:
             path: the folder.
-            settings: content of `config.yaml`.
-            command: the section of `config.yaml` for these settings.
-            numbered: if `path` exists, take `path-2`, `path-3` … instead: the first that no run has, not
-                even one that starts at the same time.
+            command: that the run is of.
+            numbered: see `claim`.
 
         Raises:
-            SettingsError: the folder exists, and is not to be numbered.
-            RunError: the folder cannot be written.
+            SettingsError, RunError: see `claim`.
         """
-        wanted, number = path, 1
-        while not _created(path):
-            if not numbered:
-                raise SettingsError(_taken(path, command))
-            number += 1
-            path = wanted.with_name(f"{wanted.name}-{number}")
-        run = Run(path)
-        run.write("config.yaml", yaml.safe_dump({command: dict(settings)}, sort_keys=False))
+        path, stack, alone = claim(path, command, numbered=numbered)
+        with stack:
+            run = Run(path)
+            run._locked, run.is_alone = True, alone
+            try:
+                yield run
+            finally:
+                run._tidy()
+                run._locked = False
+
+    @staticmethod
+    def create(path: Path, settings: Mapping[str, Any], command: str) -> Run:
+        """A new folder with `config.yaml`; see `begin`.
+
+        Raises:
+            SettingsError, RunError: see `claim`.
+        """
+        with Run.new(path, command) as run:
+            run.begin(settings, command)
         return run
+
+    def begin(self, settings: Mapping[str, Any], command: str) -> None:
+        """Write `config.yaml`, with the settings in the section of the command: now the run can be resumed.
+
+        Raises:
+            RunError: see `write`.
+        """
+        self.write("config.yaml", yaml.safe_dump({command: dict(settings)}, sort_keys=False))
 
     @staticmethod
     def open(path: Path, command: str) -> Run:
@@ -129,6 +119,8 @@ class Run:
         Raises:
             RunError: the run has no settings, or they are of another command.
         """
+        if not (self.path / "config.yaml").exists() and is_free(self.path):
+            raise RunError(f"{self.path}: was ended before it had begun: start it anew by the same command, with --out")
         try:
             data = read_yaml(self.path / "config.yaml")
         except RunError as error:
@@ -184,8 +176,8 @@ class Run:
 
     @property
     def started(self) -> bool:
-        """Whether the run has a checkpoint or events, or a fit has begun to train."""
-        return any((self.path / name).exists() for name in ("checkpoint.pt", "metrics.jsonl", "work"))
+        """Whether the run has a checkpoint, events or a result, or a fit has begun to train."""
+        return is_started(self.path)
 
     @property
     def finished(self) -> bool:
@@ -206,23 +198,34 @@ class Run:
         """The split into training and test images with which the run began; None before it began.
 
         Raises:
-            RunError: `split.json` cannot be read.
+            RunError: `split.json` cannot be read, or its checksum is not that of its content.
         """
-        if not (self.path / "split.json").exists():
+        file = self.path / "split.json"
+        if not file.exists():
             return None
         split = self.read_json("split.json")
         if not isinstance(split, dict):
-            raise RunError(f"{self.path / 'split.json'}: not a split (contains a {type(split).__name__})")
-        return split
+            raise RunError(f"{file}: not a split (contains a {type(split).__name__})")
+        return without_checksum(split, file)
 
-    def discard(self) -> None:
-        """Delete the folder again, unless the run has results or another program's file is in it."""
-        if not self._writes or self.started or self.finished:
-            return
-        for name in _BEFORE_START:
-            (self.path / name).unlink(missing_ok=True)
+    def write_split(self, split: Mapping[str, Any]) -> None:
+        """Write `split.json`, with its checksum.
+
+        Raises:
+            RunError: see `write`.
+        """
+        self.write_json("split.json", with_checksum(split))
+
+    def discard(self) -> bool:
+        """Delete the folder again, unless the run has started or another program's file is in it; whether it did."""
+        if not self._writes or self.started:
+            return False
         with contextlib.suppress(OSError):
+            clear(self.path)
+            (self.path / UNSTARTED).unlink(missing_ok=True)
             self.path.rmdir()
+            return True
+        return False
 
     def log(self, event: Mapping[str, Any]) -> None:
         """Append one event to `metrics.jsonl`; numbers that are not finite become null, because JSON lacks them.
@@ -236,7 +239,7 @@ class Run:
             with (self.path / "metrics.jsonl").open("a", encoding="utf-8") as file:
                 file.write(json.dumps(_json(event), allow_nan=False) + "\n")
         except OSError as error:
-            raise RunError(f"{self.path}: metrics.jsonl cannot be written ({error.strerror})") from error
+            raise WriteError(self.path / "metrics.jsonl", error) from error
 
     def events(self) -> list[dict[str, Any]]:
         """All events so far; an incomplete last line is left out.
@@ -248,66 +251,67 @@ class Run:
         return read_events(file) if file.exists() else []
 
     def save(self, state: Mapping[str, Any], settings: Mapping[str, Any]) -> None:
-        """Write `checkpoint.pt`: `state`, the settings that identify the run, and the size of its events so far.
+        """Write `checkpoint.pt`; the one before it stays, as `checkpoint.before.pt`. See `save_state`.
 
         Raises:
             RunError: the file cannot be written; the previous checkpoint is unchanged.
         """
         if not self._writes:
             return
-        file = self.path / "metrics.jsonl"
-        size = file.stat().st_size if file.exists() else 0
-        save_checkpoint(
-            self.path / "checkpoint.pt",
-            {"format": _FORMAT, "settings": dict(settings), "metrics_bytes": size, **state},
-        )
+        save_state(self.path, state, settings)
+        self.remove(UNSTARTED)
 
     def checkpoint(self) -> bytes:
         """The content of `checkpoint.pt`, which this process has written or restored."""
-        return (self.path / "checkpoint.pt").read_bytes()
+        return (self.path / CHECKPOINT).read_bytes()
 
-    def lock(self) -> AbstractContextManager[None]:
-        """Inside, no other process on this system writes into the folder; without effect on Windows.
+    @contextmanager
+    def lock(self) -> Iterator[None]:
+        """Inside, no other process on this system writes into the folder; what killed ones have left is deleted.
 
         Raises:
-            RunError: another process is writing now.
+            RunError: another process is writing now, or the folder cannot be written.
         """
+        if not self._writes or self._locked:
+            yield
+            return
         message = f"{self.path}: another process is at work on this run: wait for its end"
-        return locked(self.path, message) if self._writes else nullcontext()
+        with locked(self.path, message) as self.is_alone:
+            check_writable(self.path)  # before hours of work
+            self._locked = True
+            try:
+                self._tidy()
+                yield
+            finally:
+                self._tidy()
+                self._locked = False
+
+    def _tidy(self) -> None:
+        """Delete temporary files of processes that are gone, and the mark of a folder whose run has started."""
+        if self.path.is_dir():
+            remove_parts(self.path)
+            if self.started:
+                with contextlib.suppress(OSError):
+                    self.remove(UNSTARTED)
+
+    @property
+    def lock_note(self) -> str:
+        """What to say where the lock keeps no other process out; empty where it does."""
+        alone = self.is_alone or sys.platform == "win32"
+        return "" if alone else f"{self.path}: its file system has no locks: see that no other process uses this folder"
 
     def saved(self, settings: Mapping[str, Any], device: torch.device) -> dict[str, Any]:
         """Read `checkpoint.pt`; no file is changed.
 
         Raises:
-            RunError: there is no checkpoint, or it is damaged or of another run.
+            RunError: see `saved_state`.
         """
-        path = self.path / "checkpoint.pt"
-        state = load_checkpoint(path, device)
-        if state.get("format") == 1:
-            raise RunError(f"{path}: is of zarts 0.1.0, whose unfinished runs cannot be resumed: start a new run")
-        if state.get("format") != _FORMAT or not isinstance(state.get("settings"), dict):
-            raise RunError(f"{path}: not a checkpoint of this version of zarts: start a new run")
-        other = {k for k in {*settings, *state["settings"]} if settings.get(k) != state["settings"].get(k)}
-        if other:
-            key = min(other)
-            raise RunError(
-                f"{path}: is of another run: it has {key} = {state['settings'].get(key)!r}, "
-                f"this run has {settings.get(key)!r}"
-            )
-        return state
+        return saved_state(self.path, settings, device)
 
     def restore(self, settings: Mapping[str, Any], device: torch.device) -> dict[str, Any]:
         """Read `checkpoint.pt`, and delete the events that came after it.
 
         Raises:
-            RunError: see `saved`, or earlier events are lost.
+            RunError: see `restored_state`.
         """
-        remove_parts(self.path)
-        state = self.saved(settings, device)
-        file = self.path / "metrics.jsonl"
-        size = file.stat().st_size if file.exists() else 0
-        if size < state["metrics_bytes"]:
-            raise RunError(f"{file}: is shorter than when the checkpoint was written: events are lost, start a new run")
-        if file.exists():
-            os.truncate(file, state["metrics_bytes"])
-        return state
+        return restored_state(self.path, settings, device)

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from pathlib import Path
 from typing import Any, TypeVar
 
 import torch
@@ -12,7 +13,10 @@ from torch import Tensor, distributed
 
 from zarts.errors import Interrupted, RankError, SettingsError
 
-__all__ = ["Ranks", "check_alone", "lead_here", "started"]
+__all__ = ["FOLDER_FILE", "Ranks", "check_alone", "lead_here", "started", "tell_launcher"]
+
+FOLDER_FILE = "ZARTS_FOLDER_FILE"
+"""Environment variable of ranks: the file in which they write their run folder, for the process that started them."""
 
 
 _T = TypeVar("_T")
@@ -130,6 +134,13 @@ def started() -> int:
 def lead_here() -> bool:
     """Whether this process is rank 0, also before the ranks are joined."""
     return started() == 1 or os.environ["RANK"] == "0"
+
+
+def tell_launcher(folder: Path) -> None:
+    """Tell the process that started the ranks which run folder they have; for its message if one of them dies."""
+    if FOLDER_FILE in os.environ and lead_here():
+        with suppress(OSError):
+            Path(os.environ[FOLDER_FILE]).write_text(str(folder), encoding="utf-8", errors="surrogateescape")
 
 
 def check_alone(what: str) -> None:

@@ -3,100 +3,152 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import re
-import sys
+import shutil
 import tempfile
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from zarts.config.renamed import renamed_event, renamed_mapping
 from zarts.errors import FileError, RunError
 from zarts.readers import parse_json, read_text, read_yaml
-
-if sys.platform != "win32":
-    import fcntl
+from zarts.runtime.leftovers import PART, mark, remove_parts
 
 __all__ = [
+    "WriteError",
+    "check_writable",
+    "cut",
     "drop_cut_line",
     "epoch_files",
-    "locked",
     "read_events",
     "read_mapping",
-    "remove_empty",
-    "remove_parts",
+    "sync",
     "write_atomically",
 ]
 
-_PART = ".part"
+
+class WriteError(RunError):
+    """A file that cannot be written: a full disk, a quota, a folder that can only be read.
+
+    Args:
+        path: the file.
+        error: what the system says.
+        whole: whether the file, if there is one, is as it was.
+    """
+
+    def __init__(self, path: Path, error: OSError, *, whole: bool = False) -> None:
+        self.path, self.reason, self._whole = path, error.strerror or str(error), whole
+        unchanged = "; the old file is unchanged" if whole and path.exists() else ""
+        super().__init__(f"{path}: cannot be written ({self.reason}){unchanged}")
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _write_error, (self.path, self.reason, self._whole)  # it comes from other processes, too
 
 
-def write_atomically(path: Path, content: bytes | str) -> None:
+def _write_error(path: Path, reason: str, whole: bool) -> WriteError:
+    return WriteError(path, OSError(reason), whole=whole)
+
+
+def write_atomically(path: Path, content: bytes | str, *, before: Path | None = None) -> None:
     r"""Replace `path` by a file with `content`; the old or the new file is always there, whole.
 
     Text is written in UTF-8. What has no form in it, the bytes of a file name in another encoding, is written as
     escapes `\udce9`, which JSON reads back as the same name.
 
+    Args:
+        path: the file.
+        content: all of it.
+        before: where the old file is kept, if there is one; None: nowhere.
+
     Raises:
-        RunError: the file cannot be written (a full disk, say); the old file is unchanged.
+        WriteError: the file cannot be written (a full disk, say); the old file is unchanged.
     """
     data = content.encode("utf-8", "backslashreplace") if isinstance(content, str) else content
     temporary = None
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        descriptor, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=_PART)
+        remove_parts(path.parent, path.name)
+        descriptor, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.{mark()}-", suffix=PART)
         with os.fdopen(descriptor, "wb") as file:
             file.write(data)
             file.flush()
-            os.fsync(file.fileno())
-        Path(temporary).chmod(0o644)
+            _synced(file.fileno())
+        with contextlib.suppress(PermissionError):  # the file system may have no modes
+            Path(temporary).chmod(0o644)
+        if before is not None and path.exists():
+            _keep(path, before)
         Path(temporary).replace(path)
     except OSError as error:
         if temporary is not None:
             with contextlib.suppress(OSError):
                 Path(temporary).unlink()
-        raise RunError(f"{path}: cannot be written ({error.strerror or error}); the old file is unchanged") from error
+        raise WriteError(path, error, whole=True) from error
 
 
-def remove_parts(folder: Path) -> None:
-    """Delete the unfinished files that killed writes have left in the folder and its sub-folders."""
-    for part in folder.rglob(f".*{_PART}"):
+def _synced(descriptor: int) -> None:
+    """Have what was written on the disk, where the file system can say so."""
+    try:
+        os.fsync(descriptor)
+    except OSError as error:
+        if error.errno not in (errno.EINVAL, errno.ENOTSUP, errno.ENOSYS):
+            raise
+
+
+def _keep(path: Path, before: Path) -> None:
+    """Let `before` be the present content of `path`, which is never missing."""
+    part = before.with_name(f".{before.name}.{mark()}-{os.urandom(4).hex()}{PART}")
+    try:
+        try:
+            os.link(path, part)
+        except OSError:  # the file system may have no links
+            shutil.copyfile(path, part)
+        part.replace(before)
+    finally:
         part.unlink(missing_ok=True)
 
 
-def remove_empty(folder: Path) -> None:
-    """Delete a folder, if it exists, into which nothing was written before its process was killed."""
-    if folder.is_dir():
-        remove_parts(folder)
-        folder.rmdir()
-
-
-@contextmanager
-def locked(path: Path, message: str) -> Iterator[None]:
-    """Inside, this process alone on this system locks `path`; without effect on Windows.
-
-    Args:
-        path: a file or a folder that exists.
-        message: of the error if another process holds the lock.
+def check_writable(folder: Path) -> None:
+    """Check that files can be made in a folder.
 
     Raises:
-        RunError: another process holds the lock.
+        WriteError: they cannot.
     """
-    if sys.platform == "win32":
-        yield
-        return
-    descriptor = os.open(path, os.O_RDONLY)
+    part = folder / f".check.{mark()}-{os.urandom(4).hex()}{PART}"
     try:
-        with contextlib.suppress(OSError):  # the file system may have no locks
-            try:
-                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                raise RunError(message) from None
-        yield
-    finally:
-        os.close(descriptor)
+        part.touch()
+        part.unlink()
+    except OSError as error:
+        raise WriteError(folder, error) from error
+
+
+def sync(path: Path) -> None:
+    """Have a file, if it exists, on the disk.
+
+    Raises:
+        WriteError: the disk is full, say.
+    """
+    try:
+        with path.open("rb+") as file:
+            _synced(file.fileno())
+    except FileNotFoundError:
+        pass
+    except OSError as error:
+        raise WriteError(path, error) from error
+
+
+def cut(path: Path, size: int) -> None:
+    """Delete all but the first bytes of a file; one that is no longer is not touched.
+
+    Raises:
+        WriteError: the file cannot be written.
+    """
+    try:
+        if path.stat().st_size > size:
+            os.truncate(path, size)
+    except OSError as error:
+        raise WriteError(path, error) from error
 
 
 def epoch_files(folder: Path) -> dict[int, Path]:
@@ -151,6 +203,10 @@ def read_mapping(path: Path) -> dict[str, Any]:
 
 
 def drop_cut_line(path: Path) -> None:
-    """Delete an incomplete last line of a file, if there is one: what comes next begins on a line of its own."""
+    """Delete an incomplete last line of a file, if there is one: what comes next begins on a line of its own.
+
+    Raises:
+        WriteError: the file cannot be written.
+    """
     if path.exists():
-        os.truncate(path, path.read_bytes().rfind(b"\n") + 1)
+        cut(path, path.read_bytes().rfind(b"\n") + 1)

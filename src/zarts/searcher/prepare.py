@@ -126,6 +126,10 @@ class RandomDraw:
 
     def run(self, *, resume: bool = False) -> SearchRecord:
         """Draw a genotype, and write it into the run folder; there is nothing to resume."""
+        with self.folder.lock():
+            return self._draw()
+
+    def _draw(self) -> SearchRecord:
         start, settings = time.perf_counter(), self._settings
         space, generator = get_space(settings.space), keyed_generator(settings.seed, "random")
         genotype, costs = space.random(generator), {}

@@ -17,12 +17,16 @@ from torch import Tensor
 from zarts.errors import FileError, SettingsError
 from zarts.networks import AnyNetwork, build_network, create_chain, seeded
 from zarts.readers import malformed, parse_json, read_bytes, reason
+from zarts.runs.checksum import DIGITS, digest
 from zarts.runtime.io import write_atomically
 from zarts.spaces import Architecture, Chain, Genotype, architecture_in, cells_of, named
 
 __all__ = ["ModelCard", "load_model", "save_model"]
 
-_FORMAT = "1"
+_FORMAT = "2"
+_FORMATS = ("1", _FORMAT)
+"""Those that are read; files of the first one have no checksum."""
+_CHECKSUM = "checksum"
 _MOST_BYTES = 1 << 36
 _MOST_CELLS, _MOST_WIDTH, _MOST_SIZE = 200, 1 << 16, 1 << 14
 """Of cells, of channels, and of pixels a side, in a description; files may be anybody's."""
@@ -164,15 +168,39 @@ def save_model(path: Path, network: AnyNetwork, card: ModelCard) -> None:
         RunError: the file cannot be written.
     """
     weights = {k: v.cpu().contiguous() for k, v in network.state_dict().items() if not k.startswith(_AUXILIARY)}
-    metadata = {"format": "pt", "zarts": _FORMAT, "model": card.to_json()}
-    write_atomically(path, safetensors.torch.save(weights, metadata))
+    metadata = {"format": "pt", "zarts": _FORMAT, _CHECKSUM: "0" * DIGITS, "model": card.to_json()}
+    content = _with_metadata(safetensors.torch.save(weights), metadata)
+    write_atomically(path, content.replace(b"0" * DIGITS, digest(content).encode(), 1))
+
+
+def _with_metadata(content: bytes, metadata: Mapping[str, str]) -> bytes:
+    """A safetensors file with metadata in this order, which the library shuffles: same networks have the same bytes."""
+    start = 8 + int.from_bytes(content[:8], "little")
+    header = json.dumps({"__metadata__": metadata, **json.loads(content[8:start])}, separators=(",", ":")).encode()
+    header += b" " * (-len(header) % 8)
+    return len(header).to_bytes(8, "little") + header + content[start:]
+
+
+def _check_content(content: bytes, metadata: Mapping[str, str], path: str | Path) -> None:
+    """Check the format and the checksum, which is that of the file with zeros in its place.
+
+    Raises:
+        FileError: the file has another format, or is damaged.
+    """
+    if metadata.get("zarts") not in _FORMATS:
+        raise FileError(f"{path}: not a model file of this version of zarts")
+    if metadata["zarts"] == "1":
+        return
+    checksum = metadata.get(_CHECKSUM, "").encode()
+    if len(checksum) != DIGITS or digest(content.replace(checksum, b"0" * DIGITS, 1)).encode() != checksum:
+        raise FileError(f"{path}: damaged: its checksum is not that of its content; take a copy, or train it again")
 
 
 def load_model(path: str | Path) -> tuple[AnyNetwork, ModelCard]:
     """The network of a file, in evaluation mode on the CPU, and its card.
 
     Raises:
-        RunError: the file is missing, cut short, or not a model of zarts.
+        RunError: the file is missing, cut short, damaged, or not a model of zarts.
     """
     content = read_bytes(path, most=_MOST_BYTES)  # `safetensors.safe_open` takes only paths in UTF-8
     try:
@@ -181,8 +209,7 @@ def load_model(path: str | Path) -> tuple[AnyNetwork, ModelCard]:
         raise FileError(f"{path}: not a model file ({reason(error)})") from error
     header = parse_json(content[8 : 8 + int.from_bytes(content[:8], "little")], f"{path}: its header")
     metadata = header.get("__metadata__", {})
-    if metadata.get("zarts") != _FORMAT:
-        raise FileError(f"{path}: not a model file of this version of zarts")
+    _check_content(content, metadata, path)
     card = ModelCard.from_json(metadata.get("model", "null"), str(path))
     _check_size(card, weights, str(path))
     with seeded(0):  # its initial weights are overwritten, and must not use the caller's random numbers

@@ -86,6 +86,9 @@ def retrain(
     """
     ranks, begun = ranks or Ranks(), time.perf_counter() if begun is None else begun
     if ranks.broadcast(ranks.lead and run.finished):
+        if ranks.lead and callback is not None and not (run.path / "test.json").exists():  # killed just before
+            again = f"zarts evaluate {shlex.quote(str(run.path))}"
+            callback({"event": "warning", "text": f"its error analysis is missing: `{again}` makes up for it"})
         return ranks.broadcast(read_result(run) if ranks.lead else cast(RetrainRecord, None))
     with torch_threads(settings.threads):
         job = TrainingJob(settings, architecture, run, start, callback or no_callback, ranks, begun)

@@ -64,7 +64,7 @@ def load_images(
     if not (run.path / "env.json").exists():
         if data.left_out:
             run.write("left_out.csv", left_out_csv(data.left_out))
-        run.write_json("split.json", {**data.manifest, "images": data.kept})
+        run.write_split({**data.manifest, "images": data.kept})
         run.write_json("env.json", environment(device, ranks.count))
     run.moved("data", settings.data)
     return data

@@ -25,8 +25,7 @@ __all__ = ["Callback", "Driver", "Job", "Trainer", "no_callback"]
 
 Callback = Callable[[Mapping[str, Any]], None]
 """Function called with every event: the logged events, `step` and `epoch` after each of them, `note` and `doing`.
-
-It may raise `StopEarly`: the run then ends after this epoch."""
+If it raises `StopEarly`, the run ends after this epoch."""
 
 
 def no_callback(event: Mapping[str, Any]) -> None:
@@ -174,7 +173,7 @@ class Trainer:
         return self._epoch
 
     def move_to(self, epoch: int, step: int) -> None:
-        """Continue from this epoch and step, which begins now."""
+        """Continue from this step, which begins now."""
         self._epoch, self._step, self._step_start = epoch, step, time.perf_counter()
 
     def check_stop(self) -> None:
@@ -196,10 +195,11 @@ class Trainer:
         Raises:
             Interrupted: Ctrl-C or SIGTERM, on any rank; the state is saved.
             RankError: another rank is gone; the last checkpoint is intact.
-            RunError: the checkpoint cannot be used here, a checkpoint cannot be written, or another process is at work
-                on the run.
+            RunError: a checkpoint cannot be used here or written, or another process is at work on the run.
         """
         with self._run.lock(), stop_request(with_parent=self._ranks.count > 1) as self.stop:
+            if note := self._run.lock_note:
+                self._tell({"event": "note", "text": note})
             if self._ranks.lead and resume and self._run.started:
                 self._checked(self._run.restore(self._identity, self._device), job)
             if self._ranks.lead and self._epoch == 0 and self._step == 0:
