@@ -125,4 +125,4 @@ def test_the_command_makes_it(command, tmp_path, monkeypatch):
     assert [one["ms"] for one in table.measured[:2]] == [len(data) / 1e4 for _, data in few]
     assert command("latency-table", path)[0] == 2  # exists
     assert command("latency-table", tmp_path / "x", "--latency-command", "c", "--latency-threads", 2)[0] == 2
-    assert command("latency-table", tmp_path / "x", "--latency-command", "no-such-program-here")[0] == 2
+    assert command("latency-table", tmp_path / "x", "--latency-command", "no-such-program-here")[0] == 3

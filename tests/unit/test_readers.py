@@ -229,7 +229,7 @@ def test_messages_repeat_little_of_their_input(message):
         ),
         (["search", "--set", "epochs=0x_"], "epochs"),
         (["search", "--grid", "a=1"], "grid"),
-        (["search", "--preset", "quick", "--space", "s" * 5000], "space"),
+        (["search", "--method", "s" * 5000], "method"),
         (["search", "--out", "a\0b", "--print-config", "--config", "a\0b"], "null"),
         (["search", "--config", "~no-such-user/x"], "no-such-user"),
         (["retrain", '{"format": 1, "space": "darts"}', "--print-config"], "cells"),

@@ -10,7 +10,7 @@ from typing import Any
 
 import torch
 
-from zarts.errors import RunError
+from zarts.errors import FileError, RunError
 from zarts.runs.checksum import DIGITS, digest
 from zarts.runtime.io import cut, sync, write_atomically
 
@@ -35,7 +35,7 @@ _SEALED = "sealed"
 """Key of a state that says that its file has a seal; checkpoints of 0.1.0 have none."""
 
 
-class DamagedError(RunError):
+class DamagedError(FileError):
     """A file whose content is not what was written."""
 
 
@@ -108,7 +108,7 @@ def saved_state(folder: Path, settings: Mapping[str, Any], device: torch.device)
     try:
         state = load_checkpoint(path, device)
     except DamagedError as error:
-        raise RunError(f"{error}{_offer(folder)}") from error
+        raise FileError(f"{error}{_offer(folder)}") from error
     if state.get("format") == 1:
         raise RunError(f"{path}: is of zarts 0.1.0, whose unfinished runs cannot be resumed: start a new run")
     if state.get("format") != _FORMAT or not isinstance(state.get("settings"), dict):
