@@ -42,7 +42,19 @@ _COMPARE += ["--retrain=auxiliary_weight=0", "--retrain=drop_path=0"]
 _FIT = ["fit", "digits", "--time", "40s", "--max-params", "3k"]
 KINDS = ("search", "retrain", "fit", "compare", "landscape")
 _TIMED = {
-    *("run", "seconds", "data_wait", "time", "step_seconds", "latency_ms", "latency_error", "share", "value", "text"),
+    *(
+        "run",
+        "verdict",
+        "seconds",
+        "data_wait",
+        "time",
+        "step_seconds",
+        "latency_ms",
+        "latency_error",
+        "share",
+        "value",
+        "text",
+    ),
     *("environment", "details", "repeat", "limits", "eigenvalue_seconds", "checksum", "date", "command"),
 }
 """Keys of what a clock has a part in, or the place of the run."""
@@ -199,7 +211,8 @@ def faults_of(run: Path, temporary: Path, job: Job, said: str = "") -> list[str]
     found = []
     bits = same_bits(run)
     other = [name for name in sorted({*bits, *job.bits}) if bits.get(name) != job.bits.get(name)]
-    other = [name for name in other if "error analysis is missing" not in said or not name.endswith("test.json")]
+    if "error analysis is missing" in said:  # which is a line of the log, too
+        other = [name for name in other if Path(name).name not in ("test.json", "metrics.jsonl")]
     if other:
         found.append(f"other bits: {', '.join(other[:4])}")
     stray = [str(file.relative_to(run)) for file in run.rglob(".*")]

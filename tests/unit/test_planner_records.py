@@ -18,13 +18,15 @@ def never():
 def test_decisions_and_scores_are_read_back(tmp_path):
     plan = Plan(tmp_path / "plan.yaml")
     assert plan.decide("time", lambda: {"final": 100.0}) == {"final": 100.0}
+    assert plan.decide("image size", lambda: None) is None  # of the named data sets
     plan.keep(SCORE)
     again = Plan(tmp_path / "plan.yaml")
     assert again.decide("time", never) == {"final": 100.0}
+    assert again.decide("image size", never) is None
     assert again.score(SCORE.key) == SCORE
     assert again.score("3 T/9 0") is None
     entries = yaml.safe_load((tmp_path / "plan.yaml").read_text())  # a list that any reader of YAML understands
-    assert [list(entry) for entry in entries] == [["decided"], ["score"]]
+    assert [list(entry) for entry in entries] == [["decided"], ["decided"], ["score"]]
 
 
 def test_an_entry_that_was_cut_off_is_decided_anew(tmp_path):

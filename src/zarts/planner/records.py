@@ -227,7 +227,7 @@ def _entries(file: Path, *, mends: bool) -> Iterator[dict[str, Any]]:
 
 
 _KINDS: Mapping[str, tuple[type, ...]] = {
-    **{"image": (int,), "group": (int,), "final": (int, float), "width": (dict, NoneType), "path": (dict,)},
+    **{"image": (int, NoneType), "group": (int,), "final": (int, float), "width": (dict, NoneType), "path": (dict,)},
     **{"time": (dict,), "to": (list,), "baselines": (list,)},
 }
 """The first word of a decision's name to the types that it may have; `round size` is a number, other rounds are not."""
