@@ -44,7 +44,7 @@ def points(growth: dict[str, Sequence[int]]) -> Iterator[tuple[str, Size, int, i
 def measure(size: Size, samples: int, inner_steps: int, repeats: int) -> list[Any]:
     """Pairs of a weight step and an alpha step, in seconds."""
     problem, alpha, batch = fast_problem(size), architecture(size.space), data(size)
-    settings = SearchSettings(samples=samples, inner_steps=inner_steps)
+    settings = SearchSettings(arch_optimizer="mgs", samples=samples, inner_steps=inner_steps)
     arch_optimizer = ARCH_OPTIMIZERS["mgs"](settings, alpha, torch.Generator().manual_seed(0))
     alpha_step = partial(arch_optimizer.step, problem, [batch] * inner_steps, [batch])
     return in_turn(partial(problem.weight_step, alpha, batch), alpha_step, repeats)

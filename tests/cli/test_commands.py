@@ -349,7 +349,7 @@ def test_a_diverged_search(command, tmp_path):
     assert code == 1
     assert "learning rate" in one_line(err).replace("-", " ")
     events = [json.loads(line) for line in (tmp_path / "run/metrics.jsonl").read_text().splitlines()]
-    whole = sum(event["event"] == "epoch" for event in events)
+    whole = sum(event["event"] == "weight_epoch" for event in events)
     assert torch.load(tmp_path / "run/checkpoint.pt", weights_only=True)["epoch"] == whole
 
 

@@ -151,7 +151,7 @@ def test_settings_of_a_preset_are_ignored_with_a_note():
 
 def test_what_does_not_fit_says_how_to_make_the_network_smaller(tmp_path):
     with pytest.raises(SettingsError, match="width or stem_stride"):
-        zarts.retrain("resnet8", out=tmp_path / "run", memory_limit="100kB", **SMALL)
+        zarts.retrain("resnet8", out=tmp_path / "run", memory_limit="1MB", **SMALL)
 
 
 def test_a_chain_of_one_s_own_is_trained_as_it_is(tmp_path):

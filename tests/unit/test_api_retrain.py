@@ -296,7 +296,7 @@ def rewritten(path, **metadata):
 @pytest.mark.parametrize(
     ("damage", "message"),
     [
-        (lambda p: p.unlink(), "model file"),
+        (lambda p: p.unlink(), "no such file"),
         (lambda p: p.write_bytes(p.read_bytes()[:-50]), "model file"),
         (lambda p: p.write_bytes(b""), "model file"),
         (lambda p: p.write_bytes(b"\xff" * 200), "model file"),

@@ -48,7 +48,7 @@ def test_a_search(tmp_path, unevaluated):
 
 
 def test_settings():
-    settings = search_settings({"ablation": "uniform"})
+    settings = search_settings({"method": "zarts-mgs", "ablation": "uniform"})
     assert not {"inner_steps", "inner_learning_rate", "tau", "esr_target"} & set(dump(settings))
     assert search_settings(dump(settings)) == settings
     assert candidates(settings) == 0
@@ -58,6 +58,6 @@ def test_settings():
     with pytest.raises(SettingsError, match="nevergrad:DE"):
         search_settings({"arch_optimizer": "nevergrad:DE", "ablation": "uniform"})
     with pytest.raises(SettingsError, match="weights = exact"):
-        search_settings({"ablation": "uniform", "importance_weights": "exact"})
+        search_settings({"method": "zarts-mgs", "ablation": "uniform", "importance_weights": "exact"})
     with pytest.raises(SettingsError, match="inner_steps"):
-        search_settings({"ablation": "uniform", "inner_steps": 3})
+        search_settings({"method": "zarts-mgs", "ablation": "uniform", "inner_steps": 3})

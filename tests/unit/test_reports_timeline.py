@@ -91,5 +91,5 @@ def test_runs_without_cells_of_epochs(tmp_path):
     run = write_run(tmp_path / "run", 0, kept=None)
     with pytest.raises(RunError, match="every"):
         draw_strip(run, 2, tmp_path / "out")
-    with pytest.raises(RunError, match="run folder"):
+    with pytest.raises(RunError, match="no such folder"):
         draw_strip(tmp_path / "none", 2, tmp_path / "out")

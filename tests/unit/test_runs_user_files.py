@@ -276,6 +276,8 @@ def test_the_command_line_says_that_code_is_run(tmp_path, own, command, monkeypa
         "--operations",
         own["operations"],
         "--dry-run",
+        "--method",
+        "zarts-mgs",
         "--set",
         "epochs=2",
         "--set",

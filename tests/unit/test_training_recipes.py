@@ -252,7 +252,7 @@ def test_fine_tuning(tmp_path, photos, retrained):
     assert zarts.api.resume_retrain(tuned.run).test_accuracy == tuned.test_accuracy
     with pytest.raises(SettingsError, match="another genotype"):
         zarts.retrain("DARTS_V1", out=tmp_path / "other", weights_from=str(model), **ONE)
-    with pytest.raises(RunError, match="model file"):
+    with pytest.raises(RunError, match="no such file"):
         zarts.retrain(out=tmp_path / "none", weights_from=str(tmp_path / "no.safetensors"), **ONE)
 
 

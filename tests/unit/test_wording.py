@@ -16,7 +16,7 @@ from zarts.wording import in_python, options_in_messages
 
 ELSEWHERE = {"again", "every"}
 """Parameters of `landscape`, among its options, and of `draw`."""
-COMMANDS = ("run_dir.py", "_ranks.py")
+COMMANDS = ("run_dir.py", "_ranks.py", "claim.py", "new_run.py")
 """Files whose messages name the command by a variable."""
 
 

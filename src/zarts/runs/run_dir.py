@@ -119,8 +119,10 @@ class Run:
         Raises:
             RunError: the run has no settings, or they are of another command.
         """
-        if not (self.path / "config.yaml").exists() and (self.path / UNSTARTED).exists() and is_free(self.path):
-            raise RunError(f"{self.path}: was ended before it had begun: start it anew by the same command, with --out")
+        if not (self.path / "config.yaml").exists() and is_free(self.path):
+            raise RunError(
+                f"{self.path}: not a run folder, or one that was ended before it had begun: start it anew, with --out"
+            )
         try:
             data = read_yaml(self.path / "config.yaml")
         except RunError as error:
