@@ -231,9 +231,11 @@ def _fit(settings: FitSettings, run: Run, callback: Callback, begun: float) -> F
             )
             heard.enter("hand-made networks")
             fit.compare_handmade()
-            heard.enter("search")
+            if fit.time.searched:
+                heard.enter("search")
             fit.search()
-            heard.enter("longer trainings")
+            if len(candidates.lengths) > 1 or fit.time.second_seeds:
+                heard.enter("longer trainings")
             fit.train_longer()
             heard.enter("final trainings")
             finalists = fit.train_finalists()
