@@ -110,6 +110,11 @@ def table(found: list[dict[str, Any]]) -> tuple[list[str], list[list[str]]]:
     means = [spread(apart) if apart else "–", spread([one["test_accuracy"] for one in found])]
     rows.append(["mean", "", "", *means, "", f"{mean(one['seconds'] for one in found):.0f}"])
     columns = ["seed", "searched, test %", "hand-made, test %", "difference", "delivered, test %", "networks", "s"]
+    if found[0]["int8"] is not None:
+        lost = [one["int8"]["accuracy"] - one["int8"]["fp32"] for one in found]
+        columns.append("8 bits minus 32, points")
+        for row, text in zip(rows, [*(f"{one:+.2f}" for one in lost), spread(lost)], strict=True):
+            row.append(text)
     return columns, rows
 
 
