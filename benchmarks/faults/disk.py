@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import random
 import shutil
@@ -14,12 +13,10 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from benchmarks.faults.jobs import Job, Started, faults_of, made_jobs, work_folder
-from benchmarks.report import environment
+from benchmarks.faults.jobs import Job, Started, faults_of, made_jobs, work_folder, write_result
 
 __all__ = ["measure"]
 
-_RESULT = Path(__file__).parents[1] / "results" / "faults-disk.json"
 _SEED = 26
 _MEGABYTES = 64
 """Size of the disk that gets full."""
@@ -40,10 +37,7 @@ def measure(full: bool) -> int:
             one = _campaign(jobs[i % len(jobs)], folder / f"disk-{i}", dice)
             done.append(one)
             print(f"{i + 1}/{number} {one}", flush=True)
-    faults = [fault for one in done for fault in one["faults"]]
-    facts = {**environment(), "command": "python -m benchmarks.faults --only disk", "seed": _SEED}
-    _RESULT.write_text(json.dumps({"facts": facts, "disks": number, "faults": faults, "runs": done}, indent=2) + "\n")
-    return len(faults)
+    return write_result("disk", _SEED, {"disks": number}, done)
 
 
 @contextmanager

@@ -11,13 +11,18 @@ import sys
 import tempfile
 import time
 import uuid
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-__all__ = ["KINDS", "THEIRS", "Ended", "Job", "Started", "faults_of", "made_jobs", "same_bits", "work_folder"]
+from benchmarks.report import environment
+
+__all__ = [
+    *("KINDS", "THEIRS", "Ended", "Job", "Started"),
+    *("faults_of", "made_jobs", "same_bits", "work_folder", "write_result"),
+]
 
 _NETWORK = ["--data", "digits", "--channels", "2", "--cells", "3", "--batch-size", "16", "--epochs", "2"]
 _SEARCH = [
@@ -299,3 +304,12 @@ def _run_whole(job: Job, run: Path, temporary: Path, most: float) -> None:
     for file in counted:
         file.unlink()
     job.seconds, job.bits = time.monotonic() - started.begun, same_bits(run)
+
+
+def write_result(part: str, seed: int, counts: Mapping[str, int], runs: Sequence[Mapping[str, Any]]) -> int:
+    """Keep what came of a part of the campaign in `results/faults-PART.json`; the number of faults."""
+    faults = [fault for one in runs for fault in one["faults"]]
+    facts = {**environment(), "command": f"python -m benchmarks.faults --only {part}", "seed": seed}
+    file = Path(__file__).parents[1] / "results" / f"faults-{part}.json"
+    file.write_text(json.dumps({"facts": facts, **counts, "faults": faults, "runs": runs}, indent=2) + "\n")
+    return len(faults)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import random
 import shutil
@@ -11,12 +10,10 @@ import time
 from pathlib import Path
 from typing import Any
 
-from benchmarks.faults.jobs import KINDS, Ended, Job, Started, faults_of, made_jobs, work_folder
-from benchmarks.report import environment
+from benchmarks.faults.jobs import KINDS, Ended, Job, Started, faults_of, made_jobs, work_folder, write_result
 
 __all__ = ["measure"]
 
-_RESULT = Path(__file__).parents[1] / "results" / "faults-kills.json"
 _SEED = 25
 _EARLY_SECONDS = 2.0
 _SHARES = (0.2, 0.4, 0.4)
@@ -36,10 +33,7 @@ def measure(full: bool) -> int:
             one = _campaign(job, folder / f"killed-{len(done)}", min(number - killed, dice.choice([1, 1, 2])), dice)
             done.append(one)
             print(f"{killed + len(one['kills'])}/{number} {one}", flush=True)
-    faults = [fault for one in done for fault in one["faults"]]
-    facts = {**environment(), "command": "python -m benchmarks.faults --only kills", "seed": _SEED}
-    _RESULT.write_text(json.dumps({"facts": facts, "kills": number, "faults": faults, "runs": done}, indent=2) + "\n")
-    return len(faults)
+    return write_result("kills", _SEED, {"kills": number}, done)
 
 
 def _campaign(job: Job, run: Path, kills: int, dice: random.Random) -> dict[str, Any]:
