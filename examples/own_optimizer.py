@@ -1,4 +1,4 @@
-"""A zero-order optimiser of your own: on a function, and as what moves alpha in a search.
+"""A zero-order optimiser of your own: on a function, and as what updates alpha in a search.
 
 python examples/own_optimizer.py
 """

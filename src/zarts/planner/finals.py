@@ -9,9 +9,9 @@ from zarts.planner.candidates import FINAL, NO_VALUE, Candidates
 from zarts.planner.records import Candidate, Plan
 from zarts.planner.time_plan import SLACK
 
-__all__ = ["FINAL_SEED", "Finals"]
+__all__ = ["Finals"]
 
-FINAL_SEED = 1000
+_FIRST_SEED = 1000
 """Seeds of finals begin here: none of them has chosen anything."""
 
 
@@ -49,7 +49,7 @@ class Finals:
         """
         if not pair:
             raise DivergedError("each training diverged: are the images and their classes what they should be?")
-        known, first = self._known, FINAL_SEED + seed
+        known, first = self._known, _FIRST_SEED + seed
         wanted = [(one, each) for each in range(first, first + seeds) for one in pair]
         waves = [wanted[at : at + self._processes] for at in range(0, len(wanted), self._processes)]
 
