@@ -34,6 +34,33 @@ def test_processes_train_as_this_one_does_and_stop_when_asked(tmp_path):
         assert time.time() - begun < 15
 
 
+def test_all_processes_have_started_before_the_first_training(tmp_path):
+    tasks = [task(tmp_path, name, repeats=FIXED) for name in "ab"]
+    with Workers(digits(), 3, lambda: False) as workers:
+        workers.start(tasks[:1])
+        assert workers._pool is None  # one training runs here
+        workers.start(tasks)
+        processes = dict(workers._pool._processes)
+        ready = [workers._pool.submit(os.getpid).result(10) for _ in range(3)]
+        assert len(processes) == 3
+        assert set(ready) <= processes.keys()
+        workers.start(tasks)  # they run already
+        assert dict(workers._pool._processes) == processes
+
+
+def test_a_process_that_is_killed_while_all_start_is_an_error_too(tmp_path):
+    with Workers(digits(), 2, lambda: False) as workers:
+
+        def kill():
+            while not (workers._pool and len(workers._pool._processes) == 2):
+                time.sleep(0.01)
+            os.kill(next(iter(workers._pool._processes)), signal.SIGKILL)
+
+        threading.Thread(target=kill, daemon=True).start()
+        with pytest.raises(RunError, match="memory"):
+            workers.start([task(tmp_path, name, 600.0) for name in "ab"])
+
+
 def test_a_process_that_is_killed_is_an_error_that_says_so(tmp_path):
     with Workers(digits(), 2, lambda: False) as workers:
 

@@ -40,6 +40,25 @@ class Workers:
         self._pool: ProcessPoolExecutor | None = None
         self._sizes: set[int] = set()
 
+    def start(self, tasks: Sequence[Task]) -> None:
+        """Wait until the processes that such trainings need run; `train` starts them too.
+
+        Raises:
+            Interrupted, RunError: see `train`.
+        """
+        if self.processes == 1 or len(tasks) < 2:
+            return
+        started = self._pool
+        try:
+            with _without_main():
+                pool = self._started({task.candidate.image_size for task in tasks})
+                waits = [pool.submit(_meet) for _ in range(self.processes)] if pool is not started else []
+            for one in waits:
+                one.result()
+        except BrokenProcessPool as error:
+            self.close()
+            raise self._broken() from error
+
     def train(self, tasks: Sequence[Task]) -> Iterator[tuple[Task, Trained | DivergedError]]:
         """Train all; each with what came of it, as they end.
 
@@ -62,9 +81,7 @@ class Workers:
                 if self.stops():
                     raise Interrupted("interrupted")
         except BrokenProcessPool as error:
-            if self.stops():
-                raise Interrupted("interrupted") from None
-            raise RunError("a process that trained a network has ended by itself; is there enough memory?") from error
+            raise self._broken() from error
         finally:
             if waiting:
                 self.close()
@@ -79,13 +96,21 @@ class Workers:
             self._sizes = set(shared)
             context = multiprocessing.get_context("spawn")
             self._asked = context.Event()
-            self._pool = ProcessPoolExecutor(self.processes, context, _begin, (shared, self._asked))
+            self._all = context.Barrier(self.processes)
+            self._pool = ProcessPoolExecutor(self.processes, context, _begin, (shared, self._asked, self._all))
         return self._pool
+
+    def _broken(self) -> BaseException:
+        """What it means that a process has ended: Ctrl-C ends those that are just starting."""
+        if self.stops():
+            return Interrupted("interrupted")
+        return RunError("a process that trains networks has ended by itself; is there enough memory?")
 
     def close(self) -> None:
         """End the processes; what they train is lost."""
         if self._pool is not None:
             self._asked.set()
+            self._all.abort()
             self._pool.shutdown(wait=True, cancel_futures=True)
             self._pool = None
 
@@ -98,14 +123,15 @@ class Workers:
 
 _images: Mapping[int, Sized] = {}
 _stop: Callable[[], bool] = bool
-"""Of a process that trains: the images by size, and whether to stop."""
+_wait: Callable[[], Any] = bool
+"""Of a process that trains: the images by size, whether to stop, and how it waits for the others."""
 
 
-def _begin(images: Mapping[int, Sized], asked: Any) -> None:
-    global _images, _stop
+def _begin(images: Mapping[int, Sized], asked: Any, everyone: Any) -> None:
+    global _images, _stop, _wait
     for number in (signal.SIGINT, signal.SIGTERM):  # a terminal sends Ctrl-C to all; the first process decides
         signal.signal(number, signal.SIG_IGN)
-    _images, _stop = images, asked.is_set
+    _images, _stop, _wait = images, asked.is_set, everyone.wait
     threading.Thread(target=_end_with_parent, daemon=True).start()
 
 
@@ -129,6 +155,11 @@ def _without_main() -> Iterator[None]:
     finally:
         for name, value in kept.items():
             setattr(main, name, value)
+
+
+def _meet() -> None:
+    """Return when every process is here: so each gets one of these, and all have started."""
+    _wait()
 
 
 def _train(task: Task) -> Trained | DivergedError:
