@@ -38,16 +38,17 @@ types: $(VENV)/.dev ## check types
 # tests start many processes, which compile the package once if they may keep the bytecode
 test: export PYTHONDONTWRITEBYTECODE =
 test: lint types ## install the development extra, check style and types, run the tests
-	OMP_NUM_THREADS=1 $(BIN)/pytest -n auto --dist worksteal -m "not long"
+	OMP_NUM_THREADS=1 $(BIN)/pytest -n auto --dist worksteal -m "not long and not browser"
 
-test-all: lint types ## the same with the tests that take long: kills of whole comparisons, compiled passes, a forecast
+test-all: lint types ## the same with the tests that take long and those in a browser, if one is installed
 	OMP_NUM_THREADS=1 $(BIN)/pytest -n auto --dist worksteal
 
 docs: export NO_MKDOCS_2_WARNING = 1
 docs: $(VENV)/.docs ## build the site of the documentation into build/site; a broken link is an error
 	$(BIN)/python -m mkdocs build --strict --quiet
 
-docs-test: docs ## the site, the code and commands of all pages, their outputs, and the examples: under ten minutes
+docs-test: docs ## the site, reports in a browser, all code and commands of the pages, examples: under ten minutes
+	OMP_NUM_THREADS=1 $(BIN)/pytest -n auto -m browser
 	$(BIN)/python -m docs.tools.check
 	$(BIN)/python -m docs.tools.paste --check
 

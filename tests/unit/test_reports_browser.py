@@ -16,6 +16,7 @@ from zarts.spaces import PARAMETERLESS, SPACES
 playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 pytestmark = [
+    pytest.mark.browser,
     pytest.mark.skipif(CHROMIUM is None, reason="no chromium is installed"),
     pytest.mark.usefixtures("unchecked"),
 ]
