@@ -112,9 +112,19 @@ def test_the_version(command):
 
 def test_the_shell_completes_commands_and_options():
     """As bash asks; by the script that --show-completion prints and --install-completion installs."""
-    asked = {"_ZARTS_COMPLETE": "complete_bash", "COMP_CWORD": "2", "COMP_WORDS": "zarts search --eigen"}
-    done = subprocess.run(ZARTS, env={**os.environ, **asked}, capture_output=True, text=True, check=True)
-    assert done.stdout.split() == ["--eigenvalue-every", "--eigenvalue-growth", "--eigenvalue-after"]
+    for words, offered in (
+        ("search --eigen", ["--eigenvalue-every", "--eigenvalue-growth", "--eigenvalue-after"]),
+        ("search --method zarts-", ["zarts-mgs", "zarts-rs", "zarts-gld"]),
+        ("fit --optimizer n", ["nevergrad"]),
+        ("search --preset qu", ["quick"]),
+    ):
+        asked = {
+            "_ZARTS_COMPLETE": "complete_bash",
+            "COMP_CWORD": str(len(words.split())),
+            "COMP_WORDS": f"zarts {words}",
+        }
+        done = subprocess.run(ZARTS, env={**os.environ, **asked}, capture_output=True, text=True, check=True)
+        assert done.stdout.split() == offered, words
     asked = {"_TYPER_COMPLETE_TEST_DISABLE_SHELL_DETECTION": "1"}
     words = [*ZARTS, "--show-completion", "bash"]
     done = subprocess.run(words, env={**os.environ, **asked}, capture_output=True, text=True, check=True)

@@ -101,7 +101,7 @@ def architecture_of(source: Source) -> tuple[Architecture, str]:
             "networks`"
         )
     lists = "networks" if near in HANDMADE else "genotypes"
-    raise RunError(did_you_mean("published genotype or hand-made network", name, known, f"zarts list {lists}"))
+    raise NotFoundError(did_you_mean("published genotype or hand-made network", name, known, f"zarts list {lists}"))
 
 
 def _of_folder(path: Path) -> Architecture:

@@ -9,7 +9,7 @@ from typing import Annotated, Any
 import typer
 
 from zarts.cli.options import Config, Preset, Set, Trust, parse_grid, parse_set, with_settings
-from zarts.cli.progress import Display, Quiet, Verbose
+from zarts.cli.progress import Display, Quiet, Verbose, waited
 from zarts.config import SearchSettings, unknown_setting
 from zarts.errors import RunError, SettingsError
 from zarts.runtime.paths import printable
@@ -108,6 +108,7 @@ def compare(
             quiet=True,
         )
     print(found.markdown, end="")
+    display.notes([f"compared in {waited()}; report: {found.out / 'report.html'}"])
     for trial, line in found.failed.items():
         print(printable(f"zarts: {trial.title}: {line}"), file=sys.stderr)
     if found.failed:

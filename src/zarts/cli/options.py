@@ -4,18 +4,18 @@ from __future__ import annotations
 
 import inspect
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Annotated, Any, Literal, get_args, get_origin, get_type_hints
 
 import typer
 import yaml
 
-from zarts.config import RetrainSettings, SearchSettings, dump
+from zarts.config import RetrainSettings, SearchSettings, dump, preset_names
 from zarts.config.base import Settings
 from zarts.config.types import FORMS, written
 from zarts.errors import SettingsError, shorten
-from zarts.methods import AXES
+from zarts.methods import AXES, METHODS
 from zarts.readers import parse_yaml
 
 __all__ = [
@@ -48,7 +48,20 @@ Command = Callable[..., None]
 
 _MOST_DIGITS = 9
 
-Preset = Annotated[str | None, typer.Option(help="a published setting: see `zarts list presets`", metavar="NAME")]
+
+def _completed(names: Callable[[], Iterable[Any]]) -> Callable[[str], list[str]]:
+    """What the shell completes the value of an option with."""
+    return lambda incomplete: [name for name in map(str, names()) if name.startswith(incomplete)]
+
+
+Preset = Annotated[
+    str | None,
+    typer.Option(
+        help="a published setting: see `zarts list presets`",
+        metavar="NAME",
+        autocompletion=_completed(preset_names),
+    ),
+]
 Config = Annotated[Path | None, typer.Option(help="a YAML file with settings", metavar="FILE")]
 Set = Annotated[list[str] | None, typer.Option("--set", help="any setting; overrides all else", metavar="KEY=VALUE")]
 Trust = Annotated[bool, typer.Option("--trust", help="unpickle the table, which runs any code in it")]
@@ -92,6 +105,20 @@ def _metavar(annotation: Any) -> str:
     return "TEXT"
 
 
+def _choices(name: str, annotation: Any) -> Callable[[], Iterable[Any]]:
+    """The names that a setting takes, if they are listed; without those of a user's own files."""
+
+    def spaces() -> Iterable[str]:
+        from zarts.spaces import SPACES  # which needs torch
+
+        return SPACES
+
+    if name == "space":
+        return spaces
+    words = [word for word in get_args(annotation) if isinstance(word, str)]
+    return lambda: {"method": METHODS, **AXES}.get(name, words)
+
+
 def _default(name: str, field: Any, annotated: Any) -> str | bool:
     """The default of a setting as one types it; False: its text tells what happens without it."""
     value = field.default
@@ -117,6 +144,7 @@ def _parameter(name: str, field: Any, hint: Any) -> inspect.Parameter:
         rich_help_panel=extra["panel"],
         show_default=_default(name, field, annotated),
         metavar=None if is_bool else _metavar(annotated),
+        autocompletion=_completed(_choices(name, annotated)),
     )
     annotation = bool | None if is_bool else str | None
     return inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=option, annotation=annotation)
