@@ -25,6 +25,8 @@ from benchmarks.report import Report, environment
 from zarts.exports.chain_graph import chain_graph
 from zarts.limits.latency import measure_latency
 from zarts.networks import create_chain
+from zarts.planner.candidates import EXPLAINED, NO_VALUE
+from zarts.planner.evidence import promised
 from zarts.spaces import handmade
 from zarts.training import ModelCard
 
@@ -34,6 +36,8 @@ RESULTS = Path(__file__).parent / "results"
 CIFAR = "CIFAR"
 """Stands for the folder of CIFAR-10's images."""
 
+_CIFAR_20M = {"data": CIFAR, "time": "20m", "first": 10, "options": ["--image-size", "32"]}
+"""Seeds 0 to 2 were measured before networks were compared by what they promise, and are why they are."""
 ROWS: dict[str, dict[str, Any]] = {
     "fashion-40m": {"data": "fashion-mnist", "time": "40m", "seeds": 4, "options": ["--max-params", "100k"]},
     "fashion-2h": {
@@ -44,17 +48,17 @@ ROWS: dict[str, dict[str, Any]] = {
         "processes": 2,
     },
     "fashion-resnet8": {"data": "fashion-mnist", "time": "40m", "seeds": 4, "alone": True},
-    "cifar-20m": {"data": CIFAR, "time": "20m", "seeds": 4, "latency": 1.1, "options": ["--image-size", "32"]},
+    "cifar-20m": {**_CIFAR_20M, "seeds": 4, "latency": 1.1},
     "cifar-20m-random": {
-        **{"data": CIFAR, "time": "20m", "seeds": 4, "latency": 1.1},
+        **{**_CIFAR_20M, "seeds": 4, "latency": 1.1},
         "options": ["--image-size", "32", "--optimizer", "random"],
     },
-    "cifar-20m-half": {"data": CIFAR, "time": "20m", "seeds": 2, "latency": 0.55, "options": ["--image-size", "32"]},
+    "cifar-20m-half": {**_CIFAR_20M, "seeds": 2, "latency": 0.55},
     "digits-2m": {"data": "digits", "time": "2m", "seeds": 5, "options": []},
     "fashion-int8": {"data": "fashion-mnist", "time": "10m", "seeds": 2, "options": ["--max-params", "100k", "--int8"]},
 }
-"""What is measured: images, time, seeds and options; `latency`: the limit as a multiple of ResNet-8's; `alone`: one
-hand-made network is trained for the whole time instead."""
+"""What is measured: images, time, number of seeds, the first of them, and options; `latency`: the limit as a multiple
+of ResNet-8's; `alone`: one hand-made network is trained for the whole time instead."""
 
 
 def resnet8_latency() -> float:
@@ -86,7 +90,9 @@ def measure(row: str, seed: int, cifar: str, limit: float | None) -> dict[str, A
     finals = [{**one, **{k: by_number[one["candidate"]][k] for k in ("name", "origin")}} for one in result["finals"]]
     tried = {one: sum(c["origin"] == one for c in result["candidates"]) for one in ("hand-made", "found", "random")}
     kept = ("verdict", "details", "better", "difference", "test_accuracy", "delivered", "lengths", "int8", "time")
-    return {**found, "finals": finals, "tried": tried, **{key: result[key] for key in kept}}
+    of_each = ("number", "name", "origin", "parameters", "macs", "scores")
+    candidates = [{key: one[key] for key in of_each} for one in result["candidates"]]
+    return {**found, "finals": finals, "tried": tried, "candidates": candidates, **{key: result[key] for key in kept}}
 
 
 def table(found: list[dict[str, Any]]) -> tuple[list[str], list[list[str]]]:
@@ -118,6 +124,30 @@ def table(found: list[dict[str, Any]]) -> tuple[list[str], list[list[str]]]:
     return columns, rows
 
 
+def promises() -> Report:
+    """What finalists promised after their longest training before the finals, beside what they had in the end."""
+    rows = []
+    for file in sorted(RESULTS.glob("fit-*-20m*.json")) + sorted(RESULTS.glob("fit-fashion-*.json")):
+        for one in json.loads(file.read_text())["raw"]:
+            shorter = [
+                {"number": candidate["number"], **score}
+                for candidate in one.get("candidates", [])
+                for score in candidate["scores"]
+                if score["length"] == "T/3" and score["seed"] == one["seed"] and score["value"] < NO_VALUE
+            ]
+            if len(shorter) < EXPLAINED:
+                continue
+            later = promised([score["value"] for score in shorter], [score["steps"] for score in shorter])
+            for score, value in zip(shorter, later, strict=True):
+                for final in (final for final in one["finals"] if final["candidate"] == score["number"]):
+                    percents = (score["accuracy"], 100 * (1 - value), final["val_accuracy"])
+                    where = (file.stem.removeprefix("fit-"), str(one["seed"]), final["name"], str(score["steps"]))
+                    rows.append([*where, *(f"{percent:.2f}" for percent in percents)])
+    columns = ["row", "seed", "finalist", "steps to T/3", "T/3, validation %", "promised", "final"]
+    note = "Computed from the files of the rows."
+    return Report(columns, rows, note, {**environment(), "command": "python -m benchmarks.fit --promises"}, [])
+
+
 def main(arguments: Sequence[str] | None = None) -> None:
     """The command."""
     parser = argparse.ArgumentParser(description=__doc__)
@@ -125,14 +155,20 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--cifar", default="cifar10", help="CIFAR-10: its name, or a folder of its images")
     parser.add_argument("--at-once", type=int, default=1, help="fits side by side (default: %(default)s)")
     parser.add_argument("--seeds", type=int, help="stop when a row has this many seeds (default: all of the row)")
+    parser.add_argument("--promises", action="store_true", help="only compare what was promised with what came of it")
     args = parser.parse_args(arguments)
+    if args.promises:
+        compared = promises()
+        compared.write(RESULTS / "fit-promises.json")
+        print(compared.markdown())
+        return
     torch.set_num_threads(1)
     for row in args.only or ROWS:
         file = RESULTS / f"fit-{row}.json"
         found = json.loads(file.read_text())["raw"] if file.exists() else []
         share = ROWS[row].get("latency")
         limit = None if share is None else share * resnet8_latency()
-        wanted = range(ROWS[row]["seeds"])[: args.seeds]
+        wanted = [ROWS[row].get("first", 0) + number for number in range(ROWS[row]["seeds"])][: args.seeds]
         seeds = [seed for seed in wanted if seed not in [one["seed"] for one in found]]
         with ThreadPoolExecutor(args.at_once) as pool:
             for one in pool.map(lambda seed, row=row, limit=limit: measure(row, seed, args.cifar, limit), seeds):

@@ -12,6 +12,7 @@ from zarts.errors import SettingsError
 from zarts.planner.evidence import (
     paired_difference,
     paired_difference_of_seeds,
+    promised,
     rank_correlation,
     smallest_difference,
 )
@@ -31,6 +32,31 @@ def test_rank_correlation_is_spearmans():
     assert rank_correlation([1, 2, 3], [1, 2, 3])[1:] == (-1, 1, 3)
     with pytest.raises(SettingsError, match="finite"):
         rank_correlation([1, math.nan], [1, 2])
+
+
+def test_what_networks_promise_is_their_curve_after_more_steps():
+    """v = u + a n^-0.8: slow networks have taken fewer steps, and gain more."""
+    steps, a = [100, 200, 300, 400, 800, 1600, 2400], 40.0
+
+    def curve(u, n):
+        return u + a * n**-0.8
+
+    same = promised([curve(0.2, n) for n in steps], steps)
+    assert same == pytest.approx([curve(0.2, 3 * n) for n in steps])
+    own = [0.3, 0.1, 0.3, 0.3, 0.9, 0.3, 0.3]  # one better and one worse network do not move the slope
+    short = [curve(u, n) for u, n in zip(own, steps, strict=True)]
+    long = promised(short, steps, times=5)
+    assert long == pytest.approx([curve(u, 5 * n) for u, n in zip(own, steps, strict=True)])
+    assert np.argmin(short) == 6
+    assert np.argmin(long) == 1
+
+
+def test_where_more_steps_are_no_better_networks_promise_what_they_have():
+    steps = [100, 200, 400, 800]
+    assert promised([0.1, 0.2, 0.3, 0.4], steps) == pytest.approx([0.1, 0.2, 0.3, 0.4])
+    assert promised([0.4, 0.1, 0.3], [50, 50, 50]) == [0.4, 0.1, 0.3]
+    assert promised([0.5], [10]) == [0.5]
+    assert promised([], []) == []
 
 
 @pytest.mark.parametrize(("n", "rho"), [(8, 0.0), (8, 0.9), (12, 0.6), (20, 0.8)])

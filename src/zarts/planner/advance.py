@@ -1,18 +1,68 @@
-"""Which networks are trained for longer."""
+"""Which networks are trained for longer, and whether the shorter trainings that chose them can be trusted."""
 
 from __future__ import annotations
 
 import itertools
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 import torch
 
-from zarts.planner.records import Candidate, Score
+from zarts.planner.candidates import Candidates
+from zarts.planner.evidence import Correlation, rank_correlation
+from zarts.planner.records import Candidate, Plan, Score
 from zarts.runtime.seed import keyed_generator
 
-__all__ = ["advancing", "groups_of"]
+__all__ = ["Advance", "advancing", "groups_of"]
 
 _GROUPS = 3
+_COMPARED = 8
+"""Networks that two lengths need to share, for a word on whether their ranks agree."""
+_AGREES = 0.5
+"""Lengths whose rank correlation is surely below do not agree."""
+
+
+class Advance:
+    """From one length of training to the next.
+
+    Args:
+        known: the networks of a fit.
+        plan: what was decided before.
+        seed: of the draws.
+    """
+
+    def __init__(self, known: Candidates, plan: Plan, seed: int) -> None:
+        self._known, self._plan, self._seed = known, plan, seed
+        self.agreements: list[tuple[str, str, Correlation]] = []
+        """Rank correlations of what a shorter length promised and a longer one showed."""
+
+    def chosen(self, short: str, long: str, when: str, *, count: int, drawn: int) -> list[Candidate]:
+        """The networks of a length that go on to a longer one, by what they promise; see `advancing`."""
+
+        def decide() -> list[int]:
+            promises, known = self._known.promises(short), self._known
+            scores = {number: replace(known.scores[number, short][0], value=promises[number]) for number in promises}
+            return [one.number for one in advancing(known.all, scores, count=count, also_random=drawn, seed=self._seed)]
+
+        numbered: list[Candidate] = self._plan.decide(f"to {long} {when}".strip(), decide, self._known.numbered)
+        return numbered
+
+    def compare(self, short: str, long: str) -> str:
+        """Whether two lengths agree, in words; empty: too few networks have both."""
+        promises, showed = self._known.promises(short), self._known.promises(long)
+        both = [number for number in promises if number in showed]
+        if len(both) < _COMPARED:
+            return ""
+        values = [self._known.value(one, long) for one in self._known.numbered(both)]
+        found = rank_correlation([promises[number] for number in both], values)
+        self.agreements = [one for one in self.agreements if one[:2] != (short, long)] + [(short, long, found)]
+        text = f"{found.value:.2f} ({found.low:.2f} to {found.high:.2f}, {found.n} networks)"
+        trust = "" if found.high >= _AGREES else ": the shorter one says little"
+        return f"rank correlation of {short} and {long}: {text}{trust}"
+
+    def disagree(self, short: str, long: str) -> bool:
+        """Whether the ranks at two lengths surely do not agree."""
+        return any(found.high < _AGREES for *pair, found in self.agreements if pair == [short, long])
 
 
 def groups_of(numbers: Sequence[int], seconds: Mapping[int, float]) -> list[list[int]]:

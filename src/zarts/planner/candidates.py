@@ -17,6 +17,7 @@ from zarts.errors import DivergedError, Interrupted
 from zarts.planner.budget import Budget
 from zarts.planner.chain_words import difference, short_name
 from zarts.planner.costs import Costing
+from zarts.planner.evidence import promised
 from zarts.planner.pictures import Pictures
 from zarts.planner.records import PLAN, Candidate, Origin, Plan, Schedule, Score, training_key
 from zarts.planner.training import Task, Trained, card_of
@@ -28,7 +29,7 @@ from zarts.training.compute_path import ComputePath
 from zarts.training.path_choice import fastest_path
 from zarts.training.trainer import Callback
 
-__all__ = ["FINAL", "NO_VALUE", "WORK", "Candidates"]
+__all__ = ["EXPLAINED", "FINAL", "NO_VALUE", "WORK", "Candidates"]
 
 FINAL = "T"
 """Name of the length of a final training."""
@@ -36,6 +37,8 @@ WORK = "work"
 """Folder of a fit with trained networks, and states that longer trainings go on from."""
 NO_VALUE = 1e30
 """Value of the objective of a network that cannot be compared: its training diverged, or was cut short."""
+EXPLAINED = 6
+"""Networks of a length that are enough to tell what more steps would bring."""
 _LEAST, _MOST = 0.9, 1.1
 """Of the seconds of a training that is compared: the least and the most that it may have taken."""
 
@@ -140,13 +143,42 @@ class Candidates:
         trained = [one for one in of if (one.number, length) in self.scores]
         return min(trained, key=lambda one: (self.value(one, length), one.number))
 
-    def best_of(self, *origins: Origin) -> Candidate | None:
-        """The best of these origins, at the longest length before the finals that one has; None: there is none."""
+    def best_so_far(self) -> Candidate | None:
+        """The best one at the longest length before the finals that one has; None: there is none."""
         for length in reversed(self.lengths):
-            those = [one for one in self.at(length) if one.origin in origins and self.is_known(one, length)]
+            those = [one for one in self.at(length) if self.is_known(one, length)]
             if those:
                 return self.best(those, length)
         return None
+
+    def promises(self, length: str) -> dict[int, float]:
+        """What the networks of a length would have at the next one, by number, see `promised`; the smaller the better.
+
+        Where fewer than six were trained to it, it is what they have. Those that cannot be compared are not there.
+        """
+        known = [one for one in self.at(length) if self.is_known(one, length)]
+        values = [self.value(one, length) for one in known]
+        if len(known) >= EXPLAINED:
+            counts = [
+                [s.schedule.steps for s in self.scores[one.number, length] if s.value < NO_VALUE] for one in known
+            ]
+            values = promised(values, [sum(steps) / len(steps) for steps in counts])
+        return {one.number: value for one, value in zip(known, values, strict=True)}
+
+    def promising(self, length: str, *origins: Origin) -> Candidate | None:
+        """The one that promises most of those that were trained to a length; None: there is none.
+
+        Args:
+            length: its name.
+            origins: only networks of these; none are given: of all.
+        """
+        promises = self.promises(length)
+        those = [one for one in self.numbered(list(promises)) if not origins or one.origin in origins]
+        return min(those, key=lambda one: (promises[one.number], one.number), default=None)
+
+    def finalist(self, *origins: Origin) -> Candidate | None:
+        """The one of these origins that promises most, at the longest length that one has; None: there is none."""
+        return next((one for length in reversed(self.lengths) if (one := self.promising(length, *origins))), None)
 
     def is_known(self, one: Candidate, length: str) -> bool:
         """Whether a network has a value at a length: its training neither diverged nor was cut short."""
@@ -170,6 +202,7 @@ class Candidates:
             for one, seed in wanted
             if not self._is_done(one, length, seed)
         ]
+        self._workers.start(tasks)  # which says nothing of how slow trainings are
         begun, taken = time.perf_counter(), 0.0
         try:
             for task, trained in self._workers.train(tasks):

@@ -4,9 +4,10 @@ A vector holds choices and levels. A choice is a block of logits, the largest de
 coordinate that is rounded. Widths have levels of a quarter of an octave, and a remainder that makes them exact.
 
 All coordinates have one scale: a normal perturbation with standard deviation 1 flips any one choice, or moves any one
-level, with probability `FLIP`. A network has 20 to 70 that show: after one of length `sqrt(d)` half or so are as they
-were, and most of the others differ in exactly one thing; at twice that length they differ in about five things,
-the long MobileNetV2 in nine.
+level, with probability `FLIP`; the share of the limits with one of a quarter, as nothing matters more where time is
+short. A network has 20 to 70 that show: after one of length `sqrt(d)` half or so are as they were but for their share,
+and most of the others differ in exactly one thing; at twice that length they differ in about five things, the long
+MobileNetV2 in nine.
 """
 
 from __future__ import annotations
@@ -32,7 +33,8 @@ from zarts.spaces.chain import ACTIVATIONS, KINDS
 __all__ = ["ChainSpace"]
 
 _STEP = 0.25  # octaves of a level of a width
-_SHARES = 8  # levels of the share of the limits, a quarter of an octave each: 1/4 to 1
+_SHARES, _SHARE_STEP = 12, 0.5  # levels of the share of the limits, and octaves of one: 1/64 to 1
+_SHARE_FLIP = 0.25
 _WIDEST = 1 << 16  # as in a file of a chain
 _DEEPEST = 4
 _TRIES = 300
@@ -45,7 +47,7 @@ class ChainSpace:
     can be put in anywhere. The way to smaller images, and the shortcut of residual pairs, are those of a whole chain.
     Widths are relative to one width of the chain.
 
-    Beside the point a vector has a share of the limits, from 1/4 to 1: how much of them a network shall use. `share`
+    Beside the point a vector has a share of the limits, from 1/64 to 1: how much of them a network shall use. `share`
     reads it; what scales networks to limits has to heed it.
 
     Args:
@@ -72,7 +74,7 @@ class ChainSpace:
         self.max_parameters, self.max_macs = max_parameters, max_macs
         self._parts: dict[str, Part] = {
             "image size": Level(0, len(self.image_sizes) - 1),
-            "share": Level(-_SHARES, 0),
+            "share": Level(-_SHARES, 0, _SHARE_FLIP),
             "stem stride": Choice((1, 2)),
             "stem pool": Choice((False, True)),
             "head": Choice((False, True)),
@@ -107,7 +109,7 @@ class ChainSpace:
         Args:
             chain: the network; its name does not count.
             image_size: one of `image_sizes`.
-            share: of the limits, in [1/4, 1]; the nearest level is taken.
+            share: of the limits, in [1/64, 1]; the nearest level is taken.
 
         Raises:
             SettingsError: the space does not have this point; the message says what.
@@ -117,7 +119,7 @@ class ChainSpace:
         if len(chain.stages) > self.stages:
             raise SettingsError(f"{len(chain.stages)} stages; the space has {self.stages} at most")
         values = {"image size": self.image_sizes.index(image_size), **_whole(chain), **_slots(chain, self.stages)}
-        values["share"] = min(0, max(-_SHARES, round(math.log2(share) / _STEP)))
+        values["share"] = min(0, max(-_SHARES, round(math.log2(share) / _SHARE_STEP)))
         x = self._vector(values)
         got = self.decode(x)[0]
         if replace(got, name="") != replace(chain, name=""):
@@ -131,8 +133,8 @@ class ChainSpace:
         return _named(_chain(values, self.stages)), self.image_sizes[values["image size"]]
 
     def share(self, x: Float[Tensor, " d"]) -> float:
-        """The share of the limits, in [1/4, 1]."""
-        return float(2 ** (_STEP * self._values(x)["share"]))
+        """The share of the limits, in [1/64, 1]."""
+        return float(2 ** (_SHARE_STEP * self._values(x)["share"]))
 
     def random(self, generator: torch.Generator) -> tuple[Chain, int]:
         """A valid point: number of stages and choices uniform, widths log-uniform around a doubling at each stride.

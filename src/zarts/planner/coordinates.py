@@ -52,14 +52,19 @@ class Level:
     Args:
         low: the least.
         high: the greatest.
+        flip: probability of another level at a standard deviation of 1.
     """
 
     low: int
     high: int
+    flip: float = FLIP
 
     coordinates = 1
-    unit = -2 * NormalDist().inv_cdf(FLIP / 2)
-    """Coordinates of one level: half of it is passed with probability `FLIP`, both ways together."""
+
+    @property
+    def unit(self) -> float:
+        """Coordinates of one level: half of it is passed with probability `flip`, both ways together."""
+        return -2 * NormalDist().inv_cdf(self.flip / 2)
 
     def write(self, value: Any) -> list[float]:
         """Coordinates of a value."""

@@ -8,6 +8,7 @@ from functools import lru_cache
 from pathlib import Path
 
 from zarts.config.fit import FitSettings
+from zarts.errors import SettingsError
 from zarts.exports.chain_graph import chain_graph
 from zarts.limits.delivered import LimitShare, NetworkCosts, count_network, exceeded, limit_shares, network_latency
 from zarts.limits.latency import Latency
@@ -79,9 +80,25 @@ class Costing:
         """The limits that are not kept, in words."""
         return exceeded(self._settings, costs)
 
+    def check(self, chain: Chain, image_size: int, name: str) -> None:
+        """Check that a network is within the limits.
+
+        Raises:
+            SettingsError: it is not; the message begins with its name.
+        """
+        if over := self.exceeded(self.of(chain, image_size, latency=True)):
+            raise SettingsError(f"{name} is not within the limits: {'; '.join(over)}")
+
     def shares(self, costs: NetworkCosts) -> list[LimitShare]:
         """How much of each limit is used."""
         return limit_shares(self._settings, costs)
+
+    def used(self, chain: Chain, image_size: int) -> float:
+        """The share of the limits that a network uses, in (0, 1]: that of the one it uses most of; 1 without limits."""
+        if not self._settings.limits():
+            return 1.0
+        costs = self.of(chain, image_size, latency=self._settings.max_latency is not None)
+        return min(1.0, max(one.share for one in self.shares(costs)))
 
     def widest(self, chain: Chain, image_size: int, share: float = 1.0) -> Chain | None:
         """The chain at the largest width that keeps a share of all limits; None: no width does.
@@ -122,10 +139,10 @@ class Costing:
         found = _largest(about, -_STEPS, _STEPS, 0)
         return -_STEPS if found is None else found
 
-    def smallest(self, chain: Chain, image_size: int) -> NetworkCosts:
-        """The costs of the chain at its smallest width: what a message says where no network is within the limits."""
+    def smallest(self, chain: Chain, image_size: int) -> str:
+        """How the chain exceeds the limits at its smallest width, in words."""
         smallest = chain.scaled(_STEP**-_STEPS)
-        return self.of(smallest, image_size, latency=self._settings.max_latency is not None)
+        return "; ".join(self.exceeded(self.of(smallest, image_size, latency=self._settings.max_latency is not None)))
 
 
 def _largest(holds: Callable[[int], bool], low: int, high: int, guess: int) -> int | None:

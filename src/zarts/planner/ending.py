@@ -101,7 +101,7 @@ def end_fit(
         "difference": None if said.difference is None else _spread(said.difference, tested),
         "lengths": [
             {"short": short, "long": long, "value": r.value, "low": r.low, "high": r.high, "n": r.n}
-            for short, long, r in fit.agreements
+            for short, long, r in fit.advance.agreements
         ],
         "limits": [
             {"name": one.setting, "text": f"{one.found} of at most {one.allowed}", **_numbers(one)}

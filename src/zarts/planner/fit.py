@@ -12,15 +12,14 @@ from typing import Any
 
 from zarts.config.fit import FitSettings
 from zarts.errors import DivergedError, SettingsError
-from zarts.planner.advance import advancing
+from zarts.planner.advance import Advance
 from zarts.planner.budget import Budget
 from zarts.planner.candidates import Candidates
 from zarts.planner.chain_space import ChainSpace
-from zarts.planner.evidence import Correlation, rank_correlation
 from zarts.planner.finals import Finals
-from zarts.planner.handmade import Wanted, others, probes, variants
+from zarts.planner.handmade import Wanted, first_share, others, probes, variants
 from zarts.planner.pictures import Pictures
-from zarts.planner.proposals import Proposals
+from zarts.planner.proposals import Point, Proposals
 from zarts.planner.records import Candidate, Origin, Plan
 from zarts.planner.time_plan import LENGTHS, MOST, TimePlan, plan_time
 from zarts.planner.workers import Workers
@@ -38,10 +37,10 @@ _LAST, _MIDDLE, _DRAWN = 4, 9, 3
 from those that would not advance."""
 _CROPPED = 30
 """Epochs of a final training from which images are padded and cropped at random; with fewer, crops cost accuracy."""
-_COMPARED = 8
-"""Networks that two lengths need to share, for a word on whether their ranks agree."""
-_AGREES = 0.5
-"""Lengths whose rank correlation is surely below do not agree."""
+_SHORT = (
+    "The time was short for networks as wide as the limits allow, so narrower ones were compared: with more time wider "
+    "ones may be better."
+)
 _TRIED, _TRIED_WARMUP = 1.0, 0.1
 """Seconds of the training that tells, before all others, how long a step takes."""
 
@@ -79,11 +78,11 @@ class Fit:
         self._settings, self.pictures, self.candidates, self._plan = settings, pictures, candidates, plan
         self._budget, self._workers, self._callback = budget, workers, callback
         self.processes, self._keep_best, self._baselines = workers.processes, keep_best, baselines
-        self.agreements: list[tuple[str, str, Correlation]] = []
-        """Rank correlations of a shorter and a longer length."""
+        self.advance = Advance(candidates, plan, settings.seed)
         self.parts: dict[str, float] = {}
         """Seconds of each stage."""
         self._after: Callable[[], float] = self._after_longer
+        self._shares: dict[int, float] = {}  # of the limits, that hand-made networks use, by number
         self._groups = self._round = 0  # of networks that were trained together, and of the search
         self.ended = ""
         """Why the search ended before its time; empty: it has not."""
@@ -100,14 +99,11 @@ class Fit:
         size = self.pictures.sizes[0]
         self._yours = [self.candidates.add(chain.for_images(size), size, "yours") for chain in self._baselines]
         for one in self._yours:
-            exceeded = self.candidates.costing.exceeded(self.candidates.costing.of(one.chain, size, latency=True))
-            if exceeded:
-                raise SettingsError(f"baselines: {one.name} is not within the limits: {'; '.join(exceeded)}")
-        added = self._add([*probes(self.pictures.sizes), *others(self.pictures.sizes[-1], 2)], 1)
+            self.candidates.costing.check(one.chain, size, f"baselines: {one.name}")
+        added = self._add([*probes(self.pictures.sizes, 1.0), *others(self.pictures.sizes[-1], 2)], 1)
         if not added:
-            costs = self.candidates.costing.smallest(*probes(self.pictures.sizes)[-1])
-            reasons = "; ".join(self.candidates.costing.exceeded(costs))
-            raise SettingsError(f"no hand-made network is within the limits: the smallest ResNet-8 has {reasons}")
+            smallest = self.candidates.costing.smallest(*probes(self.pictures.sizes, 1.0)[-1][:2])
+            raise SettingsError(f"no hand-made network is within the limits: the smallest ResNet-8 has {smallest}")
 
         first = added[0]
         path = self._plan.decide("path", lambda: asdict(self.candidates.fastest_path(first, self.recipe)))
@@ -131,17 +127,21 @@ class Fit:
         """Train hand-made networks at the shortest length: the best one is what others have to beat."""
         with self._part("hand-made", self._after_search):
             wanted, name, sizes = self.time.handmade, self.time.shortest[0], self.pictures.sizes
-            own = max(1, wanted - len(self._yours))
-            first = [*self._yours, *(self._add(probes(sizes), own) or self._add(others(sizes[-1], 2), own))]
-            first = self._train(first, name)
+            own, share = max(1, wanted - len(self._yours)), first_share(self.time.final / self._epoch)
+            tried = self._add(probes(sizes, share), own) or self._add(others(sizes[-1], 2, share), own)
+            first = self._train([*self._yours, *tried], name)
             untried = [one.name for one in self._yours if one not in first]
             self.remarks += [f"There was no time for {', '.join(untried)}, of your baselines."] if untried else []
+            if share < 1:
+                self.remarks.append(_SHORT)
             best = self.candidates.best(first, name)
-            more = self._add(others(best.image_size, best.chain.stem.stride), wanted - len(first))
+            share = self._shares.get(best.number, 1.0)
+            more = self._add(others(best.image_size, best.chain.stem.stride, share), wanted - len(first))
             more = self._train(more, name)
             for one in sorted([*first, *more], key=lambda one: self.candidates.value(one, name))[:2]:
                 left = wanted - len(self.candidates.at(name))
-                self._train(self._add(variants(one, self.pictures.sizes), left), name)
+                share = self._shares.get(one.number, 1.0)
+                self._train(self._add(variants(one, self.pictures.sizes, share), left), name)
 
     def search(self) -> None:
         """Change the best network, in rounds, until their time is over or three rounds have brought nothing.
@@ -161,8 +161,7 @@ class Fit:
             if len(longer) > 1:
                 self._after = partial(self._after_search, middle=0)
                 self._advance(short, longer[0], "half way")
-                surely = [found for *pair, found in self.agreements if pair == [short, longer[0]]]
-                better = self._proposals(longer[0]) if surely and surely[-1].high < _AGREES else None
+                better = self._proposals(longer[0]) if self.advance.disagree(short, longer[0]) else None
                 if better is not None:
                     self._note(f"from here on networks are trained to {longer[0]} at once")
                     self.ended = self._rounds(better, longer[0])
@@ -175,11 +174,14 @@ class Fit:
 
     def _proposals(self, length: str) -> Proposals | None:
         """An optimiser that starts from the networks that were trained to a length; None: none can be compared."""
-        start = [((one.chain, one.image_size), self._told(one, length)) for one in self.candidates.at(length)]
-        if not any(math.isfinite(value) for _, value in start):
+        points, told = self._told(length)
+        if not any(map(math.isfinite, told)):
             return None
         space, settings = ChainSpace(self.pictures.sizes), self._settings
-        return Proposals(space, start, settings.optimizer, settings.seed, fit=self.candidates.fitted)
+        start, fitted = list(zip(points, told, strict=True)), self.candidates.fitted
+        best = points[told.index(min(told))]
+        share = self._plan.decide(f"share of the best at {length}", lambda: self.candidates.costing.used(*best))
+        return Proposals(space, start, settings.optimizer, settings.seed, fit=fitted, share=share)
 
     def _rounds(self, proposals: Proposals, length: str, most: int | None = None) -> str:
         """Rounds of the search at a length, until their time is over or so many networks were found; why they ended."""
@@ -191,15 +193,15 @@ class Fit:
             enough = self._plan.decide(f"round {self._round}", lambda: self._affordable(length) >= size)
             if not enough or (quiet == _QUIET and not drawn):
                 break
-            best = known.best(known.all, length)
+            best = known.promising(length)
             points = proposals.ask(size)
             if not points:
                 return "no other network within the limits was found"
             origin: Origin = "random" if drawn else "found"
-            parent = None if drawn else best.number
-            found = self._train([known.add(*point, origin, parent) for point in points], length)
-            proposals.tell(points[: len(found)], [self._told(one, length) for one in found])
-            quiet = 0 if known.best(known.all, length) != best else quiet + 1
+            parent = None if drawn or best is None else best.number
+            self._train([known.add(*point, origin, parent) for point in points], length)
+            proposals.tell(*self._told(length))
+            quiet = 0 if known.promising(length) != best else quiet + 1
         return f"{_QUIET} rounds of {size} networks brought nothing" if quiet == _QUIET and not drawn else ""
 
     def train_longer(self) -> None:
@@ -213,18 +215,11 @@ class Fit:
 
     def _advance(self, short: str, long: str, when: str = "") -> None:
         """Train the better networks of a length to the next one, and compare the ranks of both."""
-        known, seed = self.candidates, self._settings.seed
-        count, drawn = (_LAST, 0) if long == list(known.lengths)[-1] else (_MIDDLE, _DRAWN)
-
-        def decide() -> list[int]:
-            scores = {
-                one.number: known.scores[one.number, short][0] for one in known.at(short) if known.is_known(one, short)
-            }
-            return [one.number for one in advancing(known.all, scores, count=count, also_random=drawn, seed=seed)]
-
-        chosen = self._plan.decide(f"to {long} {when}".strip(), decide, known.numbered)
-        self._train([one for one in chosen if (one.number, long) not in known.scores], long)
-        self._compare_ranks(short, long)
+        count, drawn = (_LAST, 0) if long == list(self.candidates.lengths)[-1] else (_MIDDLE, _DRAWN)
+        chosen = self.advance.chosen(short, long, when, count=count, drawn=drawn)
+        self._train([one for one in chosen if (one.number, long) not in self.candidates.scores], long)
+        if text := self.advance.compare(short, long):
+            self._note(text)
 
     def train_finalists(self) -> list[Candidate]:
         """Train the finalists from new weights, with the same seeds and time; see `finalists`."""
@@ -236,11 +231,11 @@ class Fit:
             return pair
 
     def finalists(self) -> list[Candidate]:
-        """The best network that the search has found, if there is one, and the best of the others.
+        """The network that the search has found which promises most, if there is one, and the one of the others.
 
         In a time so short that no training was long enough to be compared: the first one that was trained at all.
         """
-        pair = (self.candidates.best_of("found", "random"), self.candidates.best_of("hand-made", "yours"))
+        pair = (self.candidates.finalist("found", "random"), self.candidates.finalist("hand-made", "yours"))
         trained = [number for (number, _), scores in self.candidates.scores.items() if scores[0].seconds > 0]
         return [one for one in pair if one is not None] or [self.candidates.all[number - 1] for number in trained[:1]]
 
@@ -256,6 +251,7 @@ class Fit:
             if chain is None:
                 continue
             added = self.candidates.add(chain, one.image_size, "hand-made")
+            self._shares.setdefault(added.number, one.share)
             if added not in found and not any((added.number, name) in self.candidates.scores for name in LENGTHS):
                 found.append(added)
         return found
@@ -272,9 +268,10 @@ class Fit:
             self._keep_best()
         return trained
 
-    def _told(self, one: Candidate, length: str) -> float:
-        """The value that an optimiser is told; infinity for one that cannot be compared."""
-        return self.candidates.value(one, length) if self.candidates.is_known(one, length) else math.inf
+    def _told(self, length: str) -> tuple[list[Point], list[float]]:
+        """The networks of a length, and what they promise, which each new one changes; infinity: no one knows."""
+        promises, at = self.candidates.promises(length), self.candidates.at(length)
+        return [(one.chain, one.image_size) for one in at], [promises.get(one.number, math.inf) for one in at]
 
     def _affordable(self, length: str) -> int:
         """Networks that there is time for in this stage."""
@@ -292,18 +289,6 @@ class Fit:
         longer = sum(count * seconds for count, seconds in zip((_LAST, middle), lengths[:0:-1], strict=False))
         longer = (longer + self.time.second_seeds * lengths[-1]) / self.processes
         return longer * self.candidates.slowness + self._after_longer()
-
-    def _compare_ranks(self, short: str, long: str) -> None:
-        """Say whether the ranks after a shorter and a longer training agree, if enough networks have both."""
-        known = self.candidates
-        both = [one for one in known.at(long) if known.is_known(one, short) and known.is_known(one, long)]
-        if len(both) < _COMPARED:
-            return
-        found = rank_correlation([known.value(one, short) for one in both], [known.value(one, long) for one in both])
-        self.agreements = [one for one in self.agreements if one[:2] != (short, long)] + [(short, long, found)]
-        text = f"{found.value:.2f} ({found.low:.2f} to {found.high:.2f}, {found.n} networks)"
-        trust = "" if found.high >= _AGREES else ": the shorter one says little"
-        self._note(f"rank correlation of {short} and {long}: {text}{trust}")
 
     def _note(self, text: str) -> None:
         self._callback({"event": "note", "text": text})

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from typing import NamedTuple
@@ -9,36 +10,60 @@ from typing import NamedTuple
 from zarts.planner.records import Candidate
 from zarts.spaces import Chain, handmade
 
-__all__ = ["Wanted", "others", "probes", "variants"]
+__all__ = ["Wanted", "first_share", "others", "probes", "variants"]
 
 _OTHERS = ("resnet14", "vgg", "mobilenet_v2", "ds_cnn", "resnet20")
 """Hand-made networks beside ResNet-8, those that were better on small images first."""
+_EPOCHS = 10
+"""Epochs of a final training that are enough for a network as wide as the limits allow."""
+_HALVES = 6
 
 
 class Wanted(NamedTuple):
-    """A network that is to be tried, at the widths that the limits allow."""
+    """A network that is to be tried, as wide as a share of the limits allows."""
 
     chain: Chain
     image_size: int
+    share: float = 1.0
 
 
-def probes(sizes: Sequence[int]) -> list[Wanted]:
-    """ResNet-8 at each image size with stem strides of 2 and 1: what the others are then tried at."""
+def first_share(epochs: float) -> float:
+    """The share of the limits that hand-made networks begin with: 1 or, where time is short, 1/2, 1/4 and so on.
+
+    A narrower network takes more steps in the same time. With a quarter of its multiply-adds ResNet-8 was better on
+    CIFAR-10 where the widest one had time for three epochs, see docs/fit.md.
+
+    Args:
+        epochs: of a final training of a network that uses all of the limits.
+    """
+    return float(2 ** -min(_HALVES, max(0, round(math.log2(_EPOCHS / epochs)))))
+
+
+def probes(sizes: Sequence[int], share: float) -> list[Wanted]:
+    """ResNet-8 as the others are then tried: at each image size, with stem strides of 2 and 1, or wider.
+
+    Args:
+        sizes: of the images.
+        share: of the limits. Where it is 1 both strides are tried; below, a stride of 2 and, too, twice the share.
+    """
+    if share < 1:
+        widths = [(size, share) for size in sizes] + [(sizes[0], 2 * share)]
+        return [Wanted(handmade("resnet8", 1.0, 2).for_images(size), size, part) for size, part in widths]
     both = [Wanted(handmade("resnet8", 1.0, stride).for_images(size), size) for stride in (2, 1) for size in sizes]
     return list(dict.fromkeys(both))
 
 
-def others(size: int, stem_stride: int) -> list[Wanted]:
-    """The other hand-made networks at an image size, with a stride of the stem."""
-    return [Wanted(handmade(name, 1.0, stem_stride).for_images(size), size) for name in _OTHERS]
+def others(size: int, stem_stride: int, share: float = 1.0) -> list[Wanted]:
+    """The other hand-made networks at an image size, with a stride of the stem, as wide as that share allows."""
+    return [Wanted(handmade(name, 1.0, stem_stride).for_images(size), size, share) for name in _OTHERS]
 
 
-def variants(one: Candidate, sizes: Sequence[int]) -> Iterator[Wanted]:
-    """A network with other strides of its stem, and at other image sizes."""
+def variants(one: Candidate, sizes: Sequence[int], share: float = 1.0) -> Iterator[Wanted]:
+    """A network with other strides of its stem, and at other image sizes, as wide as that share allows."""
     strides = [stride for stride in (1, 2) if stride != one.chain.stem.stride]
     for stride in strides:
         chain = replace(one.chain, stem=replace(one.chain.stem, stride=stride))
-        yield Wanted(chain.for_images(one.image_size), one.image_size)
+        yield Wanted(chain.for_images(one.image_size), one.image_size, share)
     for size in sizes:
         if size != one.image_size:
-            yield Wanted(one.chain.for_images(size), size)
+            yield Wanted(one.chain.for_images(size), size, share)

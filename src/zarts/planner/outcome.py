@@ -114,7 +114,7 @@ class Outcome:
 
     def keep_best(self) -> None:
         """Write the files of the network that is the best so far: what an interrupted fit leaves."""
-        best = self._candidates.best_of("found", "random", "hand-made", "yours")
+        best = self._candidates.best_so_far()
         if best is None:
             return
         length = next(name for name in reversed(self._candidates.lengths) if best in self._candidates.at(name))

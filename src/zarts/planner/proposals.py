@@ -49,6 +49,7 @@ class Proposals:
         optimizer: a key of `zarts.zo.OPTIMIZERS`, or `random`.
         seed: the same seed, asks and losses give the same points.
         fit: scales a proposed network to the limits; None: it stays as it is. What it returns is what is handed out.
+        share: of the limits that the best start uses; what `random` draws uses no less than half of it, or a quarter.
         samples: points of one ask of `cmaes` and `nevergrad`, at least 4.
 
     Raises:
@@ -63,6 +64,7 @@ class Proposals:
         seed: int = 0,
         *,
         fit: Fit | None = None,
+        share: float = 1.0,
         samples: int = 8,
     ) -> None:
         if optimizer not in (*OPTIMIZERS, "random"):
@@ -79,7 +81,8 @@ class Proposals:
         self._members: list[ZeroOrderOptimizer] = []
         self._waiting: list[Point] = []
         self._networks: list[tuple[Chain, int, float] | None] = []
-        self._begin(starts[min(finite)[1]][0], 1.0)
+        self._octaves = max(2.0, 1 - math.log2(share))  # of shares that are drawn at random
+        self._begin(starts[min(finite)[1]][0], share)
 
     @property
     def ranks_all(self) -> bool:
@@ -179,7 +182,7 @@ class Proposals:
         found = dict[str, Point]()
         for _ in range(_TRIES * n):
             chain, size = self.space.random(self._generator)
-            share = 2 ** (-2 * float(torch.rand(1, generator=self._generator)))
+            share = 2 ** (-self._octaves * float(torch.rand(1, generator=self._generator)))
             fitted = chain if self.fit is None else self.fit(chain, size, share)
             key = None if fitted is None else chain_key(fitted, size)
             if fitted and key and key not in self._seen and self.space.valid(fitted, size):
