@@ -221,10 +221,15 @@ def faults_of(run: Path, temporary: Path, job: Job, said: str = "") -> list[str]
     if other:
         found.append(f"other bits: {', '.join(other[:4])}")
     stray = [str(file.relative_to(run)) for file in run.rglob(".*")]
-    stray += [f"tmp/{file.name}" for file in temporary.iterdir() if not file.name.startswith(THEIRS)]
+    stray += [f"tmp/{file.name}" for file in temporary.iterdir() if not _is_theirs(file)]
     if stray:
         found.append(f"stray files: {', '.join(stray[:4])}")
     return found
+
+
+def _is_theirs(file: Path) -> bool:
+    """Whether a temporary file is another library's; `tempfile` of Python tries a folder with one of four letters."""
+    return file.name.startswith(THEIRS) or (file.is_file() and file.read_bytes() in (b"", b"blat"))
 
 
 @contextmanager

@@ -10,6 +10,8 @@ from scipy import stats
 
 from zarts.errors import SettingsError
 from zarts.planner.evidence import (
+    Progress,
+    common_slope,
     paired_difference,
     paired_difference_of_seeds,
     promised,
@@ -34,29 +36,26 @@ def test_rank_correlation_is_spearmans():
         rank_correlation([1, math.nan], [1, 2])
 
 
-def test_what_networks_promise_is_their_curve_after_more_steps():
-    """v = u + a n^-0.8: slow networks have taken fewer steps, and gain more."""
-    steps, a = [100, 200, 300, 400, 800, 1600, 2400], 40.0
+def test_what_a_network_promises_is_its_curve_after_more_steps():
+    """v = u + a n^-0.8 with the same a: slow networks have taken fewer steps, and gain more."""
+    a, slow, fast = 40.0, 0.02, 0.2
 
-    def curve(u, n):
-        return u + a * n**-0.8
+    def at(u, n):
+        return Progress(u + a * n**-0.8, n)
 
-    same = promised([curve(0.2, n) for n in steps], steps)
-    assert same == pytest.approx([curve(0.2, 3 * n) for n in steps])
-    own = [0.3, 0.1, 0.3, 0.3, 0.9, 0.3, 0.3]  # one better and one worse network do not move the slope
-    short = [curve(u, n) for u, n in zip(own, steps, strict=True)]
-    long = promised(short, steps, times=5)
-    assert long == pytest.approx([curve(u, 5 * n) for u, n in zip(own, steps, strict=True)])
-    assert np.argmin(short) == 6
-    assert np.argmin(long) == 1
+    slope = common_slope([(at(slow, 100), at(slow, 300)), (at(fast, 900), at(fast, 2700))])
+    assert slope == pytest.approx(a)
+    assert promised(at(slow, 300), slope, 3.0) == pytest.approx(at(slow, 900).value)
+    assert promised(at(fast, 2700), slope, 3.0) == pytest.approx(at(fast, 8100).value)
+    assert at(slow, 300).value > at(fast, 2700).value
+    assert at(slow, 900).value < at(fast, 8100).value
+    assert promised(at(slow, 300), slope, math.inf) == pytest.approx(slow)
 
 
-def test_where_more_steps_are_no_better_networks_promise_what_they_have():
-    steps = [100, 200, 400, 800]
-    assert promised([0.1, 0.2, 0.3, 0.4], steps) == pytest.approx([0.1, 0.2, 0.3, 0.4])
-    assert promised([0.4, 0.1, 0.3], [50, 50, 50]) == [0.4, 0.1, 0.3]
-    assert promised([0.5], [10]) == [0.5]
-    assert promised([], []) == []
+def test_where_more_steps_are_no_better_a_network_promises_what_it_has():
+    slope = common_slope([(Progress(0.2, 100), Progress(0.3, 300)), (Progress(0.2, 100), Progress(0.2, 300))])
+    assert slope == 0
+    assert promised(Progress(0.3, 300), slope, 3.0) == 0.3
 
 
 @pytest.mark.parametrize(("n", "rho"), [(8, 0.0), (8, 0.9), (12, 0.6), (20, 0.8)])

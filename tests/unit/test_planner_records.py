@@ -44,7 +44,7 @@ def test_an_entry_that_was_cut_off_is_decided_anew(tmp_path):
 
 def test_a_repeated_fit_takes_decisions_and_steps_but_trains_itself(tmp_path):
     first = Plan(tmp_path / "first.yaml")
-    first.decide("round 1", lambda: True)
+    first.decide("round 1", lambda: 4)
     first.keep(SCORE)
     with pytest.raises(RunError, match="not finished"):
         Plan(tmp_path / "second.yaml", tmp_path / "first.yaml")
@@ -54,10 +54,10 @@ def test_a_repeated_fit_takes_decisions_and_steps_but_trains_itself(tmp_path):
     first.decide("final seconds", lambda: 9.0)
     before = (tmp_path / "first.yaml").read_bytes()
     second = Plan(tmp_path / "second.yaml", tmp_path / "first.yaml")
-    assert second.decide("round 1", never) is True
+    assert second.decide("round 1", never) == 4
     assert second.score(SCORE.key) is None
     assert second.repeated(SCORE.key) == SCORE
-    assert Plan(tmp_path / "second.yaml").decide("round 1", never) is True  # its own file is complete
+    assert Plan(tmp_path / "second.yaml").decide("round 1", never) == 4  # its own file is complete
     assert (tmp_path / "first.yaml").read_bytes() == before
 
 

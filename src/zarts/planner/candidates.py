@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import itertools
 import math
 import time
 from collections.abc import Iterable, Sequence
@@ -17,7 +18,7 @@ from zarts.errors import DivergedError, Interrupted
 from zarts.planner.budget import Budget
 from zarts.planner.chain_words import difference, short_name
 from zarts.planner.costs import Costing
-from zarts.planner.evidence import promised
+from zarts.planner.evidence import Progress, common_slope, promised
 from zarts.planner.pictures import Pictures
 from zarts.planner.records import PLAN, Candidate, Origin, Plan, Schedule, Score, training_key
 from zarts.planner.training import Task, Trained, card_of
@@ -29,7 +30,7 @@ from zarts.training.compute_path import ComputePath
 from zarts.training.path_choice import fastest_path
 from zarts.training.trainer import Callback
 
-__all__ = ["EXPLAINED", "FINAL", "NO_VALUE", "WORK", "Candidates"]
+__all__ = ["FINAL", "NO_VALUE", "WORK", "Candidates"]
 
 FINAL = "T"
 """Name of the length of a final training."""
@@ -37,8 +38,8 @@ WORK = "work"
 """Folder of a fit with trained networks, and states that longer trainings go on from."""
 NO_VALUE = 1e30
 """Value of the objective of a network that cannot be compared: its training diverged, or was cut short."""
-EXPLAINED = 6
-"""Networks of a length that are enough to tell what more steps would bring."""
+_APART = 1.5
+"""As many steps, at least, has a training that tells what more steps bring."""
 _LEAST, _MOST = 0.9, 1.1
 """Of the seconds of a training that is compared: the least and the most that it may have taken."""
 
@@ -78,6 +79,8 @@ class Candidates:
         """Seconds that pass for each second of a training, when last seen: more than 1 where others use processors."""
         self.lengths: dict[str, float] = {}
         """Seconds of the lengths before the finals by name, shortest first."""
+        self.final = math.inf
+        """Seconds of a final training."""
 
     # --- which there are ---
 
@@ -152,18 +155,30 @@ class Candidates:
         return None
 
     def promises(self, length: str) -> dict[int, float]:
-        """What the networks of a length would have at the next one, by number, see `promised`; the smaller the better.
+        """What the networks of a length would have after a final training, by number, see `promised`.
 
-        Where fewer than six were trained to it, it is what they have. Those that cannot be compared are not there.
+        Where fewer than two were trained to two lengths, it is what they have. Those that cannot be compared are not
+        there.
         """
-        known = [one for one in self.at(length) if self.is_known(one, length)]
-        values = [self.value(one, length) for one in known]
-        if len(known) >= EXPLAINED:
-            counts = [
-                [s.schedule.steps for s in self.scores[one.number, length] if s.value < NO_VALUE] for one in known
-            ]
-            values = promised(values, [sum(steps) / len(steps) for steps in counts])
-        return {one.number: value for one, value in zip(known, values, strict=True)}
+        known = {one.number: self._reached(one, length) for one in self.at(length) if self.is_known(one, length)}
+        pairs = self._pairs()
+        slope, times = (common_slope(pairs) if len(pairs) > 1 else 0.0), self.final / self.lengths[length]
+        return {number: promised(reached, slope, times) for number, reached in known.items()}
+
+    def _reached(self, one: Candidate, length: str) -> Progress:
+        """Value and steps, the means over seeds that were not cut short."""
+        counts = [score.schedule.steps for score in self.scores[one.number, length] if score.value < NO_VALUE]
+        return Progress(self.value(one, length), sum(counts) / len(counts))
+
+    def _pairs(self) -> list[tuple[Progress, Progress]]:
+        """Two trainings of a network with the same seed, the longer one next to the shorter one, before the finals."""
+        found: dict[tuple[int, int], list[Progress]] = {}
+        for (number, length), scores in self.scores.items():
+            for score in scores:
+                if length != FINAL and score.value < NO_VALUE:
+                    found.setdefault((number, score.seed), []).append(Progress(score.value, score.schedule.steps))
+        pairs = [pair for curve in found.values() for pair in itertools.pairwise(sorted(curve, key=lambda c: c.steps))]
+        return [(short, long) for short, long in pairs if long.steps >= _APART * short.steps]
 
     def promising(self, length: str, *origins: Origin) -> Candidate | None:
         """The one that promises most of those that were trained to a length; None: there is none.

@@ -15,7 +15,9 @@ from zarts.errors import SettingsError
 __all__ = [
     "Correlation",
     "Difference",
+    "Progress",
     "accuracy_interval",
+    "common_slope",
     "paired_difference",
     "paired_difference_of_seeds",
     "paired_difference_of_trainings",
@@ -30,6 +32,13 @@ Answers = np.ndarray | Tensor | Sequence[bool]
 
 _POWER = 0.8
 """How fast a value falls with the steps of a training, as measured in trainings of one to ten epochs: docs/fit.md."""
+
+
+class Progress(NamedTuple):
+    """Value of the objective on validation images, and the steps of the training, or their mean over seeds."""
+
+    value: float
+    steps: float
 
 
 class Correlation(NamedTuple):
@@ -54,30 +63,32 @@ class Difference(NamedTuple):
         return self.low > 0 or self.high < 0
 
 
-def promised(values: Sequence[float], steps: Sequence[float], times: float = 3.0) -> list[float]:
-    """What networks would have after more steps, so that those whose steps are slow are not passed over.
+def common_slope(pairs: Sequence[tuple[Progress, Progress]]) -> float:
+    """How fast values fall with the steps of a training, from networks that were trained to two lengths.
 
-    After trainings of the same short time, values are mostly a matter of how many steps a network has taken. So they
-    are explained as v = u + a n^-0.8, with an `a` that all have in common, and u is a network's own; after `times` as
-    many steps the value is u + a (times n)^-0.8. The slope `a` is the median of those between all pairs, weighted by
-    their distance in n^-0.8 (Theil and Sen's estimate, which a few bad networks do not move), and not below 0.
+    A value is taken to be v = u + a n^-0.8 after n steps: u is a network's own, and `a` is nearly the same for all that
+    are trained on the same images, which is what makes short trainings of different networks comparable.
 
     Args:
-        values: of the objective, finite, one a network; smaller is better.
-        steps: that each has been trained for, above 0.
+        pairs: value and steps of a network after a shorter and after a longer training.
+
+    Returns:
+        The mean `a`, not below 0.
+    """
+    slopes = [(v - longer) / (math.pow(n, -_POWER) - math.pow(more, -_POWER)) for (v, n), (longer, more) in pairs]
+    return max(0.0, sum(slopes) / len(slopes))
+
+
+def promised(reached: Progress, slope: float, times: float) -> float:
+    """The value of a network after more steps, see `common_slope`: what has taken few of them gains most.
+
+    Args:
+        reached: value and steps so far.
+        slope: `a`.
         times: as many steps as that.
     """
-    v, x = np.asarray(values, float), np.asarray(steps, float) ** -_POWER
-    i, j = np.triu_indices(len(v), 1)
-    apart = x[i] - x[j]
-    i, j, apart = i[apart != 0], j[apart != 0], apart[apart != 0]
-    if not len(apart):
-        return list(map(float, v))
-    slopes, weights = (v[i] - v[j]) / apart, abs(apart)
-    order = slopes.argsort(kind="stable")
-    middle = weights[order].cumsum().searchsorted(weights.sum() / 2)
-    slope = max(0.0, float(slopes[order][middle]))
-    return list(map(float, v - slope * x * (1 - times**-_POWER)))
+    gained = math.pow(reached.steps, -_POWER) - math.pow(times * reached.steps, -_POWER)
+    return reached.value - slope * gained
 
 
 def rank_correlation(a: Sequence[float], b: Sequence[float], confidence: float = 0.95) -> Correlation:

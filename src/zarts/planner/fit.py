@@ -30,8 +30,8 @@ __all__ = ["Fit"]
 
 _QUIET = 3
 """Rounds that bring nothing, after which a search ends."""
-_ROUND = 4
-"""Networks of a round of the search, at least."""
+_ROUND, _REST = 4, 2
+"""Networks of a round of the search, at least; fewer, but so many, are tried where there is no time for more."""
 _LAST, _MIDDLE, _DRAWN = 4, 9, 3
 """Networks at a third of the final length; at a length between that and the shortest, and how many of these are drawn
 from those that would not advance."""
@@ -41,6 +41,8 @@ _SHORT = (
     "The time was short for networks as wide as the limits allow, so narrower ones were compared: with more time wider "
     "ones may be better."
 )
+_CURVES = 2
+"""Networks that are also trained for a third of the shortest length."""
 _TRIED, _TRIED_WARMUP = 1.0, 0.1
 """Seconds of the training that tells, before all others, how long a step takes."""
 
@@ -90,7 +92,7 @@ class Fit:
         """Sentences that belong below the verdict."""
         self.recipe = settings.recipe(**pictures.batches)
         self.time, self._epoch = self._planned()
-        candidates.lengths = dict(self.time.lengths)
+        candidates.lengths, candidates.final = dict(self.time.lengths), self.time.final
         if self.time.final / self._epoch > _CROPPED and settings.crop_padding is None:
             self.recipe = self.recipe.model_copy(update={"crop_padding": None})
 
@@ -130,6 +132,9 @@ class Fit:
             own, share = max(1, wanted - len(self._yours)), first_share(self.time.final / self._epoch)
             tried = self._add(probes(sizes, share), own) or self._add(others(sizes[-1], 2, share), own)
             first = self._train([*self._yours, *tried], name)
+            if self.time.searched:  # a second length of these tells what more steps bring
+                third, seconds = f"T/{3 * int(name[2:])}", self.time.shortest[1] / 3
+                self.candidates.train(first[:_CURVES], third, self.recipe, self._settings.seed, seconds=seconds)
             untried = [one.name for one in self._yours if one not in first]
             self.remarks += [f"There was no time for {', '.join(untried)}, of your baselines."] if untried else []
             if share < 1:
@@ -190,11 +195,11 @@ class Fit:
         quiet, begun = 0, len(known.all)
         while most is None or len(known.all) - begun < most:
             self._round += 1
-            enough = self._plan.decide(f"round {self._round}", lambda: self._affordable(length) >= size)
-            if not enough or (quiet == _QUIET and not drawn):
+            count: int = self._plan.decide(f"round {self._round}", lambda: min(size, self._affordable(length)))
+            if count < _REST or (quiet == _QUIET and not drawn):
                 break
             best = known.promising(length)
-            points = proposals.ask(size)
+            points = proposals.ask(count)
             if not points:
                 return "no other network within the limits was found"
             origin: Origin = "random" if drawn else "found"

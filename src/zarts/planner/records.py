@@ -228,9 +228,9 @@ def _entries(file: Path, *, mends: bool) -> Iterator[dict[str, Any]]:
 
 _KINDS: Mapping[str, tuple[type, ...]] = {
     **{"image": (int, NoneType), "group": (int,), "final": (int, float), "width": (dict, NoneType), "path": (dict,)},
-    **{"time": (dict,), "to": (list,), "baselines": (list,)},
+    **{"time": (dict,), "to": (list,), "baselines": (list,), "round": (int,), "share": (int, float)},
 }
-"""The first word of a decision's name to the types that it may have; `round size` is a number, other rounds are not."""
+"""The first word of a decision's name to the types that it may have."""
 _PATH = ("precision", "layout", "kernels", "threads")
 
 
@@ -242,7 +242,7 @@ def _decisions(found: Mapping[str, Any], file: Path) -> Mapping[str, Any]:
     """
     for name, value in found.items():
         word = name.partition(" ")[0]
-        kinds = ((int,) if name == "round size" else (bool,)) if word == "round" else _KINDS.get(word, (type(value),))
+        kinds = _KINDS.get(word, (type(value),))
         whole = word != "path" or (type(value) is dict and set(value) == set(_PATH))
         if not whole or type(value) not in kinds or (type(value) in (int, float) and not 0 <= value < 1e9):
             raise FileError(f"{file}: {name} is {shown(value)}, which no fit decides: was the file changed?")
