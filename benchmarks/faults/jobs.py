@@ -51,6 +51,8 @@ _TIMED = {
         "run",
         "verdict",
         "seconds",
+        "retrain_seconds",
+        "retraining",
         "data_wait",
         "time",
         "step_seconds",
@@ -63,8 +65,9 @@ _TIMED = {
     *("environment", "details", "repeat", "limits", "eigenvalue_seconds", "checksum", "date", "command"),
 }
 """Keys of what a clock has a part in, or the place of the run."""
-THEIRS = ("torchinductor_", "zarts-latency.lock", ".ses")
-"""What stays among temporary files on purpose: a cache of torch, a lock of all processes, a mark of onnxruntime."""
+THEIRS = ("torchinductor_", "zarts-latency.lock", ".ses", "pymp-")
+"""What stays among temporary files: a cache of torch, a lock of all processes, a mark of onnxruntime, and a folder for
+sockets of multiprocessing, in whose name no process is told."""
 _KEY = "ZARTS_FAULTS"
 """Environment variable by which the processes of a run are found."""
 _TRIPWIRE = Path(__file__).parent / "tripwire"
