@@ -95,7 +95,7 @@ def test_a_search_of_nothing_named_says_what_it_does_and_how_long_it_takes(comma
         ),
         ("retrain", 2, "genotypes"),
         ("retrain --resume none DARTS_V2", 2, "--resume"),
-        ("retrain DARTS_V3", 1, "'DARTS_V3'"),
+        ("retrain DARTS_V3", 3, "'DARTS_V3'"),
         ("retrain DARTS_V2 --drop-path 1", 2, "drop_path = '1'"),
         ("retrain .", 1, "run folder"),
         ("draw DARTS_V2 --out /dev/null/x", 1, "/dev/null/x"),
@@ -251,7 +251,7 @@ class TestGenotype:
             ("__import__('os').system('id')", 3, "genotype"),
             ("Genotype(normal=[])", 3, "normal_concat"),
             ("|none~0|", 2, "none~0"),
-            ("sdarts/c10_s5_rs", 1, "zarts list genotypes"),
+            ("sdarts/c10_s5_rs", 3, "zarts list genotypes"),
         ],
     )
     def test_one_line_for_what_is_none(self, command, source, code, message):
