@@ -16,7 +16,7 @@ from zarts.runs.run_dir import Run
 from zarts.runs.user_functions import anchored_functions
 from zarts.runtime.distributed import Ranks, tell_launcher
 from zarts.runtime.io import WriteError
-from zarts.runtime.leftovers import remove_temporary_folders
+from zarts.runtime.leftovers import remove_parts, remove_temporary_folders
 from zarts.runtime.paths import path_of
 from zarts.spaces import get_space
 
@@ -114,6 +114,8 @@ def resumed_run(run: Run, command: str) -> Iterator[None]:
     """
     tell_launcher(run.path)
     remove_temporary_folders()
+    if run.finished:  # which takes no lock, whose start and end do this
+        remove_parts(run.path)
     try:
         with nullcontext() if run.finished else run.lock():
             yield

@@ -4,13 +4,11 @@ from __future__ import annotations
 
 import shlex
 import time
-from contextlib import suppress
 from typing import Protocol, runtime_checkable
 
 import torch
 
 from zarts.config import SearchSettings
-from zarts.errors import RunError
 from zarts.limits import Costs
 from zarts.runs import Run
 from zarts.runtime.distributed import Ranks
@@ -58,8 +56,6 @@ def prepare_search(
     """
     ranks, callback = ranks or Ranks(), callback or no_callback
     if ranks.broadcast(folder.finished):
-        with suppress(RunError), folder.lock():  # which deletes what a process has left that was killed just before
-            pass
         return FinishedSearch(settings, folder)
     if settings.supernet == "none":
         return RandomDraw(settings, folder, callback)

@@ -10,7 +10,6 @@ from __future__ import annotations
 import shlex
 import time
 from collections.abc import Mapping
-from contextlib import suppress
 from typing import Any, cast
 
 import torch
@@ -20,7 +19,7 @@ from typing_extensions import override
 from zarts.config import RetrainSettings, dump, resumable
 from zarts.config.retrain import STEPWISE
 from zarts.data import ImageSet, left_out_csv, left_out_note
-from zarts.errors import RunError, SettingsError
+from zarts.errors import SettingsError
 from zarts.limits import count_macs, count_parameters
 from zarts.networks import Network
 from zarts.readers import malformed
@@ -87,8 +86,6 @@ def retrain(
     """
     ranks, begun = ranks or Ranks(), time.perf_counter() if begun is None else begun
     if ranks.broadcast(ranks.lead and run.finished):
-        with suppress(RunError), run.lock():  # which deletes what a process has left that was killed just before
-            pass
         if ranks.lead and callback is not None and not (run.path / "test.json").exists():  # killed just before
             again = f"zarts evaluate {shlex.quote(str(run.path))}"
             callback({"event": "warning", "text": f"its error analysis is missing: `{again}` makes up for it"})
