@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -232,7 +233,8 @@ def faults_of(run: Path, temporary: Path, job: Job, said: str = "") -> list[str]
 
 def _is_theirs(file: Path) -> bool:
     """Whether a temporary file is another library's; `tempfile` of Python tries a folder with one of four letters."""
-    return file.name.startswith(THEIRS) or (file.is_file() and file.read_bytes() in (b"", b"blat"))
+    tried = re.fullmatch(r"[a-z0-9_]{8}", file.name) is not None and file.is_file()
+    return file.name.startswith(THEIRS) or (tried and file.read_bytes() in (b"", b"blat"))
 
 
 @contextmanager

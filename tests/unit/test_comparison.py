@@ -485,7 +485,9 @@ class TestCommand:
         monkeypatch.setattr("zarts.comparison.runner.start_search", fail)
         code, out, err = command(*self.words(every, tmp_path / "out"), "--methods", "darts", "--seeds", "4-5")
         assert code == 1
-        assert err.splitlines()[1:] == [
+        took, *failed = err.splitlines()
+        assert re.fullmatch(rf"compared in \d.*; report: {tmp_path}/out/report.html", took)
+        assert failed == [
             "zarts: darts, seed 4: no finite loss is left",
             "zarts: darts, seed 5: no finite loss is left",
             f"zarts: 2 of 2 searches failed: the same command tries them again ({tmp_path}/out)",
