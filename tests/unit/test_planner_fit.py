@@ -26,6 +26,8 @@ from zarts.spaces import handmade
 from zarts.training import ModelCard
 from zarts.training.compute_path import ComputePath
 
+pytestmark = pytest.mark.usefixtures("unchecked")
+
 DIGITS = load_data("digits")
 
 
@@ -43,13 +45,19 @@ class Clock:
 class Pretended(Workers):
     """Says that a network is right as often as `quality` says, plus noise of its seed; takes the time of the task."""
 
-    def __init__(self, clock, pictures, quality, slowness=1.0, dies_after=None):
+    def __init__(self, clock, pictures, quality, slowness=1.0, dies_after=None, starts=0.0):
         super().__init__(pictures, 1, lambda: False)
         self.clock, self.pictures, self.quality, self.slowness = clock, pictures, quality, slowness
-        self.trained, self.dies_after = [], dies_after
+        self.trained, self.dies_after, self.starts, self.late = [], dies_after, starts, []
+
+    def start(self, sizes):
+        if len(sizes) > 1:
+            self.clock.now, self.starts = self.clock.now + self.starts, 0.0
 
     def train(self, tasks):
         for task in tasks:
+            if task.deadline is not None and self.clock.now + task.seconds > task.deadline:
+                self.late.append(task)
             if self.dies_after is not None and len(self.trained) == self.dies_after:
                 raise Interrupted("interrupted")
             self.trained.append(task)
@@ -218,6 +226,13 @@ def test_on_a_busy_machine_fewer_networks_are_tried_and_the_time_is_kept(make):
     run(made)
     assert made.clock.now <= 2400
     assert len(made.workers.trained) < len(run_of(make("idle")).workers.trained)
+
+
+def test_processes_have_started_before_the_networks_that_there_is_time_for_are_counted(make):
+    made = make(seconds=600.0, starts=100.0)
+    run(made)
+    assert made.workers.starts == 0
+    assert made.workers.late == []
 
 
 def run_of(made):

@@ -16,16 +16,24 @@ from zarts.planner.workers import Workers
 FIXED = Schedule(3, 12, 5, {5: 12})
 
 
-def test_processes_train_as_this_one_does_and_stop_when_asked(tmp_path):
+def test_processes_start_together_train_as_this_one_does_and_stop_when_asked(tmp_path):
     pictures = digits()
     tasks = [task(tmp_path, name, repeats=FIXED, seed=number) for number, name in enumerate("ab")]
     with Workers(pictures, 1, lambda: False) as here:
         alone = {one.length: found for one, found in here.train(tasks)}
     asked = []
     with Workers(pictures, 2, lambda: bool(asked)) as workers:
+        workers.start([8])
+        assert workers._pool is None  # one training runs here
+        workers.start([8, 8])
+        processes = dict(workers._pool._processes)
+        assert len(processes) == 2
+        assert {workers._pool.submit(os.getpid).result(10) for _ in range(2)} <= processes.keys()
         found = {one.length: found for one, found in workers.train(tasks)}
         for name in "ab":
             assert torch.equal(found[name].logits, alone[name].logits)
+        workers.start([8, 8])  # they run already
+        assert dict(workers._pool._processes) == processes
         threading.Timer(1.0, asked.append, [1]).start()
         begun = time.time()
         with pytest.raises(Interrupted):
@@ -34,21 +42,7 @@ def test_processes_train_as_this_one_does_and_stop_when_asked(tmp_path):
         assert time.time() - begun < 15
 
 
-def test_all_processes_have_started_before_the_first_training(tmp_path):
-    tasks = [task(tmp_path, name, repeats=FIXED) for name in "ab"]
-    with Workers(digits(), 3, lambda: False) as workers:
-        workers.start(tasks[:1])
-        assert workers._pool is None  # one training runs here
-        workers.start(tasks)
-        processes = dict(workers._pool._processes)
-        ready = [workers._pool.submit(os.getpid).result(10) for _ in range(3)]
-        assert len(processes) == 3
-        assert set(ready) <= processes.keys()
-        workers.start(tasks)  # they run already
-        assert dict(workers._pool._processes) == processes
-
-
-def test_a_process_that_is_killed_while_all_start_is_an_error_too(tmp_path):
+def test_a_process_that_is_killed_while_all_start_is_an_error_too():
     with Workers(digits(), 2, lambda: False) as workers:
 
         def kill():
@@ -58,7 +52,7 @@ def test_a_process_that_is_killed_while_all_start_is_an_error_too(tmp_path):
 
         threading.Thread(target=kill, daemon=True).start()
         with pytest.raises(RunError, match="memory"):
-            workers.start([task(tmp_path, name, 600.0) for name in "ab"])
+            workers.start([8, 8])
 
 
 def test_a_process_that_is_killed_is_an_error_that_says_so(tmp_path):

@@ -209,6 +209,7 @@ class Candidates:
         Raises:
             Interrupted, RunError: see `Workers.train`.
         """
+        self.start(of, length, *seeds)  # which says nothing of how slow trainings are
         seconds = self.lengths[length] if seconds is None else seconds
         wanted = [(one, seed) for seed in seeds for one in of]
         warmup = recipe.warmup_share * next(iter(self.lengths.values()))
@@ -217,7 +218,6 @@ class Candidates:
             for one, seed in wanted
             if not self._is_done(one, length, seed)
         ]
-        self._workers.start(tasks)  # which says nothing of how slow trainings are
         begun, taken = time.perf_counter(), 0.0
         try:
             for task, trained in self._workers.train(tasks):
@@ -233,6 +233,10 @@ class Candidates:
         if taken > 0:
             passed = (time.perf_counter() - begun) * min(len(tasks), self._workers.processes)
             self.slowness = max(1.0, passed / taken)
+
+    def start(self, of: Sequence[Candidate], length: str, *seeds: int) -> None:
+        """Wait until the processes run that training these networks needs, but for those that were trained."""
+        self._workers.start([one.image_size for seed in seeds for one in of if not self._is_done(one, length, seed)])
 
     def fastest_path(self, one: Candidate, recipe: RetrainSettings) -> ComputePath:
         """The fastest path of the trainings of a network: precision, layout and kernels, with one thread."""

@@ -264,6 +264,7 @@ class Fit:
     def _train(self, of: list[Candidate], length: str) -> list[Candidate]:
         """Train as many of the networks as there is time for; but the very first one. Those that were trained."""
         self._groups += 1
+        self.candidates.start(of, length, self._settings.seed)  # before the seconds that are left are counted
         self._budget.reserved = self._after()
         most = self._plan.decide(f"group {self._groups}", lambda: min(len(of), self._affordable(length)))
         trained = of[: max(most, int(self._groups == 1))]

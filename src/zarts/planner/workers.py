@@ -40,18 +40,21 @@ class Workers:
         self._pool: ProcessPoolExecutor | None = None
         self._sizes: set[int] = set()
 
-    def start(self, tasks: Sequence[Task]) -> None:
+    def start(self, sizes: Sequence[int]) -> None:
         """Wait until the processes that such trainings need run; `train` starts them too.
+
+        Args:
+            sizes: of the images, one for each training.
 
         Raises:
             Interrupted, RunError: see `train`.
         """
-        if self.processes == 1 or len(tasks) < 2:
+        if self.processes == 1 or len(sizes) < 2:
             return
         started = self._pool
         try:
             with _without_main():
-                pool = self._started({task.candidate.image_size for task in tasks})
+                pool = self._started(set(sizes))
                 waits = [pool.submit(_meet) for _ in range(self.processes)] if pool is not started else []
             for one in waits:
                 one.result()
