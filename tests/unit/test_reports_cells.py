@@ -24,7 +24,7 @@ from zarts.reports.theme import ROLES, kind_of, label_of
 from zarts.spaces import PARAMETERLESS, SPACES, Choice, Genotype
 
 
-def genotypes(name, number=30):
+def genotypes(name, number=10):
     generator = torch.Generator().manual_seed(7)
     return [SPACES[name].random(generator) for _ in range(number)]
 
@@ -140,6 +140,7 @@ def test_files_are_the_same_each_time_and_nothing_global_changes(tmp_path):
     assert first[0].read_text().count("fill: " + ROLES["paper"].light) == 1
 
 
+@pytest.mark.long  # in one process, twice: below and above
 def test_other_process_gives_the_same_bytes(tmp_path):
     genotype = genotypes("s1", 1)[0]
     (tmp_path / "genotype.json").write_text(genotype.to_json())
