@@ -58,7 +58,7 @@ docs-output: $(VENV)/.docs ## paste the outputs of commands into the pages anew
 bench: $(VENV)/.dev ## time the weight step beside the textbook's, about ten minutes (ARGS=--quick: five)
 	$(BIN)/python -m benchmarks.supernet $(ARGS)
 
-faults: $(VENV)/.dev ## damage inputs, kill runs, fill a disk: about 20 minutes (FULL=1: hours; ARGS="--only inputs")
+faults: $(VENV)/.dev ## damage inputs, kill runs, fill a disk: about 20 minutes (FULL=1: an hour; ARGS="--only inputs")
 	ZARTS_EXAMPLES=500 $(BIN)/pytest tests/unit/test_readers.py -n auto --timeout 0
 	$(BIN)/python -m benchmarks.faults $(ARGS)
 

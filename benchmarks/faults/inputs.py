@@ -152,19 +152,17 @@ def _run(words: Sequence[str], file: str, content: bytes, runs: Path) -> tuple[s
 
 
 def measure(
-    full: bool, count: int | None = None, commands: int | None = None, seed: int = SEED, made: Path | None = None
+    full: bool, count: int = COUNT, commands: int = COMMANDS, seed: int = SEED, made: Path | None = None
 ) -> int:
     """Read damaged inputs of all kinds in this process, and some by the command line; the number of faults.
 
     Args:
-        full: five times as many.
-        count: of inputs in this process; None: 2,000, or 10,000.
-        commands: of those by the command line; None: 100, or 500.
+        full: no matter: there are as many.
+        count: of inputs in this process.
+        commands: of those by the command line.
         seed: of the mutations.
         made: a folder that `write_runs` has filled; None: a new one.
     """
-    count = COUNT * (5 if full else 1) if count is None else count
-    commands = COMMANDS * (5 if full else 1) if commands is None else commands
     generator, begun = random.Random(seed), time.time()
     outcomes: dict[str, Counter[str]] = {}
     faults: list[dict[str, Any]] = []
