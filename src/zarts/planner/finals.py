@@ -57,7 +57,7 @@ class Finals:
             return max(1.0, min(SLACK * self._budget.left() / (len(waves) * known.slowness), most))
 
         seconds: float = self._plan.decide("final seconds", decide)
-        if self._is_shorter(seconds, pair, seed):
+        if self._are_shorter("finals would be shorter", seconds, pair, seed):
             return pair
         for number, wave in enumerate(waves):  # a wave that took longer leaves the same time to the next one
             self._budget.reserved = 0.0
@@ -68,7 +68,7 @@ class Finals:
             trained = [score for one in pair for score in known.scores.get((one.number, FINAL), [])]
             seconds = min([seconds, *(score.seconds for score in trained if score.seconds > 0)])
         pair = self._whole(pair)
-        self._is_shorter(seconds, pair, seed)
+        self._are_shorter("finals were shorter", seconds, pair, seed)
         return pair
 
     def _whole(self, pair: list[Candidate]) -> list[Candidate]:
@@ -90,14 +90,21 @@ class Finals:
             scores[one.number, FINAL] = [score for score in scores[one.number, FINAL] if score.seed in both]
         return pair
 
-    def _is_shorter(self, seconds: float, pair: list[Candidate], seed: int) -> bool:
-        """Whether final trainings of so many seconds are shorter than the longest before, which then stand for them."""
+    def _are_shorter(self, question: str, seconds: float, pair: list[Candidate], seed: int) -> bool:
+        """Whether final trainings of so many seconds are shorter than the longest before, which then stand for them.
+
+        Seconds are measured, so a fit that repeats another takes the answer from its plan.
+        """
         length, scores = list(self._known.lengths)[-1], self._known.scores
         before = [
             [score for score in scores.get((one.number, length), []) if score.seed == seed and score.value < NO_VALUE]
             for one in pair
         ]
-        if not all(before) or seconds >= min(score.seconds for own in before for score in own):
+
+        def decide() -> bool:
+            return all(before) and seconds < min(score.seconds for own in before for score in own)
+
+        if not (self._plan.decide(question, decide) and all(before)):
             return False
         for one, own in zip(pair, before, strict=True):
             scores[one.number, FINAL] = own

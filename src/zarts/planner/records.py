@@ -227,8 +227,9 @@ def _entries(file: Path, *, mends: bool) -> Iterator[dict[str, Any]]:
 
 
 _KINDS: Mapping[str, tuple[type, ...]] = {
-    **{"image": (int, NoneType), "group": (int,), "final": (int, float), "width": (dict, NoneType), "path": (dict,)},
-    **{"time": (dict,), "to": (list,), "baselines": (list,), "round": (int,), "share": (int, float)},
+    **{"image": (int, NoneType), "reading": (dict, NoneType), "group": (int,), "final": (int, float)},
+    **{"finals": (bool,), "width": (dict, NoneType), "path": (dict,), "time": (dict,), "to": (list,)},
+    **{"baselines": (list,), "round": (int,), "share": (int, float)},
 }
 """The first word of a decision's name to the types that it may have."""
 _PATH = ("precision", "layout", "kernels", "threads")
