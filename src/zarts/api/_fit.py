@@ -229,6 +229,7 @@ def _fit(settings: FitSettings, run: Run, callback: Callback, begun: float) -> F
                 known.outcome.keep_best,
                 baselines,
             )
+            fit.remarks += [known.remark] if known.remark else []
             heard.enter("hand-made networks")
             fit.compare_handmade()
             if fit.time.searched:

@@ -14,12 +14,13 @@ from typing import Any
 
 from zarts.config.fit import FitSettings, fit_settings
 from zarts.data import PYTHON, DataSet
+from zarts.data.decoding import DEFAULT_SIZE
 from zarts.errors import Interrupted, SettingsError
 from zarts.planner.budget import Budget
 from zarts.planner.candidates import Candidates
 from zarts.planner.costs import Costing
 from zarts.planner.outcome import Outcome
-from zarts.planner.pictures import Pictures, first_size, sizes_of
+from zarts.planner.pictures import Pictures, Reading, first_size, how_many_to_read, sizes_of
 from zarts.planner.records import PLAN, Plan
 from zarts.planner.workers import Workers
 from zarts.runs import Run
@@ -70,6 +71,7 @@ class Session:
         outcome: tests networks and writes files.
         load: loads the data set at a size.
         heard: is called with every event.
+        remark: that not all images were read; empty: all were.
     """
 
     plan: Plan
@@ -80,6 +82,7 @@ class Session:
     outcome: Outcome
     load: Callable[[int], DataSet]
     heard: _Heard
+    remark: str
 
 
 @contextmanager
@@ -104,12 +107,18 @@ def session(
         if note := run.lock_note:
             heard({"event": "note", "text": note})
         size = settings.image_size or plan.decide("image size", lambda: first_size(settings))
-        first = load_images(settings.recipe(image_size=size), run, device, heard)
-        load = partial(_loaded, {first.image_size: first}, settings, run)
-        budget = _budget(settings, run, begun, first) if place is None else Budget(math.inf, begun, 0.0, 0.0)
+        reading = None
+        if place is None or plan.has("reading"):
+            reading = plan.decide("reading", lambda: how_many_to_read(settings, size or DEFAULT_SIZE), Reading.read)
+        most = None if reading is None else reading.most
+        if reading is not None and most is not None:
+            heard({"event": "note", "text": reading.remark})
+        first = load_images(settings.recipe(image_size=size), run, device, heard, most=most)
+        load = partial(_loaded, {first.image_size: first}, settings, run, most)
+        budget = _budget(settings, run, begun, first, reading) if place is None else Budget(math.inf, begun, 0.0, 0.0)
         heard.budget = budget
         processes = _processes(settings, device.type, first)
-        pictures = Pictures(load, sizes_of(settings, first), settings.split_seed, first)
+        pictures = Pictures(load, sizes_of(settings, first.image_size), settings.split_seed, first)
         card = ModelCard(
             handmade("resnet8"), 0, 0, "", first.classes, first.image_size, first.mean, first.std, bits=first.bits
         )
@@ -120,7 +129,8 @@ def session(
         with Workers(pictures, processes, heard.stops) as workers:
             candidates = Candidates(run.path, pictures, costing, plan, budget, workers, objective, heard)
             outcome = Outcome(settings, run, pictures, candidates, load, heard, place)
-            yield Session(plan, pictures, budget, workers, candidates, outcome, load, heard)
+            remark = "" if reading is None else reading.remark
+            yield Session(plan, pictures, budget, workers, candidates, outcome, load, heard, remark)
 
 
 class _Heard:
@@ -162,11 +172,11 @@ class _Heard:
         return self._stop.asked
 
 
-def _loaded(known: dict[int, DataSet], settings: FitSettings, run: Run, size: int) -> DataSet:
+def _loaded(known: dict[int, DataSet], settings: FitSettings, run: Run, most: int | None, size: int) -> DataSet:
     """The data set at a size, loaded once."""
     if size not in known:
         recipe = settings.recipe(image_size=size)
-        known[size] = load_images(recipe, run, choose_device(settings.device), lambda event: None)
+        known[size] = load_images(recipe, run, choose_device(settings.device), lambda event: None, most=most)
     return known[size]
 
 
@@ -179,11 +189,13 @@ def _processes(settings: FitSettings, device: str, data: DataSet) -> int:
     return max(1, idle_processors()) if device == "cpu" else 1
 
 
-def _budget(settings: FitSettings, run: Run, begun: float, data: DataSet) -> Budget:
+def _budget(settings: FitSettings, run: Run, begun: float, data: DataSet, reading: Reading | None) -> Budget:
     """The time, that of earlier parts of a resumed fit included; with a plan that is repeated there is no end."""
     before = max((event.get("elapsed", 0.0) for event in run.events()), default=0.0)
     seconds = float("inf") if settings.plan is not None else settings.time
     validated = min(10_000, len(data.train) // 5)
     images = 2 * (validated + 3 * data.counts.get("test", 0)) + (6 * validated if settings.int8 else 0)
     finish = _FINISH + (_INT8 if settings.int8 else 0.0) + (_TFLITE if settings.tflite else 0.0)
+    if reading is not None:  # test images are decoded after the last training
+        finish += data.counts.get("test", 0) * reading.seconds
     return Budget(seconds, begun, before, finish, images)

@@ -29,6 +29,7 @@ from zarts.data.loader import Batches
 from zarts.data.npz import arrays_in, is_arrays, load_arrays
 from zarts.data.prefetch import default_workers
 from zarts.data.python_data import PYTHON, ImageParts, PythonData, python_data
+from zarts.data.reading import ReadingTime, reading_time
 from zarts.data.split import halves
 from zarts.data.streaming import StreamedSet
 from zarts.data.tested import Tested, tested_in, tested_objects, tested_set
@@ -48,6 +49,7 @@ __all__ = [
     "ImageSet",
     "Images",
     "PythonData",
+    "ReadingTime",
     "StreamedSet",
     "Tested",
     "channel_statistics",
@@ -58,6 +60,7 @@ __all__ = [
     "load_data",
     "load_test_images",
     "python_data",
+    "reading_time",
 ]
 
 DATA_SETS: dict[str, Callable[[str, Request], DataSet]] = {
@@ -93,6 +96,7 @@ def load_data(
     goes_on: bool = True,
     report: Report = no_report,
     bits: Mapping[str, int] | None = None,
+    most: int | None = None,
 ) -> DataSet:
     """Load the training images of a data set; `DataSet.test()` loads its test images.
 
@@ -120,6 +124,8 @@ def load_data(
         report: called while many images are listed, with a text, the number that is done, and that of all.
         bits: of whole numbers of more than 8 bits in image files, from a model card; None: as the training images use
             them.
+        most: files of a folder or a CSV file that are read, drawn evenly from classes and parts by the seed; None:
+            all.
 
     Raises:
         SettingsError: the name is unknown, or the networks cannot use the size.
@@ -144,6 +150,7 @@ def load_data(
         goes_on=manifest is not None and goes_on,
         report=report,
         bits=bits,
+        most=most,
     )
     if isinstance(data, PythonData):
         return data.load(request)

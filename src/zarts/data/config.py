@@ -40,6 +40,7 @@ class Request:
         report: called with the progress of listing images.
         bits: of whole numbers of more than 8 bits in image files; None: as the training images use them, see
             `zarts.data.image_io.levels_of`.
+        most: files that are read, drawn evenly from classes and parts by the seed; None: all.
     """
 
     image_size: int | None
@@ -56,6 +57,7 @@ class Request:
     goes_on: bool = False
     report: Report = no_report
     bits: Bits | None = None
+    most: int | None = None
 
     @property
     def test_fit(self) -> Fit:

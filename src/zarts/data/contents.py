@@ -20,7 +20,7 @@ __all__ = ["Content", "Report", "no_report", "read_contents"]
 Report = Callable[[str, int, int], None]
 """Called with what is done, how much of it is, and how much there is."""
 
-_CHUNK = 256
+_CHUNK = 32
 _MAX_THREADS = 8
 _QUIET_SECONDS = 2.0
 _DIGEST_BYTES = 10

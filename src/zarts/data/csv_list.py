@@ -9,14 +9,14 @@ from pathlib import Path
 from zarts.data.config import Request
 from zarts.data.contents import read_contents
 from zarts.data.dataset import DataSet
-from zarts.data.file_index import class_name, on_disk
+from zarts.data.file_index import class_name, limited, on_disk
 from zarts.data.image_io import FileSource
 from zarts.data.image_list import ImageList, check_counts, load_list
 from zarts.data.known_split import contents_of
 from zarts.errors import DataError
 from zarts.readers import csv_rows
 
-__all__ = ["is_csv", "list_csv", "load_csv"]
+__all__ = ["csv_files", "is_csv", "list_csv", "load_csv"]
 
 _SPLITS = ("train", "val", "test")
 
@@ -54,14 +54,29 @@ def list_csv(path: Path, request: Request) -> tuple[ImageList, tuple[str, ...]]:
         DataError: a line cannot be used, or an image is missing.
     """
     rows, notes = _rows(path)
-    contents, left_out = read_contents(
-        path.parent, [file for _, _, file in rows], contents_of(request.manifest), request.report
-    )
-    parts: dict[str, dict[str, list[str]]] = {"train": {}}
+    listed: dict[str, dict[str, list[str]]] = {"train": {}}
     for split, label, file in sorted(rows):
-        if file in contents:
-            parts.setdefault(split, {}).setdefault(label, []).append(file)
+        listed.setdefault(split, {}).setdefault(label, []).append(file)
+    before = contents_of(request.manifest)
+    drawn = limited(listed, request.most, request.seed, before)
+    wanted = {name for found in drawn.values() for names in found.values() for name in names}
+    files = [file for _, _, file in rows if file in wanted]
+    contents, left_out = read_contents(path.parent, files, before, request.report)
+    parts = {
+        part: {kind: own for kind, names in found.items() if (own := [name for name in names if name in contents])}
+        for part, found in drawn.items()
+    }
+    parts = {part: found for part, found in parts.items() if found or part == "train"}
     return ImageList(str(path), FileSource(path.parent), parts, contents, left_out), notes
+
+
+def csv_files(path: Path) -> list[str]:
+    """The names of the files in a list.
+
+    Raises:
+        DataError: a line cannot be used, or an image is missing.
+    """
+    return [file for _, _, file in _rows(path)[0]]
 
 
 def _rows(path: Path) -> tuple[list[tuple[str, str, str]], tuple[str, ...]]:

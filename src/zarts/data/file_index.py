@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import hashlib
+import heapq
 import mimetypes
 import os
 import sys
 import unicodedata
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -21,6 +23,7 @@ __all__ = [
     "files_below",
     "folder_parts",
     "index_folder",
+    "limited",
     "on_disk",
     "subfolders",
 ]
@@ -39,6 +42,8 @@ _OTHER_KINDS = frozenset(
     {".yaml", ".yml", ".md", ".rst", ".ipynb", ".toml", ".cfg", ".ini", ".log", ".pkl", ".npy", ".npz", ".pt", ".pth"}
     | {".parquet", ".lock", ".db", ".sqlite", ".h5", ".hdf5", ".mat", ".tfrecord", ".names", ".data", ".md5", ".sha256"}
 )
+_EACH = 5
+"""Files that a class keeps, at least: for the parts that train, validate and test."""
 VALIDATION = ("val", "valid", "validation")
 """Possible names of the folder with validation images."""
 
@@ -57,13 +62,13 @@ class FolderIndex:
 
 
 def on_disk(root: Path, name: str) -> str:
-    """The path of a file by its name in a list.
+    """The path of a file by its name in a list, which is relative to `root`, or absolute.
 
     Names in lists are the bytes of the disk, read as UTF-8; other bytes are kept as surrogates. So they are the same
     in each locale.
     """
     if sys.getfilesystemencoding() == "utf-8":
-        return f"{root}/{name}"
+        return os.path.join(root, name)  # noqa: PTH118 (a million files)
     return os.fsdecode(os.path.join(os.fsencode(root), name.encode("utf-8", "surrogateescape")))  # noqa: PTH118
 
 
@@ -132,6 +137,34 @@ def files_below(root: Path) -> FolderIndex:
     index = FolderIndex()
     index.files[""] = sorted(_below(root, "", index.left_out))
     return index
+
+
+def limited(parts: Mapping[str, ByClass], most: int | None, seed: int, before: Collection[str]) -> dict[str, ByClass]:
+    """So many files in all, from each class of each part its share, but five where it has five.
+
+    Whether a file is drawn depends on its name, on the seed, and on how many files there are. Those that are images by
+    their names come first.
+
+    Args:
+        parts: the files by part and class.
+        most: number of files; None: all.
+        seed: another seed draws others.
+        before: names of an earlier draw, which are taken again and no others; empty: there is none.
+    """
+    count = sum(len(names) for found in parts.values() for names in found.values())
+    if most is None or count <= most:
+        return dict(parts)
+
+    def place(name: str) -> tuple[bool, bytes]:
+        text = f"{seed} {name}".encode("utf-8", "surrogateescape")
+        return another_kind(name), hashlib.blake2b(text, digest_size=8).digest()
+
+    def of_class(names: list[str]) -> list[str]:
+        number = max(_EACH, round(most / count * len(names)))
+        chosen = before or set(heapq.nsmallest(number, names, key=place))
+        return [name for name in names if name in chosen]
+
+    return {part: {kind: of_class(names) for kind, names in found.items()} for part, found in parts.items()}
 
 
 def _below(root: Path, top: str, left_out: list[LeftOut]) -> Iterator[str]:

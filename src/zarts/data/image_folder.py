@@ -9,7 +9,7 @@ from zarts.data.config import Request
 from zarts.data.contents import read_contents
 from zarts.data.dataset import DataSet
 from zarts.data.decoding import Known
-from zarts.data.file_index import ByClass, files_below, folder_parts, index_folder, subfolders
+from zarts.data.file_index import ByClass, files_below, folder_parts, index_folder, limited, subfolders
 from zarts.data.image_io import SUFFIXES, FileSource
 from zarts.data.image_list import ImageList, check_counts, load_list
 from zarts.data.known_split import contents_of
@@ -71,12 +71,13 @@ def list_folder(root: Path, request: Request, known: Known | None = None, *, onl
     indices = {part: index_folder(root, name) for part, name in (parts or {"train": ""}).items()}
     for index in indices.values():
         left_out += index.left_out
-    files = {part: index.files for part, index in indices.items()}
+    before = contents_of(request.manifest)
+    files = limited({part: index.files for part, index in indices.items()}, request.most, request.seed, before)
     if known is not None:
         images = {part: _by_suffix(found, left_out) for part, found in files.items()}
         return ImageList(str(root), FileSource(root), images, None, left_out, labels_in_names=True)
     names = [name for found in files.values() for own in found.values() for name in own]
-    contents, others = read_contents(root, names, contents_of(request.manifest), request.report)
+    contents, others = read_contents(root, names, before, request.report)
     images = {
         part: {kind: [name for name in own if name in contents] for kind, own in found.items()}
         for part, found in files.items()

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import math
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
+from pathlib import Path
 from statistics import median
 from typing import Any
 
@@ -15,13 +17,14 @@ from torch import Tensor
 
 from zarts.config.fit import FitSettings
 from zarts.config.retrain import FAST
-from zarts.data import DATA_SETS, PYTHON, DataSet, Images, ImageSet
+from zarts.data import DATA_SETS, PYTHON, DataSet, Images, ImageSet, reading_time
+from zarts.data.csv_list import csv_files, is_csv
 from zarts.data.split import split_units
 from zarts.errors import DataError
 from zarts.runtime.paths import path_of
 from zarts.runtime.seed import keyed_generator
 
-__all__ = ["Pictures", "Sized", "first_size", "sizes_of"]
+__all__ = ["Pictures", "Reading", "Sized", "first_size", "how_many_to_read", "sizes_of"]
 
 _SAMPLE = 50
 """Images whose size is looked up, for the sizes that networks may take."""
@@ -34,6 +37,8 @@ _FEW, _MORE = 3000, 0.2
 """Below so many training images, a larger share validates."""
 _BATCHES = ((10_000, 128), (3_000, 64), (0, 32))
 """Training images from which on, and images of a batch."""
+_READING, _LEAST_READ = 0.2, 1000
+"""Share of the time for reading images, of which there are fewer where all would take more; but so many at least."""
 _UNEVEN = 5
 """Times as many images of one class as of another that are worth a word."""
 _MOST = 10_000
@@ -139,12 +144,49 @@ def _no_test() -> Images:
     raise DataError("a training of a fit asked for the test images, which are read once, at the end")
 
 
+@dataclass(frozen=True)
+class Reading:
+    """How many files of a folder or of a list a fit reads.
+
+    Args:
+        files: in all.
+        seconds: of reading one, at all sizes that networks may take.
+        most: that are read; None: all.
+    """
+
+    files: int
+    seconds: float
+    most: int | None
+
+    @staticmethod
+    def read(decided: Mapping[str, Any] | None) -> Reading | None:
+        """As a fit's file has it."""
+        if decided is None:
+            return None
+        most = decided["most"]
+        return Reading(int(decided["files"]), float(decided["seconds"]), None if most is None else int(most))
+
+    @property
+    def remark(self) -> str:
+        """That not all are read, and what time would be enough; empty: all are."""
+        if self.most is None:
+            return ""
+        minutes = math.ceil(self.files * self.seconds / _READING / 60)
+        enough = f"{minutes}m" if minutes < 120 else f"{math.ceil(minutes / 60)}h"
+        return (
+            f"There is no time to read all {self.files:,} images: {self.most:,} were drawn, evenly from the classes. "
+            f"With --time {enough} all would be read."
+        )
+
+
 def first_size(settings: FitSettings) -> int | None:
     """The larger size that networks may take: that of the images, in steps of 4 pixels, 64 at most; None: their own."""
-    if settings.data in (*DATA_SETS, PYTHON) or not path_of(settings.data).is_dir():
+    place = _place_of(settings)
+    if place is None:
         return None
+    files = map(place.parent.joinpath, csv_files(place)) if is_csv(place) else place.rglob("*")
     sides = []
-    for file in path_of(settings.data).rglob("*"):
+    for file in files:
         with suppress(OSError, ValueError, Image.DecompressionBombError), Image.open(file) as image:
             sides.append(min(image.size))
         if len(sides) == _SAMPLE:
@@ -152,8 +194,34 @@ def first_size(settings: FitSettings) -> int | None:
     return None if not sides else max(8, min(_SIZES[0], round(median(sides) / 4) * 4))
 
 
-def sizes_of(settings: FitSettings, first: DataSet) -> list[int]:
+def sizes_of(settings: FitSettings, first: int) -> list[int]:
     """The sizes that networks may take, that of the first data set first."""
-    if settings.image_size is not None or first.image_size < _SIZES[0]:
-        return [first.image_size]
-    return [first.image_size, *(size for size in _SIZES if size < first.image_size)]
+    if settings.image_size is not None or first < _SIZES[0]:
+        return [first]
+    return [first, *(size for size in _SIZES if size < first)]
+
+
+def how_many_to_read(settings: FitSettings, size: int) -> dict[str, Any] | None:
+    """How many files a fit has time to read, as its plan keeps it; None: few enough, or the images are in arrays.
+
+    Args:
+        settings: of the fit; one that names a subset reads all files.
+        size: of the images, in pixels.
+    """
+    place = _place_of(settings)
+    timed = None if place is None else reading_time(place, size, settings.split_seed)
+    if timed is None:
+        return None
+    seconds = len(sizes_of(settings, size)) * timed.seconds
+    most = max(_LEAST_READ, int(_READING * settings.time / seconds))
+    fewer = settings.subset is None and most < timed.files
+    return {"files": timed.files, "seconds": seconds, "most": most if fewer else None}
+
+
+def _place_of(settings: FitSettings) -> Path | None:
+    """The folder or the CSV file with the images; None: they are in arrays."""
+    if settings.data == "imagenet":
+        return path_of(settings.data_dir) / settings.data
+    place = path_of(settings.data)
+    named = settings.data in (*DATA_SETS, PYTHON)
+    return place if not named and (place.is_dir() or is_csv(place)) else None

@@ -172,6 +172,10 @@ class Plan:
         with malformed(f"{self._file}: {name}", "a decision of a fit", way_out=": was the file changed?"):
             return read(self._decided[name]) if read else self._decided[name]
 
+    def has(self, name: str) -> bool:
+        """Whether something was decided."""
+        return name in self._decided
+
     def decided(self, name: str) -> Any:
         """A decision of a fit that has finished.
 

@@ -23,9 +23,23 @@ __all__ = ["augmentation", "draws", "load_images", "sgd"]
 
 
 def load_images(
-    settings: CommonSettings, run: Run, device: torch.device, callback: Callback, ranks: Ranks | None = None
+    settings: CommonSettings,
+    run: Run,
+    device: torch.device,
+    callback: Callback,
+    ranks: Ranks | None = None,
+    *,
+    most: int | None = None,
 ) -> DataSet:
     """Load the images of the settings, with the run's split; a new run writes its split and its environment.
+
+    Args:
+        settings: name the images.
+        run: the run.
+        device: that the run uses.
+        callback: called with every event.
+        ranks: the processes; None: this one alone.
+        most: files that are read, see `load_data`; None: all.
 
     Raises:
         DataError: the images cannot be used, or are others than those that the run began with.
@@ -51,6 +65,7 @@ def load_images(
         allow_left_out=settings.allow_left_out,
         group_by=settings.group_by,
         goes_on=ranks.broadcast((run.path / "env.json").exists()),
+        most=most,
         report=lambda text, done, of: callback({"event": "part", "text": text, "done": done, "of": of}),
     )
     first = load(image_cache=_kept(settings, run, manifest)) if ranks.lead else None
