@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from small import SMALL, TRAIN, often, small
+from small import SMALL, TRAIN, small
 from zarts.api import retrain, search
 
 pytestmark = pytest.mark.usefixtures("no_pictures", "unchecked")
@@ -59,7 +59,8 @@ def test_the_same_again_and_as_json(command, run):
     assert {**again, "seconds": 0} == {**found, "seconds": 0}
 
 
-@pytest.mark.parametrize("method", often(["gdas", "pc-darts", "p-zarts"], "gdas"))
+@pytest.mark.long  # above, DARTS' is
+@pytest.mark.parametrize("method", ["gdas", "pc-darts", "p-zarts"])
 def test_supernets_and_relaxations_of_every_kind(command, tmp_path, method):
     found = search(**small(method), out=tmp_path / "run").run
     code, out, err = command("diagnose", found, *FEW, "--sigma", "0.1")

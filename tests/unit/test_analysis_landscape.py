@@ -173,6 +173,7 @@ def test_the_eigenvalue_is_that_of_the_whole_hessian_where_alpha_is(made):
         assert found.eigenvalue(val, torch.Generator().manual_seed(4)) == pytest.approx(other, rel=1e-2)
 
 
+@pytest.mark.long
 def test_default_surfaces_and_the_settings_of_inner_steps(run):
     found = landscape(run, grid=3, learning_rate=0.5, momentum=0.0)
     assert [surface.inner_steps for surface in found.surfaces] == [0, 1], "the search's M is 1"
@@ -328,6 +329,7 @@ def test_another_process_at_work_is_waited_for(run, monkeypatch):
         landscape(run, **QUICK)
 
 
+@pytest.mark.long  # of the command, too: cli/test_landscape.py
 def test_pictures(made, tmp_path):
     """One scale of colours; the minimum marked; holes where a loss is not finite; the same bytes each time."""
     surface = {"losses": [[1.0, 2.0, 3.0], [2.0, None, 4.0], [3.0, 4.0, 5.0]], "sharpness": None, "rise": None}
