@@ -45,17 +45,18 @@ class Clock:
 class Pretended(Workers):
     """Says that a network is right as often as `quality` says, plus noise of its seed; takes the time of the task."""
 
-    def __init__(self, clock, pictures, quality, slowness=1.0, dies_after=None, starts=0.0, hurry=1.0):
-        super().__init__(pictures, 1, lambda: False)
+    def __init__(self, clock, pictures, quality, slowness=1.0, dies_after=None, starts=0.0, hurry=1.0, processes=1):
+        super().__init__(pictures, processes, lambda: False)
         self.clock, self.pictures, self.quality, self.slowness = clock, pictures, quality, slowness
         self.trained, self.dies_after, self.starts, self.late = [], dies_after, starts, []
-        self.hurry = hurry
+        self.hurry, self.groups = hurry, []
 
     def start(self, sizes):
         if len(sizes) > 1:
             self.clock.now, self.starts = self.clock.now + self.starts, 0.0
 
     def train(self, tasks):
+        self.groups.append([(task.candidate.chain.name, task.length) for task in tasks])
         for task in tasks:
             if task.deadline is not None and self.clock.now + task.seconds > task.deadline:
                 self.late.append(task)
@@ -236,6 +237,17 @@ def test_processes_have_started_before_the_networks_that_there_is_time_for_are_c
     run(made)
     assert made.workers.starts == 0
     assert made.workers.late == []
+
+
+def test_no_process_waits_while_the_first_network_is_trained(make):
+    """Of images of 8 pixels there is one ResNet-8 to begin with; another network is trained beside it."""
+    alone, both = make("alone"), make("both", processes=2)
+    for made in (alone, both):
+        made.fit.compare_handmade()
+    (length, _), *_ = alone.fit.time.lengths
+    assert alone.workers.groups[1] == [("resnet8", length)]
+    (length, _), *_ = both.fit.time.lengths
+    assert both.workers.groups[1] == [("resnet8", length), ("resnet14", length)]
 
 
 def run_of(made):

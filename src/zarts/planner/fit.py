@@ -131,6 +131,9 @@ class Fit:
             wanted, name, sizes = self.time.handmade, self.time.shortest[0], self.pictures.sizes
             own, share = max(1, wanted - len(self._yours)), first_share(self.time.final / self._epoch)
             tried = self._add(probes(sizes, share), own) or self._add(others(sizes[-1], 2, share), own)
+            idle = min(wanted, self.processes) - len(self._yours) - len(tried)
+            if tried and idle > 0:  # their processes need not wait for what turns out to be better
+                tried += self._add(others(tried[0].image_size, tried[0].chain.stem.stride, share), idle)
             first = self._train([*self._yours, *tried], name)
             if self.time.searched:  # a second length of these tells what more steps bring
                 third, seconds = f"T/{3 * int(name[2:])}", self.time.shortest[1] / 3
