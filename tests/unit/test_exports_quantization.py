@@ -9,7 +9,7 @@ import torch
 from small import random_network, smooth_images
 from zarts.errors import RunError, SettingsError
 from zarts.exports import CALIBRATIONS, best_int8, has_vnni, onnx_answers, open_model, quantize, write_model
-from zarts.exports.quantization import FileAnswers
+from zarts.exports.onnx_answers import FileAnswers
 from zarts.spaces import Chain, ChainStem, Stage
 
 onnx = pytest.importorskip("onnx")

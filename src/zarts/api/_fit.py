@@ -29,6 +29,7 @@ from zarts.errors import Interrupted, RunError, SettingsError
 from zarts.planner.candidates import WORK
 from zarts.planner.ending import end_fit
 from zarts.planner.fit import Fit
+from zarts.planner.onnx_baselines import keep_baselines
 from zarts.planner.records import PLAN
 from zarts.reports import write_report
 from zarts.runs import MODEL, Run
@@ -185,12 +186,13 @@ def _anchored(settings: FitSettings, images: PythonData | None) -> FitSettings:
 
 
 def _baselines(texts: str | None) -> list[Chain]:
-    """The networks that the setting `baselines` names.
+    """The networks that the setting `baselines` names, but for ONNX files.
 
     Raises:
         SettingsError, RunError: there is no such network, or it is one of cells.
     """
-    return [] if texts is None else [_baseline(text.strip()) for text in texts.split(",")]
+    named = [] if texts is None else [text.strip() for text in texts.split(",")]
+    return [_baseline(text) for text in named if not text.endswith(".onnx")]
 
 
 def _baseline(text: str) -> Chain:
@@ -216,6 +218,7 @@ def _fit(settings: FitSettings, run: Run, callback: Callback, begun: float) -> F
         candidates, budget, heard = known.candidates, known.budget, known.heard
         named = known.plan.decide("baselines", lambda: [one.to_dict() for one in _baselines(settings.baselines)])
         baselines = [Chain.from_dict(one, str(run.path / PLAN)) for one in named]
+        known.open_files(keep_baselines(settings.baselines, run.path))
         try:
             heard.enter("measuring a step")
             fit = Fit(

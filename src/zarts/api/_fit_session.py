@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import shlex
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
@@ -19,6 +19,7 @@ from zarts.errors import Interrupted, SettingsError
 from zarts.planner.budget import Budget
 from zarts.planner.candidates import Candidates
 from zarts.planner.costs import Costing
+from zarts.planner.onnx_baselines import OnnxBaseline
 from zarts.planner.outcome import Outcome
 from zarts.planner.pictures import Pictures, Reading, first_size, how_many_to_read, sizes_of
 from zarts.planner.records import PLAN, Plan
@@ -72,6 +73,7 @@ class Session:
         load: loads the data set at a size.
         heard: is called with every event.
         remark: that not all images were read; empty: all were.
+        load_some: loads the data set with a number of training images at a size: size and number.
     """
 
     plan: Plan
@@ -83,6 +85,18 @@ class Session:
     load: Callable[[int], DataSet]
     heard: _Heard
     remark: str
+    load_some: Callable[[int, int], DataSet]
+
+    def open_files(self, files: Sequence[Path]) -> None:
+        """Take ONNX files as baselines; the time for testing them is kept free.
+
+        Raises:
+            SettingsError: one does not take such images, or has other classes.
+        """
+        for file in files:
+            one = OnnxBaseline.open(file, self.pictures.sizes[0], self.load_some)
+            self.outcome.baselines.append(one)
+            self.budget.finish += one.seconds * one.data.counts.get("test", 0)
 
 
 @contextmanager
@@ -129,8 +143,9 @@ def session(
         with Workers(pictures, processes, heard.stops) as workers:
             candidates = Candidates(run.path, pictures, costing, plan, budget, workers, objective, heard)
             outcome = Outcome(settings, run, pictures, candidates, load, heard, place)
+            some = partial(_some, settings, run, most, len(first.train))
             remark = "" if reading is None else reading.remark
-            yield Session(plan, pictures, budget, workers, candidates, outcome, load, heard, remark)
+            yield Session(plan, pictures, budget, workers, candidates, outcome, load, heard, remark, some)
 
 
 class _Heard:
@@ -178,6 +193,12 @@ def _loaded(known: dict[int, DataSet], settings: FitSettings, run: Run, most: in
         recipe = settings.recipe(image_size=size)
         known[size] = load_images(recipe, run, choose_device(settings.device), lambda event: None, most=most)
     return known[size]
+
+
+def _some(settings: FitSettings, run: Run, most: int | None, of: int, size: int, number: int) -> DataSet:
+    """The data set with fewer training images, at a size."""
+    recipe = settings.recipe(image_size=size, subset=min(of, number))
+    return load_images(recipe, run, choose_device(settings.device), lambda event: None, most=most)
 
 
 def _processes(settings: FitSettings, device: str, data: DataSet) -> int:

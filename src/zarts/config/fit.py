@@ -52,7 +52,8 @@ class FitSettings(LimitSettings, DataSettings):
     baselines: str | None = setting(
         None,
         "networks of your own to compare, trained from scratch: 'resnet20 width=0.5, mine.json, runs/fit/old' are a "
-        "hand-made network at its own width, a chain's file, and the network of another fit",
+        "hand-made network at its own width, a chain's file, and the network of another fit; 'mine.onnx' is tested as "
+        "it is",
         panel="Search",
     )
     plan: Path | None = setting(

@@ -9,8 +9,9 @@ from zarts.exports.chain_graph import chain_graph
 from zarts.exports.formats import FORMATS, write_model
 from zarts.exports.inference import OpenedModel, compare_logits, model_in, open_model
 from zarts.exports.model_card import CardFacts, model_card
+from zarts.exports.onnx_answers import FileAnswers, onnx_answers, onnx_input
 from zarts.exports.preprocessing import Pixels, Served
-from zarts.exports.quantization import CALIBRATIONS, FileAnswers, best_int8, has_vnni, onnx_answers, quantize
+from zarts.exports.quantization import CALIBRATIONS, best_int8, has_vnni, quantize
 from zarts.exports.tflite import quantize_tflite
 
 __all__ = [
@@ -28,6 +29,7 @@ __all__ = [
     "model_card",
     "model_in",
     "onnx_answers",
+    "onnx_input",
     "open_model",
     "quantize",
     "quantize_tflite",

@@ -1,4 +1,4 @@
-"""ONNX files in 8-bit whole numbers: static quantization by onnxruntime, and the answers of a file to many images."""
+"""ONNX files in 8-bit whole numbers: static quantization by onnxruntime."""
 
 from __future__ import annotations
 
@@ -9,20 +9,20 @@ import platform
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, Literal, NamedTuple
+from typing import Any, Literal
 from unittest import mock
 
-import numpy as np
 import torch
-from jaxtyping import Float, Int64, UInt8
+from jaxtyping import Int64, UInt8
 from torch import Tensor
 
 from zarts.data import Images
 from zarts.errors import RunError, SettingsError
+from zarts.exports.onnx_answers import onnx_answers
 from zarts.runtime.io import write_atomically
 from zarts.runtime.leftovers import temporary_folder
 
-__all__ = ["CALIBRATIONS", "FileAnswers", "best_int8", "has_vnni", "onnx_answers", "quantize"]
+__all__ = ["CALIBRATIONS", "best_int8", "has_vnni", "quantize"]
 
 Calibration = Literal["minmax", "entropy", "percentile"]
 
@@ -39,18 +39,6 @@ _DOT_PRODUCTS = {"avx512_vnni", "avx_vnni", "avx512vnni", "avxvnni", "asimddp", 
 
 _BATCH = 32  # images of a step of the calibration, whose activations are all in memory
 _NORMALIZING = {"Cast", "Mul", "Add", "Sub", "Div"}
-
-
-class FileAnswers(NamedTuple):
-    """The answers of a file to a set of images, in their order.
-
-    Args:
-        predicted: the class of the largest logit.
-        logits: of all classes.
-    """
-
-    predicted: Int64[Tensor, " images"]
-    logits: Float[Tensor, "images classes"]
 
 
 def has_vnni(info: Path = Path("/proc/cpuinfo")) -> bool:
@@ -195,39 +183,6 @@ def best_int8(
         assert best is not None
         write_atomically(out, files[best[1]].read_bytes())
     return best
-
-
-def onnx_answers(
-    file: Path, images: Images | UInt8[Tensor, "n c h w"], batch: int = 256, threads: int = 1
-) -> FileAnswers:
-    """The answers of an ONNX file in onnxruntime to a whole set of images.
-
-    Args:
-        file: it takes images scaled to [0, 1], or levels.
-        images: of the size that the file takes; levels from 0 to 255.
-        batch: images of a step.
-        threads: of onnxruntime.
-
-    Raises:
-        SettingsError: onnxruntime is not installed.
-        RunError: the file is no ONNX model, or the images do not fit it.
-    """
-    _, onnxruntime = _packages()
-    try:
-        options = onnxruntime.SessionOptions()
-        options.intra_op_num_threads, options.log_severity_level = threads, 3
-        session = onnxruntime.InferenceSession(file.read_bytes(), options, providers=["CPUExecutionProvider"])
-        taken = session.get_inputs()[0]
-        logits = []
-        for start in range(0, len(images), batch):
-            indices = torch.arange(start, min(start + batch, len(images)))
-            pixels = images[indices] if isinstance(images, Tensor) else images.pixels(indices)
-            given = pixels if taken.type == "tensor(uint8)" else pixels / 255
-            logits.append(session.run(None, {taken.name: given.contiguous().numpy()})[0])
-    except Exception as error:
-        raise RunError(f"{file}: cannot be run ({str(error).splitlines()[0]})") from error
-    found = torch.from_numpy(np.concatenate(logits))
-    return FileAnswers(found.argmax(1), found)
 
 
 def _packages() -> tuple[Any, Any]:

@@ -67,7 +67,8 @@ def end_fit(
     before, file = costs[taken.number], outcome.folder / "model.onnx"
     final = costs[taken.number] = count_network(file, int8=settings.int8, latency=known.costing.latency(file))
     more += [f"The search ended early: {fit.ended}."] if fit.ended else []
-    more += fit.remarks
+    texts, baselines = outcome.compare_baselines(best)
+    more += [*texts, *fit.remarks]
     more += [
         *_confirmed(known, before, final),
         *_in_litert(files.get("tflite")),
@@ -107,6 +108,7 @@ def end_fit(
             {"name": one.setting, "text": f"{one.found} of at most {one.allowed}", **_numbers(one)}
             for one in known.costing.shares(final)
         ],
+        "onnx_baselines": baselines,
         "int8": None if best.int8 is None else _int8(best),
         "repeat": f"zarts fit --config {_quoted(run.path / 'config.yaml')} --plan {_quoted(run.path / PLAN)}",
         **files,

@@ -29,6 +29,7 @@ from zarts.exports import (
 )
 from zarts.networks import AnyNetwork
 from zarts.planner.candidates import FINAL, WORK, Candidates
+from zarts.planner.onnx_baselines import OnnxBaseline
 from zarts.planner.pictures import Pictures, Sized
 from zarts.planner.records import Candidate, Score
 from zarts.planner.training import logits_on
@@ -109,6 +110,8 @@ class Outcome:
         self._kept: tuple[int, str] | None = None
         self._test_images: dict[int, Images] = {}
         self._place = run.path if place is None else place
+        self.baselines: list[OnnxBaseline] = []
+        """Files of the user that are tested too."""
         self.folder = self._place / MODEL
         """Of the files that are taken home."""
 
@@ -177,6 +180,16 @@ class Outcome:
         network.to(self._device)
         found = answers(network, test_batches(images, card, self._device))
         return found.predicted == found.labels
+
+    def compare_baselines(self, best: Tested) -> tuple[list[str], list[Mapping[str, Any]]]:
+        """Test the files of the user beside the network that is taken home, in words and in numbers.
+
+        Raises:
+            RunError: one cannot be run on the test images.
+        """
+        plain = best.answers.predicted == best.answers.labels
+        found = [one.compared(best.candidate.name, plain if best.int8 is None else best.int8) for one in self.baselines]
+        return [text for text, _ in found], [facts for _, facts in found]
 
     def _calibration(self, sized: Sized) -> Tensor:
         """Training images in the form that model.onnx takes."""
