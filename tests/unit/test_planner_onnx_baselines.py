@@ -10,7 +10,7 @@ from fits_tiny import fit_in, tiny_fit  # noqa: F401 (a fixture)
 from zarts.data import DataSet, ImageSet
 from zarts.errors import NotFoundError, SettingsError
 from zarts.exports import onnx_input
-from zarts.planner.onnx_baselines import OnnxBaseline, _forms, keep_baselines
+from zarts.planner.onnx_baselines import OnnxBaseline, _forms, onnx_files
 
 pytestmark = pytest.mark.usefixtures("unchecked")
 
@@ -102,7 +102,7 @@ def test_a_file_that_is_no_network(tmp_path):
     with pytest.raises(SettingsError, match="cannot be run"):
         opened(tmp_path / "mine.onnx")
     with pytest.raises(NotFoundError, match=r"none\.onnx"):
-        keep_baselines("resnet8, none.onnx", tmp_path)
+        onnx_files("resnet8, none.onnx", tmp_path)
 
 
 def test_a_file_says_its_size(tmp_path):
@@ -116,4 +116,13 @@ def test_the_file_of_another_fit_has_its_accuracy_and_stays_with_the_fit(tiny_fi
     assert facts["takes"] == "as whole numbers from 0 to 255"
     assert facts["test_accuracy"] == pytest.approx(tiny_fit.facts["test_accuracy"], abs=0.3)
     assert any(detail.startswith("Your model.onnx, as it is: ") for detail in result.facts["details"])
-    assert (tmp_path / "run" / "baselines" / "model.onnx").read_bytes() == file.read_bytes()
+    copy = tmp_path / "run" / "baselines" / "model.onnx"
+    assert copy.read_bytes() == file.read_bytes()
+    assert onnx_files("gone/model.onnx", tmp_path / "run") == [copy]
+
+
+def test_a_refused_file_leaves_no_folder(tmp_path):
+    (tmp_path / "mine.onnx").write_bytes(b"no network")
+    with pytest.raises(SettingsError, match="cannot be run"):
+        fit_in(tmp_path / "run", baselines=str(tmp_path / "mine.onnx"))
+    assert not (tmp_path / "run").exists()

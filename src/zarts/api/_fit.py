@@ -29,7 +29,7 @@ from zarts.errors import Interrupted, RunError, SettingsError
 from zarts.planner.candidates import WORK
 from zarts.planner.ending import end_fit
 from zarts.planner.fit import Fit
-from zarts.planner.onnx_baselines import keep_baselines
+from zarts.planner.onnx_baselines import onnx_files
 from zarts.planner.records import PLAN
 from zarts.reports import write_report
 from zarts.runs import MODEL, Run
@@ -218,7 +218,7 @@ def _fit(settings: FitSettings, run: Run, callback: Callback, begun: float) -> F
         candidates, budget, heard = known.candidates, known.budget, known.heard
         named = known.plan.decide("baselines", lambda: [one.to_dict() for one in _baselines(settings.baselines)])
         baselines = [Chain.from_dict(one, str(run.path / PLAN)) for one in named]
-        known.open_files(keep_baselines(settings.baselines, run.path))
+        known.open_files(onnx_files(settings.baselines, run.path), run.path)
         try:
             heard.enter("measuring a step")
             fit = Fit(

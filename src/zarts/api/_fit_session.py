@@ -87,16 +87,16 @@ class Session:
     remark: str
     load_some: Callable[[int, int], DataSet]
 
-    def open_files(self, files: Sequence[Path]) -> None:
-        """Take ONNX files as baselines; the time for testing them is kept free.
+    def open_files(self, files: Sequence[Path], folder: Path) -> None:
+        """Take ONNX files as baselines, and copies of them into a folder; the time for testing them is kept free.
 
         Raises:
             SettingsError: one does not take such images, or has other classes.
+            WriteError: a copy cannot be written.
         """
-        for file in files:
-            one = OnnxBaseline.open(file, self.pictures.sizes[0], self.load_some)
-            self.outcome.baselines.append(one)
-            self.budget.finish += one.seconds * one.data.counts.get("test", 0)
+        opened = [OnnxBaseline.open(file, self.pictures.sizes[0], self.load_some) for file in files]
+        self.outcome.baselines += [one.kept(folder) for one in opened]
+        self.budget.finish += sum(one.seconds * one.data.counts.get("test", 0) for one in opened)
 
 
 @contextmanager

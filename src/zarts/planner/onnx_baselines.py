@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -21,7 +21,7 @@ from zarts.planner.evidence import paired_difference
 from zarts.runtime.io import write_atomically
 from zarts.runtime.paths import existing, path_of
 
-__all__ = ["OnnxBaseline", "keep_baselines"]
+__all__ = ["OnnxBaseline", "onnx_files"]
 
 _FOLDER = "baselines"
 _SOME = 500
@@ -32,25 +32,22 @@ Form = Callable[[UInt8[Tensor, "n c h w"]], Num[Tensor, "n c h w"]]
 """From levels to what a file takes."""
 
 
-def keep_baselines(texts: str | None, folder: Path) -> list[Path]:
-    """Copies of the ONNX files among the baselines, in the folder of a fit, so that it goes on without them.
+def onnx_files(texts: str | None, folder: Path) -> list[Path]:
+    """The ONNX files among the baselines: the copies of a fit, or the files themselves where there are none yet.
 
     Args:
         texts: the setting `baselines`.
         folder: of the fit.
 
     Raises:
-        DataError, WriteError: a file is missing, or a copy cannot be written.
+        DataError: a file is missing.
     """
-    kept = []
+    found = []
     for text in [] if texts is None else map(str.strip, texts.split(",")):
         if text.endswith(".onnx"):
             copy = folder / _FOLDER / path_of(text).name
-            if not copy.exists():
-                copy.parent.mkdir(exist_ok=True)
-                write_atomically(copy, existing(text, "ONNX file (baselines)").read_bytes())
-            kept.append(copy)
-    return kept
+            found.append(copy if copy.exists() else existing(text, "ONNX file (baselines)"))
+    return found
 
 
 @dataclass(frozen=True)
@@ -115,6 +112,18 @@ class OnnxBaseline:
         seconds = (time.perf_counter() - begun) / len(found) / len(data.train)
         takes = max(found, key=lambda one: found[one][0])
         return OnnxBaseline(file, data, takes, found[takes][1], seconds)
+
+    def kept(self, folder: Path) -> OnnxBaseline:
+        """The same with a copy of its file in the folder of a fit, which then goes on without the file itself.
+
+        Raises:
+            WriteError: the copy cannot be written.
+        """
+        copy = folder / _FOLDER / self.file.name
+        if not copy.exists():
+            copy.parent.mkdir(exist_ok=True)
+            write_atomically(copy, self.file.read_bytes())
+        return replace(self, file=copy)
 
     def compared(self, name: str, right: Bool[Tensor, " n"]) -> tuple[str, Mapping[str, Any]]:
         """Test it: what came of it beside another network, in words and in numbers.
