@@ -43,7 +43,7 @@ def measure(network: str, data: str, folder: Path) -> list[dict[str, Any]]:
     for seconds in SECONDS:
         state, warmup = folder / f"{network}-{seconds}.pt", recipe.warmup_share * SECONDS[0]
         model = folder / "model.safetensors"
-        task = Task(one, "T", SEED, seconds, warmup, recipe, None, None, before, state, model)
+        task = Task(one, "T", SEED, seconds, None, warmup, recipe, None, None, before, state, model)
         trained, before = train_candidate(task, pictures[32], lambda: False), state
         right = (trained.logits.argmax(1) == pictures[32].val.labels).double().mean().item()
         epochs = trained.schedule.steps * recipe.batch_size / pictures.train_count

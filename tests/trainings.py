@@ -22,6 +22,14 @@ def task(folder, name, seconds=0.6, **changes):
     recipe = fit_settings({"data": "digits"}).recipe(
         batch_size=32, learning_rate=0.05, kernels="torch", precision="32", layout="nchw"
     )
-    given = {"length": name, "seed": 3, "warmup": 0.05, "repeats": None, "deadline": None, "continues": None}
+    given = {
+        "length": name,
+        "seed": 3,
+        "warmup": 0.05,
+        "pace": None,
+        "repeats": None,
+        "deadline": None,
+        "continues": None,
+    }
     given |= {"keeps": folder / f"{name}.pt", "model": folder / f"{name}.safetensors"}
     return Task(candidate=CANDIDATE, seconds=seconds, recipe=recipe, **{**given, **changes})

@@ -26,6 +26,7 @@ from zarts.planner.ending import final_facts, scores_facts
 from zarts.planner.evidence import Difference, paired_difference_of_trainings
 from zarts.planner.outcome import Tested
 from zarts.planner.records import Candidate
+from zarts.planner.time_plan import TimePlan
 from zarts.reports import write_report
 from zarts.runs import BEST, Run
 from zarts.runs.afterwards import afterwards
@@ -98,7 +99,8 @@ def pick(path: PathLike, number: int, callback: Callback, *, begun: float | None
     begun = time.perf_counter() if begun is None else begun
     with session(settings, run, callback, begun, place=place) as known:
         known.candidates.all.append(one)
-        known.candidates.lengths = dict(known.plan.decided("time")["lengths"])
+        time_plan, measured = known.plan.decided("time", TimePlan.read)
+        known.candidates.lengths, known.candidates.pace = dict(time_plan.lengths), measured.pace
         seeds = sorted({each["seed"] for each in result.facts["finals"]})
         known.heard.enter("final trainings")
         try:

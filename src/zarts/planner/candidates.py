@@ -40,6 +40,7 @@ NO_VALUE = 1e30
 """Value of the objective of a network that cannot be compared: its training diverged, or was cut short."""
 _APART = 1.5
 """As many steps, at least, has a training that tells what more steps bring."""
+_FASTEST = 0.5
 _LEAST, _MOST = 0.9, 1.1
 """Of the seconds of a training that is compared: the least and the most that it may have taken."""
 
@@ -77,6 +78,8 @@ class Candidates:
         """By number of the network and length."""
         self.slowness = 1.0
         """Seconds that pass for each second of a training, when last seen: more than 1 where others use processors."""
+        self.pace: float | None = None
+        """Seconds of the reference of `Clock` when the fit began; None: not known."""
         self.lengths: dict[str, float] = {}
         """Seconds of the lengths before the finals by name, shortest first."""
         self.final = math.inf
@@ -232,7 +235,7 @@ class Candidates:
                     self.scores.setdefault((one.number, length), []).append(found)
         if taken > 0:
             passed = (time.perf_counter() - begun) * min(len(tasks), self._workers.processes)
-            self.slowness = max(1.0, passed / taken)
+            self.slowness = max(_FASTEST, passed / taken)
 
     def start(self, of: Sequence[Candidate], length: str, *seeds: int) -> None:
         """Wait until the processes run that training these networks needs, but for those that were trained."""
@@ -258,6 +261,7 @@ class Candidates:
             length=length,
             seed=seed,
             seconds=seconds,
+            pace=self.pace,
             warmup=warmup,
             recipe=recipe,
             repeats=None if again is None else again.schedule,

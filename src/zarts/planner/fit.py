@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict
 from functools import partial
+from statistics import mean
 from typing import Any
 
 from zarts.config.fit import FitSettings
@@ -112,18 +113,25 @@ class Fit:
         self.recipe = self.recipe.model_copy(update=path)
 
         def decide() -> dict[str, Any]:
-            task = self.candidates.task(first, "trial", self.recipe, 0, _TRIED, _TRIED_WARMUP)
-            ((_, trained),) = self._workers.train([task])
-            if isinstance(trained, DivergedError):
+            """In each process the same, so that each has the neighbours that later trainings have."""
+            tasks = [
+                self.candidates.task(first, "trial", self.recipe, seed, _TRIED, _TRIED_WARMUP)
+                for seed in range(self.processes)
+            ]
+            tried = [trained for _, trained in self._workers.train(tasks) if not isinstance(trained, DivergedError)]
+            if len(tried) < self.processes:
                 raise DivergedError(f"a first training of {_TRIED:g} s diverged: are the images what they should be?")
-            epoch = trained.step_seconds * self.pictures.train_count / self.recipe.batch_size
-            self._budget.answer(trained.image_seconds)
+            step, image = mean(one.step_seconds for one in tried), mean(one.image_seconds for one in tried)
+            pace = None if tried[0].pace is None else mean(one.pace for one in tried if one.pace is not None)
+            epoch = step * self.pictures.train_count / self.recipe.batch_size
+            self._budget.answer(image)
             plan = plan_time(self._budget.left(), self.processes, epoch, search=self._settings.search)
-            return {**asdict(plan), "epoch": epoch, "image": trained.image_seconds}
+            return {**asdict(plan), "epoch": epoch, "image": image, "pace": pace}
 
-        plan, epoch, image = self._plan.decide("time", decide, TimePlan.read)
-        self._budget.answer(image)
-        return plan, epoch
+        plan, measured = self._plan.decide("time", decide, TimePlan.read)
+        self._budget.answer(measured.image)
+        self.candidates.pace = measured.pace
+        return plan, measured.epoch
 
     def compare_handmade(self) -> None:
         """Train hand-made networks at the shortest length: the best one is what others have to beat."""

@@ -176,15 +176,20 @@ class Plan:
         """Whether something was decided."""
         return name in self._decided
 
-    def decided(self, name: str) -> Any:
+    def decided(self, name: str, read: Callable[[Any], Any]) -> Any:
         """A decision of a fit that has finished.
 
+        Args:
+            name: of the decision.
+            read: makes of the plain data what is returned.
+
         Raises:
-            RunError: the file has none of that name.
+            RunError: the file has none of that name, or it cannot be read.
         """
         if name not in self._decided:
             raise RunError(f"{self._file}: has no decision {name!r}, as that of a finished fit has: was it changed?")
-        return self._decided[name]
+        with malformed(f"{self._file}: {name}", "a decision of a fit", way_out=": was the file changed?"):
+            return read(self._decided[name])
 
     def score(self, key: str) -> Score | None:
         """The score of a training that this fit has done already."""

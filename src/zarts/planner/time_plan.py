@@ -5,9 +5,9 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
-__all__ = ["LENGTHS", "MOST", "SLACK", "TimePlan", "plan_time"]
+__all__ = ["LENGTHS", "MOST", "SLACK", "Measured", "TimePlan", "plan_time"]
 
 LENGTHS = {f"T/{part}": part for part in (27, 9, 3)}
 """Lengths of trainings before the finals, by name, as parts of a final one; shortest first."""
@@ -33,6 +33,20 @@ _MANY = 400
 """Networks of a search, at most."""
 
 
+class Measured(NamedTuple):
+    """What a first training tells.
+
+    Args:
+        epoch: seconds of an epoch.
+        image: seconds of answering an image.
+        pace: seconds of the reference of `zarts.planner.clock.Clock`; None: not known.
+    """
+
+    epoch: float
+    image: float
+    pace: float | None
+
+
 @dataclass(frozen=True)
 class TimePlan:
     """The trainings of a fit.
@@ -56,11 +70,13 @@ class TimePlan:
     why: str
 
     @staticmethod
-    def read(decided: Mapping[str, Any]) -> tuple[TimePlan, float, float]:
-        """The plan, and the seconds of an epoch and of answering an image, as a fit's file has them."""
-        own = {name: value for name, value in decided.items() if name not in ("epoch", "image")}
+    def read(decided: Mapping[str, Any]) -> tuple[TimePlan, Measured]:
+        """The plan, and what it was made from, as a fit's file has them."""
+        own = {name: value for name, value in decided.items() if name not in Measured._fields}
         own["lengths"] = tuple((str(name), float(seconds)) for name, seconds in own["lengths"])
-        return TimePlan(**own), float(decided["epoch"]), float(decided["image"])
+        pace = decided.get("pace")  # plans of earlier versions have none
+        pace = None if pace is None else float(pace)
+        return TimePlan(**own), Measured(float(decided["epoch"]), float(decided["image"]), pace)
 
     @property
     def shortest(self) -> tuple[str, float]:

@@ -15,6 +15,7 @@ from torch import Tensor
 
 from zarts.config import RetrainSettings
 from zarts.errors import DivergedError, Interrupted
+from zarts.planner.clock import Clock
 from zarts.planner.pictures import Sized
 from zarts.planner.records import Candidate, Schedule, training_key
 from zarts.runs.checkpoint import load_checkpoint, save_checkpoint
@@ -44,8 +45,8 @@ class Task:
         candidate: the network.
         length: the name of its length.
         seed: of weights and batches.
-        seconds: of the whole training, of which earlier ones of the same seed may have done a part: CPU seconds on a
-            CPU, else those that pass.
+        seconds: of the whole training, of which earlier ones of the same seed may have done a part, see `Clock`.
+        pace: seconds of the reference of `Clock` at which the fit began; None: not known.
         warmup: seconds in which the learning rate rises; the same for trainings that are continued.
         recipe: of the training, on a path that is chosen.
         repeats: the schedule of another fit; None: as many steps are taken as fit into the seconds.
@@ -59,6 +60,7 @@ class Task:
     length: str
     seed: int
     seconds: float
+    pace: float | None
     warmup: float
     recipe: RetrainSettings
     repeats: Schedule | None
@@ -81,6 +83,7 @@ class Trained:
         own_seconds: without those of the training that this one continues.
         image_seconds: that pass while a validation image is answered.
         logits: (n, classes) of the validation images.
+        pace: seconds of the reference of `Clock`, the mean over the training; None: this is no CPU.
     """
 
     schedule: Schedule
@@ -89,40 +92,13 @@ class Trained:
     step_seconds: float
     image_seconds: float
     logits: Float[Tensor, "n classes"]
+    pace: float | None = None
 
 
 def card_of(one: Candidate, images: Sized, settings: RetrainSettings) -> ModelCard:
     """The card of a candidate's network."""
     data, crop = images.data, settings.crop
     return ModelCard(one.chain, 0, 0, "", data.classes, one.image_size, data.mean, data.std, crop, data.bits)
-
-
-class _Clock:
-    """Seconds of a training: of this process on a CPU, else those that pass; and how fast they pass."""
-
-    def __init__(self, device: torch.device, before: float, deadline: float | None) -> None:
-        self._device, self._before, self._deadline = device, before, deadline
-        self._own, self._wall = self._now(), time.monotonic()
-
-    def _now(self) -> float:
-        if self._device.type == "cpu":
-            return time.process_time()
-        if self._device.type == "cuda":
-            torch.cuda.synchronize(self._device)
-        return time.perf_counter()
-
-    def seconds(self) -> float:
-        """So far, those of the training that this one continues included."""
-        return self._before + self._now() - self._own
-
-    def left(self, seconds: float) -> float:
-        """Seconds that are left of `seconds` in all, or until the deadline if that is earlier."""
-        used = self.seconds()
-        if self._deadline is None:
-            return seconds - used
-        now, passed = time.monotonic(), used - self._before
-        share = min(1.0, passed / max(1e-3, now - self._wall)) if passed > 1 else 1.0
-        return min(seconds - used, share * (self._deadline - now))
 
 
 def train_candidate(task: Task, images: Sized, stops: Callable[[], bool]) -> Trained:
@@ -153,7 +129,7 @@ def train_candidate(task: Task, images: Sized, stops: Callable[[], bool]) -> Tra
     each = (time.perf_counter() - begun) / len(logits)
     if not logits.isfinite().all():
         raise DivergedError(f"{task.candidate.name}: its answers are not finite")
-    return Trained(steps.schedule, steps.seconds, steps.seconds - steps.before, steps.each, each, logits)
+    return Trained(steps.schedule, steps.seconds, steps.seconds - steps.before, steps.each, each, logits, steps.pace)
 
 
 class _Steps:
@@ -176,7 +152,7 @@ class _Steps:
             self._warmup = max(1, round(task.warmup / self.each)) if task.repeats is None else task.repeats.warmup
         else:
             self._continue(load_checkpoint(task.continues, device))
-        self._clock = _Clock(device, self.before, task.deadline)
+        self._clock = Clock(device, self.before, task.deadline, task.pace)
         self._steps = self._planned()  # in all, as known so far
         self._corrections: dict[int, int] = {}
 
@@ -186,7 +162,7 @@ class _Steps:
         self._core.rate = 0.0
         for step in range(1 + _TIMED):
             if step == 1:
-                clock = _Clock(self._device, 0.0, None)
+                clock = Clock(self._device, 0.0, None, self._task.pace)
             self._core.step(self._passes, 0, *self._core.batch(0, 0.0))
         seconds = clock.seconds() / _TIMED
         self._core.load_state_dict(state)
@@ -220,6 +196,11 @@ class _Steps:
                 corrected = self._step + max(1, round(_CORRECTED * self._steps))
             self._take(stops)
         self.seconds = self._clock.seconds()
+
+    @property
+    def pace(self) -> float | None:
+        """See `Trained`."""
+        return self._clock.pace
 
     @property
     def schedule(self) -> Schedule:
