@@ -67,8 +67,9 @@ def end_fit(
     before, file = costs[taken.number], outcome.folder / "model.onnx"
     final = costs[taken.number] = count_network(file, int8=settings.int8, latency=known.costing.latency(file))
     more += [f"The search ended early: {fit.ended}."] if fit.ended else []
-    texts, baselines = outcome.compare_baselines(best)
-    more += [*texts, *fit.remarks]
+    right = best.answers.predicted == best.answers.labels if best.int8 is None else best.int8
+    baselines = [one.compared(taken.name, right) for one in outcome.baselines]
+    more += [*(text for text, _ in baselines), *fit.remarks]
     more += [
         *_confirmed(known, before, final),
         *_in_litert(files.get("tflite")),
@@ -108,7 +109,7 @@ def end_fit(
             {"name": one.setting, "text": f"{one.found} of at most {one.allowed}", **_numbers(one)}
             for one in known.costing.shares(final)
         ],
-        "onnx_baselines": baselines,
+        "onnx_baselines": [facts for _, facts in baselines],
         "int8": None if best.int8 is None else _int8(best),
         "repeat": f"zarts fit --config {_quoted(run.path / 'config.yaml')} --plan {_quoted(run.path / PLAN)}",
         **files,

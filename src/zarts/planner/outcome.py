@@ -181,16 +181,6 @@ class Outcome:
         found = answers(network, test_batches(images, card, self._device))
         return found.predicted == found.labels
 
-    def compare_baselines(self, best: Tested) -> tuple[list[str], list[Mapping[str, Any]]]:
-        """Test the files of the user beside the network that is taken home, in words and in numbers.
-
-        Raises:
-            RunError: one cannot be run on the test images.
-        """
-        plain = best.answers.predicted == best.answers.labels
-        found = [one.compared(best.candidate.name, plain if best.int8 is None else best.int8) for one in self.baselines]
-        return [text for text, _ in found], [facts for _, facts in found]
-
     def _calibration(self, sized: Sized) -> Tensor:
         """Training images in the form that model.onnx takes."""
         pixels: Tensor = _some_of(sized)
