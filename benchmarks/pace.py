@@ -32,7 +32,7 @@ __all__ = ["main"]
 
 RESULT = Path(__file__).parent / "results" / "pace.json"
 NETWORKS = (("resnet8", 0.77), ("vgg", 0.5), ("mobilenet_v2", 0.3))
-SECONDS, TIMES, SEED = 10.0, 10, 5
+SECONDS, TIMES, SEED = 10.0, 6, 5
 _SPELL = (4.0, 25.0)
 """Seconds that the other process works or rests, at least and at most."""
 
