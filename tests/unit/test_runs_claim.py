@@ -222,6 +222,18 @@ def killed_before(number, path):
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="processes are forked")
 @pytest.mark.filterwarnings("ignore:.*fork:DeprecationWarning")  # of Python 3.12, where torch has started threads
+def test_a_run_without_checkpoints_has_no_mark_once_it_has_a_result(tmp_path):
+    """A random search is killed right after its result, which no lock of a later process tidies."""
+    run = Run.create(tmp_path / "x", {}, "search")
+    run.log({"event": "epoch"})
+    assert (run.path / UNSTARTED).exists()
+    run.write_json("result.json", {})
+    assert not (run.path / UNSTARTED).exists()
+    (run.path / UNSTARTED).touch()  # of a version that left it
+    with resumed_run(run, "search"):
+        assert not (run.path / UNSTARTED).exists()
+
+
 def test_killed_before_each_of_its_writes(tmp_path):
     """Whatever is there, one command goes on, to the same files; and none of them is a temporary one."""
     begin(tmp_path / "whole")

@@ -12,7 +12,7 @@ from zarts.runtime.io import WriteError
 from zarts.runtime.leftovers import is_part
 from zarts.runtime.processes import locked
 
-__all__ = ["UNSTARTED", "claim", "clear", "is_free", "is_started"]
+__all__ = ["UNSTARTED", "claim", "clear", "is_free", "is_started", "unmark"]
 
 UNSTARTED = ".unstarted"
 """File of a folder that zarts has made, until the run has its first checkpoint."""
@@ -47,6 +47,13 @@ def clear(path: Path) -> None:
     for file in path.iterdir():
         if file.name in _BEFORE_START or is_part(file):
             file.unlink(missing_ok=True)
+
+
+def unmark(path: Path) -> None:
+    """Delete the mark of a folder whose run has started."""
+    if is_started(path):
+        with contextlib.suppress(OSError):
+            (path / UNSTARTED).unlink(missing_ok=True)
 
 
 def claim(path: Path, command: str, *, numbered: bool) -> tuple[Path, ExitStack, bool]:

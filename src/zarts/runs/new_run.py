@@ -12,6 +12,7 @@ from zarts.config import RetrainSettings, SearchSettings
 from zarts.config.data import DataSettings
 from zarts.data import DATA_SETS, PYTHON, PythonData, check_data
 from zarts.errors import DataError, RunError, SettingsError, ZartsError
+from zarts.runs.claim import unmark
 from zarts.runs.run_dir import Run
 from zarts.runs.user_functions import anchored_functions
 from zarts.runtime.distributed import Ranks, tell_launcher
@@ -116,6 +117,7 @@ def resumed_run(run: Run, command: str) -> Iterator[None]:
     remove_temporary_folders()
     if run.finished:  # which takes no lock, whose start and end do this
         remove_parts(run.path)
+        unmark(run.path)
     try:
         with nullcontext() if run.finished else run.lock():
             yield

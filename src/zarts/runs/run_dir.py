@@ -21,7 +21,7 @@ from zarts.errors import RunError
 from zarts.readers import read_json, read_yaml
 from zarts.runs.checkpoint import CHECKPOINT, restored_state, save_state, saved_state
 from zarts.runs.checksum import with_checksum, without_checksum
-from zarts.runs.claim import UNSTARTED, claim, clear, is_free, is_started
+from zarts.runs.claim import UNSTARTED, claim, clear, is_free, is_started, unmark
 from zarts.runtime.environment import environment
 from zarts.runtime.io import WriteError, check_writable, read_events, write_atomically
 from zarts.runtime.leftovers import remove_parts
@@ -152,6 +152,8 @@ class Run:
             RunError: the file cannot be written (a full disk, say); the old file is unchanged.
         """
         if self._writes:
+            if name == "result.json":  # nothing tidies a finished run that is killed right then
+                unmark(self.path)
             write_atomically(self.path / name, content)
 
     def write_json(self, name: str, data: Any) -> None:
@@ -292,9 +294,7 @@ class Run:
         """Delete temporary files of processes that are gone, and the mark of a folder whose run has started."""
         if self.path.is_dir():
             remove_parts(self.path)
-            if self.started:
-                with contextlib.suppress(OSError):
-                    self.remove(UNSTARTED)
+            unmark(self.path)
 
     @property
     def lock_note(self) -> str:
