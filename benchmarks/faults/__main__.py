@@ -1,6 +1,6 @@
 """All campaigns, two at a time, or one: `python -m benchmarks.faults [--only inputs|kills|disk]`.
 
-Each part is a module with a function `measure(full)`: it prints what it does, writes its figures to
+Each part is a module with a function `measure`: it prints what it does, writes its figures to
 `benchmarks/results/faults-PART.json`, and returns the number of faults. With FULL=1 there are 100 kills in place of
 10, and 20 full disks in place of 5. The exit code is 1 if there were any faults.
 """
@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import argparse
 import importlib
-import os
 import subprocess
 import sys
 from collections.abc import Sequence
@@ -30,7 +29,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         with ThreadPoolExecutor(2) as pool:  # inputs take as long as the other two
             codes = pool.map(lambda part: subprocess.run([*command, part], check=False).returncode, PARTS)
         return max(abs(code) for code in codes)
-    found = importlib.import_module(f"benchmarks.faults.{only}").measure(os.environ.get("FULL") == "1")
+    found = importlib.import_module(f"benchmarks.faults.{only}").measure()
     print(f"{only}: {found} faults", flush=True)
     return min(1, found)
 

@@ -26,9 +26,9 @@ _MOST = 900.0
 _KINDS = ("search", "retrain", "fit", "compare")
 
 
-def measure(full: bool) -> int:
-    """Fill the disk of 5 runs, or of 20; the number of faults."""
-    number = int(os.environ.get("DISKS", 20 if full else 5))
+def measure() -> int:
+    """Fill the disk of 5 runs, with FULL=1 of 20; the number of faults."""
+    number = int(os.environ.get("DISKS", 20 if os.environ.get("FULL") == "1" else 5))
     kinds = os.environ.get("KINDS", ",".join(_KINDS)).split(",")
     dice, done = random.Random(_SEED), list[dict[str, Any]]()
     with work_folder() as folder:

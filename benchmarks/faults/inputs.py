@@ -151,13 +151,10 @@ def _run(words: Sequence[str], file: str, content: bytes, runs: Path) -> tuple[s
         return f"exit {found.returncode}" if found.returncode else "read", said[0] if said else ""
 
 
-def measure(
-    full: bool, count: int = COUNT, commands: int = COMMANDS, seed: int = SEED, made: Path | None = None
-) -> int:
+def measure(count: int = COUNT, commands: int = COMMANDS, seed: int = SEED, made: Path | None = None) -> int:
     """Read damaged inputs of all kinds in this process, and some by the command line; the number of faults.
 
     Args:
-        full: no matter: there are as many.
         count: of inputs in this process.
         commands: of those by the command line.
         seed: of the mutations.

@@ -1,6 +1,7 @@
 """Which images are read where there is no time for all: evenly drawn, the same again, and said."""
 
 import json
+import shutil
 
 import pytest
 from PIL import Image
@@ -51,7 +52,8 @@ def test_each_class_of_each_part_keeps_its_share_but_five():
     assert limited(PARTS, 200, 0, ()) == drawn
     assert limited(PARTS, 200, 1, ()) != drawn
     assert names(drawn) < names(limited(PARTS, 400, 0, ()))
-    assert names(limited(PARTS, 10, 0, {"cat/3.png", "test/cat/9.png"})) == {"cat/3.png", "test/cat/9.png"}
+    again = limited(PARTS, 10, 0, {"cat/3.png", "test/cat/9.png"})
+    assert again == {"train": {"cat": ["cat/3.png"]}, "test": {"cat": ["test/cat/9.png"]}}, "a new class is left out"
 
 
 def test_files_that_are_images_by_their_names_come_first():
@@ -92,8 +94,27 @@ def test_reading_is_timed_of_many_files_and_two_sizes_are_read_twice(folder, tmp
     assert how_many_to_read(fit_settings({"data": str(folder), "time": 1800, "subset": 50}), 32)["most"] is None
     assert how_many_to_read(fit_settings({"data": str(folder), "time": 5000}), 32)["most"] is None
     assert how_many_to_read(fit_settings({"data": "digits"}), 32) is None
-    assert "--time 84m" in Reading(100_000, 0.01, 36_000).remark
-    assert "--time 14h" in Reading(1_000_000, 0.01, 36_000).remark
+    read = {"train": 28_000, "test": 8_000}
+    assert "all 100,000 images: 36,000 were drawn" in Reading(100_000, 0.01, 36_000).remark(read)
+    assert "--time 84m" in Reading(100_000, 0.01, 36_000).remark(read)
+    assert "--time 14h" in Reading(1_000_000, 0.01, 36_000).remark(read)
+    assert Reading(36_000, 0.01, 10_000).remark(read) == Reading(100_000, 0.01, None).remark(read) == ""
+
+
+def test_only_images_in_the_parts_that_are_used_are_counted(tmp_path, monkeypatch):
+    for name in ("train/a/1.png", "train/a/1.xml", "train/b/2.png", "test/a/3.png", "test/b/4.png", "raw/5.png"):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        Image.new("L", (8, 8)).save(tmp_path / name, "png")
+    monkeypatch.setattr("zarts.data.reading._MANY", 1)
+    assert reading_time(tmp_path, 8, 0).files == 4
+
+
+def test_what_is_no_image_is_no_share_of_those_that_are_drawn(folder, tmp_path):
+    root = tmp_path / "images"
+    shutil.copytree(folder, root)
+    for number in range(20):  # a twentieth of all, but a third of those that are read
+        (root / "0" / f"{number}.png.link").symlink_to(tmp_path / "nowhere")
+    assert sum(load_data(root, image_size=8, most=60).counts.values()) <= 65
 
 
 def test_a_list_s_images_have_their_own_size(folder, tmp_path):
@@ -107,7 +128,8 @@ def test_a_fit_without_time_for_all_images_says_how_many_it_read(folder, tmp_pat
     monkeypatch.setattr("zarts.planner.pictures._LEAST_READ", 150)
     monkeypatch.setattr("zarts.api._fit_session._budget", one_without_end)  # of 0.2 s an image
     result = fit_in(tmp_path / "run", data=str(folder), int8=False)
-    assert "There is no time to read all 400 images: 150 were drawn" in " ".join(result.facts["details"])
+    said = "There was no time to read all 400 images: 149 were drawn"  # as each class has a share, rounded
+    assert said in " ".join(result.facts["details"])
     split = json.loads((tmp_path / "run" / "split.json").read_text())
     assert 145 <= len(split["train"]) + len(split["test"]) <= 155
 

@@ -248,6 +248,10 @@ def test_no_process_waits_while_the_first_network_is_trained(make):
     assert alone.workers.groups[1] == [("resnet8", length)]
     (length, _), *_ = both.fit.time.lengths
     assert both.workers.groups[1] == [("resnet8", length), ("resnet14", length)]
+    again = make("both")  # goes on with one process
+    run(again)
+    (second,) = [one.chain.name for one in again.fit.candidates.all if one.number == 2]
+    assert second == "resnet14"
 
 
 def run_of(made):

@@ -1,5 +1,7 @@
 """ONNX files of the user beside a fit: what they take, and how they compare."""
 
+from dataclasses import replace
+
 import numpy as np
 import onnx
 import pytest
@@ -8,9 +10,9 @@ from onnx import TensorProto, helper, numpy_helper
 
 from fits_tiny import fit_in, tiny_fit  # noqa: F401 (a fixture)
 from zarts.data import DataSet, ImageSet
-from zarts.errors import NotFoundError, SettingsError
+from zarts.errors import DataError, NotFoundError, SettingsError
 from zarts.exports import onnx_input
-from zarts.planner.onnx_baselines import OnnxBaseline, _forms, onnx_files
+from zarts.planner.onnx_baselines import OnnxBaseline, _forms, copies_of, onnx_names
 
 pytestmark = pytest.mark.usefixtures("unchecked")
 
@@ -49,7 +51,7 @@ def images(size=8, channels=1):
 
 
 def opened(file, **of):
-    return OnnxBaseline.open(file, 8, lambda size, number: images(size, **of))
+    return OnnxBaseline.open(str(file), [], 8, lambda size, number: images(size, **of))
 
 
 @pytest.mark.parametrize(
@@ -69,7 +71,7 @@ def test_what_a_file_takes_is_what_makes_training_images_right(tmp_path, thresho
     text, facts = one.compared("found", torch.ones(40, dtype=torch.bool))
     assert facts["test_accuracy"] == pytest.approx(97.5)
     assert facts["difference"]["mean"] == pytest.approx(2.5)
-    assert "no difference could be shown, found minus yours +2.5 points" in text
+    assert f"97.5 % of the same test images, given to it {takes}; no difference could be shown: found minus" in text
     assert "found is worse" in one.compared("found", torch.zeros(40, dtype=torch.bool))[0]
 
 
@@ -78,7 +80,7 @@ def test_forms():
     found = {takes: form(levels).flatten().tolist() for takes, form in _forms(images(channels=3)).items()}
     assert found["scaled to [0, 1]"] == pytest.approx([0, 0.2, 1])
     assert found["normalized by their mean and deviation"] == pytest.approx([-4, -2, 6])
-    assert found["normalized as ImageNet is"] == pytest.approx([-0.485 / 0.229, -0.256 / 0.224, 0.594 / 0.225])
+    assert found["normalized as for ImageNet"] == pytest.approx([-0.485 / 0.229, -0.256 / 0.224, 0.594 / 0.225])
     assert found["as levels from 0 to 255"] == found["as whole numbers from 0 to 255"] == [0, 51, 255]
 
 
@@ -92,17 +94,61 @@ def test_forms():
     ],
 )
 def test_files_that_do_not_fit_the_images(tmp_path, more, of, said):
-    with pytest.raises(SettingsError, match=r"baselines: mine\.onnx") as raised:
+    with pytest.raises(SettingsError, match=r"baselines: .*mine\.onnx") as raised:
         opened(bright(tmp_path, 0.5, **more), **of)
     assert said in str(raised.value)
 
 
 def test_a_file_that_is_no_network(tmp_path):
     (tmp_path / "mine.onnx").write_bytes(b"no network")
-    with pytest.raises(SettingsError, match="cannot be run"):
+    with pytest.raises(SettingsError, match="cannot be read"):
         opened(tmp_path / "mine.onnx")
     with pytest.raises(NotFoundError, match=r"none\.onnx"):
-        onnx_files("resnet8, none.onnx", tmp_path)
+        opened("none.onnx")
+
+
+def test_a_file_that_gives_no_numbers_of_classes(tmp_path):
+    file = bright(tmp_path, 0.5)
+    model = onnx.load(file)
+    model.graph.node.append(helper.make_node("ArgMax", ["logits"], ["classes"], axis=1, keepdims=0))
+    model.graph.output.pop()
+    model.graph.output.append(helper.make_tensor_value_info("classes", TensorProto.INT64, ("n",)))
+    onnx.save(model, file)
+    with pytest.raises(SettingsError, match=r"its first output has the shape \[32\]"):
+        opened(file)
+
+
+def test_weights_that_lie_beside_a_file_are_kept_with_it(tmp_path):
+    file = bright(tmp_path, 120 / 255)
+    onnx.save_model(onnx.load(file), file, save_as_external_data=True, location="weights", size_threshold=0)
+    one = opened(file)
+    one.keep(copy := tmp_path / "run" / "1-mine.onnx")
+    (tmp_path / "weights").unlink()
+    assert OnnxBaseline.open(str(file), [copy], 8, lambda size, number: images(size)).takes == "scaled to [0, 1]"
+
+
+def test_files_of_one_name_have_copies_of_their_own(tmp_path):
+    copies = copies_of("resnet8, a/model.onnx, b/model.onnx", tmp_path)
+    assert onnx_names("resnet8, a/model.onnx, b/model.onnx") == list(copies) == ["a/model.onnx", "b/model.onnx"]
+    assert len({copy for found in copies.values() for copy in found}) == 2
+
+
+def test_a_file_that_would_take_much_of_the_time_is_refused(tmp_path):
+    one = replace(opened(bright(tmp_path, 0.5)), seconds=0.1)
+    slow = replace(one, data=replace(one.data, counts={"test": 600}))
+    assert slow.finish(601.0) == pytest.approx(60.0)
+    with pytest.raises(SettingsError, match='time="10m" or more'):
+        slow.finish(599.0)
+
+
+def test_a_file_that_fails_in_the_end_leaves_the_verdict(tmp_path):
+    def gone():
+        raise DataError("the test images are gone")
+
+    one = opened(bright(tmp_path, 0.5))
+    text, facts = replace(one, data=replace(one.data, load_test=gone)).compared("found", torch.ones(40))
+    assert text.endswith("could not be tested: the test images are gone")
+    assert facts["error"] == "the test images are gone"
 
 
 def test_a_file_says_its_size(tmp_path):
@@ -115,14 +161,13 @@ def test_the_file_of_another_fit_has_its_accuracy_and_stays_with_the_fit(tiny_fi
     (facts,) = result.facts["onnx_baselines"]
     assert facts["takes"] == "as whole numbers from 0 to 255"
     assert facts["test_accuracy"] == pytest.approx(tiny_fit.facts["test_accuracy"], abs=0.3)
-    assert any(detail.startswith("Your model.onnx, as it is: ") for detail in result.facts["details"])
-    copy = tmp_path / "run" / "baselines" / "model.onnx"
-    assert copy.read_bytes() == file.read_bytes()
-    assert onnx_files("gone/model.onnx", tmp_path / "run") == [copy]
+    assert any(detail.startswith(f"Your {file}, as it is, is right on ") for detail in result.facts["details"])
+    copy = tmp_path / "run" / "baselines" / "1-model.onnx"
+    assert onnx.load(copy) == onnx.load(file)
 
 
 def test_a_refused_file_leaves_no_folder(tmp_path):
     (tmp_path / "mine.onnx").write_bytes(b"no network")
-    with pytest.raises(SettingsError, match="cannot be run"):
+    with pytest.raises(SettingsError, match="cannot be read"):
         fit_in(tmp_path / "run", baselines=str(tmp_path / "mine.onnx"))
     assert not (tmp_path / "run").exists()

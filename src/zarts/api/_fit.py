@@ -29,7 +29,7 @@ from zarts.errors import Interrupted, RunError, SettingsError
 from zarts.planner.candidates import WORK
 from zarts.planner.ending import end_fit
 from zarts.planner.fit import Fit
-from zarts.planner.onnx_baselines import onnx_files
+from zarts.planner.onnx_baselines import onnx_names
 from zarts.planner.records import PLAN
 from zarts.reports import write_report
 from zarts.runs import MODEL, Run
@@ -118,6 +118,8 @@ def start_fit(
     """
     begun = time.perf_counter() if begun is None else begun
     _check_packages(settings)
+    for name in onnx_names(settings.baselines):
+        existing(name, "ONNX file (baselines)")
     settings = load_functions(_anchored(settings, images), note_writer(callback))
     label = Path(settings.data).name or "images"
     path = Path("runs/fit") / f"{label}-seed{settings.seed}" if out is None else path_of(out)
@@ -218,7 +220,7 @@ def _fit(settings: FitSettings, run: Run, callback: Callback, begun: float) -> F
         candidates, budget, heard = known.candidates, known.budget, known.heard
         named = known.plan.decide("baselines", lambda: [one.to_dict() for one in _baselines(settings.baselines)])
         baselines = [Chain.from_dict(one, str(run.path / PLAN)) for one in named]
-        known.open_files(onnx_files(settings.baselines, run.path), run.path)
+        known.open_files(settings, run)
         try:
             heard.enter("measuring a step")
             fit = Fit(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import shlex
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
@@ -19,7 +19,7 @@ from zarts.errors import Interrupted, SettingsError
 from zarts.planner.budget import Budget
 from zarts.planner.candidates import Candidates
 from zarts.planner.costs import Costing
-from zarts.planner.onnx_baselines import OnnxBaseline
+from zarts.planner.onnx_baselines import OnnxBaseline, copies_of
 from zarts.planner.outcome import Outcome
 from zarts.planner.pictures import Pictures, Reading, first_size, how_many_to_read, sizes_of
 from zarts.planner.records import PLAN, Plan
@@ -87,16 +87,22 @@ class Session:
     remark: str
     load_some: Callable[[int, int], DataSet]
 
-    def open_files(self, files: Sequence[Path], folder: Path) -> None:
-        """Take ONNX files as baselines, and copies of them into a folder; the time for testing them is kept free.
+    def open_files(self, settings: FitSettings, run: Run) -> None:
+        """Take the ONNX files among the baselines, and copy them; the time for testing them is kept free.
 
         Raises:
-            SettingsError: one does not take such images, or has other classes.
+            NotFoundError: there is no such file.
+            SettingsError: one does not take such images, has other classes, or is too slow.
             WriteError: a copy cannot be written.
         """
-        opened = [OnnxBaseline.open(file, self.pictures.sizes[0], self.load_some) for file in files]
-        self.outcome.baselines += [one.kept(folder) for one in opened]
-        self.budget.finish += sum(one.seconds * one.data.counts.get("test", 0) for one in opened)
+        folders = [run.path] if settings.plan is None else [run.path, settings.plan.parent]
+        copies = copies_of(settings.baselines, *folders)
+        opened = [OnnxBaseline.open(name, of, self.pictures.sizes[0], self.load_some) for name, of in copies.items()]
+        seconds = [one.finish(self.budget.seconds) for one in opened]
+        for one in opened:
+            one.keep(copies[one.name][0])
+        self.outcome.baselines += opened
+        self.budget.finish += sum(seconds)
 
 
 @contextmanager
@@ -121,13 +127,14 @@ def session(
         if note := run.lock_note:
             heard({"event": "note", "text": note})
         size = settings.image_size or plan.decide("image size", lambda: first_size(settings))
-        reading = None
-        if place is None or plan.has("reading"):
-            reading = plan.decide("reading", lambda: how_many_to_read(settings, size or DEFAULT_SIZE), Reading.read)
+        begins = run.split() is None and settings.plan is None  # of what has its images, all are read again
+        decided = (lambda: how_many_to_read(settings, size or DEFAULT_SIZE)) if begins else lambda: None
+        reading = plan.decide("reading", decided, Reading.read)
         most = None if reading is None else reading.most
-        if reading is not None and most is not None:
-            heard({"event": "note", "text": reading.remark})
         first = load_images(settings.recipe(image_size=size), run, device, heard, most=most)
+        remark = "" if reading is None else reading.remark(first.counts)
+        if remark:
+            heard({"event": "note", "text": remark})
         load = partial(_loaded, {first.image_size: first}, settings, run, most)
         budget = _budget(settings, run, begun, first, reading) if place is None else Budget(math.inf, begun, 0.0, 0.0)
         heard.budget = budget
@@ -143,8 +150,7 @@ def session(
         with Workers(pictures, processes, heard.stops) as workers:
             candidates = Candidates(run.path, pictures, costing, plan, budget, workers, objective, heard)
             outcome = Outcome(settings, run, pictures, candidates, load, heard, place)
-            some = partial(_some, settings, run, most, len(first.train))
-            remark = "" if reading is None else reading.remark
+            some = partial(_some, settings, run, most, first)
             yield Session(plan, pictures, budget, workers, candidates, outcome, load, heard, remark, some)
 
 
@@ -195,10 +201,14 @@ def _loaded(known: dict[int, DataSet], settings: FitSettings, run: Run, most: in
     return known[size]
 
 
-def _some(settings: FitSettings, run: Run, most: int | None, of: int, size: int, number: int) -> DataSet:
-    """The data set with fewer training images, at a size."""
-    recipe = settings.recipe(image_size=size, subset=min(of, number))
-    return load_images(recipe, run, choose_device(settings.device), lambda event: None, most=most)
+def _some(settings: FitSettings, run: Run, most: int | None, first: DataSet, size: int, number: int) -> DataSet:
+    """The data set with fewer training images, at a size; with all, if those are grey by chance."""
+    for count in (min(len(first.train), max(number, len(first.classes))), len(first.train)):
+        recipe = settings.recipe(image_size=size, subset=count)
+        found = load_images(recipe, run, choose_device(settings.device), lambda event: None, most=most)
+        if found.channels == first.channels:
+            break
+    return found
 
 
 def _processes(settings: FitSettings, device: str, data: DataSet) -> int:

@@ -164,7 +164,8 @@ def limited(parts: Mapping[str, ByClass], most: int | None, seed: int, before: C
         chosen = before or set(heapq.nsmallest(number, names, key=place))
         return [name for name in names if name in chosen]
 
-    return {part: {kind: of_class(names) for kind, names in found.items()} for part, found in parts.items()}
+    drawn = {part: {kind: of_class(names) for kind, names in found.items()} for part, found in parts.items()}
+    return {part: {kind: own for kind, own in found.items() if own or not before} for part, found in drawn.items()}
 
 
 def _below(root: Path, top: str, left_out: list[LeftOut]) -> Iterator[str]:

@@ -69,10 +69,10 @@ def list_folder(root: Path, request: Request, known: Known | None = None, *, onl
     if parts is not None:
         left_out += [LeftOut(name, "another folder") for name in subfolders(root) if name not in parts.values()]
     indices = {part: index_folder(root, name) for part, name in (parts or {"train": ""}).items()}
-    for index in indices.values():
-        left_out += index.left_out
     before = contents_of(request.manifest)
     files = limited({part: index.files for part, index in indices.items()}, request.most, request.seed, before)
+    if request.most is None:  # else they are no share of the images that were drawn
+        left_out += [one for index in indices.values() for one in index.left_out]
     if known is not None:
         images = {part: _by_suffix(found, left_out) for part, found in files.items()}
         return ImageList(str(root), FileSource(root), images, None, left_out, labels_in_names=True)

@@ -17,6 +17,8 @@ from zarts.errors import RunError, SettingsError, ZartsError
 
 __all__ = ["FileAnswers", "onnx_answers", "onnx_input"]
 
+_FLOATS = {"tensor(float16)": np.float16, "tensor(float)": np.float32, "tensor(double)": np.float64}
+
 
 class FileAnswers(NamedTuple):
     """The answers of a file to a set of images, in their order.
@@ -31,7 +33,7 @@ class FileAnswers(NamedTuple):
 
 
 def onnx_answers(
-    file: Path,
+    model: Path | bytes,
     images: Images | UInt8[Tensor, "n c h w"],
     batch: int = 256,
     threads: int = 1,
@@ -40,18 +42,19 @@ def onnx_answers(
     """The answers of an ONNX file in onnxruntime to a whole set of images.
 
     Args:
-        file: it takes images of any number at a time, or one; grey ones also where it takes colours.
-        images: of the size that the file takes; levels from 0 to 255.
+        model: the file, or its content. It takes images of any number at a time, or one; grey ones also where it takes
+            colours. Its first output has a number for each class.
+        images: of the size that it takes; levels from 0 to 255.
         batch: images of a step.
         threads: of onnxruntime.
-        form: from levels to what the file takes; None: by its type levels, or images scaled to [0, 1].
+        form: from levels to what it takes; None: by the type of its input levels, or images scaled to [0, 1].
 
     Raises:
         SettingsError: onnxruntime is not installed.
-        RunError: the file is no ONNX model, or the images do not fit it.
+        RunError: it is no ONNX model, the images do not fit it, or it gives no numbers of classes.
     """
-    with _running(file):
-        session = _session(file, threads)
+    with _running(model):
+        session = _session(model, threads)
         taken = session.get_inputs()[0]
         batch = 1 if taken.shape[0] == 1 else batch
         form = form or (_levels if taken.type == "tensor(uint8)" else _scaled)
@@ -62,20 +65,25 @@ def onnx_answers(
             given = form(pixels)
             if taken.shape[1] == 3 and given.shape[1] == 1:
                 given = given.expand(-1, 3, -1, -1)
-            logits.append(session.run(None, {taken.name: given.contiguous().numpy()})[0])
-    found = torch.from_numpy(np.concatenate(logits))
+            array = given.contiguous().numpy()
+            if array.dtype == np.float32:
+                array = array.astype(_FLOATS.get(taken.type, np.float32), copy=False)
+            logits.append(session.run(None, {taken.name: array})[0])
+        found = torch.from_numpy(np.concatenate(logits).astype(np.float32))
+        if found.ndim != 2:
+            raise ValueError(f"its first output has the shape {list(found.shape)}, not [images, classes]")
     return FileAnswers(found.argmax(1), found)
 
 
-def onnx_input(file: Path) -> tuple[int | None, ...]:
+def onnx_input(model: Path | bytes) -> tuple[int | None, ...]:
     """The shape that an ONNX file takes; None: any number.
 
     Raises:
         SettingsError: onnxruntime is not installed.
-        RunError: the file is no ONNX model.
+        RunError: it is no ONNX model.
     """
-    with _running(file):
-        shape = _session(file, 1).get_inputs()[0].shape
+    with _running(model):
+        shape = _session(model, 1).get_inputs()[0].shape
     return tuple(side if isinstance(side, int) else None for side in shape)
 
 
@@ -88,21 +96,23 @@ def _scaled(levels: Tensor) -> Tensor:
 
 
 @contextmanager
-def _running(file: Path) -> Iterator[None]:
+def _running(model: Path | bytes) -> Iterator[None]:
     """Inside, what fails is a file that cannot be run."""
     try:
         yield
     except ZartsError:
         raise
     except Exception as error:
-        raise RunError(f"{file}: cannot be run ({str(error).splitlines()[0]})") from error
+        name = "it" if isinstance(model, bytes) else f"{model}:"
+        raise RunError(f"{name} cannot be run ({(str(error) or type(error).__name__).splitlines()[0]})") from error
 
 
-def _session(file: Path, threads: int) -> Any:
+def _session(model: Path | bytes, threads: int) -> Any:
     try:
         import onnxruntime
     except ImportError:
         raise SettingsError("onnxruntime is not installed: pip install 'zarts[export]'") from None
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads, options.log_severity_level = threads, 3
-    return onnxruntime.InferenceSession(file.read_bytes(), options, providers=["CPUExecutionProvider"])
+    content = model if isinstance(model, bytes) else model.read_bytes()
+    return onnxruntime.InferenceSession(content, options, providers=["CPUExecutionProvider"])

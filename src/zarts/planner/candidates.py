@@ -41,6 +41,7 @@ NO_VALUE = 1e30
 _APART = 1.5
 """As many steps, at least, has a training that tells what more steps bring."""
 _FASTEST = 0.5
+"""The least seconds that are taken to pass for each second of a training, however fast the machine has become."""
 _LEAST, _MOST = 0.9, 1.1
 """Of the seconds of a training that is compared: the least and the most that it may have taken."""
 

@@ -8,16 +8,16 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict
 from functools import partial
-from statistics import mean
 from typing import Any
 
 from zarts.config.fit import FitSettings
-from zarts.errors import DivergedError, SettingsError
+from zarts.errors import SettingsError
 from zarts.planner.advance import Advance
 from zarts.planner.budget import Budget
 from zarts.planner.candidates import Candidates
 from zarts.planner.chain_space import ChainSpace
 from zarts.planner.finals import Finals
+from zarts.planner.first_steps import first_steps
 from zarts.planner.handmade import Wanted, first_share, others, probes, variants
 from zarts.planner.pictures import Pictures
 from zarts.planner.proposals import Point, Proposals
@@ -44,8 +44,6 @@ _SHORT = (
 )
 _CURVES = 2
 """Networks that are also trained for a third of the shortest length."""
-_TRIED, _TRIED_WARMUP = 1.0, 0.1
-"""Seconds of the training that tells, before all others, how long a step takes."""
 
 
 class Fit:
@@ -113,20 +111,11 @@ class Fit:
         self.recipe = self.recipe.model_copy(update=path)
 
         def decide() -> dict[str, Any]:
-            """In each process the same, so that each has the neighbours that later trainings have."""
-            tasks = [
-                self.candidates.task(first, "trial", self.recipe, seed, _TRIED, _TRIED_WARMUP)
-                for seed in range(self.processes)
-            ]
-            tried = [trained for _, trained in self._workers.train(tasks) if not isinstance(trained, DivergedError)]
-            if len(tried) < self.processes:
-                raise DivergedError(f"a first training of {_TRIED:g} s diverged: are the images what they should be?")
-            step, image = mean(one.step_seconds for one in tried), mean(one.image_seconds for one in tried)
-            pace = None if tried[0].pace is None else mean(one.pace for one in tried if one.pace is not None)
-            epoch = step * self.pictures.train_count / self.recipe.batch_size
-            self._budget.answer(image)
-            plan = plan_time(self._budget.left(), self.processes, epoch, search=self._settings.search)
-            return {**asdict(plan), "epoch": epoch, "image": image, "pace": pace}
+            count, sizes = self.pictures.train_count, self.pictures.sizes
+            measured = first_steps(self.candidates, self._workers, first, self.recipe, sizes, count)
+            self._budget.answer(measured.image)
+            left, search = self._budget.left(), self._settings.search
+            return {**asdict(plan_time(left, self.processes, measured.epoch, search=search)), **measured._asdict()}
 
         plan, measured = self._plan.decide("time", decide, TimePlan.read)
         self._budget.answer(measured.image)
@@ -139,10 +128,12 @@ class Fit:
             wanted, name, sizes = self.time.handmade, self.time.shortest[0], self.pictures.sizes
             own, share = max(1, wanted - len(self._yours)), first_share(self.time.final / self._epoch)
             tried = self._add(probes(sizes, share), own) or self._add(others(sizes[-1], 2, share), own)
-            idle = min(wanted, self.processes) - len(self._yours) - len(tried)
-            if tried and idle > 0:  # their processes need not wait for what turns out to be better
-                tried += self._add(others(tried[0].image_size, tried[0].chain.stem.stride, share), idle)
-            first = self._train([*self._yours, *tried], name)
+            first = [*self._yours, *tried]
+            beside: int = self._plan.decide("beside the first", lambda: self._idle(len(first)))
+            if tried and beside:
+                more = self._add(others(tried[0].image_size, tried[0].chain.stem.stride, share), beside + len(tried))
+                first += [one for one in more if one not in first][:beside]
+            first = self._train(first, name)
             if self.time.searched:  # a second length of these tells what more steps bring
                 third, seconds = f"T/{3 * int(name[2:])}", self.time.shortest[1] / 3
                 self.candidates.train(first[:_CURVES], third, self.recipe, self._settings.seed, seconds=seconds)
@@ -271,6 +262,10 @@ class Fit:
             if added not in found and not any((added.number, name) in self.candidates.scores for name in LENGTHS):
                 found.append(added)
         return found
+
+    def _idle(self, busy: int) -> int:
+        """Processes that would wait for the first trainings; none in a plan that was made without those beside them."""
+        return 0 if self._plan.has("group 1") else max(0, min(self.time.handmade, self.processes) - busy)
 
     def _train(self, of: list[Candidate], length: str) -> list[Candidate]:
         """Train as many of the networks as there is time for; but the very first one. Those that were trained."""

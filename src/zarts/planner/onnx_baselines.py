@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -15,39 +15,28 @@ from jaxtyping import Bool, Num, UInt8
 from torch import Tensor
 
 from zarts.data import DataSet, Images
-from zarts.errors import RunError, SettingsError
+from zarts.errors import RunError, SettingsError, ZartsError
 from zarts.exports import onnx_answers, onnx_input
 from zarts.planner.evidence import paired_difference
 from zarts.runtime.io import write_atomically
-from zarts.runtime.paths import existing, path_of
+from zarts.runtime.paths import existing
 
-__all__ = ["OnnxBaseline", "onnx_files"]
+__all__ = ["OnnxBaseline", "copies_of", "onnx_names"]
 
 _FOLDER = "baselines"
-_SOME = 500
-"""Training images that tell what a file takes."""
+_SOME, _FEW, _SECONDS = 500, 32, 3.0
+"""Training images that tell what a file takes: so many, or as many as it answers in this time, but a few at least."""
+_SHARE = 0.1
+"""Of the time of a fit that testing a file may take."""
 _IMAGENET = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 
 Form = Callable[[UInt8[Tensor, "n c h w"]], Num[Tensor, "n c h w"]]
 """From levels to what a file takes."""
 
 
-def onnx_files(texts: str | None, folder: Path) -> list[Path]:
-    """The ONNX files among the baselines: the copies of a fit, or the files themselves where there are none yet.
-
-    Args:
-        texts: the setting `baselines`.
-        folder: of the fit.
-
-    Raises:
-        DataError: a file is missing.
-    """
-    found = []
-    for text in [] if texts is None else map(str.strip, texts.split(",")):
-        if text.endswith(".onnx"):
-            copy = folder / _FOLDER / path_of(text).name
-            found.append(copy if copy.exists() else existing(text, "ONNX file (baselines)"))
-    return found
+def onnx_names(texts: str | None) -> list[str]:
+    """The ONNX files among the baselines, as the user has named them."""
+    return [] if texts is None else [text.strip() for text in texts.split(",") if text.strip().endswith(".onnx")]
 
 
 @dataclass(frozen=True)
@@ -55,97 +44,161 @@ class OnnxBaseline:
     """A file that classifies images, with what it takes.
 
     Args:
-        file: takes (n, channels, height, width); its first output is (n, classes), logits or probabilities.
+        name: as the user has given it.
+        content: of the file, with all of its weights.
         data: some training images at its size, with a way to the test images.
-        takes: what it takes, in words: what made most of these right.
+        takes: how images are given to it, in words: the way in which it was most often right.
         form: from levels to that.
         seconds: of answering an image.
     """
 
-    file: Path
+    name: str
+    content: bytes
     data: DataSet
     takes: str
     form: Form
     seconds: float
 
     @staticmethod
-    def open(file: Path, size: int, load: Callable[[int, int], DataSet]) -> OnnxBaseline:
-        """Find out what a file takes, by some of the training images.
+    def open(name: str, copies: list[Path], size: int, load: Callable[[int, int], DataSet]) -> OnnxBaseline:
+        """Read a file, and find out by some of the training images what it takes.
 
         Args:
-            file: the file.
+            name: as the user has given it: a path.
+            copies: where a fit that goes on, or the one that is repeated, may have a copy.
             size: of the images, in pixels, where the file takes any.
-            load: loads a number of training images at a size.
+            load: loads the data set with a number of training images at a size.
 
         Raises:
-            SettingsError: it cannot be run, or does not take such images, or has other classes.
+            NotFoundError: there is no such file.
+            SettingsError: it cannot be run, does not take such images, or has other classes.
         """
-        where = f"baselines: {file.name}"
+        kept = next((copy for copy in copies if copy.exists()), None)
+        content = _content(existing(name, "ONNX file (baselines)") if kept is None else kept, name)
         try:
-            shape = onnx_input(file)
-        except RunError as error:
-            raise SettingsError(f"{where}: {error}") from None
-        if len(shape) != 4 or shape[1] not in (1, 3) or shape[2] != shape[3] or shape[0] not in (1, None):
-            said = "×".join("n" if side is None else str(side) for side in shape)
-            raise SettingsError(
-                f"{where}: takes {said}; a baseline takes n×1×h×h or n×3×h×h, with one image or any number at a time"
-            )
-        data = load(shape[2] or size, _SOME)
-        if shape[1] < data.channels:
-            raise SettingsError(f"{where}: takes grey images, and these have colours")
-        found: dict[str, tuple[int, Form]] = {}
-        begun = time.perf_counter()
-        for takes, form in _forms(data).items():
-            try:
-                answers = onnx_answers(file, data.train, form=form)
-            except RunError:  # whole numbers where it takes fractions, or the other way round
-                continue
-            if answers.logits.shape[1:] != (len(data.classes),):
-                said = "×".join(map(str, answers.logits.shape[1:]))
+            shape = onnx_input(content)
+            if len(shape) != 4 or shape[1] not in (1, 3) or shape[2] != shape[3] or shape[0] not in (1, None):
                 raise SettingsError(
-                    f"{where}: gives {said} numbers an image, and there are {len(data.classes)} classes"
+                    f"takes {_shape(shape)}; a baseline takes n×1×h×h or n×3×h×h, one image or any number at a time"
                 )
-            right = int((answers.predicted == _labels(data.train)).sum())
-            found[takes] = right, form
-        if not found:
-            raise SettingsError(f"{where}: cannot be run on images of {data.image_size}×{data.image_size} pixels")
-        seconds = (time.perf_counter() - begun) / len(found) / len(data.train)
-        takes = max(found, key=lambda one: found[one][0])
-        return OnnxBaseline(file, data, takes, found[takes][1], seconds)
+            data = load(shape[2] or size, _SOME)
+            if shape[1] < data.channels:
+                raise SettingsError("takes grey images, and these have colours")
+            return OnnxBaseline(name, content, data, *_what_it_takes(content, data))
+        except ZartsError as error:
+            raise SettingsError(f"baselines: {name}: {error}") from error
 
-    def kept(self, folder: Path) -> OnnxBaseline:
-        """The same with a copy of its file in the folder of a fit, which then goes on without the file itself.
+    def keep(self, copy: Path) -> None:
+        """Write a copy into the folder of a fit, which then goes on without the file itself.
 
         Raises:
             WriteError: the copy cannot be written.
         """
-        copy = folder / _FOLDER / self.file.name
         if not copy.exists():
             copy.parent.mkdir(exist_ok=True)
-            write_atomically(copy, self.file.read_bytes())
-        return replace(self, file=copy)
+            write_atomically(copy, self.content)
 
-    def compared(self, name: str, right: Bool[Tensor, " n"]) -> tuple[str, Mapping[str, Any]]:
+    def finish(self, of: float) -> float:
+        """Seconds of answering the test images.
+
+        Raises:
+            SettingsError: that is too much of the time of a fit.
+        """
+        count = self.data.counts.get("test", 0)
+        seconds = self.seconds * count
+        if seconds > _SHARE * of:
+            raise SettingsError(
+                f"baselines: {self.name}: would take {seconds:.0f} s for {count:,} test images, more than a tenth of "
+                f"the time: take --time {10 * seconds / 60:.0f}m or more, or leave it out"
+            )
+        return seconds
+
+    def compared(self, other: str, right: Bool[Tensor, " n"]) -> tuple[str, Mapping[str, Any]]:
         """Test it: what came of it beside another network, in words and in numbers.
 
         Args:
-            name: of the other network.
+            other: name of the other network.
             right: whether that one's answers to the test images are right.
         """
-        images = self.data.test()
-        own = onnx_answers(self.file, images, form=self.form).predicted == _labels(images)
+        try:
+            images = self.data.test()
+            own = onnx_answers(self.content, images, form=self.form).predicted == _labels(images)
+        except (ZartsError, MemoryError) as error:  # the verdict is made without it
+            return f"Your {self.name} could not be tested: {error}", {"name": self.name, "error": str(error)}
         difference = paired_difference(np.asarray(right), np.asarray(own))
         accuracy = 100 * own.double().mean().item()
         words = "no difference could be shown"
         if difference.shown:
-            words = f"{name} is {'better' if difference.mean > 0 else 'worse'}"
+            words = f"{other} is {'better' if difference.mean > 0 else 'worse'}"
         text = (
-            f"Your {self.file.name}, as it is: {accuracy:.1f} % of the same test images, {self.takes}; {words}, "
-            f"{name} minus yours {difference.mean:+.1f} points (95 % interval {difference.low:+.1f} to "
-            f"{difference.high:+.1f}). If yours was trained on some of them, its accuracy is too high."
+            f"Your {self.name}, as it is, is right on {accuracy:.1f} % of the same test images, given to it "
+            f"{self.takes}; {words}: {other} minus yours {difference.mean:+.1f} points (95 % interval "
+            f"{difference.low:+.1f} to {difference.high:+.1f}). If yours was trained on some of them, its accuracy is "
+            "too high."
         )
-        facts = {"name": self.file.name, "takes": self.takes, "test_accuracy": accuracy}
+        if accuracy < 200 / len(self.data.classes):
+            text += " It guesses: are its classes in the order of their names?"
+        facts = {"name": self.name, "takes": self.takes, "test_accuracy": accuracy}
         return text, {**facts, "difference": difference._asdict()}
+
+
+def copies_of(texts: str | None, *folders: Path) -> Mapping[str, list[Path]]:
+    """Where the folders of fits may have copies of the ONNX files among the baselines, by name."""
+    names = onnx_names(texts)
+    return {
+        name: [folder / _FOLDER / f"{number}-{Path(name).name}" for folder in folders]
+        for number, name in enumerate(names, start=1)
+    }
+
+
+def _content(file: Path, name: str) -> bytes:
+    """A file with the weights that lie beside it."""
+    try:
+        import onnx
+
+        content: bytes = onnx.load(file).SerializeToString()
+    except ImportError:
+        raise SettingsError("onnx is not installed: pip install 'zarts[export]'") from None
+    except Exception as error:
+        words = (str(error) or type(error).__name__).splitlines()[0][:200]
+        raise SettingsError(f"baselines: {name}: cannot be read ({words})") from error
+    return content
+
+
+def _what_it_takes(content: bytes, data: DataSet) -> tuple[str, Form, float]:
+    """How images are given to a file, in words and as a function, and the seconds of an image.
+
+    Raises:
+        SettingsError: it has other classes, or cannot be run in any way.
+    """
+    found: dict[str, tuple[int, Form]] = {}
+    images, seconds, problem = data.train, 0.0, ""
+    for takes, form in _forms(data).items():
+        begun = time.perf_counter()
+        try:
+            if not found:  # which tells how many there is time for
+                onnx_answers(content, images.take(torch.arange(min(_FEW, len(images)))), form=form)
+                each = (time.perf_counter() - begun) / min(_FEW, len(images))
+                images = images.take(torch.arange(min(len(images), max(_FEW, int(_SECONDS / each)))))
+            begun = time.perf_counter()
+            answers = onnx_answers(content, images, form=form)
+        except RunError as error:  # whole numbers where it takes fractions, or the other way round
+            problem = problem or str(error)
+            continue
+        seconds = (time.perf_counter() - begun) / len(images)
+        if answers.logits.shape[1] != len(data.classes):
+            raise SettingsError(
+                f"gives {answers.logits.shape[1]} numbers an image, and there are {len(data.classes)} classes"
+            )
+        found[takes] = int((answers.predicted == _labels(images)).sum()), form
+    if not found:
+        raise SettingsError(problem)
+    takes = max(found, key=lambda one: found[one][0])
+    return takes, found[takes][1], seconds
+
+
+def _shape(sides: tuple[int | None, ...]) -> str:
+    return "×".join("n" if side is None else str(side) for side in sides)
 
 
 def _labels(images: Images) -> Tensor:
@@ -154,11 +207,11 @@ def _labels(images: Images) -> Tensor:
 
 
 def _forms(data: DataSet) -> dict[str, Form]:
-    """What files may take, in words."""
+    """How images may be given to a file, in words."""
     return {
         "scaled to [0, 1]": _scaled,
         "normalized by their mean and deviation": partial(_normalized, data.mean, data.std),
-        "normalized as ImageNet is": partial(_normalized, *_IMAGENET),
+        "normalized as for ImageNet": partial(_normalized, *_IMAGENET),
         "as levels from 0 to 255": Tensor.float,
         "as whole numbers from 0 to 255": _levels,
     }

@@ -149,7 +149,7 @@ class Reading:
     """How many files of a folder or of a list a fit reads.
 
     Args:
-        files: in all.
+        files: in all, by their names.
         seconds: of reading one, at all sizes that networks may take.
         most: that are read; None: all.
     """
@@ -166,16 +166,20 @@ class Reading:
         most = decided["most"]
         return Reading(int(decided["files"]), float(decided["seconds"]), None if most is None else int(most))
 
-    @property
-    def remark(self) -> str:
-        """That not all are read, and what time would be enough; empty: all are."""
-        if self.most is None:
+    def remark(self, counts: Mapping[str, int]) -> str:
+        """That not all are read, and what time would be enough; empty: all are.
+
+        Args:
+            counts: images of each part that were read.
+        """
+        read = sum(counts.values())
+        if self.most is None or read >= self.files:
             return ""
         minutes = math.ceil(self.files * self.seconds / _READING / 60)
         enough = f"{minutes}m" if minutes < 120 else f"{math.ceil(minutes / 60)}h"
         return (
-            f"There is no time to read all {self.files:,} images: {self.most:,} were drawn, evenly from the classes. "
-            f"With --time {enough} all would be read."
+            f"There was no time to read all {self.files:,} images: {read:,} were drawn, a like share of each class, of "
+            f"the test images too. With --time {enough} all would be read."
         )
 
 

@@ -90,7 +90,7 @@ class Score:
         length: of the training, by its name: `T/27`, `T/9`, `T/3` or `T`.
         seed: of weights and batches.
         schedule: its steps.
-        seconds: of the training: CPU seconds on a CPU, else those that passed.
+        seconds: of the training, see `zarts.planner.clock.Clock`.
         accuracy: on the validation images, in percent.
         value: of the objective there; smaller is better.
         step_seconds: of a step, the median.
@@ -236,8 +236,15 @@ def _entries(file: Path, *, mends: bool) -> Iterator[dict[str, Any]]:
 
 
 _KINDS: Mapping[str, tuple[type, ...]] = {
-    **{"image": (int, NoneType), "reading": (dict, NoneType), "group": (int,), "final": (int, float)},
-    **{"finals": (bool,), "width": (dict, NoneType), "path": (dict,), "time": (dict,), "to": (list,)},
+    **{"image": (int, NoneType), "reading": (dict, NoneType), "group": (int,), "beside": (int,)},
+    **{
+        "final": (int, float),
+        "finals": (bool,),
+        "width": (dict, NoneType),
+        "path": (dict,),
+        "time": (dict,),
+        "to": (list,),
+    },
     **{"baselines": (list,), "round": (int,), "share": (int, float)},
 }
 """The first word of a decision's name to the types that it may have."""
