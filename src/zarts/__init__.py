@@ -1,11 +1,11 @@
-"""zarts: neural architectures for your own images, found by zero-order optimisation.
+"""zarts: neural networks for your own images, found by zero-order optimisation.
 
 Use the names in `__all__`; subpackages are rooms with names of their own.
 
 import zarts
-trained = zarts.search(data="path/to/images", method="zarts-mgs").retrain()
-print(trained)
-trained.predict("photo.jpg")
+result = zarts.fit("path/to/images", time="30m")
+print(result)  # the verdict: which network to take, and whether it is better than a hand-made one
+result.predict("photo.jpg")
 """
 
 from __future__ import annotations

@@ -34,7 +34,7 @@ from zarts.planner.records import PLAN
 from zarts.reports import write_report
 from zarts.runs import MODEL, Run
 from zarts.runs.afterwards import afterwards
-from zarts.runs.new_run import data_paths, new_run, resumed_run
+from zarts.runs.new_run import data_paths, new_run, place_of, resumed_run
 from zarts.runs.user_functions import anchored_functions, keep_functions, load_functions, same_functions
 from zarts.runtime.paths import PathLike, existing, path_of
 from zarts.spaces import HANDMADE, Chain, handmade
@@ -126,6 +126,7 @@ def start_fit(
     with new_run(path, settings.data, "fit", numbered=out is None, images=images) as run:
         keep_functions(settings, run)
         run.begin(dump(settings), "fit")
+        callback(place_of(run))
         return _fit(settings, run, callback, begun)
 
 

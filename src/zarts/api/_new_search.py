@@ -19,7 +19,7 @@ from zarts.data import PythonData
 from zarts.reports import draw_cells, write_report
 from zarts.runs import Run
 from zarts.runs.afterwards import afterwards
-from zarts.runs.new_run import anchored, new_run, resumed_run
+from zarts.runs.new_run import anchored, new_run, place_of, resumed_run
 from zarts.runs.user_files import UserFiles, use_operations, use_space
 from zarts.runs.user_functions import keep_functions, load_functions, same_functions
 from zarts.runtime.device import torch_threads
@@ -104,6 +104,8 @@ def new_search(
             own.keep(run)
             keep_functions(settings, run)
             run.begin(dump(settings), "search")
+            if callback is not None and ranks.lead:
+                callback(place_of(run))
             with _reported(settings, run, callback, table, ranks) as heard:
                 yield prepare_search(settings, run, heard, ranks)
 

@@ -27,7 +27,7 @@ from zarts.config.options import RetrainOptions
 from zarts.data import DATA_SETS, PYTHON, PythonData
 from zarts.errors import RunError, SettingsError
 from zarts.runs import Run
-from zarts.runs.new_run import anchored, new_run, resumed_run, same_images
+from zarts.runs.new_run import anchored, new_run, place_of, resumed_run, same_images
 from zarts.runs.user_files import copy_user_files, use_operations, use_space
 from zarts.runs.user_functions import keep_functions, load_functions, same_functions
 from zarts.runtime.distributed import Ranks, lead_here, started
@@ -168,6 +168,8 @@ def start_retrain(
             keep_functions(settings, run)
             start = _prepare_retrain(source, architecture, settings, run, callback, ranks)
             run.begin(dump(settings), "retrain")
+            if callback is not None and ranks.lead:
+                callback(place_of(run))
             return _retrain_and_draw(settings, architecture, run, callback, ranks, start=start, begun=begun)
 
 

@@ -8,6 +8,7 @@ from typing import Annotated, Literal
 import typer
 
 from zarts.cli.options import Operations
+from zarts.cli.progress import Display
 from zarts.runtime.paths import existing
 
 __all__ = ["export"]
@@ -32,6 +33,7 @@ def export(
 ) -> None:
     """Write a trained network for other tools, with a model card."""
     existing(source, "run folder or model file")
+    Display(quiet=False, verbose=False).load("zarts.api._export")
     from zarts import api
 
     for path in api.export(source, form, out=out, operations=operations, input=input):

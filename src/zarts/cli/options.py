@@ -19,6 +19,7 @@ from zarts.methods import AXES, METHODS
 from zarts.readers import parse_yaml
 
 __all__ = [
+    "DIGITS",
     "NETWORK",
     "SOURCE",
     "Config",
@@ -47,6 +48,9 @@ __all__ = [
 Command = Callable[..., None]
 
 _MOST_DIGITS = 9
+
+DIGITS = "1,797 grey images of 8x8 pixels"
+"""The embedded data set, which is taken where none is named, in words."""
 
 
 def _completed(names: Callable[[], Iterable[Any]]) -> Callable[[str], list[str]]:

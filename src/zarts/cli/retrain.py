@@ -11,6 +11,7 @@ from zarts.callbacks.pace import span
 from zarts.cli.distributed import command_began, is_rank_zero
 from zarts.cli.dry_run import print_forecast
 from zarts.cli.options import (
+    DIGITS,
     NETWORK,
     Config,
     DryRun,
@@ -86,6 +87,8 @@ def retrain(
             display.notes(notes)
             return print_config("retrain", settings)
         launch_ranks(settings)
+        if "data" not in settings.model_fields_set and preset is None:
+            notes.append(f"no --data: trains on the embedded digits ({DIGITS}); yours are --data path/to/images")
         display.notes(notes)
         with display.progress() as callback:
             if dry_run:

@@ -14,6 +14,7 @@ from zarts.callbacks.pace import span
 from zarts.cli.distributed import command_began, is_rank_zero
 from zarts.cli.dry_run import about, print_forecast
 from zarts.cli.options import (
+    DIGITS,
     Config,
     DryRun,
     Out,
@@ -115,13 +116,10 @@ def _is_unasked(settings: SearchSettings, preset: str | None, out: Path | None) 
 def _what_happens(settings: SearchSettings) -> str:
     length = "" if settings.supernet == "none" else f", {settings.epochs} epochs"
     return (
-        f"neither --data nor --preset: searches the embedded digits ({_DIGITS}) by method {settings.method} in space "
+        f"neither --data nor --preset: searches the embedded digits ({DIGITS}) by method {settings.method} in space "
         f"{settings.space}{length}; for your images add --data path/to/images, or take `zarts fit path/to/images`; to "
         "see it work in a minute add --preset quick"
     )
-
-
-_DIGITS = "1,797 grey images of 8x8 pixels"
 
 
 def _print(result: SearchRecord, *, resumed: bool) -> None:

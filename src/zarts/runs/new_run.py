@@ -21,7 +21,7 @@ from zarts.runtime.leftovers import remove_parts, remove_temporary_folders
 from zarts.runtime.paths import path_of
 from zarts.spaces import get_space
 
-__all__ = ["anchored", "check_given", "data_paths", "new_run", "resumed_run", "same_images"]
+__all__ = ["anchored", "check_given", "data_paths", "new_run", "place_of", "resumed_run", "same_images"]
 
 _S = TypeVar("_S", SearchSettings, RetrainSettings)
 
@@ -104,6 +104,11 @@ def new_run(
         except (ZartsError, KeyboardInterrupt):
             run.discard()
             raise
+
+
+def place_of(run: Run) -> dict[str, str]:
+    """The event that names the folder of a run that has just begun."""
+    return {"event": "doing", "text": f"working in {run.path}"}
 
 
 @contextmanager
