@@ -16,10 +16,15 @@ def fitted(tiny_fit, tmp_path):  # noqa: F811
     return zarts.load_result(tmp_path / "run")
 
 
+def no_finalist(fitted):
+    """Number of a network that was not trained to the end."""
+    finals = [one["candidate"] for one in fitted.facts["finals"]]
+    return next(one["number"] for one in fitted.candidates if one["number"] not in finals)
+
+
 @pytest.mark.usefixtures("unchecked")
 def test_another_network_is_trained_to_the_end_beside_the_delivered_one(fitted):
-    finals = fitted.facts["finals"]
-    number = next(one["number"] for one in fitted.candidates if one["number"] not in [f["candidate"] for f in finals])
+    finals, number = fitted.facts["finals"], no_finalist(fitted)
     delivered = (fitted.run / "model" / "model.onnx").read_bytes()
     picked = fitted.pick(number, quiet=True)
     *before, own = picked.facts["finals"]
@@ -54,3 +59,14 @@ def test_a_network_goes_on_with_more_images_and_is_compared_with_itself(fitted):
     assert fitted.run.samefile(zarts.load_result(fitted.run).run)
     with pytest.raises(RunError):
         zarts.api.train_on(more.trained.run, "digits", lambda event: None)
+
+
+@pytest.mark.usefixtures("unchecked")
+def test_code_that_a_fit_s_folder_names_is_not_run_unasked(fitted, tmp_path):
+    code = tmp_path / "own.py"
+    code.write_text(f"open({str(tmp_path / 'ran')!r}, 'w')\ndef f(logits, labels): return logits.sum()\n")
+    settings = fitted.run / "config.yaml"
+    settings.write_text(settings.read_text().replace("objective: error", f"objective: {code}:f"))
+    with pytest.raises(SettingsError, match="not run unasked"):
+        fitted.pick(no_finalist(fitted))
+    assert not (tmp_path / "ran").exists()

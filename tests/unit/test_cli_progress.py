@@ -172,3 +172,11 @@ def test_the_time_that_is_said_began_with_the_process(monkeypatch):
     distributed.begin_command()
     age = int(subprocess.run(["ps", "-o", "etimes=", str(os.getpid())], capture_output=True, check=True).stdout)
     assert time.perf_counter() - distributed.command_began() == pytest.approx(age, abs=2)
+
+
+def test_a_clock_that_is_set_meanwhile_moves_nothing(monkeypatch):
+    monkeypatch.setenv(distributed.BEGUN, repr(time.time() - 5))
+    begun = distributed.command_began()
+    now = time.time()
+    monkeypatch.setattr(distributed.time, "time", lambda: now + 3600)
+    assert distributed.command_began() == begun

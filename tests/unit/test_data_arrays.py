@@ -259,3 +259,12 @@ def test_a_run_on_a_file(tmp_path, monkeypatch, command):
     assert command("evaluate", run.run, "--data", tmp_path / "set.npz")[0] == 0
     with pytest.raises(SettingsError, match="did you mean 'fashion-mnist'"):
         check_data("fashion_mnist")
+
+
+def test_arrays_that_unpack_to_more_than_there_is_memory(tmp_path, monkeypatch):
+    arrays = {"images": np.zeros((1000, 28, 28), np.uint8), "labels": np.zeros(1000, np.int64)}
+    np.savez_compressed(tmp_path / "set.npz", **arrays)
+    assert (tmp_path / "set.npz").stat().st_size < 10_000
+    monkeypatch.setattr("zarts.data.npz.free_memory", lambda: 700_000)
+    with pytest.raises(DataError, match="more than there is memory"):
+        load_data(str(tmp_path / "set.npz"))

@@ -21,6 +21,7 @@ from zarts.data import preprocess
 from zarts.errors import DataError, RunError, SettingsError
 from zarts.exports import FORMATS, OpenedModel, Served, model_in, open_model, write_model
 from zarts.exports.codegen import python_file
+from zarts.exports.model_card import _inert
 from zarts.networks import OPERATIONS
 from zarts.spaces import Genotype
 from zarts.spaces.nasbench201 import from_string
@@ -481,3 +482,7 @@ def test_the_example_that_serves_counts_the_same_images(as_onnx, photos):
     assert [p.classes for p in arrays] == [p.classes for p in found]
     right = sum(p.classes[0][0] == p.image.parent.name for p in found)
     assert done.stdout == f"{right} of 48 images: {100 * right / 48:.2f} %\n"
+
+
+def test_names_in_a_card_are_no_tags():
+    assert _inert("<script>a & b</script>\n") == "&lt;script&gt;a &amp; b&lt;/script&gt;\\n"

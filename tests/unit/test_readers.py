@@ -14,7 +14,8 @@ from pydantic import ByteSize, ValidationError
 import zarts
 from benchmarks.faults.inputs import fault_of
 from benchmarks.faults.mutations import KINDS, TOKENS, Edit, mutated
-from benchmarks.faults.targets import Target, of_files, of_texts
+from benchmarks.faults.seeds import write_runs
+from benchmarks.faults.targets import Target, of_files, of_runs, of_texts
 from zarts.api._architecture import architecture_of
 from zarts.api._fit_session import begun_settings
 from zarts.bench import read_table
@@ -108,15 +109,33 @@ def test_every_folder_of_the_corpus_has_its_reader():
 
 @pytest.mark.parametrize("name", MUTATED)
 def test_every_mutation_is_read_or_refused_in_one_line(name):
-    target = MUTATED[name]
+    check_mutations(name, MUTATED[name])
 
+
+def check_mutations(name, target):
     @settings(max_examples=EXAMPLES, deadline=None, database=None, suppress_health_check=list(HealthCheck))
     @given(EDITS)
     def check(edits):
         found, detail = fault_of(target, mutated(target.content, edits))
-        assert found != "fault", detail
+        assert found != "fault", f"{name}: {detail}"
 
     check()
+
+
+@pytest.fixture(scope="module")
+def runs(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("runs")
+    write_runs(folder)
+    return folder
+
+
+@pytest.mark.long  # `make faults` draws more
+@pytest.mark.usefixtures("unchecked")
+@pytest.mark.parametrize("part", range(4))
+def test_every_mutation_of_a_run_is_read_or_refused_in_one_line(runs, part):
+    """Checkpoints, events, settings, results, models and exported files."""
+    for name, target in [*of_runs(runs).items()][part::4]:
+        check_mutations(name, target)
 
 
 def parts_of(hint):

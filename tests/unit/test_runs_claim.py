@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from zarts.errors import RunError, SettingsError
+from zarts.errors import Interrupted, RunError, SettingsError
 from zarts.runs import Run
 from zarts.runs.claim import UNSTARTED
 from zarts.runs.new_run import new_run, resumed_run
@@ -222,6 +222,42 @@ def killed_before(number, path):
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="processes are forked")
 @pytest.mark.filterwarnings("ignore:.*fork:DeprecationWarning")  # of Python 3.12, where torch has started threads
+@pytest.mark.parametrize("name", ["baselines", "tensorboard"])
+def test_a_folder_that_a_run_has_made_before_its_start_is_no_dead_end(tmp_path, name):
+    run = Run.create(tmp_path / "x", {"seed": 1}, "search")
+    (run.path / name).mkdir()
+    (run.path / name / "events").touch()
+    again = Run.create(run.path, {"seed": 2}, "search")  # it was killed
+    assert not (run.path / name).exists()
+    (run.path / name).mkdir()
+    assert again.discard()
+    assert not run.path.exists()
+
+
+def stopped(path, *, started):
+    with new_run(path, "digits", "search", numbered=False) as run:
+        run.begin({}, "search")
+        if started:
+            run.save({"epoch": 0}, {})
+        raise KeyboardInterrupt
+
+
+def stopped_again(run):
+    with resumed_run(run, "search"):
+        raise KeyboardInterrupt
+
+
+def test_ctrl_c_while_a_result_is_written_says_how_to_go_on(tmp_path):
+    with pytest.raises(Interrupted, match="resume"):
+        stopped(tmp_path / "x", started=True)
+    with pytest.raises(Interrupted, match="resume"):
+        stopped_again(Run(tmp_path / "x"))
+    with pytest.raises(KeyboardInterrupt) as raised:
+        stopped(tmp_path / "y", started=False)
+    assert not isinstance(raised.value, Interrupted)
+    assert not (tmp_path / "y").exists()
+
+
 def test_a_run_without_checkpoints_has_no_mark_once_it_has_a_result(tmp_path):
     """A random search is killed right after its result, which no lock of a later process tidies."""
     run = Run.create(tmp_path / "x", {}, "search")

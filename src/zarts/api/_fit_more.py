@@ -19,6 +19,7 @@ from zarts.api._new_search import note_writer
 from zarts.api._results import RetrainResult
 from zarts.api._retrain import retrained_settings, start_retrain
 from zarts.api._retrain_source import retraining_of
+from zarts.config import FUNCTIONS
 from zarts.config.fit import fit_settings
 from zarts.errors import DivergedError, Interrupted, SettingsError
 from zarts.planner.candidates import FINAL
@@ -31,7 +32,7 @@ from zarts.reports import write_report
 from zarts.runs import BEST, Run
 from zarts.runs.afterwards import afterwards
 from zarts.runs.new_run import check_given
-from zarts.runs.user_functions import load_functions
+from zarts.runs.user_functions import load_functions, same_functions
 from zarts.runtime.device import choose_device
 from zarts.runtime.paths import PathLike, path_of
 from zarts.training.evaluate import answers, test_batches
@@ -89,7 +90,8 @@ def pick(path: PathLike, number: int, callback: Callback, *, begun: float | None
     run = Run.open(path_of(path), "fit")
     result = FitResult.read(run.path)
     one = _wanted(result, number)
-    settings = begun_settings(run, functions)
+    own = {key: functions.pop(key) for key in FUNCTIONS if key in functions}
+    settings = same_functions(run, begun_settings(run, functions), own)  # code of the folder is not run unasked
     settings, images = load_functions(settings, note_writer(callback), run), images_of(path)
     check_given(settings, images, run.path, "RESULT.pick(...)")
     run = Run(run.path, images=images)

@@ -6,6 +6,7 @@ import os
 import sys
 import time
 from contextlib import suppress
+from functools import cache
 from pathlib import Path
 
 __all__ = ["begin_command", "command_began", "is_local_rank_zero", "is_rank_zero"]
@@ -53,4 +54,11 @@ def _age_seconds() -> float:
 
 def command_began() -> float:
     """When the command began, by `time.perf_counter`."""
-    return time.perf_counter() - (time.time() - float(os.environ.get(BEGUN, time.time())))
+    begun = os.environ.get(BEGUN)
+    return time.perf_counter() if begun is None else _began(begun)
+
+
+@cache
+def _began(begun: str) -> float:
+    """The same, computed once: the clock of the system may be set while the command works."""
+    return time.perf_counter() - (time.time() - float(begun))

@@ -46,6 +46,8 @@ def fit(
     It stays within the limits of a device and says whether the network is better than the best hand-made one.
     """
     given, display = {**options, **parse_set(set_ or [])}, Display(quiet=quiet, verbose=verbose)
+    if resume is not None and data is None:  # the images of that fit, where they are now
+        data, more = more, None
     if pick is not None or more is not None:
         lines = _more(display, data, pick, more, given, out, [config, resume, print_config_ or None])
     elif resume is not None:

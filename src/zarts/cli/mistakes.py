@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 from zarts.config.renamed import RENAMED
@@ -16,7 +16,7 @@ __all__ = ["unknown_command", "unreadable"]
 def unknown_command(name: str, commands: Mapping[str, Any]) -> SettingsError:
     """The error for a word that is no command: an option's name, a path, or a typo."""
     listed = "`zarts --help` lists the commands"
-    if Path(name).exists():
+    if os.path.exists(name):  # noqa: PTH110 (of a name that is too long, it says no)
         return SettingsError(f"{name!r} is a path, no command: did you mean `zarts fit {name}`? {listed}")
     near = nearest(name, commands)
     return SettingsError(f"unknown command {name!r}: {f'did you mean {near!r}? ' if near else ''}{listed}")

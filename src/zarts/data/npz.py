@@ -7,7 +7,7 @@ import zlib
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import numpy as np
 
@@ -16,6 +16,7 @@ from zarts.data.dataset import DataSet
 from zarts.data.idx import idx_parts, is_idx
 from zarts.data.python_data import ImageParts, PythonData, python_data
 from zarts.errors import DataError
+from zarts.runtime.system_memory import free_memory
 
 __all__ = ["arrays_in", "is_arrays", "load_arrays"]
 
@@ -90,6 +91,7 @@ def _npz_parts(path: Path) -> ImageParts:
     """
     try:
         with path.open("rb") as stream, np.load(stream, allow_pickle=False) as file:
+            _check_memory(stream, path)
             keys = list(file.files)
             known = _known(keys, path)
             parts = {part: (file[images], file[labels]) for part, (images, labels) in known.items()}
@@ -106,6 +108,18 @@ def _npz_parts(path: Path) -> ImageParts:
         raise DataError(f"{path}: cannot be read as NumPy's .npz ({' '.join(str(error).split())})") from error
     found = {part: (images, _flat(labels, images, part, path)) for part, (images, labels) in parts.items()}
     return ImageParts(found["train"], found.get("val"), found.get("test"))
+
+
+def _check_memory(stream: BinaryIO, path: Path) -> None:
+    """Check that there is memory for all arrays: a packed megabyte can unpack to a thousand.
+
+    Raises:
+        DataError: there is not.
+    """
+    with zipfile.ZipFile(stream) as archive:
+        whole = sum(member.file_size for member in archive.infolist())
+    if whole > (free_memory() or whole):
+        raise DataError(f"{path}: has {whole:,} bytes unpacked, more than there is memory")
 
 
 def _known(keys: list[str], path: Path) -> dict[str, tuple[str, str]]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 import platform
 import re
 import shlex
@@ -105,8 +106,8 @@ def model_card(
                 file.name if file.parent == files[0].parent else f"{file.parent.name}/{file.name}" for file in files
             ],
             facts=facts,
-            classes=[printable(kind) for kind in card.classes[:_LISTED]],
-            said=[printable(line) for line in (facts.fit.get("verdict"), *facts.fit.get("details", ())) if line],
+            classes=[_inert(kind) for kind in card.classes[:_LISTED]],
+            said=[_inert(line) for line in (facts.fit.get("verdict"), *facts.fit.get("details", ())) if line],
             data=printable(Path(name).name),
             parameters=count_parameters(network),
             macs=count_macs(network, shape),
@@ -118,6 +119,11 @@ def model_card(
             pillow=PIL.__version__,
         )
     )
+
+
+def _inert(text: object) -> str:
+    """A text in which pages that show the card find no tags."""
+    return html.escape(printable(text), quote=False)
 
 
 def _is_ours(command: object) -> TypeGuard[str]:

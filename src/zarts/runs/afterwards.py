@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
-from zarts.errors import Interrupted
+from zarts.errors import Interrupted, shortened
 
 __all__ = ["afterwards"]
 
@@ -28,7 +28,7 @@ def afterwards(what: str, command: str, tell: Callable[[Mapping[str, Any]], None
     except KeyboardInterrupt:
         raise Interrupted(f"interrupted: the result is safe, but {what}: `{command}` makes up for it") from None
     except Exception as error:  # whatever drawing raises, the training was not in vain
-        reason = " ".join(f"{type(error).__name__}: {error}".split())
+        reason = shortened(f"{type(error).__name__}: {error}")
         if tell is not None:
             text = f"the result is safe, but {what} ({reason}): `{command}` makes up for it"
             tell({"event": "warning", "text": text})

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import shlex
+import shutil
 from contextlib import ExitStack
 from pathlib import Path
 
@@ -22,6 +23,7 @@ _BEFORE_START = {
     *("operations.py", "path.json", "plan.yaml", "searched.yaml", "space.yaml", "split.json", "start.json"),
 }
 """Files that a run writes before its first step."""
+_FOLDERS_BEFORE_START = {"baselines", "tensorboard"}
 
 
 def is_started(path: Path) -> bool:
@@ -39,7 +41,7 @@ def is_free(path: Path) -> bool:
         names = {file.name for file in path.iterdir() if not is_part(file)}
     except PermissionError:
         return False
-    return not names or (UNSTARTED in names and names - {UNSTARTED} <= _BEFORE_START)
+    return not names or (UNSTARTED in names and names - {UNSTARTED} <= _BEFORE_START | _FOLDERS_BEFORE_START)
 
 
 def clear(path: Path) -> None:
@@ -47,6 +49,8 @@ def clear(path: Path) -> None:
     for file in path.iterdir():
         if file.name in _BEFORE_START or is_part(file):
             file.unlink(missing_ok=True)
+        elif file.name in _FOLDERS_BEFORE_START:
+            shutil.rmtree(file, ignore_errors=True)
 
 
 def unmark(path: Path) -> None:

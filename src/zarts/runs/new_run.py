@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 from zarts.config import RetrainSettings, SearchSettings
 from zarts.config.data import DataSettings
 from zarts.data import DATA_SETS, PYTHON, PythonData, check_data
-from zarts.errors import DataError, RunError, SettingsError, ZartsError
+from zarts.errors import DataError, Interrupted, RunError, SettingsError, ZartsError
 from zarts.runs.claim import unmark
 from zarts.runs.run_dir import Run
 from zarts.runs.user_functions import anchored_functions
@@ -101,7 +101,12 @@ def new_run(
             if run.discard():
                 raise RunError(f"{error.path}: cannot be written ({error.reason}): nothing was begun") from error
             raise RunError(f"{error}{_go_on(run, command)}") from error
-        except (ZartsError, KeyboardInterrupt):
+        except KeyboardInterrupt as error:
+            run.discard()
+            if isinstance(error, Interrupted) or not run.started:
+                raise
+            raise Interrupted(f"interrupted{run.resume_hint(command)}") from None
+        except ZartsError:
             run.discard()
             raise
 
@@ -128,6 +133,10 @@ def resumed_run(run: Run, command: str) -> Iterator[None]:
             yield
     except WriteError as error:
         raise RunError(f"{error}{_go_on(run, command)}") from error
+    except KeyboardInterrupt as error:
+        if isinstance(error, Interrupted) or not run.started:
+            raise
+        raise Interrupted(f"interrupted{run.resume_hint(command)}") from None
 
 
 def _go_on(run: Run, command: str) -> str:

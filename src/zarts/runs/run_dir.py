@@ -226,9 +226,10 @@ class Run:
             return False
         with contextlib.suppress(OSError):
             clear(self.path)
-            (self.path / UNSTARTED).unlink(missing_ok=True)
-            self.path.rmdir()
-            return True
+            if all(file.name == UNSTARTED for file in self.path.iterdir()):
+                (self.path / UNSTARTED).unlink(missing_ok=True)
+                self.path.rmdir()
+                return True
         return False
 
     def log(self, event: Mapping[str, Any]) -> None:
