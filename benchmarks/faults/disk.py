@@ -45,12 +45,12 @@ def _disk(folder: Path) -> Iterator[Path]:
     """A small disk of its own.
 
     Raises:
-        RuntimeError: this user may not mount one; `unshare -rm` makes a place where everybody may.
+        SystemExit: this user may not mount one; `unshare -rm` makes a place where everybody may.
     """
     folder.mkdir()
     words = ["mount", "-t", "tmpfs", "-o", f"size={_MEGABYTES}m", "tmpfs", str(folder)]
     if subprocess.run(words, check=False).returncode:
-        raise RuntimeError(f"no disk can be mounted: start it by `unshare -rm {sys.executable} -m benchmarks.faults`")
+        raise SystemExit(f"no disk can be mounted: start it by `unshare -rm {sys.executable} -m benchmarks.faults`")
     try:
         yield folder
     finally:
