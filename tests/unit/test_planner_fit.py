@@ -276,6 +276,24 @@ def test_with_too_little_time_only_handmade_networks_are_tried(make):
     assert {one.origin for one in made.fit.candidates.all} == {"hand-made"}
 
 
+def test_a_searched_network_that_promises_clearly_less_leaves_its_time_to_the_hand_made_one(make):
+    def quality(task):
+        return better_when_deep(task) - 0.2 * (task.candidate.origin == "found")
+
+    both = make("both")
+    (_, known), seconds = run(both), []
+    assert not both.fit.hopeless
+    seconds.append(both.fit.candidates.scores[known.number, FINAL][0].seconds)
+    made = make("worse", quality=quality)
+    (alone,) = run(made)
+    assert (alone.origin, made.fit.hopeless) == ("hand-made", True)
+    seconds.append(made.fit.candidates.scores[alone.number, FINAL][0].seconds)
+    assert seconds[1] > 1.8 * seconds[0]
+    assert made.clock.now <= 2400
+    again = make("again", quality=quality, repeats=made.plan)
+    assert run(again) == [alone]
+
+
 def test_final_trainings_are_never_shorter_than_those_before(make):
     """Where a fit was kept from going on until its time was over, those of a third are compared."""
     made = make()

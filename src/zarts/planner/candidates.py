@@ -78,7 +78,8 @@ class Candidates:
         self.scores: dict[tuple[int, str], list[Score]] = {}
         """By number of the network and length."""
         self.slowness = 1.0
-        """Seconds that pass for each second of a training, when last seen: more than 1 where others use processors."""
+        """Seconds that pass for each second of a training, of late: more than 1 where others use processors."""
+        self._seen = 0.0, 0.0  # seconds that have passed, and of trainings; each group halves those before it
         self.pace: float | None = None
         """Seconds of the reference of `Clock` when the fit began; None: not known."""
         self.lengths: dict[str, float] = {}
@@ -236,7 +237,8 @@ class Candidates:
                     self.scores.setdefault((one.number, length), []).append(found)
         if taken > 0:
             passed = (time.perf_counter() - begun) * min(len(tasks), self._workers.processes)
-            self.slowness = max(_FASTEST, passed / taken)
+            self._seen = passed + self._seen[0] / 2, taken + self._seen[1] / 2
+            self.slowness = max(_FASTEST, self._seen[0] / self._seen[1])
 
     def start(self, of: Sequence[Candidate], length: str, *seeds: int) -> None:
         """Wait until the processes run that training these networks needs, but for those that were trained."""

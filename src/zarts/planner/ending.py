@@ -58,7 +58,9 @@ def end_fit(
     costs = {one.number: known.costing.of(one.chain, one.image_size, latency=True) for one in finalists}
     compared = [_finalist(one, tested, costs[one.number], int8=settings.int8) for one in finalists]
     why = fit.time.why or "other work on this machine left no time for it"
-    said = verdict(compared[-1], compared[0] if len(compared) > 1 else None, reason=why)
+    searched = sum(one.origin in ("found", "random") and _tried(one, known) for one in known.all)
+    tried = searched if fit.hopeless else 0
+    said = verdict(compared[-1], compared[0] if len(compared) > 1 else None, reason=why, tried=tried)
     first, *more = re.split(r"(?<=\.) ", said.line)
     taken = next(one for one in finalists if one.name == said.delivered)
     best = min((one for one in tested if one.candidate == taken), key=lambda one: one.score.value)

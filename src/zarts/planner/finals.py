@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 from zarts.config import RetrainSettings
 from zarts.errors import DivergedError
 from zarts.planner.budget import Budget
@@ -13,6 +15,8 @@ __all__ = ["Finals"]
 
 _FIRST_SEED = 1000
 """Seeds of finals begin here: none of them has chosen anything."""
+_MARGIN = 0.05
+"""Of the value that the hand-made network promises: so much more may a searched one promise, and is trained."""
 
 
 class Finals:
@@ -24,11 +28,16 @@ class Finals:
         budget: the time.
         recipe: of the trainings.
         processes: trainings at a time.
+        images: that validate.
     """
 
-    def __init__(self, known: Candidates, plan: Plan, budget: Budget, recipe: RetrainSettings, processes: int) -> None:
+    def __init__(
+        self, known: Candidates, plan: Plan, budget: Budget, recipe: RetrainSettings, processes: int, images: int
+    ) -> None:
         self._known, self._plan, self._budget = known, plan, budget
-        self._recipe, self._processes = recipe, processes
+        self._recipe, self._processes, self._images = recipe, processes, images
+        self.hopeless = False
+        """Whether the searched network promised too little to be trained to the end."""
         self.remarks: list[str] = []
         """Sentences that belong below the verdict."""
 
@@ -50,6 +59,7 @@ class Finals:
         if not pair:
             raise DivergedError("each training diverged: are the images and their classes what they should be?")
         known, first = self._known, _FIRST_SEED + seed
+        pair = self._hopeful(pair)
         wanted = [(one, each) for each in range(first, first + seeds) for one in pair]
         waves = [wanted[at : at + self._processes] for at in range(0, len(wanted), self._processes)]
 
@@ -70,6 +80,27 @@ class Finals:
         pair = self._whole(pair)
         self._are_shorter("finals were shorter", seconds, pair, seed)
         return pair
+
+    def _hopeful(self, pair: list[Candidate]) -> list[Candidate]:
+        """The finalists without the searched one, if that promises clearly less than the hand-made one.
+
+        Clearly: by more than one standard error of the difference of two accuracies, and than a twentieth of the value.
+        """
+        known = self._known
+
+        def decide() -> bool:
+            if len(pair) < 2 or self._plan.has("final seconds"):  # in a plan that was made without this
+                return False
+            for length in reversed(known.lengths):
+                promises = known.promises(length)
+                if all(one.number in promises for one in pair):
+                    found, handmade = (promises[one.number] for one in pair)
+                    chance = math.sqrt(2 * max(0.0, handmade * (1 - handmade)) / self._images)
+                    return found > handmade + max(chance, _MARGIN * handmade)
+            return False
+
+        self.hopeless = self._plan.decide("hopeless", decide)
+        return pair[-1:] if self.hopeless else pair
 
     def _whole(self, pair: list[Candidate]) -> list[Candidate]:
         """The finalists without seeds in which one of them diverged; one that always did is left out.

@@ -87,6 +87,8 @@ class Fit:
         self._groups = self._round = 0  # of networks that were trained together, and of the search
         self.ended = ""
         """Why the search ended before its time; empty: it has not."""
+        self.hopeless = False
+        """Whether no searched network promised enough for a final training."""
         self.remarks: list[str] = []
         """Sentences that belong below the verdict."""
         self.recipe = settings.recipe(**pictures.batches)
@@ -218,7 +220,9 @@ class Fit:
                 self._advance(short, long)
             if self.time.second_seeds:
                 again, longest = self.finalists()[: self.time.second_seeds], list(self.candidates.lengths)[-1]
-                self.candidates.train(again, longest, self.recipe, self._settings.seed + 1)
+                self._budget.reserved = self._after()
+                most: int = self._plan.decide("second seeds", lambda: min(len(again), self._affordable(longest)))
+                self.candidates.train(again[:most], longest, self.recipe, self._settings.seed + 1)
 
     def _advance(self, short: str, long: str, when: str = "") -> None:
         """Train the better networks of a length to the next one, and compare the ranks of both."""
@@ -231,10 +235,11 @@ class Fit:
     def train_finalists(self) -> list[Candidate]:
         """Train the finalists from new weights, with the same seeds and time; see `finalists`."""
         with self._part("finals", lambda: 0.0):
-            finals = Finals(self.candidates, self._plan, self._budget, self.recipe, self.processes)
-            most = MOST * self._epoch
-            pair = finals.train(self.finalists(), self._settings.seed, self.time.seeds, most)
+            images = len(self.pictures[self.pictures.sizes[0]].val)
+            finals = Finals(self.candidates, self._plan, self._budget, self.recipe, self.processes, images)
+            pair = finals.train(self.finalists(), self._settings.seed, self.time.seeds, MOST * self._epoch)
             self.remarks += finals.remarks
+            self.hopeless = finals.hopeless
             return pair
 
     def finalists(self) -> list[Candidate]:

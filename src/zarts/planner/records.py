@@ -245,7 +245,7 @@ _KINDS: Mapping[str, tuple[type, ...]] = {
         "time": (dict,),
         "to": (list,),
     },
-    **{"baselines": (list,), "round": (int,), "share": (int, float)},
+    **{"baselines": (list,), "round": (int,), "share": (int, float), "second": (int,), "hopeless": (bool,)},
 }
 """The first word of a decision's name to the types that it may have."""
 _PATH = ("precision", "layout", "kernels", "threads")

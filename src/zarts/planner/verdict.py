@@ -69,7 +69,7 @@ class Verdict:
     difference: Difference | None
 
 
-def verdict(handmade: Finalist, found: Finalist | None = None, *, reason: str = "") -> Verdict:
+def verdict(handmade: Finalist, found: Finalist | None = None, *, reason: str = "", tried: int = 0) -> Verdict:
     """Compare the best network of a search with the best hand-made one, on test images that chose neither.
 
     One is better only if the 95 % interval of the difference excludes 0. With one or two seeds the interval is over
@@ -80,6 +80,7 @@ def verdict(handmade: Finalist, found: Finalist | None = None, *, reason: str = 
         handmade: the best hand-made network.
         found: the best network of the search, same seeds and images; None: there was no search.
         reason: why there was no search, a phrase such as `30 s are too short for one`.
+        tried: networks that were searched, none of which promised enough for a final training.
 
     Raises:
         SettingsError: seeds or images of the two differ.
@@ -87,9 +88,15 @@ def verdict(handmade: Finalist, found: Finalist | None = None, *, reason: str = 
     if found is None:
         because = f": {reason.rstrip('.')}" if reason else ""
         line = (
-            f"Take {handmade.name}: {handmade.accuracy:.1f} % of {_images(handmade)} are right "
-            f"({_costs(handmade)}). Only hand-made networks were compared, nothing was searched{because}."
+            f"Take {handmade.name}: {handmade.accuracy:.1f} % of {_images(handmade)} are right ({_costs(handmade)}). "
         )
+        if tried:
+            line += (
+                f"Of {tried} searched networks none promised as much as this hand-made one on validation images, so it "
+                "alone was trained to the end."
+            )
+        else:
+            line += f"Only hand-made networks were compared, nothing was searched{because}."
         return Verdict(line + _few(handmade) + _int8([handmade]), None, handmade.name, None)
     seeds = len(handmade.correct)
     if len(found.correct) != seeds or seeds == 0:
