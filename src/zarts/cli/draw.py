@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from zarts.cli.options import SOURCE
+from zarts.cli.progress import Display
 
 __all__ = ["draw", "genotype"]
 
@@ -21,6 +22,7 @@ def draw(
     ] = None,
 ) -> None:
     """Draw the cells of a genotype as SVG and PNG."""
+    Display(quiet=False, verbose=False).load("zarts.api._draw")
     from zarts import api
 
     for path in api.draw(source, out, every=every):
@@ -32,6 +34,7 @@ def genotype(
     json: Annotated[bool, typer.Option("--json", help="print JSON, as in the genotype files of runs")] = False,
 ) -> None:
     """Print a genotype as the papers' code writes it."""
+    Display(quiet=False, verbose=False).load("zarts.api._architecture")
     from zarts import api
     from zarts.spaces import genotype_string
 

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from zarts.cli.options import Trust
+from zarts.cli.progress import Display
 
 if TYPE_CHECKING:
     from zarts.bench import Lookup
@@ -39,6 +40,7 @@ def lookup(
     json: Annotated[bool, typer.Option("--json", help="print JSON")] = False,
 ) -> None:
     """Look up the true accuracies of a cell of NAS-Bench-201."""
+    Display(quiet=False, verbose=False).load("zarts.api._query")
     from zarts import api
 
     _print(api.lookup(architecture, benchmark_table=benchmark_table, trust=trust), data_set, json)

@@ -8,6 +8,7 @@ from typing import Annotated
 
 import typer
 
+from zarts.cli.progress import Display
 from zarts.runtime.paths import existing
 
 __all__ = ["report"]
@@ -21,6 +22,7 @@ def report(
 ) -> None:
     """Write the report of a run or a comparison again."""
     existing(run, "run folder")
+    Display(quiet=False, verbose=False).load("zarts.api._draw")
     from zarts import api
 
     print(api.report(run), flush=True)
