@@ -21,7 +21,8 @@ def fit_in(folder, **settings):
             patch.setattr("zarts.planner.fit.plan_time", lambda *left, **options: PLAN)
             for name, value in (("_QUIET", 1), ("_ROUND", 2), ("MOST", 3), ("_LAST", 2)):
                 patch.setattr(f"zarts.planner.fit.{name}", value)
-            patch.setattr("zarts.planner.first_steps._SECONDS", 0.1)
+            patch.setattr("zarts.planner.first_steps._LEAST", 0.1)
+            patch.setattr("zarts.planner.first_steps._MOST", 0.1)
             patch.setattr("zarts.planner.finals._MARGIN", 1e9)  # both are trained to the end
             patch.setattr("zarts.planner.candidates._LEAST", 0.0)  # a few steps need not take just these seconds
             patch.setattr("zarts.planner.candidates._MOST", 1e9)

@@ -113,8 +113,8 @@ class Fit:
         self.recipe = self.recipe.model_copy(update=path)
 
         def decide() -> dict[str, Any]:
-            count, sizes = self.pictures.train_count, self.pictures.sizes
-            measured = first_steps(self.candidates, self._workers, first, self.recipe, sizes, count)
+            count, sizes, left = self.pictures.train_count, self.pictures.sizes, self._budget.left()
+            measured = first_steps(self.candidates, self._workers, first, self.recipe, sizes, count, left)
             self._budget.answer(measured.image)
             left, search = self._budget.left(), self._settings.search
             return {**asdict(plan_time(left, self.processes, measured.epoch, search=search)), **measured._asdict()}
