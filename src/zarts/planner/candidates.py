@@ -288,9 +288,7 @@ class Candidates:
         return score is not None and (score.seconds == 0 or self.file(one, length, seed).exists())
 
     def _tell(self, task: Task, score: Score) -> None:
-        parts = {"T/3": "a third", "T/9": "a ninth"}
-        part = parts.get(task.length, task.length.replace("T", "1"))
-        where = "final training" if task.length == FINAL else f"after {part} of a final training"
+        where = "final training" if task.length == FINAL else f"short training ({task.length})"
         accuracy = f"{score.accuracy:.2f} % on validation images" if score.seconds else "diverged"
         short = ", cut short" if score.value == NO_VALUE and score.seconds else ""
         self._callback({"event": "note", "text": f"{where}: {task.candidate.name}: {accuracy}{short}"})
