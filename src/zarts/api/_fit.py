@@ -195,7 +195,7 @@ def _baselines(texts: str | None) -> list[Chain]:
         SettingsError, RunError: there is no such network, or it is one of cells.
     """
     named = [] if texts is None else [text.strip() for text in texts.split(",")]
-    return [_baseline(text) for text in named if not text.endswith(".onnx")]
+    return [_baseline(text) for text in named if text not in onnx_names(texts)]
 
 
 def _baseline(text: str) -> Chain:

@@ -9,7 +9,7 @@ from zarts.exports.chain_graph import chain_graph
 from zarts.exports.formats import FORMATS, write_model
 from zarts.exports.inference import OpenedModel, compare_logits, model_in, open_model
 from zarts.exports.model_card import CardFacts, model_card
-from zarts.exports.onnx_answers import FileAnswers, onnx_answers, onnx_input
+from zarts.exports.onnx_answers import FileAnswers, as_levels, onnx_answers, onnx_input, scaled
 from zarts.exports.preprocessing import Pixels, Served
 from zarts.exports.quantization import CALIBRATIONS, best_int8, has_vnni, quantize
 from zarts.exports.tflite import quantize_tflite
@@ -22,6 +22,7 @@ __all__ = [
     "OpenedModel",
     "Pixels",
     "Served",
+    "as_levels",
     "best_int8",
     "chain_graph",
     "compare_logits",
@@ -33,5 +34,6 @@ __all__ = [
     "open_model",
     "quantize",
     "quantize_tflite",
+    "scaled",
     "write_model",
 ]

@@ -15,7 +15,7 @@ from torch import Tensor
 from zarts.data import Images
 from zarts.errors import RunError, SettingsError, ZartsError
 
-__all__ = ["FileAnswers", "onnx_answers", "onnx_input"]
+__all__ = ["FileAnswers", "as_levels", "onnx_answers", "onnx_input", "scaled"]
 
 _FLOATS = {"tensor(float16)": np.float16, "tensor(float)": np.float32, "tensor(double)": np.float64}
 
@@ -57,7 +57,7 @@ def onnx_answers(
         session = _session(model, threads)
         taken = session.get_inputs()[0]
         batch = 1 if taken.shape[0] == 1 else batch
-        form = form or (_levels if taken.type == "tensor(uint8)" else _scaled)
+        form = form or (as_levels if taken.type == "tensor(uint8)" else scaled)
         logits = []
         for start in range(0, len(images), batch):
             indices = torch.arange(start, min(start + batch, len(images)))
@@ -87,11 +87,13 @@ def onnx_input(model: Path | bytes) -> tuple[int | None, ...]:
     return tuple(side if isinstance(side, int) else None for side in shape)
 
 
-def _levels(levels: Tensor) -> Tensor:
+def as_levels(levels: Tensor) -> Tensor:
+    """Levels from 0 to 255, as they are: a form of images."""
     return levels
 
 
-def _scaled(levels: Tensor) -> Tensor:
+def scaled(levels: Tensor) -> Tensor:
+    """Levels scaled to [0, 1]: a form of images."""
     return levels / 255
 
 

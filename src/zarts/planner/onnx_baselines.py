@@ -16,7 +16,7 @@ from torch import Tensor
 
 from zarts.data import DataSet, Images
 from zarts.errors import RunError, SettingsError, ZartsError
-from zarts.exports import onnx_answers, onnx_input
+from zarts.exports import as_levels, onnx_answers, onnx_input, scaled
 from zarts.planner.evidence import paired_difference
 from zarts.runtime.io import write_atomically
 from zarts.runtime.paths import existing
@@ -209,22 +209,14 @@ def _labels(images: Images) -> Tensor:
 def _forms(data: DataSet) -> dict[str, Form]:
     """How images may be given to a file, in words."""
     return {
-        "scaled to [0, 1]": _scaled,
+        "scaled to [0, 1]": scaled,
         "normalized by their mean and deviation": partial(_normalized, data.mean, data.std),
         "normalized as for ImageNet": partial(_normalized, *_IMAGENET),
         "as levels from 0 to 255": Tensor.float,
-        "as whole numbers from 0 to 255": _levels,
+        "as whole numbers from 0 to 255": as_levels,
     }
-
-
-def _levels(levels: UInt8[Tensor, "n c h w"]) -> UInt8[Tensor, "n c h w"]:
-    return levels
-
-
-def _scaled(levels: UInt8[Tensor, "n c h w"]) -> Num[Tensor, "n c h w"]:
-    return levels / 255
 
 
 def _normalized(mean: Any, std: Any, levels: UInt8[Tensor, "n c h w"]) -> Num[Tensor, "n c h w"]:
     middle, deviation = (torch.tensor(one)[:, None, None] for one in (mean, std))
-    return (levels / 255 - middle) / deviation
+    return (scaled(levels) - middle) / deviation

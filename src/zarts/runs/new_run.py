@@ -103,9 +103,7 @@ def new_run(
             raise RunError(f"{error}{_go_on(run, command)}") from error
         except KeyboardInterrupt as error:
             run.discard()
-            if isinstance(error, Interrupted) or not run.started:
-                raise
-            raise Interrupted(f"interrupted{run.resume_hint(command)}") from None
+            raise _interrupted(error, run, command) from None
         except ZartsError:
             run.discard()
             raise
@@ -134,9 +132,14 @@ def resumed_run(run: Run, command: str) -> Iterator[None]:
     except WriteError as error:
         raise RunError(f"{error}{_go_on(run, command)}") from error
     except KeyboardInterrupt as error:
-        if isinstance(error, Interrupted) or not run.started:
-            raise
-        raise Interrupted(f"interrupted{run.resume_hint(command)}") from None
+        raise _interrupted(error, run, command) from None
+
+
+def _interrupted(error: KeyboardInterrupt, run: Run, command: str) -> KeyboardInterrupt:
+    """Ctrl-C in a run; where there is something to go on with, with a message that says how."""
+    if isinstance(error, Interrupted) or not run.started:
+        return error
+    return Interrupted(f"interrupted{run.resume_hint(command)}")
 
 
 def _go_on(run: Run, command: str) -> str:
