@@ -7,6 +7,7 @@ import pytest
 
 import zarts
 from small import SMALL, TRAIN, options
+from zarts.errors import RunError
 from zarts.spaces import published
 
 pytestmark = pytest.mark.usefixtures("unchecked")
@@ -14,6 +15,10 @@ pytestmark = pytest.mark.usefixtures("unchecked")
 
 def fails(*arguments, **options):
     raise ZeroDivisionError("a chart\nwithout numbers")
+
+
+def no_memory(*arguments, **options):
+    raise MemoryError
 
 
 @pytest.fixture
@@ -83,10 +88,32 @@ def test_a_retraining_that_was_killed_before_its_result(tmp_path, monkeypatch):
     straight = zarts.retrain("DARTS_V2", out=tmp_path / "straight", quiet=True, **TRAIN)
     with monkeypatch.context() as patch:
         patch.setattr(sys.modules["zarts.training.retrain"], "save_model", fails)
-        with pytest.raises(ZeroDivisionError):
+        with pytest.raises(RunError, match=r"its result was not written .*resume="):
             zarts.retrain("DARTS_V2", out=tmp_path / "run", quiet=True, **TRAIN)
     assert not (tmp_path / "run/result.json").exists()
     again = zarts.retrain(resume=tmp_path / "run", quiet=True)
     assert again.test_accuracy == straight.test_accuracy
     for name in ("test.json", "worst/00.png"):
         assert (tmp_path / "run" / name).read_bytes() == (tmp_path / "straight" / name).read_bytes()
+
+
+def test_a_test_that_fails_costs_no_step(tmp_path, monkeypatch):
+    """The training is kept: the run goes on with the test."""
+    settings = {**TRAIN, "test_every": 0}
+    straight = zarts.retrain("DARTS_V2", out=tmp_path / "straight", quiet=True, **settings)
+    with monkeypatch.context() as patch:
+        patch.setattr(sys.modules["zarts.training.retrain"], "answers", no_memory)
+        with pytest.raises(RunError, match=r"the network was not tested \(MemoryError\); .*resume="):
+            zarts.retrain("DARTS_V2", out=tmp_path / "run", quiet=True, **settings)
+    heard = []
+    again = zarts.retrain(resume=tmp_path / "run", quiet=True, callbacks=[heard.append])
+    assert again.test_accuracy == straight.test_accuracy
+    assert not [event for event in heard if event["event"] == "step"]
+    epochs = [
+        {**event, "seconds": 0, "data_wait": 0}
+        for run in (again.run, straight.run)
+        for line in (run / "metrics.jsonl").read_text().splitlines()
+        if (event := json.loads(line))["event"] == "train_epoch"
+    ]
+    assert epochs[: len(epochs) // 2] == epochs[len(epochs) // 2 :]
+    assert (again.run / "model.safetensors").read_bytes() == (straight.run / "model.safetensors").read_bytes()

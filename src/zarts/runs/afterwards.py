@@ -1,4 +1,4 @@
-"""What is made after the result of a run, and must not cost it."""
+"""What comes after the training of a run, and must not cost it."""
 
 from __future__ import annotations
 
@@ -6,9 +6,9 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
-from zarts.errors import Interrupted, shortened
+from zarts.errors import Interrupted, RunError, ZartsError, shortened
 
-__all__ = ["afterwards"]
+__all__ = ["afterwards", "on_the_way"]
 
 
 @contextmanager
@@ -28,7 +28,27 @@ def afterwards(what: str, command: str, tell: Callable[[Mapping[str, Any]], None
     except KeyboardInterrupt:
         raise Interrupted(f"interrupted: the result is safe, but {what}: `{command}` makes up for it") from None
     except Exception as error:  # whatever drawing raises, the training was not in vain
-        reason = shortened(f"{type(error).__name__}: {error}")
+        reason = shortened(f"{type(error).__name__}: {error}".removesuffix(": "))
         if tell is not None:
             text = f"the result is safe, but {what} ({reason}): `{command}` makes up for it"
             tell({"event": "warning", "text": text})
+
+
+@contextmanager
+def on_the_way(what: str, command: str) -> Iterator[None]:
+    """Inside, a trained network is tested and written: what another library raises (memory, say) is one line.
+
+    Args:
+        what: what was not done then: `the network was not tested`.
+        command: the command that tries again.
+
+    Raises:
+        RunError: something failed; errors of zarts stay as they are.
+    """
+    try:
+        yield
+    except ZartsError:
+        raise
+    except Exception as error:
+        reason = shortened(f"{type(error).__name__}: {error}".removesuffix(": "))
+        raise RunError(f"{what} ({reason}); what was saved is whole: `{command}` tries again") from error

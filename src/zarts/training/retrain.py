@@ -24,7 +24,7 @@ from zarts.limits import count_macs, count_parameters
 from zarts.networks import Network
 from zarts.readers import malformed
 from zarts.runs import Run
-from zarts.runs.afterwards import afterwards
+from zarts.runs.afterwards import afterwards, on_the_way
 from zarts.runtime.device import choose_device, torch_threads
 from zarts.runtime.distributed import Ranks
 from zarts.runtime.precision import Passes
@@ -98,7 +98,8 @@ def retrain(
         else:
             drive(job)
         if ranks.lead:
-            job.write_result()
+            with on_the_way("its result was not written", job.again):
+                job.write_result()
     return ranks.broadcast(read_result(run) if ranks.lead else cast(RetrainRecord, None))
 
 
@@ -116,6 +117,7 @@ class TrainingJob(Job):
         begun: float,
     ) -> None:
         self.folder, self.ranks, self.device = run, ranks, choose_device(settings.device)
+        self.again = f"zarts retrain --resume {shlex.quote(str(run.path))}"
         data = load_images(settings, run, self.device, callback, ranks)
         size = data.image_size
         mean, std = self._normalisation() or (data.mean, data.std)
@@ -179,7 +181,7 @@ class TrainingJob(Job):
 
     @override
     def begin_epoch(self, epoch: int) -> None:
-        self.core.rate = self._rate(epoch * len(self.train))
+        self.core.rate = self._rate(epoch * len(self.train) + max(0, self.trainer.step - 1))
         self.network.train()
 
     @override
@@ -223,7 +225,8 @@ class TrainingJob(Job):
         tested = {}
         if self._tests(epoch):
             start = time.perf_counter()
-            if epoch + 1 == self.trainer.epochs_in_all:
+            if epoch + 1 == self.trainer.epochs_in_all and not self.trainer.is_muted:
+                self.trainer.save(self)  # whatever becomes of the test, the training is kept
                 self.trainer.doing("testing")
             found = self._test()
             tested["test_accuracy"] = found.accuracy
@@ -253,7 +256,8 @@ class TrainingJob(Job):
 
     def _test(self) -> Answers:
         self.ranks.align([*self.core.tested.buffers()])  # without synchronised batch norm each rank has its own
-        return answers(self.core.tested, self.test, self.passes, self.ranks)
+        with on_the_way("the network was not tested", self.again):
+            return answers(self.core.tested, self.test, self.passes, self.ranks)
 
     def _tests(self, epoch: int) -> bool:
         """Whether the network is tested after this epoch: every `test_every` epochs, and always after the last one."""

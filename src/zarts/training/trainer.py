@@ -147,7 +147,8 @@ class Trainer:
         self._run, self._command, self._identity = run, command, identity
         self._steps, self._device, self._callback = steps, device, callback
         self.end_after(epochs * steps)
-        self._epoch = self._step = 0
+        self._epoch = self.step = 0
+        """How many steps of the present epoch are done."""
         self._step_start = self._last_epoch_end = time.perf_counter()
         self.is_muted = False
         self.meter = Meter(device)  # means over the steps of the present epoch
@@ -174,7 +175,7 @@ class Trainer:
 
     def move_to(self, epoch: int, step: int) -> None:
         """Continue from this step, which begins now."""
-        self._epoch, self._step, self._step_start = epoch, step, time.perf_counter()
+        self._epoch, self.step, self._step_start = epoch, step, time.perf_counter()
 
     def check_stop(self) -> None:
         """Raise if a stop was requested.
@@ -202,8 +203,8 @@ class Trainer:
                 self._tell({"event": "note", "text": note})
             if self._ranks.lead and resume and self._run.started:
                 self._checked(self._run.restore(self._identity, self._device), job)
-            if self._ranks.lead and self._epoch == 0 and self._step == 0:
-                self._save(job)
+            if self._ranks.lead and self._epoch == 0 and self.step == 0:
+                self.save(job)
             if self._ranks.count > 1:
                 self._follow(job)
             self._job = job
@@ -212,7 +213,7 @@ class Trainer:
                 yield
                 self.seconds += time.perf_counter() - self._last_epoch_end
             except Interrupted as error:
-                self._save(job)
+                self.save(job)
                 raise Interrupted(f"{error}{self._run.resume_hint(self._command)}") from None
             except RankError as error:
                 raise RankError(f"{error}{self._run.resume_hint(self._command)}") from error
@@ -228,17 +229,17 @@ class Trainer:
 
     def steps(self) -> Iterator[int]:
         """The remaining steps of the present epoch; a requested stop is raised before a step, on all ranks alike."""
-        while self._step < self._steps and self._epoch * self._steps + self._step < self._all:
+        while self.step < self._steps and self._epoch * self._steps + self.step < self._all:
             with self._ranks.together():
                 self.stop.check()
             self._step_start = time.perf_counter()
-            yield self._step
+            yield self.step
 
     def count(self, loss: Tensor, correct: Tensor, images: int) -> None:
         """Count a step that has been done: the mean loss, the right answers and the images of its batch."""
         self.meter.add(loss, correct, images, time.perf_counter() - self._step_start)
-        self._step += 1
-        position = {"epoch": self._epoch + 1, "epochs": self.epochs_in_all, "step": self._step, "steps": self._steps}
+        self.step += 1
+        position = {"epoch": self._epoch + 1, "epochs": self.epochs_in_all, "step": self.step, "steps": self._steps}
         self._tell({"event": "step", **position, **self.meter.means()})
 
     def close_epoch(self, job: Job) -> None:
@@ -249,8 +250,8 @@ class Trainer:
         if self._stop_early is not None and not self.ended and self._epoch + 1 < self.epochs_in_all:
             self.ended = True
             self.log({"event": "stopped", "epoch": self._epoch + 1, "text": self._stop_early})
-        self._epoch, self._step, self.meter = self._epoch + 1, 0, Meter(self._device)
-        self._save(job)
+        self._epoch, self.step, self.meter = self._epoch + 1, 0, Meter(self._device)
+        self.save(job)
 
     def log(self, event: Mapping[str, Any]) -> None:
         """Write an event into the run folder, and call the callback with it."""
@@ -277,8 +278,9 @@ class Trainer:
         finally:
             self.is_muted = False
 
-    def _save(self, job: Job) -> None:
-        own = {"epoch": self._epoch, "step": self._step, "seconds": self.seconds, "meter": self.meter.state_dict()}
+    def save(self, job: Job) -> None:
+        """Save the state of the job."""
+        own = {"epoch": self._epoch, "step": self.step, "seconds": self.seconds, "meter": self.meter.state_dict()}
         own |= {"stop_early": self._stop_early, "waited": self._wait_note.waited}
         self._run.save({"device": self._device.type, **own, "job": job.state_dict()}, self._identity)
 
@@ -295,7 +297,7 @@ class Trainer:
             RunError: there is no checkpoint, or it cannot be used here.
         """
         self._checked(self._run.saved(self._identity, self._device), job)
-        return self._epoch, self._step
+        return self._epoch, self.step
 
     def _checked(self, state: Mapping[str, Any], job: Job) -> None:
         if state["device"] != self._device.type:
@@ -308,9 +310,9 @@ class Trainer:
         self._load(state, job)
 
     def _load(self, state: Mapping[str, Any], job: Job) -> None:
-        self._epoch, self._step, self.seconds = state["epoch"], state["step"], state["seconds"]
+        self._epoch, self.step, self.seconds = state["epoch"], state["step"], state["seconds"]
         self.meter.load_state_dict(state["meter"])
         job.load_state_dict(state["job"])
         self._wait_note.waited = state.get("waited", 0.0)
         self._stop_early = state.get("stop_early")
-        self.ended = self.ended or (self._stop_early is not None and self._step == 0)
+        self.ended = self.ended or (self._stop_early is not None and self.step == 0)
