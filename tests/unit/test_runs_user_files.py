@@ -213,6 +213,11 @@ def test_a_run_needs_no_other_file_and_runs_no_code_unasked(tmp_path, own, monke
     other.write_text(kept.read_text() + "\n")
     with pytest.raises(SettingsError, match=r"other\.py"):
         resume_search(run, operations=other)
+    whole = kept.read_text()
+    kept.write_text(f"{whole}# another line\n")
+    with pytest.raises(RunError, match="damaged, or edited"):
+        resume_search(run, operations=kept)
+    kept.write_text(whole)
     resumed = resume_search(run, operations=kept)
     assert outcome(run) == outcome(straight.run)
 

@@ -14,7 +14,7 @@ import zarts
 from small import TRAIN, often, outcome, small, stop_at
 from zarts.api import diagnose, landscape, resume_retrain, resume_search
 from zarts.bilevel import Bilevel
-from zarts.errors import Interrupted, SettingsError
+from zarts.errors import Interrupted, RunError, SettingsError
 from zarts.training.criterion import criterion_of
 
 pytestmark = [pytest.mark.usefixtures("unchecked"), pytest.mark.usefixtures("no_pictures")]
@@ -174,6 +174,11 @@ def test_a_file_is_run_once_and_kept_and_named_again(tmp_path, file, monkeypatch
         resume_search(run, **{**kept, "objective": f"{other}:recall_of_3"})
     with pytest.raises(SettingsError, match="leave it out"):
         resume_search(run, **{**kept, "objective": "error"})
+    whole = (run / "objective.py").read_text()
+    (run / "objective.py").write_text(f"{whole}# another line\n")
+    with pytest.raises(RunError, match="damaged, or edited"):
+        resume_search(run, **kept)
+    (run / "objective.py").write_text(whole)
     resume_search(run, **kept)
     assert outcome(run) == outcome(straight.run)
     with pytest.raises(SettingsError, match="not run unasked"):

@@ -11,6 +11,7 @@ from zarts.config import SearchSettings
 from zarts.errors import SettingsError
 from zarts.networks import load_operations
 from zarts.readers import read_text
+from zarts.runs.checksum import check_code
 from zarts.runs.run_dir import Run
 from zarts.runtime.paths import existing, path_of
 from zarts.spaces import get_space, is_file
@@ -74,6 +75,7 @@ def use_operations(run: Run, operations: Path | None, note: Callable[[str], None
 
     Raises:
         SettingsError: the file is not named, or has another content.
+        RunError: the copy is not what the run began with.
     """
     kept = run.path / _OPERATIONS
     if not kept.exists():
@@ -85,6 +87,7 @@ def use_operations(run: Run, operations: Path | None, note: Callable[[str], None
         raise SettingsError(
             f"{run.path} has user-defined operations, Python code that is not run unasked: read it, and add {again}"
         )
+    check_code(kept)
     if read_text(path_of(operations)) != read_text(kept):
         raise SettingsError(f"{operations} is not the file that {run.path} began with: take {again}")
     _run(kept, note)

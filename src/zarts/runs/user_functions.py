@@ -15,6 +15,7 @@ from torch import Tensor
 from zarts.config import FUNCTIONS, UserFunction
 from zarts.config.base import Settings
 from zarts.errors import SettingsError
+from zarts.runs.checksum import check_code
 from zarts.runs.run_dir import Run
 from zarts.runtime.paths import existing, path_of
 
@@ -133,6 +134,7 @@ def _same(run: Run, key: str, begun: UserFunction, now: UserFunction) -> UserFun
 
     Raises:
         SettingsError: another function is given.
+        RunError: the copy is not what the run began with.
     """
     if begun.is_object:
         if now.name != begun.name:
@@ -141,6 +143,7 @@ def _same(run: Run, key: str, begun: UserFunction, now: UserFunction) -> UserFun
             )
         return now
     kept, file = run.path / f"{key}.py", now.path and path_of(now.path)
+    check_code(kept)
     same = file is not None and file.is_file() and file.read_bytes() == kept.read_bytes()
     if not same or now.attribute != begun.attribute:
         raise SettingsError(f"{now.name} is not what {run.path} began with: take {_option(run, key, begun)}")

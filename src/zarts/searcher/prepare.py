@@ -11,6 +11,7 @@ import torch
 from zarts.config import SearchSettings
 from zarts.limits import Costs
 from zarts.runs import Run
+from zarts.runs.checksum import code_checksums
 from zarts.runtime.distributed import Ranks
 from zarts.runtime.environment import environment
 from zarts.runtime.seed import keyed_generator
@@ -134,7 +135,8 @@ class RandomDraw:
         space, generator = get_space(settings.space), keyed_generator(settings.seed, "random")
         genotype, costs = space.random(generator), {}
         if settings.max_params is None and settings.max_macs is None:
-            self.folder.write_json("env.json", environment(torch.device("cpu")))
+            begun = environment(torch.device("cpu")) | code_checksums(self.folder.path)
+            self.folder.write_json("env.json", begun)
         else:
             images = load_images(settings, self.folder, torch.device("cpu"), self._callback)
             known = Costs(settings, space, images)

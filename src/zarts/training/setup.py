@@ -13,6 +13,7 @@ from zarts.config import CommonSettings, RetrainSettings
 from zarts.data import DATA_SETS, PYTHON, Augment, DataSet, ImageCache, left_out_csv, load_data
 from zarts.errors import DataError, SettingsError
 from zarts.runs import Run
+from zarts.runs.checksum import code_checksums
 from zarts.runs.new_run import check_given
 from zarts.runtime.distributed import Ranks
 from zarts.runtime.environment import environment
@@ -80,7 +81,7 @@ def load_images(
         if data.left_out:
             run.write("left_out.csv", left_out_csv(data.left_out))
         run.write_split({**data.manifest, "images": data.kept})
-        run.write_json("env.json", environment(device, ranks.count))
+        run.write_json("env.json", {**environment(device, ranks.count), **code_checksums(run.path)})
     run.moved("data", settings.data)
     return data
 
