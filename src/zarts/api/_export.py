@@ -11,6 +11,7 @@ from zarts.exports import FORMATS, CardFacts, compare_logits, model_card, open_m
 from zarts.runs import Run, fit_of, trained_in
 from zarts.runs.user_files import use_operations, use_space
 from zarts.runtime.io import read_mapping, write_atomically
+from zarts.runtime.leftovers import whole_folder
 from zarts.runtime.paths import PathLike, path_of
 from zarts.training import load_model
 
@@ -55,22 +56,14 @@ def export(
     folder = file.parent / "export" / form if out is None else path_of(out)
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise SettingsError(f"{folder}: has files already, and nothing is overwritten: choose another --out")
-    folder.mkdir(parents=True, exist_ok=True)
-    try:
-        files = write_model(network, card, form, folder, input)
-        written = open_model(folder if form == "python" else files[0], trust=True)  # written by us just now
+    with whole_folder(folder) as part:
+        files = write_model(network, card, form, part, input)
+        written = open_model(part if form == "python" else files[0], trust=True)  # written by us just now
         exact = form == "safetensors"  # the network itself; its noise operations would give other logits each time
         difference = 0.0 if exact else compare_logits(network, written, files[0])
-    except BaseException:
-        for left in folder.iterdir():
-            left.unlink()
-        folder.rmdir()
-        raise
-    readme = folder / "README.md"
-    facts = _facts(path if path.is_dir() else None)
-    text = model_card(network, written, form, files, facts, difference)
-    write_atomically(readme, text)
-    return [*files, readme]
+        facts = _facts(path if path.is_dir() else None)
+        write_atomically(part / "README.md", model_card(network, written, form, files, facts, difference))
+    return [folder / name for name in (*(file.name for file in files), "README.md")]
 
 
 def _facts(run: Path | None) -> CardFacts:

@@ -16,10 +16,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-__all__ = ["PART", "is_part", "mark", "remove_parts", "remove_temporary_folders", "temporary_folder"]
+__all__ = ["PART", "is_part", "mark", "remove_parts", "remove_temporary_folders", "temporary_folder", "whole_folder"]
 
 PART = ".part"
-"""End of the name of an unfinished file, which begins with a dot."""
+"""End of the name of an unfinished file or folder, which begins with a dot."""
 _DAY = 86_400.0
 
 
@@ -57,17 +57,17 @@ def is_part(path: Path) -> bool:
 
 
 def remove_parts(folder: Path, name: str | None = None) -> None:
-    """Delete the unfinished files that killed processes have left.
+    """Delete the unfinished files and folders that killed processes have left.
 
     Args:
         folder: a folder.
         name: of the file whose unfinished ones are deleted; None: of every file, in sub-folders too.
     """
     parts = folder.rglob(f".*{PART}") if name is None else folder.glob(f".{glob.escape(name)}.*{PART}")
-    for part in parts:
+    for part in [*parts]:
         if _abandoned(part):
             with contextlib.suppress(OSError):  # the folder may be one that can only be read
-                part.unlink()
+                shutil.rmtree(part) if part.is_dir() else part.unlink()
 
 
 def remove_temporary_folders() -> None:
@@ -83,3 +83,26 @@ def temporary_folder() -> Iterator[Path]:
     remove_temporary_folders()
     with tempfile.TemporaryDirectory(prefix=f"zarts-{mark()}-") as folder:
         yield Path(folder)
+
+
+@contextmanager
+def whole_folder(path: Path) -> Iterator[Path]:
+    """A folder to be filled, which becomes `path` at the end; a process that is killed before leaves no `path`.
+
+    Args:
+        path: where it goes: nothing, or an empty folder, which stays the same one.
+    """
+    path = path.absolute()
+    path.parent.mkdir(parents=True, exist_ok=True)
+    remove_parts(path.parent, path.name)
+    part = path.with_name(f".{path.name}.{mark()}-{os.urandom(4).hex()}{PART}")
+    part.mkdir()
+    try:
+        yield part
+        if path.exists():
+            for file in part.iterdir():
+                shutil.move(file, path)
+        else:
+            part.rename(path)
+    finally:
+        shutil.rmtree(part, ignore_errors=True)
