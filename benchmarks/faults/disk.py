@@ -24,6 +24,8 @@ _LEFT = 40_000
 """The most bytes that are left: fewer than a checkpoint needs, more than an event does."""
 _MOST = 900.0
 _KINDS = ("search", "retrain", "fit", "compare")
+_AFTER = {"its start": 1.0, "its folder": 0.2, "its first checkpoint": 0.3}
+"""After what a disk gets full, and in which share of the time of a whole run."""
 
 
 def measure() -> int:
@@ -60,22 +62,16 @@ def _disk(folder: Path) -> Iterator[Path]:
 
 def _campaign(job: Job, folder: Path, dice: random.Random) -> dict[str, Any]:
     """Fill the disk at a random moment of a run, make room, let it go on; what came of it."""
-    early, moment, left = dice.random() < 0.5, dice.uniform(0.0, 0.2 * job.seconds), dice.randrange(_LEFT)
-    moment += 0.0 if early else dice.uniform(0.2, 0.8) * job.seconds
-    what = "its folder" if early else "its start"
-    one: dict[str, Any] = {
-        "kind": job.kind,
-        "at": round(moment, 1),
-        what: True,
-        "of": round(job.seconds, 1),
-        "left": left,
-    }
+    after, share = dice.choice([*_AFTER.items()])
+    moment, left = dice.uniform(0.0, share * job.seconds), dice.randrange(_LEFT)
+    one: dict[str, Any] = {"kind": job.kind, "at": round(moment, 1), "after": after}
+    one |= {"of": round(job.seconds, 1), "left": left}
     faults: list[str] = []
     temporary = folder.with_name(f"{folder.name}-tmp")
     with _disk(folder) as disk:
         run, filler = disk / "run", disk / "filler"
         started = Started(job.first(run), temporary)
-        while early and started.process.poll() is None and not run.exists():
+        while started.process.poll() is None and not _has_come(after, run):
             time.sleep(0.01)
         time.sleep(moment)
         _fill(filler, left)
@@ -95,6 +91,13 @@ def _campaign(job: Job, folder: Path, dice: random.Random) -> dict[str, Any]:
             faults += faults_of(run, temporary, job, ended.err)
     shutil.rmtree(temporary, ignore_errors=True)
     return {**one, "faults": [f"{job.kind} {one['at']}: {fault}" for fault in faults]}
+
+
+def _has_come(what: str, run: Path) -> bool:
+    """Whether a run is as far as one of `_AFTER` says."""
+    if what == "its first checkpoint":
+        return (run / "work").exists() or any(run.rglob("checkpoint.pt"))
+    return what == "its start" or run.exists()
 
 
 def _fill(file: Path, left: int) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import random
 import shutil
@@ -16,8 +17,10 @@ __all__ = ["measure"]
 
 _SEED = 25
 _EARLY_SECONDS = 2.0
-_SHARES = (0.2, 0.4, 0.4)
-"""Of kills in the first seconds, at any moment, and just before a change of the run folder, which moments miss."""
+_HOWS = {"early": 0.2, "moment": 0.35, "change": 0.35, "pause": 0.1}
+"""Shares of kills in the first seconds, at any moment, and just before a change of the run folder, which moments miss;
+and of processes that are stopped and go on, as when a laptop sleeps."""
+_PAUSE_SECONDS = 3.0
 _MOST = 900.0
 
 
@@ -47,7 +50,7 @@ def _campaign(job: Job, run: Path, kills: int, dice: random.Random) -> dict[str,
     for number in range(kills):
         if number and (run / "checkpoint.pt").exists():  # what would be refused need not be killed
             words = job.again(run)
-        how = dice.choices(("early", "moment", "change"), _SHARES)[0]
+        how = dice.choices([*_HOWS], [*_HOWS.values()])[0]
         kill, ended = _killed(job, words, run, temporary, how, dice)
         one["kills"].append(kill)
         one["faults"] += [f"processes left: {len(ended.left)}"] if ended.left else []
@@ -73,12 +76,19 @@ def _killed(
     started = Started(words, temporary)
     time.sleep(moment)
     members = started.members()
+    kill = {"at": round(moment, 3), "of": round(job.seconds, 1)}
+    if how == "pause":
+        for number in (signal.SIGSTOP, signal.SIGCONT):
+            for member in members:
+                with contextlib.suppress(ProcessLookupError):
+                    os.kill(member, number)
+            time.sleep(_PAUSE_SECONDS)
+        return {**kill, "victim": f"all, stopped for {_PAUSE_SECONDS:g} s"}, started.end(_MOST)
     rank = job.ranks > 1 and job.kind in ("search", "retrain", "landscape") and dice.random() < 0.3
     victim = dice.choice(members) if rank and members else started.process.pid
     if started.process.poll() is None:
         os.kill(victim, signal.SIGKILL)
-    kill = {"at": round(moment, 3), "of": round(job.seconds, 1), "victim": "one rank" if rank else "all"}
-    return kill, started.end(_MOST)
+    return {**kill, "victim": "one rank" if rank else "all"}, started.end(_MOST)
 
 
 def _way_on(job: Job, run: Path, dice: random.Random) -> list[str]:
