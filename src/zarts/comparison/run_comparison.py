@@ -151,6 +151,9 @@ def compare(
     callback = Callbacks([progress(quiet=quiet), *callbacks])
     notes: list[str] = []
     rows = rows_of(methods, options, grid=grid, preset=preset, config=config, note=notes.append)
+    tabular = any(row.group.space == NASBENCH201.name for row in rows)
+    if preset is None and not tabular and any("data" not in row.settings.model_fields_set for row in rows):
+        notes.append("no data: compares on the embedded digits (1,797 grey images of 8x8 pixels)")
     for text in notes:
         callback({"event": "note", "text": text})
     run_tasks = get_engine(engine)
@@ -161,7 +164,6 @@ def compare(
         raise SettingsError(f"against: {did_you_mean('row', against, names)}")
     if jobs is not None and jobs < 1:
         raise SettingsError(f"jobs = {jobs}; expected 1 or more")
-    tabular = any(row.group.space == NASBENCH201.name for row in rows)
     if tabular:
         _check_tabular(rows, handmade, retrain)
         file = find_table(None if benchmark_table == "auto" else path_of(benchmark_table)).resolve()

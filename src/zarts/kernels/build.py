@@ -21,7 +21,7 @@ import torch
 
 from zarts.errors import KernelError
 
-__all__ = ["KERNELS", "Kernel", "compiled", "prepare", "processor"]
+__all__ = ["KERNELS", "Kernel", "compiled", "is_compiled", "prepare", "processor"]
 
 Kernel = Callable[[ctypes.Array[ctypes.c_int64], int], int]
 """The function that a source of this folder exports, such as `zarts_cell` of cell.cpp."""
@@ -58,10 +58,19 @@ def prepare(
     needed = list(product([dtype], set(channels), KERNELS[skeleton]))
     if odd := sorted(number for number in set(channels) if number % 4):
         raise KernelError(f"the native kernels need multiples of 4 channels, not {odd[0]}")
-    if not all(_file(*arguments)[1].exists() for arguments in needed):
+    if not all(is_compiled(*arguments) for arguments in needed):
         compiling()
     with ThreadPoolExecutor() as pool:
         list(pool.map(lambda arguments: compiled(*arguments), needed))
+
+
+def is_compiled(dtype: torch.dtype, channels: int, name: str) -> bool:
+    """Whether a kernel, see `compiled`, has been compiled on this machine before.
+
+    Raises:
+        KernelError: there is no compiler.
+    """
+    return _file(dtype, channels, name)[1].exists()
 
 
 @lru_cache(maxsize=64)

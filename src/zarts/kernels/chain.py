@@ -14,7 +14,7 @@ from torch.nn import functional
 
 from zarts.kernels.allocator import ALLOCATOR
 from zarts.kernels.bindings import addresses, call, dense, differentiable, threads_for
-from zarts.kernels.build import compiled
+from zarts.kernels.build import compiled, is_compiled
 
 __all__ = ["ChainLayer", "chain_convolution", "chain_layer", "prepare_chain"]
 
@@ -34,15 +34,18 @@ _GIVEN, _TILED, _DIRECT, _DEPTHWISE = range(4)
 _FEW = 4  # channels up to which tiles, filled up to whole vectors, are slower than direct products
 
 
-def prepare_chain(dtype: torch.dtype) -> None:
+def prepare_chain(dtype: torch.dtype, compiling: Callable[[], None] = lambda: None) -> None:
     """Compile the kernel for layers of any size.
 
     Args:
         dtype: of the features, `float32` or `float64`.
+        compiling: called first if it has not been compiled on this machine before.
 
     Raises:
         KernelError: it cannot be compiled here; the message says why.
     """
+    if not is_compiled(dtype, _VECTOR, "chain"):
+        compiling()
     compiled(dtype, _VECTOR, "chain")
 
 

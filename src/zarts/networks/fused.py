@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
@@ -29,7 +31,7 @@ class FusedLayer(nn.Module):
         """Whether it trains in the native kernel; see `use_kernels`."""
 
 
-def use_kernels(network: nn.Module, on: bool) -> None:
+def use_kernels(network: nn.Module, on: bool, compiling: Callable[[], None] = lambda: None) -> None:
     """Set whether the layers of a hand-made network train in the native kernel. Those of a new network do not.
 
     Parameters, buffers and results stay the same, up to rounding. The kernel stands in for torch while training on the
@@ -39,6 +41,7 @@ def use_kernels(network: nn.Module, on: bool) -> None:
     Args:
         network: the network; one without such layers stays as it is.
         on: whether they do.
+        compiling: called before the kernel is compiled, if it has not been on this machine.
 
     Raises:
         KernelError: the kernel cannot be compiled here; the network is as it was.
@@ -47,7 +50,7 @@ def use_kernels(network: nn.Module, on: bool) -> None:
     if on:
         for dtype in {layer.conv.weight.dtype for layer in layers if layer.conv.weight.device.type == "cpu"}:
             if dtype in _DTYPES:
-                prepare_chain(dtype)
+                prepare_chain(dtype, compiling)
     for layer in layers:
         layer.native = on
 

@@ -248,7 +248,8 @@ class Candidates:
         """The fastest path of the trainings of a network: precision, layout and kernels, with one thread."""
         sized = self._pictures[one.image_size]
         recipe = recipe.model_copy(update={"time": max(1.0, self._budget.left())})  # of which measuring takes a share
-        return fastest_path(recipe, card_of(one, sized, recipe), Ranks(), choose_device(recipe.device))
+        card, device = card_of(one, sized, recipe), choose_device(recipe.device)
+        return fastest_path(recipe, card, Ranks(), device, self._callback)
 
     def task(
         self, one: Candidate, length: str, recipe: RetrainSettings, seed: int, seconds: float, warmup: float

@@ -11,6 +11,7 @@ import platform
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -32,7 +33,7 @@ from zarts.training.compute_path import ComputePath, Cost, Measured, candidates,
 from zarts.training.model_file import ModelCard
 from zarts.training.setup import draws, sgd
 from zarts.training.train_step import WeightStep
-from zarts.training.trainer import Callback
+from zarts.training.trainer import Callback, no_callback
 
 __all__ = ["PATH", "fastest_path", "on_path", "put_on_path"]
 
@@ -47,8 +48,8 @@ _FEW = 4
 """Images of the step that tells how much memory an image takes."""
 
 
-def put_on_path(network: nn.Module, settings: RetrainSettings) -> None:
-    """Let a network train with the layout and the kernels of the settings.
+def put_on_path(network: nn.Module, settings: RetrainSettings, callback: Callback = no_callback) -> None:
+    """Let a network train with the layout and the kernels of the settings; the callback hears of their compilation.
 
     Raises:
         KernelError: there are no native kernels for it here.
@@ -57,15 +58,18 @@ def put_on_path(network: nn.Module, settings: RetrainSettings) -> None:
     if settings.kernels == "native" and not isinstance(network, ChainNetwork):
         raise KernelError("kernels = native: there are none for networks of cells: take --kernels torch")
     if isinstance(network, ChainNetwork):
-        use_kernels(network, settings.kernels == "native")
+        compiling = partial(callback, {"event": "doing", "text": "compiling kernels, once on this machine"})
+        use_kernels(network, settings.kernels == "native", compiling)
 
 
-def _kernels(network: nn.Module, settings: RetrainSettings, ranks: Ranks, device: torch.device) -> list[str]:
+def _kernels(
+    network: nn.Module, settings: RetrainSettings, ranks: Ranks, device: torch.device, callback: Callback
+) -> list[str]:
     """The kernels that can run a network here, the likely faster ones first."""
     if device.type != "cpu" or settings.compile or (ranks.count > 1 and settings.sync_batch_norm):
         return ["torch"]  # the native ones have no norm over several ranks
     try:
-        put_on_path(network, settings.model_copy(update={"layout": "channels-last", "kernels": "native"}))
+        put_on_path(network, settings.model_copy(update={"layout": "channels-last", "kernels": "native"}), callback)
     except KernelError:
         return ["torch"]
     return ["native", "torch"]
@@ -95,7 +99,7 @@ def on_path(
     if ranks.lead:
         callback({"event": "doing", "text": "choosing the fastest path"})
         begun = (run.path / PATH).exists()
-        found = _read(run.path / PATH) if begun else _chosen(settings, card, ranks, device)
+        found = _read(run.path / PATH) if begun else _chosen(settings, card, ranks, device, callback)
         path, note = ComputePath(**found["path"]), _note(found, begun=begun)
         callback({"event": "note", "text": note})
         if path.precision == "bf16-mixed" and not computes_in_bfloat16(device):
@@ -110,16 +114,20 @@ def on_path(
     return path.applied(settings)
 
 
-def fastest_path(settings: RetrainSettings, card: ModelCard, ranks: Ranks, device: torch.device) -> ComputePath:
+def fastest_path(
+    settings: RetrainSettings, card: ModelCard, ranks: Ranks, device: torch.device, callback: Callback = no_callback
+) -> ComputePath:
     """The path of settings without a run folder: from the cache, else measured; see `on_path`."""
-    return ComputePath(**_chosen(settings, card, ranks, device)["path"])
+    return ComputePath(**_chosen(settings, card, ranks, device, callback)["path"])
 
 
 def _asked(settings: RetrainSettings) -> dict[str, Any]:
     return settings.model_dump(include=set(_AUTO))
 
 
-def _chosen(settings: RetrainSettings, card: ModelCard, ranks: Ranks, device: torch.device) -> dict[str, Any]:
+def _chosen(
+    settings: RetrainSettings, card: ModelCard, ranks: Ranks, device: torch.device, callback: Callback
+) -> dict[str, Any]:
     """The choice as it is kept: from the cache, else measured."""
     idle = idle_processors() if settings.threads == "auto" and device.type == "cpu" else torch.get_num_threads()
     threads = candidates(settings, device, ["torch"], idle)[1]
@@ -134,7 +142,7 @@ def _chosen(settings: RetrainSettings, card: ModelCard, ranks: Ranks, device: to
         torch.set_num_threads(threads[0])
         try:
             steps = _Steps(settings, card, ranks, device)
-            paths, _ = candidates(settings, device, _kernels(steps.network, settings, ranks, device), idle)
+            paths, _ = candidates(settings, device, _kernels(steps.network, settings, ranks, device, callback), idle)
             if len(paths) * len(threads) == 1 or settings.compile:  # a compiled network takes minutes for a first step
                 path, measured = paths[0], list[Measured]()
             else:
