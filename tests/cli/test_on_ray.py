@@ -1,4 +1,4 @@
-"""`zarts compare --engine ray` on a cluster of this machine: workers killed, Ctrl-C, kill -9, and what goes on."""
+"""`--engine ray` on a cluster of this machine: workers killed, Ctrl-C, kill -9, and what goes on."""
 
 import os
 import re
@@ -98,3 +98,13 @@ def test_asked_to_stop_and_killed(every, tmp_path):
         assert number == signal.SIGKILL or re.fullmatch(message, err)
         assert gone(workers), "searches outlive the comparison"
     assert not (out / "darts" / "seed0" / "result.json").exists()
+
+
+def test_a_fit_on_a_cluster_repeats_one_of_this_machine(tmp_path):
+    """The folder is named as people do, from where they are: the processes of the cluster work elsewhere."""
+    words = ["fit", "digits", "--time", "40s", "--max-params", "3k", "--processes", "1"]
+    assert finish(start(*words, "--out", tmp_path / "here"), LONG)[0] == 0
+    again = ["--plan", tmp_path / "here" / "plan.yaml", "--engine", "ray", "--out", "there"]
+    assert finish(start(*words, *again, cwd=tmp_path), LONG)[0] == 0
+    files = [tmp_path / name / "best" / "model.safetensors" for name in ("here", "there")]
+    assert files[0].read_bytes() == files[1].read_bytes()

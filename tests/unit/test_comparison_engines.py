@@ -1,12 +1,19 @@
 """Where searches run: what is refused, and tasks on a Ray cluster of this process."""
 
 import os
+import threading
+import time
 
 import pytest
+import torch
 
 import zarts
+from trainings import digits, task
 from zarts.comparison.engines import ENGINES, Resources, get_engine
-from zarts.errors import RunError, SettingsError
+from zarts.errors import Interrupted, RunError, SettingsError
+from zarts.planner.ray_workers import RayWorkers
+from zarts.planner.records import Schedule
+from zarts.planner.workers import Workers
 
 pytestmark = pytest.mark.usefixtures("unchecked")
 
@@ -95,6 +102,31 @@ class TestRay:
     def test_a_gpu_for_those_that_use_one(self, gpus):
         task = f"import ray; assert len(ray.get_gpu_ids()) == {int(gpus)}"
         assert self.outcomes([task], Resources(gpus=gpus)) == [None]
+
+    def test_a_fit_trains_there_as_in_this_process(self, tmp_path):
+        """The process of the cluster is killed while it trains: another one does, to the same bits."""
+        import ray
+
+        pictures, fixed = digits(), Schedule(3, 12, 5, {5: 12})
+        tasks = [task(tmp_path, name, repeats=fixed, seed=number) for number, name in enumerate("ab")]
+        with Workers(pictures, 1, bool) as here:
+            alone = {one.length: found.logits for one, found in here.train(tasks)}
+        with pytest.raises(RunError, match="idle processors"):
+            RayWorkers(pictures, 3, bool, gpu=False)
+        with RayWorkers(pictures, 1, bool, gpu=False) as workers:
+            workers.start([8])
+            threading.Timer(0.1, ray.kill, workers._actors).start()
+            found = {one.length: found.logits for one, found in workers.train(tasks)}
+        assert all(torch.equal(found[name], alone[name]) for name in "ab")
+
+    def test_a_fit_stops_there_when_asked(self, tmp_path):
+        asked = []
+        with RayWorkers(digits(), 1, lambda: bool(asked), gpu=False) as workers:
+            threading.Timer(1.0, asked.append, [1]).start()
+            begun = time.monotonic()
+            with pytest.raises(Interrupted):
+                list(workers.train([task(tmp_path, "a", 600.0)]))
+            assert time.monotonic() - begun < 15
 
     def test_the_cluster_stays(self):
         import ray

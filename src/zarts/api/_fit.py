@@ -33,7 +33,7 @@ from zarts.planner.onnx_baselines import onnx_names
 from zarts.planner.records import PLAN
 from zarts.reports import write_report
 from zarts.runs import MODEL, Run
-from zarts.runs.afterwards import afterwards
+from zarts.runs.afterwards import afterwards, on_the_way
 from zarts.runs.new_run import data_paths, new_run, place_of, resumed_run
 from zarts.runs.user_functions import anchored_functions, keep_functions, load_functions, same_functions
 from zarts.runtime.paths import PathLike, existing, path_of
@@ -66,7 +66,8 @@ def fit(
     Args:
         data: the images, see `search`; needed but beside `resume`.
         resume: the folder of an interrupted fit, to go on with; a finished one only returns its result. Beside it, only
-            `callbacks`, `quiet`, `processes`, `data` if the fit was given Python objects, and the code that it had.
+            `callbacks`, `quiet`, `processes`, `engine`, `data` if the fit was given Python objects, and the code that
+            it had.
         out: the folder; None: a new one in `runs/fit`.
         config: a YAML file with settings, in a section `fit`.
         callbacks: objects of `zarts.callbacks.Callback`, or functions that are called with every event.
@@ -82,7 +83,7 @@ def fit(
     begun, heard = time.perf_counter(), Callbacks([progress(quiet=quiet), *callbacks])
     given: dict[str, Any] = dict(options)
     if resume is not None:
-        others = [key for key in given if key not in ("processes", "latency_command", *FUNCTIONS)] + [
+        others = [key for key in given if key not in ("processes", "engine", "latency_command", *FUNCTIONS)] + [
             name for name, value in (("out", out), ("config", config)) if value is not None
         ]
         if others:
@@ -145,8 +146,8 @@ def resume_fit(
         callback: called with every event.
         data: the images again, if they are Python objects, or the path where they are now.
         begun: when the command began, by `time.perf_counter`; None: now.
-        given: `processes`, trainings at a time; `objective`, if it was a user-defined one, whose file is run;
-            `latency_command`, if it had one.
+        given: `processes`, trainings at a time; `engine`, where they run; `objective`, if it was a user-defined one,
+            whose file is run; `latency_command`, if it had one.
 
     Raises:
         RunError: the folder is not that of a fit, or is damaged.
@@ -251,7 +252,8 @@ def _fit(settings: FitSettings, run: Run, callback: Callback, begun: float) -> F
             raise Interrupted(f"interrupted{run.resume_hint('fit')}") from None
         known.workers.close()
         heard.enter("testing, writing files")
-        end_fit(settings, run, fit, finalists, known.outcome, known.load, budget, heard)
+        with on_the_way("the test and the files were not finished", f"zarts fit --resume {shlex.quote(str(run.path))}"):
+            end_fit(settings, run, fit, finalists, known.outcome, known.load, budget, heard)
     _draw(run, callback)
     return FitResult.read(run.path, run.images)
 
@@ -267,7 +269,8 @@ def _check_packages(settings: FitSettings) -> None:
     Raises:
         SettingsError: a package is not installed.
     """
-    for name, extra in {**_NEEDED, **(_LITERT if settings.tflite else {})}.items():
+    ray = {"ray": "ray"} if settings.engine == "ray" else {}
+    for name, extra in {**ray, **_NEEDED, **(_LITERT if settings.tflite else {})}.items():
         if importlib.util.find_spec(name) is None:
-            needed = "--tflite" if extra == "litert" else "model.onnx"
+            needed = {"litert": "--tflite", "ray": "--engine ray"}.get(extra, "model.onnx")
             raise SettingsError(f"{needed}: {name} is not installed: pip install 'zarts[{extra}]'")

@@ -12,6 +12,8 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+import torch
+
 from zarts.config.fit import FitSettings, fit_settings
 from zarts.data import PYTHON, DataSet
 from zarts.data.decoding import DEFAULT_SIZE
@@ -22,6 +24,7 @@ from zarts.planner.costs import Costing
 from zarts.planner.onnx_baselines import OnnxBaseline, copies_of
 from zarts.planner.outcome import Outcome
 from zarts.planner.pictures import Pictures, Reading, first_size, how_many_to_read, sizes_of
+from zarts.planner.ray_workers import RayWorkers
 from zarts.planner.records import PLAN, Plan
 from zarts.planner.workers import Workers
 from zarts.runs import Run
@@ -126,19 +129,13 @@ def session(
         heard = _Heard(callback, run, stop)
         if note := run.lock_note:
             heard({"event": "note", "text": note})
-        size = settings.image_size or plan.decide("image size", lambda: first_size(settings))
-        begins = run.split() is None and settings.plan is None  # of what has its images, all are read again
-        decided = (lambda: how_many_to_read(settings, size or DEFAULT_SIZE)) if begins else lambda: None
-        reading = plan.decide("reading", decided, Reading.read)
-        most = None if reading is None else reading.most
-        first = load_images(settings.recipe(image_size=size), run, device, heard, most=most)
-        remark = "" if reading is None else reading.remark(first.counts)
+        first, reading = _first_images(settings, run, plan, device, heard)
+        remark, most = ("", None) if reading is None else (reading.remark(first.counts), reading.most)
         if remark:
             heard({"event": "note", "text": remark})
         load = partial(_loaded, {first.image_size: first}, settings, run, most)
         budget = _budget(settings, run, begun, first, reading) if place is None else Budget(math.inf, begun, 0.0, 0.0)
         heard.budget = budget
-        processes = _processes(settings, device.type, first)
         pictures = Pictures(load, sizes_of(settings, first.image_size), settings.split_seed, first)
         card = ModelCard(
             handmade("resnet8"), 0, 0, "", first.classes, first.image_size, first.mean, first.std, bits=first.bits
@@ -147,7 +144,7 @@ def session(
             heard({"event": "note", "text": pictures.uneven})
         costing = Costing(settings, card)
         objective = objective_of(settings.objective, len(first.classes), device)
-        with Workers(pictures, processes, heard.stops) as workers:
+        with _workers(settings, pictures, device.type, first, heard) as workers:
             candidates = Candidates(run.path, pictures, costing, plan, budget, workers, objective, heard)
             outcome = Outcome(settings, run, pictures, candidates, load, heard, place)
             some = partial(_some, settings, run, most, first)
@@ -193,6 +190,18 @@ class _Heard:
         return self._stop.asked
 
 
+def _first_images(
+    settings: FitSettings, run: Run, plan: Plan, device: torch.device, heard: _Heard
+) -> tuple[DataSet, Reading | None]:
+    """The images at the first size, and how many of them are read; None: they are no files."""
+    size = settings.image_size or plan.decide("image size", lambda: first_size(settings))
+    begins = run.split() is None and settings.plan is None  # of what has its images, all are read again
+    decided = (lambda: how_many_to_read(settings, size or DEFAULT_SIZE)) if begins else lambda: None
+    reading = plan.decide("reading", decided, Reading.read)
+    most = None if reading is None else reading.most
+    return load_images(settings.recipe(image_size=size), run, device, heard, most=most), reading
+
+
 def _loaded(known: dict[int, DataSet], settings: FitSettings, run: Run, most: int | None, size: int) -> DataSet:
     """The data set at a size, loaded once."""
     if size not in known:
@@ -211,13 +220,24 @@ def _some(settings: FitSettings, run: Run, most: int | None, first: DataSet, siz
     return found
 
 
-def _processes(settings: FitSettings, device: str, data: DataSet) -> int:
-    """Trainings at a time; one for Python objects that are read batch by batch, which may not go to a process."""
-    if settings.data == PYTHON and data.kept == "streamed":
-        return 1
-    if settings.processes != "auto":
-        return settings.processes
-    return max(1, idle_processors()) if device == "cpu" else 1
+def _workers(settings: FitSettings, pictures: Pictures, device: str, data: DataSet, heard: _Heard) -> Workers:
+    """What trains networks; Python objects that are read batch by batch may not go to another process.
+
+    Raises:
+        SettingsError: they would have to.
+        RunError: the Ray cluster cannot be reached.
+    """
+    stays, asked = settings.data == PYTHON and data.kept == "streamed", settings.processes
+    if settings.engine == "ray":
+        if stays:
+            raise SettingsError(
+                "engine = ray: these images are Python objects that are read batch by batch, and do not go to other "
+                "machines: leave --engine out, or take --image-cache memory"
+            )
+        heard({"event": "doing", "text": "connecting to Ray"})
+        return RayWorkers(pictures, None if asked == "auto" else asked, heard.stops, gpu=device == "cuda")
+    processes = (max(1, idle_processors()) if device == "cpu" else 1) if asked == "auto" else asked
+    return Workers(pictures, 1 if stays else processes, heard.stops)
 
 
 def _budget(settings: FitSettings, run: Run, begun: float, data: DataSet, reading: Reading | None) -> Budget:

@@ -51,7 +51,7 @@ def fit(
     if pick is not None or more is not None:
         lines = _more(display, data, pick, more, given, out, [config, resume, print_config_ or None])
     elif resume is not None:
-        others = sorted(key for key in given if key not in ("processes", "latency_command", *FUNCTIONS))
+        others = sorted(key for key in given if key not in ("processes", "engine", "latency_command", *FUNCTIONS))
         if others or config is not None or out is not None or print_config_:
             name = others[0] if others else "everything else"
             raise SettingsError(f"--resume {resume} uses the settings of that fit: leave {name} out")

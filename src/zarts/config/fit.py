@@ -32,6 +32,13 @@ class FitSettings(LimitSettings, DataSettings):
         "networks that are trained at a time, a processor each; auto: the processors that are idle",
         panel="Time",
     )
+    engine: Literal["processes", "ray"] = setting(
+        "processes",
+        "where networks are trained: processes of this machine, or ray: those of the Ray cluster of RAY_ADDRESS "
+        "(without it, one started here), whose machines all have to see the folder of the fit under this path; "
+        "--processes is then their number in all, by default its idle processors",
+        panel="Time",
+    )
     objective: Objective = setting(
         "error",
         "what networks are compared by, on validation images: error (1 - accuracy), loss, balanced-error, macro-f1, or "

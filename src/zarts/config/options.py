@@ -187,6 +187,7 @@ class FitOptions(_CommonOptions, total=False):
     latency_command: str | None
     time: float | str
     processes: int | Literal["auto"]
+    engine: Literal["processes", "ray"]
     objective: str | Callable[..., Any]
     criterion: Literal["cross-entropy", "balanced"]
     search: bool

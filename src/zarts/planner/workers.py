@@ -20,9 +20,12 @@ from zarts.planner.pictures import Pictures, Sized
 from zarts.planner.training import Task, Trained, train_candidate
 from zarts.runtime.device import torch_threads
 
-__all__ = ["Workers"]
+__all__ = ["LOOK", "Stops", "Workers", "outcome"]
 
-_LOOK = 0.5
+Stops = Callable[[], bool]
+"""Whether the fit was asked to stop."""
+
+LOOK = 0.5
 """Seconds from one look at a request to stop to the next."""
 
 
@@ -35,7 +38,7 @@ class Workers:
         stops: whether the fit was asked to stop.
     """
 
-    def __init__(self, pictures: Pictures, processes: int, stops: Callable[[], bool]) -> None:
+    def __init__(self, pictures: Pictures, processes: int, stops: Stops) -> None:
         self._pictures, self.processes, self.stops = pictures, processes, stops
         self._pool: ProcessPoolExecutor | None = None
         self._sizes: set[int] = set()
@@ -71,14 +74,14 @@ class Workers:
         """
         if self.processes == 1 or len(tasks) == 1:
             for task in tasks:
-                yield task, _outcome(task, self._pictures[task.candidate.image_size], self.stops)
+                yield task, outcome(task, self._pictures[task.candidate.image_size], self.stops)
             return
         with _without_main():
             pool = self._started({task.candidate.image_size for task in tasks})
             waiting: dict[Future[Trained | DivergedError], Task] = {pool.submit(_train, task): task for task in tasks}
         try:
             while waiting:
-                done, _ = wait(waiting, timeout=_LOOK, return_when=FIRST_COMPLETED)
+                done, _ = wait(waiting, timeout=LOOK, return_when=FIRST_COMPLETED)
                 for future in done:
                     yield waiting.pop(future), future.result()
                 if self.stops():
@@ -125,7 +128,7 @@ class Workers:
 
 
 _images: Mapping[int, Sized] = {}
-_stop: Callable[[], bool] = bool
+_stop: Stops = bool
 _wait: Callable[[], Any] = bool
 """Of a process that trains: the images by size, whether to stop, and how it waits for the others."""
 
@@ -166,10 +169,11 @@ def _meet() -> None:
 
 
 def _train(task: Task) -> Trained | DivergedError:
-    return _outcome(task, _images[task.candidate.image_size], _stop)
+    return outcome(task, _images[task.candidate.image_size], _stop)
 
 
-def _outcome(task: Task, images: Sized, stops: Callable[[], bool]) -> Trained | DivergedError:
+def outcome(task: Task, images: Sized, stops: Stops) -> Trained | DivergedError:
+    """What comes of a training in this process, with one thread."""
     try:
         with torch_threads(1):  # in each process the same, so that seconds and bits are
             return train_candidate(task, images, stops)

@@ -2,24 +2,19 @@
 
 from __future__ import annotations
 
-import logging
-import os
-import signal
-import socket
 import sys
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, redirect_stdout
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import redirect_stdout
 from typing import Any, TypeVar
 
 from zarts.comparison.engines.resources import Resources
 from zarts.errors import RunError
+from zarts.runtime.ray_cluster import ray_cluster
 from zarts.runtime.system_memory import keep_freed_memory
 
 __all__ = ["run_tasks"]
 
 _T = TypeVar("_T")
-_OURS = {"RAY_USAGE_STATS_ENABLED": "0", "RAY_task_oom_retries": "1"}
-"""Environment of a cluster that is started here: no usage reports, and one retry of a task that ran out of memory."""
 
 
 def run_tasks(
@@ -47,7 +42,8 @@ def run_tasks(
         return
     import ray
 
-    with redirect_stdout(sys.stderr), _cluster(resources):  # Ray prints there that a process has died
+    processors = resources.here() * resources.threads
+    with redirect_stdout(sys.stderr), ray_cluster(processors):  # Ray prints there that a process has died
         available: Any = ray.cluster_resources()  # type: ignore[no-untyped-call]
         remote: Any = ray.remote(
             num_cpus=resources.threads, num_gpus=int(resources.gpus and available.get("GPU", 0) >= 1)
@@ -97,60 +93,3 @@ def _stop(running: Mapping[Any, object]) -> None:
         ray.cancel(reference)
     if running:
         ray.wait(list(running), num_returns=len(running))
-
-
-@contextmanager
-def _cluster(resources: Resources) -> Iterator[None]:
-    """Connect to the cluster for the time of the block, unless this process is connected already.
-
-    Raises:
-        RunError: the cluster cannot be reached.
-    """
-    import ray
-
-    if ray.is_initialized():
-        yield
-        return
-    before = signal.getsignal(signal.SIGTERM)
-    address = os.environ.get("RAY_ADDRESS", "local")
-    try:
-        if address == "local":
-            _start(resources)
-        else:
-            _knock(address)
-            ray.init(logging_level=logging.ERROR, log_to_driver=False)
-    except (OSError, RuntimeError, ValueError) as error:
-        where = "the Ray cluster of this machine" if address == "local" else f"RAY_ADDRESS = {address}"
-        raise RunError(f"{where}: no connection ({str(error).splitlines()[0]})") from error
-    finally:
-        signal.signal(signal.SIGTERM, before)  # which Ray has taken over
-    try:
-        yield
-    finally:
-        ray.shutdown()
-
-
-def _knock(address: str) -> None:
-    """Raise an OSError if no server answers at the address; Ray itself would wait for minutes."""
-    host, _, port = address.rpartition("://")[2].rpartition(":")
-    if port.isdigit():
-        socket.create_connection((host.strip("[]"), int(port)), timeout=10).close()
-
-
-def _start(resources: Resources) -> None:
-    """Start a cluster of this machine alone."""
-    import ray
-
-    others = {name: os.environ.get(name) for name in _OURS}
-    os.environ.update(_OURS)
-    try:
-        ray.init(
-            address="local",
-            num_cpus=resources.here() * resources.threads,
-            include_dashboard=False,
-            logging_level=logging.ERROR,
-            log_to_driver=False,
-        )
-    finally:
-        for name, value in others.items():
-            os.environ.pop(name) if value is None else os.environ.update({name: value})
