@@ -3,6 +3,7 @@
 import pytest
 
 from zarts.config.fit import fit_settings
+from zarts.limits.latency import Latency
 from zarts.planner.costs import Costing, _largest
 from zarts.spaces import handmade
 from zarts.training import ModelCard
@@ -52,3 +53,25 @@ def test_int8_counts_a_byte_a_weight_and_no_limit_changes_nothing():
 
 def test_what_no_width_keeps_has_none():
     assert Costing(fit_settings({"data": "digits", "max_params": 30}), CARD).widest(handmade("resnet8"), 28) is None
+
+
+def test_latencies_that_are_compared_are_measured_in_turn(monkeypatch):
+    """The machine becomes slower in the first round and recovers: the network that is faster each time is so."""
+    measured = iter([1.0, 2.4, 2.0, 1.2, 1.1, 1.3])
+    asked = []
+
+    def latency(settings, file, table):
+        asked.append(file.name)
+        return Latency(next(measured), 0.01)
+
+    monkeypatch.setattr("zarts.planner.costs.network_latency", latency)
+    costing = Costing(fit_settings({"data": "digits"}), CARD)
+    found = costing.compared([(handmade("resnet8", 0.5), 28), (handmade("resnet8"), 28)])
+    assert asked == ["0.onnx", "1.onnx"] * 3
+    assert [one.latency.ms for one in found] == [1.0, 1.2]
+    assert found[0].parameters < found[1].parameters
+
+    measured = iter([3.0])
+    by_command = Costing(fit_settings({"data": "digits", "latency_command": "adb"}), CARD)
+    (found,) = by_command.compared([(handmade("resnet8"), 28)])  # which may take minutes: once
+    assert found.latency.ms == 3.0

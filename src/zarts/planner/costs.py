@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import lru_cache
 from pathlib import Path
@@ -25,6 +25,8 @@ _STEP = 1.02
 """Factor from one width that is tried to the next."""
 _STEPS = 250
 """Widths that are tried are at most so many steps from those of the chain, about a factor of 140."""
+_IN_TURN = 3
+"""Measurements of latency where networks are compared."""
 _MOST = 20_000_000
 """Parameters of a network that is built to count its costs."""
 
@@ -61,6 +63,24 @@ class Costing:
             file = folder / "model.onnx"
             file.write_bytes(self.graph(chain, image_size))
             return replace(costs, latency=self.latency(file))
+
+    def compared(self, networks: Sequence[tuple[Chain, int]]) -> list[NetworkCosts]:
+        """The costs of networks, each with its image size, with latencies that can be compared; see `latencies`."""
+        with temporary_folder() as folder:
+            files = [folder / f"{number}.onnx" for number in range(len(networks))]
+            for file, network in zip(files, networks, strict=True):
+                file.write_bytes(self.graph(*network))
+            pairs = zip(networks, self.latencies(files), strict=True)
+            return [replace(self._counted(*network), latency=latency) for network, latency in pairs]
+
+    def latencies(self, files: Sequence[Path]) -> list[Latency]:
+        """The latencies of ONNX files. What is measured here is so three times, in turn, and the least of each counts.
+
+        A processor is slower at one time than at another, for all files alike.
+        """
+        elsewhere = self._table is not None or self._settings.latency_command is not None
+        found = [[self.latency(file) for file in files] for _ in range(1 if elsewhere else _IN_TURN)]
+        return [min(own, key=lambda one: one.ms) for own in zip(*found, strict=True)]
 
     def latency(self, file: Path) -> Latency:
         """The latency of an ONNX file, as the settings say."""

@@ -55,7 +55,8 @@ def end_fit(
     """
     begun, known = budget.elapsed(), fit.candidates
     tested = outcome.test(finalists)
-    costs = {one.number: known.costing.of(one.chain, one.image_size, latency=True) for one in finalists}
+    costed = known.costing.compared([(one.chain, one.image_size) for one in finalists])
+    costs = {one.number: each for one, each in zip(finalists, costed, strict=True)}
     compared = [_finalist(one, tested, costs[one.number], int8=settings.int8) for one in finalists]
     why = fit.time.why or "other work on this machine left no time for it"
     searched = sum(one.origin in ("found", "random") and _tried(one, known) for one in known.all)
@@ -67,7 +68,7 @@ def end_fit(
     images = load(taken.image_size)
     files = outcome.deliver(best, fit.recipe, outcome.test_images(taken.image_size))
     before, file = costs[taken.number], outcome.folder / "model.onnx"
-    final = costs[taken.number] = count_network(file, int8=settings.int8, latency=known.costing.latency(file))
+    final = costs[taken.number] = count_network(file, int8=settings.int8, latency=known.costing.latencies([file])[0])
     more += [f"The search ended early: {fit.ended}."] if fit.ended else []
     right = best.answers.predicted == best.answers.labels if best.int8 is None else best.int8
     baselines = [one.compared(taken.name, right) for one in outcome.baselines]
