@@ -27,14 +27,17 @@ def test_groups_are_thirds_by_time_and_keep_the_order():
 
 
 def test_the_best_of_each_kind_and_of_each_group_advance():
-    rows = [("found", CONV, 0.1 + n / 100, 0.1) for n in range(4)]  # 1-4: fast and good
-    rows += [("hand-made", CONV, 0.5, 0.2), ("found", CONV, 0.4, 0.21), ("found", CONV, 0.45, 0.22)]  # 5-7
-    rows += [("found", CONV, 0.65, 0.23), ("found", CONV, 0.6, 0.4), ("found", INVERTED, 0.7, 0.5)]  # 8-10
+    rows = [("found", CONV, 0.5 + n / 100, 0.1) for n in range(4)]  # 1-4: fast and good
+    rows += [("hand-made", CONV, 0.6, 0.2), ("found", CONV, 0.58, 0.21), ("found", CONV, 0.59, 0.22)]  # 5-7
+    rows += [("found", CONV, 0.65, 0.23), ("found", CONV, 0.62, 0.4), ("found", INVERTED, 0.7, 0.5)]  # 8-10
     found = numbers(advancing(*made(rows), count=3, also_random=0, seed=0))
     assert found == [1, 5, 10]  # the best found, the best hand-made, the best with inverted bottlenecks
     assert groups_of(range(1, 11), {n: rows[n - 1][3] for n in range(1, 11)}) == [[1, 2, 3], [4, 5, 6, 7], [8, 9, 10]]
     found = numbers(advancing(*made(rows), count=5, also_random=0, seed=0))
     assert found == [1, 4, 5, 9, 10]  # and the best of each group
+    rows[9] = ("found", INVERTED, 0.76, 0.5)  # more than 1.5 times as bad as the best one
+    found = numbers(advancing(*made(rows), count=3, also_random=0, seed=0))
+    assert found == [1, 4, 5]
 
 
 def test_some_are_drawn_from_those_that_would_not_advance():

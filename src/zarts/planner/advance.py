@@ -16,6 +16,8 @@ from zarts.runtime.seed import keyed_generator
 __all__ = ["Advance", "advancing", "groups_of"]
 
 _GROUPS = 3
+_CLEARLY = 1.5
+"""Times the value that the best one promises: a network with inverted bottlenecks that promises more has no place."""
 _COMPARED = 8
 """Networks that two lengths need to share, for a word on whether their ranks agree."""
 _AGREES = 0.5
@@ -83,7 +85,7 @@ def advancing(
     """The networks that are trained for longer, the better ones first.
 
     The best hand-made and the best other network always are, and so is the best one with inverted bottlenecks, which
-    train slower than they run. The best of each group of step times follow, in turn.
+    train slower than they run, unless it clearly promises less. The best of each group of step times follow, in turn.
 
     Args:
         candidates: all networks.
@@ -99,6 +101,8 @@ def advancing(
         next((number for number in ranked if test(by_number[number])), None)
         for test in (_is_known, lambda one: not _is_known(one), _has_inverted)
     ]
+    if first[-1] is not None and scores[first[-1]].value > _CLEARLY * scores[ranked[0]].value:
+        del first[-1]
     chosen = list(dict.fromkeys(number for number in first if number is not None))
     groups = groups_of(ranked, {number: scores[number].step_seconds for number in ranked})
     for place in range(max(map(len, groups), default=0)):
