@@ -2,6 +2,7 @@
 PYTHON ?= python3
 VENV   := .venv
 BIN    := $(VENV)/bin
+LITERT := $(VENV)-litert
 TABLES := benchmarks/results
 
 .DEFAULT_GOAL := help
@@ -22,6 +23,12 @@ $(VENV)/.dev: $(BIN)/zarts
 
 $(VENV)/.docs: $(VENV)/.dev
 	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev,docs]'
+	@touch $@
+
+# litert-torch wants another version of torch
+$(LITERT)/.done: pyproject.toml
+	$(PYTHON) -m venv $(LITERT)
+	$(LITERT)/bin/pip install --quiet --disable-pip-version-check -e '.[export,litert]'
 	@touch $@
 
 fit: $(BIN)/zarts ## install, fit a network to the embedded digits in two minutes, end with the verdict and the report's path
@@ -47,9 +54,9 @@ docs: export NO_MKDOCS_2_WARNING = 1
 docs: $(VENV)/.docs ## build the site of the documentation into build/site; a broken link is an error
 	$(BIN)/python -m mkdocs build --strict --quiet
 
-docs-test: docs ## the site, reports in a browser, all code and commands of the pages, examples: under ten minutes
+docs-test: docs $(LITERT)/.done ## the site, reports in a browser, all code and commands of the pages, examples: under ten minutes
 	OMP_NUM_THREADS=1 $(BIN)/pytest -n auto -m browser
-	$(BIN)/python -m docs.tools.check
+	LITERT_PYTHON=$(LITERT)/bin/python $(BIN)/python -m docs.tools.check
 	$(BIN)/python -m docs.tools.paste --check
 
 docs-output: $(VENV)/.docs ## paste the outputs of commands into the pages anew
@@ -85,4 +92,4 @@ performance: $(VENV)/.dev ## measure all tables of docs/performance.md, methods.
 	$(BIN)/python -m benchmarks.tables
 
 clean: ## remove the virtual environment and caches (not the runs)
-	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) $(LITERT) .pytest_cache .mypy_cache .ruff_cache .hypothesis

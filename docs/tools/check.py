@@ -29,6 +29,8 @@ EXAMPLES: dict[str, list[str]] = {
     "serve_onnx.py": ["runs/fit-folder/model", "my-images"],  # what fit_folder.py has left
 }
 """Arguments of the examples that need some, in the order in which they run; the others follow without any."""
+LITERT = "microcontroller.py"
+"""The example that runs in the environment of LITERT_PYTHON, if that is set: the extra `litert` wants another torch."""
 
 
 def unknown_options(block: Block) -> list[str]:
@@ -98,7 +100,8 @@ def _run_examples(only: list[str]) -> list[str]:
     with tempfile.TemporaryDirectory() as folder:
         for name in (name for name in names if not only or name in only):
             began = time.perf_counter()
-            words = [sys.executable, str(ROOT / "examples" / name), *EXAMPLES.get(name, [])]
+            python = os.environ.get("LITERT_PYTHON", sys.executable) if name == LITERT else sys.executable
+            words = [str(Path(python).absolute()), str(ROOT / "examples" / name), *EXAMPLES.get(name, [])]
             done = subprocess.run(words, cwd=folder, env=environment(Path(folder)), capture_output=True, text=True)
             skipped = "skipped" in done.stderr
             say = "ok" if done.returncode == 0 else "skipped" if skipped else "FAILED"

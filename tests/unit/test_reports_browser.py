@@ -3,9 +3,13 @@
 import json
 import re
 import shutil
+import subprocess
+import sys
+from pathlib import Path
 
 import pytest
 import torch
+from PIL import Image
 
 from fits import made_up, write_fit
 from reports import DIAGNOSIS, LANDSCAPE, row, search, search_events, table, write_run
@@ -349,3 +353,14 @@ def test_also_one_whose_cells_change_at_every_epoch(tmp_path, generator):
     history = [SPACES["darts"].random(generator) for _ in range(EPOCHS)]
     write_run(tmp_path, None, search_events(EPOCHS), history[-1], history)
     assert write_report(tmp_path).stat().st_size < LIMIT
+
+
+def test_the_picture_of_readme(tmp_path):
+    """The report from its top on, 1200 pixels wide: verdict in black, marks of networks in colour."""
+    write_report(write_fit(tmp_path, made_up(12)))
+    words = ["-m", "docs.tools.picture", str(tmp_path), "--out", str(tmp_path / "x.png"), "--height", "1330"]
+    subprocess.run([sys.executable, *words], cwd=Path(__file__).parents[2], check=True, timeout=120)
+    with Image.open(tmp_path / "x.png") as image:
+        assert image.size == (1200, 1330)
+        below = image.convert("RGB").crop((0, 740, 1200, 1330)).getcolors(1 << 20)
+    assert any(max(pixel) - min(pixel) > 100 for _, pixel in below)  # the chart was drawn when it was taken
