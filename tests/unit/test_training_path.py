@@ -203,7 +203,8 @@ def test_measuring_real_steps_leaves_torch_as_it_was(tmp_path):
     found = zarts.retrain("DARTS_V2", out=tmp_path / "run", **options, **AUTO, memory_limit="300MB")
     assert torch.equal(state, torch.get_rng_state())
     kept = json.loads((found.run / "path.json").read_text())
-    assert len(kept["measured"]) == 2
+    precisions = 2 if compute_path.computes_in_bfloat16(torch.device("cpu")) else 1
+    assert len(kept["measured"]) == 2 * precisions
     assert min(one["seconds"] for one in kept["measured"]) > 0
     hand = zarts.retrain("DARTS_V2", out=tmp_path / "hand", **options, **kept["path"], memory_limit="300MB")
     assert weights(found.run) == weights(hand.run)
