@@ -15,6 +15,7 @@ import tempfile
 import time
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 from statistics import mean
 from typing import Any
@@ -69,12 +70,12 @@ def resnet8_latency() -> float:
     return measure_latency(chain_graph(network, card)).ms
 
 
-def measure(row: str, seed: int, cifar: str, limit: float | None) -> dict[str, Any]:
-    """A fit, or a training of ResNet-8, and what came of it."""
+def measure(row: str, seed: int, cifar: str, limit: float | None, keep: Path | None) -> dict[str, Any]:
+    """A fit, or a training of ResNet-8, and what came of it; its folder goes into `keep`, if that is given."""
     what = ROWS[row]
     data = cifar if what["data"] == CIFAR else what["data"]
     with tempfile.TemporaryDirectory() as folder:
-        out, begun = Path(folder) / "run", time.perf_counter()
+        out, begun = (Path(folder) if keep is None else keep) / f"{row}-seed{seed}", time.perf_counter()
         if what.get("alone"):
             size = ["--width", f"{widest('resnet8', 2, 1):g}", "--stem-stride", "2", "--threads", "1"]
             words = ["retrain", "resnet8", "--data", data, "--recipe", "fast", *size]
@@ -160,6 +161,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--cifar", default="cifar10", help="CIFAR-10: its name, or a folder of its images")
     parser.add_argument("--at-once", type=int, default=1, help="fits side by side (default: %(default)s)")
     parser.add_argument("--seeds", type=int, help="stop when a row has this many seeds (default: all of the row)")
+    parser.add_argument("--keep", type=Path, metavar="DIR", help="keep the folders of the fits there")
     parser.add_argument("--promises", action="store_true", help="only compare what was promised with what came of it")
     args = parser.parse_args(arguments)
     if args.promises:
@@ -176,7 +178,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
         wanted = [ROWS[row].get("first", 0) + number for number in range(ROWS[row]["seeds"])][: args.seeds]
         seeds = [seed for seed in wanted if seed not in [one["seed"] for one in found]]
         with ThreadPoolExecutor(args.at_once) as pool:
-            for one in pool.map(lambda seed, row=row, limit=limit: measure(row, seed, args.cifar, limit), seeds):
+            measured = partial(measure, row, cifar=args.cifar, limit=limit, keep=args.keep)
+            for one in pool.map(measured, seeds):
                 found.append(one)
                 columns, rows = table(found)
                 note = f"Seeds {', '.join(str(one['seed']) for one in found)}; {args.at_once} side by side."
