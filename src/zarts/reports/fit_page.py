@@ -85,7 +85,7 @@ def fit_page(folder: Path, renews: int | None = None) -> str:
         RunError: the folder has none of the files of a run, or a damaged one.
     """
     run, fit = read_run(folder), read_fit(folder)
-    pictures = [] if fit is None else [picture for cost in COSTS if (picture := picture_of(fit, cost))]
+    pictures = [] if fit is None else _pictures(fit)
     return render(
         "fit.html.j2",
         [],
@@ -105,6 +105,20 @@ def fit_page(folder: Path, renews: int | None = None) -> str:
         **environment_texts(run.environment),
         **({} if fit is None else _sections(folder, fit, pictures)),
     )
+
+
+def _pictures(fit: FitResult) -> list[Picture]:
+    """Pictures of all costs; first, that of the device's cost which all networks have and which differs most."""
+    found = [picture for cost in COSTS if (picture := picture_of(fit, cost))]
+    tried = sum(bool(one.longest) for one in fit.networks)
+
+    def spread(picture: Picture) -> float:
+        costs = [one.costs[picture.cost] for one in fit.known(picture.cost)]
+        is_told = len(costs) == tried and min(costs) > 0 and picture.cost != "step_seconds"
+        return max(costs) / min(costs) if is_told else 0.0
+
+    first = max(found, key=spread, default=None)
+    return sorted(found, key=lambda picture: picture is not first)
 
 
 def _so_far(run: RunFiles) -> str:
