@@ -200,7 +200,7 @@ def measure(count: int = COUNT, commands: int = COMMANDS, seed: int = SEED, made
     _RESULTS.write_text(
         json.dumps(
             {
-                "environment": environment(),
+                "environment": {**environment(), "command": "python -m benchmarks.faults --only inputs"},
                 **{"seed": seed, "inputs": count, "commands": commands, "seconds": round(time.time() - begun)},
                 **{"total": dict(total), "faults": faults},
                 "by_input": {name: dict(found) for name, found in outcomes.items()},
