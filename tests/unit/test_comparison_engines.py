@@ -115,6 +115,8 @@ class TestRay:
             RayWorkers(pictures, 3, bool, gpu=False)
         with RayWorkers(pictures, 1, bool, gpu=False) as workers:
             workers.start([8])
+            with pytest.raises(RunError, match="does not see"):
+                list(workers.train([task(tmp_path / "none", "c")]))
             threading.Timer(0.1, ray.kill, workers._actors).start()
             found = {one.length: found.logits for one, found in workers.train(tasks)}
         assert all(torch.equal(found[name], alone[name]) for name in "ab")

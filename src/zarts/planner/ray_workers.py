@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import platform
 import sys
 import time
 from collections.abc import Iterator, Sequence
@@ -158,7 +159,20 @@ class _Trainer:
         self._images.setdefault(size, images)
 
     def train(self, task: Task, left: float | None) -> Trained | DivergedError:
-        """Train a network; `left`: seconds until its deadline."""
+        """Train a network.
+
+        Args:
+            task: with absolute paths.
+            left: seconds until its deadline.
+
+        Raises:
+            RunError: this machine does not see the folder of the fit.
+        """
+        if not task.model.parent.is_dir():
+            raise RunError(
+                f"{platform.node()} does not see {task.model.parent}: --engine ray needs an --out on a disk that all "
+                "machines of the cluster share"
+            )
         deadline = None if left is None else time.monotonic() + left  # each machine has a clock of its own
         return outcome(replace(task, deadline=deadline), self._images[task.candidate.image_size], bool)
 
