@@ -218,6 +218,24 @@ def test_what_is_no_group(group_by, error, message):
         load_data("digits", group_by="x")
 
 
+@pytest.mark.parametrize(
+    ("line", "message"),
+    [
+        ("dog/1.png", "line 3 has file 'dog/1.png', group None"),
+        ("dog/1.png,", "line 3 has file 'dog/1.png', group ''"),
+        (",b", "line 3 has file '', group 'b'"),
+        ("dog/1.png,b,c", "no more"),
+        ("cat/1.png,b", r"line 3: cat/1\.png is in group 'a' already"),
+        ("cat/1.png,a", r"1 images have no group \(first: dog/1\.png\)"),
+    ],
+)
+def test_lines_that_give_no_group(tmp_path, line, message):
+    file = tmp_path / "groups.csv"
+    file.write_text(f"file,group\ncat/1.png,a\n{line}\n")
+    with pytest.raises(DataError, match=message):
+        groups_of(str(file), ["cat/1.png", "dog/1.png"], "pets")
+
+
 def test_a_run_goes_on_where_its_images_were_moved(tmp_path, monkeypatch):
     """Case 15, for the search and the retraining."""
     root = fill(tmp_path / "pets", ["cat", "dog"], 20)

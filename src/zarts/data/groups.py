@@ -59,6 +59,15 @@ def _listed(path: Path) -> dict[str, str]:
     """The groups in a CSV file.
 
     Raises:
-        DataError: the file cannot be read, or lacks a column.
+        DataError: the file cannot be read, lacks a column, or a line has no group, or another one than a line before.
     """
-    return {row["file"]: row["group"] for _, row in csv_rows(path, _COLUMNS, DataError)}
+    found: dict[str, str] = {}
+    for line, row in csv_rows(path, _COLUMNS, DataError):
+        name, group = row["file"], row["group"]
+        if not name or not group or None in row:  # None is the key of what is behind the last column
+            raise DataError(
+                f"{path}: line {line} has file {name!r}, group {group!r}; each line needs both, and no more"
+            )
+        if found.setdefault(name, group) != group:
+            raise DataError(f"{path}: line {line}: {name} is in group {found[name]!r} already; remove one of its lines")
+    return found
