@@ -117,13 +117,37 @@ class TestRay:
             workers.start([8])
             with pytest.raises(RunError, match="does not see"):
                 list(workers.train([task(tmp_path / "none", "c")]))
-            threading.Timer(0.1, ray.kill, workers._actors).start()
+            first = workers._actors[0]
+            threading.Timer(0.1, ray.kill, [first]).start()
             found = {one.length: found.logits for one, found in workers.train(tasks)}
+            assert first not in workers._actors
+            again = workers._actors[0]
+            workers.start([8])
+            assert workers._actors == [again]
         assert all(torch.equal(found[name], alone[name]) for name in "ab")
+        assert workers._actors == []
+
+    @pytest.mark.long
+    def test_a_process_that_is_lost_keeps_no_other_one_from_its_training(self, tmp_path):
+        """One of two is killed in a long training: the other one goes on, and the new one trains the rest."""
+        import ray
+
+        with RayWorkers(digits(), 2, bool, gpu=False) as workers:
+            workers.start([8, 8])
+            first = workers._actors[-1]  # which the first task goes to
+            threading.Timer(2.0, ray.kill, [first]).start()
+            tasks = [task(tmp_path, "a", 8.0), task(tmp_path, "b", 20.0)]
+            begun = time.monotonic()
+            found = [one.length for one, _ in workers.train(tasks)]
+            assert sorted(found) == ["a", "b"]
+            assert time.monotonic() - begun < 60
+            assert first not in workers._actors
+            assert len(workers._actors) == 2
 
     def test_a_fit_stops_there_when_asked(self, tmp_path):
         asked = []
         with RayWorkers(digits(), 1, lambda: bool(asked), gpu=False) as workers:
+            workers.start([8])
             threading.Timer(1.0, asked.append, [1]).start()
             begun = time.monotonic()
             with pytest.raises(Interrupted):

@@ -92,6 +92,8 @@ def pick(path: PathLike, number: int, callback: Callback, *, begun: float | None
     one = _wanted(result, number)
     own = {key: functions.pop(key) for key in FUNCTIONS if key in functions}
     settings = same_functions(run, begun_settings(run, functions), own)  # code of the folder is not run unasked
+    if settings.engine == "ray":  # whose cluster need not be there any more
+        settings = settings.model_copy(update={"engine": "processes", "processes": "auto"})
     settings, images = load_functions(settings, note_writer(callback), run), images_of(path)
     check_given(settings, images, run.path, "RESULT.pick(...)")
     run = Run(run.path, images=images)

@@ -6,6 +6,7 @@ import logging
 import os
 import signal
 import socket
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -46,7 +47,8 @@ def ray_cluster(processors: int) -> Iterator[None]:
         where = "the Ray cluster of this machine" if address == "local" else f"RAY_ADDRESS = {address}"
         raise RunError(f"{where}: no connection ({str(error).splitlines()[0]})") from error
     finally:
-        signal.signal(signal.SIGTERM, before)  # which Ray has taken over
+        if threading.current_thread() is threading.main_thread():
+            signal.signal(signal.SIGTERM, before)  # which Ray has taken over
     try:
         yield
     finally:
