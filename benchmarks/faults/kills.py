@@ -53,6 +53,8 @@ def _campaign(job: Job, run: Path, kills: int, dice: random.Random) -> dict[str,
         how = dice.choices([*_HOWS], [*_HOWS.values()])[0]
         kill, ended = _killed(job, words, run, temporary, how, dice)
         one["kills"].append(kill)
+        if how == "pause" and ended.code:
+            one["faults"].append(f"did not go on after it was stopped: {ended.code} {ended.err[-300:]}")
         one["faults"] += [f"processes left: {len(ended.left)}"] if ended.left else []
         if "Traceback" in ended.err:
             one["faults"].append(f"traceback: {ended.err[-300:]}")

@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 import torch
 
+from zarts.comparison.runner import alone_in
 from zarts.errors import Interrupted, RunError, SettingsError
 from zarts.runs import Run
 from zarts.runs.claim import UNSTARTED
@@ -261,7 +262,6 @@ def test_ctrl_c_while_a_result_is_written_says_how_to_go_on(tmp_path):
 def test_a_run_without_checkpoints_has_no_mark_once_it_has_a_result(tmp_path):
     """A random search is killed right after its result, which no lock of a later process tidies."""
     run = Run.create(tmp_path / "x", {}, "search")
-    run.log({"event": "epoch"})
     assert (run.path / UNSTARTED).exists()
     run.write_json("result.json", {})
     assert not (run.path / UNSTARTED).exists()
@@ -291,3 +291,13 @@ def test_killed_before_each_of_its_writes(tmp_path):
         number += 1
     assert number > 30
     assert {*started} == {True, False}
+
+
+def test_a_comparison_deletes_the_marks_of_what_has_a_result(tmp_path):
+    """A random search that was killed right after its result is not gone on with; one that has none begins anew."""
+    for name in ("finished", "begun"):
+        Run.create(tmp_path / name, {}, "search")
+    (tmp_path / "finished" / "result.json").write_text("{}")  # killed here
+    with alone_in(tmp_path):
+        pass
+    assert [path.parent.name for path in tmp_path.rglob(UNSTARTED)] == ["begun"]

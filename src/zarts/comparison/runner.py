@@ -15,7 +15,7 @@ from zarts.comparison.scorer import Scorer
 from zarts.comparison.trials import Trial
 from zarts.config import resumable_values, takes_part
 from zarts.errors import Interrupted, RunError, ZartsError
-from zarts.runs.claim import is_free
+from zarts.runs.claim import UNSTARTED, is_free, unmark
 from zarts.runtime.leftovers import remove_parts
 from zarts.runtime.processes import locked
 from zarts.training.trainer import Callback
@@ -115,4 +115,6 @@ def alone_in(folder: Path) -> Iterator[None]:
         raise RunError(f"{folder}: cannot be written ({error.strerror})") from error
     with locked(folder, f"{folder}: another comparison works in it: wait for its end, or choose another --out"):
         remove_parts(folder)
+        for mark in [*folder.rglob(UNSTARTED)]:  # of searches that were killed right after their result
+            unmark(mark.parent)
         yield

@@ -152,9 +152,9 @@ class Run:
             RunError: the file cannot be written (a full disk, say); the old file is unchanged.
         """
         if self._writes:
-            if name == "result.json":  # nothing tidies a finished run that is killed right then
-                unmark(self.path)
             write_atomically(self.path / name, content)
+            if name == "result.json":  # what is started by that, and has no checkpoint
+                unmark(self.path)
 
     def write_json(self, name: str, data: Any) -> None:
         """Write plain data as JSON; numbers that are not finite become null, because JSON lacks them.
