@@ -23,7 +23,7 @@ def test_a_folder_comes_whole(tmp_path, exists):
         (part / "a").touch()
         (part / "b").mkdir()
         assert exists == out.exists()
-        assert not exists or not [*out.iterdir()]
+        assert not exists or [*out.iterdir()] == [part]  # the folder above may be one that can only be read
     assert sorted(file.name for file in out.iterdir()) == ["a", "b"]
     assert [*tmp_path.iterdir()] == [out]
 

@@ -11,7 +11,7 @@ from zarts.exports import FORMATS, CardFacts, compare_logits, model_card, open_m
 from zarts.runs import Run, fit_of, trained_in
 from zarts.runs.user_files import use_operations, use_space
 from zarts.runtime.io import read_mapping, write_atomically
-from zarts.runtime.leftovers import whole_folder
+from zarts.runtime.leftovers import remove_parts, whole_folder
 from zarts.runtime.paths import PathLike, path_of
 from zarts.training import load_model
 
@@ -54,6 +54,8 @@ def export(
     file = model_file(path)
     network, card = load_model(file)
     folder = file.parent / "export" / form if out is None else path_of(out)
+    if folder.is_dir():
+        remove_parts(folder)
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise SettingsError(f"{folder}: has files already, and nothing is overwritten: choose another --out")
     with whole_folder(folder) as part:

@@ -89,19 +89,24 @@ def temporary_folder() -> Iterator[Path]:
 def whole_folder(path: Path) -> Iterator[Path]:
     """A folder to be filled, which becomes `path` at the end; a process that is killed before leaves no `path`.
 
+    Where `path` is an empty folder already, it stays the same one: the files are moved into it at the end, one by one.
+
     Args:
-        path: where it goes: nothing, or an empty folder, which stays the same one.
+        path: where it goes: nothing, or an empty folder.
     """
-    path = path.absolute()
-    path.parent.mkdir(parents=True, exist_ok=True)
-    remove_parts(path.parent, path.name)
-    part = path.with_name(f".{path.name}.{mark()}-{os.urandom(4).hex()}{PART}")
+    path, name = path.absolute(), f"{mark()}-{os.urandom(4).hex()}{PART}"
+    if path.exists():
+        part = path / f".files.{name}"
+    else:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        remove_parts(path.parent, path.name)
+        part = path.with_name(f".{path.name}.{name}")
     part.mkdir()
     try:
         yield part
-        if path.exists():
-            for file in part.iterdir():
-                shutil.move(file, path)
+        if part.parent == path:
+            for file in [*part.iterdir()]:
+                file.rename(path / file.name)
         else:
             part.rename(path)
     finally:
