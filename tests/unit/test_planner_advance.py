@@ -38,6 +38,11 @@ def test_the_best_of_each_kind_and_of_each_group_advance():
     rows[9] = ("found", INVERTED, 0.76, 0.5)  # more than 1.5 times as bad as the best one
     found = numbers(advancing(*made(rows), count=3, also_random=0, seed=0))
     assert found == [1, 4, 5]
+    for best, inverted, has_place in ((-0.9, -0.6, True), (-0.9, -0.4, False), (0.0, 0.005, True), (0.0, 0.02, False)):
+        rows = [("hand-made", CONV, best + n / 1000, 0.1) for n in range(4)] + [("found", INVERTED, inverted, 0.5)]
+        rows[3] = ("found", *rows[3][1:])
+        found = numbers(advancing(*made(rows), count=3, also_random=0, seed=0))
+        assert (5 in found) == has_place
 
 
 def test_some_are_drawn_from_those_that_would_not_advance():

@@ -16,8 +16,9 @@ from zarts.runtime.seed import keyed_generator
 __all__ = ["Advance", "advancing", "groups_of"]
 
 _GROUPS = 3
-_CLEARLY = 1.5
-"""Times the value that the best one promises: a network with inverted bottlenecks that promises more has no place."""
+_CLEARLY, _LEAST = 0.5, 0.01
+"""Share of the value that the best one promises, and a value: one with inverted bottlenecks that promises so much more
+than the best one has no place."""
 _COMPARED = 8
 """Networks that two lengths need to share, for a word on whether their ranks agree."""
 _AGREES = 0.5
@@ -101,7 +102,8 @@ def advancing(
         next((number for number in ranked if test(by_number[number])), None)
         for test in (_is_known, lambda one: not _is_known(one), _has_inverted)
     ]
-    if first[-1] is not None and scores[first[-1]].value > _CLEARLY * scores[ranked[0]].value:
+    best = scores[ranked[0]].value if ranked else 0.0
+    if first[-1] is not None and scores[first[-1]].value > best + max(_LEAST, _CLEARLY * abs(best)):
         del first[-1]
     chosen = list(dict.fromkeys(number for number in first if number is not None))
     groups = groups_of(ranked, {number: scores[number].step_seconds for number in ranked})

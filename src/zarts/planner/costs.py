@@ -80,7 +80,7 @@ class Costing:
         """
         elsewhere = self._table is not None or self._settings.latency_command is not None
         found = [[self.latency(file) for file in files] for _ in range(1 if elsewhere else _IN_TURN)]
-        return [min(own, key=lambda one: one.ms) for own in zip(*found, strict=True)]
+        return [min(own, key=lambda one: one.most) for own in zip(*found, strict=True)]
 
     def latency(self, file: Path) -> Latency:
         """The latency of an ONNX file, as the settings say."""
