@@ -25,7 +25,7 @@ from zarts.errors import RunError, SettingsError
 from zarts.exports import open_model, write_model
 from zarts.limits.delivered import NetworkCosts, exceeded
 from zarts.limits.latency import Latency
-from zarts.planner.ending import _confirmed
+from zarts.planner.ending import _brief, _confirmed
 from zarts.planner.outcome import Outcome
 from zarts.planner.pictures import Pictures
 from zarts.runs import Run
@@ -218,3 +218,16 @@ def test_a_limit_that_the_delivered_file_exceeds_is_said():
     assert "latency 2.30 ms > 2 ms" in line
     assert "it was within all limits before its training" in line
     assert "it was not before" in _confirmed(known, after, after)[0]
+
+
+@pytest.mark.usefixtures("unchecked")
+def test_a_training_that_was_too_short_to_tell_anything_is_said():
+    """Of few images five epochs take less than three seconds: those are enough."""
+    fit = SimpleNamespace(recipe=SimpleNamespace(batch_size=32), pictures=SimpleNamespace(train_count=1151))
+
+    def said(seconds, steps):
+        score = SimpleNamespace(seconds=seconds, schedule=SimpleNamespace(steps=steps))
+        return _brief(fit, [SimpleNamespace(score=score)])
+
+    assert "no more than 0.4 s" in said(0.4, 9)[0]
+    assert said(3.0, 9) == said(0.8, 180) == []

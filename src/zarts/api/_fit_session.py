@@ -39,7 +39,7 @@ from zarts.training.trainer import Callback
 
 __all__ = ["Session", "begun_settings", "session"]
 
-_FINISH, _INT8, _TFLITE = 6.0, 15.0, 45.0
+_FINISH, _INT8, _TFLITE = 6.0, 6.0, 45.0
 """Seconds for files and, without answering images, for 8-bit files and for those of TFLite."""
 _TICK = 0.5
 """Seconds from one sign of progress to the next."""

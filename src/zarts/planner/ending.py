@@ -27,6 +27,8 @@ __all__ = ["end_fit", "final_facts", "scores_facts"]
 
 _EQUAL = 1.05
 """Times as many seconds of one final training as of another that are worth no word."""
+_BRIEF = 3.0, 5.0
+"""Seconds and epochs of a final training below both of which a word is said of it."""
 _ROUNDED = 1e-3
 """Share of test images that another order of sums may turn."""
 
@@ -63,6 +65,7 @@ def end_fit(
     tried = searched if fit.hopeless else 0
     said = verdict(compared[-1], compared[0] if len(compared) > 1 else None, reason=why, tried=tried)
     first, *more = re.split(r"(?<=\.) ", said.line)
+    more = [*_brief(fit, tested), *more]
     taken = next(one for one in finalists if one.name == said.delivered)
     best = min((one for one in tested if one.candidate == taken), key=lambda one: one.score.value)
     images = load(taken.image_size)
@@ -121,6 +124,17 @@ def end_fit(
     outcome.remove_work()
     with afterwards("README.md is missing", f"zarts export {_quoted(run.path)} --format onnx", callback):
         outcome.write_card(result)
+
+
+def _brief(fit: Fit, tested: Sequence[Tested]) -> list[str]:
+    """That final trainings were too short to tell anything."""
+    seconds, steps = max((one.score.seconds, one.score.schedule.steps) for one in tested)
+    if seconds >= _BRIEF[0] or steps * fit.recipe.batch_size >= _BRIEF[1] * fit.pictures.train_count:
+        return []
+    return [
+        f"Its training had no more than {seconds:.1f} s, which tells nothing: take more --time, or wait until other "
+        "programs have ended."
+    ]
 
 
 def _apart(tested: Sequence[Tested], differs: int) -> list[str]:
