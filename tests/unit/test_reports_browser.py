@@ -327,10 +327,10 @@ def test_a_table_is_sorted_by_a_click_and_cells_are_drawn_when_they_are_opened(o
 
 @pytest.mark.parametrize(("width", "shown"), [(1200, ""), (390, "-narrow")], ids=["desk", "phone"])
 def test_networks_of_a_fit_against_another_cost(opened, tmp_path, width, shown):
-    """The switch shows another picture, live and as wide as its page; what a mark is, the mouse tells."""
+    """The cost in which networks differ most is first; the switch shows another, live; the mouse tells of a mark."""
     write_report(write_fit(tmp_path, made_up(12)))
     page = opened(tmp_path, viewport={"width": width, "height": 844})
-    see(page, f"networks-parameters{shown}")
+    see(page, f"networks-macs{shown}")
     page.get_by_text("Latency", exact=True).click()
     figure = see(page, f"networks-latency-ms{shown}")
     assert page.locator("[data-figure]:visible").count() == 1
