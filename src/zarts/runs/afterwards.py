@@ -28,9 +28,8 @@ def afterwards(what: str, command: str, tell: Callable[[Mapping[str, Any]], None
     except KeyboardInterrupt:
         raise Interrupted(f"interrupted: the result is safe, but {what}: `{command}` makes up for it") from None
     except Exception as error:  # whatever drawing raises, the training was not in vain
-        reason = shortened(f"{type(error).__name__}: {error}".removesuffix(": "))
         if tell is not None:
-            text = f"the result is safe, but {what} ({reason}): `{command}` makes up for it"
+            text = f"the result is safe, but {what} ({_reason(error)}): `{command}` makes up for it"
             tell({"event": "warning", "text": text})
 
 
@@ -50,5 +49,9 @@ def on_the_way(what: str, command: str) -> Iterator[None]:
     except ZartsError:
         raise
     except Exception as error:
-        reason = shortened(f"{type(error).__name__}: {error}".removesuffix(": "))
-        raise RunError(f"{what} ({reason}); what was saved is whole: `{command}` tries again") from error
+        raise RunError(f"{what} ({_reason(error)}); what was saved is whole: `{command}` tries again") from error
+
+
+def _reason(error: Exception) -> str:
+    """The class of an error and its text, if it has one, in one line."""
+    return shortened(f"{type(error).__name__}: {error}".removesuffix(": "))
