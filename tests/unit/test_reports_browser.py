@@ -11,6 +11,7 @@ import pytest
 import torch
 from PIL import Image
 
+from docs.tools.picture import BROWSERS
 from fits import made_up, write_fit
 from reports import DIAGNOSIS, LANDSCAPE, row, search, search_events, table, write_run
 from zarts.reports import write_report
@@ -18,7 +19,7 @@ from zarts.reports.edge_weights import edge_weights
 from zarts.spaces import PARAMETERLESS, SPACES
 
 playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+CHROMIUM = next(filter(None, map(shutil.which, BROWSERS)), None)
 pytestmark = [
     pytest.mark.browser,
     pytest.mark.skipif(CHROMIUM is None, reason="no chromium is installed"),
