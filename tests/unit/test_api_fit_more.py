@@ -1,12 +1,15 @@
 """After a fit: another of its networks is trained to the end, its network goes on with more images."""
 
+import re
 import shutil
 
 import pytest
+import yaml
 
 import zarts
 from tests.fits_tiny import tiny_fit  # noqa: F401
 from zarts.errors import RunError, SettingsError
+from zarts.planner.records import PLAN
 
 
 @pytest.fixture
@@ -25,6 +28,8 @@ def no_finalist(fitted):
 @pytest.mark.usefixtures("unchecked")
 def test_another_network_is_trained_to_the_end_beside_the_delivered_one(fitted):
     finals, number = fitted.facts["finals"], no_finalist(fitted)
+    plan = fitted.run / PLAN  # where that one takes epochs enough for crops, unlike the finalists
+    plan.write_text(re.sub(rf'("epochs": .*"{number}": )[^,}}]*', r"\g<1>99.0", plan.read_text()))
     delivered = (fitted.run / "model" / "model.onnx").read_bytes()
     picked = fitted.pick(number, quiet=True)
     *before, own = picked.facts["finals"]
@@ -35,6 +40,8 @@ def test_another_network_is_trained_to_the_end_beside_the_delivered_one(fitted):
     assert trained["seconds"] == pytest.approx(fitted.facts["time"]["final"], rel=0.2)
     place = fitted.run / "picked" / str(number)
     assert zarts.evaluate(place / "best") == pytest.approx(own["test_accuracy"])
+    recipes = [yaml.safe_load((run / "best" / "config.yaml").read_text())["retrain"] for run in (fitted.run, place)]
+    assert [recipe["crop_padding"] for recipe in recipes] == [0, None]
     right = {"picked": own["int8_accuracy"], "before": fitted.facts["int8"]["accuracy"]}  # its 8-bit files count
     assert f"({right['picked'] - right['before']:+.1f} points" in picked.facts["details"][-1]
     assert (place / "model" / "README.md").exists()

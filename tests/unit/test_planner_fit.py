@@ -15,6 +15,7 @@ from zarts.planner.budget import Budget
 from zarts.planner.candidates import FINAL, Candidates
 from zarts.planner.chain_counts import chain_counts
 from zarts.planner.costs import Costing
+from zarts.planner.finals import epochs_by_number
 from zarts.planner.fit import Fit
 from zarts.planner.handmade import first_share
 from zarts.planner.pictures import Pictures
@@ -305,6 +306,37 @@ def test_final_trainings_are_never_shorter_than_those_before(make):
     assert "no time" in made.fit.remarks[0]
     for one in (found, known):
         assert made.fit.candidates.scores[one.number, FINAL] == made.fit.candidates.scores[one.number, "T/3"][:1]
+
+
+def test_images_of_final_trainings_are_cropped_where_the_network_takes_epochs_enough(make, monkeypatch):
+    """By the epochs of each finalist, not by those of the network that was timed first."""
+
+    def crops(made):
+        pair = run(made)
+        given = {
+            task.candidate.number: task.recipe.crop_padding for task in made.workers.trained if task.length == FINAL
+        }
+        return [given[one.number] for one in pair]
+
+    made = make("first")
+    steps = [0.01 * one.macs / 1e6 for one in run(made)]  # seconds of one, see `Pretended`
+    epoch = made.fit.pictures.train_count / made.fit.recipe.batch_size
+    final = made.fit.candidates.scores[made.fit.finalists()[0].number, FINAL][0].seconds
+    by_number = {one.number: final / step / epoch for one, step in zip(made.fit.finalists(), steps, strict=True)}
+    found = Plan(made.plan).decided("epochs", epochs_by_number)
+    assert {number: found[number] for number in by_number} == pytest.approx(by_number, rel=0.05)
+
+    monkeypatch.setattr("zarts.planner.finals._CROPPED", sum(by_number.values()) / 2)
+    expected = [None if epochs == max(by_number.values()) else 0 for epochs in by_number.values()]
+    split = make("split")
+    assert crops(split) == expected
+    assert crops(make("again", repeats=split.plan)) == expected
+    assert crops(make("given", settings={"crop_padding": 2})) == [2, 2]
+
+    lines = [line for line in split.plan.read_text().splitlines(keepends=True) if '"epochs":' not in line]
+    split.plan.write_text("".join(lines))  # as fits wrote it that cropped for all or for none
+    before = make("before", repeats=split.plan)
+    assert crops(before) == [before.fit.recipe.crop_padding] * 2
 
 
 def test_a_network_that_diverges_is_not_taken(make):

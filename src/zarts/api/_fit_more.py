@@ -25,6 +25,7 @@ from zarts.errors import DivergedError, Interrupted, SettingsError
 from zarts.planner.candidates import FINAL
 from zarts.planner.ending import final_facts, scores_facts
 from zarts.planner.evidence import Difference, paired_difference_of_trainings
+from zarts.planner.finals import epochs_by_number, with_crops
 from zarts.planner.outcome import Tested
 from zarts.planner.records import Candidate
 from zarts.planner.time_plan import TimePlan
@@ -105,6 +106,8 @@ def pick(path: PathLike, number: int, callback: Callback, *, begun: float | None
         known.candidates.all.append(one)
         time_plan, measured = known.plan.decided("time", TimePlan.read)
         known.candidates.lengths, known.candidates.pace = dict(time_plan.lengths), measured.pace
+        epochs = known.plan.decided("epochs", epochs_by_number) if known.plan.has("epochs") else None
+        recipe = recipe if epochs is None else with_crops(recipe, epochs.get(number, 0.0))
         seeds = sorted({each["seed"] for each in result.facts["finals"]})
         known.heard.enter("final trainings")
         try:

@@ -86,6 +86,8 @@ class Candidates:
         """Seconds of the lengths before the finals by name, shortest first."""
         self.final = math.inf
         """Seconds of a final training."""
+        self.recipes: dict[int, RetrainSettings] = {}
+        """Of final trainings that have one of their own, by number."""
 
     # --- which there are ---
 
@@ -216,10 +218,10 @@ class Candidates:
         """
         self.start(of, length, *seeds)  # which says nothing of how slow trainings are
         seconds = self.lengths[length] if seconds is None else seconds
-        wanted = [(one, seed) for seed in seeds for one in of]
+        wanted, own = [(one, seed) for seed in seeds for one in of], self.recipes if length == FINAL else {}
         warmup = recipe.warmup_share * next(iter(self.lengths.values()))
         tasks = [
-            self.task(one, length, recipe, seed, seconds, warmup)
+            self.task(one, length, own.get(one.number, recipe), seed, seconds, warmup)
             for one, seed in wanted
             if not self._is_done(one, length, seed)
         ]

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
+from typing import Any
 
 from zarts.config import RetrainSettings
 from zarts.errors import DivergedError
@@ -11,12 +13,25 @@ from zarts.planner.candidates import FINAL, NO_VALUE, Candidates
 from zarts.planner.records import Candidate, Plan
 from zarts.planner.time_plan import SLACK
 
-__all__ = ["Finals"]
+__all__ = ["Finals", "epochs_by_number", "with_crops"]
+
+_CROPPED = 30
+"""Epochs of a final training from which images are padded and cropped at random; with fewer, crops cost accuracy."""
 
 _FIRST_SEED = 1000
 """Seeds of finals begin here: none of them has chosen anything."""
 _MARGIN = 0.05
 """Of the value that the hand-made network promises: so much more may a searched one promise, and is trained."""
+
+
+def with_crops(recipe: RetrainSettings, epochs: float) -> RetrainSettings:
+    """The recipe for a training of so many epochs: images are padded and cropped only where that pays."""
+    return recipe.model_copy(update={"crop_padding": None if epochs > _CROPPED else 0})
+
+
+def epochs_by_number(decided: Mapping[str, Any] | None) -> dict[int, float] | None:
+    """Epochs of final trainings by which each network has crops; None: in a plan where all have them or none."""
+    return None if decided is None else {int(number): float(epochs) for number, epochs in decided.items()}
 
 
 class Finals:
@@ -28,14 +43,23 @@ class Finals:
         budget: the time.
         recipe: of the trainings.
         processes: trainings at a time.
-        images: that validate.
+        images: that train, and that validate.
+        crops: whether each finalist has crops by its own epochs, see `with_crops`; else all have the recipe as it is.
     """
 
     def __init__(
-        self, known: Candidates, plan: Plan, budget: Budget, recipe: RetrainSettings, processes: int, images: int
+        self,
+        known: Candidates,
+        plan: Plan,
+        budget: Budget,
+        recipe: RetrainSettings,
+        processes: int,
+        images: tuple[int, int],
+        *,
+        crops: bool,
     ) -> None:
         self._known, self._plan, self._budget = known, plan, budget
-        self._recipe, self._processes, self._images = recipe, processes, images
+        self._recipe, self._processes, self._images, self._crops = recipe, processes, images, crops
         self.hopeless = False
         """Whether the searched network promised too little to be trained to the end."""
         self.remarks: list[str] = []
@@ -66,9 +90,13 @@ class Finals:
         def decide() -> float:
             return max(1.0, min(SLACK * self._budget.left() / (len(waves) * known.slowness), most))
 
+        own = self._crops and not self._plan.has("final seconds")  # but in a plan that was made without
+        epochs = self._plan.decide("epochs", lambda: self._epochs(decide()) if own else None, epochs_by_number)
         seconds: float = self._plan.decide("final seconds", decide)
         if self._are_shorter("finals would be shorter", seconds, pair, seed):
             return pair
+        if epochs is not None:
+            known.recipes = {one.number: with_crops(self._recipe, epochs[one.number]) for one in pair}
         for number, wave in enumerate(waves):  # a wave that took longer leaves the same time to the next one
             self._budget.reserved = 0.0
             self._budget.reserved = self._budget.left() * (1 - 1 / (len(waves) - number))
@@ -80,6 +108,12 @@ class Finals:
         pair = self._whole(pair)
         self._are_shorter("finals were shorter", seconds, pair, seed)
         return pair
+
+    def _epochs(self, seconds: float) -> dict[str, float]:
+        """Of a final training of each network that was trained, by its number."""
+        times = {number: own[0].step_seconds for (number, _), own in self._known.scores.items() if own[0].seconds > 0}
+        steps = self._images[0] / self._recipe.batch_size  # of an epoch
+        return {str(number): seconds / time / steps for number, time in times.items()}
 
     def _hopeful(self, pair: list[Candidate]) -> list[Candidate]:
         """The finalists without the searched one, if that promises clearly less than the hand-made one.
@@ -95,7 +129,7 @@ class Finals:
                 promises = known.promises(length)
                 if all(one.number in promises for one in pair):
                     found, handmade = (promises[one.number] for one in pair)
-                    chance = math.sqrt(2 * max(0.0, handmade * (1 - handmade)) / self._images)
+                    chance = math.sqrt(2 * max(0.0, handmade * (1 - handmade)) / self._images[1])
                     return found > handmade + max(chance, _MARGIN * handmade)
             return False
 

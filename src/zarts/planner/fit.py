@@ -16,7 +16,7 @@ from zarts.planner.advance import Advance
 from zarts.planner.budget import Budget
 from zarts.planner.candidates import Candidates
 from zarts.planner.chain_space import ChainSpace
-from zarts.planner.finals import Finals
+from zarts.planner.finals import Finals, with_crops
 from zarts.planner.first_steps import first_steps
 from zarts.planner.handmade import Wanted, first_share, others, probes, variants
 from zarts.planner.pictures import Pictures
@@ -36,8 +36,6 @@ _ROUND, _REST = 4, 2
 _LAST, _MIDDLE, _DRAWN = 4, 9, 3
 """Networks at a third of the final length; at a length between that and the shortest, and how many of these are drawn
 from those that would not advance."""
-_CROPPED = 30
-"""Epochs of a final training from which images are padded and cropped at random; with fewer, crops cost accuracy."""
 _SHORT = (
     "The time was short for networks as wide as the limits allow, so narrower ones were compared: with more time wider "
     "ones may be better."
@@ -94,8 +92,8 @@ class Fit:
         self.recipe = settings.recipe(**pictures.batches)
         self.time, self._epoch = self._planned()
         candidates.lengths, candidates.final = dict(self.time.lengths), self.time.final
-        if self.time.final / self._epoch > _CROPPED and settings.crop_padding is None:
-            self.recipe = self.recipe.model_copy(update={"crop_padding": None})
+        if settings.crop_padding is None:
+            self.recipe = with_crops(self.recipe, self.time.final / self._epoch)
 
     def _planned(self) -> tuple[TimePlan, float]:
         """The plan of the time, and the seconds of an epoch, which a short training tells; all train on its path."""
@@ -235,8 +233,9 @@ class Fit:
     def train_finalists(self) -> list[Candidate]:
         """Train the finalists from new weights, with the same seeds and time; see `finalists`."""
         with self._part("finals", lambda: 0.0):
-            images = len(self.pictures[self.pictures.sizes[0]].val)
-            finals = Finals(self.candidates, self._plan, self._budget, self.recipe, self.processes, images)
+            images = self.pictures.train_count, len(self.pictures[self.pictures.sizes[0]].val)
+            crops, known = self._settings.crop_padding is None, (self.candidates, self._plan, self._budget)
+            finals = Finals(*known, self.recipe, self.processes, images, crops=crops)
             pair = finals.train(self.finalists(), self._settings.seed, self.time.seeds, MOST * self._epoch)
             self.remarks += finals.remarks
             self.hopeless = finals.hopeless

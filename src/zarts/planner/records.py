@@ -236,16 +236,22 @@ def _entries(file: Path, *, mends: bool) -> Iterator[dict[str, Any]]:
 
 
 _KINDS: Mapping[str, tuple[type, ...]] = {
-    **{"image": (int, NoneType), "reading": (dict, NoneType), "group": (int,), "beside": (int,)},
-    **{
-        "final": (int, float),
-        "finals": (bool,),
-        "width": (dict, NoneType),
-        "path": (dict,),
-        "time": (dict,),
-        "to": (list,),
-    },
-    **{"baselines": (list,), "round": (int,), "share": (int, float), "second": (int,), "hopeless": (bool,)},
+    "image": (int, NoneType),
+    "reading": (dict, NoneType),
+    "group": (int,),
+    "beside": (int,),
+    "final": (int, float),
+    "finals": (bool,),
+    "width": (dict, NoneType),
+    "path": (dict,),
+    "time": (dict,),
+    "to": (list,),
+    "epochs": (dict, NoneType),
+    "baselines": (list,),
+    "round": (int,),
+    "share": (int, float),
+    "second": (int,),
+    "hopeless": (bool,),
 }
 """The first word of a decision's name to the types that it may have."""
 _PATH = ("precision", "layout", "kernels", "threads")
