@@ -22,7 +22,7 @@ from zarts.api._fit_session import begun_settings, session
 from zarts.api._new_search import note_writer
 from zarts.callbacks import Callbacks, Follower, progress
 from zarts.config import FUNCTIONS, dump
-from zarts.config.fit import FitSettings, fit_settings
+from zarts.config.fit import RESUMABLE, FitSettings, fit_settings
 from zarts.config.options import FitOptions
 from zarts.data import PythonData
 from zarts.errors import Interrupted, RunError, SettingsError
@@ -83,7 +83,7 @@ def fit(
     begun, heard = time.perf_counter(), Callbacks([progress(quiet=quiet), *callbacks])
     given: dict[str, Any] = dict(options)
     if resume is not None:
-        others = [key for key in given if key not in ("processes", "engine", "latency_command", *FUNCTIONS)] + [
+        others = [key for key in given if key not in RESUMABLE] + [
             name for name, value in (("out", out), ("config", config)) if value is not None
         ]
         if others:

@@ -11,7 +11,7 @@ from zarts.cli.distributed import command_began
 from zarts.cli.options import Config, Out, Print, Resume, Set, parse_set, print_config, with_settings
 from zarts.cli.progress import Display, Quiet, Verbose, waited
 from zarts.config import FUNCTIONS
-from zarts.config.fit import FitSettings, fit_settings
+from zarts.config.fit import RESUMABLE, FitSettings, fit_settings
 from zarts.errors import SettingsError
 from zarts.runtime.paths import existing, path_of, printable
 
@@ -51,7 +51,7 @@ def fit(
     if pick is not None or more is not None:
         lines = _more(display, data, pick, more, given, out, [config, resume, print_config_ or None])
     elif resume is not None:
-        others = sorted(key for key in given if key not in ("processes", "engine", "latency_command", *FUNCTIONS))
+        others = sorted(key for key in given if key not in RESUMABLE)
         if others or config is not None or out is not None or print_config_:
             name = others[0] if others else "everything else"
             raise SettingsError(f"--resume {resume} uses the settings of that fit: leave {name} out")

@@ -11,14 +11,18 @@ from pydantic import Field
 from zarts.config.base import setting
 from zarts.config.build import build, refuse
 from zarts.config.data import DataSettings
-from zarts.config.functions import Objective
+from zarts.config.functions import FUNCTIONS, Objective
 from zarts.config.limits import LimitSettings, conflicts_of_limits
 from zarts.config.preset_files import Layer, config_layer
 from zarts.config.resolve import retrain_settings
 from zarts.config.retrain import RetrainSettings
 from zarts.config.types import Duration, Processes
 
-__all__ = ["FitSettings", "fit_settings"]
+__all__ = ["RESUMABLE", "FitSettings", "fit_settings"]
+
+RESUMABLE = ("processes", "engine", "latency_command", *FUNCTIONS)
+"""Settings that an interrupted fit may be given again: no result depends on the first two, the others are the code of
+the user, which is not taken from a run folder unasked."""
 
 
 class FitSettings(LimitSettings, DataSettings):

@@ -34,7 +34,6 @@ from zarts.reports.run_verdict import network_title, unbroken
 from zarts.reports.settings_section import shown_settings
 from zarts.reports.summary import Fact, RunFiles, duration, environment_texts, last_change, read_run, show
 from zarts.runs import MODEL
-from zarts.runtime.io import read_mapping
 
 __all__ = ["fit_page", "headline"]
 
@@ -99,7 +98,6 @@ def fit_page(folder: Path, renews: int | None = None) -> str:
         kind="fit",
         data_name=show((run.settings if fit is None else fit.data).get("name" if fit else "data") or ""),
         fit=fit,
-        with_files=bool(read_mapping(folder / "result.json").get("onnx_baselines")),
         done=[] if fit is not None else _done(run),
         changed=last_change(folder / name for name in ("metrics.jsonl", "plan.yaml", "config.yaml")),
         facts=[] if fit is None else _facts(fit),
