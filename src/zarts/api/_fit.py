@@ -7,7 +7,7 @@ import multiprocessing
 import shlex
 import shutil
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -31,6 +31,7 @@ from zarts.planner.ending import end_fit
 from zarts.planner.fit import Fit
 from zarts.planner.onnx_baselines import onnx_names
 from zarts.planner.records import PLAN
+from zarts.planner.torch_baselines import torch_names
 from zarts.reports import write_report
 from zarts.runs import MODEL, Run
 from zarts.runs.afterwards import afterwards, on_the_way
@@ -121,6 +122,8 @@ def start_fit(
     _check_packages(settings)
     for name in onnx_names(settings.baselines):
         existing(name, "ONNX file (baselines)")
+    for name in torch_names(settings.baselines, code=True):
+        callback({"event": "note", "text": f"running the Python code of {name.rpartition(':')[0]}"})
     settings = load_functions(_anchored(settings, images), note_writer(callback))
     label = Path(settings.data).name or "images"
     path = Path("runs/fit") / f"{label}-seed{settings.seed}" if out is None else path_of(out)
@@ -160,6 +163,7 @@ def resume_fit(
     functions = {key: given.pop(key) for key in FUNCTIONS if key in given}
     name, images = given_images(data)
     given |= {} if name is None else {"data": name}
+    _check_code(run, given)
     settings = begun_settings(run, given)
     _check_packages(settings)
     settings = same_functions(run, _anchored(settings, images), functions)
@@ -189,14 +193,28 @@ def _anchored(settings: FitSettings, images: PythonData | None) -> FitSettings:
     return settings.model_copy(update={**paths, **anchored_functions(settings)})
 
 
+def _check_code(run: Run, given: Mapping[str, Any]) -> None:
+    """Refuse to run the code of baselines that a folder names: the user has to name it again.
+
+    Raises:
+        SettingsError: it is not named, or other baselines are.
+    """
+    begun = run.settings("fit").get("baselines")
+    code = torch_names(begun, code=True)
+    if given.get("baselines", None if code else begun) != begun:
+        again = f"add --baselines {shlex.quote(begun)}" if begun else "leave --baselines out"
+        what = f"with {code[0]}, Python code that is not run unasked: read it, and" if code else "differently:"
+        raise SettingsError(f"{run.path}: the fit began {what} {again}")
+
+
 def _baselines(texts: str | None) -> list[Chain]:
-    """The networks that the setting `baselines` names, but for ONNX files.
+    """The networks that the setting `baselines` names, but for ONNX files and those in torch.
 
     Raises:
         SettingsError, RunError: there is no such network, or it is one of cells.
     """
     named = [] if texts is None else [text.strip() for text in texts.split(",")]
-    return [_baseline(text) for text in named if text not in onnx_names(texts)]
+    return [_baseline(text) for text in named if text not in (*onnx_names(texts), *torch_names(texts))]
 
 
 def _baseline(text: str) -> Chain:

@@ -26,6 +26,7 @@ from zarts.planner.outcome import Outcome
 from zarts.planner.pictures import Pictures, Reading, first_size, how_many_to_read, sizes_of
 from zarts.planner.ray_workers import RayWorkers
 from zarts.planner.records import PLAN, Plan
+from zarts.planner.torch_baselines import TorchBaseline, torch_names
 from zarts.planner.workers import Workers
 from zarts.runs import Run
 from zarts.runtime.device import choose_device, idle_processors
@@ -91,11 +92,13 @@ class Session:
     load_some: Callable[[int, int], DataSet]
 
     def open_files(self, settings: FitSettings, run: Run) -> None:
-        """Take the ONNX files among the baselines, and copy them; the time for testing them is kept free.
+        """Take the ONNX files and the networks in torch among the baselines; the time for testing them is kept free.
+
+        Files are copied.
 
         Raises:
             NotFoundError: there is no such file.
-            SettingsError: one does not take such images, has other classes, or is too slow.
+            SettingsError: one does not take such images, has other classes, fails, or is too slow.
             WriteError: a copy cannot be written.
         """
         folders = [run.path] if settings.plan is None else [run.path, settings.plan.parent]
@@ -105,7 +108,15 @@ class Session:
         for one in opened:
             one.keep(copies[one.name][0])
         self.outcome.baselines += opened
-        self.budget.finish += sum(seconds)
+        images, recipe = self.pictures[self.pictures.sizes[0]], settings.recipe(**self.pictures.batches)
+
+        def open_torch() -> list[dict[str, Any]]:
+            return [TorchBaseline.open(name, images, recipe).to_dict() for name in torch_names(settings.baselines)]
+
+        found: list[TorchBaseline] = self.plan.decide("torch baselines", open_torch, TorchBaseline.read)
+        self.candidates.torch_baselines = {-number: one for number, one in enumerate(found, start=1)}
+        tested = len(images.val) + images.data.counts.get("test", 0)
+        self.budget.finish += sum([*seconds, *(one.finish(tested, recipe.batch_size) for one in found)])
 
 
 @contextmanager

@@ -20,7 +20,7 @@ from zarts.config.types import Duration, Processes
 
 __all__ = ["RESUMABLE", "FitSettings", "fit_settings"]
 
-RESUMABLE = ("processes", "engine", "latency_command", *FUNCTIONS)
+RESUMABLE = ("processes", "engine", "baselines", "latency_command", *FUNCTIONS)
 """Settings that an interrupted fit may be given again: no result depends on the first two, the others are the code of
 the user, which is not taken from a run folder unasked."""
 
@@ -63,8 +63,9 @@ class FitSettings(LimitSettings, DataSettings):
     baselines: str | None = setting(
         None,
         "networks of your own to compare, trained from scratch: 'resnet20 width=0.5, mine.json, runs/fit/old' are a "
-        "hand-made network at its own width, a chain's file, and the network of another fit; 'mine.onnx' is tested as "
-        "it is",
+        "hand-made network at its own width, a chain's file, and the network of another fit; 'mine.py:make, "
+        "timm:resnet18' are networks in torch, trained for as long as the finalists, whatever they cost: make is "
+        "called with the number of classes; 'mine.onnx' is tested as it is",
         panel="Search",
     )
     plan: Path | None = setting(

@@ -21,6 +21,7 @@ from zarts.planner.costs import Costing
 from zarts.planner.evidence import Progress, common_slope, promised
 from zarts.planner.pictures import Pictures
 from zarts.planner.records import PLAN, Candidate, Origin, Plan, Schedule, Score, training_key
+from zarts.planner.torch_baselines import TorchBaseline
 from zarts.planner.training import Task, Trained, card_of
 from zarts.planner.workers import Workers
 from zarts.runtime.device import choose_device
@@ -88,6 +89,8 @@ class Candidates:
         """Seconds of a final training."""
         self.recipes: dict[int, RetrainSettings] = {}
         """Of final trainings that have one of their own, by number."""
+        self.torch_baselines: dict[int, TorchBaseline] = {}
+        """Networks of the user that are trained beside the finalists, by number, which is negative."""
 
     # --- which there are ---
 
@@ -275,6 +278,7 @@ class Candidates:
             continues=next((state for state in reversed(states) if state.exists()), None),
             keeps=self.file(one, length, seed, ".pt") if length in names[:-1] else None,
             model=self.file(one, length, seed, ".safetensors"),
+            baseline=self.torch_baselines.get(one.number),
         )
 
     def file(self, one: Candidate, length: str, seed: int, suffix: str = ".safetensors") -> Path:

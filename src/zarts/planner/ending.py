@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import shlex
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -13,7 +13,7 @@ from zarts.config.fit import FitSettings
 from zarts.data import DataSet
 from zarts.limits.delivered import LimitShare, NetworkCosts, count_network
 from zarts.planner.budget import Budget
-from zarts.planner.candidates import FINAL, Candidates
+from zarts.planner.candidates import FINAL, NO_VALUE, Candidates
 from zarts.planner.evidence import Difference, accuracy_interval
 from zarts.planner.fit import Fit
 from zarts.planner.outcome import Outcome, Tested
@@ -21,6 +21,7 @@ from zarts.planner.records import PLAN, Candidate
 from zarts.planner.verdict import Finalist, verdict
 from zarts.runs import Run
 from zarts.runs.afterwards import afterwards
+from zarts.runtime.device import choose_device
 from zarts.training.trainer import Callback
 
 __all__ = ["end_fit", "final_facts", "scores_facts"]
@@ -75,7 +76,8 @@ def end_fit(
     more += [f"The search ended early: {fit.ended}."] if fit.ended else []
     right = best.answers.predicted == best.answers.labels if best.int8 is None else best.int8
     baselines = [one.compared(taken.name, right) for one in outcome.baselines]
-    more += [*(text for text, _ in baselines), *fit.remarks]
+    in_torch = [_in_torch(number, fit, outcome, taken, tested) for number in known.torch_baselines]
+    more += [*(text for text, _ in (*in_torch, *baselines)), *fit.remarks]
     more += [
         *_confirmed(known, before, final),
         *_in_litert(files.get("tflite")),
@@ -116,6 +118,7 @@ def end_fit(
             for one in known.costing.shares(final)
         ],
         "onnx_baselines": [facts for _, facts in baselines],
+        "torch_baselines": [facts for _, facts in in_torch],
         "int8": None if best.int8 is None else _int8(best),
         "repeat": f"zarts fit --config {_quoted(run.path / 'config.yaml')} --plan {_quoted(run.path / PLAN)}",
         **files,
@@ -135,6 +138,23 @@ def _brief(fit: Fit, tested: Sequence[Tested]) -> list[str]:
         f"Its training had no more than {seconds:.1f} s, which tells nothing: take more --time, or wait until other "
         "programs have ended."
     ]
+
+
+def _in_torch(
+    number: int, fit: Fit, outcome: Outcome, other: Candidate, tested: Sequence[Tested]
+) -> tuple[str, Mapping[str, Any]]:
+    """What came of a network of the user in torch beside another one, seed by seed; see `TorchBaseline.compared`."""
+    known, baseline = fit.candidates, fit.candidates.torch_baselines[number]
+    one, pairs = baseline.candidate(number), []
+    trained = {score.seed for score in known.scores.get((number, FINAL), []) if score.value < NO_VALUE}
+    sized, device = fit.pictures[one.image_size], choose_device(fit.recipe.device)
+    for each in tested:
+        if each.candidate == other and each.score.length == FINAL and each.score.seed in trained:
+            file = known.file(one, FINAL, each.score.seed)
+            own = baseline.right(file, outcome.test_images(one.image_size), sized, device)
+            right = each.answers.predicted == each.answers.labels if each.int8 is None else each.int8
+            pairs.append((right.cpu(), own))
+    return baseline.compared(other.name, pairs)
 
 
 def _apart(tested: Sequence[Tested], differs: int) -> list[str]:

@@ -18,6 +18,7 @@ __all__ = [
     "Progress",
     "accuracy_interval",
     "common_slope",
+    "compared_words",
     "paired_difference",
     "paired_difference_of_seeds",
     "paired_difference_of_trainings",
@@ -203,6 +204,17 @@ def paired_difference_of_trainings(pairs: Sequence[tuple[Answers, Answers]]) -> 
         return paired_difference_of_seeds(pairs)
     each = [paired_difference(a, b) for a, b in pairs]
     return Difference(*(float(np.mean([one[at] for one in each])) for at in range(3)))
+
+
+def compared_words(other: str, difference: Difference) -> str:
+    """What a difference says of a network of the user beside another one, which is the first of the two."""
+    words = "no difference could be shown"
+    if difference.shown:
+        words = f"{other} is {'better' if difference.mean > 0 else 'worse'}"
+    return (
+        f"{words}: {other} minus yours {difference.mean:+.1f} points (95 % interval {difference.low:+.1f} to "
+        f"{difference.high:+.1f})"
+    )
 
 
 def smallest_difference(n_images: int, accuracy: float, agreement: float = 0.5) -> float:

@@ -84,19 +84,19 @@ class Finals:
             raise DivergedError("each training diverged: are the images and their classes what they should be?")
         known, first = self._known, _FIRST_SEED + seed
         pair = self._hopeful(pair)
-        wanted = [(one, each) for each in range(first, first + seeds) for one in pair]
+        others = [one.candidate(number) for number, one in known.torch_baselines.items()]
+        wanted = [(one, each) for each in range(first, first + seeds) for one in [*pair, *others]]
         waves = [wanted[at : at + self._processes] for at in range(0, len(wanted), self._processes)]
 
         def decide() -> float:
             return max(1.0, min(SLACK * self._budget.left() / (len(waves) * known.slowness), most))
 
-        own = self._crops and not self._plan.has("final seconds")  # but in a plan that was made without
-        epochs = self._plan.decide("epochs", lambda: self._epochs(decide()) if own else None, epochs_by_number)
+        crops = self._crops and not self._plan.has("final seconds")  # but in a plan that was made without
+        epochs = self._plan.decide("epochs", lambda: self._epochs(decide()) if crops else None, epochs_by_number)
         seconds: float = self._plan.decide("final seconds", decide)
         if self._are_shorter("finals would be shorter", seconds, pair, seed):
             return pair
-        if epochs is not None:
-            known.recipes = {one.number: with_crops(self._recipe, epochs[one.number]) for one in pair}
+        known.recipes = {one.number: self._own_recipe(one, epochs) for one in [*pair, *others]}
         for number, wave in enumerate(waves):  # a wave that took longer leaves the same time to the next one
             self._budget.reserved = 0.0
             self._budget.reserved = self._budget.left() * (1 - 1 / (len(waves) - number))
@@ -112,8 +112,13 @@ class Finals:
     def _epochs(self, seconds: float) -> dict[str, float]:
         """Of a final training of each network that was trained, by its number."""
         times = {number: own[0].step_seconds for (number, _), own in self._known.scores.items() if own[0].seconds > 0}
+        times |= {number: one.step_seconds for number, one in self._known.torch_baselines.items()}
         steps = self._images[0] / self._recipe.batch_size  # of an epoch
         return {str(number): seconds / time / steps for number, time in times.items()}
+
+    def _own_recipe(self, one: Candidate, epochs: Mapping[int, float] | None) -> RetrainSettings:
+        recipe = self._recipe if epochs is None else with_crops(self._recipe, epochs[one.number])
+        return recipe.model_copy(update={"kernels": "torch"}) if one.number in self._known.torch_baselines else recipe
 
     def _hopeful(self, pair: list[Candidate]) -> list[Candidate]:
         """The finalists without the searched one, if that promises clearly less than the hand-made one.

@@ -114,8 +114,9 @@ class Fit:
             count, sizes, left = self.pictures.train_count, self.pictures.sizes, self._budget.left()
             measured = first_steps(self.candidates, self._workers, first, self.recipe, sizes, count, left)
             self._budget.answer(measured.image)
-            left, search = self._budget.left(), self._settings.search
-            return {**asdict(plan_time(left, self.processes, measured.epoch, search=search)), **measured._asdict()}
+            left, search, others = self._budget.left(), self._settings.search, len(self.candidates.torch_baselines)
+            time = plan_time(left, self.processes, measured.epoch, search=search, others=others)
+            return {**asdict(time), **measured._asdict()}
 
         plan, measured = self._plan.decide("time", decide, TimePlan.read)
         self._budget.answer(measured.image)
@@ -296,8 +297,8 @@ class Fit:
 
     def _after_longer(self) -> float:
         """Seconds that the finals need, as slow as trainings are now."""
-        pairs = 2 if self.time.searched else 1
-        return math.ceil(pairs * self.time.seeds / self.processes) * self.time.final * self.candidates.slowness
+        finalists = (2 if self.time.searched else 1) + len(self.candidates.torch_baselines)
+        return math.ceil(finalists * self.time.seeds / self.processes) * self.time.final * self.candidates.slowness
 
     def _after_search(self, middle: int = _MIDDLE) -> float:
         """Seconds that the finals and the longer trainings need, so many of them at a length between others."""

@@ -17,7 +17,7 @@ from torch import Tensor
 from zarts.data import DataSet, Images
 from zarts.errors import RunError, SettingsError, ZartsError
 from zarts.exports import as_levels, onnx_answers, onnx_input, scaled
-from zarts.planner.evidence import paired_difference
+from zarts.planner.evidence import compared_words, paired_difference
 from zarts.runtime.io import write_atomically
 from zarts.runtime.paths import existing
 
@@ -127,14 +127,10 @@ class OnnxBaseline:
             return f"Your {self.name} could not be tested: {error}", {"name": self.name, "error": str(error)}
         difference = paired_difference(np.asarray(right), np.asarray(own))
         accuracy = 100 * own.double().mean().item()
-        words = "no difference could be shown"
-        if difference.shown:
-            words = f"{other} is {'better' if difference.mean > 0 else 'worse'}"
         text = (
             f"Your {self.name}, as it is, is right on {accuracy:.1f} % of the same test images, given to it "
-            f"{self.takes}; {words}: {other} minus yours {difference.mean:+.1f} points (95 % interval "
-            f"{difference.low:+.1f} to {difference.high:+.1f}). If yours was trained on some of them, its accuracy is "
-            "too high."
+            f"{self.takes}; {compared_words(other, difference)}. If yours was trained on some of them, its accuracy "
+            "is too high."
         )
         if accuracy < 200 / len(self.data.classes):
             text += " It guesses: are its classes in the order of their names?"

@@ -251,6 +251,7 @@ _KINDS: Mapping[str, tuple[type, ...]] = {
     "round": (int,),
     "share": (int, float),
     "second": (int,),
+    "torch": (list,),
     "hopeless": (bool,),
 }
 """The first word of a decision's name to the types that it may have."""

@@ -27,8 +27,8 @@ _CONTINUED = 0.3
 """Share of a shorter training that a longer one need not repeat."""
 SLACK = 0.96
 """Share of the time that trainings get: the rest is for loading and validating."""
-_FINALS = 0.333
-"""Share of the time of finals."""
+_FINALS, _MOST_FINALS = 0.333, 0.6
+"""Share of the time of finals; and where more than two networks are trained to the end, but only beside a search."""
 _MANY = 400
 """Networks of a search, at most."""
 
@@ -84,7 +84,7 @@ class TimePlan:
         return self.lengths[0]
 
 
-def plan_time(left: float, processes: int, epoch: float, *, search: bool = True) -> TimePlan:
+def plan_time(left: float, processes: int, epoch: float, *, search: bool = True, others: int = 0) -> TimePlan:
     """Divide the time that is left.
 
     Finals get at least a third of it: the best found and the best hand-made network, with as many seeds as there are
@@ -96,25 +96,27 @@ def plan_time(left: float, processes: int, epoch: float, *, search: bool = True)
         processes: trainings at a time.
         epoch: seconds of an epoch of a hand-made network.
         search: whether a search is wanted.
+        others: networks that are trained as long as the finalists, beside them.
     """
-    plan = _with_search(left, processes, epoch) if search else None
+    shares = dict.fromkeys((min(_MOST_FINALS, _FINALS * (2 + others) / 2), _FINALS))
+    plan = next(filter(None, (_with_search(left, processes, epoch, others, share) for share in shares if search)), None)
     if plan is not None:
         return plan
     why = "it was not asked for"
     if search:
         enough = max(60.0, left)
-        while _with_search(enough, processes, epoch) is None:
+        while _with_search(enough, processes, epoch, others, _FINALS) is None:
             enough *= 1.05
         why = f"there was too little time for one: {_minutes(enough)} would be enough"
-    return _handmade_only(left, processes, epoch, why)
+    return _handmade_only(left, processes, epoch, why, others)
 
 
-def _with_search(left: float, processes: int, epoch: float) -> TimePlan | None:
+def _with_search(left: float, processes: int, epoch: float, others: int, share: float) -> TimePlan | None:
     """The plan with a search, if that has enough networks; fewer hand-made ones and second seeds make room."""
     trained = SLACK * left
     seeds = max(1, min(3, processes // 2))
-    rounds = math.ceil(2 * seeds / processes)
-    final = min(_FINALS * trained / rounds, MOST * epoch)
+    rounds = math.ceil((2 + others) * seeds / processes)
+    final = min(share * trained / rounds, MOST * epoch)
     budget = processes * (trained - rounds * final)
     least = min(USABLE, ENOUGH * epoch)
     lengths = tuple((name, final / part) for name, part in LENGTHS.items() if final / part >= least * (1 - 1e-9))
@@ -131,11 +133,12 @@ def _with_search(left: float, processes: int, epoch: float) -> TimePlan | None:
     return None
 
 
-def _handmade_only(left: float, processes: int, epoch: float, why: str) -> TimePlan:
+def _handmade_only(left: float, processes: int, epoch: float, why: str, others: int) -> TimePlan:
     """A few hand-made networks for a third of the final length, the best one to the end."""
     trained = SLACK * max(1.0, left)
-    final = min(trained / (1 + math.ceil(_FINALISTS / processes) / 3), MOST * epoch)
-    count = int(processes * (trained - final) / (final / 3) + 1e-6)
+    rounds = math.ceil((1 + others) / processes)
+    final = min(trained / (rounds + math.ceil(_FINALISTS / processes) / 3), MOST * epoch)
+    count = int(processes * (trained - rounds * final) / (final / 3) + 1e-6)
     return TimePlan(final, (("T/3", final / 3),), max(1, min(12, count)), 0, 1, 0, why)
 
 

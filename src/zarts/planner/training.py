@@ -15,9 +15,11 @@ from torch import Tensor
 
 from zarts.config import RetrainSettings
 from zarts.errors import DivergedError, Interrupted
+from zarts.networks import seeded
 from zarts.planner.clock import Clock
 from zarts.planner.pictures import Sized
 from zarts.planner.records import Candidate, Schedule, training_key
+from zarts.planner.torch_baselines import TorchBaseline
 from zarts.runs.checkpoint import load_checkpoint, save_checkpoint
 from zarts.runtime.device import choose_device
 from zarts.runtime.distributed import Ranks
@@ -54,6 +56,7 @@ class Task:
         continues: the state of a shorter training, from which this one goes on; None: from new weights.
         keeps: where the state before the fall is kept, for a longer training; None: nowhere.
         model: the file of the trained network.
+        baseline: the network of the user that the candidate stands for; None: it is its own chain.
     """
 
     candidate: Candidate
@@ -68,6 +71,7 @@ class Task:
     continues: Path | None
     keeps: Path | None
     model: Path
+    baseline: TorchBaseline | None = None
 
     @property
     def key(self) -> str:
@@ -118,12 +122,17 @@ def train_candidate(task: Task, images: Sized, stops: Callable[[], bool]) -> Tra
     """
     device = choose_device(task.recipe.device)
     settings = task.recipe.model_copy(update={"seed": task.seed})
-    card = card_of(task.candidate, images, settings)
+    own = task.baseline
+    card = card_of(task.candidate, images, settings) if own is None else own.card(images)
     core = NetworkTraining(settings, card, images.data, images.train, Ranks(), device)
-    passes = Passes(settings, device, draws=draws(task.candidate.chain, settings))
-    steps = _Steps(task, core, passes, settings, device)
-    steps.run(stops)
-    save_model(task.model, core.tested, card)
+    passes = Passes(settings, device, draws=own is not None or draws(task.candidate.chain, settings))
+    with seeded(None if own is None else task.seed):  # its layers may draw from torch's own generator
+        steps = _Steps(task, core, passes, settings, device)
+        steps.run(stops)
+    if own is None:
+        save_model(task.model, core.tested, card)
+    else:
+        save_checkpoint(task.model, {"network": core.tested.state_dict()})
     begun = time.perf_counter()
     logits = logits_on(core.tested, card, images.val, device, passes)
     each = (time.perf_counter() - begun) / len(logits)

@@ -99,7 +99,8 @@ class Share:
 class FitResult:
     """The contents of `result.json`.
 
-    `lengths` has those of all trainings, short ones first; `has_baseline_files`: ONNX files of the user were compared.
+    `lengths` has those of all trainings, short ones first; `has_own_networks`: ONNX files or networks in
+    torch of the user were compared.
     """
 
     verdict: str
@@ -113,7 +114,7 @@ class FitResult:
     limits: list[Share]
     data: Mapping[str, Any]
     time: Mapping[str, Any]
-    has_baseline_files: bool
+    has_own_networks: bool
     int8: Mapping[str, Any]
     temperature: float | None
     files: Mapping[str, str]
@@ -193,7 +194,7 @@ def _result(data: Mapping[str, Any], where: str) -> FitResult:
         limits=[_share(one) for one in data.get("limits") or []],
         data=data.get("data") or {},
         time=_time(data.get("time") or {}),
-        has_baseline_files=bool(data.get("onnx_baselines")),
+        has_own_networks=bool(data.get("onnx_baselines") or data.get("torch_baselines")),
         int8=_int8(data.get("int8") or {}),
         temperature=_number(data.get("temperature")),
         files={str(name): str(what) for name, what in (data.get("files") or {}).items()},

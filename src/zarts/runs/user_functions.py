@@ -23,6 +23,7 @@ __all__ = [
     "anchored_functions",
     "keep_functions",
     "load_functions",
+    "run_code",
     "same_functions",
     "user_functions",
     "without_functions",
@@ -59,7 +60,7 @@ def load_functions(settings: _S, note: Callable[[str], None], run: Run | None = 
         if path not in loaded:
             existing(path, "Python file")
             note(f"running the Python code of {value.path}")
-            loaded[path] = _run(path)
+            loaded[path] = run_code(path)
         source, names = loaded[path]
         function = names.get(value.attribute)
         if not callable(function):
@@ -81,8 +82,12 @@ def _option(run: Run, key: str, value: UserFunction) -> str:
     return f"--{key} {shlex.quote(f'{run.path / key}.py:{value.attribute}')}"
 
 
-def _run(path: Path) -> tuple[str, dict[str, Any]]:
-    """The text of a Python file, and the names that it defines."""
+def run_code(path: Path) -> tuple[str, dict[str, Any]]:
+    """Run a Python file: its text, and the names that it defines.
+
+    Raises:
+        SettingsError: it cannot be read, or fails.
+    """
     spec = importlib.util.spec_from_file_location(f"zarts_functions_{path.stem}", path)
     if spec is None or spec.loader is None or not path.is_file():
         raise SettingsError(f"{path}: no such Python file")

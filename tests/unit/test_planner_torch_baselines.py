@@ -1,0 +1,130 @@
+"""Networks of the user in torch, which are trained beside the finalists of a fit."""
+
+import shutil
+import sys
+from types import SimpleNamespace
+
+import pytest
+from jaxtyping import config
+from torch import nn
+
+import zarts
+from tests.fits_tiny import fit_in
+from zarts.config.fit import fit_settings
+from zarts.data import load_data
+from zarts.errors import NotFoundError, SettingsError
+from zarts.planner.pictures import Pictures
+from zarts.planner.time_plan import plan_time
+from zarts.planner.torch_baselines import TorchBaseline, torch_names
+
+pytestmark = pytest.mark.usefixtures("unchecked")  # parts that train are annotated with networks of zarts
+
+CODE = """
+from torch import nn
+
+def make(classes):
+    return nn.Sequential(nn.Conv2d(1, 4, 3), nn.BatchNorm2d(4), nn.Dropout(0.2), nn.Flatten(), nn.Linear(144, classes))
+"""
+
+
+def opened(name):
+    first = load_data("digits")
+    pictures = Pictures(lambda size: first, [8], 0, first)
+    return TorchBaseline.open(name, pictures[8], fit_settings({"data": "digits"}).recipe(**pictures.batches))
+
+
+def file_of(folder, code=CODE):
+    (folder / "mine.py").write_text(code)
+    return f"{folder / 'mine.py'}:make"
+
+
+def test_a_network_of_the_user_is_compared_on_the_same_images_and_repeated_to_the_bit(tmp_path):
+    name = file_of(tmp_path)
+    given = {"baselines": f"resnet8 width=0.1, {name}", "int8": False}
+    fitted = fit_in(tmp_path / "run", **given)
+    (facts,) = fitted.facts["torch_baselines"]
+    assert (facts["name"], facts["parameters"]) == (name, 4 * 9 + 4 + 8 + 1440 + 10)
+    assert facts["difference"]["mean"] == pytest.approx(fitted.test_accuracy - facts["test_accuracy"])
+    assert f"Your {name} (1,498 parameters), trained for as long, is right on" in " ".join(fitted.facts["details"])
+    assert name not in [one["name"] for one in fitted.candidates]  # it is none that could be delivered
+    again = fit_in(tmp_path / "again", **given, plan=fitted.run / "plan.yaml")
+    assert again.facts["torch_baselines"] == fitted.facts["torch_baselines"]
+
+    file_of(tmp_path, CODE.replace("0.2", "0.3"))
+    with pytest.raises(SettingsError, match="has changed since the fit began"):
+        fit_in(tmp_path / "changed", **given, plan=fitted.run / "plan.yaml")
+
+
+def test_an_interrupted_fit_runs_code_only_where_it_is_named_again(tmp_path):
+    name, run = file_of(tmp_path, f"open({str(tmp_path / 'ran')!r}, 'a').close()\n{CODE}"), tmp_path / "run"
+    fit_in(run, baselines=name, int8=False)
+    for file in ("result.json", "report.html"):
+        (run / file).unlink()
+    shutil.rmtree(run / "model")
+    (tmp_path / "ran").unlink()
+    config.update("jaxtyping_disable", True)
+    for given in ({}, {"baselines": f"{name}2"}):
+        with pytest.raises(SettingsError, match="make, Python code that is not run unasked"):
+            zarts.fit(resume=run, quiet=True, **given)
+    assert not (tmp_path / "ran").exists()
+    assert zarts.fit(resume=run, quiet=True, baselines=name).facts["torch_baselines"][0]["name"] == name
+
+
+def test_what_cannot_be_trained_is_refused_before_the_fit(tmp_path):
+    for code, words in (
+        ("def other(classes): pass", "no function or class 'make' in it"),
+        ("make = 3", "no function or class 'make' in it"),
+        ("def make(classes): return classes", "makes a int; needs a torch.nn.Module"),
+        ("def make(): pass", "TypeError: make"),
+        ("def make(classes): return 1 / 0", "ZeroDivisionError: division by zero"),
+        ("def make(:", "line 1: SyntaxError|SyntaxError"),
+        (CODE.replace("classes))", "3))"), "gives 32×3 for 32 images; needs 32×10 logits"),
+        (CODE.replace("Conv2d(1,", "Conv2d(3,"), "RuntimeError: .*channels"),
+    ):
+        name = file_of(tmp_path, code)
+        with pytest.raises(SettingsError, match=words) as raised:
+            opened(name)
+        assert str(raised.value).startswith("baselines: ")
+        assert "\n" not in str(raised.value)
+    with pytest.raises(SettingsError, match=r"mine.py:make$"):
+        opened(str(tmp_path / "mine.py"))
+    with pytest.raises(NotFoundError):
+        opened(str(tmp_path / "none.py:make"))
+
+
+def test_a_network_of_timm_gets_classes_and_channels(monkeypatch):
+    asked = []
+
+    def create_model(name, **how):
+        asked.append((name, how))
+        return nn.Sequential(nn.Flatten(), nn.Linear(64, how["num_classes"]))
+
+    monkeypatch.setitem(sys.modules, "timm", SimpleNamespace(create_model=create_model))
+    found = opened("timm:resnet18")
+    assert found.parameters == 650
+    assert found.step_seconds > 0
+    assert asked == [("resnet18", {"num_classes": 10, "in_chans": 1})]
+    monkeypatch.setitem(sys.modules, "timm", None)
+    with pytest.raises(SettingsError, match="pip install timm"):
+        opened("timm:resnet18")
+
+
+def test_names_of_networks_in_torch_are_known():
+    texts = "resnet8, mine.onnx, a/mine.py:Net, timm:resnet18, old.py, runs/fit/old"
+    assert torch_names(texts) == ["a/mine.py:Net", "timm:resnet18", "old.py"]
+    assert torch_names(texts, code=True) == ["a/mine.py:Net", "old.py"]
+    assert torch_names(None) == []
+
+
+@pytest.mark.parametrize(("left", "processes"), [(120.0, 1), (2400.0, 1), (2400.0, 4)])
+def test_final_trainings_of_more_networks_fit_into_the_time(left, processes):
+    alone, both = (plan_time(left, processes, 10.0, others=others) for others in (0, 2))
+    assert both.final < alone.final
+    assert bool(both.searched) == bool(alone.searched)
+    for plan, others in ((alone, 0), (both, 2)):
+        networks = (2 if plan.searched else 1) + others
+        finals = plan.final * -(-networks * plan.seeds // processes)
+        before = sum(count * plan.shortest[1] for count in (plan.handmade, plan.searched)) / processes
+        assert finals >= 0.3 * left
+        assert finals + before <= left
+    assert alone == plan_time(left, processes, 10.0)
