@@ -27,8 +27,8 @@ from benchmarks.report import Report, environment
 from zarts.exports.chain_graph import chain_graph
 from zarts.limits.latency import measure_latency
 from zarts.networks import create_chain
-from zarts.planner.candidates import NO_VALUE
-from zarts.planner.evidence import Progress, common_slope, promised
+from zarts.planner.promises import Progress, common_slope, promised
+from zarts.planner.records import NO_VALUE
 from zarts.spaces import handmade
 from zarts.training import ModelCard
 

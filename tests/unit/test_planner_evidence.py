@@ -10,14 +10,12 @@ from scipy import stats
 
 from zarts.errors import SettingsError
 from zarts.planner.evidence import (
-    Progress,
-    common_slope,
     paired_difference,
     paired_difference_of_seeds,
-    promised,
     rank_correlation,
     smallest_difference,
 )
+from zarts.planner.promises import Progress, common_slope, promised
 from zarts.planner.verdict import Finalist, verdict
 
 pytestmark = pytest.mark.usefixtures("unchecked")
@@ -50,6 +48,8 @@ def test_what_a_network_promises_is_its_curve_after_more_steps():
     assert at(slow, 300).value > at(fast, 2700).value
     assert at(slow, 900).value < at(fast, 8100).value
     assert promised(at(slow, 300), slope, math.inf) == pytest.approx(slow)
+    assert promised(at(slow, 300), slope, 10.0, flat=900) == pytest.approx(at(slow, 900).value)
+    assert promised(at(slow, 300), slope, 10.0, flat=200) == at(slow, 300).value
 
 
 def test_where_more_steps_are_no_better_a_network_promises_what_it_has():

@@ -12,14 +12,14 @@ from zarts.data import load_data
 from zarts.errors import DivergedError, Interrupted, SettingsError
 from zarts.limits.delivered import NetworkCosts
 from zarts.planner.budget import Budget
-from zarts.planner.candidates import FINAL, Candidates
+from zarts.planner.candidates import Candidates
 from zarts.planner.chain_counts import chain_counts
 from zarts.planner.costs import Costing
 from zarts.planner.finals import epochs_by_number
 from zarts.planner.fit import Fit
 from zarts.planner.handmade import first_share
 from zarts.planner.pictures import Pictures
-from zarts.planner.records import PLAN, Plan, Schedule, Score
+from zarts.planner.records import FINAL, PLAN, Plan, Schedule, Score
 from zarts.planner.training import Trained
 from zarts.planner.workers import Workers
 from zarts.runtime.seed import keyed_generator
@@ -65,7 +65,7 @@ class Pretended(Workers):
                 raise Interrupted("interrupted")
             self.trained.append(task)
             task.model.touch()
-            self.clock.now += self.slowness * task.seconds
+            self.clock.now += self.slowness * task.seconds / min(self.processes, len(tasks))
             quality = self.quality(task)
             if quality is None:
                 yield task, DivergedError("diverged")
@@ -258,6 +258,16 @@ def test_no_process_waits_while_the_first_network_is_trained(make):
 def run_of(made):
     run(made)
     return made
+
+
+def test_all_seeds_of_the_finalists_train_at_once_where_there_are_processes_for_them(make):
+    made = make(processes=4)
+    found, known = run(made)
+    assert [len(group) for group in made.workers.groups if group and group[0][1] == FINAL] == [4]
+    for one in (found, known):
+        first, second = made.fit.candidates.scores[one.number, FINAL]
+        assert first.seconds == second.seconds >= 0.3 * 2400
+    assert made.clock.now <= 2400
 
 
 def test_three_rounds_that_bring_nothing_end_a_search(make):

@@ -2,9 +2,11 @@
 
 import shutil
 import sys
+from dataclasses import replace
 from types import SimpleNamespace
 
 import pytest
+import torch
 from jaxtyping import config
 from torch import nn
 
@@ -15,7 +17,7 @@ from zarts.data import load_data
 from zarts.errors import NotFoundError, SettingsError
 from zarts.planner.pictures import Pictures
 from zarts.planner.time_plan import plan_time
-from zarts.planner.torch_baselines import TorchBaseline, torch_names
+from zarts.planner.torch_baselines import TorchBaseline, check_torch, torch_names
 
 pytestmark = pytest.mark.usefixtures("unchecked")  # parts that train are annotated with networks of zarts
 
@@ -27,10 +29,15 @@ def make(classes):
 """
 
 
-def opened(name):
+def opened(name, seconds=1e4, colours=False):
+    check_torch(name)
     first = load_data("digits")
+    if colours:
+        pixels = first.train.pixels(torch.arange(len(first.train))).repeat(1, 3, 1, 1)
+        first = replace(first, train=replace(first.train, images=pixels), mean=first.mean * 3, std=first.std * 3)
     pictures = Pictures(lambda size: first, [8], 0, first)
-    return TorchBaseline.open(name, pictures[8], fit_settings({"data": "digits"}).recipe(**pictures.batches))
+    recipe = fit_settings({"data": "digits"}).recipe(**pictures.batches)
+    return TorchBaseline.open(name, pictures[8], recipe, seconds)
 
 
 def file_of(folder, code=CODE):
@@ -50,9 +57,31 @@ def test_a_network_of_the_user_is_compared_on_the_same_images_and_repeated_to_th
     again = fit_in(tmp_path / "again", **given, plan=fitted.run / "plan.yaml")
     assert again.facts["torch_baselines"] == fitted.facts["torch_baselines"]
 
-    file_of(tmp_path, CODE.replace("0.2", "0.3"))
-    with pytest.raises(SettingsError, match="has changed since the fit began"):
-        fit_in(tmp_path / "changed", **given, plan=fitted.run / "plan.yaml")
+    for baselines, code in ((given["baselines"], CODE.replace("0.2", "0.3")), (f"{name}, {name}2", CODE), (None, CODE)):
+        file_of(tmp_path, code)
+        with pytest.raises(SettingsError, match=r"has changed since the fit began|in torch, and the plan has"):
+            fit_in(tmp_path / "other", **{**given, "baselines": baselines}, plan=fitted.run / "plan.yaml")
+
+
+def test_code_that_fails_in_its_training_or_test_costs_nothing_else(tmp_path):
+    forward = "    def forward(self, x):\n        {}\n        return super().forward(x)\n"
+    late = "if self.training and torch.is_grad_enabled() and len(list(pathlib.Path({!r}).glob('work/*-T-*'))): 1 / 0"
+    for case, line, words in (
+        ("training", late.format(str(tmp_path / "training")), "was not trained to the end"),
+        ("test", "if len(x) == 359 - 256: 1 / 0", "ZeroDivisionError: division by zero: it was not tested"),
+    ):
+        code = "import pathlib, torch\nfrom torch import nn\n\nclass Net(nn.Sequential):\n" + forward.format(line)
+        code += "\ndef make(classes): return Net(nn.Flatten(), nn.Linear(64, classes))\n"
+        fitted = fit_in(tmp_path / case, baselines=file_of(tmp_path, code), int8=False)
+        assert words in " ".join(fitted.facts["details"])
+        assert fitted.test_accuracy > 0
+
+
+@pytest.mark.long
+def test_processes_train_it_for_each_seed(tmp_path):
+    given = {"data": "digits", "max_params": "3k", "processes": 6, "time": 60, "search": False}
+    fitted = zarts.fit(out=tmp_path / "run", quiet=True, baselines=file_of(tmp_path), **given)
+    assert fitted.facts["torch_baselines"][0]["test_accuracy"] > 70  # of a few seconds
 
 
 def test_an_interrupted_fit_runs_code_only_where_it_is_named_again(tmp_path):
@@ -80,6 +109,10 @@ def test_what_cannot_be_trained_is_refused_before_the_fit(tmp_path):
         ("def make(:", "line 1: SyntaxError|SyntaxError"),
         (CODE.replace("classes))", "3))"), "gives 32×3 for 32 images; needs 32×10 logits"),
         (CODE.replace("Conv2d(1,", "Conv2d(3,"), "RuntimeError: .*channels"),
+        (
+            CODE.replace("nn.Flatten()", "nn.Unflatten(0, (32, 1)), nn.Flatten(2), nn.Flatten(0, 1)"),
+            "1×10|Unflatten|size",
+        ),
     ):
         name = file_of(tmp_path, code)
         with pytest.raises(SettingsError, match=words) as raised:
@@ -92,6 +125,46 @@ def test_what_cannot_be_trained_is_refused_before_the_fit(tmp_path):
         opened(str(tmp_path / "none.py:make"))
 
 
+def test_code_may_need_features_as_torch_lays_them_out_and_what_is_in_its_folder(tmp_path):
+    (tmp_path / "beside_mine.py").write_text("WIDTH = 4\n")
+    code = """
+from __future__ import annotations
+import dataclasses
+from torch import nn
+from beside_mine import WIDTH
+
+@dataclasses.dataclass
+class Form:
+    width: int = WIDTH
+
+class make(nn.Module):
+    def __init__(self, classes):
+        super().__init__()
+        self.conv, self.last = nn.Conv2d(3, Form().width, 3), nn.Linear(144, classes)
+
+    def forward(self, x):
+        return self.last(self.conv(x).view(x.size(0), -1))
+"""
+    found = opened(file_of(tmp_path, code), colours=True)
+    assert (found.layout, found.parameters) == ("nchw", 3 * 36 + 4 + 1450)
+
+
+def test_a_network_too_slow_for_the_time_is_refused(tmp_path):
+    with pytest.raises(SettingsError, match=r'a step takes .* s: take time="1m" or more'):
+        opened(file_of(tmp_path), seconds=1e-3)
+
+
+def test_a_training_that_was_cut_short_is_not_compared():
+    one = TorchBaseline("mine.py:make", "", 8, parameters=7)
+    right, wrong = torch.ones(100, dtype=torch.bool), torch.zeros(100, dtype=torch.bool)
+    text, facts = one.compared("vgg", [(wrong, right)], 0.5)
+    assert "50 % of that time, is right on 100.0 %: too short to be compared" in text
+    assert "difference" not in facts
+    text, facts = one.compared("vgg", [(wrong, right)], 1.0)
+    assert "vgg is worse: vgg minus yours -100.0 points" in text
+    assert facts["difference"]["mean"] == -100
+
+
 def test_a_network_of_timm_gets_classes_and_channels(monkeypatch):
     asked = []
 
@@ -99,11 +172,15 @@ def test_a_network_of_timm_gets_classes_and_channels(monkeypatch):
         asked.append((name, how))
         return nn.Sequential(nn.Flatten(), nn.Linear(64, how["num_classes"]))
 
-    monkeypatch.setitem(sys.modules, "timm", SimpleNamespace(create_model=create_model))
+    monkeypatch.setitem(sys.modules, "timm", SimpleNamespace(create_model=create_model, __version__="1.0"))
     found = opened("timm:resnet18")
     assert found.parameters == 650
     assert found.step_seconds > 0
     assert asked == [("resnet18", {"num_classes": 10, "in_chans": 1})]
+    found.check()
+    monkeypatch.setattr(sys.modules["timm"], "__version__", "2.0")
+    with pytest.raises(SettingsError, match=r"timm is 2.0 now: pip install timm==1.0"):
+        found.check()
     monkeypatch.setitem(sys.modules, "timm", None)
     with pytest.raises(SettingsError, match="pip install timm"):
         opened("timm:resnet18")
@@ -127,4 +204,3 @@ def test_final_trainings_of_more_networks_fit_into_the_time(left, processes):
         before = sum(count * plan.shortest[1] for count in (plan.handmade, plan.searched)) / processes
         assert finals >= 0.3 * left
         assert finals + before <= left
-    assert alone == plan_time(left, processes, 10.0)

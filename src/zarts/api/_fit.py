@@ -31,7 +31,7 @@ from zarts.planner.ending import end_fit
 from zarts.planner.fit import Fit
 from zarts.planner.onnx_baselines import onnx_names
 from zarts.planner.records import PLAN
-from zarts.planner.torch_baselines import torch_names
+from zarts.planner.torch_baselines import check_torch, torch_names
 from zarts.reports import write_report
 from zarts.runs import MODEL, Run
 from zarts.runs.afterwards import afterwards, on_the_way
@@ -122,8 +122,8 @@ def start_fit(
     _check_packages(settings)
     for name in onnx_names(settings.baselines):
         existing(name, "ONNX file (baselines)")
-    for name in torch_names(settings.baselines, code=True):
-        callback({"event": "note", "text": f"running the Python code of {name.rpartition(':')[0]}"})
+    for file in check_torch(settings.baselines):
+        callback({"event": "note", "text": f"running the Python code of {file}"})
     settings = load_functions(_anchored(settings, images), note_writer(callback))
     label = Path(settings.data).name or "images"
     path = Path("runs/fit") / f"{label}-seed{settings.seed}" if out is None else path_of(out)

@@ -22,12 +22,11 @@ from zarts.api._retrain_source import retraining_of
 from zarts.config import FUNCTIONS
 from zarts.config.fit import fit_settings
 from zarts.errors import DivergedError, Interrupted, SettingsError
-from zarts.planner.candidates import FINAL
 from zarts.planner.ending import final_facts, scores_facts
 from zarts.planner.evidence import Difference, paired_difference_of_trainings
 from zarts.planner.finals import epochs_by_number, with_crops
 from zarts.planner.outcome import Tested
-from zarts.planner.records import Candidate
+from zarts.planner.records import FINAL, Candidate
 from zarts.planner.time_plan import TimePlan
 from zarts.reports import write_report
 from zarts.runs import BEST, Run

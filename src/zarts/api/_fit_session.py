@@ -7,7 +7,7 @@ import shlex
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -111,12 +111,20 @@ class Session:
         images, recipe = self.pictures[self.pictures.sizes[0]], settings.recipe(**self.pictures.batches)
 
         def open_torch() -> list[dict[str, Any]]:
-            return [TorchBaseline.open(name, images, recipe).to_dict() for name in torch_names(settings.baselines)]
+            opened = [TorchBaseline.open(name, images, recipe, self.budget.seconds) for name in names]
+            return [asdict(one) for one in opened]
 
+        names = torch_names(settings.baselines)
         found: list[TorchBaseline] = self.plan.decide("torch baselines", open_torch, TorchBaseline.read)
+        if [one.name for one in found] != names:  # code that only a plan names is not run
+            raise SettingsError(
+                f"baselines: {', '.join(names) or 'none'} in torch, and the plan has "
+                f"{', '.join(one.name for one in found) or 'none'}: take the same, or leave --plan out"
+            )
+        for each in found:
+            each.check()
         self.candidates.torch_baselines = {-number: one for number, one in enumerate(found, start=1)}
-        tested = len(images.val) + images.data.counts.get("test", 0)
-        self.budget.finish += sum([*seconds, *(one.finish(tested, recipe.batch_size) for one in found)])
+        self.budget.finish += sum([*seconds, *(one.finish(images, recipe) for one in found)])
 
 
 @contextmanager

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import itertools
 import math
 import time
 from collections.abc import Iterable, Sequence
@@ -18,9 +17,9 @@ from zarts.errors import DivergedError, Interrupted
 from zarts.planner.budget import Budget
 from zarts.planner.chain_words import difference, short_name
 from zarts.planner.costs import Costing
-from zarts.planner.evidence import Progress, common_slope, promised
 from zarts.planner.pictures import Pictures
-from zarts.planner.records import PLAN, Candidate, Origin, Plan, Schedule, Score, training_key
+from zarts.planner.promises import promised, slope_of, values_at
+from zarts.planner.records import FINAL, NO_VALUE, PLAN, Candidate, Origin, Plan, Schedule, Score, training_key
 from zarts.planner.torch_baselines import TorchBaseline
 from zarts.planner.training import Task, Trained, card_of
 from zarts.planner.workers import Workers
@@ -31,16 +30,10 @@ from zarts.training.compute_path import ComputePath
 from zarts.training.path_choice import fastest_path
 from zarts.training.trainer import Callback
 
-__all__ = ["FINAL", "NO_VALUE", "WORK", "Candidates"]
+__all__ = ["WORK", "Candidates"]
 
-FINAL = "T"
-"""Name of the length of a final training."""
 WORK = "work"
 """Folder of a fit with trained networks, and states that longer trainings go on from."""
-NO_VALUE = 1e30
-"""Value of the objective of a network that cannot be compared: its training diverged, or was cut short."""
-_APART = 1.5
-"""As many steps, at least, has a training that tells what more steps bring."""
 _FASTEST = 0.5
 """The least seconds that are taken to pass for each second of a training, however fast the machine has become."""
 _LEAST, _MOST = 0.9, 1.1
@@ -87,10 +80,14 @@ class Candidates:
         """Seconds of the lengths before the finals by name, shortest first."""
         self.final = math.inf
         """Seconds of a final training."""
+        self.flat = math.inf
+        """Steps from which a longer training promises nothing more."""
         self.recipes: dict[int, RetrainSettings] = {}
         """Of final trainings that have one of their own, by number."""
         self.torch_baselines: dict[int, TorchBaseline] = {}
         """Networks of the user that are trained beside the finalists, by number, which is negative."""
+        self.shares: dict[int, float] = {}
+        """Of the seconds of the finalists that the shortest training of these had, by number."""
 
     # --- which there are ---
 
@@ -170,25 +167,9 @@ class Candidates:
         Where fewer than two were trained to two lengths, it is what they have. Those that cannot be compared are not
         there.
         """
-        known = {one.number: self._reached(one, length) for one in self.at(length) if self.is_known(one, length)}
-        pairs = self._pairs()
-        slope, times = (common_slope(pairs) if len(pairs) > 1 else 0.0), self.final / self.lengths[length]
-        return {number: promised(reached, slope, times) for number, reached in known.items()}
-
-    def _reached(self, one: Candidate, length: str) -> Progress:
-        """Value and steps, the means over seeds that were not cut short."""
-        counts = [score.schedule.steps for score in self.scores[one.number, length] if score.value < NO_VALUE]
-        return Progress(self.value(one, length), sum(counts) / len(counts))
-
-    def _pairs(self) -> list[tuple[Progress, Progress]]:
-        """Two trainings of a network with the same seed, the longer one next to the shorter one, before the finals."""
-        found: dict[tuple[int, int], list[Progress]] = {}
-        for (number, length), scores in self.scores.items():
-            for score in scores:
-                if length != FINAL and score.value < NO_VALUE:
-                    found.setdefault((number, score.seed), []).append(Progress(score.value, score.schedule.steps))
-        pairs = [pair for curve in found.values() for pair in itertools.pairwise(sorted(curve, key=lambda c: c.steps))]
-        return [(short, long) for short, long in pairs if long.steps >= _APART * short.steps]
+        slope, times = slope_of(self.scores), self.final / self.lengths[length]
+        known = values_at(self.scores, length)
+        return {number: promised(known[number], slope, times, self.flat) for number in sorted(known)}
 
     def promising(self, length: str, *origins: Origin) -> Candidate | None:
         """The one that promises most of those that were trained to a length; None: there is none.
@@ -219,9 +200,15 @@ class Candidates:
         Raises:
             Interrupted, RunError: see `Workers.train`.
         """
-        self.start(of, length, *seeds)  # which says nothing of how slow trainings are
-        seconds = self.lengths[length] if seconds is None else seconds
-        wanted, own = [(one, seed) for seed in seeds for one in of], self.recipes if length == FINAL else {}
+        wanted = [(one, seed) for seed in seeds for one in of]
+        self.train_seeds(wanted, length, recipe, self.lengths[length] if seconds is None else seconds)
+
+    def train_seeds(
+        self, wanted: Sequence[tuple[Candidate, int]], length: str, recipe: RetrainSettings, seconds: float
+    ) -> None:
+        """Train networks with a seed each, as many at a time as there are processes; see `train`."""
+        self._start(wanted, length)  # which says nothing of how slow trainings are
+        own = self.recipes if length == FINAL else {}
         warmup = recipe.warmup_share * next(iter(self.lengths.values()))
         tasks = [
             self.task(one, length, own.get(one.number, recipe), seed, seconds, warmup)
@@ -233,7 +220,7 @@ class Candidates:
             for task, trained in self._workers.train(tasks):
                 score = self._score(task, trained)
                 self._plan.keep(score)
-                self._tell(task, score)
+                self._tell(task, score, str(trained) if task.baseline and score.seconds == 0 else "diverged")
                 taken += 0.0 if isinstance(trained, DivergedError) else trained.own_seconds
         finally:  # what was trained before an interruption counts too
             for one, seed in wanted:
@@ -247,7 +234,10 @@ class Candidates:
 
     def start(self, of: Sequence[Candidate], length: str, *seeds: int) -> None:
         """Wait until the processes run that training these networks needs, but for those that were trained."""
-        self._workers.start([one.image_size for seed in seeds for one in of if not self._is_done(one, length, seed)])
+        self._start([(one, seed) for seed in seeds for one in of], length)
+
+    def _start(self, wanted: Sequence[tuple[Candidate, int]], length: str) -> None:
+        self._workers.start([one.image_size for one, seed in wanted if not self._is_done(one, length, seed)])
 
     def fastest_path(self, one: Candidate, recipe: RetrainSettings) -> ComputePath:
         """The fastest path of the trainings of a network: precision, layout and kernels, with one thread."""
@@ -294,9 +284,9 @@ class Candidates:
         score = self._plan.score(key)
         return score is not None and (score.seconds == 0 or self.file(one, length, seed).exists())
 
-    def _tell(self, task: Task, score: Score) -> None:
+    def _tell(self, task: Task, score: Score, failed: str) -> None:
         where = "final training" if task.length == FINAL else f"short training ({task.length})"
-        accuracy = f"{score.accuracy:.2f} % on validation images" if score.seconds else "diverged"
+        accuracy = f"{score.accuracy:.2f} % on validation images" if score.seconds else failed
         short = ", cut short" if score.value == NO_VALUE and score.seconds else ""
         self._callback({"event": "note", "text": f"{where}: {task.candidate.name}: {accuracy}{short}"})
 

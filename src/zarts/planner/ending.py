@@ -11,13 +11,14 @@ from typing import Any
 
 from zarts.config.fit import FitSettings
 from zarts.data import DataSet
+from zarts.errors import RunError, SettingsError
 from zarts.limits.delivered import LimitShare, NetworkCosts, count_network
 from zarts.planner.budget import Budget
-from zarts.planner.candidates import FINAL, NO_VALUE, Candidates
+from zarts.planner.candidates import Candidates
 from zarts.planner.evidence import Difference, accuracy_interval
 from zarts.planner.fit import Fit
 from zarts.planner.outcome import Outcome, Tested
-from zarts.planner.records import PLAN, Candidate
+from zarts.planner.records import FINAL, NO_VALUE, PLAN, Candidate
 from zarts.planner.verdict import Finalist, verdict
 from zarts.runs import Run
 from zarts.runs.afterwards import afterwards
@@ -148,13 +149,15 @@ def _in_torch(
     one, pairs = baseline.candidate(number), []
     trained = {score.seed for score in known.scores.get((number, FINAL), []) if score.value < NO_VALUE}
     sized, device = fit.pictures[one.image_size], choose_device(fit.recipe.device)
-    for each in tested:
-        if each.candidate == other and each.score.length == FINAL and each.score.seed in trained:
-            file = known.file(one, FINAL, each.score.seed)
+    for each in (each for each in tested if each.candidate == other and each.score.seed in trained):
+        file = known.file(one, FINAL, each.score.seed)
+        try:
             own = baseline.right(file, outcome.test_images(one.image_size), sized, device)
-            right = each.answers.predicted == each.answers.labels if each.int8 is None else each.int8
-            pairs.append((right.cpu(), own))
-    return baseline.compared(other.name, pairs)
+        except (SettingsError, RunError) as error:  # the verdict is made without it
+            return f"{error}: it was not tested.", {"name": baseline.name, "error": str(error)}
+        right = each.answers.predicted == each.answers.labels if each.int8 is None else each.int8
+        pairs.append((right.cpu(), own))
+    return baseline.compared(other.name, pairs, known.shares[number] if pairs else 0.0)
 
 
 def _apart(tested: Sequence[Tested], differs: int) -> list[str]:

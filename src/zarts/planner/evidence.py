@@ -1,4 +1,4 @@
-"""What figures prove: rank correlations, what short trainings promise, and differences on the same test images."""
+"""What figures prove: rank correlations, and differences on the same test images."""
 
 from __future__ import annotations
 
@@ -15,31 +15,17 @@ from zarts.errors import SettingsError
 __all__ = [
     "Correlation",
     "Difference",
-    "Progress",
     "accuracy_interval",
-    "common_slope",
     "compared_words",
     "paired_difference",
     "paired_difference_of_seeds",
     "paired_difference_of_trainings",
-    "promised",
     "rank_correlation",
     "smallest_difference",
 ]
 
 Answers = np.ndarray | Tensor | Sequence[bool]
 """Whether a network's answer was right, one an image."""
-
-
-_POWER = 0.8
-"""How fast a value falls with the steps of a training, as measured in trainings of one to ten epochs: docs/fit.md."""
-
-
-class Progress(NamedTuple):
-    """Value of the objective on validation images, and the steps of the training, or their mean over seeds."""
-
-    value: float
-    steps: float
 
 
 class Correlation(NamedTuple):
@@ -62,34 +48,6 @@ class Difference(NamedTuple):
     def shown(self) -> bool:
         """Whether the interval excludes 0."""
         return self.low > 0 or self.high < 0
-
-
-def common_slope(pairs: Sequence[tuple[Progress, Progress]]) -> float:
-    """How fast values fall with the steps of a training, from networks that were trained to two lengths.
-
-    A value is taken to be v = u + a n^-0.8 after n steps: u is a network's own, and `a` is nearly the same for all that
-    are trained on the same images, which is what makes short trainings of different networks comparable.
-
-    Args:
-        pairs: value and steps of a network after a shorter and after a longer training.
-
-    Returns:
-        The mean `a`, not below 0.
-    """
-    slopes = [(v - longer) / (math.pow(n, -_POWER) - math.pow(more, -_POWER)) for (v, n), (longer, more) in pairs]
-    return max(0.0, sum(slopes) / len(slopes))
-
-
-def promised(reached: Progress, slope: float, times: float) -> float:
-    """The value of a network after more steps, see `common_slope`: what has taken few of them gains most.
-
-    Args:
-        reached: value and steps so far.
-        slope: `a`.
-        times: as many steps as that.
-    """
-    gained = math.pow(reached.steps, -_POWER) - math.pow(times * reached.steps, -_POWER)
-    return reached.value - slope * gained
 
 
 def rank_correlation(a: Sequence[float], b: Sequence[float], confidence: float = 0.95) -> Correlation:

@@ -9,8 +9,9 @@ from typing import Any
 from zarts.config import RetrainSettings
 from zarts.errors import DivergedError
 from zarts.planner.budget import Budget
-from zarts.planner.candidates import FINAL, NO_VALUE, Candidates
-from zarts.planner.records import Candidate, Plan
+from zarts.planner.candidates import Candidates
+from zarts.planner.pictures import Pictures
+from zarts.planner.records import FINAL, NO_VALUE, Candidate, Plan
 from zarts.planner.time_plan import SLACK
 
 __all__ = ["Finals", "epochs_by_number", "with_crops"]
@@ -43,7 +44,7 @@ class Finals:
         budget: the time.
         recipe: of the trainings.
         processes: trainings at a time.
-        images: that train, and that validate.
+        pictures: the images.
         crops: whether each finalist has crops by its own epochs, see `with_crops`; else all have the recipe as it is.
     """
 
@@ -54,12 +55,12 @@ class Finals:
         budget: Budget,
         recipe: RetrainSettings,
         processes: int,
-        images: tuple[int, int],
+        pictures: Pictures,
         *,
         crops: bool,
     ) -> None:
         self._known, self._plan, self._budget = known, plan, budget
-        self._recipe, self._processes, self._images, self._crops = recipe, processes, images, crops
+        self._recipe, self._processes, self._pictures, self._crops = recipe, processes, pictures, crops
         self.hopeless = False
         """Whether the searched network promised too little to be trained to the end."""
         self.remarks: list[str] = []
@@ -100,11 +101,11 @@ class Finals:
         for number, wave in enumerate(waves):  # a wave that took longer leaves the same time to the next one
             self._budget.reserved = 0.0
             self._budget.reserved = self._budget.left() * (1 - 1 / (len(waves) - number))
-            for each in dict.fromkeys(each for _, each in wave):
-                of_seed = [one for one, other in wave if other == each]
-                known.train(of_seed, FINAL, self._recipe, each, seconds=seconds)
+            known.train_seeds(wave, FINAL, self._recipe, seconds)
             trained = [score for one in pair for score in known.scores.get((one.number, FINAL), [])]
             seconds = min([seconds, *(score.seconds for score in trained if score.seconds > 0)])
+        own: list[float] = self._plan.decide("torch shares", lambda: [self._share(one, pair[-1]) for one in others])
+        known.shares = dict(zip(known.torch_baselines, own, strict=True))
         pair = self._whole(pair)
         self._are_shorter("finals were shorter", seconds, pair, seed)
         return pair
@@ -113,12 +114,19 @@ class Finals:
         """Of a final training of each network that was trained, by its number."""
         times = {number: own[0].step_seconds for (number, _), own in self._known.scores.items() if own[0].seconds > 0}
         times |= {number: one.step_seconds for number, one in self._known.torch_baselines.items()}
-        steps = self._images[0] / self._recipe.batch_size  # of an epoch
+        steps = self._pictures.train_count / self._recipe.batch_size  # of an epoch
         return {str(number): seconds / time / steps for number, time in times.items()}
+
+    def _share(self, one: Candidate, beside: Candidate) -> float:
+        """Of the seconds of another finalist that a network had, in the seed where that is least."""
+        scores = [self._known.scores.get((each.number, FINAL), []) for each in (one, beside)]
+        other = {score.seed: score.seconds for score in scores[1] if score.seconds > 0}
+        return min((score.seconds / other[score.seed] for score in scores[0] if score.seed in other), default=1.0)
 
     def _own_recipe(self, one: Candidate, epochs: Mapping[int, float] | None) -> RetrainSettings:
         recipe = self._recipe if epochs is None else with_crops(self._recipe, epochs[one.number])
-        return recipe.model_copy(update={"kernels": "torch"}) if one.number in self._known.torch_baselines else recipe
+        own = self._known.torch_baselines.get(one.number)
+        return recipe if own is None else own.recipe(recipe)
 
     def _hopeful(self, pair: list[Candidate]) -> list[Candidate]:
         """The finalists without the searched one, if that promises clearly less than the hand-made one.
@@ -134,7 +142,8 @@ class Finals:
                 promises = known.promises(length)
                 if all(one.number in promises for one in pair):
                     found, handmade = (promises[one.number] for one in pair)
-                    chance = math.sqrt(2 * max(0.0, handmade * (1 - handmade)) / self._images[1])
+                    images = len(self._pictures[self._pictures.sizes[0]].val)
+                    chance = math.sqrt(2 * max(0.0, handmade * (1 - handmade)) / images)
                     return found > handmade + max(chance, _MARGIN * handmade)
             return False
 
@@ -178,5 +187,6 @@ class Finals:
             return False
         for one, own in zip(pair, before, strict=True):
             scores[one.number, FINAL] = own
+        self._known.recipes = {}
         self.remarks.append(f"There was no time for final trainings: those of {length} are compared.")
         return True

@@ -94,6 +94,8 @@ class Fit:
         candidates.lengths, candidates.final = dict(self.time.lengths), self.time.final
         if settings.crop_padding is None:
             self.recipe = with_crops(self.recipe, self.time.final / self._epoch)
+        if self.recipe.crop_padding == 0:
+            candidates.flat = self.time.flat * pictures.train_count / self.recipe.batch_size
 
     def _planned(self) -> tuple[TimePlan, float]:
         """The plan of the time, and the seconds of an epoch, which a short training tells; all train on its path."""
@@ -114,9 +116,8 @@ class Fit:
             count, sizes, left = self.pictures.train_count, self.pictures.sizes, self._budget.left()
             measured = first_steps(self.candidates, self._workers, first, self.recipe, sizes, count, left)
             self._budget.answer(measured.image)
-            left, search, others = self._budget.left(), self._settings.search, len(self.candidates.torch_baselines)
-            time = plan_time(left, self.processes, measured.epoch, search=search, others=others)
-            return {**asdict(time), **measured._asdict()}
+            wanted = self._budget.left(), self.processes, measured.epoch, len(self.candidates.torch_baselines)
+            return {**asdict(plan_time(*wanted, search=self._settings.search)), **measured._asdict()}
 
         plan, measured = self._plan.decide("time", decide, TimePlan.read)
         self._budget.answer(measured.image)
@@ -234,9 +235,8 @@ class Fit:
     def train_finalists(self) -> list[Candidate]:
         """Train the finalists from new weights, with the same seeds and time; see `finalists`."""
         with self._part("finals", lambda: 0.0):
-            images = self.pictures.train_count, len(self.pictures[self.pictures.sizes[0]].val)
             crops, known = self._settings.crop_padding is None, (self.candidates, self._plan, self._budget)
-            finals = Finals(*known, self.recipe, self.processes, images, crops=crops)
+            finals = Finals(*known, self.recipe, self.processes, self.pictures, crops=crops)
             pair = finals.train(self.finalists(), self._settings.seed, self.time.seeds, MOST * self._epoch)
             self.remarks += finals.remarks
             self.hopeless = finals.hopeless

@@ -28,10 +28,10 @@ from zarts.exports import (
     write_model,
 )
 from zarts.networks import AnyNetwork
-from zarts.planner.candidates import FINAL, WORK, Candidates
+from zarts.planner.candidates import WORK, Candidates
 from zarts.planner.onnx_baselines import OnnxBaseline
 from zarts.planner.pictures import Pictures, Sized
-from zarts.planner.records import Candidate, Score
+from zarts.planner.records import FINAL, Candidate, Score
 from zarts.planner.training import logits_on
 from zarts.runs import BEST, FINALISTS, MODEL, Run
 from zarts.runs.afterwards import afterwards

@@ -17,6 +17,10 @@ from zarts.spaces import Chain
 
 __all__ = ["PLAN", "Candidate", "Origin", "Plan", "Schedule", "Score", "training_key"]
 
+FINAL = "T"
+"""Name of the length of a final training."""
+NO_VALUE = 1e30
+"""Value of the objective of a network that cannot be compared: its training diverged, or was cut short."""
 PLAN = "plan.yaml"
 """File of a fit: every decision that depends on a clock and every training, a line each, as they come."""
 

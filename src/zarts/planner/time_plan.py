@@ -17,6 +17,8 @@ ENOUGH = 50
 """Epochs after which a shorter training is as good."""
 MOST = 150
 """Epochs of a final training: more bring nothing."""
+_FLAT = 20.0
+"""Epochs without crops from which a longer training brings nothing: 17 still did, 44 did not, see docs/fit.md."""
 SEARCHED = 8
 """Fewest searched networks that a search is worth its time for."""
 _FINALISTS = 4
@@ -59,6 +61,8 @@ class TimePlan:
         seeds: seeds of each finalist.
         second_seeds: networks that are trained with a second seed at T/3: 0, 1 or 2.
         why: the reason for no search, in words; empty: there is one.
+        flat: epochs of images that are not cropped from which a longer training promises nothing more; infinite in
+            plans of earlier versions.
     """
 
     final: float
@@ -68,6 +72,7 @@ class TimePlan:
     seeds: int
     second_seeds: int
     why: str
+    flat: float = math.inf
 
     @staticmethod
     def read(decided: Mapping[str, Any]) -> tuple[TimePlan, Measured]:
@@ -84,7 +89,7 @@ class TimePlan:
         return self.lengths[0]
 
 
-def plan_time(left: float, processes: int, epoch: float, *, search: bool = True, others: int = 0) -> TimePlan:
+def plan_time(left: float, processes: int, epoch: float, others: int = 0, *, search: bool = True) -> TimePlan:
     """Divide the time that is left.
 
     Finals get at least a third of it: the best found and the best hand-made network, with as many seeds as there are
@@ -95,8 +100,8 @@ def plan_time(left: float, processes: int, epoch: float, *, search: bool = True,
         left: seconds until the files are to be written.
         processes: trainings at a time.
         epoch: seconds of an epoch of a hand-made network.
-        search: whether a search is wanted.
         others: networks that are trained as long as the finalists, beside them.
+        search: whether a search is wanted.
     """
     shares = dict.fromkeys((min(_MOST_FINALS, _FINALS * (2 + others) / 2), _FINALS))
     plan = next(filter(None, (_with_search(left, processes, epoch, others, share) for share in shares if search)), None)
@@ -129,7 +134,7 @@ def _with_search(left: float, processes: int, epoch: float, others: int, share: 
     for second_seeds, handmade in [*((2, count) for count in range(most, 2, -1)), (1, 3)]:
         searched = int((budget - top - middle - second_seeds * final / 3 - handmade * short) / short)
         if searched >= SEARCHED and handmade <= most:
-            return TimePlan(final, lengths, handmade, min(searched, _MANY), seeds, second_seeds, "")
+            return TimePlan(final, lengths, handmade, min(searched, _MANY), seeds, second_seeds, "", _FLAT)
     return None
 
 
@@ -139,7 +144,7 @@ def _handmade_only(left: float, processes: int, epoch: float, why: str, others: 
     rounds = math.ceil((1 + others) / processes)
     final = min(trained / (rounds + math.ceil(_FINALISTS / processes) / 3), MOST * epoch)
     count = int(processes * (trained - rounds * final) / (final / 3) + 1e-6)
-    return TimePlan(final, (("T/3", final / 3),), max(1, min(12, count)), 0, 1, 0, why)
+    return TimePlan(final, (("T/3", final / 3),), max(1, min(12, count)), 0, 1, 0, why, _FLAT)
 
 
 def _minutes(seconds: float) -> str:

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import importlib
+import math
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -16,30 +17,33 @@ from torch import Tensor, nn
 
 from zarts.config import RetrainSettings
 from zarts.data import Images
-from zarts.errors import SettingsError, ZartsError
-from zarts.networks import seeded
+from zarts.errors import DivergedError, Interrupted, SettingsError, ZartsError
+from zarts.networks import seeded, set_layout
 from zarts.planner.evidence import Answers, compared_words, paired_difference_of_trainings
 from zarts.planner.pictures import Sized
 from zarts.planner.records import Candidate
 from zarts.runs.checkpoint import load_checkpoint
-from zarts.runs.checksum import digest
 from zarts.runs.user_functions import run_code
 from zarts.runtime.device import choose_device, torch_threads
 from zarts.runtime.distributed import Ranks
-from zarts.runtime.paths import existing
+from zarts.runtime.paths import existing, path_of
 from zarts.runtime.precision import Passes
 from zarts.spaces import handmade
 from zarts.training.evaluate import answers, test_batches
 from zarts.training.model_file import ModelCard
 from zarts.training.network_training import NetworkTraining
 
-__all__ = ["TorchBaseline", "torch_names"]
+__all__ = ["TorchBaseline", "check_torch", "torch_names"]
 
 _TIMM = "timm:"
 _TIMED = 2
 """Steps that tell how long one takes, after a first one."""
-_ANSWERED = 0.5
-"""Of the time of a step for an image, that answering one takes."""
+_SLOWEST = 1e-3
+"""Of the time of a fit that a step may take."""
+_ANSWERED, _MOST_ANSWERED = 0.5, 0.1
+"""Of the time of a step for an image, that answering one takes; of the time of a fit, that answering all may take."""
+_EQUAL = 0.95
+"""Of the seconds of the network beside it that a training has at least, where the two are compared."""
 
 
 def torch_names(texts: str | None, *, code: bool = False) -> list[str]:
@@ -54,95 +58,132 @@ def torch_names(texts: str | None, *, code: bool = False) -> list[str]:
     return [text for text in named if text in python or (text.startswith(_TIMM) and not code)]
 
 
+def check_torch(texts: str | None) -> list[Path]:
+    """The Python files among the baselines.
+
+    Raises:
+        NotFoundError: one is missing.
+        SettingsError: what makes the network is not named.
+    """
+    for name in torch_names(texts, code=True):
+        if name.endswith(".py"):
+            raise SettingsError(
+                f"baselines: {name}: name the function or class in it that makes the network, as {name}:make"
+            )
+    return [_file(name) for name in torch_names(texts, code=True)]
+
+
 @dataclass(frozen=True)
 class TorchBaseline:
     """Code that makes a network of the user.
 
     Args:
         name: as the user has given it: `mine.py:make`, or `timm:resnet18`.
+        source: the text of the Python file; for a network of timm its version.
         image_size: pixels a side, of the images that it is trained on.
-        checksum: of the Python file; empty for a network of timm.
+        layout: in which it trains, see `set_layout`: the first one of both that it works in.
         parameters: number of weights.
         step_seconds: of a step of its training.
     """
 
     name: str
+    source: str
     image_size: int
-    checksum: str
-    parameters: int
-    step_seconds: float
+    layout: str = "channels-last"
+    parameters: int = 0
+    step_seconds: float = 0.0
 
     @staticmethod
-    def open(name: str, images: Sized, recipe: RetrainSettings) -> TorchBaseline:
+    def open(name: str, images: Sized, recipe: RetrainSettings, of: float) -> TorchBaseline:
         """Make the network of a name and take a few steps, so that what does not work is found before the fit.
 
         Args:
             name: as the user has given it.
             images: that it is trained on.
             recipe: of its training.
+            of: seconds of the fit.
 
         Raises:
-            NotFoundError: there is no such file.
-            SettingsError: its code fails, or what it makes does not classify such images.
+            SettingsError: its code fails, what it makes does not classify such images, or is too slow.
         """
-        if name.endswith(".py"):
-            raise SettingsError(
-                f"baselines: {name}: name the function or class in it that makes the network, as {name}:make"
-            )
-        file = _file(name)
-        content = b"" if file is None else existing(file, "Python file (baselines)").read_bytes()
-        fresh = TorchBaseline(name, images.data.image_size, "" if file is None else digest(content), 0, 0.0)
-        recipe = recipe.model_copy(update={"precision": "32-true", "layout": "channels-last", "kernels": "torch"})
+        with _named(name):
+            source = _timm().__version__ if name.startswith(_TIMM) else _file(name).read_text(encoding="utf-8")
+            fresh = TorchBaseline(name, source, images.data.image_size)
+            try:
+                found = fresh._tried(images, recipe, of)
+            except RuntimeError:  # of torch: code may need features that lie in memory as torch has them
+                found = replace(fresh, layout="nchw")._tried(images, recipe, of)
+            seconds = found.finish(images, recipe)
+            if seconds > _MOST_ANSWERED * of:
+                raise _slow(f"answering the test images would take {seconds:.0f} s", seconds / _MOST_ANSWERED)
+        return found
+
+    def _tried(self, images: Sized, recipe: RetrainSettings, of: float) -> TorchBaseline:
+        """This one with what a few steps tell; weights do not change in them."""
+        recipe = recipe.model_copy(update={"precision": "32-true", "layout": self.layout, "kernels": "torch"})
         device = choose_device(recipe.device)
-        with _named(name), torch_threads(1), seeded(recipe.seed):
-            core = NetworkTraining(recipe, fresh.card(images), images.data, images.train, Ranks(), device)
-            batch = core.batch(0, 0.0)
-            logits = core.network(batch[0])
-            wanted = (len(batch[0]), len(images.data.classes))
-            if not isinstance(logits, Tensor) or tuple(logits.shape) != wanted:
-                found = "×".join(map(str, logits.shape)) if isinstance(logits, Tensor) else type(logits).__name__
-                raise SettingsError(f"gives {found} for {wanted[0]} images; needs {wanted[0]}×{wanted[1]} logits")
-            passes, begun = Passes(recipe, device, draws=True), 0.0
+        with torch_threads(1), own_draws(recipe.seed, device):
+            core = NetworkTraining(recipe, self.card(images), images.data, images.train, Ranks(), device)
+            core.rate = 0.0
+            batch, wanted = core.batch(0, 0.0), len(images.data.classes)
+            begun = time.perf_counter()
+            for count in (len(batch[0]), 1):
+                core.network.eval()
+                logits = core.network(batch[0][:count])
+                if not isinstance(logits, Tensor) or tuple(logits.shape) != (count, wanted):
+                    found = "×".join(map(str, logits.shape)) if isinstance(logits, Tensor) else type(logits).__name__
+                    raise SettingsError(f"gives {found} for {count} images; needs {count}×{wanted} logits")
+            core.network.train()
+            passes, seconds = Passes(recipe, device, draws=True), time.perf_counter() - begun
             for step in range(1 + _TIMED):
+                if seconds > _SLOWEST * of:
+                    raise _slow(f"a step takes {seconds:.1f} s", seconds / _SLOWEST)
                 begun = time.perf_counter() if step <= 1 else begun
                 core.step(passes, step, *batch)
-        seconds = (time.perf_counter() - begun) / _TIMED
+                seconds = (time.perf_counter() - begun) / max(1, step)
         parameters = sum(weight.numel() for weight in core.network.parameters())
-        return replace(fresh, parameters=parameters, step_seconds=max(1e-6, seconds))
+        return replace(self, parameters=parameters, step_seconds=max(1e-6, seconds))
 
     @staticmethod
     def read(data: Sequence[Mapping[str, Any]]) -> list[TorchBaseline]:
-        """What `to_dict` gave, of each."""
+        """Plain data of each, see `dataclasses.asdict`."""
         return [TorchBaseline(**each) for each in data]
 
-    def to_dict(self) -> dict[str, Any]:
-        """As plain data."""
-        return asdict(self)
+    def check(self) -> None:
+        """Refuse code that has changed since the fit began.
+
+        Raises:
+            NotFoundError: there is no such file any more.
+            SettingsError: it has changed, or timm is another version.
+        """
+        if self.name.startswith(_TIMM):
+            same = (now := _timm().__version__) == self.source
+            again = f"timm is {now} now: pip install timm=={self.source}"
+        else:
+            same = _file(self.name).read_text(encoding="utf-8") == self.source
+            again = "it is in plan.yaml as it was"
+        if not same:
+            raise SettingsError(f"baselines: {self.name} has changed since the fit began: {again}")
 
     def make(self, classes: int, channels: int) -> nn.Module:
         """The network, with the weights that its code gives it.
 
         Raises:
-            SettingsError: its code fails, has changed, or makes something else.
+            SettingsError: its code fails, or makes something else.
         """
         with _named(self.name):
             network = self._maker(channels)(classes)
             if not isinstance(network, nn.Module):
                 raise SettingsError(f"makes a {type(network).__name__}; needs a torch.nn.Module")
+        if self.layout == "nchw":
+            network.register_forward_pre_hook(_plain)
         return network
 
     def _maker(self, channels: int) -> Callable[[int], Any]:
-        file = _file(self.name)
-        if file is None:
-            try:
-                timm = importlib.import_module("timm")
-            except ImportError:
-                raise SettingsError("timm is not installed: pip install timm") from None
+        if self.name.startswith(_TIMM):
             name = self.name.removeprefix(_TIMM)
-            return lambda classes: timm.create_model(name, num_classes=classes, in_chans=channels)
-        if digest(existing(file, "Python file (baselines)").read_bytes()) != self.checksum:
-            raise SettingsError("has changed since the fit began: begin a new fit with another --out")
-        _, names = run_code(file.resolve())
+            return lambda classes: _timm().create_model(name, num_classes=classes, in_chans=channels)
+        _, names = run_code(path_of(self.name.rpartition(":")[0]).absolute(), self.source)
         attribute = self.name.rpartition(":")[2]
         if not callable(names.get(attribute)):
             raise SettingsError(f"there is no function or class {attribute!r} in it")
@@ -156,38 +197,63 @@ class TorchBaseline:
         return _Card(handmade("resnet8"), 0, 0, "", *form, bits=data.bits, baseline=self)  # no chain describes it
 
     def candidate(self, number: int) -> Candidate:
-        """Its place among the networks of a fit, which count from 1 on: this one has a negative number."""
+        """Its place beside the networks of a fit."""
         return Candidate(number, self.name, "yours", handmade("resnet8"), self.image_size, parameters=self.parameters)
 
-    def finish(self, images: int, batch_size: int) -> float:
-        """Seconds of answering so many images, about."""
-        return _ANSWERED * images * self.step_seconds / batch_size
+    def recipe(self, of: RetrainSettings) -> RetrainSettings:
+        """The recipe of its trainings."""
+        return of.model_copy(update={"kernels": "torch", "layout": self.layout})
+
+    def finish(self, images: Sized, recipe: RetrainSettings) -> float:
+        """Seconds of answering the validation images once and the test images for each of three seeds, about."""
+        count = len(images.val) + 3 * images.data.counts.get("test", 0)
+        return _ANSWERED * count * self.step_seconds / recipe.batch_size
+
+    @contextmanager
+    def training(self, seed: int, device: torch.device) -> Iterator[None]:
+        """Inside, its layers draw from a seed, and whatever its code raises counts as a training that diverged."""
+        try:
+            with _named(self.name), own_draws(seed, device):
+                yield
+        except SettingsError as error:
+            raise DivergedError(str(error)) from error
 
     def right(self, file: Path, images: Images, sized: Sized, device: torch.device) -> Bool[Tensor, " n"]:
-        """Whether its answers to images are right, with the trained weights of a file."""
+        """Whether its answers to images are right, with the trained weights of a file.
+
+        Raises:
+            SettingsError: its code fails.
+        """
         card = self.card(sized)
-        network = card.build().to(device)
-        network.load_state_dict(load_checkpoint(file, device)["network"])
-        found = answers(network, test_batches(images, card, device))
+        with _named(self.name), own_draws(0, device):
+            network = card.build().to(device)
+            set_layout(network, self.layout)
+            network.load_state_dict(load_checkpoint(file, device)["network"])
+            found = answers(network, test_batches(images, card, device))
         return (found.predicted == found.labels).cpu()
 
-    def compared(self, other: str, pairs: Sequence[tuple[Answers, Answers]]) -> tuple[str, Mapping[str, Any]]:
+    def compared(
+        self, other: str, pairs: Sequence[tuple[Answers, Answers]], share: float
+    ) -> tuple[str, Mapping[str, Any]]:
         """What came of it beside another network, in words and in numbers.
 
         Args:
             other: name of the other network.
-            pairs: for each seed whether the answers of that one and of this one are right; empty: it diverged.
+            pairs: for each seed whether the answers of that one and of this one are right; empty: it has none.
+            share: of the other one's seconds that its shortest training had.
         """
         facts = {"name": self.name, "parameters": self.parameters}
         if not pairs:
-            return f"Your {self.name} was not trained to the end: it diverged, or there was no time.", facts
+            return f"Your {self.name} was not trained to the end.", facts
         own = [float(torch.as_tensor(mine).double().mean()) for _, mine in pairs]
         accuracy, difference = 100 * sum(own) / len(own), paired_difference_of_trainings(pairs)
-        text = (
-            f"Your {self.name} ({self.parameters:,} parameters), trained for as long, is right on {accuracy:.1f} % of "
-            f"the same test images; {compared_words(other, difference)}."
-        )
-        return text, {**facts, "test_accuracy": accuracy, "difference": difference._asdict()}
+        facts |= {"test_accuracy": accuracy, "share": share}
+        text = f"Your {self.name} ({self.parameters:,} parameters), trained for "
+        if share < _EQUAL:
+            text += f"{100 * share:.0f} % of that time, is right on {accuracy:.1f} %: too short to be compared."
+            return text, facts
+        text += f"as long, is right on {accuracy:.1f} % of the same test images; {compared_words(other, difference)}."
+        return text, {**facts, "difference": difference._asdict()}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -205,8 +271,35 @@ class _Card(ModelCard):
         return self.baseline.parameters
 
 
-def _file(name: str) -> Path | None:
-    return None if name.startswith(_TIMM) else Path(name.rpartition(":")[0])
+def _timm() -> Any:
+    try:
+        return importlib.import_module("timm")
+    except ImportError:
+        raise SettingsError("timm is not installed: pip install timm") from None
+
+
+@contextmanager
+def own_draws(seed: int | None, device: torch.device) -> Iterator[None]:
+    """Inside, torch draws from a seed, on this device too, for layers of the user do; None changes nothing."""
+    with seeded(seed):
+        if seed is None or device.type != "cuda":
+            yield
+            return
+        with torch.random.fork_rng(devices=[device]):
+            torch.cuda.manual_seed(seed)
+            yield
+
+
+def _file(name: str) -> Path:
+    return existing(name.rpartition(":")[0], "Python file (baselines)")
+
+
+def _plain(network: nn.Module, inputs: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
+    return tuple(each.contiguous() for each in inputs)
+
+
+def _slow(what: str, seconds: float) -> SettingsError:
+    return SettingsError(f"{what}: take --time {math.ceil(seconds / 60)}m or more, or leave it out")
 
 
 @contextmanager
@@ -214,6 +307,8 @@ def _named(name: str) -> Iterator[None]:
     """Inside, whatever the code of a baseline raises is an error that names it."""
     try:
         yield
+    except (Interrupted, DivergedError):
+        raise
     except ZartsError as error:
         text = str(error)
         raise SettingsError(text if text.startswith("baselines: ") else f"baselines: {name}: {text}") from error

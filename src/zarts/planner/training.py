@@ -15,7 +15,6 @@ from torch import Tensor
 
 from zarts.config import RetrainSettings
 from zarts.errors import DivergedError, Interrupted
-from zarts.networks import seeded
 from zarts.planner.clock import Clock
 from zarts.planner.pictures import Sized
 from zarts.planner.records import Candidate, Schedule, training_key
@@ -120,15 +119,22 @@ def train_candidate(task: Task, images: Sized, stops: Callable[[], bool]) -> Tra
         Interrupted: `stops` said so.
         DivergedError: the loss is not finite.
     """
+    own = task.baseline
+    if own is not None:
+        with own.training(task.seed, choose_device(task.recipe.device)):
+            return _trained(task, images, stops)
+    return _trained(task, images, stops)
+
+
+def _trained(task: Task, images: Sized, stops: Callable[[], bool]) -> Trained:
     device = choose_device(task.recipe.device)
     settings = task.recipe.model_copy(update={"seed": task.seed})
     own = task.baseline
     card = card_of(task.candidate, images, settings) if own is None else own.card(images)
     core = NetworkTraining(settings, card, images.data, images.train, Ranks(), device)
     passes = Passes(settings, device, draws=own is not None or draws(task.candidate.chain, settings))
-    with seeded(None if own is None else task.seed):  # its layers may draw from torch's own generator
-        steps = _Steps(task, core, passes, settings, device)
-        steps.run(stops)
+    steps = _Steps(task, core, passes, settings, device)
+    steps.run(stops)
     if own is None:
         save_model(task.model, core.tested, card)
     else:

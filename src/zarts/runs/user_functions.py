@@ -4,18 +4,21 @@ from __future__ import annotations
 
 import importlib.util
 import shlex
+import sys
 import traceback
 from collections.abc import Callable, Mapping
 from dataclasses import replace
+from importlib.abc import InspectLoader
 from pathlib import Path
 from typing import Any, TypeVar
 
 from torch import Tensor
+from typing_extensions import override
 
 from zarts.config import FUNCTIONS, UserFunction
 from zarts.config.base import Settings
 from zarts.errors import SettingsError
-from zarts.runs.checksum import check_code
+from zarts.runs.checksum import check_code, digest
 from zarts.runs.run_dir import Run
 from zarts.runtime.paths import existing, path_of
 
@@ -82,23 +85,52 @@ def _option(run: Run, key: str, value: UserFunction) -> str:
     return f"--{key} {shlex.quote(f'{run.path / key}.py:{value.attribute}')}"
 
 
-def run_code(path: Path) -> tuple[str, dict[str, Any]]:
-    """Run a Python file: its text, and the names that it defines.
+def run_code(path: Path, source: str | None = None) -> tuple[str, dict[str, Any]]:
+    """Run a Python file, which may import what is in its folder: its text, and the names that it defines.
+
+    Args:
+        path: the file.
+        source: its text, if that was read before.
 
     Raises:
         SettingsError: it cannot be read, or fails.
     """
-    spec = importlib.util.spec_from_file_location(f"zarts_functions_{path.stem}", path)
-    if spec is None or spec.loader is None or not path.is_file():
-        raise SettingsError(f"{path}: no such Python file")
-    module = importlib.util.module_from_spec(spec)
     try:
-        source = path.read_text(encoding="utf-8")
+        source = path.read_text(encoding="utf-8") if source is None else source
+    except (OSError, UnicodeDecodeError) as error:
+        raise SettingsError(f"{path}: cannot be read ({error})") from error
+    name = f"zarts_functions_{path.stem}_{digest(source.encode())[:8]}"
+    spec = importlib.util.spec_from_file_location(name, path, loader=_Text(source, path))
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[name] = module  # where dataclasses look for it
+    if str(path.parent) not in sys.path:
+        sys.path.append(str(path.parent))
+    try:
         spec.loader.exec_module(module)
     except Exception as error:
-        frames = traceback.extract_tb(error.__traceback__)
-        raise SettingsError(f"{path}, line {frames[-1].lineno}: {type(error).__name__}: {error}") from error
+        lines = [frame.lineno for frame in traceback.extract_tb(error.__traceback__) if frame.filename == str(path)]
+        line = lines[-1] if lines else getattr(error, "lineno", None)
+        raise SettingsError(f"{path}, line {line}: {type(error).__name__}: {error}") from error
     return source, vars(module)
+
+
+class _Text(InspectLoader):
+    """Loads a module from a text."""
+
+    def __init__(self, source: str, path: Path) -> None:
+        self._source, self._path = source, path
+
+    @override
+    def get_source(self, fullname: str) -> str:
+        """The text."""
+        return self._source
+
+    @override
+    def get_code(self, fullname: str) -> Any:
+        """The compiled text."""
+        return self.source_to_code(self._source, str(self._path))
 
 
 def keep_functions(settings: Settings, run: Run) -> None:
