@@ -57,6 +57,12 @@ ROWS: dict[str, dict[str, Any]] = {
     },
     "cifar-20m-half": {**_CIFAR_20M, "seeds": 2, "latency": 0.55},
     "digits-2m": {"data": "digits", "time": "2m", "seeds": 5, "options": []},
+    "fashion-8kb": {
+        "data": "fashion-mnist",
+        "time": "20m",
+        "seeds": 2,
+        "options": ["--max-ram", "8KB", "--max-flash", "32KB", "--int8"],
+    },
     "fashion-int8": {"data": "fashion-mnist", "time": "10m", "seeds": 2, "options": ["--max-params", "100k", "--int8"]},
 }
 """What is measured: images, time, number of seeds, the first of them, and options; `latency`: the limit as a multiple

@@ -13,7 +13,7 @@ import zarts
 
 
 def digits_as_folder(folder: Path) -> Path:
-    """1,797 images of 8x8 pixels, one sub-folder a class."""
+    """1,797 images of 8x8 pixels, one sub-folder for each class."""
     digits = load_digits()
     for number, (pixels, label) in enumerate(zip(digits.images, digits.target, strict=True)):
         file = folder / str(label) / f"{number:04d}.png"

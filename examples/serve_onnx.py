@@ -3,7 +3,7 @@
     zarts export RUN --format onnx --out exported
     python examples/serve_onnx.py exported path/to/images/test
 
-The folder has one sub-folder a class. The pixels are those of training and of `zarts predict`, by the file
+The folder has one sub-folder for each class. The pixels are those of training and of `zarts predict`, by the file
 `preprocess.py` of the exported folder. As in a server, whose images are anybody's, a file is refused by its size before
 it is read, and an image by its number of pixels before it is unpacked.
 """

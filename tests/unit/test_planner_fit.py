@@ -336,7 +336,7 @@ def test_images_of_final_trainings_are_cropped_where_the_network_takes_epochs_en
     found = Plan(made.plan).decided("epochs", epochs_by_number)
     assert {number: found[number] for number in by_number} == pytest.approx(by_number, rel=0.05)
 
-    monkeypatch.setattr("zarts.planner.finals._CROPPED", sum(by_number.values()) / 2)
+    monkeypatch.setattr("zarts.planner.time_plan._CROPPED", sum(by_number.values()) / 2)
     expected = [None if epochs == max(by_number.values()) else 0 for epochs in by_number.values()]
     split = make("split")
     assert crops(split) == expected

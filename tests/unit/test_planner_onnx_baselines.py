@@ -12,7 +12,8 @@ from fits_tiny import fit_in, tiny_fit  # noqa: F401 (a fixture)
 from zarts.data import DataSet, ImageSet
 from zarts.errors import DataError, NotFoundError, SettingsError
 from zarts.exports import onnx_input
-from zarts.planner.onnx_baselines import OnnxBaseline, _forms, copies_of, onnx_names
+from zarts.planner.baselines import copies_of, onnx_names
+from zarts.planner.onnx_baselines import OnnxBaseline, _forms
 
 pytestmark = pytest.mark.usefixtures("unchecked")
 

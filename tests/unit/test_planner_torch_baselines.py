@@ -15,9 +15,11 @@ from tests.fits_tiny import fit_in
 from zarts.config.fit import fit_settings
 from zarts.data import load_data
 from zarts.errors import NotFoundError, SettingsError
+from zarts.planner.baselines import check_torch, torch_names
+from zarts.planner.finals import Finals
 from zarts.planner.pictures import Pictures
 from zarts.planner.time_plan import plan_time
-from zarts.planner.torch_baselines import TorchBaseline, check_torch, torch_names
+from zarts.planner.torch_baselines import TorchBaseline
 
 pytestmark = pytest.mark.usefixtures("unchecked")  # parts that train are annotated with networks of zarts
 
@@ -96,6 +98,11 @@ def test_an_interrupted_fit_runs_code_only_where_it_is_named_again(tmp_path):
         with pytest.raises(SettingsError, match="make, Python code that is not run unasked"):
             zarts.fit(resume=run, quiet=True, **given)
     assert not (tmp_path / "ran").exists()
+    settings = (run / "config.yaml").read_text()
+    (run / "config.yaml").write_text(settings.replace(f"baselines: {name}", "baselines: [1]"))
+    with pytest.raises(SettingsError, match=r"baselines"):
+        zarts.fit(resume=run, quiet=True)
+    (run / "config.yaml").write_text(settings)
     assert zarts.fit(resume=run, quiet=True, baselines=name).facts["torch_baselines"][0]["name"] == name
 
 
@@ -107,6 +114,8 @@ def test_what_cannot_be_trained_is_refused_before_the_fit(tmp_path):
         ("def make(): pass", "TypeError: make"),
         ("def make(classes): return 1 / 0", "ZeroDivisionError: division by zero"),
         ("def make(:", "line 1: SyntaxError|SyntaxError"),
+        ("import sys\nsys.exit(3)\ndef make(classes): pass", "SystemExit: 3"),
+        (f"made = []\nimport sys\n{CODE}\nif 'once' in sys.modules: 1 / 0\nsys.modules['once'] = sys", "ZeroDivision"),
         (CODE.replace("classes))", "3))"), "gives 32×3 for 32 images; needs 32×10 logits"),
         (CODE.replace("Conv2d(1,", "Conv2d(3,"), "RuntimeError: .*channels"),
         (
@@ -147,6 +156,27 @@ class make(nn.Module):
 """
     found = opened(file_of(tmp_path, code), colours=True)
     assert (found.layout, found.parameters) == ("nchw", 3 * 36 + 4 + 1450)
+
+
+def test_two_networks_may_not_import_two_files_of_one_name(tmp_path):
+    names = []
+    for version in ("old", "new"):
+        (tmp_path / version).mkdir()
+        (tmp_path / version / "layers.py").write_text("WIDTH = 4\n")
+        names.append(file_of(tmp_path / version))
+    with pytest.raises(SettingsError, match=r"old and .*new both have layers.py"):
+        check_torch(", ".join(names))
+    assert check_torch(names[0]) == [tmp_path / "old" / "mine.py"]
+
+
+def test_a_seed_that_failed_does_not_stand_for_the_others():
+    """Of three seeds of the network of the user the second one failed; the first had all of the time."""
+    known = SimpleNamespace(scores={(-1, "T"): [], (7, "T"): []})
+    for number, times in ((-1, (100.0, 0.0, 90.0)), (7, (100.0, 100.0, 100.0))):
+        for seed, seconds in enumerate(times):
+            known.scores[number, "T"].append(SimpleNamespace(seed=seed, seconds=seconds))
+    finals = Finals(known, None, None, None, 1, None, cropped=None)
+    assert finals._share(SimpleNamespace(number=-1), SimpleNamespace(number=7)) == 0.9
 
 
 def test_a_network_too_slow_for_the_time_is_refused(tmp_path):

@@ -26,12 +26,11 @@ from zarts.config.fit import RESUMABLE, FitSettings, fit_settings
 from zarts.config.options import FitOptions
 from zarts.data import PythonData
 from zarts.errors import Interrupted, RunError, SettingsError
+from zarts.planner.baselines import check_torch, onnx_names, torch_names
 from zarts.planner.candidates import WORK
 from zarts.planner.ending import end_fit
 from zarts.planner.fit import Fit
-from zarts.planner.onnx_baselines import onnx_names
 from zarts.planner.records import PLAN
-from zarts.planner.torch_baselines import check_torch, torch_names
 from zarts.reports import write_report
 from zarts.runs import MODEL, Run
 from zarts.runs.afterwards import afterwards, on_the_way
@@ -92,7 +91,7 @@ def fit(
         result = resume_fit(resume, heard, data=data, begun=begun, **given)
     else:
         if data is None and config is None:
-            raise SettingsError("fit needs images: fit(data=...), a folder with a sub-folder a class, for example")
+            raise SettingsError("fit needs images: fit(data=...), such as a folder with a sub-folder for each class")
         name, images = given_images(data)
         named = {} if name is None else {"data": name}
         settings = fit_settings(given | named, config=None if config is None else path_of(config))
@@ -200,6 +199,7 @@ def _check_code(run: Run, given: Mapping[str, Any]) -> None:
         SettingsError: it is not named, or other baselines are.
     """
     begun = run.settings("fit").get("baselines")
+    begun = begun if isinstance(begun, str) else None  # what else it is the settings refuse
     code = torch_names(begun, code=True)
     if given.get("baselines", None if code else begun) != begun:
         again = f"add --baselines {shlex.quote(begun)}" if begun else "leave --baselines out"

@@ -106,8 +106,9 @@ def pick(path: PathLike, number: int, callback: Callback, *, begun: float | None
         time_plan, measured = known.plan.decided("time", TimePlan.read)
         known.candidates.lengths, known.candidates.pace = dict(time_plan.lengths), measured.pace
         epochs = known.plan.decided("epochs", epochs_by_number) if known.plan.has("epochs") else None
-        recipe = recipe if epochs is None else with_crops(recipe, epochs.get(number, 0.0))
         seeds = sorted({each["seed"] for each in result.facts["finals"]})
+        if epochs is not None and settings.seed not in seeds:  # that is one of trainings which stand for finals
+            recipe = with_crops(recipe, epochs.get(number, 0.0), time_plan.cropped)
         known.heard.enter("final trainings")
         try:
             known.candidates.train([one], FINAL, recipe, *seeds, seconds=result.facts["time"]["final"])

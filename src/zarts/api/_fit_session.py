@@ -18,15 +18,16 @@ from zarts.config.fit import FitSettings, fit_settings
 from zarts.data import PYTHON, DataSet
 from zarts.data.decoding import DEFAULT_SIZE
 from zarts.errors import Interrupted, SettingsError
+from zarts.planner.baselines import copies_of, torch_names
 from zarts.planner.budget import Budget
 from zarts.planner.candidates import Candidates
 from zarts.planner.costs import Costing
-from zarts.planner.onnx_baselines import OnnxBaseline, copies_of
+from zarts.planner.onnx_baselines import OnnxBaseline
 from zarts.planner.outcome import Outcome
 from zarts.planner.pictures import Pictures, Reading, first_size, how_many_to_read, sizes_of
 from zarts.planner.ray_workers import RayWorkers
 from zarts.planner.records import PLAN, Plan
-from zarts.planner.torch_baselines import TorchBaseline, torch_names
+from zarts.planner.torch_baselines import TorchBaseline
 from zarts.planner.workers import Workers
 from zarts.runs import Run
 from zarts.runtime.device import choose_device, idle_processors

@@ -17,7 +17,7 @@ from zarts.runtime.paths import existing, path_of, printable
 
 __all__ = ["fit"]
 
-_DATA = "a folder of images with a sub-folder a class, a file .csv or .npz, or the name of a data set"
+_DATA = "a folder of images with a sub-folder for each class, a file .csv or .npz, or the name of a data set"
 
 
 @with_settings(FitSettings, without=("data",))
@@ -65,7 +65,7 @@ def fit(
         given |= {} if data is None else {"data": data}
         settings = fit_settings(given, config=config and path_of(config))
         if "data" not in settings.model_fields_set:
-            raise SettingsError("no images: name a folder with a sub-folder a class, as in `zarts fit path/to/images`")
+            raise SettingsError("no images: name a folder with a sub-folder for each class: `zarts fit path/to/images`")
         if print_config_:
             return print_config("fit", settings)
         display.load("zarts.api._fit")

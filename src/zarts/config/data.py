@@ -19,8 +19,8 @@ class DataSettings(Settings):
     data: str = setting(
         "digits",
         "digits, cifar10, cifar100, cifar100-p-darts, mnist, fashion-mnist, svhn, imagenet, imagenet16, "
-        "imagenet16-120, a folder of images with a sub-folder a class or of IDX files, a file .csv with the columns "
-        "file and label, or .npz",
+        "imagenet16-120, a folder with a sub-folder of images for each class or of IDX files, a file .csv with the "
+        "columns file and label, or .npz",
         panel="Data",
     )
     data_dir: Path = setting(

@@ -62,7 +62,7 @@ class FitSettings(LimitSettings, DataSettings):
     )
     baselines: str | None = setting(
         None,
-        "networks of your own to compare, trained from scratch: 'resnet20 width=0.5, mine.json, runs/fit/old' are a "
+        "networks of your own to compare: 'resnet20 width=0.5, mine.json, runs/fit/old' are a "
         "hand-made network at its own width, a chain's file, and the network of another fit; 'mine.py:make, "
         "timm:resnet18' are networks in torch, trained for as long as the finalists, whatever they cost: make is "
         "called with the number of classes; 'mine.onnx' is tested as it is",

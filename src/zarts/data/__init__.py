@@ -239,11 +239,11 @@ def check_data(data: str | Path) -> None:
     is_word = isinstance(data, str) and not any(sep in data for sep in ("/", os.sep))
     if is_word and not folder.exists() and nearest(str(data), DATA_SETS):
         raise SettingsError(
-            f"{did_you_mean('data set', str(data), DATA_SETS)}, or a folder of images with one sub-folder a class, or "
+            f"{did_you_mean('data set', str(data), DATA_SETS)}, or a folder with a sub-folder for each class, or "
             "a file .csv or .npz"
         )
     found = "is a file" if folder.exists() else "not found"
     names = f", or a data set: {', '.join(DATA_SETS)}" if is_word else ""
     raise DataError(
-        f"{folder}: {found}; expected a folder of images with one sub-folder a class, or a file .csv or .npz{names}"
+        f"{folder}: {found}; expected a folder with a sub-folder for each class, or a file .csv or .npz{names}"
     )

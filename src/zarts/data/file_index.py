@@ -98,11 +98,11 @@ def folder_parts(root: Path, tests: Sequence[str] = ("test",)) -> dict[str, str]
     if train is not None and test is not None:
         return {"train": train, "test": found[test]} | ({} if val is None else {"val": val})
     if test is not None:
-        raise DataError(f"{root}: has {found[test]}/ but no train/; expected both, or one sub-folder a class")
+        raise DataError(f"{root}: has {found[test]}/ but no train/; expected both, or one sub-folder for each class")
     if train is not None and subfolders(root / train):
         hint = "" if val is None else f"; rename {val}/ to test/ if it holds the test images"
         raise DataError(
-            f"{root}: has {train}/ but no {'/ or '.join(tests)}/; expected both, or one sub-folder a class{hint}"
+            f"{root}: has {train}/ but no {'/ or '.join(tests)}/; expected both, or one sub-folder for each class{hint}"
         )
     return None
 

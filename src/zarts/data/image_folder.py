@@ -1,4 +1,4 @@
-"""A folder of images with one sub-folder a class."""
+"""A folder of images with one sub-folder for each class."""
 
 from __future__ import annotations
 
@@ -59,12 +59,14 @@ def list_folder(root: Path, request: Request, known: Known | None = None, *, onl
     """
     if not root.is_dir():
         found = "is a file" if root.exists() else "not found"
-        raise DataError(f"{root}: {found}; expected a folder of images with one sub-folder a class")
+        raise DataError(f"{root}: {found}; expected a folder of images with one sub-folder for each class")
     tests = known.tests if known is not None else ("test",)
     alone = [name for name in subfolders(root) if name.lower() == "test"] if only_test else []
     parts = {"test": alone[0]} if alone else folder_parts(root, tests)
     if parts is None and known is not None:
-        raise DataError(f"{root}: has no train/ and {'/ or '.join(known.tests)}/; add both, with a sub-folder a class")
+        raise DataError(
+            f"{root}: has no train/ and {'/ or '.join(known.tests)}/; add both, with a sub-folder for each class"
+        )
     left_out: list[LeftOut] = []
     if parts is not None:
         left_out += [LeftOut(name, "another folder") for name in subfolders(root) if name not in parts.values()]

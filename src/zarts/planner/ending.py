@@ -157,7 +157,7 @@ def _in_torch(
             return f"{error}: it was not tested.", {"name": baseline.name, "error": str(error)}
         right = each.answers.predicted == each.answers.labels if each.int8 is None else each.int8
         pairs.append((right.cpu(), own))
-    return baseline.compared(other.name, pairs, known.shares[number] if pairs else 0.0)
+    return baseline.compared(other.name, pairs, known.shares.get(number, 0.0) if pairs else 0.0)
 
 
 def _apart(tested: Sequence[Tested], differs: int) -> list[str]:

@@ -16,19 +16,15 @@ from zarts.planner.time_plan import SLACK
 
 __all__ = ["Finals", "epochs_by_number", "with_crops"]
 
-_CROPPED = 60
-"""Epochs of a final training from which images are padded and cropped at random; with 44, crops still cost accuracy on
-Fashion-MNIST."""
-
 _FIRST_SEED = 1000
 """Seeds of finals begin here: none of them has chosen anything."""
 _MARGIN = 0.05
 """Of the value that the hand-made network promises: so much more may a searched one promise, and is trained."""
 
 
-def with_crops(recipe: RetrainSettings, epochs: float) -> RetrainSettings:
-    """The recipe for a training of so many epochs: images are padded and cropped only where that pays."""
-    return recipe.model_copy(update={"crop_padding": None if epochs > _CROPPED else 0})
+def with_crops(recipe: RetrainSettings, epochs: float, cropped: float) -> RetrainSettings:
+    """The recipe for a training of so many epochs: images are padded and cropped if it has more than `cropped`."""
+    return recipe.model_copy(update={"crop_padding": None if epochs > cropped else 0})
 
 
 def epochs_by_number(decided: Mapping[str, Any] | None) -> dict[int, float] | None:
@@ -46,7 +42,7 @@ class Finals:
         recipe: of the trainings.
         processes: trainings at a time.
         pictures: the images.
-        crops: whether each finalist has crops by its own epochs, see `with_crops`; else all have the recipe as it is.
+        cropped: epochs from which a finalist has crops, see `with_crops`; None: all have the recipe as it is.
     """
 
     def __init__(
@@ -58,10 +54,10 @@ class Finals:
         processes: int,
         pictures: Pictures,
         *,
-        crops: bool,
+        cropped: float | None,
     ) -> None:
         self._known, self._plan, self._budget = known, plan, budget
-        self._recipe, self._processes, self._pictures, self._crops = recipe, processes, pictures, crops
+        self._recipe, self._processes, self._pictures, self._cropped = recipe, processes, pictures, cropped
         self.hopeless = False
         """Whether the searched network promised too little to be trained to the end."""
         self.remarks: list[str] = []
@@ -87,13 +83,14 @@ class Finals:
         known, first = self._known, _FIRST_SEED + seed
         pair = self._hopeful(pair)
         others = [one.candidate(number) for number, one in known.torch_baselines.items()]
-        wanted = [(one, each) for each in range(first, first + seeds) for one in [*pair, *others]]
+        each_seed = range(first, first + seeds)
+        wanted = [(one, each) for networks in (pair, others) for each in each_seed for one in networks]
         waves = [wanted[at : at + self._processes] for at in range(0, len(wanted), self._processes)]
 
         def decide() -> float:
             return max(1.0, min(SLACK * self._budget.left() / (len(waves) * known.slowness), most))
 
-        crops = self._crops and not self._plan.has("final seconds")  # but in a plan that was made without
+        crops = self._cropped is not None and not self._plan.has("final seconds")  # but in a plan made without
         epochs = self._plan.decide("epochs", lambda: self._epochs(decide()) if crops else None, epochs_by_number)
         seconds: float = self._plan.decide("final seconds", decide)
         if self._are_shorter("finals would be shorter", seconds, pair, seed):
@@ -105,8 +102,8 @@ class Finals:
             known.train_seeds(wave, FINAL, self._recipe, seconds)
             trained = [score for one in pair for score in known.scores.get((one.number, FINAL), [])]
             seconds = min([seconds, *(score.seconds for score in trained if score.seconds > 0)])
-        own: list[float] = self._plan.decide("torch shares", lambda: [self._share(one, pair[-1]) for one in others])
-        known.shares = dict(zip(known.torch_baselines, own, strict=True))
+        shares = self._plan.decide("torch shares", lambda: [self._share(one, pair[-1]) for one in others])
+        known.shares = {one.number: float(share) for one, share in zip(others, shares, strict=False)}
         pair = self._whole(pair)
         self._are_shorter("finals were shorter", seconds, pair, seed)
         return pair
@@ -122,10 +119,13 @@ class Finals:
         """Of the seconds of another finalist that a network had, in the seed where that is least."""
         scores = [self._known.scores.get((each.number, FINAL), []) for each in (one, beside)]
         other = {score.seed: score.seconds for score in scores[1] if score.seconds > 0}
-        return min((score.seconds / other[score.seed] for score in scores[0] if score.seed in other), default=1.0)
+        own = [score for score in scores[0] if score.seconds > 0 and score.seed in other]
+        return min((score.seconds / other[score.seed] for score in own), default=0.0)
 
     def _own_recipe(self, one: Candidate, epochs: Mapping[int, float] | None) -> RetrainSettings:
-        recipe = self._recipe if epochs is None else with_crops(self._recipe, epochs[one.number])
+        recipe = self._recipe
+        if epochs is not None and self._cropped is not None:
+            recipe = with_crops(recipe, epochs.get(one.number, 0.0), self._cropped)
         own = self._known.torch_baselines.get(one.number)
         return recipe if own is None else own.recipe(recipe)
 

@@ -93,8 +93,8 @@ class Fit:
         self.time, self._epoch = self._planned()
         candidates.lengths, candidates.final = dict(self.time.lengths), self.time.final
         if settings.crop_padding is None:
-            self.recipe = with_crops(self.recipe, self.time.final / self._epoch)
-        if self.recipe.crop_padding == 0:
+            self.recipe = with_crops(self.recipe, self.time.final / self._epoch, self.time.cropped)
+        if (self.recipe.crop, self.recipe.crop_padding) == ("pad", 0):
             candidates.flat = self.time.flat * pictures.train_count / self.recipe.batch_size
 
     def _planned(self) -> tuple[TimePlan, float]:
@@ -107,7 +107,6 @@ class Fit:
         if not added:
             smallest = self.candidates.costing.smallest(*probes(self.pictures.sizes, 1.0)[-1][:2])
             raise SettingsError(f"no hand-made network is within the limits: the smallest ResNet-8 has {smallest}")
-
         first = added[0]
         path = self._plan.decide("path", lambda: asdict(self.candidates.fastest_path(first, self.recipe)))
         self.recipe = self.recipe.model_copy(update=path)
@@ -235,8 +234,9 @@ class Fit:
     def train_finalists(self) -> list[Candidate]:
         """Train the finalists from new weights, with the same seeds and time; see `finalists`."""
         with self._part("finals", lambda: 0.0):
-            crops, known = self._settings.crop_padding is None, (self.candidates, self._plan, self._budget)
-            finals = Finals(*known, self.recipe, self.processes, self.pictures, crops=crops)
+            cropped = self.time.cropped if self._settings.crop_padding is None else None
+            known = self.candidates, self._plan, self._budget, self.recipe, self.processes, self.pictures
+            finals = Finals(*known, cropped=cropped)
             pair = finals.train(self.finalists(), self._settings.seed, self.time.seeds, MOST * self._epoch)
             self.remarks += finals.remarks
             self.hopeless = finals.hopeless

@@ -21,9 +21,8 @@ from zarts.planner.evidence import compared_words, paired_difference
 from zarts.runtime.io import write_atomically
 from zarts.runtime.paths import existing
 
-__all__ = ["OnnxBaseline", "copies_of", "onnx_names"]
+__all__ = ["OnnxBaseline"]
 
-_FOLDER = "baselines"
 _SOME, _FEW, _SECONDS = 500, 32, 3.0
 """Training images that tell what a file takes: so many, or as many as it answers in this time, but a few at least."""
 _SHARE = 0.1
@@ -32,11 +31,6 @@ _IMAGENET = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 
 Form = Callable[[UInt8[Tensor, "n c h w"]], Num[Tensor, "n c h w"]]
 """From levels to what a file takes."""
-
-
-def onnx_names(texts: str | None) -> list[str]:
-    """The ONNX files among the baselines, as the user has named them."""
-    return [] if texts is None else [text.strip() for text in texts.split(",") if text.strip().endswith(".onnx")]
 
 
 @dataclass(frozen=True)
@@ -136,15 +130,6 @@ class OnnxBaseline:
             text += " It guesses: are its classes in the order of their names?"
         facts = {"name": self.name, "takes": self.takes, "test_accuracy": accuracy}
         return text, {**facts, "difference": difference._asdict()}
-
-
-def copies_of(texts: str | None, *folders: Path) -> Mapping[str, list[Path]]:
-    """Where the folders of fits may have copies of the ONNX files among the baselines, by name."""
-    names = onnx_names(texts)
-    return {
-        name: [folder / _FOLDER / f"{number}-{Path(name).name}" for folder in folders]
-        for number, name in enumerate(names, start=1)
-    }
 
 
 def _content(file: Path, name: str) -> bytes:

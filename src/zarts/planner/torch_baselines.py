@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import math
+import sys
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -17,8 +18,9 @@ from torch import Tensor, nn
 
 from zarts.config import RetrainSettings
 from zarts.data import Images
-from zarts.errors import DivergedError, Interrupted, SettingsError, ZartsError
+from zarts.errors import DataError, DivergedError, Interrupted, SettingsError, ZartsError
 from zarts.networks import seeded, set_layout
+from zarts.planner.baselines import TIMM, python_file
 from zarts.planner.evidence import Answers, compared_words, paired_difference_of_trainings
 from zarts.planner.pictures import Sized
 from zarts.planner.records import Candidate
@@ -26,16 +28,16 @@ from zarts.runs.checkpoint import load_checkpoint
 from zarts.runs.user_functions import run_code
 from zarts.runtime.device import choose_device, torch_threads
 from zarts.runtime.distributed import Ranks
-from zarts.runtime.paths import existing, path_of
+from zarts.runtime.io import WriteError
+from zarts.runtime.paths import path_of
 from zarts.runtime.precision import Passes
 from zarts.spaces import handmade
 from zarts.training.evaluate import answers, test_batches
 from zarts.training.model_file import ModelCard
 from zarts.training.network_training import NetworkTraining
 
-__all__ = ["TorchBaseline", "check_torch", "torch_names"]
+__all__ = ["TorchBaseline"]
 
-_TIMM = "timm:"
 _TIMED = 2
 """Steps that tell how long one takes, after a first one."""
 _SLOWEST = 1e-3
@@ -44,33 +46,6 @@ _ANSWERED, _MOST_ANSWERED = 0.5, 0.1
 """Of the time of a step for an image, that answering one takes; of the time of a fit, that answering all may take."""
 _EQUAL = 0.95
 """Of the seconds of the network beside it that a training has at least, where the two are compared."""
-
-
-def torch_names(texts: str | None, *, code: bool = False) -> list[str]:
-    """The networks in torch among the baselines, as the user has named them.
-
-    Args:
-        texts: the setting.
-        code: only those whose Python code is a file of the user.
-    """
-    named = [] if texts is None else [text.strip() for text in texts.split(",")]
-    python = [text for text in named if ".py:" in text or text.endswith(".py")]
-    return [text for text in named if text in python or (text.startswith(_TIMM) and not code)]
-
-
-def check_torch(texts: str | None) -> list[Path]:
-    """The Python files among the baselines.
-
-    Raises:
-        NotFoundError: one is missing.
-        SettingsError: what makes the network is not named.
-    """
-    for name in torch_names(texts, code=True):
-        if name.endswith(".py"):
-            raise SettingsError(
-                f"baselines: {name}: name the function or class in it that makes the network, as {name}:make"
-            )
-    return [_file(name) for name in torch_names(texts, code=True)]
 
 
 @dataclass(frozen=True)
@@ -107,10 +82,12 @@ class TorchBaseline:
             SettingsError: its code fails, what it makes does not classify such images, or is too slow.
         """
         with _named(name):
-            source = _timm().__version__ if name.startswith(_TIMM) else _file(name).read_text(encoding="utf-8")
+            source = _timm().__version__ if name.startswith(TIMM) else python_file(name).read_bytes().decode()
             fresh = TorchBaseline(name, source, images.data.image_size)
             try:
                 found = fresh._tried(images, recipe, of)
+            except DivergedError as error:
+                raise SettingsError("its first step gives numbers that are not finite") from error
             except RuntimeError:  # of torch: code may need features that lie in memory as torch has them
                 found = replace(fresh, layout="nchw")._tried(images, recipe, of)
             seconds = found.finish(images, recipe)
@@ -125,6 +102,7 @@ class TorchBaseline:
         with torch_threads(1), own_draws(recipe.seed, device):
             core = NetworkTraining(recipe, self.card(images), images.data, images.train, Ranks(), device)
             core.rate = 0.0
+            self.make(1, len(self.card(images).mean))  # each training makes it anew
             batch, wanted = core.batch(0, 0.0), len(images.data.classes)
             begun = time.perf_counter()
             for count in (len(batch[0]), 1):
@@ -147,7 +125,8 @@ class TorchBaseline:
     @staticmethod
     def read(data: Sequence[Mapping[str, Any]]) -> list[TorchBaseline]:
         """Plain data of each, see `dataclasses.asdict`."""
-        return [TorchBaseline(**each) for each in data]
+        found = [TorchBaseline(**each) for each in data]
+        return [replace(one, parameters=int(one.parameters), step_seconds=float(one.step_seconds)) for one in found]
 
     def check(self) -> None:
         """Refuse code that has changed since the fit began.
@@ -156,11 +135,11 @@ class TorchBaseline:
             NotFoundError: there is no such file any more.
             SettingsError: it has changed, or timm is another version.
         """
-        if self.name.startswith(_TIMM):
+        if self.name.startswith(TIMM):
             same = (now := _timm().__version__) == self.source
             again = f"timm is {now} now: pip install timm=={self.source}"
         else:
-            same = _file(self.name).read_text(encoding="utf-8") == self.source
+            same = python_file(self.name).read_bytes() == self.source.encode()
             again = "it is in plan.yaml as it was"
         if not same:
             raise SettingsError(f"baselines: {self.name} has changed since the fit began: {again}")
@@ -180,9 +159,12 @@ class TorchBaseline:
         return network
 
     def _maker(self, channels: int) -> Callable[[int], Any]:
-        if self.name.startswith(_TIMM):
-            name = self.name.removeprefix(_TIMM)
+        if self.name.startswith(TIMM):
+            name = self.name.removeprefix(TIMM)
             return lambda classes: _timm().create_model(name, num_classes=classes, in_chans=channels)
+        folder = str(path_of(self.name.rpartition(":")[0]).absolute().parent)
+        if folder not in sys.path:  # the file may import what is beside it
+            sys.path.append(folder)
         _, names = run_code(path_of(self.name.rpartition(":")[0]).absolute(), self.source)
         attribute = self.name.rpartition(":")[2]
         if not callable(names.get(attribute)):
@@ -290,10 +272,6 @@ def own_draws(seed: int | None, device: torch.device) -> Iterator[None]:
             yield
 
 
-def _file(name: str) -> Path:
-    return existing(name.rpartition(":")[0], "Python file (baselines)")
-
-
 def _plain(network: nn.Module, inputs: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
     return tuple(each.contiguous() for each in inputs)
 
@@ -307,11 +285,11 @@ def _named(name: str) -> Iterator[None]:
     """Inside, whatever the code of a baseline raises is an error that names it."""
     try:
         yield
-    except (Interrupted, DivergedError):
+    except (Interrupted, DivergedError, WriteError, DataError, BrokenPipeError):  # none of its own
         raise
     except ZartsError as error:
         text = str(error)
         raise SettingsError(text if text.startswith("baselines: ") else f"baselines: {name}: {text}") from error
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         words = (str(error) or type(error).__name__).splitlines()[0][:200]
         raise SettingsError(f"baselines: {name}: {type(error).__name__}: {words}") from error

@@ -86,7 +86,7 @@ def _option(run: Run, key: str, value: UserFunction) -> str:
 
 
 def run_code(path: Path, source: str | None = None) -> tuple[str, dict[str, Any]]:
-    """Run a Python file, which may import what is in its folder: its text, and the names that it defines.
+    """Run a Python file: its text, and the names that it defines.
 
     Args:
         path: the file.
@@ -105,8 +105,6 @@ def run_code(path: Path, source: str | None = None) -> tuple[str, dict[str, Any]
     assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)
     sys.modules[name] = module  # where dataclasses look for it
-    if str(path.parent) not in sys.path:
-        sys.path.append(str(path.parent))
     try:
         spec.loader.exec_module(module)
     except Exception as error:
@@ -130,7 +128,7 @@ class _Text(InspectLoader):
     @override
     def get_code(self, fullname: str) -> Any:
         """The compiled text."""
-        return self.source_to_code(self._source, str(self._path))
+        return self.source_to_code(self._source.removeprefix("\ufeff"), str(self._path))
 
 
 def keep_functions(settings: Settings, run: Run) -> None:
