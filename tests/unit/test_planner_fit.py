@@ -14,6 +14,7 @@ from zarts.limits.delivered import NetworkCosts
 from zarts.planner.budget import Budget
 from zarts.planner.candidates import Candidates
 from zarts.planner.chain_counts import chain_counts
+from zarts.planner.chain_space import is_slow
 from zarts.planner.costs import Costing
 from zarts.planner.finals import epochs_by_number
 from zarts.planner.fit import Fit
@@ -186,7 +187,7 @@ def test_hand_made_networks_are_narrower_where_the_time_is_short(make):
     finalists = run(made)
     trained = [task for task in made.workers.trained if task.length == "T/9"]
     tried = [task.candidate for task in trained if task.candidate.origin == "hand-made"]
-    assert [one.chain.name for one in tried[:3]] == ["resnet8", "resnet8", "resnet14"]
+    assert [one.chain.name for one in tried[:3]] == ["resnet8", "resnet8", "vgg"]
     assert 4000 < tried[0].parameters <= 5000
     assert 9000 < tried[1].parameters <= 10000
     assert any("narrower ones" in remark for remark in made.fit.remarks)
@@ -248,11 +249,11 @@ def test_no_process_waits_while_the_first_network_is_trained(make):
     (length, _), *_ = alone.fit.time.lengths
     assert alone.workers.groups[1] == [("resnet8", length)]
     (length, _), *_ = both.fit.time.lengths
-    assert both.workers.groups[1] == [("resnet8", length), ("resnet14", length)]
+    assert both.workers.groups[1] == [("resnet8", length), ("vgg", length)]
     again = make("both")  # goes on with one process
     run(again)
     (second,) = [one.chain.name for one in again.fit.candidates.all if one.number == 2]
-    assert second == "resnet14"
+    assert second == "vgg"
 
 
 def run_of(made):
@@ -268,6 +269,17 @@ def test_all_seeds_of_the_finalists_train_at_once_where_there_are_processes_for_
         first, second = made.fit.candidates.scores[one.number, FINAL]
         assert first.seconds == second.seconds >= 0.3 * 2400
     assert made.clock.now <= 2400
+
+
+def test_a_short_fit_proposes_nothing_that_trains_slowly(make):
+    """Of 150 epochs of a final training depthwise convolutions and dropout are among the proposals, of 20 not."""
+    for epochs, slow in ((150, True), (20, False)):
+        made = make(f"{epochs}", seconds=6000.0)
+        made.fit._epoch = made.fit.time.final / epochs
+        run(made)
+        found = [one.chain for one in made.fit.candidates.all if one.origin == "found"]
+        assert len(found) > 10
+        assert any(map(is_slow, found)) is slow
 
 
 def test_three_rounds_that_bring_nothing_end_a_search(make):

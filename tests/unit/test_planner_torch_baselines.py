@@ -206,7 +206,7 @@ def test_a_network_of_timm_gets_classes_and_channels(monkeypatch):
     found = opened("timm:resnet18")
     assert found.parameters == 650
     assert found.step_seconds > 0
-    assert asked == [("resnet18", {"num_classes": 10, "in_chans": 1})]
+    assert asked == 2 * [("resnet18", {"num_classes": 10, "in_chans": 1})]
     found.check()
     monkeypatch.setattr(sys.modules["timm"], "__version__", "2.0")
     with pytest.raises(SettingsError, match=r"timm is 2.0 now: pip install timm==1.0"):

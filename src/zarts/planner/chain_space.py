@@ -30,7 +30,7 @@ from zarts.planner.coordinates import Choice, Level, Part, Remainder
 from zarts.spaces import Chain, ChainStem, Stage
 from zarts.spaces.chain import ACTIVATIONS, KINDS
 
-__all__ = ["ChainSpace"]
+__all__ = ["ChainSpace", "is_slow"]
 
 _STEP = 0.25  # octaves of a level of a width
 _SHARES, _SHARE_STEP = 12, 0.5  # levels of the share of the limits, and octaves of one: 1/64 to 1
@@ -38,6 +38,7 @@ _SHARE_FLIP = 0.25
 _WIDEST = 1 << 16  # as in a file of a chain
 _DEEPEST = 4
 _TRIES = 300
+_DEPTHWISE = ("inverted", "separable")
 
 
 class ChainSpace:
@@ -53,6 +54,7 @@ class ChainSpace:
     Args:
         image_sizes: the sizes to choose from, pixels a side.
         stages: number of slots.
+        quick: whether a point that is slow to train, see `is_slow`, is not `valid`.
         max_parameters: what is larger is not `valid`.
         max_macs: what takes more, for one image, is not `valid`.
 
@@ -65,12 +67,13 @@ class ChainSpace:
         image_sizes: Sequence[int],
         stages: int = 7,
         *,
+        quick: bool = False,
         max_parameters: int = 20_000_000,
         max_macs: int = 5_000_000_000,
     ) -> None:
         if not image_sizes or min(image_sizes) < 4 or stages < 1:
             raise SettingsError(f"image sizes {list(image_sizes)}, {stages} stages: needs sizes from 4 on and a stage")
-        self.image_sizes, self.stages = sorted(set(image_sizes)), stages
+        self.image_sizes, self.stages, self.quick = sorted(set(image_sizes)), stages, quick
         self.max_parameters, self.max_macs = max_parameters, max_macs
         self._parts: dict[str, Part] = {
             "image size": Level(0, len(self.image_sizes) - 1),
@@ -155,13 +158,16 @@ class ChainSpace:
         """Whether a network is worth building.
 
         The last features have 2×2 pixels or more, no width is 1, a depthwise convolution has 4 channels or more, and
-        parameters and MACs (3 colours, 10 classes) are not above those of the space.
+        parameters and MACs (3 colours, 10 classes) are not above those of the space. It is quick to train, if it has to
+        be.
         """
+        if self.quick and is_slow(chain):
+            return False
         widths = [chain.stem.width, *(stage.width for stage in chain.stages)]
         depthwise = [
             width * stage.expansion
             for before, stage in zip(widths, chain.stages, strict=False)
-            if stage.kind in ("inverted", "separable")
+            if stage.kind in _DEPTHWISE
             for width in (before, *[stage.width] * (stage.depth > 1))
         ]
         if last_side(chain, image_size) < 2 or min(widths) < 2 or min(depthwise, default=4) < 4:
@@ -203,6 +209,11 @@ class ChainSpace:
             raise SettingsError(f"x has shape {tuple(x.shape)}; the space needs ({self.dimension},)")
         numbers = iter(x.detach().cpu().double().tolist())
         return {name: part.read(list(islice(numbers, part.coordinates))) for name, part in self._parts.items()}
+
+
+def is_slow(chain: Chain) -> bool:
+    """Whether a network gains less in a short training than others: by depthwise convolutions, or by dropout."""
+    return chain.dropout > 0 or any(stage.kind in _DEPTHWISE for stage in chain.stages)
 
 
 def _width_parts(*names: str) -> dict[str, Part]:

@@ -15,7 +15,7 @@ from zarts.errors import SettingsError
 from zarts.planner.advance import Advance
 from zarts.planner.budget import Budget
 from zarts.planner.candidates import Candidates
-from zarts.planner.chain_space import ChainSpace
+from zarts.planner.chain_space import ChainSpace, is_slow
 from zarts.planner.finals import Finals, with_crops
 from zarts.planner.first_steps import first_steps
 from zarts.planner.handmade import Wanted, first_share, others, probes, variants
@@ -185,11 +185,11 @@ class Fit:
         points, told = self._told(length)
         if not any(map(math.isfinite, told)):
             return None
-        space, settings = ChainSpace(self.pictures.sizes), self._settings
-        start, fitted = list(zip(points, told, strict=True)), self.candidates.fitted
-        best = points[told.index(min(told))]
+        settings, best = self._settings, points[told.index(min(told))]
+        quick = self.time.final / self._epoch < self.time.quick and not is_slow(best[0])
+        space, start = ChainSpace(self.pictures.sizes, quick=quick), list(zip(points, told, strict=True))
         share = self._plan.decide(f"share of the best at {length}", lambda: self.candidates.costing.used(*best))
-        return Proposals(space, start, settings.optimizer, settings.seed, fit=fitted, share=share)
+        return Proposals(space, start, settings.optimizer, settings.seed, fit=self.candidates.fitted, share=share)
 
     def _rounds(self, proposals: Proposals, length: str, most: int | None = None) -> str:
         """Rounds of the search at a length, until their time is over or so many networks were found; why they ended."""

@@ -102,8 +102,8 @@ class TorchBaseline:
         with torch_threads(1), own_draws(recipe.seed, device):
             core = NetworkTraining(recipe, self.card(images), images.data, images.train, Ranks(), device)
             core.rate = 0.0
-            self.make(1, len(self.card(images).mean))  # each training makes it anew
             batch, wanted = core.batch(0, 0.0), len(images.data.classes)
+            self.make(wanted, batch[0].shape[1])  # each training makes it anew
             begun = time.perf_counter()
             for count in (len(batch[0]), 1):
                 core.network.eval()
