@@ -51,7 +51,6 @@ GUIDES: Mapping[str, Guide] = {
             "tflite": "also write files for phones and microcontrollers",
             "baselines": "compare yours too: mine.onnx, mine.py:make, timm:resnet18",
             "processes": "networks trained at a time",
-            "seed": _SEED,
             "out": "",
             "resume": "go on with this interrupted fit",
         },
