@@ -26,6 +26,7 @@ def fit_in(folder, **settings):
             patch.setattr("zarts.planner.finals._MARGIN", 1e9)  # both are trained to the end
             patch.setattr("zarts.planner.candidates._LEAST", 0.0)  # a few steps need not take just these seconds
             patch.setattr("zarts.planner.candidates._MOST", 1e9)
+            patch.setattr("zarts.planner.torch_baselines._EQUAL", 0.0)  # nor just as many as the finalists
             return zarts.fit(out=folder, quiet=True, **{**SETTINGS, **settings})
     finally:
         config.update("jaxtyping_disable", False)

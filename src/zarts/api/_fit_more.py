@@ -150,7 +150,7 @@ def _wanted(result: FitResult, number: int) -> Candidate:
 
 def _with(facts: Mapping[str, Any], one: Candidate, tested: Sequence[Tested], known: Session) -> dict[str, Any]:
     """The result of a fit with a network that was trained to the end later."""
-    right = [each.answers.predicted == each.answers.labels if each.int8 is None else each.int8 for each in tested]
+    right = [each.right for each in tested]
     delivered = [known.outcome.right(facts["delivered"], each.score.seed) for each in tested]
     difference = paired_difference_of_trainings(list(zip(right, delivered, strict=True)))
     mean = sum(float(each.double().mean()) for each in right) / len(right)

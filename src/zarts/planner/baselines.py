@@ -49,12 +49,13 @@ def check_torch(texts: str | None) -> list[Path]:
         NotFoundError: one is missing.
         SettingsError: what makes the network is not named.
     """
-    for name in torch_names(texts, code=True):
+    names = torch_names(texts, code=True)
+    for name in names:
         if name.endswith(".py"):
             raise SettingsError(
                 f"baselines: {name}: name the function or class in it that makes the network, as {name}:make"
             )
-    files = [python_file(name) for name in torch_names(texts, code=True)]
+    files = [python_file(name) for name in names]
     beside: dict[str, Path] = {}
     for folder in dict.fromkeys(file.resolve().parent for file in files):
         for name in (file.stem for file in folder.glob("*.py") if file.name not in [each.name for each in files]):

@@ -18,7 +18,7 @@ from zarts.planner.budget import Budget
 from zarts.planner.chain_words import difference, short_name
 from zarts.planner.costs import Costing
 from zarts.planner.pictures import Pictures
-from zarts.planner.promises import promised, slope_of, values_at
+from zarts.planner.promises import progress_of, promised, slope_of
 from zarts.planner.records import FINAL, NO_VALUE, PLAN, Candidate, Origin, Plan, Schedule, Score, training_key
 from zarts.planner.torch_baselines import TorchBaseline
 from zarts.planner.training import Task, Trained, card_of
@@ -144,9 +144,8 @@ class Candidates:
 
         Seeds that were cut short do not count; one that diverged leaves no value.
         """
-        scores = self.scores[one.number, length]
-        values = [score.value for score in scores if score.value < NO_VALUE or score.seconds == 0]
-        return NO_VALUE if not values or NO_VALUE in values else sum(values) / len(values)
+        found = progress_of(self.scores[one.number, length])
+        return NO_VALUE if found is None else found.value
 
     def best(self, of: Iterable[Candidate], length: str) -> Candidate:
         """The best of those that were trained to a length, of which there is at least one."""
@@ -168,8 +167,8 @@ class Candidates:
         there.
         """
         slope, times = slope_of(self.scores), self.final / self.lengths[length]
-        known = values_at(self.scores, length)
-        return {number: promised(known[number], slope, times, self.flat) for number in sorted(known)}
+        known = {one.number: progress_of(self.scores[one.number, length]) for one in self.at(length)}
+        return {number: promised(one, slope, times, self.flat) for number, one in known.items() if one is not None}
 
     def promising(self, length: str, *origins: Origin) -> Candidate | None:
         """The one that promises most of those that were trained to a length; None: there is none.

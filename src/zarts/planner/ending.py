@@ -75,8 +75,7 @@ def end_fit(
     before, file = costs[taken.number], outcome.folder / "model.onnx"
     final = costs[taken.number] = count_network(file, int8=settings.int8, latency=known.costing.latencies([file])[0])
     more += [f"The search ended early: {fit.ended}."] if fit.ended else []
-    right = best.answers.predicted == best.answers.labels if best.int8 is None else best.int8
-    baselines = [one.compared(taken.name, right) for one in outcome.baselines]
+    baselines = [one.compared(taken.name, best.right) for one in outcome.baselines]
     in_torch = [_in_torch(number, fit, outcome, taken, tested) for number in known.torch_baselines]
     more += [*(text for text, _ in (*in_torch, *baselines)), *fit.remarks]
     more += [
@@ -155,9 +154,8 @@ def _in_torch(
             own = baseline.right(file, outcome.test_images(one.image_size), sized, device)
         except (SettingsError, RunError) as error:  # the verdict is made without it
             return f"{error}: it was not tested.", {"name": baseline.name, "error": str(error)}
-        right = each.answers.predicted == each.answers.labels if each.int8 is None else each.int8
-        pairs.append((right.cpu(), own))
-    return baseline.compared(other.name, pairs, known.shares.get(number, 0.0) if pairs else 0.0)
+        pairs.append((each.right.cpu(), own))
+    return baseline.compared(other.name, pairs, known.shares.get(number, 0.0))
 
 
 def _apart(tested: Sequence[Tested], differs: int) -> list[str]:

@@ -76,6 +76,11 @@ class Tested:
     int8_method: str = ""
 
     @property
+    def right(self) -> Bool[Tensor, " n"]:
+        """Whether the answers of the file that is delivered to the test images are right, one an image."""
+        return self.answers.predicted == self.answers.labels if self.int8 is None else self.int8
+
+    @property
     def int8_accuracy(self) -> float | None:
         """Accuracy of the 8-bit file, in percent; None: there is none."""
         return None if self.int8 is None else 100 * self.int8.double().mean().item()
@@ -105,8 +110,7 @@ class Outcome:
         place: Path | None = None,
     ) -> None:
         self._settings, self._run, self._pictures, self._candidates = settings, run, pictures, candidates
-        self._load, self._callback = load, callback
-        self._device = choose_device(settings.device)
+        self._load, self._callback, self._device = load, callback, choose_device(settings.device)
         self._kept: tuple[int, str] | None = None
         self._test_images: dict[int, Images] = {}
         self._place = run.path if place is None else place

@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 from zarts.planner.records import FINAL, NO_VALUE, Score
 
-__all__ = ["Progress", "common_slope", "promised", "slope_of", "values_at"]
+__all__ = ["Progress", "common_slope", "progress_of", "promised", "slope_of"]
 
 _POWER = 0.8
 """How fast a value falls with the steps of a training, as measured in trainings of one to ten epochs: docs/fit.md."""
@@ -69,15 +69,13 @@ def slope_of(scores: Mapping[tuple[int, str], Iterable[Score]]) -> float:
     return common_slope(pairs) if len(pairs) > 1 else 0.0
 
 
-def values_at(scores: Mapping[tuple[int, str], Iterable[Score]], length: str) -> dict[int, Progress]:
-    """Value and steps of the networks of a length, the means over seeds, by number.
+def progress_of(scores: Sequence[Score]) -> Progress | None:
+    """Value and steps of a network at a length, the means over seeds.
 
-    Seeds that were cut short do not count; networks of which one diverged are not there.
+    Seeds that were cut short do not count; None: all were, or one diverged.
     """
-    found = {}
-    for (number, name), own in scores.items():
-        known = [score for score in own if score.value < NO_VALUE]
-        if name == length and known and all(score.seconds > 0 for score in own):
-            values, steps = [score.value for score in known], [score.schedule.steps for score in known]
-            found[number] = Progress(sum(values) / len(values), sum(steps) / len(steps))
-    return found
+    known = [score for score in scores if score.value < NO_VALUE]
+    if not known or any(score.seconds == 0 for score in scores):
+        return None
+    values, steps = [score.value for score in known], [score.schedule.steps for score in known]
+    return Progress(sum(values) / len(values), sum(steps) / len(steps))

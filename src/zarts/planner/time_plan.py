@@ -18,7 +18,7 @@ ENOUGH = 50
 MOST = 150
 """Epochs of a final training: more bring nothing."""
 _FLAT = 20.0
-"""Epochs without crops from which a longer training brings nothing: 17 still did, 44 did not, see docs/fit.md."""
+"""Epochs without crops from which a longer training brings nothing: 17 still did, 40 did not, see docs/fit.md."""
 _CROPPED = 60.0
 """Epochs from which images are padded and cropped at random; 44 with crops still cost accuracy on Fashion-MNIST."""
 _QUICK = 30.0
@@ -110,8 +110,9 @@ def plan_time(left: float, processes: int, epoch: float, others: int = 0, *, sea
         others: networks that are trained as long as the finalists, beside them.
         search: whether a search is wanted.
     """
-    shares = dict.fromkeys((min(_MOST_FINALS, _FINALS * (2 + others) / 2), _FINALS))
-    plan = next(filter(None, (_with_search(left, processes, epoch, others, share) for share in shares if search)), None)
+    plan, known = None, (left, processes, epoch, others)
+    if search:
+        plan = _with_search(*known, min(_MOST_FINALS, _FINALS * (2 + others) / 2)) or _with_search(*known, _FINALS)
     if plan is not None:
         return plan
     why = "it was not asked for"

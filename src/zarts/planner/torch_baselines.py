@@ -82,8 +82,7 @@ class TorchBaseline:
             SettingsError: its code fails, what it makes does not classify such images, or is too slow.
         """
         with _named(name):
-            source = _timm().__version__ if name.startswith(TIMM) else python_file(name).read_bytes().decode()
-            fresh = TorchBaseline(name, source, images.data.image_size)
+            fresh = TorchBaseline(name, _source(name), images.data.image_size)
             try:
                 found = fresh._tried(images, recipe, of)
             except DivergedError as error:
@@ -97,9 +96,9 @@ class TorchBaseline:
 
     def _tried(self, images: Sized, recipe: RetrainSettings, of: float) -> TorchBaseline:
         """This one with what a few steps tell; weights do not change in them."""
-        recipe = recipe.model_copy(update={"precision": "32-true", "layout": self.layout, "kernels": "torch"})
+        recipe = self.recipe(recipe).model_copy(update={"precision": "32-true"})
         device = choose_device(recipe.device)
-        with torch_threads(1), own_draws(recipe.seed, device):
+        with torch_threads(1), _own_draws(recipe.seed, device):
             core = NetworkTraining(recipe, self.card(images), images.data, images.train, Ranks(), device)
             core.rate = 0.0
             batch, wanted = core.batch(0, 0.0), len(images.data.classes)
@@ -135,13 +134,10 @@ class TorchBaseline:
             NotFoundError: there is no such file any more.
             SettingsError: it has changed, or timm is another version.
         """
-        if self.name.startswith(TIMM):
-            same = (now := _timm().__version__) == self.source
-            again = f"timm is {now} now: pip install timm=={self.source}"
-        else:
-            same = python_file(self.name).read_bytes() == self.source.encode()
-            again = "it is in plan.yaml as it was"
-        if not same:
+        now = _source(self.name)
+        if now != self.source:
+            of_timm = f"timm is {now} now: pip install timm=={self.source}"
+            again = of_timm if self.name.startswith(TIMM) else "it is in plan.yaml as it was"
             raise SettingsError(f"baselines: {self.name} has changed since the fit began: {again}")
 
     def make(self, classes: int, channels: int) -> nn.Module:
@@ -162,11 +158,11 @@ class TorchBaseline:
         if self.name.startswith(TIMM):
             name = self.name.removeprefix(TIMM)
             return lambda classes: _timm().create_model(name, num_classes=classes, in_chans=channels)
-        folder = str(path_of(self.name.rpartition(":")[0]).absolute().parent)
-        if folder not in sys.path:  # the file may import what is beside it
-            sys.path.append(folder)
-        _, names = run_code(path_of(self.name.rpartition(":")[0]).absolute(), self.source)
-        attribute = self.name.rpartition(":")[2]
+        name, _, attribute = self.name.rpartition(":")
+        file = path_of(name).absolute()
+        if str(file.parent) not in sys.path:  # the file may import what is beside it
+            sys.path.append(str(file.parent))
+        _, names = run_code(file, self.source)
         if not callable(names.get(attribute)):
             raise SettingsError(f"there is no function or class {attribute!r} in it")
         maker: Callable[[int], Any] = names[attribute]
@@ -195,7 +191,7 @@ class TorchBaseline:
     def training(self, seed: int, device: torch.device) -> Iterator[None]:
         """Inside, its layers draw from a seed, and whatever its code raises counts as a training that diverged."""
         try:
-            with _named(self.name), own_draws(seed, device):
+            with _named(self.name), _own_draws(seed, device):
                 yield
         except SettingsError as error:
             raise DivergedError(str(error)) from error
@@ -207,7 +203,7 @@ class TorchBaseline:
             SettingsError: its code fails.
         """
         card = self.card(sized)
-        with _named(self.name), own_draws(0, device):
+        with _named(self.name), _own_draws(0, device):
             network = card.build().to(device)
             set_layout(network, self.layout)
             network.load_state_dict(load_checkpoint(file, device)["network"])
@@ -253,6 +249,16 @@ class _Card(ModelCard):
         return self.baseline.parameters
 
 
+def _source(name: str) -> str:
+    """The text of the Python file of a name as it is now, or the version of timm."""
+    if name.startswith(TIMM):
+        return str(_timm().__version__)
+    try:
+        return python_file(name).read_bytes().decode()
+    except UnicodeDecodeError as error:
+        raise SettingsError(f"baselines: {name}: UnicodeDecodeError: {error}") from error
+
+
 def _timm() -> Any:
     try:
         return importlib.import_module("timm")
@@ -261,10 +267,10 @@ def _timm() -> Any:
 
 
 @contextmanager
-def own_draws(seed: int | None, device: torch.device) -> Iterator[None]:
-    """Inside, torch draws from a seed, on this device too, for layers of the user do; None changes nothing."""
+def _own_draws(seed: int, device: torch.device) -> Iterator[None]:
+    """Inside, torch draws from a seed, on this device too, for layers of the user do."""
     with seeded(seed):
-        if seed is None or device.type != "cuda":
+        if device.type != "cuda":
             yield
             return
         with torch.random.fork_rng(devices=[device]):
