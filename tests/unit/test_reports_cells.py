@@ -162,6 +162,12 @@ def test_unusual_cells_are_drawn():
     assert "only cell" in cell_svg(genotype, "only")
 
 
+@pytest.mark.parametrize("op", ["", "_"])
+def test_operation_without_a_printed_letter_is_drawn(op):
+    genotype = Genotype("my-space", {"normal": ((Choice(op, 0), Choice("sep_conv_3x3", 1)),)})
+    assert "sep conv" in cell_svg(genotype, "normal")
+
+
 def test_mathematics_signs_stay_text():
     assert "a$b_1$" in cell_svg(Genotype("a$b_1$", {"normal": ()}), "normal")
 

@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 from matplotlib.font_manager import FontProperties
 from matplotlib.patches import FancyBboxPatch, Patch, PathPatch
 from matplotlib.path import Path
-from matplotlib.textpath import TextPath
+from matplotlib.textpath import TextPath, text_to_path
 
 from zarts.reports.primitives import Curve, Picture, Plate, Shape, Tip, Words, bends
 from zarts.reports.theme import ROLES
@@ -35,8 +35,12 @@ def figure_of(picture: Picture) -> Figure:
 
 @lru_cache(maxsize=256)
 def text_width(text: str, size: float, weight: str = "normal") -> float:
-    """Width of a text in points. Call it only inside `svg.drawing`."""
-    return float(TextPath((0.0, 0.0), text, prop=FontProperties(size=size, weight=weight)).get_extents().width)
+    """Width of a text in points, 0 if nothing of it is printed. Call it only inside `svg.drawing`."""
+    font = FontProperties(size=size, weight=weight)
+    outlines, _ = text_to_path.get_text_path(font, text)
+    if not len(outlines):  # matplotlib 3.11 makes no TextPath of those
+        return 0.0
+    return float(TextPath((0.0, 0.0), text, prop=font).get_extents().width)
 
 
 def _draw(axes: Axes, shape: Shape, order: int) -> None:
