@@ -16,7 +16,7 @@ from zarts.config import dump, retrain_settings, search_settings
 from zarts.config.fit import fit_settings
 from zarts.errors import RunError
 from zarts.reports import error_section, watch_report, write_report
-from zarts.reports.run_verdict import limit_facts, verdict_of
+from zarts.reports.run_verdict import guesses, limit_facts, verdict_of
 from zarts.reports.settings_section import shown_settings
 from zarts.reports.summary import RunFiles, duration, show
 from zarts.spaces import SPACES
@@ -180,6 +180,18 @@ def test_a_network_that_only_guesses_says_so():
         said = verdict_of(run, tested)
         assert said.headline == f"{accuracy:.2f} % of 300 test images are right"
         assert [sign.name for sign in said.warnings] == ["Not shown to be better than a guess"] * warned
+
+
+def test_a_network_that_only_guesses_is_told_in_a_line(tmp_path):
+    classes = [{"class": name, "images": 100, "accuracy": 38.6} for name in "abc"]
+    details = {"images": 300, "per_class": classes, "confused": [], "worst": []}
+    assert guesses(tmp_path) == []
+    (tmp_path / "test.json").write_text(json.dumps(details))
+    for accuracy, lines in ((38.6, 1), (38.7, 0)):
+        (tmp_path / "result.json").write_text(json.dumps({"test_accuracy": accuracy}))
+        assert len(guesses(tmp_path)) == lines
+    (tmp_path / "result.json").write_text(json.dumps({"test_accuracy": 10.0}))
+    assert guesses(tmp_path)[0].startswith("not shown to be better than a guess: always answering the most frequent")
 
 
 def test_how_much_of_a_limit_a_search_uses():

@@ -84,6 +84,11 @@ def test_layers_of_the_recipe():
     assert (found.time, found.recipe) == (5400, "fast")
     assert "recipe = fast" in told[0]
     assert retrain_settings({}, handmade=True).recipe == "paper"
+    rates = {made: retrain_settings({"recipe": "fast"}, handmade=made) for made in (True, False)}
+    assert {made: (one.learning_rate, one.grad_clip) for made, one in rates.items()} == {
+        True: (0.2, 0),
+        False: (0.05, 5),
+    }
     for options, word in (
         ({"time": "10m", "recipe": "paper"}, "schedule"),
         ({"time": "soon"}, "90s"),

@@ -16,7 +16,7 @@ from zarts.api._tensorboard import logged
 from zarts.bench import Table, Truth, find_table, read_table
 from zarts.config import FUNCTIONS, CommonSettings, SearchSettings, dump, search_settings
 from zarts.data import PythonData
-from zarts.reports import draw_cells, write_report
+from zarts.reports import draw_cells, guesses, write_report
 from zarts.runs import Run
 from zarts.runs.afterwards import afterwards
 from zarts.runs.new_run import anchored, new_run, place_of, resumed_run
@@ -260,7 +260,10 @@ def dry_run_in(
 
 
 def draw_run(architecture: Architecture, folder: Path, callback: Callback | None = None) -> None:
-    """Draw the cells that a run ended with and write its report, both into its folder; what fails is a warning."""
+    """Draw the cells that a run ended with and write its report, both into its folder; what fails is a warning.
+
+    A warning, too, if a trained network may only guess.
+    """
     if callback is not None:
         callback({"event": "doing", "text": "drawing the report"})
     if isinstance(architecture, Chain):
@@ -273,6 +276,9 @@ def draw_run(architecture: Architecture, folder: Path, callback: Callback | None
 def _write_report(folder: Path, callback: Callback | None) -> None:
     with afterwards("report.html is missing", f"zarts report {_quoted(folder)}", callback):
         write_report(folder)
+        for text in guesses(folder):
+            if callback is not None:
+                callback({"event": "warning", "text": text})
 
 
 def _quoted(path: Path) -> str:

@@ -13,7 +13,15 @@ from zarts.config.build import build, refuse
 from zarts.config.common import CommonSettings
 from zarts.config.components import resolve_axes, used
 from zarts.config.preset_files import Layer, config_layer, is_transfer, preset_layers
-from zarts.config.retrain import FAST, OF_CELLS, OF_CHAINS, RetrainSettings, conflicts_of_recipe, idle_in_retraining
+from zarts.config.retrain import (
+    FAST,
+    FAST_CELLS,
+    OF_CELLS,
+    OF_CHAINS,
+    RetrainSettings,
+    conflicts_of_recipe,
+    idle_in_retraining,
+)
 from zarts.config.scaling import scale_retraining, scale_search
 from zarts.config.settings import SearchSettings
 from zarts.config.unused import Unused, add_idle, unused_by_method
@@ -119,7 +127,7 @@ def retrain_settings(
     if preset is not None and is_transfer(preset):
         layers = layers[-1:] + below
     layers += [Layer("the network of weights_from", form, "method"), file, Layer(where, options, kind)]
-    layers[-2:-2] = _recipe(layers, note)
+    layers[-2:-2] = _recipe(layers, note, handmade)
     built = build(RetrainSettings, layers)
     if built.settings is None:
         refuse(built.problems)
@@ -141,7 +149,7 @@ def _is_given(key: str, origin: Mapping[str, Layer]) -> bool:
     return key in origin and origin[key].kind in ("options", "file")
 
 
-def _recipe(layers: Sequence[Layer], note: Note) -> list[Layer]:
+def _recipe(layers: Sequence[Layer], note: Note, handmade: bool | None) -> list[Layer]:
     """The defaults of the recipe that the layers name; a time without a recipe or a schedule takes the fast one."""
     named = [layer.values["recipe"] for layer in layers if "recipe" in layer.values]
     if not named and any(layer.values.get("time") is not None for layer in layers):
@@ -149,7 +157,10 @@ def _recipe(layers: Sequence[Layer], note: Note) -> list[Layer]:
             return []
         note("recipe = fast, because of time: give --schedule trapezoid to train by the paper's recipe in that time")
         named = ["fast"]
-    return [Layer("recipe 'fast'", {"recipe": "fast", **FAST}, "method")] if named[-1:] == ["fast"] else []
+    if named[-1:] != ["fast"]:
+        return []
+    of_cells = FAST_CELLS if handmade is False else {}
+    return [Layer("recipe 'fast'", {"recipe": "fast", **FAST, **of_cells}, "method")]
 
 
 _NONE = {"auxiliary_weight": 0.0, "drop_path": 0.0}

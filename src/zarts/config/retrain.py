@@ -13,6 +13,7 @@ from zarts.config.types import Cells, Channels, Duration, Number, Pixels, Proces
 
 __all__ = [
     "FAST",
+    "FAST_CELLS",
     "OF_CELLS",
     "OF_CHAINS",
     "STEPWISE",
@@ -200,6 +201,9 @@ FAST: dict[str, Any] = {
     "threads": "auto",
 }
 """The defaults of recipe `fast`; docs/recipes.md says what each brings."""
+
+FAST_CELLS: dict[str, Any] = {"learning_rate": 0.05, "grad_clip": 5.0}
+"""Those that are others for networks of cells: deep ones diverge at 0.2, and most have been trained with this clip."""
 
 _OF_SCHEDULE = {
     "learning_rate_min": ("cosine", "linear"),

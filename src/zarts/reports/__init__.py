@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from zarts.reports.landscape import draw_landscape
     from zarts.reports.notebook import result_html
     from zarts.reports.run_page import watch_report, write_report
+    from zarts.reports.run_verdict import guesses
     from zarts.reports.static_charts import Curve, draw_curves
     from zarts.reports.timeline import draw_strip
 
@@ -23,6 +24,7 @@ __all__ = [
     "draw_curves",
     "draw_landscape",
     "draw_strip",
+    "guesses",
     "result_html",
     "watch_report",
     "write_report",
@@ -34,6 +36,7 @@ _HOMES = {
     "draw_curves": "static_charts",
     "draw_landscape": "landscape",
     "draw_strip": "timeline",
+    "guesses": "run_verdict",
     "result_html": "notebook",
     "watch_report": "run_page",
     "write_report": "run_page",

@@ -6,14 +6,16 @@ import math
 import re
 import shlex
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any, NamedTuple
 
 from zarts.reports.collapse import COLLAPSE, Sign
-from zarts.reports.error_section import Tested
+from zarts.reports.error_section import Tested, read_tested
 from zarts.reports.series import by_epoch
 from zarts.reports.summary import Fact, RunFiles, duration, show
+from zarts.runtime.io import read_mapping
 
-__all__ = ["Next", "RunVerdict", "limit_facts", "network_title", "unbroken", "verdict_of"]
+__all__ = ["Next", "RunVerdict", "guesses", "limit_facts", "network_title", "unbroken", "verdict_of"]
 
 _WORDS = {"max_params": ("parameters", "parameters"), "max_macs": ("MACs an image", "macs")}
 """Limits of a search: their names, and where the result has what the network needs."""
@@ -100,6 +102,14 @@ def _training(run: RunFiles, tested: Tested | None) -> RunVerdict:
     images = f"{tested.images:,} ".replace(",", "\u202f") if tested is not None else "the "
     warnings = [] if tested is None else _guesses(accuracy, tested)
     return RunVerdict(f"{accuracy:.2f} % of {images}test images are right", [said], warnings, then)
+
+
+def guesses(folder: Path) -> list[str]:
+    """The same warning for the folder of a training, as a line; empty where it is shown to be better, or not tested."""
+    tested, accuracy = read_tested(folder), read_mapping(folder / "result.json").get("test_accuracy")
+    if tested is None or not isinstance(accuracy, int | float):
+        return []
+    return [f"{sign.name[0].lower()}{sign.name[1:]}: {sign.text}" for sign in _guesses(accuracy, tested)]
 
 
 def _guesses(accuracy: float, tested: Tested) -> list[Sign]:

@@ -51,7 +51,7 @@ def _defaults(command: str, settings: Mapping[str, Any]) -> dict[str, Any]:
         if command == "search":
             return dump(search_settings(given))
         if command == "retrain":
-            return dump(retrain_settings(given, handmade=None))
+            return dump(retrain_settings(given, handmade=settings.get("width") is not None))
         return dump(fit_settings({"data": "digits"})) if command == "fit" else {}
     except SettingsError:  # of another version, or of a user's own
         return {}
