@@ -63,6 +63,12 @@ ROWS: dict[str, dict[str, Any]] = {
         "seeds": 2,
         "options": ["--max-ram", "8KB", "--max-flash", "32KB", "--int8"],
     },
+    "cifar-6kb": {
+        "data": CIFAR,
+        "time": "20m",
+        "seeds": 4,
+        "options": ["--image-size", "32", "--max-ram", "6KB", "--max-flash", "64KB", "--int8"],
+    },
     "fashion-int8": {"data": "fashion-mnist", "time": "10m", "seeds": 2, "options": ["--max-params", "100k", "--int8"]},
 }
 """What is measured: images, time, number of seeds, the first of them, and options; `latency`: the limit as a multiple

@@ -3,7 +3,9 @@
 import pytest
 
 from zarts.config.fit import fit_settings
+from zarts.limits.delivered import count_network
 from zarts.limits.latency import Latency
+from zarts.planner.chain_words import widths_of, with_width
 from zarts.planner.costs import Costing, _largest
 from zarts.spaces import handmade
 from zarts.training import ModelCard
@@ -49,6 +51,41 @@ def test_int8_counts_a_byte_a_weight_and_no_limit_changes_nothing():
     assert costs[0].flash > 3.5 * costs[1].flash
     assert costs[0].ram > 3.5 * costs[1].ram
     assert (costs[0].parameters, costs[0].macs) == (costs[1].parameters, costs[1].macs)
+
+
+def test_layers_take_what_one_width_leaves_of_the_limits():
+    """With 4 KB of RAM and 32 KB of flash ResNet-8 at one width uses less than half of the flash."""
+    costing = Costing(fit_settings({"data": "digits", "max_ram": "4KB", "max_flash": "32KB", "int8": True}), CARD)
+    one_width = costing.widest(handmade("resnet8", stem_stride=2), 28)
+    costs = costing.of(one_width, 28)
+    assert (costs.ram > 3400, costs.flash < 16_000) == (True, True)
+    wide = costing.filled(one_width, 28)
+    costs = costing.of(wide, 28)
+    assert costing.exceeded(costs) == []
+    assert costs.flash > 31_000
+    assert [stage.kind for stage in wide.stages] == ["residual"] * 3
+    assert all(a >= b for a, b in zip(widths_of(wide), widths_of(one_width), strict=True))
+    for place, width in enumerate(widths_of(wide)):  # no layer can be a twentieth wider
+        wider = with_width(wide, place, width + max(1, round(0.05 * width)))
+        assert costing.exceeded(costing.of(wider, 28))
+    half = costing.of(costing.filled(costing.widest(handmade("resnet8", stem_stride=2), 28, 0.5), 28, 0.5), 28)
+    assert 15_000 < half.flash <= 16_384
+    assert half.ram <= 2048
+
+
+def test_layers_grow_as_far_as_a_latency_allows(monkeypatch):
+    """A latency in proportion to MACs, of which 1.2 times those of the network are allowed."""
+    monkeypatch.setattr(Costing, "latency", lambda costing, file: Latency(costs_of(file).macs / 1e6, 0.0))
+    chain = handmade("resnet8", 0.4, 2)
+    limits = {"data": "digits", "max_flash": "200KB", "max_latency": f"{0.402025 * 1.2}ms", "int8": True}
+    costing = Costing(fit_settings(limits), CARD)
+    before, after = (costing.of(one, 28).macs for one in (chain, costing.filled(chain, 28)))
+    assert before == 402_025
+    assert 1.1 * before < after <= 1.2 * before
+
+
+def costs_of(file):
+    return count_network(file.read_bytes())
 
 
 def test_what_no_width_keeps_has_none():

@@ -282,9 +282,39 @@ def test_a_short_fit_proposes_nothing_that_trains_slowly(make):
         assert any(map(is_slow, found)) is slow
 
 
-def test_three_rounds_that_bring_nothing_end_a_search(make):
-    made = make(seconds=20_000.0, quality=lambda task: 0.9 if task.candidate.number == 1 else 0.3)
+def test_the_first_networks_of_a_search_take_what_one_width_leaves_of_the_limits(make):
+    """Multiply-adds bind the early layers, parameters the late ones."""
+    limits = {"max_params": "30k", "max_macs": "120k"}
+    made = make(settings=limits)
     run(made)
+    known = made.fit.candidates.all
+    first = next(number for number, one in enumerate(known) if one.origin == "found")
+    wide, one_width = known[first], known[known[first].parent - 1]
+    assert one_width.origin == "hand-made"
+    assert [replace(stage, width=1) for stage in wide.chain.stages] == [
+        replace(stage, width=1) for stage in one_width.chain.stages
+    ]
+    assert wide.parameters > 1.15 * one_width.parameters
+    assert wide.macs <= 120_000
+    assert wide.parameters <= 30_000
+
+    drawn = make("drawn", settings={**limits, "optimizer": "random"})
+    run(drawn)
+    assert '"filled"' not in drawn.plan.read_text()
+    before = made.plan.with_name("before.yaml")  # of a version that had none
+    lines = [line for line in made.plan.read_text().splitlines(keepends=True) if "filled" not in line]
+    before.write_text("".join(lines))
+    again = make("again", settings=limits, repeats=before)
+    again.fit.compare_handmade()
+    again.fit.search()
+    assert "filled" not in again.plan.read_text()
+
+
+def test_three_rounds_that_bring_nothing_end_a_search(make):
+    quality, limits = (lambda task: 0.9 if task.candidate.number == 1 else 0.3), {"max_params": "100k"}
+    made = make(seconds=20_000.0, quality=quality, settings=limits)  # of which one width leaves next to nothing
+    run(made)
+    assert '"filled": []' in made.plan.read_text()
     assert "3 rounds" in made.fit.ended
     assert any("3 rounds" in note["text"] for note in made.notes)
     tried = [one for one in made.fit.candidates.all if one.origin == "found"]

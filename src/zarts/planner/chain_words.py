@@ -9,9 +9,10 @@ from dataclasses import replace
 from functools import lru_cache
 from typing import Any, NamedTuple
 
+from zarts.errors import SettingsError
 from zarts.spaces import HANDMADE, Chain, Stage
 
-__all__ = ["Scaled", "chain_key", "difference", "scaled_handmade", "short_name"]
+__all__ = ["Scaled", "chain_key", "difference", "scaled_handmade", "short_name", "widths_of", "with_width"]
 
 _LETTERS = {"conv": "C", "residual": "R", "inverted": "I", "separable": "S", "skip": "K"}
 _LAYERS = {
@@ -51,11 +52,11 @@ def _structure(chain: Chain) -> Chain:
 
 def _factor(published: Chain, chain: Chain) -> float | None:
     """The shortest factor of all widths that makes one of the other; their sum grows with it, so bisection finds it."""
-    sought = _widths(chain)
-    low, high = -16.0, math.log2((1 << 16) / max(_widths(published)))  # as wide as a file of a chain may say
+    sought = widths_of(chain)
+    low, high = -16.0, math.log2((1 << 16) / max(widths_of(published)))  # as wide as a file of a chain may say
     for _ in range(60):
         middle = (low + high) / 2
-        widths = _widths(published.scaled(2**middle))
+        widths = widths_of(published.scaled(2**middle))
         if widths == sought:
             break
         low, high = (middle, high) if sum(widths) < sum(sought) else (low, middle)
@@ -63,13 +64,28 @@ def _factor(published: Chain, chain: Chain) -> float | None:
         return None
     for unit in (1, 10, 100, 1000, 10_000):
         for rounded in (math.floor(2**middle * unit) / unit, math.ceil(2**middle * unit) / unit):
-            if rounded > 0 and _widths(published.scaled(rounded)) == sought:
+            if rounded > 0 and widths_of(published.scaled(rounded)) == sought:
                 return rounded
     return 2**middle
 
 
-def _widths(chain: Chain) -> list[int]:
+def widths_of(chain: Chain) -> list[int]:
+    """Widths of the stem, the stages and, if there is one, the head."""
     return [chain.stem.width, *(stage.width for stage in chain.stages), *([] if chain.head is None else [chain.head])]
+
+
+def with_width(chain: Chain, place: int, width: int) -> Chain | None:
+    """The network, without a name, with another width at that place of `widths_of`; None: its shortcuts forbid it."""
+    stages = list(chain.stages)
+    try:
+        if place == 0:
+            return replace(chain, name="", stem=replace(chain.stem, width=width))
+        if place > len(stages):
+            return replace(chain, name="", head=width)
+        stages[place - 1] = replace(stages[place - 1], width=width)
+        return replace(chain, name="", stages=tuple(stages))
+    except SettingsError:
+        return None
 
 
 def short_name(chain: Chain, image_size: int | None = None) -> str:
@@ -178,7 +194,7 @@ def _whole(old: Chain, new: Chain) -> list[str]:
 def _layers(old: Chain, new: Chain) -> list[str]:
     """Widths and stages, with or without a common factor of the widths, whichever leaves less to say."""
     best = _aligned(old, new, None)
-    pairs = [(max(_widths(c)), c.stem.width, c.stages[-1].width) for c in (old, new)]
+    pairs = [(max(widths_of(c)), c.stem.width, c.stages[-1].width) for c in (old, new)]
     for factor in (b / a for a, b in zip(*pairs, strict=True)):
         if len(best) > 2 and factor != 1:
             scaled = _aligned(old, new, factor)

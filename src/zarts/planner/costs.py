@@ -15,6 +15,7 @@ from zarts.limits.latency import Latency
 from zarts.limits.latency_table import LatencyTable
 from zarts.networks import create_chain, seeded
 from zarts.planner.chain_counts import chain_counts
+from zarts.planner.chain_words import widths_of, with_width
 from zarts.runtime.leftovers import temporary_folder
 from zarts.spaces import Chain
 from zarts.training.model_file import ModelCard
@@ -23,6 +24,8 @@ __all__ = ["Costing"]
 
 _STEP = 1.02
 """Factor from one width that is tried to the next."""
+_GROWTH = 0.05
+"""Of a width that grows alone, from one width to the next."""
 _STEPS = 250
 """Widths that are tried are at most so many steps from those of the chain, about a factor of 140."""
 _IN_TURN = 3
@@ -142,6 +145,33 @@ class Costing:
         if most is not None and self._settings.max_latency is not None and not measured(most):
             most = _largest(measured, -_STEPS, most - 1, most - 1)
         return None if most is None else chain.scaled(_STEP**most)
+
+    def filled(self, chain: Chain, image_size: int, share: float = 1.0) -> Chain:
+        """The chain with wider layers, as far as a share of all limits allows: what one width for all leaves unused.
+
+        One factor for all widths grows until the first limit is met, often by a single layer: the first ones need most
+        of the RAM, the last ones most of the flash. Here widths grow by steps, each time the one that has grown least,
+        until none can. If latency is limited, as many of the steps are taken as keep it.
+        """
+
+        def within(wide: Chain, *, latency: bool = False) -> bool:
+            costs = self.of(wide, image_size, latency=latency)
+            return all(one.share <= share for one in limit_shares(self._settings, costs))
+
+        path, begun = [chain], widths_of(chain)
+        places = set(range(len(begun))) if self._settings.limits() else set()
+        while places:
+            now = widths_of(path[-1])
+            place = min(places, key=lambda place: (now[place] / begun[place], place))
+            wide = with_width(path[-1], place, now[place] + max(chain.divisor, round(_GROWTH * now[place])))
+            if wide is None or chain_counts(wide, image_size)[0] > _MOST or not within(wide):
+                places.remove(place)
+            else:
+                path.append(wide)
+        if self._settings.max_latency is not None:
+            found = _largest(lambda steps: within(path[steps], latency=True), 0, len(path) - 1, len(path) - 1)
+            return path[found or 0]
+        return path[-1]
 
     def _guess(self, chain: Chain, image_size: int, share: float) -> int:
         """About the steps of `widest`, by parameters and MACs alone, for which no network is built."""

@@ -18,7 +18,7 @@ from zarts.planner.candidates import Candidates
 from zarts.planner.chain_space import ChainSpace, is_slow
 from zarts.planner.finals import Finals, with_crops
 from zarts.planner.first_steps import first_steps
-from zarts.planner.handmade import Wanted, first_share, others, probes, variants
+from zarts.planner.handmade import Wanted, filled, first_share, others, probes, variants
 from zarts.planner.pictures import Pictures
 from zarts.planner.proposals import Point, Proposals
 from zarts.planner.records import Candidate, Origin, Plan
@@ -140,15 +140,13 @@ class Fit:
                 self.candidates.train(first[:_CURVES], third, self.recipe, self._settings.seed, seconds=seconds)
             untried = [one.name for one in self._yours if one not in first]
             self.remarks += [f"There was no time for {', '.join(untried)}, of your baselines."] if untried else []
-            if share < 1:
-                self.remarks.append(_SHORT)
+            self.remarks += [_SHORT] if share < 1 else []
             best = self.candidates.best(first, name)
             share = self._shares.get(best.number, 1.0)
             more = self._add(others(best.image_size, best.chain.stem.stride, share), wanted - len(first))
             more = self._train(more, name)
             for one in sorted([*first, *more], key=lambda one: self.candidates.value(one, name))[:2]:
-                left = wanted - len(self.candidates.at(name))
-                share = self._shares.get(one.number, 1.0)
+                left, share = wanted - len(self.candidates.at(name)), self._shares.get(one.number, 1.0)
                 self._train(self._add(variants(one, self.pictures.sizes, share), left), name)
 
     def search(self) -> None:
@@ -161,8 +159,10 @@ class Fit:
             return
         with self._part("search", self._after_search):
             short, *longer = self.candidates.lengths
-            proposals = self._proposals(short)
-            if proposals is None:
+            drawn = self._settings.optimizer == "random"
+            if not drawn and (wider := filled(self.candidates, self._plan, short, self._shares)):
+                self._train(wider, short)
+            if (proposals := self._proposals(short)) is None:
                 self.ended = "no hand-made network could be compared in the time"
                 return
             self.ended = self._rounds(proposals, short, self.time.searched // 2 if len(longer) > 1 else None)
@@ -202,8 +202,7 @@ class Fit:
             if count < _REST or (quiet == _QUIET and not drawn):
                 break
             best = known.promising(length)
-            points = proposals.ask(count)
-            if not points:
+            if not (points := proposals.ask(count)):
                 return "no other network within the limits was found"
             origin: Origin = "random" if drawn else "found"
             parent = None if drawn or best is None else best.number

@@ -1,22 +1,25 @@
-"""The hand-made networks that a fit compares first, and the variants of the better ones."""
+"""The hand-made networks that a fit compares first, the variants of the better ones, and these at several widths."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
-from zarts.planner.records import Candidate
+from zarts.planner.candidates import Candidates
+from zarts.planner.records import Candidate, Plan
 from zarts.spaces import Chain, handmade
 
-__all__ = ["Wanted", "first_share", "others", "probes", "variants"]
+__all__ = ["Wanted", "filled", "first_share", "others", "probes", "variants"]
 
 _OTHERS = ("vgg", "resnet14", "mobilenet_v2", "ds_cnn", "resnet20")
 """Hand-made networks beside ResNet-8, those that were better on small images first."""
 _EPOCHS = 10
 """Epochs of a final training that are enough for a network as wide as the limits allow."""
 _HALVES = 6
+_FILLED, _MORE = 3, 1.15
+"""Networks that are tried with other widths, at most, and how much more of a limit they need to use for that."""
 
 
 class Wanted(NamedTuple):
@@ -67,3 +70,31 @@ def variants(one: Candidate, sizes: Sequence[int], share: float = 1.0) -> Iterat
     for size in sizes:
         if size != one.image_size:
             yield Wanted(one.chain.for_images(size), size, share)
+
+
+def filled(known: Candidates, plan: Plan, length: str, shares: Mapping[int, float]) -> list[Candidate]:
+    """The better hand-made networks with what one width leaves of the limits, see `Costing.filled`; the best first.
+
+    Only those that use clearly more of a limit then. None in a plan of a search that began before there were such.
+
+    Args:
+        known: the networks of a fit.
+        plan: what was decided before.
+        length: hand-made networks are compared by what they promise after a training of it.
+        shares: of the limits, that they may use, by number; 1 for those that are not there.
+    """
+
+    def decide() -> list[dict[str, Any]]:
+        promises, found = known.promises(length), list[dict[str, Any]]()
+        for one in known.numbered(sorted(promises, key=lambda number: (promises[number], number))):
+            if one.origin != "hand-made" or len(found) == _FILLED:
+                continue
+            wide = known.costing.filled(one.chain, one.image_size, shares.get(one.number, 1.0))
+            costs = [known.costing.of(chain, one.image_size) for chain in (one.chain, wide)]
+            before, after = map(known.costing.shares, costs)
+            if any(more.share >= _MORE * used.share for used, more in zip(before, after, strict=True)):
+                found.append({"chain": wide.to_dict(), "image_size": one.image_size, "parent": one.number})
+        return found
+
+    rows = [] if plan.has("round 1") and not plan.has("filled") else plan.decide("filled", decide)
+    return [known.add(Chain.from_dict(row["chain"]), row["image_size"], "found", row["parent"]) for row in rows]
