@@ -20,9 +20,9 @@ from zarts.data import load_data
 from zarts.planner.pictures import Pictures
 from zarts.planner.records import Candidate
 from zarts.planner.training import Task, train_candidate
-from zarts.spaces import handmade
+from zarts.spaces import Chain, handmade
 
-__all__ = ["main"]
+__all__ = ["main", "trained"]
 
 RESULT = Path(__file__).parent / "results" / "fit-widths.json"
 NETWORKS = ("resnet8 1.74", "resnet8 1.23", "resnet8 0.87", "resnet14 0.8")
@@ -30,26 +30,43 @@ SECONDS = (58.0, 174.0, 260.0)
 SEED = 77
 
 
-def measure(network: str, data: str, folder: Path) -> list[dict[str, Any]]:
-    """A network after each length: seconds, steps, epochs and accuracy on validation images."""
+def trained(
+    name: str, chain: Chain, data: str, lengths: Sequence[float], seed: int, warmup: float, folder: Path
+) -> list[dict[str, Any]]:
+    """A network after each length: seconds, steps, epochs and accuracy on validation images.
+
+    Args:
+        name: of the network.
+        chain: its layers.
+        data: images, at 32 pixels.
+        lengths: seconds, shortest first; each continues the one before.
+        seed: of weights and batches.
+        warmup: seconds in which the rate rises.
+        folder: for the states between.
+    """
     first = load_data(data, image_size=32)
     pictures = Pictures(lambda size: first, [32], 0, first)
     recipe = fit_settings({"data": data, "image_size": 32}).recipe(**pictures.batches)
     path = {"precision": "32-true", "layout": "channels-last", "kernels": "native", "threads": 1}
     recipe = recipe.model_copy(update=path)
-    name, width = network.split()
-    one = Candidate(1, network, "hand-made", handmade(name, float(width), 2).for_images(32), 32)
+    one = Candidate(1, name, "hand-made", chain.for_images(32), 32)
     found, before = [], None
-    for seconds in SECONDS:
-        state, warmup = folder / f"{network}-{seconds}.pt", recipe.warmup_share * SECONDS[0]
-        model = folder / "model.safetensors"
-        task = Task(one, "T", SEED, seconds, None, warmup, recipe, None, None, before, state, model)
-        trained, before = train_candidate(task, pictures[32], lambda: False), state
-        right = (trained.logits.argmax(1) == pictures[32].val.labels).double().mean().item()
-        epochs = trained.schedule.steps * recipe.batch_size / pictures.train_count
-        found.append({"network": network, "seconds": seconds, "epochs": epochs, "accuracy": 100 * right})
+    for seconds in lengths:
+        state, model = folder / f"{seconds}.pt", folder / "model.safetensors"
+        task = Task(one, "T", seed, seconds, None, warmup, recipe, None, None, before, state, model)
+        done, before = train_candidate(task, pictures[32], lambda: False), state
+        right = (done.logits.argmax(1) == pictures[32].val.labels).double().mean().item()
+        epochs = done.schedule.steps * recipe.batch_size / pictures.train_count
+        found.append({"network": name, "seconds": seconds, "epochs": epochs, "accuracy": 100 * right})
         print(found[-1], flush=True)
     return found
+
+
+def measure(network: str, data: str, folder: Path) -> list[dict[str, Any]]:
+    """A network of `NETWORKS` after each length."""
+    name, width = network.split()
+    warmup = fit_settings({"data": data}).recipe().warmup_share * SECONDS[0]
+    return trained(network, handmade(name, float(width), 2), data, SECONDS, SEED, warmup, folder)
 
 
 def table(raw: list[dict[str, Any]]) -> Report:
