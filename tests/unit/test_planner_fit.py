@@ -1,5 +1,6 @@
 """The stages of a fit, with trainings that take no time: what is tried, what advances, what is repeated."""
 
+import math
 from dataclasses import replace
 from types import SimpleNamespace
 
@@ -11,6 +12,7 @@ from zarts.config.fit import fit_settings
 from zarts.data import load_data
 from zarts.errors import DivergedError, Interrupted, SettingsError
 from zarts.limits.delivered import NetworkCosts
+from zarts.planner import time_plan
 from zarts.planner.budget import Budget
 from zarts.planner.candidates import Candidates
 from zarts.planner.chain_counts import chain_counts
@@ -18,9 +20,9 @@ from zarts.planner.chain_space import is_slow
 from zarts.planner.costs import Costing
 from zarts.planner.finals import epochs_by_number
 from zarts.planner.fit import Fit
-from zarts.planner.handmade import first_share
+from zarts.planner.handmade import first_share, worthwhile
 from zarts.planner.pictures import Pictures
-from zarts.planner.records import FINAL, PLAN, Plan, Schedule, Score
+from zarts.planner.records import FINAL, PLAN, Candidate, Plan, Schedule, Score
 from zarts.planner.training import Trained
 from zarts.planner.workers import Workers
 from zarts.runtime.seed import keyed_generator
@@ -242,14 +244,15 @@ def test_processes_have_started_before_the_networks_that_there_is_time_for_are_c
 
 
 def test_no_process_waits_while_the_first_network_is_trained(make):
-    """Of images of 8 pixels there is one ResNet-8 to begin with; another network is trained beside it."""
-    alone, both = make("alone"), make("both", processes=2)
-    for made in (alone, both):
+    """Of images of 8 pixels there is one ResNet-8 to begin with; another network is trained beside it.
+
+    Before a search two are trained anyway, as two curves tell what more steps bring.
+    """
+    alone, searching, both = make("alone", seconds=240.0), make("searching"), make("both", processes=2)
+    for made, names in ((alone, ["resnet8"]), (searching, ["resnet8", "vgg"]), (both, ["resnet8", "vgg"])):
         made.fit.compare_handmade()
-    (length, _), *_ = alone.fit.time.lengths
-    assert alone.workers.groups[1] == [("resnet8", length)]
-    (length, _), *_ = both.fit.time.lengths
-    assert both.workers.groups[1] == [("resnet8", length), ("vgg", length)]
+        (length, _), *_ = made.fit.time.lengths
+        assert made.workers.groups[1] == [(name, length) for name in names]
     again = make("both")  # goes on with one process
     run(again)
     (second,) = [one.chain.name for one in again.fit.candidates.all if one.number == 2]
@@ -280,6 +283,15 @@ def test_a_short_fit_proposes_nothing_that_trains_slowly(make):
         found = [one.chain for one in made.fit.candidates.all if one.origin == "found"]
         assert len(found) > 10
         assert any(map(is_slow, found)) is slow
+
+
+def test_a_network_that_another_one_dwarfs_is_not_tried():
+    one, other = Candidate(1, "", "hand-made", handmade("resnet8"), 8, None, "", 1000, 9000), None
+    for parameters, macs, tried in ((124, 1124, False), (126, 1124, True), (124, 1126, True)):
+        other = replace(one, number=2, parameters=parameters, macs=macs)
+        assert worthwhile([one, other], 8.0) == [one, other][: 1 + tried]
+        assert worthwhile([other, one], 8.0) == [other, one][not tried :]
+    assert worthwhile([one, other], math.inf) == [one, other]
 
 
 def test_the_first_networks_of_a_search_take_what_one_width_leaves_of_the_limits(make):
@@ -378,7 +390,7 @@ def test_images_of_final_trainings_are_cropped_where_the_network_takes_epochs_en
     found = Plan(made.plan).decided("epochs", epochs_by_number)
     assert {number: found[number] for number in by_number} == pytest.approx(by_number, rel=0.05)
 
-    monkeypatch.setattr("zarts.planner.time_plan._CROPPED", sum(by_number.values()) / 2)
+    monkeypatch.setitem(time_plan._RULES, "cropped", sum(by_number.values()) / 2)
     expected = [None if epochs == max(by_number.values()) else 0 for epochs in by_number.values()]
     split = make("split")
     assert crops(split) == expected

@@ -18,7 +18,7 @@ from zarts.planner.candidates import Candidates
 from zarts.planner.chain_space import ChainSpace, is_slow
 from zarts.planner.finals import Finals, with_crops
 from zarts.planner.first_steps import first_steps
-from zarts.planner.handmade import Wanted, filled, first_share, others, probes, variants
+from zarts.planner.handmade import Wanted, filled, first_share, others, probes, variants, worthwhile
 from zarts.planner.pictures import Pictures
 from zarts.planner.proposals import Point, Proposals
 from zarts.planner.records import Candidate, Origin, Plan
@@ -129,7 +129,7 @@ class Fit:
             wanted, name, sizes = self.time.handmade, self.time.shortest[0], self.pictures.sizes
             own, share = max(1, wanted - len(self._yours)), first_share(self.time.final / self._epoch)
             tried = self._add(probes(sizes, share), own) or self._add(others(sizes[-1], 2, share), own)
-            first = [*self._yours, *tried]
+            first = [*self._yours, *worthwhile(tried, self.time.dwarfed)]
             beside: int = self._plan.decide("beside the first", lambda: self._idle(len(first)))
             if tried and beside:
                 more = self._add(others(tried[0].image_size, tried[0].chain.stem.stride, share), beside + len(tried))
@@ -268,8 +268,9 @@ class Fit:
         return found
 
     def _idle(self, busy: int) -> int:
-        """Processes that would wait for the first trainings; none in a plan that was made without those beside them."""
-        return 0 if self._plan.has("group 1") else max(0, min(self.time.handmade, self.processes) - busy)
+        """Networks for processes that would wait, or for a second curve; none in a plan that was made without these."""
+        wanted = min(self.time.handmade, max(_CURVES if self.time.searched else 1, self.processes))
+        return 0 if self._plan.has("group 1") else max(0, wanted - busy)
 
     def _train(self, of: list[Candidate], length: str) -> list[Candidate]:
         """Train as many of the networks as there is time for; but the very first one. Those that were trained."""

@@ -11,7 +11,7 @@ from zarts.planner.candidates import Candidates
 from zarts.planner.records import Candidate, Plan
 from zarts.spaces import Chain, handmade
 
-__all__ = ["Wanted", "filled", "first_share", "others", "probes", "variants"]
+__all__ = ["Wanted", "filled", "first_share", "others", "probes", "variants", "worthwhile"]
 
 _OTHERS = ("vgg", "resnet14", "mobilenet_v2", "ds_cnn", "resnet20")
 """Hand-made networks beside ResNet-8, those that were better on small images first."""
@@ -59,6 +59,18 @@ def probes(sizes: Sequence[int], share: float) -> list[Wanted]:
 def others(size: int, stem_stride: int, share: float = 1.0) -> list[Wanted]:
     """The other hand-made networks at an image size, with a stride of the stem, as wide as that share allows."""
     return [Wanted(handmade(name, 1.0, stem_stride).for_images(size), size, share) for name in _OTHERS]
+
+
+def worthwhile(tried: Sequence[Candidate], times: float) -> list[Candidate]:
+    """The networks without those that another one dwarfs: with so many times their weights and multiply-adds.
+
+    In little RAM ResNet-8 with a stem of stride 1 has room for one channel.
+    """
+
+    def dwarfs(big: Candidate, small: Candidate) -> bool:
+        return big.parameters > times * small.parameters and big.macs > times * small.macs
+
+    return [one for one in tried if not any(dwarfs(other, one) for other in tried)]
 
 
 def variants(one: Candidate, sizes: Sequence[int], share: float = 1.0) -> Iterator[Wanted]:

@@ -23,8 +23,12 @@ _CROPPED = 60.0
 """Epochs from which images are padded and cropped at random; 44 with crops still cost accuracy on Fashion-MNIST."""
 _QUICK = 30.0
 """Epochs below which depthwise convolutions and dropout were never worth it: docs/fit.md."""
+_DWARFED = 8.0
+"""As many weights and multiply-adds as a network with another stride are reason enough not to try that one."""
 SEARCHED = 8
 """Fewest searched networks that a search is worth its time for."""
+_RULES = {"cropped": _CROPPED, "flat": _FLAT, "quick": _QUICK, "dwarfed": _DWARFED}
+"""Of a plan that is made now."""
 _FINALISTS = 4
 """Networks at a third of the final length."""
 _MIDDLE = 9
@@ -68,6 +72,7 @@ class TimePlan:
         cropped: epochs of a final training from which images are cropped.
         flat: epochs of images that are not cropped from which a longer training promises nothing more.
         quick: epochs of a final training below which no network is proposed that is slow to train.
+        dwarfed: as many times the weights and multiply-adds of ResNet-8 at another stride are reason not to try that.
     """
 
     final: float
@@ -77,9 +82,10 @@ class TimePlan:
     seeds: int
     second_seeds: int
     why: str
-    cropped: float = 30.0  # these three as plans of earlier versions, which do not name them
+    cropped: float = 30.0  # from here on as plans of earlier versions, which do not name them
     flat: float = math.inf
     quick: float = 0.0
+    dwarfed: float = math.inf
 
     @staticmethod
     def read(decided: Mapping[str, Any]) -> tuple[TimePlan, Measured]:
@@ -142,9 +148,7 @@ def _with_search(left: float, processes: int, epoch: float, others: int, share: 
     for second_seeds, handmade in [*((2, count) for count in range(most, 2, -1)), (1, 3)]:
         searched = int((budget - top - middle - second_seeds * final / 3 - handmade * short) / short)
         if searched >= SEARCHED and handmade <= most:
-            return TimePlan(
-                final, lengths, handmade, min(searched, _MANY), seeds, second_seeds, "", _CROPPED, _FLAT, _QUICK
-            )
+            return TimePlan(final, lengths, handmade, min(searched, _MANY), seeds, second_seeds, "", **_RULES)
     return None
 
 
@@ -154,7 +158,7 @@ def _handmade_only(left: float, processes: int, epoch: float, why: str, others: 
     rounds = math.ceil((1 + others) / processes)
     final = min(trained / (rounds + math.ceil(_FINALISTS / processes) / 3), MOST * epoch)
     count = int(processes * (trained - rounds * final) / (final / 3) + 1e-6)
-    return TimePlan(final, (("T/3", final / 3),), max(1, min(12, count)), 0, 1, 0, why, _CROPPED, _FLAT, _QUICK)
+    return TimePlan(final, (("T/3", final / 3),), max(1, min(12, count)), 0, 1, 0, why, **_RULES)
 
 
 def _minutes(seconds: float) -> str:
