@@ -297,7 +297,7 @@ def test_a_network_that_another_one_dwarfs_is_not_tried():
 def test_the_first_networks_of_a_search_take_what_one_width_leaves_of_the_limits(make):
     """Multiply-adds bind the early layers, parameters the late ones."""
     limits = {"max_params": "30k", "max_macs": "120k"}
-    made = make(settings=limits)
+    made = make(settings=limits, quality=lambda task: 0.7)
     run(made)
     known = made.fit.candidates.all
     first = next(number for number, one in enumerate(known) if one.origin == "found")
@@ -309,6 +309,13 @@ def test_the_first_networks_of_a_search_take_what_one_width_leaves_of_the_limits
     assert wide.parameters > 1.15 * one_width.parameters
     assert wide.macs <= 120_000
     assert wide.parameters <= 30_000
+
+    def bad(task):
+        return 0.2 if task.candidate.chain.name == one_width.chain.name else 0.7
+
+    others = make("others", settings=limits, quality=bad)  # the only one that would be wider is far behind
+    run(others)
+    assert '"filled": []' in others.plan.read_text()
 
     drawn = make("drawn", settings={**limits, "optimizer": "random"})
     run(drawn)

@@ -20,6 +20,8 @@ _EPOCHS = 10
 _HALVES = 6
 _FILLED, _MORE = 3, 1.15
 """Networks that are tried with other widths, at most, and how much more of a limit they need to use for that."""
+_BEHIND, _LEAST = 0.3, 0.01
+"""Share of the value that the best one promises, and a value: one that promises so much more is not tried wider."""
 
 
 class Wanted(NamedTuple):
@@ -87,7 +89,8 @@ def variants(one: Candidate, sizes: Sequence[int], share: float = 1.0) -> Iterat
 def filled(known: Candidates, plan: Plan, length: str, shares: Mapping[int, float]) -> list[Candidate]:
     """The better hand-made networks with what one width leaves of the limits, see `Costing.filled`; the best first.
 
-    Only those that use clearly more of a limit then. None in a plan of a search that began before there were such.
+    Only those that use clearly more of a limit then, and none that promises much less than the best one. None in a plan
+    of a search that began before there were such.
 
     Args:
         known: the networks of a fit.
@@ -98,8 +101,10 @@ def filled(known: Candidates, plan: Plan, length: str, shares: Mapping[int, floa
 
     def decide() -> list[dict[str, Any]]:
         promises, found = known.promises(length), list[dict[str, Any]]()
+        best = min(promises.values(), default=math.inf)
         for one in known.numbered(sorted(promises, key=lambda number: (promises[number], number))):
-            if one.origin != "hand-made" or len(found) == _FILLED:
+            behind = promises[one.number] > best + max(_LEAST, _BEHIND * abs(best))
+            if one.origin != "hand-made" or behind or len(found) == _FILLED:
                 continue
             wide = known.costing.filled(one.chain, one.image_size, shares.get(one.number, 1.0))
             costs = [known.costing.of(chain, one.image_size) for chain in (one.chain, wide)]
