@@ -37,7 +37,8 @@ def test_search_then_retrain_then_evaluate(command, tmp_path, monkeypatch):
         rf"normal: .*\nreduce: .*\nfound in \d+ s; report: {run}/report.html\ntrain it: zarts retrain {run}\n", out
     )
     code, out, err = command("retrain", run, *options({k: v for k, v in TRAIN.items() if k != "data"}))
-    assert (code, err) == (0, "")
+    assert code == 0
+    assert err.startswith("not shown to be better than a guess: "), "so few steps teach nothing"
     accuracy = re.search(r"test accuracy: (\d+\.\d\d) % \(last epoch\)\nparameters: [\d,]+   MACs: [\d,]+", out)[1]
     trained = "runs/retrain/digits-s2-zarts-mgs-seed0-retrained-seed0"
     assert f"model: {trained}/model.safetensors; report: {trained}/report.html\n" in out

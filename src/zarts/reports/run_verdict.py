@@ -119,8 +119,8 @@ def _guesses(accuracy: float, tested: Tested) -> list[Sign]:
     if accuracy / 100 > most + reach:
         return []
     text = (
-        f"always answering the most frequent class would be right for {100 * most:.1f} % of them. More epochs or "
-        "another learning rate may help; if not, look whether images and classes belong together."
+        f"always answering the most frequent class would be right for {100 * most:.1f} % of the test images. More "
+        "epochs or another learning rate may help; if not, look whether images and classes belong together."
     )
     return [Sign("Not shown to be better than a guess", text, warning=True)]
 
