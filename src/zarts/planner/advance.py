@@ -10,15 +10,16 @@ import torch
 
 from zarts.planner.candidates import Candidates
 from zarts.planner.evidence import Correlation, rank_correlation
+from zarts.planner.promises import clearly_behind
 from zarts.planner.records import Candidate, Plan, Score
 from zarts.runtime.seed import keyed_generator
 
 __all__ = ["Advance", "advancing", "groups_of"]
 
 _GROUPS = 3
-_CLEARLY, _LEAST = 0.5, 0.01
-"""Share of the value that the best one promises, and a value: one with inverted bottlenecks that promises so much more
-than the best one has no place."""
+_CLEARLY = 0.5
+"""Share of the value that the best one promises: one with inverted bottlenecks that promises so much more has no
+place."""
 _COMPARED = 8
 """Networks that two lengths need to share, for a word on whether their ranks agree."""
 _AGREES = 0.5
@@ -103,7 +104,7 @@ def advancing(
         for test in (_is_known, lambda one: not _is_known(one), _has_inverted)
     ]
     best = scores[ranked[0]].value if ranked else 0.0
-    if first[-1] is not None and scores[first[-1]].value > best + max(_LEAST, _CLEARLY * abs(best)):
+    if first[-1] is not None and clearly_behind(scores[first[-1]].value, best, _CLEARLY):
         del first[-1]
     chosen = list(dict.fromkeys(number for number in first if number is not None))
     groups = groups_of(ranked, {number: scores[number].step_seconds for number in ranked})

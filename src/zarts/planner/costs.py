@@ -116,6 +116,14 @@ class Costing:
         """How much of each limit is used."""
         return limit_shares(self._settings, costs)
 
+    def _within(self, costs: NetworkCosts, share: float) -> bool:
+        """Whether the costs are within that share of each limit."""
+        return all(one.share <= share for one in self.shares(costs))
+
+    def _counts_within(self, chain: Chain, image_size: int, share: float) -> bool:
+        """Whether all that is counted is, of a network that is small enough to be counted."""
+        return chain_counts(chain, image_size)[0] <= _MOST and self._within(self._counted(chain, image_size), share)
+
     def used(self, chain: Chain, image_size: int) -> float:
         """The share of the limits that a network uses, in (0, 1]: that of the one it uses most of; 1 without limits."""
         if not self._settings.limits():
@@ -131,15 +139,11 @@ class Costing:
         if not self._settings.limits():
             return chain
 
-        def within(costs: NetworkCosts) -> bool:
-            return all(one.share <= share for one in limit_shares(self._settings, costs))
-
         def counted(steps: int) -> bool:
-            wide = chain.scaled(_STEP**steps)
-            return chain_counts(wide, image_size)[0] <= _MOST and within(self._counted(wide, image_size))
+            return self._counts_within(chain.scaled(_STEP**steps), image_size, share)
 
         def measured(steps: int) -> bool:
-            return within(self.of(chain.scaled(_STEP**steps), image_size, latency=True))
+            return self._within(self.of(chain.scaled(_STEP**steps), image_size, latency=True), share)
 
         most = _largest(counted, -_STEPS, _STEPS, self._guess(chain, image_size, share))
         if most is not None and self._settings.max_latency is not None and not measured(most):
@@ -154,9 +158,8 @@ class Costing:
         until none can. If latency is limited, as many of the steps are taken as keep it.
         """
 
-        def within(wide: Chain, *, latency: bool = False) -> bool:
-            costs = self.of(wide, image_size, latency=latency)
-            return all(one.share <= share for one in limit_shares(self._settings, costs))
+        def measured(steps: int) -> bool:
+            return self._within(self.of(path[steps], image_size, latency=True), share)
 
         path, begun = [chain], widths_of(chain)
         places = set(range(len(begun))) if self._settings.limits() else set()
@@ -164,12 +167,12 @@ class Costing:
             now = widths_of(path[-1])
             place = min(places, key=lambda place: (now[place] / begun[place], place))
             wide = with_width(path[-1], place, now[place] + max(chain.divisor, round(_GROWTH * now[place])))
-            if wide is None or chain_counts(wide, image_size)[0] > _MOST or not within(wide):
-                places.remove(place)
-            else:
+            if wide is not None and self._counts_within(wide, image_size, share):
                 path.append(wide)
+            else:
+                places.remove(place)
         if self._settings.max_latency is not None:
-            found = _largest(lambda steps: within(path[steps], latency=True), 0, len(path) - 1, len(path) - 1)
+            found = _largest(measured, 0, len(path) - 1, len(path) - 1)
             return path[found or 0]
         return path[-1]
 

@@ -130,7 +130,7 @@ class Fit:
             own, share = max(1, wanted - len(self._yours)), first_share(self.time.final / self._epoch)
             tried = self._add(probes(sizes, share), own) or self._add(others(sizes[-1], 2, share), own)
             first = [*self._yours, *worthwhile(tried, self.time.dwarfed)]
-            beside: int = self._plan.decide("beside the first", lambda: self._idle(len(first)))
+            beside: int = self._plan.decide("beside the first", lambda: self._beside(len(first)))
             if tried and beside:
                 more = self._add(others(tried[0].image_size, tried[0].chain.stem.stride, share), beside + len(tried))
                 first += [one for one in more if one not in first][:beside]
@@ -267,7 +267,7 @@ class Fit:
                 found.append(added)
         return found
 
-    def _idle(self, busy: int) -> int:
+    def _beside(self, busy: int) -> int:
         """Networks for processes that would wait, or for a second curve; none in a plan that was made without these."""
         wanted = min(self.time.handmade, max(_CURVES if self.time.searched else 1, self.processes))
         return 0 if self._plan.has("group 1") else max(0, wanted - busy)

@@ -8,6 +8,7 @@ from dataclasses import replace
 from typing import Any, NamedTuple
 
 from zarts.planner.candidates import Candidates
+from zarts.planner.promises import clearly_behind
 from zarts.planner.records import Candidate, Plan
 from zarts.spaces import Chain, handmade
 
@@ -20,8 +21,8 @@ _EPOCHS = 10
 _HALVES = 6
 _FILLED, _MORE = 3, 1.15
 """Networks that are tried with other widths, at most, and how much more of a limit they need to use for that."""
-_BEHIND, _LEAST = 0.3, 0.01
-"""Share of the value that the best one promises, and a value: one that promises so much more is not tried wider."""
+_BEHIND = 0.3
+"""Share of the value that the best one promises: one that promises so much more is not tried wider."""
 
 
 class Wanted(NamedTuple):
@@ -103,7 +104,7 @@ def filled(known: Candidates, plan: Plan, length: str, shares: Mapping[int, floa
         promises, found = known.promises(length), list[dict[str, Any]]()
         best = min(promises.values(), default=math.inf)
         for one in known.numbered(sorted(promises, key=lambda number: (promises[number], number))):
-            behind = promises[one.number] > best + max(_LEAST, _BEHIND * abs(best))
+            behind = clearly_behind(promises[one.number], best, _BEHIND)
             if one.origin != "hand-made" or behind or len(found) == _FILLED:
                 continue
             wide = known.costing.filled(one.chain, one.image_size, shares.get(one.number, 1.0))

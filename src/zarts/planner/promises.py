@@ -9,10 +9,11 @@ from typing import NamedTuple
 
 from zarts.planner.records import FINAL, NO_VALUE, Score
 
-__all__ = ["Progress", "common_slope", "progress_of", "promised", "slope_of"]
+__all__ = ["Progress", "clearly_behind", "common_slope", "progress_of", "promised", "slope_of"]
 
 _POWER = 0.8
 """How fast a value falls with the steps of a training, as measured in trainings of one to ten epochs: docs/fit.md."""
+_LEAST = 0.01
 _APART = 1.5
 """As many steps, at least, has a training that tells what more steps bring."""
 
@@ -51,6 +52,11 @@ def promised(reached: Progress, slope: float, times: float, flat: float = math.i
     """
     steps = max(reached.steps, min(flat, times * reached.steps))
     return reached.value - slope * (math.pow(reached.steps, -_POWER) - math.pow(steps, -_POWER))
+
+
+def clearly_behind(value: float, best: float, share: float) -> bool:
+    """Whether a value is worse than the best one by more than a share of that, and by more than 0.01."""
+    return value > best + max(_LEAST, share * abs(best))
 
 
 def slope_of(scores: Mapping[tuple[int, str], Iterable[Score]]) -> float:
