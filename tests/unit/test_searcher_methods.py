@@ -15,7 +15,7 @@ from zarts.relax import softmax
 from zarts.runs import Run
 from zarts.searcher import measure_search
 from zarts.spaces import get_space
-from zarts.training.setup import sgd
+from zarts.training.setup import weight_optimizer
 
 pytestmark = pytest.mark.usefixtures("no_pictures")
 
@@ -218,7 +218,7 @@ def test_momenta_that_start_at_0_are_torchs_own(nesterov):
     ours, theirs = (nn.ParameterList([torch.arange(3.0), torch.ones(2)]) for _ in range(2))
     settings = search_settings({"nesterov": nesterov})
     options = {"lr": settings.learning_rate, "momentum": 0.9, "weight_decay": 3e-4, "nesterov": nesterov}
-    optimizers = sgd(settings, ours), torch.optim.SGD(theirs, **options)
+    optimizers = weight_optimizer(settings, ours), torch.optim.SGD(theirs, **options)
     for step in range(3):
         for parameters, optimizer in zip((ours, theirs), optimizers, strict=True):
             optimizer.zero_grad()

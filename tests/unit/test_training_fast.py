@@ -21,7 +21,7 @@ from zarts.training import length
 from zarts.training.length import Length
 from zarts.training.lr_schedule import rate_at
 from zarts.training.retrain import TrainingJob
-from zarts.training.setup import sgd
+from zarts.training.setup import weight_optimizer
 from zarts.training.train_step import WeightStep
 
 TINY = Chain(ChainStem(4, stride=2), (Stage("conv", 4),))
@@ -49,7 +49,7 @@ def test_one_cycle():
 def test_norms_and_biases_decay_only_if_asked():
     network = nn.Sequential(nn.Conv2d(1, 2, 1), nn.BatchNorm2d(2))
     for decays in (True, False):
-        optimizer = sgd(RetrainSettings(weight_decay=0.5, decay_norms=decays), network.parameters())
+        optimizer = weight_optimizer(RetrainSettings(weight_decay=0.5, decay_norms=decays), network.parameters())
         of = {id(p): group["weight_decay"] for group in optimizer.param_groups for p in group["params"]}
         found = [of[id(p)] for p in network.parameters()]
         assert found == ([0.5] * 4 if decays else [0.5, 0, 0, 0])
@@ -203,7 +203,7 @@ def test_gradients_of_several_ranks_keep_their_layout():
         with seeded(0):
             network = create_chain(TINY, num_classes=2).to(memory_format=torch.channels_last)
         settings = RetrainSettings(learning_rate=0.5)
-        optimizer, loss = sgd(settings, network.parameters()), nn.functional.cross_entropy
+        optimizer, loss = weight_optimizer(settings, network.parameters()), nn.functional.cross_entropy
         step = WeightStep(settings, network, optimizer, ranks, torch.device("cpu"), loss, lambda number, piece: None)
         step(lambda net, x: net(x), 0, torch.cat([images, images]), torch.cat([labels, labels]))
         weights.append(torch.cat([weight.flatten() for weight in network.parameters()]))

@@ -22,7 +22,7 @@ from zarts.training import ModelCard, Start, dry_run, load_model, stub_forward
 from zarts.training.criterion import criterion_of
 from zarts.training.lr_schedule import SCHEDULES, learning_rate
 from zarts.training.network_training import averaging
-from zarts.training.setup import sgd
+from zarts.training.setup import weight_optimizer
 from zarts.training.train_step import WeightStep
 from zarts.training.warm_start import begin
 
@@ -123,7 +123,7 @@ def test_the_first_steps_of_a_recipe_decrease_the_loss(preset):
         network = ModelCard(
             genotype, settings.channels, settings.cells, settings.stem, tuple("abcd"), size, (0.5,) * 3, (0.2,) * 3
         ).build(auxiliary=settings.auxiliary_weight > 0)
-    optimizer = sgd(settings, network.parameters())
+    optimizer = weight_optimizer(settings, network.parameters())
     for group in optimizer.param_groups:
         group["lr"] = learning_rate(settings, 0)
     cpu = torch.device("cpu")

@@ -165,6 +165,7 @@ class RetrainOptions(_SharedOptions, total=False):
     cutout: int | None
     auxiliary_weight: float
     decay_norms: bool
+    muon_rate: float
     label_smoothing: float
     ema: float
     layout: Literal["channels-last", "nchw", "auto"]

@@ -127,6 +127,13 @@ class RetrainSettings(CommonSettings):
     decay_norms: bool = setting(
         True, "weight decay also on batch norms and biases, as the papers' code has it", panel="Regularisation"
     )
+    muon_rate: Number = setting(
+        0.0,
+        "length of a step of convolutions by Muon, which makes it orthogonal, as a share of weights whose rows have "
+        "norm 1; it follows the schedule of learning_rate, which all other weights keep; 0: SGD for all",
+        panel="Weights",
+        ge=0,
+    )
     label_smoothing: float = setting(0.0, "of the training loss", panel="Regularisation", ge=0, lt=1)
     ema: float = setting(
         0.0,
@@ -184,6 +191,7 @@ FAST: dict[str, Any] = {
     "warmup_epochs": 0,
     "cooldown_share": 0.7,
     "nesterov": True,
+    "muon_rate": 0.05,
     "weight_decay": 5e-4,
     "decay_norms": False,
     "grad_clip": 0.0,

@@ -14,12 +14,18 @@ from zarts.planner.pictures import Pictures
 from zarts.planner.records import FINAL, NO_VALUE, Candidate, Plan
 from zarts.planner.time_plan import SLACK
 
-__all__ = ["Finals", "epochs_by_number", "with_crops"]
+__all__ = ["Finals", "epochs_by_number", "with_crops", "with_muon"]
 
 _FIRST_SEED = 1000
 """Seeds of finals begin here: none of them has chosen anything."""
 _MARGIN = 0.05
 """Of the value that the hand-made network promises: so much more may a searched one promise, and is trained."""
+
+
+def with_muon(recipe: RetrainSettings, plan: Plan) -> RetrainSettings:
+    """The recipe with Muon's rate as the plan has it: 0 in those that were made before there was Muon."""
+    rate: float = plan.decide("muon", lambda: 0.0 if plan.has("path") else recipe.muon_rate)
+    return recipe.model_copy(update={"muon_rate": rate})
 
 
 def with_crops(recipe: RetrainSettings, epochs: float, cropped: float) -> RetrainSettings:

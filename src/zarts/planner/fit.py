@@ -16,7 +16,7 @@ from zarts.planner.advance import Advance
 from zarts.planner.budget import Budget
 from zarts.planner.candidates import Candidates
 from zarts.planner.chain_space import ChainSpace, is_slow
-from zarts.planner.finals import Finals, with_crops
+from zarts.planner.finals import Finals, with_crops, with_muon
 from zarts.planner.first_steps import first_steps
 from zarts.planner.handmade import Wanted, filled, first_share, others, probes, variants, worthwhile
 from zarts.planner.pictures import Pictures
@@ -89,7 +89,7 @@ class Fit:
         """Whether no searched network promised enough for a final training."""
         self.remarks: list[str] = []
         """Sentences that belong below the verdict."""
-        self.recipe = settings.recipe(**pictures.batches)
+        self.recipe = with_muon(settings.recipe(**pictures.batches), plan)
         self.time, self._epoch = self._planned()
         candidates.lengths, candidates.final = dict(self.time.lengths), self.time.final
         if settings.crop_padding is None:

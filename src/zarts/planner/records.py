@@ -247,6 +247,7 @@ _KINDS: Mapping[str, tuple[type, ...]] = {
     "final": (int, float),
     "finals": (bool,),
     "width": (dict, NoneType),
+    "muon": (int, float),
     "path": (dict,),
     "time": (dict,),
     "to": (list,),

@@ -32,7 +32,7 @@ from zarts.searcher.supernet_loss import SupernetLoss
 from zarts.searcher.supernets import Supernets
 from zarts.training.criterion import Criterion
 from zarts.training.metrics import Meter
-from zarts.training.setup import sgd
+from zarts.training.setup import weight_optimizer
 from zarts.training.trainer import Job, Trainer
 
 __all__ = ["Searcher"]
@@ -183,7 +183,7 @@ class Searcher(Job):
         )
         self.shared = Bilevel(
             self.supernet,
-            sgd(self.settings, self.supernet.parameters()),
+            weight_optimizer(self.settings, self.supernet.parameters()),
             self.loss.at_weights,
             grad_clip=self.settings.grad_clip,
             generators=[self.supernets.noise, self.relaxation.draws],
@@ -216,7 +216,7 @@ class Searcher(Job):
         """A deep network with initial weights of its own, drawn from `number`, as a function of operation weights."""
         network = self.supernets.deep(number)
         loss = SupernetLoss(network, self._passes, self.criterion, self.phases.space, self.relaxation, self.costs)
-        optimizer = sgd(self.settings, network.parameters())
+        optimizer = weight_optimizer(self.settings, network.parameters())
         return replace(self.shared, model=network, optimizer=optimizer, forward=loss.at_weights)
 
     @property

@@ -23,7 +23,7 @@ from zarts.training.criterion import criterion_of
 from zarts.training.memory_check import check_weights
 from zarts.training.model_file import ModelCard
 from zarts.training.path_choice import put_on_path
-from zarts.training.setup import augmentation, sgd
+from zarts.training.setup import augmentation, weight_optimizer
 from zarts.training.train_step import WeightStep, own_part
 from zarts.training.warm_start import Start, begin
 
@@ -60,7 +60,7 @@ class NetworkTraining:
         self.average = averaging(self.network, settings.ema) if settings.ema > 0 else None
         if settings.sync_batch_norm:
             share_norms(self.network, ranks, device)
-        self.optimizer = sgd(settings, self.network.parameters())
+        self.optimizer = weight_optimizer(settings, self.network.parameters())
         smoothing, classes = settings.label_smoothing, len(data.classes)
         loss = criterion_of(settings.criterion, data.train.labels, classes, device, smoothing).loss
         self.weight_step = WeightStep(settings, self.network, self.optimizer, ranks, device, loss, self._draw)

@@ -31,7 +31,7 @@ from zarts.runtime.measure import Allocations, free_bytes
 from zarts.runtime.precision import Passes
 from zarts.training.compute_path import ComputePath, Cost, Measured, candidates, computes_in_bfloat16, fastest
 from zarts.training.model_file import ModelCard
-from zarts.training.setup import draws, sgd
+from zarts.training.setup import draws, weight_optimizer
 from zarts.training.train_step import WeightStep
 from zarts.training.trainer import Callback, no_callback
 
@@ -208,7 +208,7 @@ class _Steps:
     def _step(self, path: ComputePath, images: int) -> Callable[[], Any]:
         settings, network = path.applied(self._settings), self._network()
         put_on_path(network, settings)
-        optimizer = sgd(settings, network.parameters())
+        optimizer = weight_optimizer(settings, network.parameters())
         for group in optimizer.param_groups:
             group["lr"] = 0.0  # random images teach nothing, and nothing may diverge
         loss = nn.CrossEntropyLoss(label_smoothing=settings.label_smoothing)
