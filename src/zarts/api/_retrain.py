@@ -312,6 +312,7 @@ def retrained_settings(path: PathLike, **resumable: Any) -> RetrainSettings:
     run = Run.open(path_of(path), "retrain")
     use_space(run)
     begun = {key: value for key, value in run.settings("retrain").items() if key not in NOT_RESTORED}
+    begun = {"muon_rate": 0.0, **begun}  # recipe fast was without Muon where the run does not name it
     functions = {key: resumable.pop(key) for key in FUNCTIONS if key in resumable}
     chain, where = (run.path / "chain.json").exists(), str(run.path / "config.yaml")
     known = retrain_settings({**begun, **resumable}, handmade=chain, where=where, kind="file")

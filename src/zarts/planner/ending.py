@@ -19,7 +19,7 @@ from zarts.planner.evidence import Difference, accuracy_interval
 from zarts.planner.fit import Fit
 from zarts.planner.outcome import Outcome, Tested
 from zarts.planner.records import FINAL, NO_VALUE, PLAN, Candidate
-from zarts.planner.verdict import Finalist, verdict
+from zarts.planner.verdict import Finalist, cheaper, verdict
 from zarts.runs import Run
 from zarts.runs.afterwards import afterwards
 from zarts.runtime.device import choose_device
@@ -65,7 +65,13 @@ def end_fit(
     why = fit.time.why or "other work on this machine left no time for it"
     searched = sum(one.origin in ("found", "random") and _tried(one, known) for one in known.all)
     tried = searched if fit.hopeless else 0
-    said = verdict(compared[-1], compared[0] if len(compared) > 1 else None, reason=why, tried=tried)
+
+    def take(*pair: Finalist) -> tuple[bool, str]:
+        """As the plan has it: latencies differ from one measurement to the next."""
+        found, word = fit.plan.decide("take", lambda: list(cheaper(*pair)))
+        return bool(found), str(word)
+
+    said = verdict(compared[-1], compared[0] if len(compared) > 1 else None, reason=why, tried=tried, take=take)
     first, *more = re.split(r"(?<=\.) ", said.line)
     more = [*_brief(fit, tested), *more]
     taken = next(one for one in finalists if one.name == said.delivered)

@@ -74,7 +74,7 @@ class Fit:
         keep_best: Callable[[], None],
         baselines: Sequence[Chain] = (),
     ) -> None:
-        self._settings, self.pictures, self.candidates, self._plan = settings, pictures, candidates, plan
+        self._settings, self.pictures, self.candidates, self.plan = settings, pictures, candidates, plan
         self._budget, self._workers, self._callback = budget, workers, callback
         self.processes, self._keep_best, self._baselines = workers.processes, keep_best, baselines
         self.advance = Advance(candidates, plan, settings.seed)
@@ -108,7 +108,7 @@ class Fit:
             smallest = self.candidates.costing.smallest(*probes(self.pictures.sizes, 1.0)[-1][:2])
             raise SettingsError(f"no hand-made network is within the limits: the smallest ResNet-8 has {smallest}")
         first = added[0]
-        path = self._plan.decide("path", lambda: asdict(self.candidates.fastest_path(first, self.recipe)))
+        path = self.plan.decide("path", lambda: asdict(self.candidates.fastest_path(first, self.recipe)))
         self.recipe = self.recipe.model_copy(update=path)
 
         def decide() -> dict[str, Any]:
@@ -118,7 +118,7 @@ class Fit:
             wanted = self._budget.left(), self.processes, measured.epoch, len(self.candidates.torch_baselines)
             return {**asdict(plan_time(*wanted, search=self._settings.search)), **measured._asdict()}
 
-        plan, measured = self._plan.decide("time", decide, TimePlan.read)
+        plan, measured = self.plan.decide("time", decide, TimePlan.read)
         self._budget.answer(measured.image)
         self.candidates.pace = measured.pace
         return plan, measured.epoch
@@ -130,7 +130,7 @@ class Fit:
             own, share = max(1, wanted - len(self._yours)), first_share(self.time.final / self._epoch)
             tried = self._add(probes(sizes, share), own) or self._add(others(sizes[-1], 2, share), own)
             first = [*self._yours, *worthwhile(tried, self.time.dwarfed)]
-            beside: int = self._plan.decide("beside the first", lambda: self._beside(len(first)))
+            beside: int = self.plan.decide("beside the first", lambda: self._beside(len(first)))
             if tried and beside:
                 more = self._add(others(tried[0].image_size, tried[0].chain.stem.stride, share), beside + len(tried))
                 first += [one for one in more if one not in first][:beside]
@@ -160,7 +160,7 @@ class Fit:
         with self._part("search", self._after_search):
             short, *longer = self.candidates.lengths
             drawn = self._settings.optimizer == "random"
-            if not drawn and (wider := filled(self.candidates, self._plan, short, self._shares)):
+            if not drawn and (wider := filled(self.candidates, self.plan, short, self._shares)):
                 self._train(wider, short)
             if (proposals := self._proposals(short)) is None:
                 self.ended = "no hand-made network could be compared in the time"
@@ -188,17 +188,17 @@ class Fit:
         settings, best = self._settings, points[told.index(min(told))]
         quick = self.time.final / self._epoch < self.time.quick and not is_slow(best[0])
         space, start = ChainSpace(self.pictures.sizes, quick=quick), list(zip(points, told, strict=True))
-        share = self._plan.decide(f"share of the best at {length}", lambda: self.candidates.costing.used(*best))
+        share = self.plan.decide(f"share of the best at {length}", lambda: self.candidates.costing.used(*best))
         return Proposals(space, start, settings.optimizer, settings.seed, fit=self.candidates.fitted, share=share)
 
     def _rounds(self, proposals: Proposals, length: str, most: int | None = None) -> str:
         """Rounds of the search at a length, until their time is over or so many networks were found; why they ended."""
         known, drawn = self.candidates, self._settings.optimizer == "random"
-        size = self._plan.decide("round size", lambda: max(_ROUND, self.processes))
+        size = self.plan.decide("round size", lambda: max(_ROUND, self.processes))
         quiet, begun = 0, len(known.all)
         while most is None or len(known.all) - begun < most:
             self._round += 1
-            count: int = self._plan.decide(f"round {self._round}", lambda: min(size, self._affordable(length)))
+            count: int = self.plan.decide(f"round {self._round}", lambda: min(size, self._affordable(length)))
             if count < _REST or (quiet == _QUIET and not drawn):
                 break
             best = known.promising(length)
@@ -219,7 +219,7 @@ class Fit:
             if self.time.second_seeds:
                 again, longest = self.finalists()[: self.time.second_seeds], list(self.candidates.lengths)[-1]
                 self._budget.reserved = self._after()
-                most: int = self._plan.decide("second seeds", lambda: min(len(again), self._affordable(longest)))
+                most: int = self.plan.decide("second seeds", lambda: min(len(again), self._affordable(longest)))
                 self.candidates.train(again[:most], longest, self.recipe, self._settings.seed + 1)
 
     def _advance(self, short: str, long: str, when: str = "") -> None:
@@ -234,7 +234,7 @@ class Fit:
         """Train the finalists from new weights, with the same seeds and time; see `finalists`."""
         with self._part("finals", lambda: 0.0):
             cropped = self.time.cropped if self._settings.crop_padding is None else None
-            known = self.candidates, self._plan, self._budget, self.recipe, self.processes, self.pictures
+            known = self.candidates, self.plan, self._budget, self.recipe, self.processes, self.pictures
             finals = Finals(*known, cropped=cropped)
             pair = finals.train(self.finalists(), self._settings.seed, self.time.seeds, MOST * self._epoch)
             self.remarks += finals.remarks
@@ -270,14 +270,14 @@ class Fit:
     def _beside(self, busy: int) -> int:
         """Networks for processes that would wait, or for a second curve; none in a plan that was made without these."""
         wanted = min(self.time.handmade, max(_CURVES if self.time.searched else 1, self.processes))
-        return 0 if self._plan.has("group 1") else max(0, wanted - busy)
+        return 0 if self.plan.has("group 1") else max(0, wanted - busy)
 
     def _train(self, of: list[Candidate], length: str) -> list[Candidate]:
         """Train as many of the networks as there is time for; but the very first one. Those that were trained."""
         self._groups += 1
         self.candidates.start(of, length, self._settings.seed)  # before the seconds that are left are counted
         self._budget.reserved = self._after()
-        most = self._plan.decide(f"group {self._groups}", lambda: min(len(of), self._affordable(length)))
+        most = self.plan.decide(f"group {self._groups}", lambda: min(len(of), self._affordable(length)))
         trained = of[: max(most, int(self._groups == 1))]
         try:
             self.candidates.train(trained, length, self.recipe, self._settings.seed)

@@ -258,6 +258,7 @@ _KINDS: Mapping[str, tuple[type, ...]] = {
     "second": (int,),
     "torch": (list,),
     "hopeless": (bool,),
+    "take": (list,),
 }
 """The first word of a decision's name to the types that it may have."""
 _PATH = ("precision", "layout", "kernels", "threads")

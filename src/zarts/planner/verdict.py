@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -16,7 +16,7 @@ from zarts.planner.evidence import (
     smallest_difference,
 )
 
-__all__ = ["Finalist", "Verdict", "verdict"]
+__all__ = ["Finalist", "Verdict", "cheaper", "verdict"]
 
 _INT8_LOSS = 0.5  # points; more is said
 _FEW_IMAGES = 1000  # below, what they can tell is said
@@ -69,7 +69,14 @@ class Verdict:
     difference: Difference | None
 
 
-def verdict(handmade: Finalist, found: Finalist | None = None, *, reason: str = "", tried: int = 0) -> Verdict:
+def verdict(
+    handmade: Finalist,
+    found: Finalist | None = None,
+    *,
+    reason: str = "",
+    tried: int = 0,
+    take: Callable[[Finalist, Finalist], tuple[bool, str]] | None = None,
+) -> Verdict:
     """Compare the best network of a search with the best hand-made one, on test images that chose neither.
 
     One is better only if the 95 % interval of the difference excludes 0. With one or two seeds the interval is over
@@ -81,6 +88,7 @@ def verdict(handmade: Finalist, found: Finalist | None = None, *, reason: str = 
         found: the best network of the search, same seeds and images; None: there was no search.
         reason: why there was no search, a phrase such as `30 s are too short for one`.
         tried: networks that were searched, none of which promised enough for a final training.
+        take: of the two where no difference is shown; None: `cheaper`.
 
     Raises:
         SettingsError: seeds or images of the two differ.
@@ -113,8 +121,8 @@ def verdict(handmade: Finalist, found: Finalist | None = None, *, reason: str = 
         )
         line += f" Take {best.name} ({_costs(best)}; the other {_costs(other)})."
     else:
-        best, word = _cheaper(found, handmade)
-        other = handmade if best is found else found
+        is_found, word = (take or cheaper)(found, handmade)
+        best, other = (found, handmade) if is_found else (handmade, found)
         line = (
             f"No difference could be shown; take the {word} one: {best.name} ({_costs(best)}; {other.name} has "
             f"{_costs(other)}). {found.name}, searched: {found.accuracy:.1f} %; {handmade.name}, hand-made: "
@@ -131,14 +139,17 @@ def _title(one: Finalist, found: Finalist, first: bool = True) -> str:
     return words[0].upper() + words[1:] if first else words
 
 
-def _cheaper(found: Finalist, handmade: Finalist) -> tuple[Finalist, str]:
-    """The faster one if that was measured of both and differs by a twentieth, otherwise the smaller."""
+def cheaper(found: Finalist, handmade: Finalist) -> tuple[bool, str]:
+    """Whether the searched one is cheaper, and the word for that.
+
+    The faster one is, if latency was measured of both and differs by a twentieth; otherwise the smaller one.
+    """
     fast = (found.latency_ms, handmade.latency_ms)
     if fast[0] is not None and fast[1] is not None and max(fast[0], fast[1]) > 1.05 * min(fast[0], fast[1]):
-        return (found if fast[0] < fast[1] else handmade), "faster"
+        return fast[0] < fast[1], "faster"
     if found.parameters == handmade.parameters:
-        return handmade, "hand-made"
-    return (found if found.parameters < handmade.parameters else handmade), "smaller"
+        return False, "hand-made"
+    return found.parameters < handmade.parameters, "smaller"
 
 
 def _scope(seeds: int) -> str:
