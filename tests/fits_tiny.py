@@ -23,7 +23,7 @@ def fit_in(folder, **settings):
                 patch.setattr(f"zarts.planner.fit.{name}", value)
             patch.setattr("zarts.planner.first_steps._LEAST", 0.1)
             patch.setattr("zarts.planner.first_steps._MOST", 0.1)
-            patch.setattr("zarts.planner.finals._MARGIN", 1e9)  # both are trained to the end
+            patch.setattr("zarts.planner.finals._is_too_little", lambda *promises: False)  # both are trained to the end
             patch.setattr("zarts.planner.candidates._LEAST", 0.0)  # a few steps need not take just these seconds
             patch.setattr("zarts.planner.candidates._MOST", 1e9)
             patch.setattr("zarts.planner.torch_baselines._EQUAL", 0.0)  # nor just as many as the finalists

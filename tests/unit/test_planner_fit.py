@@ -12,7 +12,7 @@ from zarts.config.fit import fit_settings
 from zarts.data import load_data
 from zarts.errors import DivergedError, Interrupted, SettingsError
 from zarts.limits.delivered import NetworkCosts
-from zarts.planner import time_plan
+from zarts.planner import finals, time_plan
 from zarts.planner.budget import Budget
 from zarts.planner.candidates import Candidates
 from zarts.planner.chain_counts import chain_counts
@@ -364,6 +364,15 @@ def test_a_searched_network_that_promises_clearly_less_leaves_its_time_to_the_ha
     assert made.clock.now <= 2400
     again = make("again", quality=quality, repeats=made.plan)
     assert run(again) == [alone]
+
+
+def test_a_searched_network_must_promise_more_than_the_hand_made_one_with_the_time_of_both():
+    assert not finals._is_too_little(0.19, 0.20, 0.195, 5000)
+    assert finals._is_too_little(0.197, 0.20, 0.195, 5000)
+    # where both are trained side by side it gains nothing: one standard error is 0.008, a twentieth 0.010
+    assert not finals._is_too_little(0.209, 0.20, 0.20, 5000)
+    assert finals._is_too_little(0.211, 0.20, 0.20, 5000)
+    assert not finals._is_too_little(0.25, 0.20, 0.20, 100)
 
 
 def test_final_trainings_are_never_shorter_than_those_before(make):

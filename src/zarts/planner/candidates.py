@@ -160,13 +160,17 @@ class Candidates:
                 return self.best(those, length)
         return None
 
-    def promises(self, length: str) -> dict[int, float]:
+    def promises(self, length: str, finals: float = 1.0) -> dict[int, float]:
         """What the networks of a length would have after a final training, by number, see `promised`.
 
         Where fewer than two were trained to two lengths, it is what they have. Those that cannot be compared are not
         there.
+
+        Args:
+            length: its name.
+            finals: as many times as long as a final training.
         """
-        slope, times = slope_of(self.scores), self.final / self.lengths[length]
+        slope, times = slope_of(self.scores), finals * self.final / self.lengths[length]
         known = {one.number: progress_of(self.scores[one.number, length]) for one in self.at(length)}
         return {number: promised(one, slope, times, self.flat) for number, one in known.items() if one is not None}
 

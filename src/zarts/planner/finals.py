@@ -38,6 +38,22 @@ def epochs_by_number(decided: Mapping[str, Any] | None) -> dict[int, float] | No
     return None if decided is None else {int(number): float(epochs) for number, epochs in decided.items()}
 
 
+def _is_too_little(found: float, handmade: float, alone: float, images: int) -> bool:
+    """Whether a searched network promises too little for a final training.
+
+    It does if the hand-made one promises more with the time of both, or clearly more with its own: by more than one
+    standard error of the difference of two accuracies, and than a twentieth of the value.
+
+    Args:
+        found: value that it promises; smaller is better.
+        handmade: of the hand-made network, trained for as long.
+        alone: of the hand-made network, trained for as long as both together could be.
+        images: that values are of.
+    """
+    chance = math.sqrt(2 * max(0.0, handmade * (1 - handmade)) / images)
+    return (alone < handmade and found > alone) or found > handmade + max(chance, _MARGIN * handmade)
+
+
 class Finals:
     """Trains the finalists.
 
@@ -87,8 +103,9 @@ class Finals:
         if not pair:
             raise DivergedError("each training diverged: are the images and their classes what they should be?")
         known, first = self._known, _FIRST_SEED + seed
-        pair = self._hopeful(pair)
         others = [one.candidate(number) for number, one in known.torch_baselines.items()]
+        both, alone = (math.ceil((count + len(others)) * seeds / self._processes) for count in (len(pair), 1))
+        pair = self._hopeful(pair, min(both / alone, max(1.0, most / known.final)))
         each_seed = range(first, first + seeds)
         wanted = [(one, each) for networks in (pair, others) for each in each_seed for one in networks]
         waves = [wanted[at : at + self._processes] for at in range(0, len(wanted), self._processes)]
@@ -135,10 +152,12 @@ class Finals:
         own = self._known.torch_baselines.get(one.number)
         return recipe if own is None else own.recipe(recipe)
 
-    def _hopeful(self, pair: list[Candidate]) -> list[Candidate]:
-        """The finalists without the searched one, if that promises clearly less than the hand-made one.
+    def _hopeful(self, pair: list[Candidate], longer: float) -> list[Candidate]:
+        """The finalists without the searched one, if that promises too little, see `_is_too_little`.
 
-        Clearly: by more than one standard error of the difference of two accuracies, and than a twentieth of the value.
+        Args:
+            pair: the finalists.
+            longer: times as long as beside the searched one the hand-made one would be trained without it.
         """
         known = self._known
 
@@ -149,9 +168,9 @@ class Finals:
                 promises = known.promises(length)
                 if all(one.number in promises for one in pair):
                     found, handmade = (promises[one.number] for one in pair)
+                    alone = known.promises(length, longer)[pair[-1].number]
                     images = len(self._pictures[self._pictures.sizes[0]].val)
-                    chance = math.sqrt(2 * max(0.0, handmade * (1 - handmade)) / images)
-                    return found > handmade + max(chance, _MARGIN * handmade)
+                    return _is_too_little(found, handmade, alone, images)
             return False
 
         self.hopeless = self._plan.decide("hopeless", decide)

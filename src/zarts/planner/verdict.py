@@ -100,8 +100,8 @@ def verdict(
         )
         if tried:
             line += (
-                f"Of {tried} searched networks none promised as much as this hand-made one on validation images, so it "
-                "alone was trained to the end."
+                f"Of {tried} searched networks none promised enough, on validation images, to share the time of the "
+                "final training with it, so it alone had all of that."
             )
         else:
             line += f"Only hand-made networks were compared, nothing was searched{because}."
