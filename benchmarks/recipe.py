@@ -353,7 +353,7 @@ def _next_lengths(recipe: str) -> list[int]:
     low = max((epochs for epochs, enough in reached.items() if not enough), default=0)
     high = min((epochs for epochs, enough in reached.items() if enough), default=10**9)
     between = [epochs for epochs in LENGTHS[recipe] if low < epochs < high]
-    return between[len(between) // 2 :][:1]
+    return between[(len(between) - 1) // 2 :][:1]
 
 
 def _known(row: str) -> list[dict[str, Any]]:
