@@ -246,7 +246,7 @@ def _tasks(row: str, cifar: str) -> list[Task]:
     if row == "ablation":
         return [
             Task(
-                {"part": part, "seed": seed, "steps": steps},
+                {"part": part, "seed": seed, "steps": _of(changes, steps)},
                 partial(
                     _validated,
                     FASHION,
