@@ -23,7 +23,7 @@ from zarts.networks import seeded
 from zarts.relax import softmax
 from zarts.spaces import get_space
 from zarts.supernet import build_supernet
-from zarts.training.setup import sgd
+from zarts.training.setup import weight_optimizer
 
 __all__ = ["CASES", "Case", "Size", "Step", "case", "fast_problem", "fast_step", "forward_flops", "plain_step"]
 
@@ -145,7 +145,7 @@ def fast_problem(size: Size, *, one_path: bool = False, device: torch.device | s
         logits = net(images, path or softmax(space.split(alpha)))
         return BatchLoss(functional.cross_entropy(logits, labels), (logits.detach().argmax(1) == labels).sum())
 
-    return Bilevel(net, sgd(settings, net.parameters()), forward, grad_clip=settings.grad_clip)
+    return Bilevel(net, weight_optimizer(settings, net.parameters()), forward, grad_clip=settings.grad_clip)
 
 
 def fast_step(size: Size, *, one_path: bool = False) -> Step:

@@ -173,6 +173,8 @@ def test_a_verdict_says_better_only_with_proof():
     assert (alone.better, alone.difference) == (None, None)
     faster = verdict(*finalists(alone=(12, 10), latencies=(1.1, 1.3)))
     assert (faster.delivered, "faster one: s16 R18 (99.1k parameters, 1.1 ms" in faster.line) == ("s16 R18", True)
+    kept = verdict(*finalists(alone=(12, 10), latencies=(1.1, 1.3)), take=lambda *_: (False, "faster"))
+    assert (kept.delivered, "take the faster one: resnet8" in kept.line) == ("resnet8", True)
     for one in (better, worse, open_, faster):
         assert not FORBIDDEN.search(one.line)
         assert "\n" not in one.line
