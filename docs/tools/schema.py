@@ -38,13 +38,13 @@ def _type(value: Any) -> str:
 
 
 def keys(value: dict[str, Any], place: str = "") -> Iterator[tuple[str, str]]:
-    """Every key with the type of its value; those of a mapping follow it, and those of the first item of a list."""
+    """Every key with the type of its value; those of a mapping follow it, and of a list those of its fullest item."""
     for key, one in value.items():
         yield f"{place}{key}", _type(one)
         if isinstance(one, dict) and key not in ("genotype", "alphas", "chain", "parts"):
             yield from keys(one, f"{place}{key}.")
         elif isinstance(one, list) and one and isinstance(one[0], dict):
-            yield from keys(one[0], f"{place}{key}[].")
+            yield from max((list(keys(item, f"{place}{key}[].")) for item in one), key=len)
 
 
 def main() -> None:
