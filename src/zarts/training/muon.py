@@ -32,8 +32,9 @@ def orthogonal(matrices: Sequence[Float32[Tensor, "_ _"]]) -> list[Float32[Tenso
     """Matrices with the singular vectors of these, and with singular values near 1.
 
     Newton and Schulz' iteration, X <- (a + b X X^T + c (X X^T)^2) X. Here X is only multiplied in the end: every
-    factor is a polynomial of the first X X^T, whose side is the shorter one of X, and of a seventh of the cost
-    where the other side is nine times as long. Matrices with equal shorter sides are iterated together.
+    factor is a polynomial of the first X X^T, whose side is the shorter one of X. That is little more than a third of
+    the multiplications where the other side is nine times as long. Matrices with equal shorter sides are iterated
+    together.
 
     Args:
         matrices: of any shapes.
@@ -44,17 +45,16 @@ def orthogonal(matrices: Sequence[Float32[Tensor, "_ _"]]) -> list[Float32[Tenso
     alike: dict[int, list[int]] = {}
     for index, matrix in enumerate(flat):
         alike.setdefault(len(matrix), []).append(index)
-    a, b, c = _POLYNOMIAL
     found = list(matrices)
     for same in alike.values():
         gram = torch.stack([flat[index] @ flat[index].T for index in same])
         norm = gram.diagonal(dim1=1, dim2=2).sum(1).clamp(min=_LEAST)[:, None, None]  # squared
         gram /= norm
-        product = torch.eye(gram.shape[1], device=gram.device).expand_as(gram)
-        for _ in range(_ITERATIONS):
-            factor = torch.baddbmm(gram, gram, gram, beta=b, alpha=c)
-            factor.diagonal(dim1=1, dim2=2).add_(a)
-            product, gram = factor @ product, factor @ gram @ factor
+        product = factor = _factor(gram)
+        for _ in range(_ITERATIONS - 1):
+            gram = factor @ gram @ factor
+            factor = _factor(gram)
+            product = factor @ product
         product = product / norm.sqrt()
         for each, index in enumerate(same):
             whole = product[each] @ flat[index]
@@ -62,11 +62,20 @@ def orthogonal(matrices: Sequence[Float32[Tensor, "_ _"]]) -> list[Float32[Tenso
     return found
 
 
+def _factor(gram: Tensor) -> Tensor:
+    """The factor a + b G + c G^2 of each matrix G of a stack."""
+    a, b, c = _POLYNOMIAL
+    factor = torch.baddbmm(gram, gram, gram, beta=b, alpha=c)
+    factor.diagonal(dim1=1, dim2=2).add_(a)
+    return factor
+
+
 class Muon(torch.optim.Optimizer):
     """Orthogonal steps for convolutions, steps of SGD for all else.
 
     A convolution's weight of shape `(out, in, h, w)` is a matrix `(out, in h w)`. Its step is orthogonal and as long
-    as `lr * ratio`: with rows of norm 1, as they begin, it changes each by that share.
+    as `lr * ratio`: with rows of norm 1, as they begin, it changes each by that share. All momenta have to exist, see
+    `weight_optimizer`.
 
     Args:
         convolutions: the weights that Muon changes.
@@ -92,9 +101,6 @@ class Muon(torch.optim.Optimizer):
         plain = {"ratio": 0.0, "momentum": momentum, "nesterov": nesterov, "weight_decay": 0.0}
         own = {"params": list(convolutions), "ratio": ratio, "momentum": MOMENTUM, "weight_decay": DECAY}
         super().__init__([own, *map(dict, others)], {"lr": lr, **plain})
-        for group in self.param_groups:
-            for weight in group["params"]:
-                self.state[weight]["momentum_buffer"] = torch.zeros_like(weight)
 
     @torch.no_grad()
     def step(self, closure: Callable[[], float] | None = None) -> None:  # type: ignore[override]

@@ -163,9 +163,11 @@ def weight_optimizer(settings: CommonSettings, parameters: Iterable[nn.Parameter
         groups[0]["params"] = [p for p in others if p.dim() > 1]
         groups.append({"params": few, "weight_decay": 0.0})
     groups = [group for group in groups if group["params"]]
+    optimizer: torch.optim.Optimizer
     if convolutions:
-        return Muon(convolutions, groups, lr=rate, ratio=muon_rate / rate, momentum=momentum, nesterov=nesterov)
-    optimizer = torch.optim.SGD(groups, lr=rate, momentum=momentum, nesterov=nesterov, fused=True)
+        optimizer = Muon(convolutions, groups, lr=rate, ratio=muon_rate / rate, momentum=momentum, nesterov=nesterov)
+    else:
+        optimizer = torch.optim.SGD(groups, lr=rate, momentum=momentum, nesterov=nesterov, fused=True)
     for group in optimizer.param_groups:
         for parameter in group["params"]:
             optimizer.state[parameter]["momentum_buffer"] = torch.zeros_like(parameter)
