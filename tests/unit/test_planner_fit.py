@@ -375,6 +375,16 @@ def test_a_searched_network_must_promise_more_than_the_hand_made_one_with_the_ti
     assert not finals._is_too_little(0.25, 0.20, 0.20, 100)
 
 
+def test_a_plan_from_before_muon_is_repeated_with_sgd(make):
+    made = make(seconds=240.0)
+    run(made)
+    assert made.fit.recipe.muon_rate > 0
+    before = made.plan.with_name("before.yaml")
+    before.write_text("".join(line for line in made.plan.read_text().splitlines(True) if '"muon"' not in line))
+    assert make("before", repeats=before).fit.recipe.muon_rate == 0
+    assert make("again", repeats=made.plan).fit.recipe.muon_rate == made.fit.recipe.muon_rate
+
+
 def test_final_trainings_are_never_shorter_than_those_before(make):
     """Where a fit was kept from going on until its time was over, those of a third are compared."""
     made = make()

@@ -187,7 +187,9 @@ def test_a_command_goes_on_with_other_values_of_what_no_result_depends_on(
         code, _, err = command(name, "--resume", run, "--batch-size", 8)
         assert code == 2
         assert "--resume" in err
-        assert command(name, "--resume", run, *other)[0] == 0
+        code, _, err = command(name, "--resume", run, *other)
+        assert code == 0
+        assert err == "" or (name == "retrain" and err.startswith("not shown to be better than a guess: "))
         assert outcome(run) == outcome(straight)
 
 

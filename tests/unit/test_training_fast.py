@@ -241,3 +241,11 @@ def test_native_kernels_are_refused_where_they_cannot_run():
         with pytest.raises(SettingsError, match="kernels = native"):
             retrain_settings({"kernels": "native", **options}, handmade=True)
     assert rate_at(FAST.model_copy(update={"cooldown_share": 0.03}), 11, 12, 12) > 0
+
+
+def test_a_run_from_before_muon_is_resumed_with_sgd(tmp_path):
+    run = zarts.retrain(TINY, out=tmp_path / "run", data="digits", recipe="fast", epochs=1, quiet=True).run
+    assert zarts.api.retrained_settings(run).muon_rate > 0
+    config = run / "config.yaml"
+    config.write_text("".join(line for line in config.read_text().splitlines(True) if "muon_rate" not in line))
+    assert zarts.api.retrained_settings(run).muon_rate == 0
