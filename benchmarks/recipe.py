@@ -35,6 +35,7 @@ from zarts.config.retrain import FAST
 from zarts.data import DataSet, load_data
 from zarts.limits import count_parameters
 from zarts.spaces import Chain, handmade
+from zarts.training.compute_path import computes_in_bfloat16
 
 __all__ = ["PARTS", "ROWS", "main", "widest"]
 
@@ -74,6 +75,9 @@ ONE_CYCLE: dict[str, Any] = {
     "layout": "nchw",
 }
 """The recipe of `plain_training.train_plain` in settings, in torch's own kernels, layout and precision."""
+
+PRECISIONS = ("32-true", "bf16-mixed")
+"""Those that are compared."""
 
 PARTS: dict[str, dict[str, Any]] = {
     "all": {},
@@ -281,7 +285,7 @@ def _tasks(row: str, cifar: str) -> list[Task]:
             )
             for seed in range(5)
             for data in (FASHION, cifar)
-            for precision in ("32-true", "bf16-mixed")
+            for precision in PRECISIONS
         ]
     kind, _, images = row.partition("-")
     data, seconds, seeds, channels = TIMED["fashion" if "fashion" in row else "cifar"]
@@ -384,14 +388,22 @@ def interval(apart: Sequence[float]) -> str:
     return f"{mean(apart):+.2f} ({mean(apart) - half:+.2f} to {mean(apart) + half:+.2f})"
 
 
+def _paired(first: Sequence[dict[str, Any]], second: Sequence[dict[str, Any]]) -> list[str]:
+    """Number of seeds that both have, accuracies of the first and of the second, and their difference."""
+    one, other = ({each["seed"]: each["accuracy"] for each in of} for of in (first, second))
+    apart = [other[seed] - value for seed, value in one.items() if seed in other]
+    both = [spread(list(of.values())) if of else "–" for of in (one, other)]
+    return [str(len(apart)), *both, interval(apart) if apart else "–"]
+
+
 NOTES = {
     "steps": "CPU milliseconds of a weight step on 28×28 grey images, batch 128, medians of pairs in turn; *plain "
     "training*: a step of `benchmarks/plain_training.py` and one of the fast recipe, their batches included.",
     "ablation": "Validation accuracy on Fashion-MNIST after 750 steps of 128 images (as many images with other "
     "batches), ResNet-8 with stem stride 2; difference paired by seed, with its 95 % interval.",
     "bf16": "Validation accuracy after 150 steps of 64 images, ResNet-8 with stem stride 2, torch's kernels; "
-    "difference paired by seed, with its 95 % interval. This processor has no instructions for bf16: torch computes it "
-    "in software, with the same roundings.",
+    "difference paired by seed, with its 95 % interval.",
+    "software": "This processor has no instructions for bf16: torch computes it in software, with the same roundings.",
     "fashion-92": "Test accuracy on Fashion-MNIST, ResNet-8 (77,562 parameters); CPU seconds of the whole process, "
     "start and test included. OneCycle is in plain torch: float32, NCHW, crops and flips. The shortest of 1, 2, 3, 4, "
     "5 (zarts) and 2, 4, 6, 8, 12 epochs that reaches 92.0 % is found by halving: the others were not trained.",
@@ -424,26 +436,16 @@ def _table(row: str, found: list[dict[str, Any]]) -> tuple[list[str], list[list[
         return ["recipe", "steps", "seeds", "accuracy, %", "difference"], lines, NOTES[row]
     if row == "bf16":
         for data in dict.fromkeys(one["data"] for one in found):
-            plain, half = (
-                {one["seed"]: one["accuracy"] for one in found if (one["data"], one["precision"]) == (data, precision)}
-                for precision in ("32-true", "bf16-mixed")
-            )
-            apart = [half[seed] - value for seed, value in plain.items() if seed in half]
-            both = [spread(list(of.values())) if of else "–" for of in (plain, half)]
-            lines.append([data, str(len(apart)), *both, interval(apart) if apart else "–"])
-        return ["images", "seeds", "fp32, %", "bf16, %", "difference"], lines, NOTES[row]
+            of_both = [[one for one in found if (one["data"], one["precision"]) == (data, each)] for each in PRECISIONS]
+            lines.append([data, *_paired(*of_both)])
+        note = NOTES[row] + ("" if computes_in_bfloat16(torch.device("cpu")) else f" {NOTES['software']}")
+        return ["images", "seeds", "fp32, %", "bf16, %", "difference"], lines, note
     if row == "muon":
         for steps in dict.fromkeys(one["steps"] for one in found):
-            plain, muon = (
-                {one["seed"]: one for one in found if (one["steps"], one["muon_rate"] > 0) == (steps, on)}
-                for on in (False, True)
-            )
-            apart = [one["accuracy"] - plain[seed]["accuracy"] for seed, one in muon.items() if seed in plain]
-            values = [[one["accuracy"] for one in of.values()] for of in (plain, muon)]
-            seconds = [mean([one["seconds"] for one in of.values()] or [math.nan]) for of in (plain, muon)]
-            both = [f"{spread(each)} ({s:.0f} s)" if each else "–" for each, s in zip(values, seconds, strict=True)]
-            lines.append([str(steps), str(len(apart)), *both, interval(apart) if apart else "–"])
-        return ["steps", "seeds", "SGD, %", "Muon, %", "difference"], lines, NOTES[row]
+            of_both = [[one for one in found if (one["steps"], one["muon_rate"] > 0) == (steps, on)] for on in (0, 1)]
+            seconds = [f"{mean(one['seconds'] for one in each):.0f}" if each else "–" for each in of_both]
+            lines.append([str(steps), *_paired(*of_both), *seconds])
+        return ["steps", "seeds", "SGD, %", "Muon, %", "difference", "SGD, s", "Muon, s"], lines, NOTES[row]
     if row == "fashion-92":
         for recipe, epochs in sorted({(one["recipe"], one["epochs"]) for one in found}, reverse=True):
             of_both = [one for one in found if (one["recipe"], one["epochs"]) == (recipe, epochs)]
