@@ -55,11 +55,11 @@ def test_a_graph_keeps_it_until_it_is_freed(buffers):
     assert address in {tensor.data_ptr() for tensor in again}
 
 
-def test_no_more_is_held_than_a_quarter_above_what_was_in_use_at_once(buffers):
+def test_no_more_is_held_than_half_above_what_was_in_use_at_once(buffers):
     for megabytes in (2, 6, 18, 54):  # none fits the next
         buffers.empty([megabytes * LENGTH], torch.float32)
     buffers.empty([LENGTH], torch.float32)
-    assert sum(held(buffers)) <= 1.25 * 54 * 4 * LENGTH
+    assert sum(held(buffers)) <= 1.5 * 54 * 4 * LENGTH
 
 
 def test_a_block_far_too_large_is_not_taken(buffers):
