@@ -113,6 +113,85 @@ def test_single_precision_is_near_double(name):
         assert (single - double).norm() <= 20 * (plain - double).norm() + 1e-4 * double.norm()
 
 
+def in_bfloat16(part, x, *, on):
+    """Output, gradients of input and parameters and buffers of a copy of a part, under autocast."""
+    part, x = copy.deepcopy(part), x.clone().requires_grad_()
+    use_kernels(part, on, bfloat16=True)
+    with seeded(0), torch.autocast("cpu", torch.bfloat16):
+        y = part(x)
+    (y * numbers(*y.shape, seed=1).to(y.dtype)).sum().backward()
+    return [y.detach(), x.grad, *(p.grad for p in part.parameters()), *part.buffers()]
+
+
+@pytest.mark.parametrize("activation", [None, "relu", "relu6"])
+@pytest.mark.parametrize("adds", [False, True])
+@pytest.mark.parametrize("channels", [5, 16, 36])
+def test_bfloat16_features_are_rounded_once(channels, adds, activation):
+    """Against the same formulas in double precision on the same 16-bit numbers: half a unit in the last place."""
+    z, beside, gradient = (numbers(7, channels, 9, 5, seed=seed).bfloat16() for seed in range(3))
+    scale, shift = numbers(channels, seed=3).float(), numbers(channels, seed=4).float()
+    identity = torch.eye(channels)[..., None, None]
+
+    def run(z, weight, *rest):
+        tensors = [one.clone().requires_grad_() for one in (z, *rest) if one is not None]
+        z, scale, shift, *beside = tensors
+        layer = ChainLayer(1, False, activation, 1e-5, 0.1, torch.zeros(channels), torch.ones(channels))
+        if weight is None:
+            y = layer.plain(z, None, scale, shift, *(beside or [None]))
+        else:
+            with torch.autocast("cpu", torch.bfloat16):  # the convolution leaves each number as it is
+                y = chain_layer(layer, z, weight, scale, shift, *beside)
+        y.backward(gradient.to(y.dtype))
+        return [y.detach(), *(one.grad for one in tensors)]
+
+    beside = beside if adds else None
+    ours = run(z, identity, scale, shift, beside)
+    exact = run(z.double(), None, scale.double(), shift.double(), None if beside is None else beside.double())
+    features, parameters = (torch.bfloat16, 2.0**-7), (torch.float32, 1e-5)  # 8 bits, of which 1 is not written
+    expected = [features, features, parameters, parameters, features]
+    for one, other, (dtype, unit) in zip(ours, exact, expected, strict=False):
+        assert one.dtype == dtype
+        torch.testing.assert_close(one.double(), other, rtol=unit / 2 * 1.001, atol=1e-5)
+
+
+def test_a_nan_in_bfloat16_stays_one():
+    x = torch.zeros(2, 3, 4, 4)
+    x[0, 1, 0, 0] = torch.tensor(0x7F800001, dtype=torch.int32).view(torch.float32)  # only its last bit tells
+    layer = layer_of(1, 1, True, 3, 3, "relu").float()
+    y = in_bfloat16(layer, x, on=True)[0]
+    assert y.dtype == torch.bfloat16
+    assert y.isnan().any(dim=(0, 2, 3)).tolist() == [False, True, False]
+
+
+@pytest.mark.parametrize("name", ["resnet8", "vgg"])
+def test_under_autocast_the_kernel_is_as_near_as_torch(name, taken):
+    """The error of outputs, gradients and statistics against double precision, mean over four networks."""
+    errors = {False: 0.0, True: 0.0}
+    for seed in range(4):
+        with seeded(seed):
+            network = zarts.create_model(name, num_classes=5, in_channels=1, width=0.3)
+        images = numbers(8, 1, 28, 28, seed=seed)
+        exact = results(network.double(), images, on=False)
+        network, images = network.float(), images.float()
+        found = {on: in_bfloat16(network, images, on=on) for on in (False, True)}
+        again = in_bfloat16(network, images, on=True)
+        assert all(torch.equal(a, b) for a, b in zip(found[True], again, strict=True))
+        for on, halves in found.items():
+            for one, double in zip(halves, exact, strict=True):
+                errors[on] += float((one - double).norm() / double.norm()) if double.is_floating_point() else 0
+    assert len(taken) == 8 * sum(isinstance(part, ConvNorm) for part in network.modules())
+    assert 0 < errors[True] < 1.1 * errors[False]
+
+
+def test_a_strided_shortcut_has_a_dense_gradient():
+    x = numbers(2, 3, 5, 7).requires_grad_()
+    sliced = torch.autograd.grad(x[:, :, ::2, ::2].square().sum(), x)[0]
+    picked = torch.autograd.grad(fused._Picked.apply(x, 2).square().sum(), x)[0]
+    assert torch.equal(picked, sliced)
+    assert picked.is_contiguous(memory_format=torch.channels_last)
+    assert torch.autograd.gradgradcheck(lambda x: fused._Picked.apply(x, 2), x)
+
+
 def test_threads_change_the_rounding_only_and_a_run_repeats():
     for case in ("tiles", "stride", "depthwise", "1×1"):
         layer = layer_of(*LAYERS[case])
@@ -130,7 +209,9 @@ def test_everything_but_plain_training_stays_with_torch(taken):
         layer(x)
     layer.eval()(x)
     layer.train()
-    with torch.autocast("cpu", torch.bfloat16):
+    with torch.autocast("cpu", torch.float16):
+        layer(x)
+    with torch.autocast("cpu", torch.bfloat16):  # not asked for
         layer(x)
     copy.deepcopy(layer).bfloat16()(x.bfloat16())
     handle = layer.conv.register_forward_hook(lambda *_: None)

@@ -245,8 +245,8 @@ def conflicts_of_recipe(settings: RetrainSettings) -> Iterator[str]:
             "--recipe fast, or --schedule trapezoid or one-cycle"
         )
     if settings.kernels == "native":
-        if settings.precision not in ("32-true", "auto"):
-            yield f"kernels = native with precision = {settings.precision}: they compute in float32: --kernels auto"
+        if settings.precision == "16-mixed":
+            yield "kernels = native with precision = 16-mixed: they compute in float32 and bfloat16: --kernels auto"
         if settings.layout == "nchw":
             yield "kernels = native with layout = nchw: they compute in channels last: take --kernels auto"
         if settings.compile:

@@ -4,6 +4,7 @@
 // Features are dense (batch, height, width, channels) arrays. Channels are numbers of the description: ZARTS_CHANNELS
 // only has to be a multiple of the machine's vector.
 // Sums over images are in double precision, so that they hardly depend on the number of threads.
+// Features in bfloat16 are convolved by torch: the kernel has what follows, in float.
 
 #include "direct.hpp"
 #include "tiled.hpp"
@@ -20,10 +21,16 @@ struct Fields {
     Activation activation;
     Int threads;
     double epsilon, momentum;
-    const Real *x, *weight, *norm_weight, *norm_bias, *shortcut;  // no weights of a norm: the convolution alone, z
-    Real *running_mean, *running_var, *z, *mean, *rstd, *y;
-    const Real* of_y;
-    Real *of_shortcut, *of_x, *of_weight, *of_norm_weight, *of_norm_bias;  // of_x, of_weight: null: not wanted
+    const Stored* x;
+    const Real *weight, *norm_weight, *norm_bias;  // no weights of a norm: the convolution alone, z
+    const Stored* shortcut;
+    Real *running_mean, *running_var;
+    Stored* z;
+    Real *mean, *rstd;
+    Stored* y;
+    const Stored* of_y;
+    Stored *of_shortcut, *of_x;                      // of_x, of_weight: null: not wanted
+    Real *of_weight, *of_norm_weight, *of_norm_bias;
 };
 
 class GivenResult {
@@ -37,8 +44,8 @@ class GivenResult {
     struct Worker {
         const Shape& s;
         Worker(const GivenResult& of, double*) : s(of.shape) {}
-        void forward(Real*, const Real*, Int) {}
-        void backward(Real* of_x, const Real*, const OfZ& of_z, Int first, Int, bool) {
+        void forward(Stored*, const Stored*, Int) {}
+        void backward(Stored* of_x, const Stored*, const OfZ& of_z, Int first, Int, bool) {
             if (of_x) of_z.apply(of_x, first * s.out_pixels(), s.out_pixels());
         }
         void finish() {}
@@ -55,7 +62,7 @@ class Layer {
         Totals totals(walk, f.threads);
         const Convolution convolution(s, f.weight);
         each_group(convolution, nullptr, [&](auto& worker, Int thread, Int first, Int images) {
-            const Real* result = z + first * s.result();
+            const Stored* result = z + first * s.result();
             worker.forward(f.z + first * s.result(), f.x + first * s.image(), images);
             if (!f.norm_weight) return;
             totals.add(
@@ -87,7 +94,7 @@ class Layer {
         const Int length = convolution.weights();
         ArrayOf<double> totals(std::max<Int>(1, f.threads) * length, 0.0);
         each_group(convolution, totals.data(), [&](auto& worker, Int, Int first, Int images) {
-            Real* of_x = f.of_x ? f.of_x + first * s.image() : nullptr;
+            Stored* of_x = f.of_x ? f.of_x + first * s.image() : nullptr;
             worker.backward(of_x, f.x + first * s.image(), of_z, first, images, f.of_weight != nullptr);
         });
         if (!f.of_weight) return;
@@ -143,13 +150,14 @@ class Layer {
     const Fields& f;
     const Shape& s;
     const Walk walk;
-    const Real* z;
+    const Stored* z;
 };
 
 template <typename Convolution>
 inline void run(const Fields& fields, Int direction) {
     const Layer layer(fields);
-    if (direction > 0) layer.forward<Convolution>();
+    if constexpr (kHalves && !std::is_same_v<Convolution, GivenResult>) return;
+    else if (direction > 0) layer.forward<Convolution>();
     else layer.backward<Convolution>();
 }
 

@@ -38,7 +38,7 @@ def prepare_chain(dtype: torch.dtype, compiling: Callable[[], None] = lambda: No
     """Compile the kernel for layers of any size.
 
     Args:
-        dtype: of the features, `float32` or `float64`.
+        dtype: of the features, `float32`, `float64` or `bfloat16`.
         compiling: called first if it has not been compiled on this machine before.
 
     Raises:
@@ -112,14 +112,15 @@ def chain_layer(
 
     Args:
         layer: its description.
-        x: on the CPU, float32 or float64, as all other tensors.
+        x: on the CPU, float32 or float64, as all other tensors. Under autocast to bfloat16 torch convolves, and the
+            shortcut and the output have that type.
         weight: of the convolution.
         scale: weight of the batch norm.
         shift: bias of the batch norm.
         shortcut: added in front of the activation.
     """
     output: Tensor
-    if layer.kind(weight) == _GIVEN:
+    if layer.kind(weight) == _GIVEN or torch.is_autocast_enabled("cpu"):
         output = _ChainLayer.apply(layer, layer.convolve(x, weight), None, scale, shift, shortcut)
     else:
         output = _ChainLayer.apply(layer, x, weight, scale, shift, shortcut)

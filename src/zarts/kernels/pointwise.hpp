@@ -31,6 +31,14 @@ class Walk {
             for (Int c = 0; c < period_; c += kWide) body(std::integral_constant<int, kWide>{}, c, from + c, std::min(from + chunk, whole));
         for (Int p = whole; p < numbers; ++p) body(std::integral_constant<int, 1>{}, p - whole, p, p + 1);
     }
+    // body(lanes, place in the period, number), one vector after the other.
+    template <typename Body>
+    void stream(Int numbers, const Body& body) const {
+        const Int whole = numbers / period_ * period_;
+        for (Int from = 0; from < whole; from += period_)
+            for (Int c = 0; c < period_; c += kWide) body(std::integral_constant<int, kWide>{}, c, from + c);
+        for (Int p = whole; p < numbers; ++p) body(std::integral_constant<int, 1>{}, p - whole, p);
+    }
 
   private:
     Int channels_, period_;
@@ -96,25 +104,23 @@ struct Affine {
     Activation activation;
 
     // y = activation(scale · z + shift + shortcut); no shortcut: null.
-    void apply(Real* y, const Real* z, const Real* shortcut, Int numbers) const {
+    void apply(Stored* y, const Stored* z, const Stored* shortcut, Int numbers) const {
         specialised(activation, shortcut != nullptr, [&](auto kind, auto adds) {
-            walk->each(numbers, [&](auto lanes, Int c, Int p, Int end) {
+            walk->stream(numbers, [&](auto lanes, Int c, Int p) {
                 constexpr int N = decltype(lanes)::value;
-                const VecOf<N> a = load<N>(&scale[c]), b = load<N>(&shift[c]), zero = {}, six = zero + 6;
-                for (; p < end; p += walk->period()) {
-                    VecOf<N> value = load<N>(z + p) * a + b;
-                    if constexpr (adds()) value += load<N>(shortcut + p);
-                    if constexpr (kind() != kNone) value = value < zero ? zero : value;  // a NaN stays one
-                    if constexpr (kind() == kRelu6) value = value > six ? six : value;
-                    store<N>(y + p, value);
-                }
+                const VecOf<N> zero = {}, six = zero + 6;
+                VecOf<N> value = load<N>(z + p) * load<N>(&scale[c]) + load<N>(&shift[c]);
+                if constexpr (adds()) value += load<N>(shortcut + p);
+                if constexpr (kind() != kNone) value = value < zero ? zero : value;  // a NaN stays one
+                if constexpr (kind() == kRelu6) value = value > six ? six : value;
+                store<N>(y + p, value);
             });
         });
     }
 
     // The gradient before the activation, of one vector: from the output y, or made again from z.
     template <Int Kind, bool FromOutput, int N>
-    VecOf<N> before(VecOf<N> gradient, const Real* z, const Real* y, Int c) const {
+    VecOf<N> before(VecOf<N> gradient, const Stored* z, const Stored* y, Int c) const {
         if constexpr (Kind == kNone) return gradient;
         const VecOf<N> zero = {}, six = zero + 6;
         VecOf<N> value;
@@ -126,7 +132,7 @@ struct Affine {
     }
 
     // Sums of that gradient and of it times z; written to `kept` unless that is null.
-    void sum(Totals& totals, Int thread, Real* kept, const Real* gradient, const Real* z, const Real* y, Int numbers) const {
+    void sum(Totals& totals, Int thread, Stored* kept, const Stored* gradient, const Stored* z, const Stored* y, Int numbers) const {
         specialised(activation, y != nullptr, [&](auto kind, auto from_output) {
             totals.add(
                 thread, numbers,
@@ -145,25 +151,23 @@ struct Affine {
 //     dz = w r (g - mean(g) - ẑ mean(g ẑ)),  ẑ = (z - m) r  (Ioffe and Szegedy, 2015, section 3)
 struct OfZ {
     Affine affine;  // with no activation if `gradient` is that before it
-    const Real *gradient, *z;
+    const Stored *gradient, *z;
     Array of_g, of_z, rest;  // repeated; empty: there is no norm
 
     // For `pixels` pixels from the `first` of all on.
-    void apply(Real* to, Int first, Int pixels) const {
+    template <typename To>
+    void apply(To* to, Int first, Int pixels) const {
         const Int offset = first * affine.walk->channels();
         if (of_g.empty()) {
-            std::memcpy(to, gradient + offset, pixels * affine.walk->channels() * sizeof(Real));
+            std::memcpy(to, gradient + offset, pixels * affine.walk->channels() * sizeof(To));
             return;
         }
-        const Real *g = gradient + offset, *from = z + offset;
+        const Stored *g = gradient + offset, *from = z + offset;
         specialised(affine.activation, false, [&](auto kind, auto) {
-            affine.walk->each(pixels * affine.walk->channels(), [&](auto lanes, Int c, Int p, Int end) {
+            affine.walk->stream(pixels * affine.walk->channels(), [&](auto lanes, Int c, Int p) {
                 constexpr int N = decltype(lanes)::value;
-                const VecOf<N> a = load<N>(&of_g[c]), b = load<N>(&of_z[c]), d = load<N>(&rest[c]);
-                for (; p < end; p += affine.walk->period()) {
-                    const VecOf<N> before = affine.before<kind(), false, N>(load<N>(g + p), from + p, nullptr, c);
-                    store<N>(to + p, before * a + load<N>(from + p) * b + d);
-                }
+                const VecOf<N> before = affine.before<kind(), false, N>(load<N>(g + p), from + p, nullptr, c);
+                store<N>(to + p, before * load<N>(&of_g[c]) + load<N>(from + p) * load<N>(&of_z[c]) + load<N>(&rest[c]));
             });
         });
     }

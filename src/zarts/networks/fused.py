@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
 from zarts.kernels import ChainLayer, chain_convolution, chain_layer, prepare_chain
+from zarts.kernels.bindings import dense
 
 __all__ = ["FusedLayer", "fused", "fused_shortcut", "use_kernels"]
 
@@ -16,6 +18,7 @@ Features = Float[Tensor, "batch channels height width"]
 
 _NAMES: dict[type[nn.Module], str | None] = {nn.Identity: None, nn.ReLU: "relu", nn.ReLU6: "relu6"}
 _DTYPES = (torch.float32, torch.float64)
+"""Of weights and features together; with float32 weights, features may be in bfloat16 under autocast."""
 
 
 class FusedLayer(nn.Module):
@@ -27,32 +30,38 @@ class FusedLayer(nn.Module):
 
     def __init__(self) -> None:
         super().__init__()
-        self.native = False
-        """Whether it trains in the native kernel; see `use_kernels`."""
+        self.native: frozenset[torch.dtype] = frozenset()
+        """The types of features that it trains with in the native kernel; see `use_kernels`."""
 
 
-def use_kernels(network: nn.Module, on: bool, compiling: Callable[[], None] = lambda: None) -> None:
+def use_kernels(
+    network: nn.Module, on: bool, compiling: Callable[[], None] = lambda: None, *, bfloat16: bool = False
+) -> None:
     """Set whether the layers of a hand-made network train in the native kernel. Those of a new network do not.
 
     Parameters, buffers and results stay the same, up to rounding. The kernel stands in for torch while training on the
-    CPU in float32 or float64 with gradients; everywhere else, so in evaluation, under autocast, in a compiled network,
-    with hooks on parts of a layer or with batch norms over several ranks, the layers run as they always do.
+    CPU in float32 or float64 with gradients. Under autocast to bfloat16 torch convolves, and the kernel does the rest.
+    Everywhere else, so in evaluation, in a compiled network, with hooks on parts of a layer or with batch norms over
+    several ranks, the layers run as they always do.
 
     Args:
         network: the network; one without such layers stays as it is.
         on: whether they do.
         compiling: called before the kernel is compiled, if it has not been on this machine.
+        bfloat16: whether also under autocast to bfloat16, which float32 weights can.
 
     Raises:
         KernelError: the kernel cannot be compiled here; the network is as it was.
     """
     layers = [part for part in network.modules() if isinstance(part, FusedLayer)]
-    if on:
-        for dtype in {layer.conv.weight.dtype for layer in layers if layer.conv.weight.device.type == "cpu"}:
-            if dtype in _DTYPES:
-                prepare_chain(dtype, compiling)
+    weights = {layer.conv.weight.dtype for layer in layers if on and layer.conv.weight.device.type == "cpu"}
+    types = weights & {*_DTYPES}
+    if bfloat16 and torch.float32 in types:
+        types.add(torch.bfloat16)
+    for dtype in types:
+        prepare_chain(dtype, compiling)
     for layer in layers:
-        layer.native = on
+        layer.native = frozenset(types)
 
 
 def fused(
@@ -80,7 +89,10 @@ def fused(
         return None
     stride = _stride(conv)
     pixels = x.shape[0] * -(-x.shape[2] // stride) * -(-x.shape[3] // stride)  # a single one is torch's error
-    if pixels < 2 or not _alike(x, conv.weight, norm.weight, norm.bias, mean, var, x if shortcut is None else shortcut):
+    beside = x if shortcut is None else shortcut
+    mixed = torch.is_autocast_enabled("cpu")
+    alike = _alike(conv.weight, norm.weight, norm.bias, mean, var, *([] if mixed else [x, beside]))
+    if pixels < 2 or not alike or (mixed and shortcut is not None and shortcut.dtype is not torch.bfloat16):
         return None
     count.add_(1)
     description = ChainLayer(stride, conv.groups > 1, _NAMES[type(last)], norm.eps, norm.momentum, mean, var)
@@ -88,28 +100,45 @@ def fused(
 
 
 def fused_shortcut(layer: FusedLayer, shortcut: nn.Module, x: Features) -> Tensor:
-    """The output of a shortcut, from the native kernel if it is a convolution and the layer beside it runs there.
+    """The output of a shortcut; if it is a convolution and the layer beside it runs in the native kernel, a fast one.
 
     Args:
         layer: the layer.
         shortcut: the module beside it.
         x: its input.
     """
-    if (
-        not _suits(layer, x)
-        or not isinstance(shortcut, nn.Conv2d)
-        or _hooked(shortcut)
-        or not _alike(x, shortcut.weight)
-    ):
-        output: Tensor = shortcut(x)
-        return output
-    return chain_convolution(x, shortcut.weight, _stride(shortcut))
+    if _suits(layer, x) and isinstance(shortcut, nn.Conv2d) and not _hooked(shortcut):
+        if torch.is_autocast_enabled("cpu"):
+            seen: Tensor = _Picked.apply(x, getattr(shortcut, "picks", 1))
+            return nn.functional.conv2d(seen, shortcut.weight, None, shortcut.stride, shortcut.padding)
+        if _alike(x, shortcut.weight):
+            return chain_convolution(x, shortcut.weight, _stride(shortcut))
+    output: Tensor = shortcut(x)
+    return output
+
+
+class _Picked(torch.autograd.Function):
+    """Every so many rows and columns. Features and gradient are in channels last, which slices of torch's lose."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, stride: int) -> Tensor:
+        ctx.shape, ctx.stride = x.shape, stride
+        return dense(x[:, :, ::stride, ::stride])
+
+    @staticmethod
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None]:
+        batch, channels, height, width = ctx.shape
+        of_x = gradient.new_zeros(batch, height, width, channels).permute(0, 3, 1, 2)
+        of_x[:, :, :: ctx.stride, :: ctx.stride] = gradient
+        return of_x, None
 
 
 def _suits(layer: FusedLayer, x: Tensor) -> bool:
     """Whether the kernel is wanted, and torch is about to train plainly on the CPU."""
-    wanted = layer.native and layer.training and torch.is_grad_enabled() and x.device.type == "cpu" and x.numel() > 0
-    return wanted and not torch.is_autocast_enabled("cpu") and not torch.compiler.is_compiling()
+    if not (layer.training and torch.is_grad_enabled() and x.device.type == "cpu" and x.numel() > 0):
+        return False
+    mixed = torch.is_autocast_enabled("cpu")
+    return (torch.get_autocast_dtype("cpu") if mixed else x.dtype) in layer.native and not torch.compiler.is_compiling()
 
 
 def _stride(conv: nn.Conv2d) -> int:

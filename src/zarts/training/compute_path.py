@@ -102,7 +102,7 @@ def candidates(
         threads = _halved(most, max(1, idle)) if device.type == "cpu" else [most]
     asked = list(kernels) if settings.kernels == "auto" else [settings.kernels]
     paths = [ComputePath(p, layout, k, threads[0]) for k in asked for p in precisions for layout in layouts]
-    # the native kernels are for float32 in channels last; elsewhere torch's run in their place
+    # the native kernels are for channels last; elsewhere torch's run in their place
     return [p for p in paths if settings.kernels != "auto" or p.kernels == "torch" or _is_native(p)], threads
 
 
@@ -112,7 +112,7 @@ def _halved(most: int, idle: int) -> list[int]:
 
 
 def _is_native(path: ComputePath) -> bool:
-    return path.precision == "32-true" and path.layout == "channels-last"
+    return path.precision != "16-mixed" and path.layout == "channels-last"
 
 
 def fastest(

@@ -59,7 +59,10 @@ def put_on_path(network: nn.Module, settings: RetrainSettings, callback: Callbac
         raise KernelError("kernels = native: there are none for networks of cells: take --kernels torch")
     if isinstance(network, ChainNetwork):
         compiling = partial(callback, {"event": "doing", "text": "compiling kernels, once on this machine"})
-        use_kernels(network, settings.kernels == "native", compiling)
+        halves = settings.precision == "bf16-mixed" or (
+            settings.precision == "auto" and computes_in_bfloat16(torch.device("cpu"))
+        )
+        use_kernels(network, settings.kernels == "native", compiling, bfloat16=halves)
 
 
 def _kernels(
