@@ -13,6 +13,7 @@ from small import needs_compiler
 from zarts.errors import KernelError
 from zarts.kernels import ChainLayer, chain_convolution, chain_layer
 from zarts.kernels import build as kernel_build
+from zarts.kernels.chain import _Picked
 from zarts.networks import checkpoint_cells, seeded, use_kernels
 from zarts.networks.chain import ConvNorm, create_chain
 from zarts.spaces import Chain, ChainStem, Stage
@@ -186,10 +187,10 @@ def test_under_autocast_the_kernel_is_as_near_as_torch(name, taken):
 def test_a_strided_shortcut_has_a_dense_gradient():
     x = numbers(2, 3, 5, 7).requires_grad_()
     sliced = torch.autograd.grad(x[:, :, ::2, ::2].square().sum(), x)[0]
-    picked = torch.autograd.grad(fused._Picked.apply(x, 2).square().sum(), x)[0]
+    picked = torch.autograd.grad(_Picked.apply(x, 2).square().sum(), x)[0]
     assert torch.equal(picked, sliced)
     assert picked.is_contiguous(memory_format=torch.channels_last)
-    assert torch.autograd.gradgradcheck(lambda x: fused._Picked.apply(x, 2), x)
+    assert torch.autograd.gradgradcheck(lambda x: _Picked.apply(x, 2), x)
 
 
 def test_threads_change_the_rounding_only_and_a_run_repeats():

@@ -81,10 +81,9 @@ class ChainLayer:
     def convolve(self, x: Tensor, weight: Tensor) -> Tensor:
         """The convolution by torch."""
         groups = x.shape[1] if self.depthwise else 1
-        if weight.shape[-1] == 1:
-            x, stride = x[:, :, :: self.stride, :: self.stride], 1
-        else:
-            stride = self.stride
+        stride = self.stride
+        if weight.shape[-1] == 1 and stride > 1:
+            x, stride = _Picked.apply(x, stride), 1
         return functional.conv2d(x, weight, None, stride, weight.shape[-1] // 2, 1, groups)
 
     def plain(
@@ -131,12 +130,31 @@ def chain_convolution(x: Features, weight: Tensor, stride: int) -> Output:
     """A convolution alone, as that of a shortcut; it pads by half its kernel.
 
     Args:
-        x: on the CPU, float32 or float64, as the weight.
+        x: on the CPU, float32 or float64, as the weight. Under autocast to bfloat16 torch convolves.
         weight: of the convolution, which is not depthwise.
         stride: of the convolution.
     """
-    output: Tensor = _ChainLayer.apply(ChainLayer(stride), x, weight, None, None, None)
+    layer = ChainLayer(stride)
+    if torch.is_autocast_enabled("cpu"):
+        return layer.convolve(x, weight)
+    output: Tensor = _ChainLayer.apply(layer, x, weight, None, None, None)
     return output
+
+
+class _Picked(torch.autograd.Function):
+    """Every so many rows and columns. Features and gradient are in channels last, which slices of torch's lose."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, stride: int) -> Tensor:
+        ctx.shape, ctx.stride = x.shape, stride
+        return dense(x[:, :, ::stride, ::stride])
+
+    @staticmethod
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None]:
+        batch, channels, height, width = ctx.shape
+        of_x = gradient.new_zeros(batch, height, width, channels).permute(0, 3, 1, 2)
+        of_x[:, :, :: ctx.stride, :: ctx.stride] = gradient
+        return of_x, None
 
 
 class _ChainLayer(torch.autograd.Function):

@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
 
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
 from zarts.kernels import ChainLayer, chain_convolution, chain_layer, prepare_chain
-from zarts.kernels.bindings import dense
 
 __all__ = ["FusedLayer", "fused", "fused_shortcut", "use_kernels"]
 
@@ -100,37 +98,22 @@ def fused(
 
 
 def fused_shortcut(layer: FusedLayer, shortcut: nn.Module, x: Features) -> Tensor:
-    """The output of a shortcut; if it is a convolution and the layer beside it runs in the native kernel, a fast one.
+    """The output of a shortcut, by `chain_convolution` if it is one and the layer beside it runs in the native kernel.
 
     Args:
         layer: the layer.
         shortcut: the module beside it.
         x: its input.
     """
-    if _suits(layer, x) and isinstance(shortcut, nn.Conv2d) and not _hooked(shortcut):
-        if torch.is_autocast_enabled("cpu"):
-            seen: Tensor = _Picked.apply(x, getattr(shortcut, "picks", 1))
-            return nn.functional.conv2d(seen, shortcut.weight, None, shortcut.stride, shortcut.padding)
-        if _alike(x, shortcut.weight):
-            return chain_convolution(x, shortcut.weight, _stride(shortcut))
-    output: Tensor = shortcut(x)
-    return output
-
-
-class _Picked(torch.autograd.Function):
-    """Every so many rows and columns. Features and gradient are in channels last, which slices of torch's lose."""
-
-    @staticmethod
-    def forward(ctx: Any, x: Tensor, stride: int) -> Tensor:
-        ctx.shape, ctx.stride = x.shape, stride
-        return dense(x[:, :, ::stride, ::stride])
-
-    @staticmethod
-    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None]:
-        batch, channels, height, width = ctx.shape
-        of_x = gradient.new_zeros(batch, height, width, channels).permute(0, 3, 1, 2)
-        of_x[:, :, :: ctx.stride, :: ctx.stride] = gradient
-        return of_x, None
+    if (
+        not _suits(layer, x)
+        or not isinstance(shortcut, nn.Conv2d)
+        or _hooked(shortcut)
+        or not (torch.is_autocast_enabled("cpu") or _alike(x, shortcut.weight))
+    ):
+        output: Tensor = shortcut(x)
+        return output
+    return chain_convolution(x, shortcut.weight, _stride(shortcut))
 
 
 def _suits(layer: FusedLayer, x: Tensor) -> bool:
