@@ -306,7 +306,7 @@ def _tasks(row: str, cifar: str) -> list[Task]:
         tried = [(one["network"], one["width"], seconds) for one in best]
     else:
         known = _known(f"confirm-{kind}") or _known(f"choose-{kind}")
-        chosen = max(known, key=lambda one: float(one["accuracy"]))
+        chosen = max((one for one in known if one["network"] in NETWORKS), key=lambda one: float(one["accuracy"]))
         source, stride = NETWORKS[chosen["network"]]
         options = {"width": chosen["width"], "stem_stride": stride}
         key = {"network": chosen["network"], "width": chosen["width"]}

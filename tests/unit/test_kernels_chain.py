@@ -156,12 +156,13 @@ def test_bfloat16_features_are_rounded_once(channels, adds, activation):
 
 
 def test_a_nan_in_bfloat16_stays_one():
-    x = torch.zeros(2, 3, 4, 4)
-    x[0, 1, 0, 0] = torch.tensor(0x7F800001, dtype=torch.int32).view(torch.float32)  # only its last bit tells
-    layer = layer_of(1, 1, True, 3, 3, "relu").float()
-    y = in_bfloat16(layer, x, on=True)[0]
+    layer = layer_of(1, 1, False, 3, 20, "relu").float()
+    nan = torch.tensor(0x7FFFFFFF, dtype=torch.int32).view(torch.float32)  # rounded as a number it would be -0
+    with torch.no_grad():
+        layer.norm.bias[1] = nan
+    y = in_bfloat16(layer, numbers(2, 3, 4, 4).float(), on=True)[0]
     assert y.dtype == torch.bfloat16
-    assert y.isnan().any(dim=(0, 2, 3)).tolist() == [False, True, False]
+    assert y.isnan().any(dim=(0, 2, 3)).tolist() == [False, True] + 18 * [False]
 
 
 @pytest.mark.parametrize("name", ["resnet8", "vgg"])
@@ -212,8 +213,12 @@ def test_everything_but_plain_training_stays_with_torch(taken):
     layer.train()
     with torch.autocast("cpu", torch.float16):
         layer(x)
+    single = copy.deepcopy(layer).float()
+    use_kernels(single, True)
     with torch.autocast("cpu", torch.bfloat16):  # not asked for
-        layer(x)
+        single(x.float())
+    use_kernels(single, True, bfloat16=True)
+    single(x.float())
     copy.deepcopy(layer).bfloat16()(x.bfloat16())
     handle = layer.conv.register_forward_hook(lambda *_: None)
     layer(x)
@@ -235,6 +240,40 @@ def test_a_checkpointed_network_computes_the_same():
     kept = results(network, numbers(3, 1, 9, 9), on=True)
     checkpoint_cells(network, (), on=True)
     assert all(torch.equal(a, b) for a, b in zip(results(network, numbers(3, 1, 9, 9), on=True), kept, strict=True))
+
+
+def test_a_checkpointed_network_computes_the_same_in_bfloat16():
+    with seeded(0):
+        network = zarts.create_model("resnet8", num_classes=5, in_channels=1, width=0.3)
+    images = numbers(3, 1, 9, 9).float()
+    kept = in_bfloat16(network, images, on=True)
+    checkpoint_cells(network, (), on=True)
+    assert all(torch.equal(a, b) for a, b in zip(in_bfloat16(network, images, on=True), kept, strict=True))
+
+
+def test_a_shortcut_of_another_type_is_left_to_torch(taken):
+    layer = layer_of(3, 1, False, 20, 20, None).float()
+    use_kernels(layer, True, bfloat16=True)
+    x, last = numbers(2, 20, 5, 5).float(), nn.ReLU()
+    with torch.autocast("cpu", torch.bfloat16):
+        assert fused.fused(layer, x, numbers(2, 20, 5, 5).float(), last) is None
+        assert fused.fused(layer, x, numbers(2, 20, 5, 5).bfloat16(), last) is not None
+
+
+def test_second_derivatives_in_bfloat16_are_those_of_torch():
+    weight = numbers(3, 2, 1, 1).float()
+    x, scale = numbers(2, 2, 4, 4, seed=1).float(), numbers(3, seed=2).float()
+
+    def penalty(native):
+        tensors = [one.clone().requires_grad_() for one in (x, weight, scale)]
+        layer = ChainLayer(1, False, None, 1e-5, 0.1, torch.zeros(3), torch.ones(3))
+        with torch.autocast("cpu", torch.bfloat16):
+            y = chain_layer(layer, *tensors, scale) if native else layer.plain(*tensors, scale, None)
+        first = torch.autograd.grad(y.float().square().sum(), tensors, create_graph=True)
+        return torch.autograd.grad(sum(one.float().square().sum() for one in first), tensors)
+
+    for ours, torch_ in zip(penalty(True), penalty(False), strict=True):
+        assert (ours - torch_).norm() < 0.05 * torch_.norm() + 1e-3
 
 
 def test_second_derivatives_are_those_of_torch():

@@ -237,7 +237,8 @@ def test_a_run_of_the_recipe_reads_its_own_settings(tmp_path):
 
 
 def test_native_kernels_are_refused_where_they_cannot_run():
-    for options in ({"precision": "bf16-mixed"}, {"layout": "nchw"}, {"compile": True}):
+    retrain_settings({"kernels": "native", "precision": "bf16-mixed"}, handmade=True)
+    for options in ({"precision": "16-mixed"}, {"layout": "nchw"}, {"compile": True}):
         with pytest.raises(SettingsError, match="kernels = native"):
             retrain_settings({"kernels": "native", **options}, handmade=True)
     assert rate_at(FAST.model_copy(update={"cooldown_share": 0.03}), 11, 12, 12) > 0

@@ -7,7 +7,7 @@ import torch
 from safetensors.torch import load_file
 
 import zarts
-from small import TRAIN, stop_at
+from small import TRAIN, needs_compiler, stop_at
 from zarts.config import retrain_settings
 from zarts.errors import Interrupted, RunError
 from zarts.networks import create_chain, seeded, set_layout
@@ -97,18 +97,32 @@ def test_candidates_are_what_is_auto_and_bfloat16_needs_the_processor(monkeypatc
     auto = retrain_settings(AUTO, handmade=None)
     for has, precisions in (({"avx512_f": True}, {"32-true"}), ({"amx_bf16": True}, {"32-true", "bf16-mixed"})):
         monkeypatch.setattr(torch.cpu, "get_capabilities", lambda has=has: has, raising=False)
-        paths, threads = candidates(auto, CPU, ["torch"], 99)
+        paths, threads = candidates(auto, CPU, [], 99)
         assert {one.precision for one in paths} == precisions
         assert len({*paths}) == len(paths) == 2 * len(precisions)
         assert threads == [6, 3, 1]
-    assert candidates(auto, CPU, ["torch"], 5)[1] == [3, 1]
-    assert candidates(auto, CPU, ["torch"], 0)[1] == [1]
-    native = candidates(auto, CPU, ["torch", "native"], 0)[0]
+    assert candidates(auto, CPU, [], 5)[1] == [3, 1]
+    assert candidates(auto, CPU, [], 0)[1] == [1]
+    native = candidates(auto, CPU, ["32-true", "bf16-mixed"], 0)[0]
     assert {one.precision for one in native if one.kernels == "native"} == {"32-true", "bf16-mixed"}
     assert {one.layout for one in native if one.kernels == "native"} == {"channels-last"}
+    native = candidates(auto, CPU, ["32-true"], 0)[0]
+    assert {one.precision for one in native if one.kernels == "native"} == {"32-true"}
     fixed = retrain_settings({"precision": 32, "threads": 2}, handmade=None)
     assert fixed.precision == "32-true"
-    assert candidates(fixed, CPU, ["torch"], 0) == ([path(threads=2)], [2])
+    assert candidates(fixed, CPU, [], 0) == ([path(threads=2)], [2])
+
+
+@needs_compiler
+@pytest.mark.parametrize("precision", ["32-true", "bf16-mixed"])
+def test_native_kernels_are_of_the_precision(precision):
+    settings = retrain_settings(
+        {**AUTO, "layout": "channels-last", "kernels": "native", "precision": precision}, handmade=True
+    )
+    network = create_chain(handmade("resnet8", 0.2), in_channels=1)
+    path_choice.put_on_path(network, settings)
+    wanted = {"32-true": torch.float32, "bf16-mixed": torch.bfloat16}[precision]
+    assert network.stem[0].native == {wanted}
 
 
 def test_idle_processors_are_told_from_the_systems_ticks(tmp_path, monkeypatch):

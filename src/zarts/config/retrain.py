@@ -246,7 +246,7 @@ def conflicts_of_recipe(settings: RetrainSettings) -> Iterator[str]:
         )
     if settings.kernels == "native":
         if settings.precision == "16-mixed":
-            yield "kernels = native with precision = 16-mixed: they compute in float32 and bfloat16: --kernels auto"
+            yield "kernels = native with precision = 16-mixed: their features are float32 or bfloat16: --kernels auto"
         if settings.layout == "nchw":
             yield "kernels = native with layout = nchw: they compute in channels last: take --kernels auto"
         if settings.compile:

@@ -33,12 +33,12 @@ _HOUR = 3600.0
 _SOURCES = Path(__file__).parent
 _FLAGS = ("-std=c++17", "-O3", "-shared", "-fPIC", "-pthread", "-Wno-psabi")
 _TUNED = ("-march=native", "-mcpu=native", "-O3")  # the first that the compiler knows
-_TYPES = {
-    torch.float32: ("float", "float"),
-    torch.float64: ("double", "double"),
-    torch.bfloat16: ("float", "BFloat16"),  # known to chain.cpp alone
+_OPTIONS = {
+    torch.float32: ("-DZARTS_REAL=float",),
+    torch.float64: ("-DZARTS_REAL=double",),
+    torch.bfloat16: ("-DZARTS_REAL=float", "-DZARTS_BFLOAT16=1"),  # known to chain.cpp alone
 }
-"""Of the features: the type that the kernel computes in, and that of the features in memory."""
+"""Of the compiler, for features of a type."""
 _FACTS = ("model name", "flags", "Features", "CPU part")  # of /proc/cpuinfo, on x86 and on ARM
 
 
@@ -107,8 +107,7 @@ def compiled(dtype: torch.dtype, channels: int, name: str = "cell") -> Kernel:
 def _file(dtype: torch.dtype, channels: int, name: str) -> tuple[list[str], Path]:
     """The command that compiles a kernel, but for its last words, and where the result is kept."""
     compiler, version = _compiler()
-    real, stored = _TYPES[dtype]
-    options = [f"-DZARTS_REAL={real}", f"-DZARTS_STORED={stored}", f"-DZARTS_CHANNELS={channels}"]
+    options = [*_OPTIONS[dtype], f"-DZARTS_CHANNELS={channels}"]
     parts = [sources(name), version, processor(), repr([*_FLAGS, *options]).encode()]
     path = _folder() / f"{name}-{hashlib.blake2b(b'|'.join(parts), digest_size=10).hexdigest()}.so"
     return [compiler, *_FLAGS, *options, str(_SOURCES / f"{name}.cpp")], path

@@ -156,8 +156,7 @@ class Layer {
 template <typename Convolution>
 inline void run(const Fields& fields, Int direction) {
     const Layer layer(fields);
-    if constexpr (kHalves && !std::is_same_v<Convolution, GivenResult>) return;
-    else if (direction > 0) layer.forward<Convolution>();
+    if (direction > 0) layer.forward<Convolution>();
     else layer.backward<Convolution>();
 }
 
@@ -169,9 +168,13 @@ extern "C" int64_t zarts_chain(const int64_t* description, int64_t direction) {
     const Fields& fields = *reinterpret_cast<const Fields*>(description);
     switch (fields.kind) {
         case kGiven: run<GivenResult>(fields, direction); break;
+#if !ZARTS_BFLOAT16
         case kTiled: run<TiledConvolution>(fields, direction); break;
         case kDirect: run<DirectConvolution>(fields, direction); break;
         case kDepthwise: run<DepthwiseConvolution>(fields, direction); break;
+#else
+        default: return 1;
+#endif
     }
     return 0;
 }

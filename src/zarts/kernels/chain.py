@@ -12,6 +12,7 @@ from jaxtyping import Float
 from torch import Tensor
 from torch.nn import functional
 
+from zarts.errors import KernelError
 from zarts.kernels.allocator import ALLOCATOR
 from zarts.kernels.bindings import addresses, call, dense, differentiable, threads_for
 from zarts.kernels.build import compiled, is_compiled
@@ -227,7 +228,8 @@ class _Call:
     def run(self, direction: int, arrays: list[Tensor | None]) -> None:
         """Forward (1) or backward (-1); the arrays are those of `Fields` from the shortcut on, None behind the last."""
         places = addresses([*self._tensors, *arrays, *[None] * (_ARRAYS - len(arrays))])
-        call(compiled(self._dtype, _VECTOR, "chain"), [*self._header, *places], direction)
+        if call(compiled(self._dtype, _VECTOR, "chain"), [*self._header, *places], direction):
+            raise KernelError("the native kernel does not convolve bfloat16: use autocast")
 
 
 def _room(shape: torch.Size, dtype: torch.dtype) -> Features:

@@ -158,11 +158,13 @@ struct OfZ {
     template <typename To>
     void apply(To* to, Int first, Int pixels) const {
         const Int offset = first * affine.walk->channels();
+        const Stored *g = gradient + offset, *from = z + offset;
         if (of_g.empty()) {
-            std::memcpy(to, gradient + offset, pixels * affine.walk->channels() * sizeof(To));
+            affine.walk->stream(pixels * affine.walk->channels(), [&](auto lanes, Int, Int p) {
+                store<decltype(lanes)::value>(to + p, load<decltype(lanes)::value>(g + p));
+            });
             return;
         }
-        const Stored *g = gradient + offset, *from = z + offset;
         specialised(affine.activation, false, [&](auto kind, auto) {
             affine.walk->stream(pixels * affine.walk->channels(), [&](auto lanes, Int c, Int p) {
                 constexpr int N = decltype(lanes)::value;

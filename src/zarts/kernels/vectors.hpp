@@ -14,11 +14,6 @@ namespace zarts {
 
 using Int = int64_t;
 using Real = ZARTS_REAL;                  // float or double
-struct BFloat16 {                          // the upper half of a float
-    uint16_t bits;
-};
-using Stored = ZARTS_STORED;  // features in memory: Real, or BFloat16 where that is float
-constexpr bool kHalves = sizeof(Stored) < sizeof(Real);
 constexpr Int kChannels = ZARTS_CHANNELS;  // of a node; a multiple of 4
 
 #if defined(__AVX512F__)
@@ -48,28 +43,37 @@ inline void store(Real* at, VecOf<N> value) {
     *reinterpret_cast<VecOf<N>*>(at) = value;
 }
 
-// Floats as bfloat16 in memory, rounded to the nearest, of two to the even one.
+// Features in memory: as they are in registers, or floats as bfloat16, rounded to the nearest, of two to the even one.
+#if ZARTS_BFLOAT16
+struct BFloat16 {
+    uint16_t bits;
+};
+using Stored = BFloat16;
+
 template <int N>
-struct Halves {
-    typedef uint16_t Half __attribute__((vector_size(N * 2), aligned(2), may_alias));
+struct Bits {
+    typedef uint16_t Upper __attribute__((vector_size(N * 2), aligned(2), may_alias));
     typedef uint32_t Whole __attribute__((vector_size(N * 4)));
 };
 template <int N>
 inline VecOf<N> load(const BFloat16* at) {
-    using Whole = typename Halves<N>::Whole;
-    const Whole bits = __builtin_convertvector(*reinterpret_cast<const typename Halves<N>::Half*>(at), Whole) << 16;
+    using Whole = typename Bits<N>::Whole;
+    const Whole bits = __builtin_convertvector(*reinterpret_cast<const typename Bits<N>::Upper*>(at), Whole) << 16;
     VecOf<N> value;
     std::memcpy(&value, &bits, sizeof value);
     return value;
 }
 template <int N>
 inline void store(BFloat16* at, VecOf<N> value) {
-    using Half = typename Halves<N>::Half;
-    typename Halves<N>::Whole bits;
+    using Upper = typename Bits<N>::Upper;
+    typename Bits<N>::Whole bits;
     std::memcpy(&bits, &value, sizeof bits);
     const auto rounded = (bits + 0x7fff + (bits >> 16 & 1)) >> 16, quiet = bits >> 16 | 0x40;  // a NaN stays one
-    *reinterpret_cast<Half*>(at) = __builtin_convertvector(value == value ? rounded : quiet, Half);
+    *reinterpret_cast<Upper*>(at) = __builtin_convertvector(value == value ? rounded : quiet, Upper);
 }
+#else
+using Stored = Real;
+#endif
 
 // Keeps a value in a register, where the compiler would load it again for each use.
 template <typename V>

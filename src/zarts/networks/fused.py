@@ -46,7 +46,7 @@ def use_kernels(
         network: the network; one without such layers stays as it is.
         on: whether they do.
         compiling: called before the kernel is compiled, if it has not been on this machine.
-        bfloat16: whether also under autocast to bfloat16, which float32 weights can.
+        bfloat16: whether under autocast to bfloat16, in place of float32.
 
     Raises:
         KernelError: the kernel cannot be compiled here; the network is as it was.
@@ -54,8 +54,8 @@ def use_kernels(
     layers = [part for part in network.modules() if isinstance(part, FusedLayer)]
     weights = {layer.conv.weight.dtype for layer in layers if on and layer.conv.weight.device.type == "cpu"}
     types = weights & {*_DTYPES}
-    if bfloat16 and torch.float32 in types:
-        types.add(torch.bfloat16)
+    if bfloat16:
+        types = {torch.bfloat16 if dtype is torch.float32 else dtype for dtype in types}
     for dtype in types:
         prepare_chain(dtype, compiling)
     for layer in layers:
@@ -118,10 +118,11 @@ def fused_shortcut(layer: FusedLayer, shortcut: nn.Module, x: Features) -> Tenso
 
 def _suits(layer: FusedLayer, x: Tensor) -> bool:
     """Whether the kernel is wanted, and torch is about to train plainly on the CPU."""
-    if not (layer.training and torch.is_grad_enabled() and x.device.type == "cpu" and x.numel() > 0):
+    if torch.compiler.is_compiling() or not (layer.native and layer.training and torch.is_grad_enabled()):
         return False
     mixed = torch.is_autocast_enabled("cpu")
-    return (torch.get_autocast_dtype("cpu") if mixed else x.dtype) in layer.native and not torch.compiler.is_compiling()
+    known = (torch.get_autocast_dtype("cpu") if mixed else x.dtype) in layer.native
+    return known and x.device.type == "cpu" and x.numel() > 0
 
 
 def _stride(conv: nn.Conv2d) -> int:

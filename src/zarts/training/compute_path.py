@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, NamedTuple
 
@@ -11,7 +11,7 @@ import torch
 
 from zarts.config import RetrainSettings
 
-__all__ = ["ComputePath", "Cost", "Measured", "candidates", "computes_in_bfloat16", "fastest"]
+__all__ = ["ComputePath", "Cost", "Measured", "candidates", "computes_in_bfloat16", "fastest", "precisions_of"]
 
 _PRECISIONS = {"32-true": "fp32", "bf16-mixed": "bf16", "16-mixed": "fp16"}
 _LAYOUTS = {"channels-last": "channels last", "nchw": "NCHW"}
@@ -81,38 +81,40 @@ def computes_in_bfloat16(device: torch.device) -> bool:
 
 
 def candidates(
-    settings: RetrainSettings, device: torch.device, kernels: Sequence[str], idle: int
+    settings: RetrainSettings, device: torch.device, native: Collection[str], idle: int
 ) -> tuple[list[ComputePath], list[int]]:
     """The paths that the settings allow, all at torch's number of threads, and the numbers of threads, largest first.
 
     Args:
         settings: what is not `auto` in them is the same in all candidates.
         device: of the training.
-        kernels: that this network and machine have, `torch` among them.
+        native: precisions in which this network has native kernels on this machine.
         idle: processors that nothing else uses; with more threads than those, steps would wait for each other.
     """
     most = torch.get_num_threads()
-    precisions, layouts = [settings.precision], [settings.layout]
-    if settings.precision == "auto":
-        precisions = ["32-true", "bf16-mixed"] if computes_in_bfloat16(device) else ["32-true"]
+    precisions, layouts = precisions_of(settings, device), [settings.layout]
     if settings.layout == "auto":
         layouts = ["channels-last", "nchw"]
     threads = [most if settings.threads is None else int(settings.threads)] if settings.threads != "auto" else []
     if settings.threads == "auto":
         threads = _halved(most, max(1, idle)) if device.type == "cpu" else [most]
-    asked = list(kernels) if settings.kernels == "auto" else [settings.kernels]
+    asked = ["native", "torch"] if settings.kernels == "auto" else [settings.kernels]
     paths = [ComputePath(p, layout, k, threads[0]) for k in asked for p in precisions for layout in layouts]
-    # the native kernels are for channels last; elsewhere torch's run in their place
-    return [p for p in paths if settings.kernels != "auto" or p.kernels == "torch" or _is_native(p)], threads
+    if settings.kernels == "auto":  # the native kernels are for channels last
+        paths = [p for p in paths if p.kernels == "torch" or (p.precision in native and p.layout == "channels-last")]
+    return paths, threads
+
+
+def precisions_of(settings: RetrainSettings, device: torch.device) -> list[str]:
+    """The precision of the settings; where it is `auto`, those that the device computes in."""
+    if settings.precision != "auto":
+        return [settings.precision]
+    return ["32-true", "bf16-mixed"] if computes_in_bfloat16(device) else ["32-true"]
 
 
 def _halved(most: int, idle: int) -> list[int]:
     numbers = [most >> halved for halved in range(most.bit_length())]
     return [number for number in numbers if number <= idle]
-
-
-def _is_native(path: ComputePath) -> bool:
-    return path.precision != "16-mixed" and path.layout == "channels-last"
 
 
 def fastest(

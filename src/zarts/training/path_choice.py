@@ -29,7 +29,15 @@ from zarts.runtime.distributed import Ranks
 from zarts.runtime.io import write_atomically
 from zarts.runtime.measure import Allocations, free_bytes
 from zarts.runtime.precision import Passes
-from zarts.training.compute_path import ComputePath, Cost, Measured, candidates, computes_in_bfloat16, fastest
+from zarts.training.compute_path import (
+    ComputePath,
+    Cost,
+    Measured,
+    candidates,
+    computes_in_bfloat16,
+    fastest,
+    precisions_of,
+)
 from zarts.training.model_file import ModelCard
 from zarts.training.setup import draws, weight_optimizer
 from zarts.training.train_step import WeightStep
@@ -59,23 +67,22 @@ def put_on_path(network: nn.Module, settings: RetrainSettings, callback: Callbac
         raise KernelError("kernels = native: there are none for networks of cells: take --kernels torch")
     if isinstance(network, ChainNetwork):
         compiling = partial(callback, {"event": "doing", "text": "compiling kernels, once on this machine"})
-        halves = settings.precision == "bf16-mixed" or (
-            settings.precision == "auto" and computes_in_bfloat16(torch.device("cpu"))
-        )
-        use_kernels(network, settings.kernels == "native", compiling, bfloat16=halves)
+        use_kernels(network, settings.kernels == "native", compiling, bfloat16=settings.precision == "bf16-mixed")
 
 
-def _kernels(
+def _native(
     network: nn.Module, settings: RetrainSettings, ranks: Ranks, device: torch.device, callback: Callback
 ) -> list[str]:
-    """The kernels that can run a network here, the likely faster ones first."""
+    """The precisions in which native kernels can run a network here."""
     if device.type != "cpu" or settings.compile or (ranks.count > 1 and settings.sync_batch_norm):
-        return ["torch"]  # the native ones have no norm over several ranks
-    try:
-        put_on_path(network, settings.model_copy(update={"layout": "channels-last", "kernels": "native"}), callback)
-    except KernelError:
-        return ["torch"]
-    return ["native", "torch"]
+        return []  # they have no norm over several ranks
+    found = []
+    for precision in precisions_of(settings, device):
+        path = {"precision": precision, "layout": "channels-last", "kernels": "native"}
+        with contextlib.suppress(KernelError):
+            put_on_path(network, settings.model_copy(update=path), callback)
+            found.append(precision)
+    return found
 
 
 def on_path(
@@ -133,7 +140,7 @@ def _chosen(
 ) -> dict[str, Any]:
     """The choice as it is kept: from the cache, else measured."""
     idle = idle_processors() if settings.threads == "auto" and device.type == "cpu" else torch.get_num_threads()
-    threads = candidates(settings, device, ["torch"], idle)[1]
+    threads = candidates(settings, device, [], idle)[1]
     file = _cache(settings, card, ranks, device, threads)
     try:
         if file is not None and file.exists():
@@ -145,7 +152,7 @@ def _chosen(
         torch.set_num_threads(threads[0])
         try:
             steps = _Steps(settings, card, ranks, device)
-            paths, _ = candidates(settings, device, _kernels(steps.network, settings, ranks, device, callback), idle)
+            paths, _ = candidates(settings, device, _native(steps.network, settings, ranks, device, callback), idle)
             if len(paths) * len(threads) == 1 or settings.compile:  # a compiled network takes minutes for a first step
                 path, measured = paths[0], list[Measured]()
             else:
