@@ -21,6 +21,7 @@ from zarts.planner.costs import Costing
 from zarts.planner.finals import epochs_by_number
 from zarts.planner.fit import Fit
 from zarts.planner.handmade import first_share, worthwhile
+from zarts.planner.paths import Paths
 from zarts.planner.pictures import Pictures
 from zarts.planner.records import FINAL, PLAN, Candidate, Plan, Schedule, Score
 from zarts.planner.training import Trained
@@ -105,7 +106,7 @@ def make(tmp_path, monkeypatch):
     monkeypatch.setattr("zarts.planner.budget.time", clock)
     monkeypatch.setattr("zarts.planner.candidates.time", clock)
     path = ComputePath("32-true", "channels-last", "torch", 1)
-    monkeypatch.setattr(Candidates, "fastest_path", lambda *_: path)
+    monkeypatch.setattr(Paths, "fastest", lambda *_: path)
     for module in ("fit", "time_plan"):  # epochs shall not end a training: these steps take no time
         monkeypatch.setattr(f"zarts.planner.{module}.MOST", 1e9)
     monkeypatch.setattr("zarts.planner.time_plan.ENOUGH", 10**9)
@@ -383,6 +384,35 @@ def test_a_plan_from_before_muon_is_repeated_with_sgd(make):
     before.write_text("".join(line for line in made.plan.read_text().splitlines(True) if '"muon"' not in line))
     assert make("before", repeats=before).fit.recipe.muon_rate == 0
     assert make("again", repeats=made.plan).fit.recipe.muon_rate == made.fit.recipe.muon_rate
+
+
+def test_each_network_trains_in_the_precision_in_which_it_is_fastest(make, monkeypatch):
+    def fastest(paths, one, recipe):
+        assert recipe.precision == "auto"
+        precision = "32-true" if is_slow(one.chain) else "bf16-mixed"
+        return ComputePath(precision, "channels-last", "native", 1)
+
+    def trained(made):
+        run(made)
+        short = [task for task in made.workers.trained if task.seconds < 20 and task.length != "trial"]
+        assert {task.recipe.precision for task in short} <= {"bf16-mixed"}  # the path of the fit
+        return [task for task in made.workers.trained if task.seconds >= 20]
+
+    monkeypatch.setattr(Paths, "fastest", fastest)
+    made = make()
+    tasks = trained(made)
+    assert {is_slow(task.candidate.chain) for task in tasks} == {True, False}
+    assert all((task.recipe.precision == "32-true") == is_slow(task.candidate.chain) for task in tasks)
+
+    def unasked(*_):
+        raise AssertionError("the plan has it")
+
+    monkeypatch.setattr(Paths, "fastest", unasked)
+    again = trained(make("again", repeats=made.plan))
+    assert [task.recipe for task in again] == [task.recipe for task in tasks]
+    before = made.plan.with_name("before.yaml")
+    before.write_text("".join(line for line in made.plan.read_text().splitlines(True) if '"paths"' not in line))
+    assert {task.recipe.precision for task in trained(make("before", repeats=before))} == {"bf16-mixed"}
 
 
 def test_final_trainings_are_never_shorter_than_those_before(make):

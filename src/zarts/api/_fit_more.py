@@ -109,9 +109,11 @@ def pick(path: PathLike, number: int, callback: Callback, *, begun: float | None
         seeds = sorted({each["seed"] for each in result.facts["finals"]})
         if epochs is not None and settings.seed not in seeds:  # that is one of trainings which stand for finals
             recipe = with_crops(recipe, epochs.get(number, 0.0), time_plan.cropped)
+        seconds = result.facts["time"]["final"]
+        recipe = known.candidates.paths.own(one, recipe, seconds)
         known.heard.enter("final trainings")
         try:
-            known.candidates.train([one], FINAL, recipe, *seeds, seconds=result.facts["time"]["final"])
+            known.candidates.train([one], FINAL, recipe, *seeds, seconds=seconds)
         except Interrupted:
             raise Interrupted(f"interrupted: the fit is as it was; pick network {number} again to begin anew") from None
         scores = known.candidates.scores

@@ -17,17 +17,14 @@ from zarts.errors import DivergedError, Interrupted
 from zarts.planner.budget import Budget
 from zarts.planner.chain_words import difference, short_name
 from zarts.planner.costs import Costing
+from zarts.planner.paths import Paths
 from zarts.planner.pictures import Pictures
 from zarts.planner.promises import progress_of, promised, slope_of
 from zarts.planner.records import FINAL, NO_VALUE, PLAN, Candidate, Origin, Plan, Schedule, Score, training_key
 from zarts.planner.torch_baselines import TorchBaseline
-from zarts.planner.training import Task, Trained, card_of
+from zarts.planner.training import Task, Trained
 from zarts.planner.workers import Workers
-from zarts.runtime.device import choose_device
-from zarts.runtime.distributed import Ranks
 from zarts.spaces import Chain
-from zarts.training.compute_path import ComputePath
-from zarts.training.path_choice import fastest_path
 from zarts.training.trainer import Callback
 
 __all__ = ["WORK", "Candidates"]
@@ -67,6 +64,7 @@ class Candidates:
     ) -> None:
         self._folder, self._pictures, self.costing, self._plan = folder, pictures, costing, plan
         self._budget, self._workers, self._objective, self._callback = budget, workers, objective, callback
+        self.paths = Paths(pictures, plan, budget, callback)
         self.all: list[Candidate] = []
         """In the order of their numbers."""
         self.scores: dict[tuple[int, str], list[Score]] = {}
@@ -214,7 +212,7 @@ class Candidates:
         own = self.recipes if length == FINAL else {}
         warmup = recipe.warmup_share * next(iter(self.lengths.values()))
         tasks = [
-            self.task(one, length, own.get(one.number, recipe), seed, seconds, warmup)
+            self.task(one, length, self.paths.own(one, own.get(one.number, recipe), seconds), seed, seconds, warmup)
             for one, seed in wanted
             if not self._is_done(one, length, seed)
         ]
@@ -241,13 +239,6 @@ class Candidates:
 
     def _start(self, wanted: Sequence[tuple[Candidate, int]], length: str) -> None:
         self._workers.start([one.image_size for one, seed in wanted if not self._is_done(one, length, seed)])
-
-    def fastest_path(self, one: Candidate, recipe: RetrainSettings) -> ComputePath:
-        """The fastest path of the trainings of a network: precision, layout and kernels, with one thread."""
-        sized = self._pictures[one.image_size]
-        recipe = recipe.model_copy(update={"time": max(1.0, self._budget.left())})  # of which measuring takes a share
-        card, device = card_of(one, sized, recipe), choose_device(recipe.device)
-        return fastest_path(recipe, card, Ranks(), device, self._callback)
 
     def task(
         self, one: Candidate, length: str, recipe: RetrainSettings, seed: int, seconds: float, warmup: float

@@ -77,7 +77,9 @@ def end_fit(
     taken = next(one for one in finalists if one.name == said.delivered)
     best = min((one for one in tested if one.candidate == taken), key=lambda one: one.score.value)
     images = load(taken.image_size)
-    files = outcome.deliver(best, known.recipes.get(taken.number, fit.recipe), outcome.test_images(taken.image_size))
+    recipe, seconds = known.recipes.get(taken.number, fit.recipe), max(best.score.seconds, known.final)
+    recipe = known.paths.own(taken, recipe, seconds)
+    files = outcome.deliver(best, recipe, outcome.test_images(taken.image_size))
     before, file = costs[taken.number], outcome.folder / "model.onnx"
     final = costs[taken.number] = count_network(file, int8=settings.int8, latency=known.costing.latencies([file])[0])
     more += [f"The search ended early: {fit.ended}."] if fit.ended else []

@@ -98,7 +98,7 @@ class Fit:
             candidates.flat = self.time.flat * pictures.train_count / self.recipe.batch_size
 
     def _planned(self) -> tuple[TimePlan, float]:
-        """The plan of the time, and the seconds of an epoch, which a short training tells; all train on its path."""
+        """The plan of the time, and the seconds of an epoch, which a short training tells."""
         size = self.pictures.sizes[0]
         self._yours = [self.candidates.add(chain.for_images(size), size, "yours") for chain in self._baselines]
         for one in self._yours:
@@ -108,8 +108,7 @@ class Fit:
             smallest = self.candidates.costing.smallest(*probes(self.pictures.sizes, 1.0)[-1][:2])
             raise SettingsError(f"no hand-made network is within the limits: the smallest ResNet-8 has {smallest}")
         first = added[0]
-        path = self.plan.decide("path", lambda: asdict(self.candidates.fastest_path(first, self.recipe)))
-        self.recipe = self.recipe.model_copy(update=path)
+        self.recipe = self.candidates.paths.first(first, self.recipe)
 
         def decide() -> dict[str, Any]:
             count, sizes, left = self.pictures.train_count, self.pictures.sizes, self._budget.left()

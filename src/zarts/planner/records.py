@@ -249,6 +249,7 @@ _KINDS: Mapping[str, tuple[type, ...]] = {
     "width": (dict, NoneType),
     "muon": (int, float),
     "path": (dict,),
+    "paths": (bool,),
     "time": (dict,),
     "to": (list,),
     "epochs": (dict, NoneType),

@@ -100,7 +100,7 @@ def candidates(
         threads = _halved(most, max(1, idle)) if device.type == "cpu" else [most]
     asked = ["native", "torch"] if settings.kernels == "auto" else [settings.kernels]
     paths = [ComputePath(p, layout, k, threads[0]) for k in asked for p in precisions for layout in layouts]
-    if settings.kernels == "auto":  # the native kernels are for channels last
+    if settings.kernels == "auto" or native:  # the native kernels are for channels last
         paths = [p for p in paths if p.kernels == "torch" or (p.precision in native and p.layout == "channels-last")]
     return paths, threads
 

@@ -1,0 +1,62 @@
+"""The paths of the trainings of a fit: precision, layout and kernels, with one thread."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from typing import Any
+
+from zarts.config import RetrainSettings
+from zarts.planner.budget import Budget
+from zarts.planner.pictures import Pictures
+from zarts.planner.records import Candidate, Plan
+from zarts.planner.training import card_of
+from zarts.runtime.device import choose_device
+from zarts.runtime.distributed import Ranks
+from zarts.training.compute_path import ComputePath
+from zarts.training.path_choice import fastest_path
+from zarts.training.trainer import Callback
+
+__all__ = ["Paths"]
+
+_MEASURED = 20.0
+"""Seconds of a training from which the network's own precision is measured, which takes about one."""
+
+
+class Paths:
+    """Measures the paths of networks, or reads them from the plan of a fit.
+
+    Args:
+        pictures: the images.
+        plan: what was decided before.
+        budget: the time.
+        callback: hears of the compilation of kernels.
+    """
+
+    def __init__(self, pictures: Pictures, plan: Plan, budget: Budget, callback: Callback) -> None:
+        self._pictures, self._plan, self._budget, self._callback = pictures, plan, budget, callback
+
+    def first(self, one: Candidate, recipe: RetrainSettings) -> RetrainSettings:
+        """The recipe on the path of a fit: the fastest of its first network."""
+        self._plan.decide("paths", lambda: not self._plan.has("path"))  # in plans from before all have the same
+        path: dict[str, Any] = self._plan.decide("path", lambda: asdict(self.fastest(one, recipe)))
+        return recipe.model_copy(update=path)
+
+    def own(self, one: Candidate, recipe: RetrainSettings, seconds: float) -> RetrainSettings:
+        """The recipe in the precision in which a network is fastest, for a training of so many seconds.
+
+        ResNet-8 can be faster in bfloat16 where MobileNetV2 takes more than twice as long as in float32. Networks of
+        the user, whose numbers are negative, are trained on the path of the fit.
+        """
+        measured = self._plan.has("paths") and self._plan.decided("paths", bool)
+        if not measured or seconds < _MEASURED or one.number < 0:
+            return recipe
+        either = recipe.model_copy(update={"precision": "auto"})
+        path: dict[str, Any] = self._plan.decide(f"path {one.number}", lambda: asdict(self.fastest(one, either)))
+        return recipe.model_copy(update=path)
+
+    def fastest(self, one: Candidate, recipe: RetrainSettings) -> ComputePath:
+        """The fastest path that a recipe allows; where time is short, of which measuring takes a share, the first."""
+        sized = self._pictures[one.image_size]
+        recipe = recipe.model_copy(update={"time": max(1.0, self._budget.left())})
+        card, device = card_of(one, sized, recipe), choose_device(recipe.device)
+        return fastest_path(recipe, card, Ranks(), device, self._callback)
