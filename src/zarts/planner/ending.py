@@ -77,8 +77,7 @@ def end_fit(
     taken = next(one for one in finalists if one.name == said.delivered)
     best = min((one for one in tested if one.candidate == taken), key=lambda one: one.score.value)
     images = load(taken.image_size)
-    recipe, seconds = known.recipes.get(taken.number, fit.recipe), max(best.score.seconds, known.final)
-    recipe = known.paths.own(taken, recipe, seconds)
+    recipe = known.paths.of_longest(taken, known.recipes.get(taken.number, fit.recipe))
     files = outcome.deliver(best, recipe, outcome.test_images(taken.image_size))
     before, file = costs[taken.number], outcome.folder / "model.onnx"
     final = costs[taken.number] = count_network(file, int8=settings.int8, latency=known.costing.latencies([file])[0])

@@ -37,8 +37,10 @@ class Paths:
 
     def first(self, one: Candidate, recipe: RetrainSettings) -> RetrainSettings:
         """The recipe on the path of a fit: the fastest of its first network."""
-        self._plan.decide("paths", lambda: not self._plan.has("path"))  # in plans from before all have the same
+        own = self._plan.decide("paths", lambda: not self._plan.has("path"))  # in plans from before all have the same
         path: dict[str, Any] = self._plan.decide("path", lambda: asdict(self.fastest(one, recipe)))
+        if own:  # it need not be measured again
+            self._plan.decide(f"path {one.number}", lambda: path)
         return recipe.model_copy(update=path)
 
     def own(self, one: Candidate, recipe: RetrainSettings, seconds: float) -> RetrainSettings:
@@ -53,6 +55,11 @@ class Paths:
         either = recipe.model_copy(update={"precision": "auto"})
         path: dict[str, Any] = self._plan.decide(f"path {one.number}", lambda: asdict(self.fastest(one, either)))
         return recipe.model_copy(update=path)
+
+    def of_longest(self, one: Candidate, recipe: RetrainSettings) -> RetrainSettings:
+        """The recipe as the longest training of a network had it: on its own path, if one was measured."""
+        name = f"path {one.number}"
+        return recipe.model_copy(update=self._plan.decided(name, dict) if self._plan.has(name) else {})
 
     def fastest(self, one: Candidate, recipe: RetrainSettings) -> ComputePath:
         """The fastest path that a recipe allows; where time is short, of which measuring takes a share, the first."""
