@@ -28,6 +28,7 @@ class NamedSet:
         train: all training images.
         load_test: loads all test images.
         flip: whether a horizontal flip keeps the class.
+        test_count: test images.
         mean: per channel, of images scaled to [0, 1]; None: computed from the training images that are used.
         std: likewise.
         notes: messages to the user.
@@ -37,6 +38,7 @@ class NamedSet:
     train: ImageSet
     load_test: Callable[[], ImageSet]
     flip: bool
+    test_count: int
     mean: tuple[float, ...] | None = None
     std: tuple[float, ...] | None = None
     notes: tuple[str, ...] = ()
@@ -50,7 +52,9 @@ def load_digits(data_dir: Path) -> NamedSet:
     Args:
         data_dir: ignored.
     """
-    return NamedSet(tuple("0123456789"), _read_digits(train=True), partial(_read_digits, train=False), flip=False)
+    return NamedSet(
+        tuple("0123456789"), _read_digits(train=True), partial(_read_digits, train=False), flip=False, test_count=359
+    )
 
 
 def load_cifar10(data_dir: Path) -> NamedSet:
@@ -92,6 +96,7 @@ def load_svhn(data_dir: Path) -> NamedSet:
         _read_svhn(files[0]),
         partial(_read_svhn, files[1]),
         flip=True,
+        test_count=26_032,
         mean=(0.4377, 0.4438, 0.4728),
         std=(0.1980, 0.2010, 0.1970),
         notes=notes,
@@ -109,7 +114,7 @@ def _read_digits(*, train: bool) -> ImageSet:
 
 def _cifar(kind: Cifar, data_dir: Path, mean: tuple[float, ...], std: tuple[float, ...]) -> NamedSet:
     parts = kind.open(data_dir)
-    return NamedSet(parts.classes, parts.train_images(), parts.test_images, True, mean, std, parts.notes)
+    return NamedSet(parts.classes, parts.train_images(), parts.test_images, True, 10_000, mean, std, parts.notes)
 
 
 def _read_svhn(file: Path) -> ImageSet:

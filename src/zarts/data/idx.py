@@ -122,7 +122,7 @@ def _published(kind: str, name: str, data_dir: Path, classes: tuple[str, ...], *
     notes = (f"{kind}: not the published files ({', '.join(others)} differ); they are used as they are",)
     read, (train, train_labels, test, test_labels) = partial(_image_set, classes=classes), files
     load_test = partial(read, test, test_labels)
-    return NamedSet(classes, read(train, train_labels), load_test, flip, notes=notes if others else ())
+    return NamedSet(classes, read(train, train_labels), load_test, flip, 10_000, notes=notes if others else ())
 
 
 def _download(mirrors: list[str], folder: Path, file: str, md5: str) -> None:

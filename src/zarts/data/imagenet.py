@@ -86,7 +86,7 @@ def load_imagenet16(data_dir: Path, classes: int = _CLASSES) -> NamedSet:
     parts = [_read(file, classes) for file in files]
     train = ImageSet(torch.cat([part.images for part in parts]), torch.cat([part.labels for part in parts]))
     names = tuple(str(i + 1) for i in range(classes))
-    return NamedSet(names, train, partial(_read, test, classes), flip=True, mean=_MEAN, std=_STD, notes=notes)
+    return NamedSet(names, train, partial(_read, test, classes), True, 50 * classes, _MEAN, _STD, notes)
 
 
 def _read(file: Path, classes: int) -> ImageSet:

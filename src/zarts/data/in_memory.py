@@ -41,7 +41,7 @@ def from_arrays(load: Callable[[Path], NamedSet], name: str, request: Request) -
     written = {"source": name, "classes": len(published.classes), "train_images": len(train)}
     if request.manifest is not None:
         check_unchanged(request.manifest, written)
-    counts = {"train": len(train)}
+    counts = {"train": len(train), "test": published.test_count}
     if request.subset is not None:
         train = train.take(subset_indices(train.labels, request.subset, request.seed))
     train = _resized(train, request.image_size)
