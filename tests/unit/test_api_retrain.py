@@ -336,3 +336,17 @@ def test_genotypes_in_memory_are_checked_by_the_network(tmp_path):
     with pytest.raises(RunError, match="has cells"):
         zarts.retrain(Genotype("s2", {"normal": ()}), out=tmp_path / "run", **ONE)
     assert not (tmp_path / "run").exists()
+
+
+def test_images_of_another_object_that_a_run_was_trained_on_are_not_tested(tmp_path):
+    """Arrays that have grown, and come in another order: old images are known by their contents."""
+    pixels = torch.randint(0, 256, (80, 8, 8, 1), dtype=torch.uint8, generator=torch.Generator().manual_seed(3)).numpy()
+    labels = torch.arange(80).remainder(2).numpy()
+    settings = small("darts", data=(pixels[:40], labels[:40]), subset=None, epochs=1, warmup_epochs=0)
+    found = zarts.search(out=tmp_path / "search", **settings)
+    later = {**ONE, "data": (pixels[::-1], labels[::-1]), "subset": None}
+    more = zarts.retrain(found.run, out=tmp_path / "more", **later)
+    first, second = (json.loads((run / "split.json").read_text())["files"] for run in (found.run, more.run))
+    assert not {*first["train"]} & {*second["test"]}
+    assert {*first["test"]} <= {*second["test"]}
+    assert len(second["test"]) > len(first["test"])

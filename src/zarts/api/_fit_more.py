@@ -21,6 +21,7 @@ from zarts.api._retrain import retrained_settings, start_retrain
 from zarts.api._retrain_source import retraining_of
 from zarts.config import FUNCTIONS
 from zarts.config.fit import fit_settings
+from zarts.data import DATA_SETS
 from zarts.errors import DivergedError, Interrupted, SettingsError
 from zarts.planner.ending import final_facts, scores_facts
 from zarts.planner.evidence import Difference, paired_difference_of_trainings
@@ -110,7 +111,9 @@ def pick(path: PathLike, number: int, callback: Callback, *, begun: float | None
         if epochs is not None and settings.seed not in seeds:  # that is one of trainings which stand for finals
             recipe = with_crops(recipe, epochs.get(number, 0.0), time_plan.cropped)
         seconds = result.facts["time"]["final"]
-        recipe = known.candidates.paths.own(one, recipe, seconds)
+        recipe = known.candidates.paths.own([one], recipe, known.plan.decided("final seconds", float)).get(
+            number, recipe
+        )
         known.heard.enter("final trainings")
         try:
             known.candidates.train([one], FINAL, recipe, *seeds, seconds=seconds)
@@ -240,6 +243,11 @@ def train_on(
     )
     if difference.mean <= 0 or not difference.shown:
         line += " Keep the earlier one." if difference.shown else " Either may be taken."
+    if settings.data in DATA_SETS and name != settings.data:
+        line += (
+            f" Which images of {settings.data} the fit has trained on was not kept: where some are among these test "
+            "images, both accuracies are too high."
+        )
     trained_run = Run(trained.run)
     better = None if not difference.shown else difference.mean > 0
     trained_run.write_json("better.json", {"verdict": line, "better": better, "before": str(run.path)})

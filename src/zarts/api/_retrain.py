@@ -254,8 +254,8 @@ def _copy_split(searched: Run, settings: RetrainSettings, run: Run) -> None:
     if split is None or "train" not in split or settings.data in DATA_SETS:
         return
     same = same_images(settings.data, before["data"], run.images, split)
-    if not same and PYTHON in (settings.data, before["data"]):
-        return
+    if not same and PYTHON in (settings.data, before["data"]) and "files" not in split:
+        return  # without their contents no image of another object is recognised
     if same and "seed" in split and settings.subset is None and settings.split_seed != before.get("split_seed"):
         raise SettingsError(
             f"split_seed = {settings.split_seed} would test on images that the search {searched.path} has seen: "
