@@ -138,6 +138,10 @@ def retrain_settings(
         settings = settings.model_copy(update={**_NONE, "width": 1.0 if settings.width is None else settings.width})
     refuse([*built.problems, *unused.problems, *_conflicts_of_any(settings), *conflicts_of_recipe(settings)])
     unused.tell(note)
+    of_sgd = [key for key in ("learning_rate", "momentum", "nesterov", "weight_decay") if _is_given(key, built.origin)]
+    if of_sgd and settings.muon_rate > 0 and not _is_given("muon_rate", built.origin):
+        rate = f"--muon-rate {settings.muon_rate:g} is theirs, --muon-rate 0 trains them by SGD"
+        note(f"{', '.join(of_sgd)}: not of convolutions, which Muon trains by recipe = fast: {rate}")
     late = [key for key in ("crop_padding", "cutout", "alternating_flip") if _is_given(key, built.origin)]
     if late and settings.augment_after and not _is_given("augment_after", built.origin):
         first = settings.augment_after + 1

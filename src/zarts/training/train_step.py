@@ -143,10 +143,10 @@ class WeightStep:
         return found[0], found[1].round().long()
 
     def _advice(self, what: str, value: Tensor) -> str:
-        return (
-            f"the {what} is {value.item()}: "
-            f"take a smaller --learning-rate (now {self._settings.learning_rate:g}) or --grad-clip"
-        )
+        muon: float = getattr(self._settings, "muon_rate", 0.0)
+        rate = f"--learning-rate (now {self._settings.learning_rate:g})"
+        way_out = f"--muon-rate (now {muon:g}) or {rate}" if muon > 0 else f"{rate} or --grad-clip"
+        return f"the {what} is {value.item()}: take a smaller {way_out}"
 
     def state_dict(self) -> dict[str, Any]:
         """The scale of the loss."""
