@@ -78,9 +78,9 @@ def made_up(count=30, lengths=("T/9", "T/3", "T"), by_hand=6, seed=0):
         "finals": finals,
         "difference": {"mean": 0.25, "low": -0.11, "high": 0.62, "seeds": 1, "images": 10_000} if searched else None,
         "lengths": [
-            {"short": "T/9", "long": "T/3", "value": 0.71, "low": 0.2, "high": 0.92, "n": 9, "used": True,
+            {"short": "T/9", "long": "T/3", "value": 0.71, "low": 0.2, "high": 0.92, "n": 9,
              "text": "a third of them drawn from those that did not go on"},
-            {"short": "T/27", "long": "T/9", "value": -0.1, "low": -0.4, "high": 0.35, "n": 12, "used": False},
+            {"short": "T/27", "long": "T/9", "value": -0.1, "low": -0.4, "high": 0.35, "n": 12},
         ] if searched else [],
         "limits": [
             {"name": "max_file", "text": "file of 0.38 MB of at most 1 MB", "value": 380_000, "limit": 1_000_000,

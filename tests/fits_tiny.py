@@ -19,8 +19,8 @@ def fit_in(folder, **settings):
     try:
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr("zarts.planner.fit.plan_time", lambda *left, **options: PLAN)
-            for name, value in (("_QUIET", 1), ("_ROUND", 2), ("MOST", 3), ("_LAST", 2)):
-                patch.setattr(f"zarts.planner.fit.{name}", value)
+            for name, value in (("rounds._QUIET", 1), ("rounds._ROUND", 2), ("fit.MOST", 3), ("fit._LAST", 2)):
+                patch.setattr(f"zarts.planner.{name}", value)
             patch.setattr("zarts.planner.first_steps._LEAST", 0.1)
             patch.setattr("zarts.planner.first_steps._MOST", 0.1)
             patch.setattr("zarts.planner.finals._is_too_little", lambda *promises: False)  # both are trained to the end

@@ -16,7 +16,7 @@ from zarts.planner.evidence import (
     smallest_difference,
 )
 from zarts.planner.promises import Progress, common_slope, promised
-from zarts.planner.verdict import Finalist, verdict
+from zarts.planner.verdict import Finalist, verdict, why_alone
 
 pytestmark = pytest.mark.usefixtures("unchecked")
 
@@ -168,8 +168,8 @@ def test_a_verdict_says_better_only_with_proof():
     assert (open_.better, open_.delivered) == (None, "resnet8")
     assert "No difference could be shown; take the smaller one: resnet8 (78.0k parameters" in open_.line
     assert "these two files" in open_.line
-    alone = verdict(finalists()[1], tried=5)
-    assert "Of 5 searched networks none promised enough" in alone.line
+    alone = verdict(finalists()[0], alone=why_alone(5, reason="", hopeless=True))
+    assert "are right (78.0k parameters). Of 5 searched networks none promised enough" in alone.line
     assert (alone.better, alone.difference) == (None, None)
     faster = verdict(*finalists(alone=(12, 10), latencies=(1.1, 1.3)))
     assert (faster.delivered, "faster one: s16 R18 (99.1k parameters, 1.1 ms" in faster.line) == ("s16 R18", True)
@@ -185,13 +185,16 @@ def test_a_verdict_says_better_only_with_proof():
 def test_a_verdict_says_what_was_lost_and_what_cannot_be_told():
     handmade, found = finalists(n=40, alone=(2, 1))
     few = verdict(handmade, found)
-    assert "40 images cannot tell less than ± " in few.line
+    assert "With 40 test images differences below ± " in few.line
     before = answers(1000, 68, 10)[0]
     lossy = verdict(*finalists(float_correct=[before]))
     assert "Points lost by int8: s16 R18 0.8." in lossy.line
     assert "int8" not in verdict(*finalists(float_correct=[answers(1000, 64, 10)[0]])).line
-    alone = verdict(handmade, reason="30 s are too short for one")
+    alone = verdict(handmade, alone=why_alone(0, reason="that takes 5 minutes or more"))
     assert (alone.better, alone.delivered, alone.difference) == (None, "resnet8", None)
     assert alone.line.startswith("Take resnet8: ")
-    assert "nothing was searched: 30 s are too short for one." in alone.line
+    assert "nothing was searched: that takes 5 minutes or more." in alone.line
     assert not FORBIDDEN.search(alone.line)
+    lost = why_alone(5, reason="", diverged="s16 R18")
+    assert lost == "It is compared with no other network, as the final training of s16 R18 diverged."
+    assert "Of 5 searched networks none could be compared" in why_alone(5, reason="")

@@ -13,7 +13,7 @@ from zarts.data import DataSet, ImageSet
 from zarts.errors import DataError, NotFoundError, SettingsError
 from zarts.exports import onnx_input
 from zarts.planner.baselines import copies_of, onnx_names
-from zarts.planner.onnx_baselines import OnnxBaseline, _forms
+from zarts.planner.onnx_baselines import OnnxBaseline, _forms, is_guess
 
 pytestmark = pytest.mark.usefixtures("unchecked")
 
@@ -172,3 +172,12 @@ def test_a_refused_file_leaves_no_folder(tmp_path):
     with pytest.raises(SettingsError, match="cannot be read"):
         fit_in(tmp_path / "run", baselines=str(tmp_path / "mine.onnx"))
     assert not (tmp_path / "run").exists()
+
+
+def test_a_guess_is_no_better_than_the_commonest_class():
+    labels = torch.tensor([0, 1] * 500)
+    assert is_guess(51.0, labels)
+    assert not is_guess(97.0, labels)
+    assert is_guess(12.0, torch.arange(10).repeat(100))
+    assert not is_guess(16.0, torch.arange(10).repeat(100))
+    assert is_guess(91.0, torch.tensor([0] * 90 + [1] * 10))

@@ -33,7 +33,9 @@ def test_without_time_for_eight_networks_there_is_no_search():
     plan = plan_time(570.0, 1, LONG)
     assert plan.searched == 0
     assert plan.final + plan.handmade * plan.final / 3 <= SLACK * 570
-    minutes = int(plan.why.split(": ")[1].split()[0])
+    minutes = int(plan.why.split()[2])
+    beside = plan_time(570.0, 1, LONG, beside=120.0).why
+    assert beside == f"that takes {minutes + 2} minutes or more"
     assert plan_time(60.0 * minutes, 1, LONG).searched >= SEARCHED
     assert plan_time(60.0 * (minutes - 1), 1, LONG).searched == 0
 

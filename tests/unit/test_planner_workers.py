@@ -1,5 +1,6 @@
 """Trainings in processes of their own."""
 
+import multiprocessing
 import os
 import signal
 import threading
@@ -9,9 +10,9 @@ import pytest
 import torch
 
 from trainings import digits, task
-from zarts.errors import Interrupted, RunError
+from zarts.errors import Interrupted, RunError, SettingsError
 from zarts.planner.records import Schedule
-from zarts.planner.workers import Workers
+from zarts.planner.workers import Workers, processes_of, take_gpu
 
 FIXED = Schedule(3, 12, 5, {5: 12})
 
@@ -66,3 +67,28 @@ def test_a_process_that_is_killed_is_an_error_that_says_so(tmp_path):
         threading.Thread(target=kill, daemon=True).start()
         with pytest.raises(RunError, match="memory"):
             list(workers.train([task(tmp_path, name, 600.0) for name in "ab"]))
+
+
+def test_processes_take_the_gpus_in_turn_and_none_where_there_is_one(monkeypatch):
+    taken = []
+    monkeypatch.setattr(torch.cuda, "set_device", taken.append)
+    turn = multiprocessing.Value("i")
+    for _ in range(3):
+        take_gpu(turn, [0, 2])
+    assert taken == [0, 2, 0]
+    take_gpu(turn, [0])
+    assert taken == [0, 2, 0]
+
+
+@pytest.mark.parametrize(
+    ("device", "asked", "expected"),
+    [("cuda", "auto", (2, [0, 2])), ("cuda", 4, (4, [0, 2])), ("cuda:1", "auto", (1, [])), ("mps", "auto", (1, []))],
+)
+def test_each_gpu_trains_a_network_unless_one_is_named(monkeypatch, device, asked, expected):
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 3)
+    monkeypatch.setattr(torch.cuda, "get_device_name", ["fast", "slow", "fast"].__getitem__)
+    device = torch.device(device)
+    assert processes_of(asked, device) == expected
+    if len(expected[1]) > 1:
+        with pytest.raises(SettingsError, match="unequally"):
+            processes_of(3, device)

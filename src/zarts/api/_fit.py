@@ -285,10 +285,13 @@ def _check_packages(settings: FitSettings) -> None:
     """Refuse a fit whose files could not be written in the end.
 
     Raises:
-        SettingsError: a package is not installed.
+        SettingsError: a package is not installed; or an optimiser is chosen, and no search.
     """
+    if not settings.search and settings.optimizer != "gld":
+        raise SettingsError(f"optimizer = {settings.optimizer} proposes networks, and search = False: leave one out")
     ray = {"ray": "ray"} if settings.engine == "ray" else {}
-    for name, extra in {**ray, **_NEEDED, **(_LITERT if settings.tflite else {})}.items():
+    own: dict[str, str] = {settings.optimizer: "zo"} if settings.optimizer in ("cmaes", "nevergrad") else {}
+    for name, extra in {**own, **ray, **_NEEDED, **(_LITERT if settings.tflite else {})}.items():
         if importlib.util.find_spec(name) is None:
-            needed = {"litert": "--tflite", "ray": "--engine ray"}.get(extra, "model.onnx")
+            needed = {"litert": "--tflite", "ray": "--engine ray", "zo": f"--optimizer {name}"}.get(extra, "model.onnx")
             raise SettingsError(f"{needed}: {name} is not installed: pip install 'zarts[{extra}]'")

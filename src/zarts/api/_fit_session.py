@@ -28,9 +28,9 @@ from zarts.planner.pictures import Pictures, Reading, first_size, how_many_to_re
 from zarts.planner.ray_workers import RayWorkers
 from zarts.planner.records import PLAN, Plan
 from zarts.planner.torch_baselines import TorchBaseline
-from zarts.planner.workers import Workers
+from zarts.planner.workers import Workers, processes_of
 from zarts.runs import Run
-from zarts.runtime.device import choose_device, idle_processors
+from zarts.runtime.device import choose_device
 from zarts.runtime.io import drop_cut_line
 from zarts.runtime.signals import StopRequest, stop_request
 from zarts.spaces import handmade
@@ -164,7 +164,7 @@ def session(
             heard({"event": "note", "text": pictures.uneven})
         costing = Costing(settings, card)
         objective = objective_of(settings.objective, len(first.classes), device)
-        with _workers(settings, pictures, device.type, first, heard) as workers:
+        with _workers(settings, pictures, device, first, heard) as workers:
             candidates = Candidates(run.path, pictures, costing, plan, budget, workers, objective, heard)
             outcome = Outcome(settings, run, pictures, candidates, load, heard, place)
             some = partial(_some, settings, run, most, first)
@@ -240,11 +240,11 @@ def _some(settings: FitSettings, run: Run, most: int | None, first: DataSet, siz
     return found
 
 
-def _workers(settings: FitSettings, pictures: Pictures, device: str, data: DataSet, heard: _Heard) -> Workers:
+def _workers(settings: FitSettings, pictures: Pictures, device: torch.device, data: DataSet, heard: _Heard) -> Workers:
     """What trains networks; Python objects that are read batch by batch may not go to another process.
 
     Raises:
-        SettingsError: they would have to.
+        SettingsError: they would have to; or GPUs would be shared unequally.
         RunError: the Ray cluster cannot be reached.
     """
     stays, asked = settings.data == PYTHON and data.kept == "streamed", settings.processes
@@ -255,9 +255,9 @@ def _workers(settings: FitSettings, pictures: Pictures, device: str, data: DataS
                 "machines: leave --engine out, or take --image-cache memory"
             )
         heard({"event": "doing", "text": "connecting to Ray"})
-        return RayWorkers(pictures, None if asked == "auto" else asked, heard.stops, gpu=device == "cuda")
-    processes = (max(1, idle_processors()) if device == "cpu" else 1) if asked == "auto" else asked
-    return Workers(pictures, 1 if stays else processes, heard.stops)
+        return RayWorkers(pictures, None if asked == "auto" else asked, heard.stops, gpu=device.type == "cuda")
+    processes, gpus = processes_of(asked, device)
+    return Workers(pictures, 1 if stays else processes, heard.stops, gpus)
 
 
 def _budget(settings: FitSettings, run: Run, begun: float, data: DataSet, reading: Reading | None) -> Budget:
@@ -265,8 +265,10 @@ def _budget(settings: FitSettings, run: Run, begun: float, data: DataSet, readin
     before = max((event.get("elapsed", 0.0) for event in run.events()), default=0.0)
     seconds = float("inf") if settings.plan is not None else settings.time
     validated = min(10_000, len(data.train) // 5)
-    images = 2 * (validated + 3 * data.counts.get("test", 0)) + (6 * validated if settings.int8 else 0)
+    quantised = 6 * validated if settings.int8 else 0
+    images = 2 * (validated + 3 * data.counts.get("test", 0)) + quantised
+    more = (_INT8 if settings.int8 else 0.0), quantised
     finish = _FINISH + (_INT8 if settings.int8 else 0.0) + (_TFLITE if settings.tflite else 0.0)
     if reading is not None:  # test images are decoded after the last training
         finish += data.counts.get("test", 0) * reading.seconds
-    return Budget(seconds, begun, before, finish, images)
+    return Budget(seconds, begun, before, finish, images, more)

@@ -33,7 +33,7 @@ class FitSettings(LimitSettings, DataSettings):
     )
     processes: Annotated[Processes, Field(ge=1)] | Literal["auto"] = setting(
         "auto",
-        "networks that are trained at a time, a processor each; auto: the processors that are idle",
+        "networks that are trained at a time, a processor each; auto: the processors that are idle, or the GPUs",
         panel="Time",
     )
     engine: Literal["processes", "ray"] = setting(

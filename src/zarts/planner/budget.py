@@ -17,10 +17,20 @@ class Budget:
         before: seconds that earlier parts of a resumed fit have taken.
         finish: seconds for writing files, from the end of the last training.
         images: that are answered after it, each once.
+        more: seconds, and images, that each seed of the finalists but the first adds to these.
     """
 
-    def __init__(self, seconds: float, begun: float, before: float, finish: float, images: int = 0) -> None:
+    def __init__(
+        self,
+        seconds: float,
+        begun: float,
+        before: float,
+        finish: float,
+        images: int = 0,
+        more: tuple[float, int] = (0.0, 0),
+    ) -> None:
         self.seconds, self._begun, self.finish, self._images = seconds, begun - before, finish, images
+        self._more = more
         self.reserved = 0.0
         """Seconds of what is left that are for later stages."""
 
@@ -28,6 +38,10 @@ class Budget:
         """Keep the time for answering an image free, for all that are answered after the last training."""
         self.finish += seconds * self._images
         self._images = 0
+
+    def more_seeds(self, seeds: int, seconds: float) -> None:
+        """Keep the time for the files of so many seeds free; an image is answered in so many seconds."""
+        self.finish += (seeds - 1) * (self._more[0] + seconds * self._more[1])
 
     def elapsed(self) -> float:
         """Seconds so far."""

@@ -16,7 +16,7 @@ from zarts.config import RetrainSettings
 from zarts.errors import DivergedError, Interrupted
 from zarts.planner.budget import Budget
 from zarts.planner.chain_words import difference, short_name
-from zarts.planner.costs import Costing
+from zarts.planner.costs import Costing, TimeOver
 from zarts.planner.paths import Paths
 from zarts.planner.pictures import Pictures
 from zarts.planner.promises import progress_of, promised, slope_of
@@ -64,7 +64,7 @@ class Candidates:
     ) -> None:
         self._folder, self._pictures, self.costing, self._plan = folder, pictures, costing, plan
         self._budget, self._workers, self._objective, self._callback = budget, workers, objective, callback
-        self.paths = Paths(pictures, plan, budget, callback)
+        self.paths = Paths(pictures, plan, budget, workers, callback)
         self.all: list[Candidate] = []
         """In the order of their numbers."""
         self.scores: dict[tuple[int, str], list[Score]] = {}
@@ -86,6 +86,8 @@ class Candidates:
         """Networks of the user that are trained beside the finalists, by number, which is negative."""
         self.shares: dict[int, float] = {}
         """Of the seconds of the finalists that the shortest training of these had, by number."""
+        self.over = False
+        """Whether the last network could not be scaled because measuring its latency had no time left."""
 
     # --- which there are ---
 
@@ -95,7 +97,7 @@ class Candidates:
         return [known[number] for number in numbers]
 
     def fitted(self, chain: Chain, size: int, share: float = 1.0) -> Chain | None:
-        """A network at the largest width that the limits allow; None: there is no such width.
+        """A network at the largest width that the limits allow; None: there is no such width, or no time to find it.
 
         Args:
             chain: its layers at any width.
@@ -106,12 +108,29 @@ class Candidates:
         def widest() -> dict[str, Any] | None:
             if self._workers.stops():
                 raise Interrupted("interrupted")
-            wide = self.costing.widest(chain, size, share)
+            try:
+                wide = self.costing.widest(chain, size, share, self.measuring)
+            except TimeOver:
+                self.over = True
+                return None
             return None if wide is None else wide.to_dict()
 
+        self.over = False
         key = hashlib.blake2b(chain.to_json().encode(), digest_size=6).hexdigest()
         decided = self._plan.decide(f"width {key} {size} {share:g}", widest)
         return None if decided is None else Chain.from_dict(decided, str(self._folder / PLAN))
+
+    def measuring(self) -> None:
+        """Asked before each measurement of a latency, which a program of the user may take many seconds for.
+
+        Raises:
+            Interrupted: the fit was asked to stop.
+            TimeOver: networks were trained, and the time of the stage is over.
+        """
+        if self._workers.stops():
+            raise Interrupted("interrupted")
+        if self.scores and self._budget.left() <= 0:
+            raise TimeOver
 
     def add(self, chain: Chain, size: int, origin: Origin, parent: int | None = None) -> Candidate:
         """A network that keeps the limits; one that is known already is not added again.
@@ -209,14 +228,11 @@ class Candidates:
     ) -> None:
         """Train networks with a seed each, as many at a time as there are processes; see `train`."""
         self._start(wanted, length)  # which says nothing of how slow trainings are
-        own = self.recipes if length == FINAL else {}
-        warmup = recipe.warmup_share * next(iter(self.lengths.values()))
-        tasks = [
-            self.task(one, length, self.paths.own(one, own.get(one.number, recipe), seconds), seed, seconds, warmup)
-            for one, seed in wanted
-            if not self._is_done(one, length, seed)
-        ]
         begun, taken = time.perf_counter(), 0.0
+        left = [(one, seed) for one, seed in dict.fromkeys(wanted) if not self._is_done(one, length, seed)]
+        own = self.recipes if length == FINAL else self.paths.own([one for one, _ in left], recipe, seconds)
+        warmup = recipe.warmup_share * next(iter(self.lengths.values()))
+        tasks = [self.task(one, length, own.get(one.number, recipe), seed, seconds, warmup) for one, seed in left]
         try:
             for task, trained in self._workers.train(tasks):
                 score = self._score(task, trained)

@@ -130,6 +130,14 @@ class ChainSpace:
             raise SettingsError(f"the space cannot say this network; nearest is: {'; '.join(lost)}")
         return x
 
+    def has(self, chain: Chain, image_size: int) -> bool:
+        """Whether this point is in the space: one of the user's may have more stages, say."""
+        try:
+            self.encode(chain, image_size)
+        except SettingsError:
+            return False
+        return True
+
     def decode(self, x: Float[Tensor, " d"]) -> tuple[Chain, int]:
         """The chain and image size of any vector; hand-made networks have their names."""
         values = self._values(x)

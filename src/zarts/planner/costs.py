@@ -20,7 +20,15 @@ from zarts.runtime.leftovers import temporary_folder
 from zarts.spaces import Chain
 from zarts.training.model_file import ModelCard
 
-__all__ = ["Costing"]
+__all__ = ["Costing", "TimeOver"]
+
+Asked = Callable[[], None]
+"""Called before each measurement of latency; may raise."""
+
+
+class TimeOver(Exception):
+    """There is no time to measure more latencies."""
+
 
 _STEP = 1.02
 """Factor from one width that is tried to the next."""
@@ -131,10 +139,10 @@ class Costing:
         costs = self.of(chain, image_size, latency=self._settings.max_latency is not None)
         return min(1.0, max(one.share for one in self.shares(costs)))
 
-    def widest(self, chain: Chain, image_size: int, share: float = 1.0) -> Chain | None:
+    def widest(self, chain: Chain, image_size: int, share: float = 1.0, asked: Asked = lambda: None) -> Chain | None:
         """The chain at the largest width that keeps a share of all limits; None: no width does.
 
-        Without any limit it is the chain as it is.
+        Without any limit it is the chain as it is. `asked` is called before each measurement of latency.
         """
         if not self._settings.limits():
             return chain
@@ -143,6 +151,7 @@ class Costing:
             return self._counts_within(chain.scaled(_STEP**steps), image_size, share)
 
         def measured(steps: int) -> bool:
+            asked()
             return self._within(self.of(chain.scaled(_STEP**steps), image_size, latency=True), share)
 
         most = _largest(counted, -_STEPS, _STEPS, self._guess(chain, image_size, share))
@@ -150,15 +159,16 @@ class Costing:
             most = _largest(measured, -_STEPS, most - 1, most - 1)
         return None if most is None else chain.scaled(_STEP**most)
 
-    def filled(self, chain: Chain, image_size: int, share: float = 1.0) -> Chain:
+    def filled(self, chain: Chain, image_size: int, share: float = 1.0, asked: Asked = lambda: None) -> Chain:
         """The chain with wider layers, as far as a share of all limits allows: what one width for all leaves unused.
 
         One factor for all widths grows until the first limit is met, often by a single layer: the first ones need most
         of the RAM, the last ones most of the flash. Here widths grow by steps, each time the one that has grown least,
-        until none can. If latency is limited, as many of the steps are taken as keep it.
+        until none can. If latency is limited, as many of the steps are taken as keep it; `asked`: see `widest`.
         """
 
         def measured(steps: int) -> bool:
+            asked()
             return self._within(self.of(path[steps], image_size, latency=True), share)
 
         path, begun = [chain], widths_of(chain)

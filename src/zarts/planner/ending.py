@@ -19,7 +19,7 @@ from zarts.planner.evidence import Difference, accuracy_interval
 from zarts.planner.fit import Fit
 from zarts.planner.outcome import Outcome, Tested
 from zarts.planner.records import FINAL, NO_VALUE, PLAN, Candidate
-from zarts.planner.verdict import Finalist, cheaper, verdict
+from zarts.planner.verdict import Finalist, cheaper, verdict, why_alone
 from zarts.runs import Run
 from zarts.runs.afterwards import afterwards
 from zarts.runtime.device import choose_device
@@ -64,20 +64,21 @@ def end_fit(
     compared = [_finalist(one, tested, costs[one.number], int8=settings.int8) for one in finalists]
     why = fit.time.why or "other work on this machine left no time for it"
     searched = sum(one.origin in ("found", "random") and _tried(one, known) for one in known.all)
-    tried = searched if fit.hopeless else 0
+    diverged = ", ".join(one.name for one in fit.diverged)
+    alone = why_alone(searched, reason=why, hopeless=fit.hopeless, diverged=diverged)
 
     def take(*pair: Finalist) -> tuple[bool, str]:
         """As the plan has it: latencies differ from one measurement to the next."""
         found, word = fit.plan.decide("take", lambda: list(cheaper(*pair)))
         return bool(found), str(word)
 
-    said = verdict(compared[-1], compared[0] if len(compared) > 1 else None, reason=why, tried=tried, take=take)
+    said = verdict(compared[-1], compared[0] if len(compared) > 1 else None, alone=alone, take=take)
     first, *more = re.split(r"(?<=\.) ", said.line)
     more = [*_brief(fit, tested), *more]
     taken = next(one for one in finalists if one.name == said.delivered)
     best = min((one for one in tested if one.candidate == taken), key=lambda one: one.score.value)
     images = load(taken.image_size)
-    recipe = known.paths.of_longest(taken, known.recipes.get(taken.number, fit.recipe))
+    recipe = known.recipes.get(taken.number) or known.paths.of_longest(taken, fit.recipe)
     files = outcome.deliver(best, recipe, outcome.test_images(taken.image_size))
     before, file = costs[taken.number], outcome.folder / "model.onnx"
     final = costs[taken.number] = count_network(file, int8=settings.int8, latency=known.costing.latencies([file])[0])

@@ -50,8 +50,9 @@ def _is_too_little(found: float, handmade: float, alone: float, images: int) -> 
         alone: of the hand-made network, trained for as long as both together could be.
         images: that values are of.
     """
-    chance = math.sqrt(2 * max(0.0, handmade * (1 - handmade)) / images)
-    return (alone < handmade and found > alone) or found > handmade + max(chance, _MARGIN * handmade)
+    share = min(1.0, abs(handmade))  # a value whose larger amount is better is below 0
+    chance = math.sqrt(2 * share * (1 - share) / images)
+    return (alone < handmade and found > alone) or found > handmade + max(chance, _MARGIN * abs(handmade))
 
 
 class Finals:
@@ -82,6 +83,8 @@ class Finals:
         self._recipe, self._processes, self._pictures, self._cropped = recipe, processes, pictures, cropped
         self.hopeless = False
         """Whether the searched network promised too little to be trained to the end."""
+        self.diverged: list[Candidate] = []
+        """Finalists that are not compared, as their final trainings diverged."""
         self.remarks: list[str] = []
         """Sentences that belong below the verdict."""
 
@@ -119,6 +122,8 @@ class Finals:
         if self._are_shorter("finals would be shorter", seconds, pair, seed):
             return pair
         known.recipes = {one.number: self._own_recipe(one, epochs) for one in [*pair, *others]}
+        if known.paths.measure(pair, self._recipe, seconds):  # by the planned seconds, which a repeated fit has too
+            known.recipes |= {one.number: known.paths.of_longest(one, known.recipes[one.number]) for one in pair}
         for number, wave in enumerate(waves):  # a wave that took longer leaves the same time to the next one
             self._budget.reserved = 0.0
             self._budget.reserved = self._budget.left() * (1 - 1 / (len(waves) - number))
@@ -184,6 +189,7 @@ class Finals:
         """
         scores = self._known.scores
         well = {one.number: {s.seed for s in scores[one.number, FINAL] if s.value < NO_VALUE} for one in pair}
+        all_of = pair
         pair = [one for one in pair if well[one.number]]
         if not pair:
             raise DivergedError("each final training diverged: the result of the shorter ones is in the folder model")
@@ -191,6 +197,7 @@ class Finals:
         if not both:
             pair = pair[-1:]
             both = well[pair[0].number]
+        self.diverged = [one for one in all_of if one not in pair]
         for one in pair:
             scores[one.number, FINAL] = [score for score in scores[one.number, FINAL] if score.seed in both]
         return pair

@@ -15,13 +15,12 @@ from zarts.errors import SettingsError
 from zarts.planner.advance import Advance
 from zarts.planner.budget import Budget
 from zarts.planner.candidates import Candidates
-from zarts.planner.chain_space import ChainSpace, is_slow
 from zarts.planner.finals import Finals, with_crops, with_muon
 from zarts.planner.first_steps import first_steps
 from zarts.planner.handmade import Wanted, filled, first_share, others, probes, variants, worthwhile
 from zarts.planner.pictures import Pictures
-from zarts.planner.proposals import Point, Proposals
-from zarts.planner.records import Candidate, Origin, Plan
+from zarts.planner.records import Candidate, Plan
+from zarts.planner.rounds import Rounds
 from zarts.planner.time_plan import LENGTHS, MOST, TimePlan, plan_time
 from zarts.planner.workers import Workers
 from zarts.spaces import Chain
@@ -29,10 +28,6 @@ from zarts.training.trainer import Callback
 
 __all__ = ["Fit"]
 
-_QUIET = 3
-"""Rounds that bring nothing, after which a search ends."""
-_ROUND, _REST = 4, 2
-"""Networks of a round of the search, at least; fewer, but so many, are tried where there is no time for more."""
 _LAST, _MIDDLE, _DRAWN = 4, 9, 3
 """Networks at a third of the final length; at a length between that and the shortest, and how many of these are drawn
 from those that would not advance."""
@@ -82,14 +77,18 @@ class Fit:
         """Seconds of each stage."""
         self._after: Callable[[], float] = self._after_longer
         self._shares: dict[int, float] = {}  # of the limits, that hand-made networks use, by number
-        self._groups = self._round = 0  # of networks that were trained together, and of the search
+        self._groups = 0  # of networks that were trained together
         self.ended = ""
         """Why the search ended before its time; empty: it has not."""
         self.hopeless = False
         """Whether no searched network promised enough for a final training."""
+        self.diverged: list[Candidate] = []
+        """Finalists that are not compared, as their final trainings diverged."""
         self.remarks: list[str] = []
         """Sentences that belong below the verdict."""
         self.recipe = with_muon(settings.recipe(**pictures.batches), plan)
+        known = settings, candidates, plan, pictures.sizes, workers.processes
+        self._rounds = Rounds(*known, train=self._train, affordable=self._affordable, note=self._note)
         self.time, self._epoch = self._planned()
         candidates.lengths, candidates.final = dict(self.time.lengths), self.time.final
         if settings.crop_padding is None:
@@ -115,10 +114,13 @@ class Fit:
             measured = first_steps(self.candidates, self._workers, first, self.recipe, sizes, count, left)
             self._budget.answer(measured.image)
             wanted = self._budget.left(), self.processes, measured.epoch, len(self.candidates.torch_baselines)
-            return {**asdict(plan_time(*wanted, search=self._settings.search)), **measured._asdict()}
+            beside = max(0.0, self._settings.time - wanted[0])
+            plan = plan_time(*wanted, search=self._settings.search, beside=beside)
+            return {**asdict(plan), **measured._asdict()}
 
         plan, measured = self.plan.decide("time", decide, TimePlan.read)
         self._budget.answer(measured.image)
+        self._budget.more_seeds(plan.seeds, measured.image)
         self.candidates.pace = measured.pace
         return plan, measured.epoch
 
@@ -128,7 +130,10 @@ class Fit:
             wanted, name, sizes = self.time.handmade, self.time.shortest[0], self.pictures.sizes
             own, share = max(1, wanted - len(self._yours)), first_share(self.time.final / self._epoch)
             tried = self._add(probes(sizes, share), own) or self._add(others(sizes[-1], 2, share), own)
-            first = [*self._yours, *worthwhile(tried, self.time.dwarfed)]
+            while not tried and share < 1:  # costs that no width changes are more than that
+                share = min(1.0, 2 * share)
+                tried = self._add(probes(sizes, share), own) or self._add(others(sizes[-1], 2, share), own)
+            first = list(dict.fromkeys([*self._yours, *worthwhile(tried, self.time.dwarfed)]))
             beside: int = self.plan.decide("beside the first", lambda: self._beside(len(first)))
             if tried and beside:
                 more = self._add(others(tried[0].image_size, tried[0].chain.stem.stride, share), beside + len(tried))
@@ -146,7 +151,9 @@ class Fit:
             more = self._train(more, name)
             for one in sorted([*first, *more], key=lambda one: self.candidates.value(one, name))[:2]:
                 left, share = wanted - len(self.candidates.at(name)), self._shares.get(one.number, 1.0)
-                self._train(self._add(variants(one, self.pictures.sizes, share), left), name)
+                added = self._add(variants(one, self.pictures.sizes, share), left)
+                worth = worthwhile([one, *added], self.time.dwarfed)
+                self._train([each for each in added if each in worth], name)
 
     def search(self) -> None:
         """Change the best network, in rounds, until their time is over or three rounds have brought nothing.
@@ -161,54 +168,25 @@ class Fit:
             drawn = self._settings.optimizer == "random"
             if not drawn and (wider := filled(self.candidates, self.plan, short, self._shares)):
                 self._train(wider, short)
-            if (proposals := self._proposals(short)) is None:
-                self.ended = "no hand-made network could be compared in the time"
+            quick = self.time.final / self._epoch < self.time.quick
+            if (proposals := self._rounds.proposals(short, quick=quick)) is None:
+                self.ended = "no network that can be changed was compared in the time"
                 return
-            self.ended = self._rounds(proposals, short, self.time.searched // 2 if len(longer) > 1 else None)
+            self.ended = self._rounds.run(proposals, short, self.time.searched // 2 if len(longer) > 1 else None)
             if len(longer) > 1:
                 self._after = partial(self._after_search, middle=0)
                 self._advance(short, longer[0], "half way")
-                better = self._proposals(longer[0]) if self.advance.disagree(short, longer[0]) else None
+                disagree = self.advance.disagree(short, longer[0])
+                better = self._rounds.proposals(longer[0], quick=quick) if disagree else None
                 if better is not None:
                     self._note(f"from here on networks are trained to {longer[0]} at once")
-                    self.ended = self._rounds(better, longer[0])
+                    self.ended = self._rounds.run(better, longer[0])
                 elif not self.ended:
                     self._after = partial(self._after_search, middle=_DRAWN)
                     self._budget.reserved = self._after()
-                    self.ended = self._rounds(proposals, short)
+                    self.ended = self._rounds.run(proposals, short)
             if self.ended:
                 self._note(f"the search ends: {self.ended}")
-
-    def _proposals(self, length: str) -> Proposals | None:
-        """An optimiser that starts from the networks that were trained to a length; None: none can be compared."""
-        points, told = self._told(length)
-        if not any(map(math.isfinite, told)):
-            return None
-        settings, best = self._settings, points[told.index(min(told))]
-        quick = self.time.final / self._epoch < self.time.quick and not is_slow(best[0])
-        space, start = ChainSpace(self.pictures.sizes, quick=quick), list(zip(points, told, strict=True))
-        share = self.plan.decide(f"share of the best at {length}", lambda: self.candidates.costing.used(*best))
-        return Proposals(space, start, settings.optimizer, settings.seed, fit=self.candidates.fitted, share=share)
-
-    def _rounds(self, proposals: Proposals, length: str, most: int | None = None) -> str:
-        """Rounds of the search at a length, until their time is over or so many networks were found; why they ended."""
-        known, drawn = self.candidates, self._settings.optimizer == "random"
-        size = self.plan.decide("round size", lambda: max(_ROUND, self.processes))
-        quiet, begun = 0, len(known.all)
-        while most is None or len(known.all) - begun < most:
-            self._round += 1
-            count: int = self.plan.decide(f"round {self._round}", lambda: min(size, self._affordable(length)))
-            if count < _REST or (quiet == _QUIET and not drawn):
-                break
-            best = known.promising(length)
-            if not (points := proposals.ask(count)):
-                return "no other network within the limits was found"
-            origin: Origin = "random" if drawn else "found"
-            parent = None if drawn or best is None else best.number
-            self._train([known.add(*point, origin, parent) for point in points], length)
-            proposals.tell(*self._told(length))
-            quiet = 0 if known.promising(length) != best else quiet + 1
-        return f"{_QUIET} rounds of {size} networks brought nothing" if quiet == _QUIET and not drawn else ""
 
     def train_longer(self) -> None:
         """Train the better networks for longer, from length to length, and the best two of the longest once more."""
@@ -237,7 +215,7 @@ class Fit:
             finals = Finals(*known, cropped=cropped)
             pair = finals.train(self.finalists(), self._settings.seed, self.time.seeds, MOST * self._epoch)
             self.remarks += finals.remarks
-            self.hopeless = finals.hopeless
+            self.hopeless, self.diverged = finals.hopeless, finals.diverged
             return pair
 
     def finalists(self) -> list[Candidate]:
@@ -283,11 +261,6 @@ class Fit:
         finally:
             self._keep_best()
         return trained
-
-    def _told(self, length: str) -> tuple[list[Point], list[float]]:
-        """The networks of a length, and what they promise, which each new one changes; infinity: no one knows."""
-        promises, at = self.candidates.promises(length), self.candidates.at(length)
-        return [(one.chain, one.image_size) for one in at], [promises.get(one.number, math.inf) for one in at]
 
     def _affordable(self, length: str) -> int:
         """Networks that there is time for in this stage."""

@@ -8,6 +8,7 @@ from dataclasses import replace
 from typing import Any, NamedTuple
 
 from zarts.planner.candidates import Candidates
+from zarts.planner.costs import TimeOver
 from zarts.planner.promises import clearly_behind
 from zarts.planner.records import Candidate, Plan
 from zarts.spaces import Chain, handmade
@@ -107,7 +108,11 @@ def filled(known: Candidates, plan: Plan, length: str, shares: Mapping[int, floa
             behind = clearly_behind(promises[one.number], best, _BEHIND)
             if one.origin != "hand-made" or behind or len(found) == _FILLED:
                 continue
-            wide = known.costing.filled(one.chain, one.image_size, shares.get(one.number, 1.0))
+            share = shares.get(one.number, 1.0)
+            try:
+                wide = known.costing.filled(one.chain, one.image_size, share, known.measuring)
+            except TimeOver:
+                break
             costs = [known.costing.of(chain, one.image_size) for chain in (one.chain, wide)]
             before, after = map(known.costing.shares, costs)
             if any(more.share >= _MORE * used.share for used, more in zip(before, after, strict=True)):

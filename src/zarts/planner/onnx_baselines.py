@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -11,7 +12,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from jaxtyping import Bool, Num, UInt8
+from jaxtyping import Bool, Int64, Num, UInt8
 from torch import Tensor
 
 from zarts.data import DataSet, Images
@@ -21,12 +22,14 @@ from zarts.planner.evidence import compared_words, paired_difference
 from zarts.runtime.io import write_atomically
 from zarts.runtime.paths import existing
 
-__all__ = ["OnnxBaseline"]
+__all__ = ["OnnxBaseline", "is_guess"]
 
 _SOME, _FEW, _SECONDS = 500, 32, 3.0
 """Training images that tell what a file takes: so many, or as many as it answers in this time, but a few at least."""
 _SHARE = 0.1
 """Of the time of a fit that testing a file may take."""
+_GUESS = 0.05
+"""Share of right answers above that of the commonest class which may be chance."""
 _IMAGENET = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 
 Form = Callable[[UInt8[Tensor, "n c h w"]], Num[Tensor, "n c h w"]]
@@ -116,7 +119,8 @@ class OnnxBaseline:
         """
         try:
             images = self.data.test()
-            own = onnx_answers(self.content, images, form=self.form).predicted == _labels(images)
+            labels = _labels(images)
+            own = onnx_answers(self.content, images, form=self.form).predicted == labels
         except (ZartsError, MemoryError) as error:  # the verdict is made without it
             return f"Your {self.name} could not be tested: {error}", {"name": self.name, "error": str(error)}
         difference = paired_difference(np.asarray(right), np.asarray(own))
@@ -126,10 +130,16 @@ class OnnxBaseline:
             f"{self.takes}; {compared_words(other, difference)}. If yours was trained on some of them, its accuracy "
             "is too high."
         )
-        if accuracy < 200 / len(self.data.classes):
+        if is_guess(accuracy, labels):
             text += " It guesses: are its classes in the order of their names?"
         facts = {"name": self.name, "takes": self.takes, "test_accuracy": accuracy}
         return text, {**facts, "difference": difference._asdict()}
+
+
+def is_guess(accuracy: float, labels: Int64[Tensor, " n"]) -> bool:
+    """Whether so many percent right are hardly more than always saying the commonest class would be."""
+    most = labels.bincount().max().item() / len(labels)
+    return accuracy < 100 * (most + max(_GUESS, 2 * math.sqrt(most * (1 - most) / len(labels))))
 
 
 def _content(file: Path, name: str) -> bytes:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import asdict
 from typing import Any
 
@@ -10,6 +11,7 @@ from zarts.planner.budget import Budget
 from zarts.planner.pictures import Pictures
 from zarts.planner.records import Candidate, Plan
 from zarts.planner.training import card_of
+from zarts.planner.workers import Workers
 from zarts.runtime.device import choose_device
 from zarts.runtime.distributed import Ranks
 from zarts.training.compute_path import ComputePath
@@ -20,6 +22,7 @@ __all__ = ["Paths"]
 
 _MEASURED = 20.0
 """Seconds of a training from which the network's own precision is measured, which takes about one."""
+_PARTS = ("precision", "layout", "kernels", "threads")
 
 
 class Paths:
@@ -29,11 +32,13 @@ class Paths:
         pictures: the images.
         plan: what was decided before.
         budget: the time.
+        workers: measure, several networks at a time.
         callback: hears of the compilation of kernels.
     """
 
-    def __init__(self, pictures: Pictures, plan: Plan, budget: Budget, callback: Callback) -> None:
-        self._pictures, self._plan, self._budget, self._callback = pictures, plan, budget, callback
+    def __init__(self, pictures: Pictures, plan: Plan, budget: Budget, workers: Workers, callback: Callback) -> None:
+        self._pictures, self._plan, self._budget, self._workers = pictures, plan, budget, workers
+        self._callback = callback
 
     def first(self, one: Candidate, recipe: RetrainSettings) -> RetrainSettings:
         """The recipe on the path of a fit: the fastest of its first network."""
@@ -43,18 +48,36 @@ class Paths:
             self._plan.decide(f"path {one.number}", lambda: path)
         return recipe.model_copy(update=path)
 
-    def own(self, one: Candidate, recipe: RetrainSettings, seconds: float) -> RetrainSettings:
-        """The recipe in the precision in which a network is fastest, for a training of so many seconds.
+    def measure(self, of: Sequence[Candidate], recipe: RetrainSettings, seconds: float) -> bool:
+        """Decide on the precision of each network, the one in which its steps are fastest; whether they have their own.
 
-        ResNet-8 can be faster in bfloat16 where MobileNetV2 takes more than twice as long as in float32. Networks of
-        the user, whose numbers are negative, are trained on the path of the fit.
+        ResNet-8 can be faster in bfloat16 where MobileNetV2 takes more than twice as long as in float32. Where time is
+        short, of which measuring takes a share, it is that of the fit. Networks of the user, whose numbers are
+        negative, are trained on the path of the fit.
+
+        Args:
+            of: the networks.
+            recipe: on the path of the fit.
+            seconds: that trainings are planned to take; in short ones all networks have the path of the fit.
+
+        Raises:
+            Interrupted, RunError: see `Workers.measure`.
         """
         measured = self._plan.has("paths") and self._plan.decided("paths", bool)
-        if not measured or seconds < _MEASURED or one.number < 0:
-            return recipe
-        either = recipe.model_copy(update={"precision": "auto"})
-        path: dict[str, Any] = self._plan.decide(f"path {one.number}", lambda: asdict(self.fastest(one, either)))
-        return recipe.model_copy(update=path)
+        if not measured or seconds < _MEASURED:
+            return False
+        new = [one for one in dict.fromkeys(of) if one.number > 0 and not self._plan.has(f"path {one.number}")]
+        either = recipe.model_copy(update={"precision": "auto", "time": max(1.0, self._budget.left())})
+        cards = [card_of(one, self._pictures[one.image_size], recipe) for one in new]
+        fits = recipe.model_dump(include=set(_PARTS))
+        for one, path in zip(new, self._workers.measure([(either, card) for card in cards]), strict=True):
+            own = fits if path is None else asdict(path)
+            self._plan.decide(f"path {one.number}", lambda: own)  # noqa: B023 (called now)
+        return True
+
+    def own(self, of: Sequence[Candidate], recipe: RetrainSettings, seconds: float) -> dict[int, RetrainSettings]:
+        """The recipe of each network in its own precision, by number; empty where all have that of the fit."""
+        return {one.number: self.of_longest(one, recipe) for one in of} if self.measure(of, recipe, seconds) else {}
 
     def of_longest(self, one: Candidate, recipe: RetrainSettings) -> RetrainSettings:
         """The recipe as the longest training of a network had it: on its own path, if one was measured."""
@@ -62,7 +85,7 @@ class Paths:
         return recipe.model_copy(update=self._plan.decided(name, dict) if self._plan.has(name) else {})
 
     def fastest(self, one: Candidate, recipe: RetrainSettings) -> ComputePath:
-        """The fastest path that a recipe allows; where time is short, of which measuring takes a share, the first."""
+        """The fastest path that a recipe allows; where time is too short to measure, the first."""
         sized = self._pictures[one.image_size]
         recipe = recipe.model_copy(update={"time": max(1.0, self._budget.left())})
         card, device = card_of(one, sized, recipe), choose_device(recipe.device)

@@ -45,7 +45,7 @@ class Proposals:
 
     Args:
         space: of the points.
-        starts: points with their losses; the best is where the search begins.
+        starts: points with their losses; the best one that is in the space is where the search begins.
         optimizer: a key of `zarts.zo.OPTIMIZERS`, or `random`.
         seed: the same seed, asks and losses give the same points.
         fit: scales a proposed network to the limits; None: it stays as it is. What it returns is what is handed out.
@@ -53,7 +53,7 @@ class Proposals:
         samples: points of one ask of `cmaes` and `nevergrad`, at least 4.
 
     Raises:
-        SettingsError: the optimiser is unknown, there is no start with a finite loss, or one is not in the space.
+        SettingsError: the optimiser is unknown, or no start in the space has a finite loss.
     """
 
     def __init__(
@@ -69,9 +69,11 @@ class Proposals:
     ) -> None:
         if optimizer not in (*OPTIMIZERS, "random"):
             raise SettingsError(did_you_mean("optimizer", optimizer, [*OPTIMIZERS, "random"]))
-        finite = [(loss, number) for number, (_, loss) in enumerate(starts) if math.isfinite(loss)]
-        if not finite:
-            raise SettingsError(f"starts are {len(starts)}, none with a finite loss: train one network at least")
+        known = [(loss, at) for at, (point, loss) in enumerate(starts) if math.isfinite(loss) and space.has(*point)]
+        if not known:
+            raise SettingsError(
+                f"starts are {len(starts)}, none of the space with a finite loss: train one network at least"
+            )
         self.space, self.optimizer, self.fit, self.samples = space, optimizer, fit, samples
         self._generator = torch.Generator().manual_seed(seed)
         self._losses = {chain_key(*point): float(loss) for point, loss in starts}
@@ -82,7 +84,7 @@ class Proposals:
         self._waiting: list[Point] = []
         self._networks: list[tuple[Chain, int, float] | None] = []
         self._octaves = max(2.0, 1 - math.log2(share))  # of shares that are drawn at random
-        self._begin(starts[min(finite)[1]][0], share)
+        self._begin(starts[min(known)[1]][0], share)
 
     @property
     def ranks_all(self) -> bool:

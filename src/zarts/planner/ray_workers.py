@@ -13,12 +13,15 @@ from typing import Any
 import torch
 from typing_extensions import override
 
+from zarts.config import RetrainSettings
 from zarts.errors import DivergedError, Interrupted, RunError, ZartsError, shortened
 from zarts.planner.pictures import Pictures, Sized
 from zarts.planner.training import Task, Trained
-from zarts.planner.workers import LOOK, Stops, Workers, outcome
+from zarts.planner.workers import LOOK, Asked, Stops, Workers, outcome, path_of
 from zarts.runtime.device import idle_processors
 from zarts.runtime.ray_cluster import ray_cluster
+from zarts.training.compute_path import ComputePath
+from zarts.training.model_file import ModelCard
 
 __all__ = ["RayWorkers"]
 
@@ -115,6 +118,17 @@ class RayWorkers(Workers):
         finally:
             if running:
                 self._end()
+
+    @override
+    def measure(self, asked: Sequence[Asked]) -> list[ComputePath | None]:
+        """The fastest path of each training; None also for one whose process was lost."""
+        paths = [self._actors[at % len(self._actors)].measure.remote(*one) for at, one in enumerate(asked)]
+        left = [*paths]
+        while left:
+            for reference in self._ready(left):
+                left.remove(reference)
+        found = [_returned(reference) for reference in paths]
+        return [None if one is _LOST else one for one in found]
 
     def _prepare(self, sizes: set[int]) -> None:
         """All processes, with the images at these sizes.
@@ -219,6 +233,10 @@ class _Trainer:
             ) from error
         self._images[size] = images
         return True
+
+    def measure(self, settings: RetrainSettings, card: ModelCard) -> ComputePath | None:
+        """The fastest path of a training; None: see `measured_path`."""
+        return path_of(settings, card)
 
     def train(self, task: Task, left: float | None) -> Trained | DivergedError:
         """Train a network.

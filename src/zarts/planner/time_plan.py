@@ -68,7 +68,7 @@ class TimePlan:
         searched: networks that the search tries there; 0: no search.
         seeds: seeds of each finalist.
         second_seeds: networks that are trained with a second seed at T/3: 0, 1 or 2.
-        why: the reason for no search, in words; empty: there is one.
+        why: the reason for no search, a phrase; empty: there is one.
         cropped: epochs of a final training from which images are cropped.
         flat: epochs of images that are not cropped from which a longer training promises nothing more.
         quick: epochs of a final training below which no network is proposed that is slow to train.
@@ -102,7 +102,9 @@ class TimePlan:
         return self.lengths[0]
 
 
-def plan_time(left: float, processes: int, epoch: float, others: int = 0, *, search: bool = True) -> TimePlan:
+def plan_time(
+    left: float, processes: int, epoch: float, others: int = 0, *, search: bool = True, beside: float = 0.0
+) -> TimePlan:
     """Divide the time that is left.
 
     Finals get at least a third of it: the best found and the best hand-made network, with as many seeds as there are
@@ -115,6 +117,7 @@ def plan_time(left: float, processes: int, epoch: float, others: int = 0, *, sea
         epoch: seconds of an epoch of a hand-made network.
         others: networks that are trained as long as the finalists, beside them.
         search: whether a search is wanted.
+        beside: seconds of the whole time that are not for trainings.
     """
     plan, known = None, (left, processes, epoch, others)
     if search:
@@ -126,7 +129,7 @@ def plan_time(left: float, processes: int, epoch: float, others: int = 0, *, sea
         enough = max(60.0, left)
         while _with_search(enough, processes, epoch, others, _FINALS) is None:
             enough *= 1.05
-        why = f"there was too little time for one: {_minutes(enough)} would be enough"
+        why = f"that takes {_minutes(enough + beside)} or more"
     return _handmade_only(left, processes, epoch, why, others)
 
 

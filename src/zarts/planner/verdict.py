@@ -16,7 +16,7 @@ from zarts.planner.evidence import (
     smallest_difference,
 )
 
-__all__ = ["Finalist", "Verdict", "cheaper", "verdict"]
+__all__ = ["Finalist", "Verdict", "cheaper", "verdict", "why_alone"]
 
 _INT8_LOSS = 0.5  # points; more is said
 _FEW_IMAGES = 1000  # below, what they can tell is said
@@ -73,8 +73,7 @@ def verdict(
     handmade: Finalist,
     found: Finalist | None = None,
     *,
-    reason: str = "",
-    tried: int = 0,
+    alone: str = "",
     take: Callable[[Finalist, Finalist], tuple[bool, str]] | None = None,
 ) -> Verdict:
     """Compare the best network of a search with the best hand-made one, on test images that chose neither.
@@ -84,27 +83,17 @@ def verdict(
     over seeds and images.
 
     Args:
-        handmade: the best hand-made network.
-        found: the best network of the search, same seeds and images; None: there was no search.
-        reason: why there was no search, a phrase such as `30 s are too short for one`.
-        tried: networks that were searched, none of which promised enough for a final training.
+        handmade: the best hand-made network, or the only finalist.
+        found: the best network of the search, same seeds and images; None: there is none to compare with.
+        alone: why there is none, in sentences; see `why_alone`.
         take: of the two where no difference is shown; None: `cheaper`.
 
     Raises:
         SettingsError: seeds or images of the two differ.
     """
     if found is None:
-        because = f": {reason.rstrip('.')}" if reason else ""
-        line = (
-            f"Take {handmade.name}: {handmade.accuracy:.1f} % of {_images(handmade)} are right ({_costs(handmade)}). "
-        )
-        if tried:
-            line += (
-                f"Of {tried} searched networks none promised enough, on validation images, to share the time of the "
-                "final training with it, so it alone had all of that."
-            )
-        else:
-            line += f"Only hand-made networks were compared, nothing was searched{because}."
+        line = f"Take {handmade.name}: {handmade.accuracy:.1f} % of {_images(handmade)} are right ({_costs(handmade)})."
+        line += f" {alone}" if alone else ""
         return Verdict(line + _few(handmade) + _int8([handmade]), None, handmade.name, None)
     seeds = len(handmade.correct)
     if len(found.correct) != seeds or seeds == 0:
@@ -132,6 +121,27 @@ def verdict(
     line += _scope(seeds) + _few(found) + _int8([found, handmade])
     better = None if not difference.shown else best is found
     return Verdict(line, better, best.name, difference)
+
+
+def why_alone(tried: int, *, reason: str, hopeless: bool = False, diverged: str = "") -> str:
+    """Why a network is compared with no other one, in a sentence.
+
+    Args:
+        tried: networks that were searched.
+        reason: why none was, a phrase such as `that takes 5 minutes or more`.
+        hopeless: whether none of them promised enough.
+        diverged: name of the other finalist if its final training diverged; else empty.
+    """
+    if diverged:
+        return f"It is compared with no other network, as the final training of {diverged} diverged."
+    if hopeless:
+        return (
+            f"Of {tried} searched networks none promised enough, on validation images, to share the time of the "
+            "final training with it, so it alone had all of that."
+        )
+    if tried:
+        return f"Of {tried} searched networks none could be compared in the time, so it alone was trained to the end."
+    return f"Only hand-made networks were compared, nothing was searched: {reason.rstrip('.')}."
 
 
 def _title(one: Finalist, found: Finalist, first: bool = True) -> str:
@@ -165,7 +175,8 @@ def _few(one: Finalist) -> str:
     if n >= _FEW_IMAGES:
         return ""
     least = smallest_difference(n, one.accuracy / 100)
-    return f" {n} images cannot tell less than ± {math.ceil(least) if least >= 3 else round(least, 1):g} points."
+    points = f"{math.ceil(least) if least >= 3 else round(least, 1):g} points"
+    return f" With {n} test images differences below ± {points} cannot be told from chance."
 
 
 def _int8(finalists: Sequence[Finalist]) -> str:

@@ -81,7 +81,6 @@ class Trust:
     low: float
     high: float
     n: int
-    used: bool
     text: str
 
 
@@ -260,8 +259,8 @@ def _difference(data: Mapping[str, Any]) -> Difference:
 def _trust(data: Mapping[str, Any]) -> Trust:
     value = float(data["value"])
     low, high = (value if data.get(key) is None else float(data[key]) for key in ("low", "high"))
-    n, used = int(data.get("n") or 0), bool(data.get("used"))
-    return Trust(str(data["short"]), str(data["long"]), value, low, high, n, used, str(data.get("text") or ""))
+    n = int(data.get("n") or 0)
+    return Trust(str(data["short"]), str(data["long"]), value, low, high, n, str(data.get("text") or ""))
 
 
 def _share(data: Mapping[str, Any]) -> Share:

@@ -152,7 +152,7 @@ def trust_words(trust: Trust) -> str:
         words = f"The order after {short} says something, not all, of the order after {long}."
     else:
         words = f"Too few networks to tell whether the order after {short} says anything of the order after {long}."
-    return f"{words} It was {'used' if trust.used else 'not used'} to choose which networks train on."
+    return words
 
 
 def time_of(time: Mapping[str, Any]) -> tuple[list[Part], str, str] | None:

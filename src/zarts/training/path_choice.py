@@ -43,7 +43,7 @@ from zarts.training.setup import draws, weight_optimizer
 from zarts.training.train_step import WeightStep
 from zarts.training.trainer import Callback, no_callback
 
-__all__ = ["PATH", "fastest_path", "on_path", "put_on_path"]
+__all__ = ["PATH", "fastest_path", "measured_path", "on_path", "put_on_path"]
 
 PATH = "path.json"
 """File of a run folder: the path that was chosen, all that were measured, and the machine."""
@@ -78,6 +78,8 @@ def _native(
         return []  # they have no norm over several ranks
     found = []
     for precision in precisions_of(settings, device):
+        if precision == "16-mixed":
+            continue  # torch's kernels do all of it
         path = {"precision": precision, "layout": "channels-last", "kernels": "native"}
         with contextlib.suppress(KernelError):
             put_on_path(network, settings.model_copy(update=path), callback)
@@ -129,6 +131,17 @@ def fastest_path(
 ) -> ComputePath:
     """The path of settings without a run folder: from the cache, else measured; see `on_path`."""
     return ComputePath(**_chosen(settings, card, ranks, device, callback)["path"])
+
+
+def measured_path(settings: RetrainSettings, card: ModelCard, device: torch.device) -> ComputePath | None:
+    """As `fastest_path`, for settings whose kernels and threads are given.
+
+    None: nothing was measured, because the time is short or there is one path only.
+    """
+    if len(candidates(settings, device, [], idle=1)[0]) == 1:
+        return None
+    found = _chosen(settings, card, Ranks(), device, no_callback)
+    return ComputePath(**found["path"]) if found["measured"] else None
 
 
 def _asked(settings: RetrainSettings) -> dict[str, Any]:
