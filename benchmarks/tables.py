@@ -10,7 +10,10 @@ from benchmarks.report import Report
 __all__ = ["filled", "main"]
 
 ROOT = Path(__file__).parents[1]
-PAGES = tuple(ROOT / "docs" / f"{name}.md" for name in ("performance", "methods", "memory", "data", "recipes", "fit"))
+PAGES = tuple(
+    ROOT / "docs" / f"{name}.md"
+    for name in ("performance", "methods", "memory", "data", "recipes", "fit", "fit-figures")
+)
 _BLOCK = re.compile(r"(<!-- table: (\S+) -->\n).*?(<!-- end -->)", re.DOTALL)
 
 
