@@ -1,5 +1,7 @@
 """A finished fit that takes seconds, for tests that only read it; import the fixture `tiny_fit` to use it."""
 
+from contextlib import contextmanager
+
 import pytest
 import torch
 from jaxtyping import config
@@ -10,10 +12,9 @@ PLAN = TimePlan(0.8, (("T/9", 0.1), ("T/3", 0.2)), handmade=2, searched=8, seeds
 SETTINGS = {"data": "digits", "max_params": "3k", "processes": 1, "time": 120, "input": "uint8", "int8": True}
 
 
-def fit_in(folder, **settings):
-    """A fit of `SETTINGS`, whose trainings take fractions of a second."""
-    import zarts
-
+@contextmanager
+def tiny_trainings():
+    """Inside, trainings of fits take fractions of a second."""
     torch.set_num_threads(1)
     config.update("jaxtyping_disable", True)
     try:
@@ -27,9 +28,17 @@ def fit_in(folder, **settings):
             patch.setattr("zarts.planner.candidates._LEAST", 0.0)  # a few steps need not take just these seconds
             patch.setattr("zarts.planner.candidates._MOST", 1e9)
             patch.setattr("zarts.planner.torch_baselines._EQUAL", 0.0)  # nor just as many as the finalists
-            return zarts.fit(out=folder, quiet=True, **{**SETTINGS, **settings})
+            yield
     finally:
         config.update("jaxtyping_disable", False)
+
+
+def fit_in(folder, **settings):
+    """A fit of `SETTINGS`, see `tiny_trainings`."""
+    import zarts
+
+    with tiny_trainings():
+        return zarts.fit(out=folder, quiet=True, **{**SETTINGS, **settings})
 
 
 @pytest.fixture(scope="session")

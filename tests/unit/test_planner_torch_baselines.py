@@ -11,7 +11,7 @@ from jaxtyping import config
 from torch import nn
 
 import zarts
-from tests.fits_tiny import fit_in
+from tests.fits_tiny import fit_in, tiny_trainings
 from zarts.config.fit import fit_settings
 from zarts.data import load_data
 from zarts.errors import NotFoundError, SettingsError
@@ -109,7 +109,8 @@ def test_an_interrupted_fit_runs_code_only_where_it_is_named_again(tmp_path):
     with pytest.raises(SettingsError, match=r"baselines"):
         zarts.fit(resume=run, quiet=True)
     (run / "config.yaml").write_text(settings)
-    assert zarts.fit(resume=run, quiet=True, baselines=name).facts["torch_baselines"][0]["name"] == name
+    with tiny_trainings():
+        assert zarts.fit(resume=run, quiet=True, baselines=name).facts["torch_baselines"][0]["name"] == name
 
 
 def test_what_cannot_be_trained_is_refused_before_the_fit(tmp_path):

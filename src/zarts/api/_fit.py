@@ -121,8 +121,7 @@ def start_fit(
     _check_packages(settings)
     for name in onnx_names(settings.baselines):
         existing(name, "ONNX file (baselines)")
-    for file in check_torch(settings.baselines):
-        callback({"event": "note", "text": f"running the Python code of {file}"})
+    _tell_code(settings, callback)
     settings = load_functions(_anchored(settings, images), note_writer(callback))
     label = Path(settings.data).name or "images"
     path = Path("runs/fit") / f"{label}-seed{settings.seed}" if out is None else path_of(out)
@@ -165,6 +164,7 @@ def resume_fit(
     _check_code(run, given)
     settings = begun_settings(run, given)
     _check_packages(settings)
+    _tell_code(settings, callback)
     settings = same_functions(run, _anchored(settings, images), functions)
     settings = load_functions(settings, note_writer(callback), run)
     run = Run(run.path, images=images)
@@ -279,6 +279,16 @@ def _fit(settings: FitSettings, run: Run, callback: Callback, begun: float) -> F
 def _draw(run: Run, callback: Callback) -> None:
     with afterwards("report.html is missing", f"zarts report {shlex.quote(str(run.path))}", callback):
         write_report(run.path)
+
+
+def _tell_code(settings: FitSettings, callback: Callback) -> None:
+    """Say which code of the user is run for networks in torch.
+
+    Raises:
+        NotFoundError, SettingsError: see `check_torch`.
+    """
+    for file in check_torch(settings.baselines):
+        callback({"event": "note", "text": f"running the Python code of {file}"})
 
 
 def _check_packages(settings: FitSettings) -> None:
