@@ -268,7 +268,7 @@ def _budget(settings: FitSettings, run: Run, begun: float, data: DataSet, readin
     quantised = 6 * validated if settings.int8 else 0
     images = 2 * (validated + 3 * data.counts.get("test", 0)) + quantised
     more = (_INT8 if settings.int8 else 0.0), quantised
-    finish = _FINISH + (_INT8 if settings.int8 else 0.0) + (_TFLITE if settings.tflite else 0.0)
+    finish = _FINISH + more[0] + (_TFLITE if settings.tflite else 0.0)
     if reading is not None:  # test images are decoded after the last training
         finish += data.counts.get("test", 0) * reading.seconds
     return Budget(seconds, begun, before, finish, images, more)

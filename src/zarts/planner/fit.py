@@ -129,10 +129,10 @@ class Fit:
         with self._part("hand-made", self._after_search):
             wanted, name, sizes = self.time.handmade, self.time.shortest[0], self.pictures.sizes
             own, share = max(1, wanted - len(self._yours)), first_share(self.time.final / self._epoch)
-            tried = self._add(probes(sizes, share), own) or self._add(others(sizes[-1], 2, share), own)
-            while not tried and share < 1:  # costs that no width changes are more than that
-                share = min(1.0, 2 * share)
-                tried = self._add(probes(sizes, share), own) or self._add(others(sizes[-1], 2, share), own)
+            while not (tried := self._add(probes(sizes, share), own) or self._add(others(sizes[-1], 2, share), own)):
+                if share == 1:
+                    break
+                share = min(1.0, 2 * share)  # costs that no width changes are more than so small a share
             first = list(dict.fromkeys([*self._yours, *worthwhile(tried, self.time.dwarfed)]))
             beside: int = self.plan.decide("beside the first", lambda: self._beside(len(first)))
             if tried and beside:

@@ -22,7 +22,6 @@ __all__ = ["Paths"]
 
 _MEASURED = 20.0
 """Seconds of a training from which the network's own precision is measured, which takes about one."""
-_PARTS = ("precision", "layout", "kernels", "threads")
 
 
 class Paths:
@@ -69,9 +68,9 @@ class Paths:
         new = [one for one in dict.fromkeys(of) if one.number > 0 and not self._plan.has(f"path {one.number}")]
         either = recipe.model_copy(update={"precision": "auto", "time": max(1.0, self._budget.left())})
         cards = [card_of(one, self._pictures[one.image_size], recipe) for one in new]
-        fits = recipe.model_dump(include=set(_PARTS))
+        of_fit: dict[str, Any] = self._plan.decided("path", dict)
         for one, path in zip(new, self._workers.measure([(either, card) for card in cards]), strict=True):
-            own = fits if path is None else asdict(path)
+            own = of_fit if path is None else asdict(path)
             self._plan.decide(f"path {one.number}", lambda: own)  # noqa: B023 (called now)
         return True
 
